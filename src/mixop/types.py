@@ -1,0 +1,52 @@
+"""The words of `docs/design.md` that are tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from torch import Tensor
+
+Mix = Mapping[str, Tensor]
+"""Group name -> mixing weights, shape ``(E, O)``; any relaxation's output, need not lie on the simplex."""
+
+Params = dict[str, Tensor]
+"""Group name -> architecture parameters of a relaxation, usually ``(E, O)``; never inside the network."""
+
+Active = Mapping[str, tuple[int, ...]]
+"""Group name -> for each decision the index of the only option that runs (host-side integers)."""
+
+
+class Domain(Enum):
+    """Where a relaxation's parameters live: decides which architecture optimisers fit."""
+
+    LOGITS = "logits"
+    """Any real numbers."""
+    SIMPLEX = "simplex"
+    """Rows are probabilities; a step must keep them so."""
+    GATES = "gates"
+    """Any real numbers, one independent gate per option."""
+    POLICY = "policy"
+    """Parameters of a sampler of architectures."""
+
+
+class Batch(NamedTuple):
+    """Images ``(B, C, H, W)`` and labels ``(B,)`` int64."""
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample of the mixing weights of a group.
+
+    Args:
+        weights: mixing weights ``(E, O)``, differentiable in the parameters where the relaxation is pathwise.
+        log_prob: log-probability of the draw (scalar) where the gradient is a score function, else None.
+        active: for one-hot draws the index of the running option of every decision, drawn on the host; else None.
+    """
+
+    weights: Tensor
+    log_prob: Tensor | None = None
+    active: tuple[int, ...] | None = None
