@@ -113,7 +113,12 @@ def schedule(value: float | Schedule) -> Schedule:
 
 
 def check_range(
-    name: str, value: float | Schedule, *, above: float | None = None, at_least: float | None = None, at_most: float | None = None
+    name: str,
+    value: float | Schedule,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """Refuses a hyper-parameter whose values leave a range, or are not finite.
 

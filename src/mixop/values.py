@@ -64,7 +64,9 @@ def find_type(name: str, parts: Parts) -> type:
         for piece in qualname.split("."):
             found = getattr(found, piece)
     except (ImportError, AttributeError, ValueError) as error:
-        raise RecipeError(f"Cannot load {name!r} ({error}): write package.module:Name of a class that Python can import.") from error
+        raise RecipeError(
+            f"Cannot load {name!r} ({error}): write package.module:Name of a class that Python can import."
+        ) from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise RecipeError(f"{name!r} is not a dataclass: a part of a recipe is a frozen dataclass.")
     return found
@@ -119,7 +121,11 @@ def merge(value: Any, changes: Mapping[str, Any], parts: Parts, where: str = "re
             raise RecipeError(unknown(f"setting in {where}", name, hints))
         current = getattr(value, name)
         path = f"{where}.{name}"
-        if isinstance(change, Mapping) and dataclasses.is_dataclass(current) and change.get("type", type_name(type(current))) == type_name(type(current)):
+        if (
+            isinstance(change, Mapping)
+            and dataclasses.is_dataclass(current)
+            and change.get("type", type_name(type(current))) == type_name(type(current))
+        ):
             new[name] = merge(current, change, parts, path)
         else:
             new[name] = from_plain(change, hints[name], parts, path)
@@ -151,7 +157,9 @@ def _match(data: Any, hint: Any, parts: Parts, where: str) -> tuple[bool, Any]:
         if len(args) == 2 and args[1] is Ellipsis:
             return True, tuple(from_plain(item, args[0], parts, f"{where}[{i}]") for i, item in enumerate(data))
         if len(args) == len(data):
-            return True, tuple(from_plain(item, arg, parts, f"{where}[{i}]") for i, (item, arg) in enumerate(zip(data, args, strict=True)))
+            return True, tuple(
+                from_plain(item, arg, parts, f"{where}[{i}]") for i, (item, arg) in enumerate(zip(data, args, strict=True))
+            )
         return False, None
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(data, Mapping):
         return True, {key: from_plain(item, args[1], parts, f"{where}.{key}") for key, item in data.items()}

@@ -223,7 +223,9 @@ class Space(ABC):
         for group in self.groups:
             for choice in architecture.of(group.name):
                 if not 0 <= choice.decision < len(group.decisions):
-                    raise SpaceError(f"Group {group.name!r} has {len(group.decisions)} decisions, got number {choice.decision}.")
+                    raise SpaceError(
+                        f"Group {group.name!r} has {len(group.decisions)} decisions, got number {choice.decision}."
+                    )
                 options = group.decisions[choice.decision].options
                 if choice.option not in options:
                     raise SpaceError(unknown(f"option on edge {choice.decision} of {group.name}", choice.option, options))
