@@ -1,0 +1,360 @@
+"""Draws a cell as SVG: layers from left to right, every edge labelled with its operation.
+
+The layout is Sugiyama's with labels as citizens: an edge becomes a chain of items, one in every column that it crosses,
+and its label is one of them. Items of a column are ordered with few crossings and then kept apart, so labels cannot
+overlap each other or a node, whatever the cell.
+
+Source: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of hierarchical system structures".
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from mixop.errors import RunError
+from mixop.report.palette import KINDS, kind_of
+
+CHARACTER = 7.3  # px of one monospaced character at 12 px
+LABEL_HEIGHT = 24.0
+NODE_HEIGHT = 34.0
+PORT = 12.0  # px between two edges that meet at a node
+GAP = 16.0  # px between neighbours in a column
+BEND = 34.0  # px between two columns, where the curves turn
+INK, MUTED, GROUND = "#1d2430", "#667085", "#eef0f4"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge of a drawn cell: node ``source`` to node ``target`` > source by an operation."""
+
+    source: int
+    target: int
+    operation: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges."""
+
+    inputs: int
+    nodes: int
+    output: tuple[int, ...]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(eq=False)
+class _Item:
+    """Something with a place: a node, an edge's label, or the point where an edge crosses a column."""
+
+    column: int
+    width: float = 0.0
+    height: float = 0.0
+    text: str = ""
+    left: list["_Item"] = field(default_factory=list)
+    right: list["_Item"] = field(default_factory=list)
+    x: float = 0.0
+    y: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """An edge as the items it passes, from its source node to its target node; concatenations have no operation."""
+
+    items: tuple[_Item, ...]
+    operation: str | None
+
+
+def parse_cell(data: Any, where: str = "the cell") -> Cell:
+    """A cell from the JSON of ``architecture.json``.
+
+    Args:
+        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``.
+        where: what is read, for error messages.
+
+    Raises:
+        RunError: if a field is missing or no such cell can exist.
+    """
+    try:
+        edges = tuple(Edge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
+        cell = Cell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{where} must have inputs, nodes, output and edges of source, target and operation; "
+            f"it is damaged ({type(error).__name__}: {error})."
+        ) from error
+    good_nodes = 1 <= cell.inputs < cell.nodes and cell.output and all(0 <= node < cell.nodes for node in cell.output)
+    if not good_nodes or not all(0 <= e.source < e.target < cell.nodes for e in cell.edges):
+        raise RunError(
+            f"{where} must have edges from lower to higher nodes below {cell.nodes} and output nodes among them; it is damaged."
+        )
+    return cell
+
+
+def draw_cell(cell: Mapping[str, Any]) -> str:
+    """The drawing of one cell as the text of a self-contained SVG that adapts to light and dark.
+
+    Args:
+        cell: one cell of ``architecture.json``: ``inputs``, ``nodes``, ``output`` and ``edges``.
+
+    Returns:
+        An ``<svg>`` element; with an XML header it is a file, inside HTML a figure.
+
+    Raises:
+        RunError: if the mapping is no cell.
+
+    Example:
+        >>> edge = {"source": 0, "target": 1, "operation": "skip_connect"}
+        >>> draw_cell({"inputs": 1, "nodes": 2, "output": [1], "edges": [edge]})[:4]
+        '<svg'
+    """
+    parsed = parse_cell(cell)
+    nodes, chains, columns = _items(parsed)
+    _order(columns)
+    _place(columns, chains)
+    height = max(item.y + item.height / 2 for item in nodes + [i for c in chains for i in c.items]) + 8
+    width = max(item.x + item.width / 2 for item in nodes) + 8
+    body = [*(_edge(chain) for chain in chains), *(_node(node, _role(parsed, index)) for index, node in enumerate(nodes))]
+    return (
+        f'<svg class="mixop-cell" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(describe(parsed))} '
+        f"font-family=\"ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"12\">\n"
+        f"<style>{_dark_style()}</style>\n" + "\n".join(body) + "\n</svg>"
+    )
+
+
+def describe(cell: Cell) -> str:
+    """The cell in words, for those who cannot see the drawing."""
+    edges = "; ".join(f"node {e.source} to node {e.target}: {e.operation}" for e in cell.edges)
+    return f"Cell of {cell.nodes} nodes. {edges}. Output: node {', '.join(map(str, cell.output))}."
+
+
+def _items(cell: Cell) -> tuple[list[_Item], list[_Chain], list[list[_Item]]]:
+    """Nodes, edges as chains, and the columns: nodes stand in even ones by depth, labels in odd ones."""
+    links: list[tuple[int, int, str | None]] = [(e.source, e.target, e.operation) for e in cell.edges]
+    count = cell.nodes
+    if len(cell.output) > 1:
+        links += [(node, count, None) for node in cell.output]
+        count += 1
+    depths = [0] * count
+    for node in range(cell.inputs, count):
+        depths[node] = 1 + max((depths[source] for source, target, _ in links if target == node), default=0)
+
+    nodes = []
+    for index, depth in enumerate(depths):
+        text = _name(cell, index)
+        degree = max(sum(s == index for s, _, _ in links), sum(t == index for _, t, _ in links))
+        nodes.append(_Item(2 * depth, max(NODE_HEIGHT, len(text) * CHARACTER + 22), max(NODE_HEIGHT, PORT * degree + 8), text))
+    columns: list[list[_Item]] = [[] for _ in range(2 * max(depths) + 1)]
+    for node in nodes:
+        columns[node.column].append(node)
+
+    chains = []
+    for source, target, operation in links:
+        first, last = nodes[source].column, nodes[target].column
+        middle = first + 1 + 2 * ((last - first - 2) // 4)  # the label stands near the middle of its edge
+        items = [nodes[source]]
+        for column in range(first + 1, last):
+            labelled = operation is not None and column == middle
+            text = (operation or "") if labelled else ""
+            items.append(_Item(column, len(text) * CHARACTER + 18, LABEL_HEIGHT, text) if labelled else _Item(column))
+            columns[column].append(items[-1])
+        items.append(nodes[target])
+        for before, after in zip(items, items[1:], strict=False):
+            before.right.append(after)
+            after.left.append(before)
+        chains.append(_Chain(tuple(items), operation))
+    return nodes, chains, columns
+
+
+def _order(columns: list[list[_Item]]) -> None:
+    """Sorts every column so that few edges cross: barycentre sweeps from several starts, the best one wins."""
+    generator = random.Random(0)  # the same cell is always drawn the same
+    best: tuple[float, list[list[_Item]]] | None = None
+    for attempt in range(40):
+        trial = [list(column) for column in columns]
+        if attempt:
+            for column in trial:
+                generator.shuffle(column)
+        for sweep in range(8):
+            forward = sweep % 2 == 0
+            ranks = {item: rank for column in trial for rank, item in enumerate(column)}
+            for column in trial if forward else reversed(trial):
+                column.sort(key=lambda item: _barycentre(item.left if forward else item.right, ranks, ranks[item]))
+                ranks.update({item: rank for rank, item in enumerate(column)})
+            cost = _crossings(trial)
+            if best is None or cost < best[0]:
+                best = cost, [list(column) for column in trial]
+    assert best is not None
+    for column, ordered in zip(columns, best[1], strict=True):
+        column[:] = ordered
+
+
+def _barycentre(neighbours: Sequence[_Item], ranks: Mapping[_Item, int], own: int) -> float:
+    return sum(ranks[n] for n in neighbours) / len(neighbours) if neighbours else own
+
+
+def _crossings(columns: Sequence[Sequence[_Item]]) -> float:
+    """Number of crossing pairs, plus a little for edges that end far from the height they start at."""
+    total = 0.0
+    for column, following in zip(columns, columns[1:], strict=False):
+        ranks = {item: rank for rank, item in enumerate(following)}
+        links = [(rank, ranks[after]) for rank, item in enumerate(column) for after in item.right]
+        for index, (a, b) in enumerate(links):
+            total += sum((a - c) * (b - d) < 0 for c, d in links[index + 1 :])
+            total += 0.01 * abs((a + 0.5) / len(column) - (b + 0.5) / len(following))
+    return total
+
+
+def _place(columns: list[list[_Item]], chains: Sequence[_Chain]) -> None:
+    """Coordinates: columns side by side; in a column every item as near to its neighbours' heights as the others allow."""
+    for column in columns:
+        for item, y in zip(column, _spread(column, [0.0] * len(column)), strict=True):
+            item.y = y
+    for sweep in range(200):
+        for column in columns if sweep % 2 else reversed(columns):
+            wishes = []
+            for item in column:
+                near = item.left + item.right
+                weights = [_pull(item, n) for n in near]
+                wish = sum(w * n.y for w, n in zip(weights, near, strict=True)) / sum(weights) if near else item.y
+                wishes.append(wish)
+            for item, y in zip(column, _spread(column, wishes), strict=True):
+                item.y = y
+    for chain in chains:
+        _straighten(chain.items[1:-1], columns)
+    top = min(item.y - item.height / 2 for column in columns for item in column) - 8
+    x = 8.0
+    for column in columns:
+        width = max(item.width for item in column)
+        for item in column:
+            item.x = x + width / 2
+            item.y -= top
+            if not item.text:
+                item.width = width  # passes straight through the column
+        x += width + BEND
+
+
+def _straighten(inner: Sequence[_Item], columns: Sequence[Sequence[_Item]]) -> None:
+    """Gives the inside of an edge one height where its neighbours leave room for that."""
+    low, high = float("-inf"), float("inf")
+    for item in inner:
+        column = columns[item.column]
+        rank = column.index(item)
+        if rank > 0:
+            low = max(low, column[rank - 1].y + (column[rank - 1].height + item.height) / 2 + GAP)
+        if rank + 1 < len(column):
+            high = min(high, column[rank + 1].y - (column[rank + 1].height + item.height) / 2 - GAP)
+    if low <= high:
+        height = min(max(sum(item.y for item in inner) / len(inner), low), high)
+        for item in inner:
+            item.y = height
+
+
+def _pull(item: _Item, neighbour: _Item) -> float:
+    """How strongly two items want the same height: those inside a long edge most, so that long edges are straight."""
+    inner = (item.column % 2 == 1 or not item.text, neighbour.column % 2 == 1 or not neighbour.text)
+    return 12.0 if all(inner) else 1.0
+
+
+def _spread(column: Sequence[_Item], wishes: Sequence[float]) -> list[float]:
+    """The heights nearest to the wishes, in least squares, that keep the order and the distances of a column.
+
+    With the distances subtracted this is a monotone regression, solved by pooling adjacent violators.
+    """
+    offsets = [0.0]
+    for upper, lower in zip(column, column[1:], strict=False):
+        offsets.append(offsets[-1] + (upper.height + lower.height) / 2 + GAP)
+    pools: list[tuple[float, int]] = []  # (sum, count)
+    for wish, offset in zip(wishes, offsets, strict=True):
+        pools.append((wish - offset, 1))
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
+            (a, m), (b, n) = pools[-2:]
+            pools[-2:] = [(a + b, m + n)]
+    means = [total / count for total, count in pools for _ in range(count)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
+
+
+def _edge(chain: _Chain) -> str:
+    """One edge: curves between the columns, an arrow head at the target, and the label."""
+    source, *between, target = chain.items
+    x, y = source.x + source.width / 2, _port(source, source.right, chain.items[1])
+    path = [f"M{x:.1f} {y:.1f}"]
+    label = ""
+    for item in between:
+        path.append(_curve(x, y, item.x - item.width / 2, item.y))
+        x, y = item.x + item.width / 2, item.y
+        path.append(f"M{x:.1f} {y:.1f}" if item.text else f"H{x:.1f}")
+        if item.text:
+            label = _label(item)
+    end, height = target.x - target.width / 2, _port(target, target.left, chain.items[-2])
+    path.append(_curve(x, y, end - 6, height))
+    kind = "concat" if chain.operation is None else kind_of(chain.operation)
+    colour = MUTED if chain.operation is None else KINDS[kind].light
+    faint = {"none": ' stroke-width="1.3" stroke-dasharray="4 4" opacity="0.75"', "concat": ' stroke-width="1.3" opacity="0.7"'}
+    stroke = faint.get(kind, ' stroke-width="2"')
+    return (
+        f'<g class="op-{kind}" color="{colour}"{stroke}>'
+        f'<path d="{" ".join(path)}" fill="none" stroke="currentColor"/>'
+        f'<path d="M{end:.1f} {height:.1f}l-8 -4.5v9z" fill="currentColor" stroke="none"/>{label}</g>'
+    )
+
+
+def _port(node: _Item, neighbours: Sequence[_Item], neighbour: _Item) -> float:
+    """Height at which an edge meets its node: edges of one side stand apart, in the order of their other ends."""
+    ordered = sorted(neighbours, key=lambda item: item.y)
+    return node.y + PORT * (ordered.index(neighbour) - (len(ordered) - 1) / 2)
+
+
+def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
+    half = (to_x - x) / 2
+    return f"C{x + half:.1f} {y:.1f} {to_x - half:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}"
+
+
+def _label(item: _Item) -> str:
+    left, top = item.x - item.width / 2, item.y - item.height / 2
+    return (
+        f'<rect class="label" x="{left:.1f}" y="{top:.1f}" width="{item.width:.1f}" height="{item.height:.1f}" rx="7" '
+        f'fill="currentColor" fill-opacity="0.12" stroke="currentColor" stroke-opacity="0.55" stroke-width="1" '
+        f'stroke-dasharray="none"/>'
+        f'<text x="{item.x:.1f}" y="{item.y + 4:.1f}" text-anchor="middle" fill="currentColor" stroke="none">'
+        f"{escape(item.text)}</text>"
+    )
+
+
+def _node(item: _Item, role: str) -> str:
+    left, top = item.x - item.width / 2, item.y - item.height / 2
+    return (
+        f'<g class="node"><title>{escape(role)}</title>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{item.width:.1f}" height="{item.height:.1f}" rx="10" '
+        f'fill="{GROUND}" stroke="{MUTED}" stroke-width="1.2"/>'
+        f'<text x="{item.x:.1f}" y="{item.y + 4:.1f}" text-anchor="middle" font-weight="600" fill="{INK}">'
+        f"{escape(item.text)}</text></g>"
+    )
+
+
+def _name(cell: Cell, index: int) -> str:
+    if index < cell.inputs:
+        return "input" if cell.inputs == 1 else f"c(k−{cell.inputs - index})"
+    if index == cell.nodes or cell.output == (index,):
+        return "output"
+    return str(index)
+
+
+def _role(cell: Cell, index: int) -> str:
+    if index < cell.inputs:
+        return f"node {index}: " + ("input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one")
+    if index == cell.nodes:
+        return f"output: nodes {', '.join(map(str, cell.output))} concatenated"
+    return f"node {index}: sum of its incoming edges" + (", the output" if cell.output == (index,) else "")
+
+
+def _dark_style() -> str:
+    """Colours for a dark ground; light ones are attributes, so that programs without CSS draw the cell too."""
+    kinds = "".join(f".mixop-cell .op-{name}{{color:{kind.dark}}}" for name, kind in KINDS.items())
+    return (
+        "@media (prefers-color-scheme: dark) and (not print){"
+        f"{kinds}.mixop-cell .op-concat{{color:#98a2b3}}"
+        ".mixop-cell .node rect{fill:#262d38;stroke:#8791a3}.mixop-cell .node text{fill:#e8ebf1}}"
+    )
