@@ -1,0 +1,283 @@
+"""The search: one loop for every recipe.
+
+It draws batches, asks the scheme for the architecture's gradient, steps both optimisers, writes the metrics and saves.
+It never prints; who wants to watch passes an observer.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixop.data.core import Data
+from mixop.engine import checkpoint
+from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.engine.problem import SupernetProblem
+from mixop.engine.rundir import RunDirectory
+from mixop.engine.state import SearchState, Sums
+from mixop.engine.stream import batches
+from mixop.errors import DivergedError, RecipeError, RunError
+from mixop.optim import set_rate
+from mixop.recipe import Recipe
+from mixop.schedules import Progress, check_range
+from mixop.spaces.core import Architecture, Space
+from mixop.spaces.describe import describe_architecture
+from mixop.types import Batch
+
+Observer = Callable[[Mapping[str, Any]], None]
+"""Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is not the method's but the run's.
+
+    Args:
+        seed: of initial weights, data order, augmentation and draws, >= 0.
+        device: where torch computes, "cpu" or "cuda".
+        checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise RecipeError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
+        check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
+            ) from error
+
+
+class Search:
+    """One search in one run directory.
+
+    Args:
+        recipe: the method.
+        space: the search space, its sizes fitting the data.
+        data: images, labels and splits.
+        run: the run directory, claimed for this run.
+        settings: seed, device, checkpoints.
+        observe: is told every step and record.
+    """
+
+    def __init__(
+        self, recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None = None
+    ) -> None:
+        recipe.check(space)
+        self.recipe, self.space, self.run_directory, self.settings = recipe, space, run, settings
+        self.observe = observe or (lambda record: None)
+        self.data = data.to(settings.device)
+        self.state = SearchState.fresh(recipe, space, data, settings.seed, settings.device)
+        self.problem = SupernetProblem(self.state.net, recipe, self.state.generators["draw"])
+
+    def restore(self) -> None:
+        """Goes on from the directory's checkpoint.
+
+        Raises:
+            RunError: if it is missing, torn or of another shape.
+        """
+        saved = checkpoint.load(self.run_directory.state)
+        try:
+            self.state.load_state_dict(saved["search"])
+            position = saved["metrics"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise RunError(
+                f"Checkpoint {self.run_directory.state} does not fit this run ({str(error).splitlines()[0]}): "
+                "it is of another version of mixop, or was moved here; start the run again."
+            ) from error
+        self.run_directory.truncate(position)
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        checkpoint.save(self.run_directory.state, {"search": self.state.state_dict(), "metrics": self.run_directory.position()})
+
+    def run(self) -> Architecture:
+        """Searches to the end, or goes on to it, and writes ``architecture.json``.
+
+        Returns:
+            The architecture found.
+
+        Raises:
+            DivergedError: if a loss is not finite; the last good checkpoint stays.
+            InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+        """
+        state, recipe = self.state, self.recipe
+        started = time.monotonic() - state.seconds
+        saved_at = time.monotonic()
+        if not self.run_directory.state.exists():
+            self.save()
+        with listening() as stop:
+            while state.epoch < recipe.epochs:
+                if state.step == 0:
+                    state.train = Sums()
+                self._prepare_epoch()
+                while state.step < state.weight_stream.batches:
+                    self._step()
+                    state.step += 1
+                    state.seconds = time.monotonic() - started
+                    self._tell_step()
+                    self._stop_if_asked(stop)
+                    if time.monotonic() - saved_at >= self.settings.checkpoint_seconds:
+                        self.save()
+                        saved_at = time.monotonic()
+                record = self._finish_epoch()
+                state.seconds = record["seconds"] = time.monotonic() - started
+                self.run_directory.append(record)
+                self.observe(record)
+            self.save()
+            native = state.best_native if recipe.keep == "best" else state.last_native
+            architecture = self.space.from_native(native)
+            self.run_directory.write_json("architecture.json", describe_architecture(self.space, architecture))
+        return architecture
+
+    def _prepare_epoch(self) -> None:
+        progress = Progress(self.state.epoch, self.recipe.epochs)
+        self.problem.progress = progress
+        set_rate(self.state.weight_optimiser, self.recipe.weight_optimiser.lr(progress))
+        set_rate(self.state.architecture_optimiser, self.recipe.architecture_optimiser.lr(progress))
+
+    def _batch(self, indices: Tensor) -> Batch:
+        indices = indices.to(self.data.x.device)
+        return Batch(self.data.augment(self.data.x[indices], self.state.generators["augment"]), self.data.y[indices])
+
+    def _step(self) -> None:
+        state, recipe = self.state, self.recipe
+        train_batch = self._batch(state.weight_stream.next())
+        searching = state.epoch >= recipe.warmup
+        valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
+        state.net.train()
+        if searching and recipe.order == "architecture_first":
+            self._architecture_step(train_batch, valid_batch)
+        self._weight_step(train_batch)
+        if searching and recipe.order == "weights_first":
+            self._architecture_step(train_batch, valid_batch)
+
+    def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
+        state = self.state
+        hypergradient = self.recipe.scheme(self.problem, state.params, train_batch, valid_batch)
+        self._finite(self.problem.seen[0].item(), "architecture")
+        for name, value in state.params.items():
+            value.grad = hypergradient[name]
+        norm = torch.nn.utils.clip_grad_norm_(state.params.values(), self.recipe.architecture_clip or math.inf)
+        self._finite(norm.item(), "architecture", "gradient")
+        state.architecture_optimiser.step()
+
+    def _weight_step(self, batch: Batch) -> None:
+        state = self.state
+        with torch.no_grad():
+            draws = self.problem.draw(state.params)
+        state.weight_optimiser.zero_grad(set_to_none=True)
+        loss = self.problem.loss(None, draws, batch)
+        value = loss.item()
+        self._finite(value, "weight")
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
+        self._finite(norm.item(), "weight", "gradient")
+        state.weight_optimiser.step()
+        state.train.add(value, int(self.problem.seen[1]), len(batch.y))
+
+    def _finite(self, value: float, step: str, what: str = "loss") -> None:
+        # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"The {what} of the {step} step became {value} in epoch {self.state.epoch + 1}, step {self.state.step + 1}: "
+                "try a smaller learning rate or a smaller clip; the last good state is kept in "
+                f"{self.run_directory.state}."
+            )
+
+    @torch.no_grad()
+    def _validate(self) -> Sums:
+        """Loss and accuracy on the validation split under the mean mixing weights, without augmentation."""
+        self.state.net.eval()
+        mean = self.problem.mean(self.state.params)
+        sums = Sums()
+        indices = self.data.valid
+        for piece in batches(len(indices), max(self.recipe.batch_size, 256)):
+            at = indices[piece].to(self.data.x.device)
+            logits, y = self.state.net(self.data.augment.plain(self.data.x[at]), mean), self.data.y[at]
+            loss = torch.nn.functional.cross_entropy(logits, y)
+            sums.add(loss.item(), int((logits.argmax(-1) == y).sum()), len(at))
+        return sums
+
+    def _finish_epoch(self) -> dict[str, Any]:
+        state, recipe = self.state, self.recipe
+        mean = self.problem.mean(state.params)
+        native = self.space.to_native(recipe.derivation(mean, self.space))
+        # With one level there are no examples that training has not seen.
+        valid = Sums() if recipe.scheme.shares_data else self._validate()
+        state.last_native = native
+        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
+            state.best_accuracy, state.best_native = valid.accuracy, native
+        record = {
+            "phase": "search",
+            "epoch": state.epoch + 1,
+            "epochs": recipe.epochs,
+            "seconds": state.seconds,
+            "train_loss": state.train.mean_loss,
+            "train_accuracy": state.train.accuracy,
+            "valid_loss": valid.mean_loss,
+            "valid_accuracy": valid.accuracy,
+            "learning_rate": recipe.weight_optimiser.lr(self.problem.progress),
+            "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress)
+            if state.epoch >= recipe.warmup
+            else 0.0,
+            "entropy": entropy(mean),
+            "skip_share": skip_share(mean, self.space),
+            "mix": {name: value.tolist() for name, value in mean.items()},
+            "architecture": native,
+        }
+        state.epoch += 1
+        state.step = 0
+        return record
+
+    def _tell_step(self) -> None:
+        state = self.state
+        self.observe(
+            {
+                "event": "step",
+                "phase": "search",
+                "epoch": state.epoch + 1,
+                "epochs": self.recipe.epochs,
+                "step": state.step,
+                "steps": state.weight_stream.batches,
+                "seconds": state.seconds,
+                "train_loss": state.train.mean_loss,
+                "train_accuracy": state.train.accuracy,
+            }
+        )
+
+    def _stop_if_asked(self, stop: StopRequest) -> None:
+        if stop.signum is not None:
+            self.save()
+            raise InterruptedRunError(
+                f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs} with all progress saved: "
+                f"mixop resume {self.run_directory.path}",
+                stop.signum,
+            )
+
+
+def entropy(mean: Mapping[str, Tensor]) -> float:
+    """Entropy of the mixing weights in nats, the mean over all decisions of all groups; methods of GAEA, 6.2."""
+    rows = [-torch.xlogy(value, value).sum(-1) for value in mean.values()]
+    return float(torch.cat(rows).mean())
+
+
+def skip_share(mean: Mapping[str, Tensor], space: Space) -> float | None:
+    """Mean mixing weight of ``skip_connect`` over the decisions that offer it; None if none does."""
+    shares = [
+        float(mean[group.name][e, decision.options.index("skip_connect")])
+        for group in space.groups
+        for e, decision in enumerate(group.decisions)
+        if "skip_connect" in decision.options
+    ]
+    return sum(shares) / len(shares) if shares else None

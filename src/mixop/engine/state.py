@@ -1,0 +1,116 @@
+"""All that changes during a search, in one object; that object alone is checkpointed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.data.core import Data
+from mixop.engine.stream import Stream
+from mixop.recipe import Recipe
+from mixop.rng import generators
+from mixop.spaces.core import Space
+from mixop.supernet.core import Supernet
+from mixop.supernet.plain import plain
+from mixop.types import Params
+
+GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw")
+
+
+@dataclass
+class Sums:
+    """Running totals of an epoch's steps: loss (summed over examples), right answers, examples."""
+
+    loss: float = 0.0
+    right: int = 0
+    count: int = 0
+
+    def add(self, loss: float, right: int, count: int) -> None:
+        """Adds one batch, ``loss`` being its mean."""
+        self.loss += loss * count
+        self.right += right
+        self.count += count
+
+    @property
+    def mean_loss(self) -> float | None:
+        """Mean loss, None before the first batch."""
+        return self.loss / self.count if self.count else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers in [0, 1], None before the first batch."""
+        return self.right / self.count if self.count else None
+
+
+@dataclass
+class SearchState:
+    """Weights, architecture parameters, optimisers, generators, data order and position of a search."""
+
+    net: Supernet
+    params: Params
+    weight_optimiser: torch.optim.Optimizer
+    architecture_optimiser: torch.optim.Optimizer
+    generators: dict[str, Generator]
+    weight_stream: Stream
+    architecture_stream: Stream
+    epoch: int = 0
+    step: int = 0
+    train: Sums = field(default_factory=Sums)
+    seconds: float = 0.0
+    best_accuracy: float = -1.0
+    best_native: str = ""
+    last_native: str = ""
+
+    @classmethod
+    def fresh(cls, recipe: Recipe, space: Space, data: Data, seed: int, device: str) -> "SearchState":
+        """The state before the first step."""
+        random = generators(seed, GENERATORS)
+        net = plain(space, norm=recipe.norm, generator=random["init"]).to(device)
+        params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in space.groups}
+        if recipe.scheme.shares_data:
+            both = torch.cat([data.train, data.valid])
+            splits = (both, "training"), (both, "training")
+        else:
+            splits = (data.train, "training"), (data.valid, "validation")
+        return cls(
+            net=net,
+            params=params,
+            weight_optimiser=recipe.weight_optimiser.build(net.parameters()),
+            architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
+            generators=random,
+            weight_stream=Stream(splits[0][0], recipe.batch_size, random["weights_order"], splits[0][1]),
+            architecture_stream=Stream(splits[1][0], recipe.batch_size, random["architecture_order"], splits[1][1]),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as tensors, numbers and strings."""
+        return {
+            "net": self.net.state_dict(),
+            "params": self.params,
+            "weight_optimiser": self.weight_optimiser.state_dict(),
+            "architecture_optimiser": self.architecture_optimiser.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "weight_stream": self.weight_stream.state_dict(),
+            "architecture_stream": self.architecture_stream.state_dict(),
+            "train": [self.train.loss, self.train.right, self.train.count],
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken."""
+        self.net.load_state_dict(state["net"])
+        for name, value in state["params"].items():
+            self.params[name].copy_(value)
+        self.weight_optimiser.load_state_dict(state["weight_optimiser"])
+        self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
+        for name, value in state["generators"].items():
+            self.generators[name].set_state(value)
+        self.weight_stream.load_state_dict(state["weight_stream"])
+        self.architecture_stream.load_state_dict(state["architecture_stream"])
+        self.train = Sums(*state["train"])
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+
+
+_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "last_native")

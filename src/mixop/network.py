@@ -1,0 +1,215 @@
+"""Networks from spaces: the walk through a skeleton, and the discrete network that a search is for.
+
+A skeleton is data (`Layer` values of a `Space`). `Skeleton` builds its modules and runs them; what a *cell* is, it is
+told: mixed edges in a supernet, one operation an edge in the discrete network. So the two differ in their cells only.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from mixop.errors import SpaceError, unknown
+from mixop.ops import BatchNorm, operation, relu_conv_norm
+from mixop.rng import fenced
+from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
+
+
+class Residual(nn.Module):
+    """The residual block between the stages of NAS-Bench-201: two 3x3 convolutions beside a pooled 1x1 shortcut.
+
+    Source: Dong & Yang 2020 (arXiv:2001.00326), section 2.2, and the authors' code.
+    """
+
+    def __init__(self, layer: Layer, norm: BatchNorm) -> None:
+        super().__init__()
+        self.first = relu_conv_norm(layer.channels[0], layer.out, 3, layer.stride, norm, affine=True)
+        self.second = relu_conv_norm(layer.out, layer.out, 3, 1, norm, affine=True)
+        conv = nn.Conv2d(layer.channels[0], layer.out, 1, bias=False)
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2), conv) if layer.stride == 2 else conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.second(self.first(x))
+
+
+class Head(nn.Module):
+    """Batch norm, ReLU, mean over the image, linear classifier."""
+
+    def __init__(self, layer: Layer, norm: BatchNorm) -> None:
+        super().__init__()
+        self.norm = norm.make(layer.channels[0], affine=True)
+        self.linear = nn.Linear(layer.channels[0], layer.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(torch.relu(self.norm(x)).mean((2, 3)))
+
+
+class LinearHead(nn.Module):
+    """Mean over the image, linear classifier."""
+
+    def __init__(self, layer: Layer, norm: BatchNorm) -> None:
+        super().__init__()
+        self.linear = nn.Linear(layer.channels[0], layer.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.mean((2, 3)))
+
+
+class Slice(nn.Module):
+    """A block of channels."""
+
+    def __init__(self, layer: Layer, norm: BatchNorm) -> None:
+        super().__init__()
+        self.start, self.stop = layer.offset, layer.offset + layer.out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+
+
+def _stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    conv = nn.Conv2d(layer.channels[0], layer.out, 3, padding=1, bias=False)
+    return nn.Sequential(conv, norm.make(layer.out, affine=True))
+
+
+LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
+    "stem": _stem,
+    "residual": Residual,
+    "head": Head,
+    "linear_head": LinearHead,
+    "slice": Slice,
+}
+
+MakeCell = Callable[[Layer, Graph, Group], nn.Module]
+
+
+class Skeleton(nn.Module):
+    """The fixed part of a network around its cells, and the walk through both.
+
+    Args:
+        space: the search space, with its sizes.
+        make_cell: builds the module of a cell; it is called as ``cell(inputs, *context)``, inputs being the list of input
+            nodes, and returns the output node.
+        norm: batch norm settings of the fixed layers (always affine).
+    """
+
+    def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm) -> None:
+        super().__init__()
+        self.specs = space.layers
+        self.layers = nn.ModuleList()
+        for spec in self.specs:
+            if spec.kind == "cell":
+                group = space.group(spec.group or "")
+                self.layers.append(make_cell(spec, space.graph(group.name), group))
+            elif spec.kind in LAYERS:
+                self.layers.append(LAYERS[spec.kind](spec, norm))
+            else:
+                raise SpaceError(unknown("kind of layer", spec.kind, [*LAYERS, "cell"]))
+
+    def walk(self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: ()) -> Tensor:
+        """Logits ``(B, classes)`` of images ``(B, C, H, W)``; ``context`` gives a cell's further arguments."""
+        outputs: list[Tensor] = [x]
+        for spec, layer in zip(self.specs, self.layers, strict=True):
+            given = [outputs[i] for i in spec.inputs]
+            outputs.append(layer(given, *context(spec)) if spec.kind == "cell" else layer(*given))
+        return outputs[-1]
+
+
+def edge_shape(layer: Layer, graph: Graph, decision: Decision) -> tuple[int, int]:
+    """``(channels, stride)`` of a cell's edge: the nodes share the cell's output, only edges from inputs are strided."""
+    return layer.out // len(graph.output), layer.stride if decision.source < graph.inputs else 1
+
+
+def run_cell(
+    inputs: Sequence[Tensor], graph: Graph, edges: Sequence[tuple[int, int]], run_edge: Callable[[int, Tensor], Tensor]
+) -> Tensor:
+    """The output of a cell: every node the sum of its edges, the output nodes concatenated.
+
+    Args:
+        inputs: values of the input nodes, ``(B, C, H, W)`` each.
+        graph: the cell's graph.
+        edges: ``(source, target)`` of every edge, targets not decreasing.
+        run_edge: ``run_edge(e, x)`` is the value of edge e at its source's value x.
+    """
+    nodes: list[Tensor | None] = [*inputs, *[None] * (graph.nodes - graph.inputs)]
+    for e, (source, target) in enumerate(edges):
+        value = run_edge(e, _value(nodes, source, inputs))
+        present = nodes[target]
+        nodes[target] = value if present is None else present + value
+    output = [_value(nodes, k, inputs) for k in graph.output]
+    return output[0] if len(output) == 1 else torch.cat(output, dim=1)
+
+
+def _value(nodes: Sequence[Tensor | None], node: int, inputs: Sequence[Tensor]) -> Tensor:
+    value = nodes[node]
+    return torch.zeros_like(inputs[0]) if value is None else value  # every edge into the node was dropped
+
+
+class DiscreteCell(nn.Module):
+    """A cell with one operation on every kept edge."""
+
+    def __init__(self, layer: Layer, graph: Graph, group: Group, choices: Sequence[Choice], norm: BatchNorm) -> None:
+        super().__init__()
+        self.graph = graph
+        kept = sorted(((group.decisions[c.decision], c.option) for c in choices), key=lambda pair: pair[0].target)
+        self.edges = [(decision.source, decision.target) for decision, _ in kept]
+        self.operations = nn.ModuleList(
+            operation(option, *edge_shape(layer, graph, decision), norm) for decision, option in kept
+        )
+
+    def forward(self, inputs: list[Tensor]) -> Tensor:
+        return run_cell(inputs, self.graph, self.edges, lambda e, x: self.operations[e](x))
+
+
+class DiscreteNetwork(Skeleton):
+    """The network of one architecture: a plain module, ``logits = net(x)``.
+
+    Args:
+        architecture: which operation on which edge.
+        space: its space, with the sizes that the network shall have.
+        norm: batch norm settings; by default as in every retraining protocol.
+    """
+
+    def __init__(self, architecture: Architecture, space: Space, norm: BatchNorm) -> None:
+        space.check(architecture)
+
+        def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+            return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
+
+        super().__init__(space, make_cell, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(B, classes)`` of images ``(B, C, H, W)``."""
+        return self.walk(x)
+
+
+def build(
+    architecture: Architecture | str, space: Space, *, generator: Generator | None = None, norm: BatchNorm | None = None
+) -> DiscreteNetwork:
+    """Builds the discrete network of an architecture, freshly initialised.
+
+    Args:
+        architecture: an architecture of the space, or its native string.
+        space: the space with the sizes (channels, cells, classes ...) that the network shall have.
+        generator: source of the initial weights; by default torch's global generator.
+        norm: batch norm settings; default affine with running statistics.
+
+    Returns:
+        A plain `torch.nn.Module`; ``net(x)`` gives logits.
+
+    Raises:
+        SpaceError: if the architecture does not belong to the space.
+
+    Example:
+        >>> from mixop.spaces import nasbench201
+        >>> space = nasbench201(channels=4, cells=1, input_channels=3, input_size=16, classes=10)
+        >>> net = build("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|skip_connect~2|", space)
+        >>> net(torch.zeros(2, 3, 16, 16)).shape
+        torch.Size([2, 10])
+    """
+    if isinstance(architecture, str):
+        architecture = space.from_native(architecture)
+    norm = norm or BatchNorm()
+    if generator is None:
+        return DiscreteNetwork(architecture, space, norm)
+    with fenced(generator):
+        return DiscreteNetwork(architecture, space, norm)

@@ -1,0 +1,155 @@
+"""A recipe: one frozen value that names every choice of a method."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mixop import bilevel, derive, optim, regularise, schedules
+from mixop.bilevel import FirstOrder, Scheme
+from mixop.derive import Argmax, Derivation
+from mixop.errors import RecipeError
+from mixop.ops import BatchNorm
+from mixop.optim import SGD, Adam, Optimiser
+from mixop.regularise import Regulariser
+from mixop.relax import ALL
+from mixop.relax.base import Relaxation
+from mixop.relax.softmax import Softmax
+from mixop.schedules import check_range
+from mixop.spaces.core import Space
+from mixop.types import Domain
+from mixop.values import from_plain, merge, to_plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Every choice of a search method; a variant is a `dataclasses.replace`.
+
+    Args:
+        name: what reports call it.
+        relaxation: from architecture parameters to mixing weights.
+        scheme: how the architecture's gradient is computed, and on which data.
+        regularisers: terms added to the architecture's loss.
+        weight_optimiser: of the supernet's weights.
+        architecture_optimiser: of the architecture parameters.
+        derivation: from mean mixing weights to the architecture.
+        epochs: passes over the training split, >= 1.
+        batch_size: examples in a batch, of either split, >= 2.
+        clip: largest global norm of the weight gradient; 0 switches clipping off.
+        architecture_clip: largest global norm of the architecture gradient; 0 switches clipping off.
+        warmup: epochs at the start in which only the weights are trained, >= 0.
+        order: which of the two steps comes first in an iteration.
+        norm: batch norm in the supernet.
+        keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
+
+    Raises:
+        RecipeError: if a number is out of range or two parts do not fit.
+    """
+
+    name: str
+    relaxation: Relaxation = Softmax()
+    scheme: Scheme = FirstOrder()
+    regularisers: tuple[Regulariser, ...] = ()
+    weight_optimiser: Optimiser = SGD()
+    architecture_optimiser: Optimiser = Adam()
+    derivation: Derivation = Argmax()
+    epochs: int = 50
+    batch_size: int = 64
+    clip: float = 5.0
+    architecture_clip: float = 0.0
+    warmup: int = 0
+    order: Literal["architecture_first", "weights_first"] = "architecture_first"
+    norm: BatchNorm = BatchNorm(affine=False, track=False)
+    keep: Literal["last", "best"] = "last"
+
+    def __post_init__(self) -> None:
+        _whole("epochs", self.epochs, 1)
+        _whole("batch size", self.batch_size, 2)
+        _whole("warmup", self.warmup, 0)
+        check_range("clip", self.clip, at_least=0)
+        check_range("architecture clip", self.architecture_clip, at_least=0)
+        if self.warmup >= self.epochs:
+            raise RecipeError(
+                f"A warm-up of {self.warmup} epochs leaves none of {self.epochs} for the architecture: "
+                f"use epochs of at least {self.warmup + 1}, or a shorter warm-up."
+            )
+        for name, choices in (("order", ("architecture_first", "weights_first")), ("keep", ("last", "best"))):
+            if getattr(self, name) not in choices:
+                raise RecipeError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(self, name)!r}.")
+        if self.weight_optimiser.keeps_simplex:
+            raise RecipeError(
+                f"{type(self.weight_optimiser).__name__} keeps rows on the simplex and cannot train a network's weights: "
+                "use SGD or Adam."
+            )
+        relaxation, optimiser = type(self.relaxation).__name__, type(self.architecture_optimiser).__name__
+        on_simplex = self.relaxation.domain is Domain.SIMPLEX
+        if on_simplex and not self.architecture_optimiser.keeps_simplex:
+            raise RecipeError(
+                f"{relaxation} keeps its parameters on the simplex, but {optimiser} steps off it: "
+                "use ExponentiatedGradient, or the Softmax relaxation."
+            )
+        if not on_simplex and self.architecture_optimiser.keeps_simplex:
+            raise RecipeError(
+                f"{optimiser} moves points of the simplex, but the parameters of {relaxation} are not: "
+                "use Adam or SGD, or the SimplexPoint relaxation."
+            )
+        for regulariser in self.regularisers:
+            regulariser.check(self.relaxation)
+
+    def check(self, space: Space) -> None:
+        """Refuses a space that a part does not fit.
+
+        Raises:
+            RecipeError: naming the part and the space.
+        """
+        self.derivation.check(space)
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+PARTS: Mapping[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        Recipe,
+        *ALL.values(),
+        bilevel.FirstOrder,
+        bilevel.SingleLevel,
+        regularise.AnchorL2,
+        regularise.DirichletKL,
+        optim.SGD,
+        optim.Adam,
+        optim.ExponentiatedGradient,
+        derive.Argmax,
+        schedules.Constant,
+        schedules.Linear,
+        schedules.Cosine,
+        BatchNorm,
+    )
+}
+"""Every part by the name it has in a recipe file."""
+
+
+def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON data, without loss."""
+    return to_plain(recipe)
+
+
+def recipe_from_json(data: Any) -> Recipe:
+    """The recipe that `recipe_to_json` wrote.
+
+    Raises:
+        RecipeError: with the path to what is unknown, missing or of the wrong type.
+    """
+    return from_plain(data, Recipe, PARTS)
+
+
+def change(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with the settings of a nested mapping, as a JSON or TOML file writes them.
+
+    Raises:
+        RecipeError: with the path to what is unknown, of the wrong type or out of range.
+    """
+    return dataclasses.replace(merge(recipe, changes, PARTS))

@@ -1,0 +1,44 @@
+"""What a relaxation is: a function from architecture parameters to mixing weights."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.spaces.core import Group
+from mixop.types import Domain, Draw
+
+
+class Relaxation(ABC):
+    """Base of all relaxations. Subclasses are frozen dataclasses of hyper-parameters: no parameters, no clock, no device.
+
+    Attributes:
+        domain: where the parameters live; decides which architecture optimisers fit.
+    """
+
+    domain: ClassVar[Domain] = Domain.LOGITS
+
+    def init(self, group: Group, generator: Generator) -> Tensor:
+        """Initial architecture parameters, ``(E, O)`` float32: ``1e-3 * N(0, 1)``, as the whole DARTS family starts."""
+        return 1e-3 * torch.randn(group.shape, generator=generator)
+
+    @abstractmethod
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        """One sample of the mixing weights, differentiable in ``params`` (or with ``log_prob``).
+
+        Args:
+            params: architecture parameters as `init` gives them.
+            group: the decisions they belong to.
+            progress: time in [0, 1].
+            generator: source of the randomness; deterministic relaxations leave it alone.
+        """
+
+    @abstractmethod
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        """The expected mixing weights ``(E, O)``, rows on the simplex: what derivation and analysis read."""
+
+    def surrogate(self, loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
+        """What to differentiate for the architecture, a scalar; by default the loss itself."""
+        return loss

@@ -1,0 +1,39 @@
+"""Mixing weights drawn from a Dirichlet distribution: the relaxation of DrNAS."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.relax.base import Relaxation
+from mixop.rng import fenced
+from mixop.spaces.core import Group
+from mixop.types import Draw
+
+
+def concentration(params: Tensor) -> Tensor:
+    """Dirichlet concentration ``beta = ELU(eta) + 1 > 0`` of parameters eta; ``eta = 0`` gives the uniform ``beta = 1``.
+
+    Source: Chen et al. 2021 (arXiv:2006.10355), section 3.1 and code.
+    """
+    # ELU + 1 is exp(eta) below 0; written as one so that it does not round to 0 for eta below -17 in float32.
+    return torch.where(params > 0, params + 1, params.clamp(max=0).exp())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dirichlet(Relaxation):
+    """Rows ``theta_e ~ Dirichlet(beta_e)`` with pathwise gradients; one draw is shared by all cells of a type.
+
+    Source: Chen et al. 2021 (arXiv:2006.10355), eqs. 3-6; gradient of Jankowiak & Obermeyer 2018 (arXiv:1806.01851).
+    """
+
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        # The draw is made on the host from our own generator: torch's sampler takes its numbers from the global one.
+        beta = concentration(params.cpu())
+        with fenced(generator):
+            weights = torch.distributions.Dirichlet(beta, validate_args=False).rsample()
+        return Draw(weights.to(params.device))
+
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        beta = concentration(params)
+        return beta / beta.sum(-1, keepdim=True)

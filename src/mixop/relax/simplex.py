@@ -1,0 +1,31 @@
+"""Mixing weights that are parameters themselves, kept on the simplex by their optimiser: GAEA."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.relax.base import Relaxation
+from mixop.spaces.core import Group
+from mixop.types import Domain, Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimplexPoint(Relaxation):
+    """Mixing weights theta on the simplex, without a softmax; needs an optimiser that keeps them there.
+
+    Source: Li et al. 2021 (arXiv:2004.07802), section 3.
+    """
+
+    domain: ClassVar[Domain] = Domain.SIMPLEX
+
+    def init(self, group: Group, generator: Generator) -> Tensor:
+        """The uniform point ``1 / O``."""
+        return torch.full(group.shape, 1 / group.shape[1])
+
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        return Draw(params.clone())
+
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        return params
