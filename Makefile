@@ -1,0 +1,104 @@
+# Needs make and Python >= 3.11, nothing else. `make` alone lists the targets.
+#
+# PYTHON       the interpreter that the virtual environment is made with
+# CONSTRAINTS  the file of exact versions; CONSTRAINTS=/dev/null takes the newest that pyproject.toml allows
+# PIP_FLAGS    further flags of every `pip install`. On Linux pip's default index gives torch as a CUDA build of several
+#              gigabytes; a CPU build, or a build for another CUDA, comes with
+#              make search PIP_FLAGS="--extra-index-url <the index that the selector on pytorch.org shows>"
+# JOBS         processes that run the tests
+#
+# The first three count when something is installed: after changing one, `make clean-all` first.
+
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+PIP_FLAGS ?=
+JOBS ?= 2
+
+# The main job, sized for a few minutes on two cores.
+RUN := runs/digits
+SEARCH := --recipe drnas --space nasbench201 --data digits --out $(RUN)
+RETRAIN := $(RUN) --random 5
+
+VENV := .venv
+OLDEST := .venv-oldest
+BIN := $(VENV)/bin
+INSTALL := install -q --disable-pip-version-check $(PIP_FLAGS)
+# One thread a process: the networks are tiny, and the processes share the cores.
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --cov=mixop --cov-report=term:skip-covered
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup search test test-all test-oldest lint format build clean clean-all
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.core ## make .venv and install mixop with pinned dependencies
+
+search: $(VENV)/.core ## the main job: search a network for handwritten digits, retrain it, compare it with random ones
+	$(BIN)/mixop search $(SEARCH)
+	$(BIN)/mixop retrain $(RETRAIN)
+
+test: lint ## what a reviewer runs: lint, types and the test suite with coverage
+	$(PYTEST)
+
+test-all: lint ## the same with the tests marked slow
+	$(PYTEST) -m ""
+
+lint: $(VENV)/.test ## style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.test ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+build: $(VENV)/.test ## wheel and source distribution, in dist/
+	$(BIN)/python -m build --no-isolation
+
+# Not part of CI: it downloads a second torch. Keeps the promise of the lower bounds in pyproject.toml.
+test-oldest: ## the test suite on the oldest supported dependencies, in .venv-oldest
+	$(call make-venv,$(OLDEST))
+	$(PYTHON) -c "$$OLDEST_PINS" > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/pip $(INSTALL) -c $(OLDEST)/constraints.txt -e '.[test]'
+	env OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n $(JOBS)
+
+clean: ## remove what building and testing left; runs/ and .venv stay
+	rm -rf dist build .coverage .coverage.* .pytest_cache .ruff_cache
+	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+clean-all: clean ## clean, and remove the virtual environments
+	rm -rf $(VENV) $(OLDEST)
+
+# A stamp is younger than what it was installed from, or the step runs again. The test extras contain the core.
+$(VENV)/.core: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
+	$(call make-venv,$(VENV))
+	@echo "Installing mixop and its dependencies into $(VENV) (minutes the first time: torch is large) ..."
+	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
+	$(call make-venv,$(VENV))
+	@echo "Installing mixop, its dependencies and the test tools into $(VENV) (minutes the first time: torch is large) ..."
+	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e '.[test]'
+	@touch $(VENV)/.core $@
+
+# $(call make-venv,FOLDER): a virtual environment, made once; pip is what comes last when one is made.
+define make-venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "mixop needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
+			"install one and name it, as in: make setup PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1)
+endef
+
+# The lower bounds of pyproject.toml as exact versions; the test tools stay free.
+define OLDEST_PINS
+import tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+extras = project["optional-dependencies"]
+for bounds in (project["dependencies"], *(extras[name] for name in extras if name != "test")):
+    print(*(bound.replace(">=", "==") for bound in bounds), sep="\n")
+endef
+export OLDEST_PINS
