@@ -6,10 +6,15 @@ rules and the discrete network read nothing else, so a new space is data, and of
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
+from random import Random
+from typing import Any
 
 from mixop.errors import SpaceError, unknown
+from mixop.values import to_plain
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,17 @@ class Decision:
     target: int
     options: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.source < self.target:
+            raise SpaceError(f"An edge runs from a node to a later one, got {self.source} -> {self.target}.")
+
 
 @dataclass(frozen=True)
 class Group:
     """Decisions that share one tensor of mixing weights, shape ``(E, O)``.
 
-    Option names may differ between decisions (S1, pruned spaces), their number may not.
+    Option names may differ between decisions (S1, pruned spaces), their number may not. Decisions are ordered by their
+    target, so that every node is complete before it is read.
     """
 
     name: str
@@ -47,7 +57,10 @@ class Group:
                     f"got {len(self.decisions[0].options)} and {len(decision.options)}."
                 )
             if len(set(decision.options)) != len(decision.options):
-                raise SpaceError(f"The options of a decision must differ, got {decision.options}.")
+                raise SpaceError(f"The options of a decision must differ, got {', '.join(decision.options)}.")
+        targets = [decision.target for decision in self.decisions]
+        if targets != sorted(targets):
+            raise SpaceError(f"The decisions of group {self.name!r} must be ordered by their target node, got {targets}.")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,6 +98,7 @@ class Layer:
         out: output channels (classes for the head).
         stride: 1, or 2 where the layer halves height and width.
         group: for cells, the group that decides; else None.
+        offset: for slices, the first channel that is taken; else 0.
     """
 
     kind: str
@@ -93,6 +107,7 @@ class Layer:
     out: int
     stride: int = 1
     group: str | None = None
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,8 @@ class Architecture:
 
     Args:
         space: name of the space it belongs to.
-        choices: for each group its choices; a decision that is absent is an edge that was dropped.
+        choices: for each group, in the space's order, its choices by increasing decision; a decision that is absent is an
+            edge that was dropped.
     """
 
     space: str
@@ -140,12 +156,9 @@ class Architecture:
         """
         if self.space != other.space:
             raise SpaceError(f"Architectures of different spaces have no distance, got {self.space!r} and {other.space!r}.")
-        total = 0
-        for name, choices in self.choices:
-            mine = {(c.decision, c.option) for c in choices}
-            yours = {(c.decision, c.option) for c in other.of(name)}
-            total += len({decision for decision, _ in mine ^ yours})
-        return total
+        mine = {(name, choice.decision, choice.option) for name, choices in self.choices for choice in choices}
+        yours = {(name, choice.decision, choice.option) for name, choices in other.choices for choice in choices}
+        return len({(name, decision) for name, decision, _ in mine ^ yours})
 
 
 class Space(ABC):
@@ -205,30 +218,156 @@ class Space(ABC):
 
         Args:
             options: for each group, E indices in [0, O).
+
+        Raises:
+            SpaceError: if the indices do not fit the groups.
         """
-        choices = tuple(
-            (group.name, tuple(Choice(e, group.decisions[e].options[o]) for e, o in enumerate(indices)))
-            for group, indices in zip(self.groups, options, strict=True)
-        )
-        return Architecture(self.name, choices)
+        options = [tuple(indices) for indices in options]
+        lengths, wanted = [len(indices) for indices in options], [len(group.decisions) for group in self.groups]
+        if lengths != wanted:
+            raise SpaceError(f"{self.name} has groups of {wanted} decisions, got {lengths} options.")
+        choices = []
+        for group, indices in zip(self.groups, options, strict=True):
+            for index in indices:
+                if not 0 <= index < group.shape[1]:
+                    raise SpaceError(f"Group {group.name!r} has options 0 to {group.shape[1] - 1}, got {index}.")
+            chosen = (Choice(e, group.decisions[e].options[index]) for e, index in enumerate(indices))
+            choices.append((group.name, tuple(chosen)))
+        return Architecture(self.name, tuple(choices))
+
+    def size(self) -> int:
+        """The number of architectures that take one option in every decision."""
+        return prod(options**edges for edges, options in (group.shape for group in self.groups))
+
+    def random(self, rng: Random) -> Architecture:
+        """An architecture with a uniformly random option in every decision.
+
+        Args:
+            rng: source of the choices; same seed, same architecture.
+        """
+        return self.architecture([rng.randrange(group.shape[1]) for _ in group.decisions] for group in self.groups)
+
+    def architectures(self) -> Iterator[Architecture]:
+        """Every architecture that takes one option in every decision, the last decision varying fastest."""
+        per_group = [product(range(group.shape[1]), repeat=group.shape[0]) for group in self.groups]
+        return (self.architecture(options) for options in product(*per_group))
 
     def check(self, architecture: Architecture) -> None:
         """Refuses an architecture that does not belong to this space.
 
         Raises:
-            SpaceError: for another space's name, a missing group, a decision or an option that does not exist.
+            SpaceError: for another space's name, missing or additional groups, a decision or an option that does not
+                exist, or decisions that are not in increasing order.
         """
         if architecture.space != self.name:
             raise SpaceError(f"Expected an architecture of space {self.name!r}, got one of {architecture.space!r}.")
+        names, wanted = [name for name, _ in architecture.choices], [group.name for group in self.groups]
+        if names != wanted:
+            raise SpaceError(f"An architecture of {self.name} has the groups {wanted}, got {names}.")
         for group in self.groups:
+            before = -1
             for choice in architecture.of(group.name):
                 if not 0 <= choice.decision < len(group.decisions):
                     raise SpaceError(
-                        f"Group {group.name!r} has {len(group.decisions)} decisions, got number {choice.decision}."
+                        f"Group {group.name!r} has decisions 0 to {len(group.decisions) - 1}, got {choice.decision}."
                     )
+                if choice.decision <= before:
+                    raise SpaceError(
+                        f"The choices of group {group.name!r} must be in increasing order of their decisions, "
+                        f"got {choice.decision} after {before}."
+                    )
+                before = choice.decision
                 options = group.decisions[choice.decision].options
                 if choice.option not in options:
                     raise SpaceError(unknown(f"option on edge {choice.decision} of {group.name}", choice.option, options))
+
+
+def check_complete(space: Space, architecture: Architecture) -> None:
+    """Refuses an architecture that drops decisions, for spaces whose notation has a place for each.
+
+    Raises:
+        SpaceError: with the first decision that is missing.
+    """
+    for group in space.groups:
+        kept = {choice.decision for choice in architecture.of(group.name)}
+        for e, decision in enumerate(group.decisions):
+            if e not in kept:
+                raise SpaceError(
+                    f"An architecture of {space.name} has an operation on each of its {len(group.decisions)} edges, "
+                    f"but edge {e} ({decision.target}<-{decision.source}) is missing: 'none' stands for no connection."
+                )
+
+
+def describe_architecture(space: Space, architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON data that a reader understands without the space: the content of ``architecture.json``.
+
+    Returns:
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations.
+
+    Raises:
+        SpaceError: if the architecture does not belong to the space.
+    """
+    space.check(architecture)
+    cells = {}
+    for group in space.groups:
+        edges = [
+            {
+                "decision": choice.decision,
+                "source": group.decisions[choice.decision].source,
+                "target": group.decisions[choice.decision].target,
+                "operation": choice.option,
+            }
+            for choice in architecture.of(group.name)
+        ]
+        cells[group.name] = {**_describe_graph(space.graph(group.name)), "edges": edges}
+    return {"space": space.name, "native": space.to_native(architecture), "cells": cells}
+
+
+def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
+    """The architecture that `describe_architecture` wrote, after checking that all parts of the file say the same.
+
+    Args:
+        space: the space that it must belong to.
+        data: content of ``architecture.json``; keys besides those of `describe_architecture` are left alone.
+
+    Raises:
+        SpaceError: if something is missing, belongs to another space, or contradicts the native string.
+    """
+    if not isinstance(data, Mapping):
+        raise SpaceError(f"An architecture file holds an object, got {type(data).__name__}.")
+    for key in ("space", "native", "cells"):
+        if key not in data:
+            raise SpaceError(f"An architecture file has the entries space, native and cells, but {key!r} is missing.")
+    if data["space"] != space.name:
+        raise SpaceError(f"Expected an architecture of space {space.name!r}, got one of {data['space']!r}.")
+    architecture = space.from_native(data["native"])
+    expected = describe_architecture(space, architecture)["cells"]
+    if data["cells"] != expected:
+        given = data["cells"] if isinstance(data["cells"], Mapping) else {}
+        name = next((name for name in expected if given.get(name) != expected[name]), "")
+        subject = f"cell {name!r}" if name else f"list of cells {sorted(given)}"
+        raise SpaceError(
+            f"The architecture file contradicts itself: its {subject} is not what its native string "
+            f"{data['native']!r} says; change both or neither."
+        )
+    return architecture
+
+
+def describe_space(space: Space) -> dict[str, Any]:
+    """A space as JSON data: its own fields, and what they mean in decisions and graphs; the content of ``space.json``."""
+    groups = [
+        {
+            "name": group.name,
+            "decisions": [{"source": d.source, "target": d.target, "options": list(d.options)} for d in group.decisions],
+        }
+        for group in space.groups
+    ]
+    graphs = {group.name: _describe_graph(space.graph(group.name)) for group in space.groups}
+    return {"space": to_plain(space), "groups": groups, "graphs": graphs}
+
+
+def _describe_graph(graph: Graph) -> dict[str, Any]:
+    return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
 
 
 def check_skeleton(space: str, **sizes: int) -> None:
