@@ -47,6 +47,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         known: the names that exist.
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}."
+    if not known:
+        return f"There is no {kind} {name!r}: there are none at all."
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower[near[0]]!r}?" if near else f"choose one of {', '.join(known)}."
     return f"There is no {kind} {name!r}: {hint}"

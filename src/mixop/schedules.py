@@ -100,16 +100,25 @@ class Cosine:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Smallest and largest value."""
-        return min(self.start, self.stop), max(self.start, self.stop)
+        """Smallest and largest value; a stretched wave is cut before it reaches ``stop``."""
+        last = self.stop if self.stretch == 1 else self(1.0)
+        return min(self.start, last), max(self.start, last)
 
 
 Schedule = Constant | Linear | Cosine
 
 
 def schedule(value: float | Schedule) -> Schedule:
-    """A number as a constant schedule; a schedule as it is."""
-    return value if isinstance(value, Schedule) else Constant(float(value))
+    """A number as a constant schedule; a schedule as it is.
+
+    Raises:
+        RecipeError: for anything else.
+    """
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecipeError(f"A schedule is a number, Constant, Linear or Cosine, got {value!r}.")
+    return Constant(float(value))
 
 
 def check_range(
@@ -132,6 +141,8 @@ def check_range(
     Raises:
         RecipeError: with the bound, the value and the name.
     """
+    if isinstance(value, bool) or not isinstance(value, int | float | Schedule):
+        raise RecipeError(f"{name} must be a number or a schedule, got {value!r}.")
     for number in schedule(value).bounds:
         if not math.isfinite(number):
             raise RecipeError(f"{name} must be a finite number, got {number}.")

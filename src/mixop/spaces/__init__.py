@@ -7,6 +7,7 @@ from mixop.spaces.toy import Toy, toy
 
 __all__ = [
     "SPACES",
+    "SPACE_TYPES",
     "Architecture",
     "CellSpace",
     "Choice",
@@ -23,3 +24,6 @@ __all__ = [
 
 SPACES: dict[str, type[Space]] = {"nasbench201": NasBench201, "toy": Toy}
 """The spaces that have a name; one's own is a `CellSpace`, or any subclass of `Space`."""
+
+SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, NasBench201, Toy)}
+"""The classes of spaces by the name that files give them, for `mixop.values.from_plain`."""

@@ -1,0 +1,80 @@
+"""Spaces and architectures as JSON data: what ``space.json`` and ``architecture.json`` hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mixop.errors import SpaceError
+from mixop.spaces.core import Architecture, Graph, Space
+from mixop.values import to_plain
+
+
+def describe_architecture(space: Space, architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON data that a reader understands without the space: the content of ``architecture.json``.
+
+    Returns:
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations.
+
+    Raises:
+        SpaceError: if the architecture does not belong to the space.
+    """
+    space.check(architecture)
+    cells = {}
+    for group in space.groups:
+        edges = [
+            {
+                "decision": choice.decision,
+                "source": group.decisions[choice.decision].source,
+                "target": group.decisions[choice.decision].target,
+                "operation": choice.option,
+            }
+            for choice in architecture.of(group.name)
+        ]
+        cells[group.name] = {**_describe_graph(space.graph(group.name)), "edges": edges}
+    return {"space": space.name, "native": space.to_native(architecture), "cells": cells}
+
+
+def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
+    """The architecture that `describe_architecture` wrote, after checking that all parts of the file say the same.
+
+    Args:
+        space: the space that it must belong to.
+        data: content of ``architecture.json``; keys besides those of `describe_architecture` are left alone.
+
+    Raises:
+        SpaceError: if something is missing, belongs to another space, or contradicts the native string.
+    """
+    if not isinstance(data, Mapping):
+        raise SpaceError(f"An architecture file holds an object, got {type(data).__name__}.")
+    for key in ("space", "native", "cells"):
+        if key not in data:
+            raise SpaceError(f"An architecture file has the entries space, native and cells, but {key!r} is missing.")
+    if data["space"] != space.name:
+        raise SpaceError(f"Expected an architecture of space {space.name!r}, got one of {data['space']!r}.")
+    architecture = space.from_native(data["native"])
+    expected = describe_architecture(space, architecture)["cells"]
+    if data["cells"] != expected:
+        given = data["cells"] if isinstance(data["cells"], Mapping) else {}
+        name = next((name for name in expected if given.get(name) != expected[name]), "")
+        subject = f"cell {name!r}" if name else f"list of cells {sorted(given)}"
+        raise SpaceError(
+            f"The architecture file contradicts itself: its {subject} is not what its native string "
+            f"{data['native']!r} says; change both or neither."
+        )
+    return architecture
+
+
+def describe_space(space: Space) -> dict[str, Any]:
+    """A space as JSON data: its own fields, and what they mean in decisions and graphs; the content of ``space.json``."""
+    groups = [
+        {
+            "name": group.name,
+            "decisions": [{"source": d.source, "target": d.target, "options": list(d.options)} for d in group.decisions],
+        }
+        for group in space.groups
+    ]
+    graphs = {group.name: _describe_graph(space.graph(group.name)) for group in space.groups}
+    return {"space": to_plain(space), "groups": groups, "graphs": graphs}
+
+
+def _describe_graph(graph: Graph) -> dict[str, Any]:
+    return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
