@@ -1,5 +1,7 @@
 """Data sets as tensors: the embedded digits, CIFAR, arrays and folders of images, with their splits and augmentation."""
 
+from typing import Any
+
 from mixop.data.arrays import Npz, from_arrays, from_npz
 from mixop.data.augment import CIFAR10_DARTS, CIFAR10_NASBENCH201, CIFAR100_DARTS, CIFAR100_NASBENCH201, Augment
 from mixop.data.cifar import Cifar10, Cifar100, cifar10, cifar100
@@ -7,9 +9,24 @@ from mixop.data.core import Data, Source
 from mixop.data.digits import Digits, digits
 from mixop.data.folder import Folder, from_folder
 from mixop.data.split import Split
+from mixop.data.toy import ToySet, toy_set
+from mixop.spaces.toy import Toy
+from mixop.values import from_plain
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, ToySet)}
 """Every source by the word for it on the command line."""
+
+_PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment, Toy)}
+
+
+def source_from_json(data: Any) -> Source:
+    """The source that `mixop.values.to_plain` wrote.
+
+    Raises:
+        RecipeError: with the path to what is unknown, missing or of the wrong type.
+    """
+    return from_plain(data, Source, _PARTS, "data")
+
 
 __all__ = [
     "CIFAR10_DARTS",
@@ -26,10 +43,13 @@ __all__ = [
     "Npz",
     "Source",
     "Split",
+    "ToySet",
     "cifar10",
     "cifar100",
     "digits",
     "from_arrays",
     "from_folder",
     "from_npz",
+    "source_from_json",
+    "toy_set",
 ]

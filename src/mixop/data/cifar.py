@@ -47,7 +47,7 @@ OFFICIAL_MD5 = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class Form:
     """One of the official forms of a set.
 
     Args:
@@ -93,8 +93,8 @@ class Layout:
 
 _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 
-CIFAR10_LAYOUTS = (
-    Layout(
+CIFAR10_FORMS = (
+    Form(
         archive="cifar-10-python.tar.gz",
         folder="cifar-10-batches-py",
         train=_BATCHES,
@@ -103,7 +103,7 @@ CIFAR10_LAYOUTS = (
         labels="labels",
         names_key="label_names",
     ),
-    Layout(
+    Form(
         archive="cifar-10-binary.tar.gz",
         folder="cifar-10-batches-bin",
         train=tuple(f"{name}.bin" for name in _BATCHES),
@@ -112,8 +112,8 @@ CIFAR10_LAYOUTS = (
         prefix=1,
     ),
 )
-CIFAR100_LAYOUTS = (
-    Layout(
+CIFAR100_FORMS = (
+    Form(
         archive="cifar-100-python.tar.gz",
         folder="cifar-100-python",
         train=("train",),
@@ -122,7 +122,7 @@ CIFAR100_LAYOUTS = (
         labels="fine_labels",
         names_key="fine_label_names",
     ),
-    Layout(
+    Form(
         archive="cifar-100-binary.tar.gz",
         folder="cifar-100-binary",
         train=("train.bin",),
@@ -135,7 +135,7 @@ CIFAR100_LAYOUTS = (
 
 @dataclass(frozen=True)
 class _Cifar(Source):
-    layouts: ClassVar[tuple[Layout, ...]]
+    forms: ClassVar[tuple[Form, ...]]
     classes: ClassVar[int]
 
     path: str
@@ -146,16 +146,16 @@ class _Cifar(Source):
         Raises:
             DataError: if a file is missing, cut short, or holds something else than images and labels.
         """
-        layout, contents, record = _read(Path(self.path), self.name, self.layouts)
-        names = layout.class_names(contents[layout.names], f"{layout.names} of {self.path}")
+        form, contents, record = _read(Path(self.path), self.name, self.forms)
+        names = form.class_names(contents[form.names], f"{form.names} of {self.path}")
         if len(names) != self.classes:
-            raise DataError(f"{layout.names} of {self.path} must name {self.classes} classes, got {len(names)}.")
-        x, y = self._tensors(layout, contents, layout.train)
+            raise DataError(f"{form.names} of {self.path} must name {self.classes} classes, got {len(names)}.")
+        x, y = self._tensors(form, contents, form.train)
         return assemble(
             self.name,
             x,
             y,
-            test=self._tensors(layout, contents, (layout.test,)),
+            test=self._tensors(form, contents, (form.test,)),
             classes=names,
             split=self.split,
             augment=self.augment,
@@ -163,11 +163,11 @@ class _Cifar(Source):
             record=record,
         )
 
-    def _tensors(self, layout: Layout, contents: dict[str, bytes], files: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _tensors(self, form: Form, contents: dict[str, bytes], files: Sequence[str]) -> tuple[Tensor, Tensor]:
         batches = []
         for file in files:
             where = f"{file} of {self.path}"
-            images, labels = layout.batch(contents[file], where)
+            images, labels = form.batch(contents[file], where)
             if len(images) == 0:
                 raise DataError(f"{where} is empty: it must hold at least one image.")
             if labels.min() < 0 or labels.max() >= self.classes:
@@ -192,7 +192,7 @@ class Cifar10(_Cifar):
     """
 
     name: ClassVar[str] = "cifar10"
-    layouts: ClassVar[tuple[Layout, ...]] = CIFAR10_LAYOUTS
+    forms: ClassVar[tuple[Form, ...]] = CIFAR10_FORMS
     classes: ClassVar[int] = 10
 
     augment: Augment = field(default=CIFAR10_DARTS, kw_only=True)
@@ -212,7 +212,7 @@ class Cifar100(_Cifar):
     """
 
     name: ClassVar[str] = "cifar100"
-    layouts: ClassVar[tuple[Layout, ...]] = CIFAR100_LAYOUTS
+    forms: ClassVar[tuple[Form, ...]] = CIFAR100_FORMS
     classes: ClassVar[int] = 100
 
     augment: Augment = field(default=CIFAR100_DARTS, kw_only=True)
@@ -270,27 +270,27 @@ def cifar100(
     return Cifar100(os.fspath(path), split=split, augment=augment).load()
 
 
-def _read(path: Path, name: str, layouts: Sequence[Layout]) -> tuple[Layout, dict[str, bytes], dict[str, Any]]:
-    """The layout that lies at a path, its files by name, and what their checksums say."""
+def _read(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str, bytes], dict[str, Any]]:
+    """The form that lies at a path, its files by name, and what their checksums say."""
     try:
-        for folder in (path, *(path / layout.folder for layout in layouts)):
-            for layout in layouts:
-                if (folder / layout.train[0]).is_file():
-                    contents = {file: (folder / file).read_bytes() for file in layout.files if (folder / file).is_file()}
-                    return layout, _complete(contents, layout, folder), _checksums(layout, contents)
-        for archive in (path, *(path / layout.archive for layout in layouts)):
+        for folder in (path, *(path / form.folder for form in forms)):
+            for form in forms:
+                if (folder / form.train[0]).is_file():
+                    contents = {file: (folder / file).read_bytes() for file in form.files if (folder / file).is_file()}
+                    return form, _complete(contents, form, folder), _checksums(form, contents)
+        for archive in (path, *(path / form.archive for form in forms)):
             if archive.is_file():
-                return _read_archive(archive, name, layouts)
+                return _read_archive(archive, name, forms)
     except OSError as error:
         raise DataError(f"Cannot read {name} at {str(path)!r}: {error.strerror or error}.") from error
-    expected = " or ".join(f"{layout.archive} (or its folder {layout.folder})" for layout in layouts)
+    expected = " or ".join(f"{form.archive} (or its folder {form.folder})" for form in forms)
     what = "holds neither" if path.exists() else "does not exist"
     raise DataError(f"{name} needs {expected}, but {str(path)!r} {what}: get the archive from cs.toronto.edu/~kriz/cifar.html.")
 
 
-def _read_archive(path: Path, name: str, layouts: Sequence[Layout]) -> tuple[Layout, dict[str, bytes], dict[str, Any]]:
+def _read_archive(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str, bytes], dict[str, Any]]:
     members: dict[str, bytes] = {}
-    wanted = {f"{layout.folder}/{file}" for layout in layouts for file in layout.files}
+    wanted = {f"{form.folder}/{file}" for form in forms for file in form.files}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
@@ -298,38 +298,40 @@ def _read_archive(path: Path, name: str, layouts: Sequence[Layout]) -> tuple[Lay
                 if inside in wanted and member.isreg():
                     stream = archive.extractfile(member)
                     members[inside] = stream.read() if stream is not None else b""
+            while archive.fileobj is not None and archive.fileobj.read(2**20):
+                pass  # to the end, where a packed file has its checksum
     except Exception as error:  # a damaged archive provokes tar, zip and system errors alike
         raise DataError(f"The archive {str(path)!r} is damaged or cut short, get it again: {error}.") from error
-    for layout in layouts:
-        contents = {file: members[f"{layout.folder}/{file}"] for file in layout.files if f"{layout.folder}/{file}" in members}
+    for form in forms:
+        contents = {file: members[f"{form.folder}/{file}"] for file in form.files if f"{form.folder}/{file}" in members}
         if contents:
             with path.open("rb") as file:
                 md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            return layout, _complete(contents, layout, path), _checksums(layout, contents, archive_md5=md5)
-    folders = " or ".join(layout.folder for layout in layouts)
+            return form, _complete(contents, form, path), _checksums(form, contents, archive_md5=md5)
+    folders = " or ".join(form.folder for form in forms)
     raise DataError(f"The archive {str(path)!r} must hold the folder {folders} of {name}, but does not.")
 
 
-def _complete(contents: dict[str, bytes], layout: Layout, path: Path) -> dict[str, bytes]:
-    missing = [file for file in layout.files if file not in contents]
+def _complete(contents: dict[str, bytes], form: Form, path: Path) -> dict[str, bytes]:
+    missing = [file for file in form.files if file not in contents]
     if missing:
-        raise DataError(f"{str(path)!r} is incomplete, {', '.join(missing)} is missing: unpack or get {layout.archive} again.")
+        raise DataError(f"{str(path)!r} is incomplete, {', '.join(missing)} is missing: unpack or get {form.archive} again.")
     return contents
 
 
-def _checksums(layout: Layout, contents: dict[str, bytes], archive_md5: str | None = None) -> dict[str, Any]:
+def _checksums(form: Form, contents: dict[str, bytes], archive_md5: str | None = None) -> dict[str, Any]:
     """MD5 of what was read; ``official`` is True or False, or None where no official sum is known."""
     sums = {
-        f"{layout.folder}/{file}": hashlib.md5(content, usedforsecurity=False).hexdigest() for file, content in contents.items()
+        f"{form.folder}/{file}": hashlib.md5(content, usedforsecurity=False).hexdigest() for file, content in contents.items()
     }
     if archive_md5 is not None:
-        sums[layout.archive] = archive_md5
+        sums[form.archive] = archive_md5
     files = {
         file: {"md5": md5, "official": md5 == OFFICIAL_MD5[file] if file in OFFICIAL_MD5 else None}
         for file, md5 in sums.items()
     }
-    verdicts = [files[f"{layout.folder}/{file}"]["official"] for file in contents]
-    if archive_md5 is not None and files[layout.archive]["official"]:
+    verdicts = [files[f"{form.folder}/{file}"]["official"] for file in contents]
+    if archive_md5 is not None and files[form.archive]["official"]:
         official = True
     elif None in verdicts:
         official = None if archive_md5 is None else False

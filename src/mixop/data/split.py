@@ -143,12 +143,12 @@ def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
     """Index lists as sorted tensors, refused if they are not whole numbers in range, each used once over all lists."""
     parts: dict[str, Tensor] = {}
     for name, given in lists.items():
-        array = np.asarray(given)
+        try:
+            array = np.asarray(given)
+        except ValueError:  # lists of different lengths in the list
+            array = np.empty((0, 0))
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise DataError(
-                f"The index list {name!r} must be a list of whole numbers, at least one, "
-                f"got {array.dtype} of shape {array.shape}."
-            )
+            raise DataError(f"The index list {name!r} must be a plain list of whole numbers, at least one, but is not.")
         outside = array[(array < 0) | (array >= count)]
         if len(outside):
             raise DataError(
