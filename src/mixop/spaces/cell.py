@@ -2,11 +2,18 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from mixop.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
+
+
+@cache
+def _groups(nodes: int, lists: tuple[tuple[str, ...], ...]) -> tuple[Group, ...]:
+    pairs = [(source, target) for target in range(1, nodes) for source in range(target)]
+    return (Group("cell", tuple(Decision(*pair, names) for pair, names in zip(pairs, lists, strict=True))),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +35,9 @@ class CellSpace(Space):
         channels: channels of the first stage, >= 1.
         cells: cells of each stage, >= 1.
         stages: stages, >= 1; each but the first halves height and width.
-        input_size: height and width of the images in pixels, a multiple of ``2 ** (stages - 1)``.
-        input_channels: channels of the images, >= 1.
-        classes: number of classes, >= 1.
+        input_size: height and width of the images in pixels, a multiple of ``2 ** (stages - 1)``; None to take the data's.
+        input_channels: channels of the images, >= 1; None to take the data's, and 3 where there is none.
+        classes: number of classes, >= 1; None to take the data's, and 10 where there is none.
         name: the space's name, part of every architecture.
 
     Raises:
@@ -52,24 +59,17 @@ class CellSpace(Space):
     channels: int = 16
     cells: int = 5
     stages: int = 3
-    input_size: int = 32
-    input_channels: int = 3
-    classes: int = 10
+    input_size: int | None = None
+    input_channels: int | None = None
+    classes: int | None = None
     name: str = "own"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SpaceError(f"A space's name must be a text that is not empty, got {self.name!r}.")
-        check_skeleton(
-            self.name,
-            nodes=self.nodes,
-            channels=self.channels,
-            cells=self.cells,
-            stages=self.stages,
-            input_size=self.input_size,
-            input_channels=self.input_channels,
-            classes=self.classes,
-        )
+        check_skeleton(self.name, nodes=self.nodes, channels=self.channels, cells=self.cells, stages=self.stages)
+        from_data = ("input_size", "input_channels", "classes")
+        check_skeleton(self.name, **{name: getattr(self, name) for name in from_data if getattr(self, name) is not None})
         if self.nodes < 2:
             raise SpaceError(f"{self.name}: a cell needs at least 2 nodes, its input and its output, got {self.nodes}.")
         self._check_size()
@@ -83,9 +83,9 @@ class CellSpace(Space):
     def _check_size(self) -> None:
         # An odd size would not do either: the two branches of the residual block round it differently.
         unit = 2 ** (self.stages - 1)
-        below = self.input_size // unit * unit
-        if self.input_size == below:
+        if self.input_size is None or self.input_size % unit == 0:
             return
+        below = self.input_size // unit * unit
         sizes = f"the smallest size that works is {unit}" if below == 0 else f"{below} and {below + unit} work"
         raise SpaceError(
             f"{self.name}: {self.stages} stages halve the image {self.stages - 1} times, so input size must be a multiple "
@@ -117,9 +117,8 @@ class CellSpace(Space):
     @property
     def groups(self) -> tuple[Group, ...]:
         """The one group ``cell``, with an edge between every two nodes."""
-        pairs = [(source, target) for target in range(1, self.nodes) for source in range(target)]
-        lists = self.edge_operations or [self.operations] * len(pairs)
-        return (Group("cell", tuple(Decision(*pair, names) for pair, names in zip(pairs, lists, strict=True))),)
+        edges = self.nodes * (self.nodes - 1) // 2
+        return _groups(self.nodes, self.edge_operations or (self.operations,) * edges)
 
     def graph(self, group: str) -> Graph:
         """The cell's graph: node 0 is given, the last node is the output."""
@@ -130,14 +129,14 @@ class CellSpace(Space):
     def layers(self) -> tuple[Layer, ...]:
         """Stem, stages of cells with residual blocks between them, head; a chain."""
         width = self.channels
-        layers = [Layer("stem", (0,), (self.input_channels,), width)]
+        layers = [Layer("stem", (0,), (3 if self.input_channels is None else self.input_channels,), width)]
         for stage in range(self.stages):
             if stage > 0:
                 layers.append(Layer("residual", (len(layers),), (width,), 2 * width, stride=2))
                 width *= 2
             for _ in range(self.cells):
                 layers.append(Layer("cell", (len(layers),), (width,), width, group="cell"))
-        layers.append(Layer("head", (len(layers),), (width,), self.classes))
+        layers.append(Layer("head", (len(layers),), (width,), 10 if self.classes is None else self.classes))
         return tuple(layers)
 
     def to_native(self, architecture: Architecture) -> str:

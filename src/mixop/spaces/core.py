@@ -7,10 +7,11 @@ rules and the discrete network read nothing else, so a new space is data, and of
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from random import Random
+from typing import Self
 
 from mixop.errors import SpaceError, unknown
 
@@ -164,15 +165,15 @@ class Space(ABC):
 
     Attributes:
         name: the space's name, part of every architecture.
-        input_channels: channels of the images.
-        input_size: height and width of the images in pixels.
-        classes: number of classes.
+        input_channels: channels of the images; None to take what the data has.
+        input_size: height and width of the images in pixels; None to take what the data has.
+        classes: number of classes; None to take what the data has.
     """
 
     name: str
-    input_channels: int
-    input_size: int
-    classes: int
+    input_channels: int | None
+    input_size: int | None
+    classes: int | None
 
     @property
     @abstractmethod
@@ -199,6 +200,28 @@ class Space(ABC):
         Raises:
             SpaceError: if the text is malformed, with what was expected.
         """
+
+    def fit(self, *, channels: int, size: int, classes: int) -> Self:
+        """The space for a data set: sizes that were left open are taken from it.
+
+        Args:
+            channels: channels of its images.
+            size: their height and width in pixels.
+            classes: its number of classes.
+
+        Raises:
+            SpaceError: if a size that was given is another one.
+        """
+        wanted = {"input_channels": channels, "input_size": size, "classes": classes}
+        for name, value in wanted.items():
+            given = getattr(self, name)
+            if given is not None and given != value:
+                raise SpaceError(
+                    f"{self.name}: {name.replace('_', ' ')} is {given}, but the data has {value}: "
+                    "leave it out to take the data's, or use data that fits."
+                )
+        open_sizes = {name: value for name, value in wanted.items() if getattr(self, name) is None}
+        return replace(self, **open_sizes) if open_sizes else self  # type: ignore[type-var]  # subclasses are dataclasses
 
     def group(self, name: str) -> Group:
         """The group of that name.

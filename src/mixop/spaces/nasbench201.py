@@ -42,9 +42,9 @@ class NasBench201(CellSpace):
         channels: channels of the first stage; 16 in the benchmark, 24 in GAEA's search.
         cells: cells of each stage; 5 in the benchmark.
         stages: stages; 3 in the benchmark.
-        input_size: height and width of the images in pixels; 32 for CIFAR, 16 for ImageNet16-120.
-        input_channels: channels of the images.
-        classes: number of classes.
+        input_size: height and width of the images in pixels; None to take the data's; 32 for CIFAR, 16 for ImageNet16-120.
+        input_channels: channels of the images; None to take the data's.
+        classes: number of classes; None to take the data's.
 
     Raises:
         SpaceError: for sizes that make no network, and for operations that the benchmark does not have.
@@ -136,9 +136,9 @@ def nasbench201(
     channels: int = 16,
     cells: int = 5,
     stages: int = 3,
-    input_size: int = 32,
-    input_channels: int = 3,
-    classes: int = 10,
+    input_size: int | None = None,
+    input_channels: int | None = None,
+    classes: int | None = None,
     operations: tuple[str, ...] = NASBENCH201_OPERATIONS,
 ) -> NasBench201:
     """The space of NAS-Bench-201, by default with the benchmark's sizes; see `NasBench201` for the arguments."""

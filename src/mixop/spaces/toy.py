@@ -45,13 +45,14 @@ class Toy(Space):
         'abs|sine|skip_connect'
     """
 
+    # A frozen field is read-only, so its type may be narrower than the base's: the checker cannot know that.
     blocks: int = 3
     width: int = 4
-    classes: int = 4
+    classes: int = 4  # pyright: ignore[reportIncompatibleVariableOverride]
     seed: int = 0
     name: str = field(default="toy", init=False)
-    input_channels: int = field(init=False)
-    input_size: int = field(default=1, init=False)
+    input_channels: int = field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    input_size: int = field(default=1, init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __post_init__(self) -> None:
         check_skeleton("toy", blocks=self.blocks, width=self.width, classes=self.classes)
