@@ -10,6 +10,7 @@ Source: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of hie
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -161,7 +162,7 @@ def _items(cell: Cell) -> tuple[list[_Item], list[_Chain], list[list[_Item]]]:
             items.append(_Item(column, len(text) * CHARACTER + 18, LABEL_HEIGHT, text) if labelled else _Item(column))
             columns[column].append(items[-1])
         items.append(nodes[target])
-        for before, after in zip(items, items[1:], strict=False):
+        for before, after in pairwise(items):
             before.right.append(after)
             after.left.append(before)
         chains.append(_Chain(tuple(items), operation))
@@ -198,7 +199,7 @@ def _barycentre(neighbours: Sequence[_Item], ranks: Mapping[_Item, int], own: in
 def _crossings(columns: Sequence[Sequence[_Item]]) -> float:
     """Number of crossing pairs, plus a little for edges that end far from the height they start at."""
     total = 0.0
-    for column, following in zip(columns, columns[1:], strict=False):
+    for column, following in pairwise(columns):
         ranks = {item: rank for rank, item in enumerate(following)}
         links = [(rank, ranks[after]) for rank, item in enumerate(column) for after in item.right]
         for index, (a, b) in enumerate(links):
@@ -264,7 +265,7 @@ def _spread(column: Sequence[_Item], wishes: Sequence[float]) -> list[float]:
     With the distances subtracted this is a monotone regression, solved by pooling adjacent violators.
     """
     offsets = [0.0]
-    for upper, lower in zip(column, column[1:], strict=False):
+    for upper, lower in pairwise(column):
         offsets.append(offsets[-1] + (upper.height + lower.height) / 2 + GAP)
     pools: list[tuple[float, int]] = []  # (sum, count)
     for wish, offset in zip(wishes, offsets, strict=True):
@@ -336,7 +337,7 @@ def _node(item: _Item, role: str) -> str:
 
 def _name(cell: Cell, index: int) -> str:
     if index < cell.inputs:
-        return "input" if cell.inputs == 1 else f"c(k−{cell.inputs - index})"
+        return "input" if cell.inputs == 1 else f"c(k\u2212{cell.inputs - index})"
     if index == cell.nodes or cell.output == (index,):
         return "output"
     return str(index)
@@ -344,7 +345,9 @@ def _name(cell: Cell, index: int) -> str:
 
 def _role(cell: Cell, index: int) -> str:
     if index < cell.inputs:
-        return f"node {index}: " + ("input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one")
+        return f"node {index}: " + (
+            "input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one"
+        )
     if index == cell.nodes:
         return f"output: nodes {', '.join(map(str, cell.output))} concatenated"
     return f"node {index}: sum of its incoming edges" + (", the output" if cell.output == (index,) else "")
@@ -354,7 +357,7 @@ def _dark_style() -> str:
     """Colours for a dark ground; light ones are attributes, so that programs without CSS draw the cell too."""
     kinds = "".join(f".mixop-cell .op-{name}{{color:{kind.dark}}}" for name, kind in KINDS.items())
     return (
-        "@media (prefers-color-scheme: dark) and (not print){"
+        "@media screen and (prefers-color-scheme: dark){"
         f"{kinds}.mixop-cell .op-concat{{color:#98a2b3}}"
         ".mixop-cell .node rect{fill:#262d38;stroke:#8791a3}.mixop-cell .node text{fill:#e8ebf1}}"
     )

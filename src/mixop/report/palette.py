@@ -20,7 +20,7 @@ class Kind:
 
 KINDS = {
     "conv": Kind("convolution", "#2a62c5", "#74a7ff"),
-    "pointwise": Kind("1×1 convolution", "#0b8290", "#45c4cf"),
+    "pointwise": Kind("1\u00d71 convolution", "#0b8290", "#45c4cf"),
     "separable": Kind("separable convolution", "#6a4fc9", "#ab97ff"),
     "dilated": Kind("dilated convolution", "#ab3590", "#ec86d2"),
     "pool": Kind("pooling", "#37823a", "#74c877"),
@@ -52,3 +52,7 @@ def kind_of(operation: str) -> str:
     if "conv" in name:
         return "pointwise" if "1x1" in name else "conv"
     return "other"
+
+
+ABSENT = "\u2013"
+"""Stands in the report where a run does not know a value."""

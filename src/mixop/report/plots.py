@@ -1,0 +1,287 @@
+"""Figures of the report: matplotlib to inline SVG whose colours are the page's variables, so they follow light and dark."""
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from mixop.report.palette import ABSENT, KINDS, kind_of
+
+# Matplotlib draws in these stand-ins, which no real colour uses; afterwards each becomes a variable with its light value.
+THEME = {
+    "ink": ("#010203", "#1d2430"),
+    "muted": ("#010204", "#667085"),
+    "grid": ("#010205", "#e4e7ec"),
+    "accent": ("#010206", "#2a62c5"),
+    "second": ("#010207", "#c2620c"),
+    "rival": ("#010208", "#98a2b3"),
+    **{f"op-{name}": (f"#0102{16 + index:02x}", kind.light) for index, (name, kind) in enumerate(KINDS.items())},
+}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: readable, searchable, in the page's font
+    "svg.hashsalt": "mixop",  # the same run gives the same bytes
+    "text.parse_math": False,  # a "$" in somebody's operation name is a dollar
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.linewidth": 0.8,
+    "lines.solid_capstyle": "round",
+}
+WIDTH, HEIGHT = 5.4, 2.9  # inches of a line plot; 72 units of the page each
+MARKED = 12  # up to so many points are marked as points
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: a label for the legend (None to leave it out), epochs ``(T,)``, values ``(T,)`` with NaN for gaps."""
+
+    label: str | None
+    epochs: Sequence[int]
+    values: np.ndarray
+    colour: str = "accent"
+    dashed: bool = False
+    width: float = 1.9
+
+
+def lines(
+    curves: Sequence[Line], *, description: str, percent: bool = False, reference: tuple[float, str] | None = None
+) -> str:
+    """Curves over epochs.
+
+    Args:
+        curves: what to draw, later ones on top.
+        description: the figure in words, for those who cannot see it.
+        percent: whether values are shares in [0, 1], shown in percent.
+        reference: a height and its name, drawn as a dashed horizontal line.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    with matplotlib.rc_context():
+        figure, axes = _figure(WIDTH, HEIGHT, layout="constrained")
+        for curve in curves:
+            marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
+            style = {
+                "color": _colour(curve.colour),
+                "linewidth": curve.width,
+                "linestyle": (0, (4, 2)) if curve.dashed else "-",
+            }
+            axes.plot(list(curve.epochs), curve.values, marker=marker, markersize=3.5, label=curve.label, **style)
+        if reference is not None:
+            height, name = reference
+            axes.axhline(height, color=_colour("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
+            axes.annotate(
+                name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
+                ha="right", va="top", color=_colour("muted"), fontsize=8.5,
+            )  # fmt: skip
+            axes.set_ylim(0, height * 1.08)
+        elif percent:
+            _shares(axes, curves)
+        _epoch_axis(axes, [epoch for curve in curves for epoch in curve.epochs])
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        axes.grid(axis="y", color=_colour("grid"), linewidth=0.8)
+        if any(curve.label for curve in curves) and (len(curves) > 1):
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_colour("ink"),
+                borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
+            )  # fmt: skip
+        return _svg(figure, description)
+
+
+def heatmap(
+    weights: np.ndarray, epochs: Sequence[int], options: Sequence[str], *, description: str, chosen: str | None = None
+) -> str:
+    """Mixing weights of one decision over time: a row for each option, darker for more weight, the last weight beside it.
+
+    Args:
+        weights: mixing weights ``(T, O)``, NaN where unknown.
+        epochs: the T epochs.
+        options: the O operations.
+        description: the figure in words.
+        chosen: the operation that the found architecture takes, marked.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    names = [name if len(name) <= 24 else name[:23] + "…" for name in options]
+    left = 6.1 * max(map(len, names)) + 22
+    plot, right, row, bottom = 140.0, 34.0, 16.0, 20.0
+    width, height = left + plot + right, row * len(options) + bottom + 3
+    with matplotlib.rc_context():
+        figure, axes = _figure(
+            width / 72, height / 72, frame=(left / width, bottom / height, plot / width, 1 - (bottom + 3) / height)
+        )
+        pixels = np.zeros((len(options), len(epochs), 4))
+        for index, option in enumerate(options):
+            pixels[index, :, :3] = to_rgb(KINDS[kind_of(option)].light)
+        pixels[:, :, 3] = np.clip(np.nan_to_num(weights.T), 0, 1) ** 0.75  # small weights can be seen as well
+        first, last = epochs[0], epochs[-1]
+        axes.imshow(pixels, aspect="auto", interpolation="none", extent=(first - 0.5, last + 0.5, len(options) - 0.5, -0.5))
+        axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=_colour("grid"), linewidth=0.6)
+        axes.set_yticks([])
+        for index, (option, name) in enumerate(zip(options, names, strict=True)):
+            bold = "bold" if option == chosen else "normal"
+            text = f"▸ {name}" if option == chosen else name
+            axes.annotate(
+                text, (0, index), xycoords=("axes fraction", "data"), xytext=(-6, 0), textcoords="offset points",
+                ha="right", va="center", color=_colour(f"op-{kind_of(option)}"), fontsize=9.8, weight=bold,
+            )  # fmt: skip
+            final = weights[-1, index]
+            axes.annotate(
+                f"{final:.2f}" if np.isfinite(final) else ABSENT, (1, index), xycoords=("axes fraction", "data"), xytext=(6, 0),
+                textcoords="offset points", ha="left", va="center", color=_colour("ink"), fontsize=9.8, weight=bold,
+            )  # fmt: skip
+        axes.xaxis.set_major_locator(FixedLocator(sorted({first, last})))
+        axes.tick_params(axis="x", length=2.5, colors=_colour("muted"), labelsize=8.5)
+        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+            label.set_horizontalalignment(side if len(epochs) > 1 else "center")
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+            spine.set_color(_colour("grid"))
+        return _svg(figure, description, "plot heat")
+
+
+def ranking(
+    labels: Sequence[str], accuracies: Sequence[float], intervals: Sequence[tuple[float, float]], *, description: str
+) -> str:
+    """Test accuracies as dots with their intervals, the best on top, the found network in the accent colour.
+
+    Args:
+        labels: names of the N networks.
+        accuracies: N shares in [0, 1].
+        intervals: N pairs (low, high) around them, equal where unknown.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    order = np.argsort(-np.asarray(accuracies), kind="stable")
+    names = [label if len(label) <= 20 else label[:19] + "…" for label in labels]
+    left = 5.6 * max(map(len, names)) + 14
+    width, height = 390.0, 18.0 * len(labels) + 30
+    with matplotlib.rc_context():
+        figure, axes = _figure(
+            width / 72, height / 72, frame=(left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height)
+        )
+        for row, index in enumerate(order):
+            found = labels[index] == "found"
+            weight, ink = ("bold", "accent") if found else ("normal", "ink")
+            colour = _colour("accent" if found else "rival")
+            axes.plot(intervals[index], (row, row), color=colour, linewidth=2.2 if found else 1.6, alpha=0.6)
+            axes.plot(accuracies[index], row, "o", color=colour, markersize=7.5 if found else 6)
+            for text, x, offset, side in ((names[index], 0, -8, "right"), (f"{100 * accuracies[index]:.1f} %", 1, 8, "left")):
+                axes.annotate(
+                    text, (x, row), xycoords=("axes fraction", "data"), xytext=(offset, 0), textcoords="offset points", ha=side,
+                    va="center", color=_colour(ink), fontsize=9.5, weight=weight,
+                )  # fmt: skip
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
+        margin = max(0.05 * (high - low), 0.002)
+        axes.set_xlim(max(0, low - margin), min(1, high + margin) + 0.001)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        axes.grid(axis="x", color=_colour("grid"), linewidth=0.8)
+        return _svg(figure, description)
+
+
+def confusion(counts: np.ndarray, *, description: str) -> str:
+    """A confusion matrix too large for a table: the share of every row, right answers and mistakes in two colours.
+
+    Args:
+        counts: ``(K, K)``, rows true classes.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    size = len(counts)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    wrong = share * (1 - np.eye(size))
+    pixels = np.zeros((size, size, 4))
+    pixels[..., :3] = to_rgb(THEME["second"][1])
+    pixels[..., 3] = np.sqrt(wrong / max(wrong.max(), 1e-9))
+    pixels[np.arange(size), np.arange(size), :3] = to_rgb(THEME["accent"][1])
+    pixels[np.arange(size), np.arange(size), 3] = np.diag(share)
+    with matplotlib.rc_context():
+        figure, axes = _figure(5.4, 5.2, layout="constrained")
+        axes.imshow(pixels, interpolation="none")
+        axes.set_xlabel("predicted class (index)", color=_colour("muted"))
+        axes.set_ylabel("true class (index)", color=_colour("muted"))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(10, integer=True))
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+        return _svg(figure, description, "plot heat")
+
+
+def _colour(name: str) -> str:
+    return THEME[name][0]
+
+
+def _figure(
+    width: float, height: float, *, layout: str | None = None, frame: tuple[float, float, float, float] | None = None
+) -> tuple[Figure, Axes]:
+    """A figure in the report's style, whatever the user's matplotlibrc says; only inside an ``rc_context``."""
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(STYLE)
+    figure = Figure(figsize=(width, height), layout=layout)  # pyright: ignore[reportArgumentType]
+    axes = figure.add_axes(frame) if frame else figure.add_subplot()
+    for spine in axes.spines.values():
+        spine.set_color(_colour("muted"))
+    axes.tick_params(colors=_colour("muted"), length=3, width=0.8)
+    return figure, axes
+
+
+def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
+    first, last = min(epochs), max(epochs)
+    pad = 0.5 if last - first < 2 else 0.02 * (last - first)
+    axes.set_xlim(first - pad, last + pad)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", color=_colour("muted"))
+
+
+def _shares(axes: Axes, curves: Sequence[Line]) -> None:
+    """Limits for shares: never outside [0, 1], with a little air."""
+    values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
+    if len(values):
+        low, high = float(values.min()), float(values.max())
+        air = max(0.08 * (high - low), 0.02)
+        axes.set_ylim(max(-0.005, low - air), min(1.005, high + air))
+
+
+def _svg(figure: Figure, description: str, classes: str = "plot") -> str:
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # a glyph that matplotlib's own font lacks is drawn by the browser's
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(
+            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)  # it would style the whole page
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    head, mark, rest = text.partition(">")
+    text = re.sub(r'\s(width|height)="[^"]*"', "", head) + mark + rest
+    attributes = (
+        f'class="{classes}" role="img" aria-label="{escape(description)}" font-family="sans-serif" stroke-linejoin="round"'
+    )
+    text = text.replace("<svg", f"<svg {attributes}", 1)
+    for name, (stand_in, light) in THEME.items():
+        text = text.replace(stand_in, f"var(--{name}, {light})")
+    return text.strip()
