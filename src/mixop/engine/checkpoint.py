@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def write_bytes(path: Path, content: bytes, *, keep_previous: bool = False) -> N
             path.replace(previous(path))
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()
         raise RunError(
             f"Cannot write {path} ({error.strerror or error}): make room or choose another directory; "
             "what was saved before is untouched."
@@ -49,6 +51,11 @@ def write_bytes(path: Path, content: bytes, *, keep_previous: bool = False) -> N
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one is kept."""
     return path.with_name(path.name + ".previous")
+
+
+def exists(path: Path) -> bool:
+    """Whether `load` will find a checkpoint: this one, or the one before if a crash came between the two renames."""
+    return path.exists() or previous(path).exists()
 
 
 def save(path: Path, state: Any) -> None:

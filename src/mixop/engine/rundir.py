@@ -11,7 +11,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,6 @@ import torch
 
 from mixop.engine.checkpoint import write_bytes
 from mixop.errors import RunError
-
-IDENTITY = ("recipe.json", "space.json", "data.json", "settings.json")
-"""The files that make a run what it is; the same in every continuation of it."""
 
 
 class RunDirectory:
@@ -49,11 +46,12 @@ class RunDirectory:
         """The checkpoint of the search."""
         return self.path / "state.pt"
 
-    def claim(self, identity: Mapping[str, Any]) -> bool:
+    def claim(self, identity: Mapping[str, Any], markers: Sequence[str] = ("recipe.json",)) -> bool:
         """Makes the directory this run's own, or finds that it already is.
 
         Args:
-            identity: content of each file of `IDENTITY`.
+            identity: content of each file that makes the run what it is; the first is written first.
+            markers: a directory that has one of these files is a run; another must be empty.
 
         Returns:
             True if the directory already holds this very run.
@@ -73,7 +71,7 @@ class RunDirectory:
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise RunError(f"Run directory {self.path} is not writable: choose another --out, or change its permissions.")
-        if (self / "recipe.json").exists():
+        if any((self / name).exists() for name in markers):
             for name, content in identity.items():
                 if not (self / name).exists():
                     continue  # killed while it was being created
@@ -208,16 +206,21 @@ def _plain(content: Any) -> Any:
 
 def difference(here: Any, given: Any, where: str) -> str:
     """The first place where two JSON values differ, in words."""
+    where = where.removesuffix(".json")
     if isinstance(here, dict) and isinstance(given, dict):
         for key in [*here, *(k for k in given if k not in here)]:
             if here.get(key) != given.get(key):
-                return difference(here.get(key), given.get(key), f"{where.removesuffix('.json')}.{key}")
-    return f"{where.removesuffix('.json')} is {_short(here)} there and {_short(given)} now"
+                return difference(here.get(key), given.get(key), f"{where}.{key}")
+    if isinstance(here, list) and isinstance(given, list) and len(here) == len(given):
+        for index, (old, new) in enumerate(zip(here, given, strict=True)):
+            if old != new:
+                return difference(old, new, f"{where}[{index}]")
+    return f"{where} is {_short(here)} there and {_short(given)} now"
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""The trained network as a file that runs without mixop: ``torch.export`` or ONNX, checked before it is kept."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from mixop.engine.checkpoint import write_bytes
+from mixop.engine.rundir import RunDirectory
+from mixop.errors import MissingExtraError, RunError, unknown
+from mixop.evaluate.trained import load_network
+
+Format = Literal["pt2", "onnx"]
+
+TOLERANCE = 1e-5
+"""Largest difference between file and module, relative to the largest logit: float32 rounding in another order."""
+
+_ONNX_OPSET = 18
+
+
+def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
+    """Writes a run's trained network in a format that other programs run, after checking that it computes the same.
+
+    The file takes a batch of any size of normalised images ``(B, C, H, W)``, float32, named ``images``, and gives logits
+    ``(B, classes)``; mean and standard deviation are in ``score.json`` under ``input``.
+
+    Args:
+        run: the run directory of a finished retraining.
+        format: "pt2" for `torch.export`, "onnx" for ONNX (extra ``onnx``).
+        out: the file; default ``model.pt2`` or ``model.onnx`` in the run directory.
+
+    Returns:
+        ``path``: the file; ``largest_difference``: between file and module on random images, relative to the largest
+        logit.
+
+    Raises:
+        RunError: if the retraining is not finished, the file computes something else (it is not kept), or the file
+            cannot be written.
+        MissingExtraError: if ONNX is asked for and not installed.
+    """
+    if format not in _FORMATS:
+        raise RunError(unknown("format", format, _FORMATS))
+    write, read = _FORMATS[format]
+    if format == "onnx":
+        _require_onnx()
+    directory = RunDirectory(run)
+    net = load_network(directory.path)
+    channels, size = (directory.read_json("score.json")["input"][key] for key in ("channels", "size"))
+    generator = Generator().manual_seed(0)
+    content = write(net, torch.randn(2, channels, size, size, generator=generator))
+    loaded = read(content)
+    # One image and several: an exported graph may have the batch size of its example built in.
+    differences = [_difference(net, loaded, torch.randn(b, channels, size, size, generator=generator)) for b in (1, 3)]
+    path = directory / f"model.{format}" if out is None else Path(out)
+    if not max(differences) <= TOLERANCE:  # also true for NaN
+        raise RunError(
+            f"The exported network differs from the module by {max(differences):.1e} of its largest logit, more than "
+            f"{TOLERANCE:.0e}, and {path} was not written: report this, or export another format."
+        )
+    write_bytes(path, content)
+    return {"path": path, "largest_difference": max(differences)}
+
+
+@torch.no_grad()
+def _difference(net: nn.Module, loaded: Callable[[Tensor], Tensor], images: Tensor) -> float:
+    expected, got = net(images), loaded(images)
+    if got.shape != expected.shape:
+        return float("nan")
+    scale = expected.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return ((got - expected).abs().max() / scale).item()
+
+
+def _program(net: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    return torch.export.export(net, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def _write_pt2(net: nn.Module, images: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(_program(net, images), buffer)
+    return buffer.getvalue()
+
+
+def _read_pt2(content: bytes) -> Callable[[Tensor], Tensor]:
+    return torch.export.load(io.BytesIO(content)).module()
+
+
+def _require_onnx() -> None:
+    if not all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
+        raise MissingExtraError("onnx, onnxscript and onnxruntime", "onnx", "Exporting to ONNX")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own warnings: deprecations inside it, and that torchvision is not there; nobody can mend them."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _write_onnx(net: nn.Module, images: Tensor) -> bytes:
+    with _quiet():
+        program: Any = torch.onnx.export(
+            net,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["images"],
+            output_names=["logits"],
+            opset_version=_ONNX_OPSET,
+            verbose=False,
+        )
+        return program.model_proto.SerializeToString()
+
+
+def _read_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+
+
+_FORMATS: dict[str, tuple[Callable[[nn.Module, Tensor], bytes], Callable[[bytes], Callable[[Tensor], Tensor]]]] = {
+    "pt2": (_write_pt2, _read_pt2),
+    "onnx": (_write_onnx, _read_onnx),
+}
+"""How each format is written from a network and an example batch, and read back as a function."""
