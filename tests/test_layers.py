@@ -1,0 +1,168 @@
+"""The house rules that imports can show: floors, no torch in spaces, no code from data, no printing in the library."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mixop
+
+ROOT = Path(mixop.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# Imports go down only: a unit (a file, or a folder with its files) sees the units of the floors above it in this list.
+# Units on one floor do not know each other.
+FLOORS = (
+    ("errors",),
+    ("schedules",),
+    ("values", "types", "rng"),
+    ("spaces",),
+    ("data", "ops", "relax", "bilevel", "optim"),
+    ("network", "regularise"),
+    ("supernet", "derive"),
+    ("recipe",),
+    ("recipes", "engine"),
+    ("evaluate", "report", "trackers"),
+    ("api",),
+    ("testing", "cli"),
+    ("__main__",),
+)
+FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
+
+TORCH_FREE = {"errors", "schedules", "values", "spaces", "report"}
+UNPICKLERS = {"data/cifar.py"}  # with a list of the four names that a CIFAR file may use
+SAFELY = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False", "numpy.load": "allow_pickle=False"}
+SPEAKERS = {"cli", "report", "trackers"}
+
+
+def unit_of(path: Path) -> str:
+    """``relax`` for ``relax/softmax.py``, ``derive`` for ``derive.py``, ``__init__`` for the package's own face."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every imported ``(module, name)`` wherever it stands; name is empty for ``import module``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{'.' * node.level}{node.module or ''}", alias.name) for alias in node.names)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.parent / Path(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def own_modules(path: Path) -> Iterator[str]:
+    """The modules of mixop that a file imports: ``from mixop import optim`` imports ``mixop.optim``."""
+    for module, name in imports(path):
+        if module.split(".")[0] == "mixop":
+            yield f"{module}.{name}" if name and is_module(f"{module}.{name}") else module
+
+
+def names(path: Path) -> Iterator[str]:
+    """Every called function as it is written: ``print``, ``torch.load``, ``model.eval``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def defined(path: Path) -> set[str]:
+    """The names that a file itself binds at its top, imports aside."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {ast.unparse(target) for target in targets}
+    return found
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=label)
+
+
+def test_every_module_has_a_floor():
+    unknown = {unit_of(path) for path in MODULES} - FLOOR_OF.keys() - {"__init__"}
+    assert not unknown, f"give {sorted(unknown)} a place in FLOORS"
+
+
+@every_module
+def test_imports_go_down(path: Path):
+    unit = unit_of(path)
+    if unit == "__init__":
+        return  # the face of the package is for users and shows every floor
+    for module in own_modules(path):
+        assert module != "mixop", f"{label(path)} imports the face of the package instead of the defining module"
+        other = module.split(".")[1]
+        below = other in FLOOR_OF and FLOOR_OF[other] < FLOOR_OF[unit]
+        assert other == unit or below, f"{label(path)} (floor {FLOOR_OF[unit]}) must not import {module}"
+
+
+@every_module
+def test_parts_come_from_their_defining_module(path: Path):
+    """From the face of a folder (``mixop.relax``) comes only what stands there, a table; and never from one's own face."""
+    if path == ROOT / "__init__.py":
+        return
+    for module, name in imports(path):
+        assert not module.startswith("."), f"{label(path)} has a relative import, which hides its floor"
+        face = ROOT.parent / Path(*module.split(".")) / "__init__.py"
+        if not module.startswith("mixop.") or not face.exists() or is_module(f"{module}.{name}"):
+            continue
+        assert name in defined(face), f"{label(path)} must import {name} from its defining module, not from {module}"
+        assert module != f"mixop.{unit_of(path)}", f"{label(path)} imports the face of its own folder"
+
+
+@every_module
+def test_torch_stays_out_of_what_is_data(path: Path):
+    if unit_of(path) in TORCH_FREE:
+        packages = {module.split(".")[0] for module, _ in imports(path)}
+        assert not packages & {"torch", "torchvision", "safetensors"}, label(path)
+        with_torch = FLOOR_OF.keys() - TORCH_FREE
+        assert not {module.split(".")[1] for module in own_modules(path)} & with_torch, label(path)
+
+
+def test_spaces_load_without_torch():
+    modules = [f"mixop.spaces.{path.stem}" for path in (ROOT / "spaces").glob("*.py") if path.stem != "__init__"]
+    program = f"""
+import sys
+sys.path.insert(0, {str(ROOT.parent)!r})
+import mixop.spaces, {", ".join(modules)}
+space = mixop.spaces.nasbench201()
+space.to_native(space.from_index(0))
+mixop.spaces.toy().layers
+assert "torch" not in sys.modules, "importing mixop.spaces loads torch"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@every_module
+def test_nothing_runs_what_a_file_says(path: Path):
+    called = set(names(path))
+    assert not called & {"eval", "exec", "compile", "os.system", "pickle.load", "pickle.loads"}, label(path)
+    packages = {module.split(".")[0] for module, _ in imports(path)}
+    assert not packages & {"dill", "cloudpickle", "joblib", "marshal", "shelve"}, label(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if label(path) not in UNPICKLERS:
+            from_pickle = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle"
+            assert not from_pickle or node.attr == "UnpicklingError", f"{label(path)} uses pickle.{node.attr}"
+            assert not (isinstance(node, ast.ImportFrom) and node.module == "pickle"), f"{label(path)} imports from pickle"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in SAFELY:
+            safely = SAFELY[ast.unparse(node.func)]
+            given = [f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in node.keywords]
+            assert safely in given, f"{label(path)}: {ast.unparse(node)} needs {safely}"
+
+
+@every_module
+def test_only_speakers_write_for_people(path: Path):
+    if unit_of(path) not in SPEAKERS:
+        assert "print" not in set(names(path)), f"{label(path)} prints"
+        assert "rich" not in {module.split(".")[0] for module, _ in imports(path)}, f"{label(path)} uses rich"
