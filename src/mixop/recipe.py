@@ -76,6 +76,11 @@ class Recipe:
         for name, choices in (("order", ("architecture_first", "weights_first")), ("keep", ("last", "best"))):
             if getattr(self, name) not in choices:
                 raise RecipeError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(self, name)!r}.")
+        if self.keep == "best" and self.scheme.shares_data:
+            raise RecipeError(
+                f"keep='best' compares epochs on examples held out, but {type(self.scheme).__name__} trains on all of them: "
+                "use keep='last', or the FirstOrder scheme."
+            )
         if self.weight_optimiser.keeps_simplex:
             raise RecipeError(
                 f"{type(self.weight_optimiser).__name__} keeps rows on the simplex and cannot train a network's weights: "

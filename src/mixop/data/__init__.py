@@ -16,7 +16,8 @@ from mixop.values import from_plain
 SOURCES: dict[str, type[Source]] = {source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, ToySet)}
 """Every source by the word for it on the command line."""
 
-_PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment, Toy)}
+PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment, Toy)}
+"""Every class of a source and of its parts, by the name it has in a file."""
 
 
 def source_from_json(data: Any) -> Source:
@@ -25,7 +26,7 @@ def source_from_json(data: Any) -> Source:
     Raises:
         RecipeError: with the path to what is unknown, missing or of the wrong type.
     """
-    return from_plain(data, Source, _PARTS, "data")
+    return from_plain(data, Source, PARTS, "data")
 
 
 __all__ = [

@@ -1,0 +1,291 @@
+"""The library's front door: search, resume, retrain, and what a run found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mixop.data import source_from_json
+from mixop.data.core import Data
+from mixop.engine import checkpoint
+from mixop.engine.loop import Observer, Search, Settings
+from mixop.engine.rundir import RunDirectory, environment
+from mixop.errors import RunError
+from mixop.evaluate.protocol import PROTOCOLS, Protocol
+from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
+from mixop.evaluate.trained import load_network
+from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
+from mixop.report.cell import draw_cell
+from mixop.spaces import SPACE_TYPES
+from mixop.spaces.core import Architecture, Space
+from mixop.spaces.describe import describe_space, read_architecture
+from mixop.values import from_plain
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a finished search gives.
+
+    Args:
+        out: its run directory.
+        architecture: what it found.
+        space: the search space, with the sizes that it had.
+        recipe: the method.
+    """
+
+    out: Path
+    architecture: Architecture
+    space: Space
+    recipe: Recipe
+
+    @property
+    def native(self) -> str:
+        """The architecture in its community's notation."""
+        return self.space.to_native(self.architecture)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The records of ``metrics.jsonl``, one an epoch."""
+        return [record for record in RunDirectory(self.out).records() if record["phase"] == "search"]
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """What a finished retraining gives.
+
+    Args:
+        out: its run directory.
+        model: the found network with its trained weights, a plain module in evaluation mode.
+        score: what ``score.json`` says.
+    """
+
+    out: Path
+    model: nn.Module
+    score: Mapping[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy of the found network on the test set, in [0, 1]."""
+        return self.score["networks"][0]["test_accuracy"]
+
+
+def search(
+    recipe: Recipe,
+    space: Space,
+    data: Data,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint_seconds: float = 30.0,
+    observe: Observer | None = None,
+) -> SearchResult:
+    """Searches a space for an architecture.
+
+    A directory that already holds this very search is continued from its checkpoint; finished, its result is returned.
+
+    Args:
+        recipe: the method, from `mixop.recipes` or your own.
+        space: the search space; sizes left open are taken from the data.
+        data: images and labels, from `mixop.data`.
+        out: the run directory, new or this search's own.
+        seed: of initial weights, data order, augmentation and draws.
+        device: where torch computes, "cpu" or "cuda".
+        checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
+        observe: is told every step and every record of the metrics.
+
+    Returns:
+        The architecture and where everything about it is.
+
+    Raises:
+        MixopError: in one sentence, before anything is computed where that is possible.
+    """
+    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    recipe.check(space)
+    run = RunDirectory(out)
+    identity = {
+        "recipe.json": recipe_to_json(recipe),
+        "space.json": describe_space(space),
+        "data.json": data.describe(),
+        "settings.json": {"seed": seed},
+    }
+    known = run.claim(identity)
+    with run.locked():
+        return _search(recipe, space, data, run, settings, observe, known)
+
+
+def _search(
+    recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None, known: bool
+) -> SearchResult:
+    if (run / "architecture.json").exists():
+        return SearchResult(run.path, read_architecture(space, run.read_json("architecture.json")), space, recipe)
+    job = Search(recipe, space, data, run, settings, observe)
+    if known and checkpoint.exists(run.state):
+        job.restore()
+    note_environment(run, settings)
+    architecture = job.run()
+    draw(run)
+    return SearchResult(run.path, architecture, space, recipe)
+
+
+def resume(
+    out: str | Path,
+    data: Data | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint_seconds: float = 30.0,
+    observe: Observer | None = None,
+) -> SearchResult | RetrainResult:
+    """Goes on with whatever a run directory has not finished: its search, or its retraining.
+
+    Args:
+        out: the run directory.
+        data: the data, where the run cannot load it again itself (arrays given in Python).
+        device: where torch computes.
+        checkpoint_seconds: least time between two checkpoints, in seconds.
+        observe: is told every step and record.
+
+    Returns:
+        The search's result, or the retraining's if one was begun.
+
+    Raises:
+        RunError: if there is nothing to resume, or the data is no longer the same.
+    """
+    run = RunDirectory(out)
+    run.require()
+    data = data or load_data(run)
+    check_data(run, data)
+    settings = Settings(seed=run.read_json("settings.json")["seed"], device=device, checkpoint_seconds=checkpoint_seconds)
+    space = read_space(run)
+    with run.locked():
+        if (run / "retrain.json").exists():
+            return _retrain(Retraining.of(run, space, data, settings, observe), settings)
+        return _search(read_recipe(run), space, data, run, settings, observe, known=True)
+
+
+def retrain(
+    architecture: Architecture | str,
+    space: Space,
+    data: Data,
+    out: str | Path,
+    *,
+    protocol: Protocol | None = None,
+    epochs: int | None = None,
+    random: int = 0,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint_seconds: float = 30.0,
+    observe: Observer | None = None,
+) -> RetrainResult:
+    """Trains an architecture from scratch on all training examples and scores it, once, on the test set.
+
+    Args:
+        architecture: an architecture of the space, or its native string.
+        space: the space with the sizes that the network shall have.
+        data: images and labels.
+        out: a run directory: the search's own, or a new one.
+        protocol: how to train; default `PROTOCOLS` ``quick``.
+        epochs: replaces the protocol's number of epochs.
+        random: how many random architectures of the space are trained beside it, by the same protocol.
+        seed: of initial weights, data order and augmentation; the same for every network.
+        device: where torch computes.
+        checkpoint_seconds: least time between two checkpoints, in seconds.
+        observe: is told every step and record.
+
+    Returns:
+        The trained network and its score.
+
+    Raises:
+        MixopError: in one sentence.
+    """
+    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    if isinstance(architecture, str):
+        architecture = space.from_native(architecture)
+    space.check(architecture)
+    protocol = protocol or PROTOCOLS["quick"]
+    if epochs is not None:
+        protocol = replace(protocol, epochs=epochs)
+    networks = [(FOUND, architecture)]
+    networks += [(f"random {k}", a) for k, a in enumerate(random_architectures(space, random, seed, but=architecture), 1)]
+    run = RunDirectory(out)
+    job = Retraining(networks, space, data, protocol, run, settings, observe)
+    job.claim()
+    with run.locked():
+        return _retrain(job, settings)
+
+
+def _retrain(job: Retraining, settings: Settings) -> RetrainResult:
+    run = job.run_directory
+    if not (run / "score.json").exists():
+        note_environment(run, settings)
+    score = job.run()
+    draw(run)
+    return RetrainResult(run.path, load_network(run.path), score)
+
+
+def read_recipe(run: RunDirectory) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        RunError: if its file is missing or torn.
+        RecipeError: if it names a part that this version does not have.
+    """
+    return recipe_from_json(run.read_json("recipe.json"))
+
+
+def read_space(run: RunDirectory) -> Space:
+    """The space of a run, with its sizes.
+
+    Raises:
+        RunError: if its file is missing or torn.
+    """
+    plain = run.read_json("space.json")
+    if not isinstance(plain, Mapping) or "space" not in plain:
+        raise RunError(f"{run / 'space.json'} is torn: restore it, or start the run again.")
+    return from_plain(plain["space"], Space, SPACE_TYPES, "space")
+
+
+def load_data(run: RunDirectory) -> Data:
+    """The data of a run, loaded again from where it came from.
+
+    Raises:
+        RunError: if the run had arrays given in Python, which no file can bring back.
+        DataError: if it cannot be loaded.
+    """
+    source = run.read_json("data.json").get("source")
+    if source is None:
+        raise RunError(
+            f"The data of {run.path} were arrays given in Python: pass them again, mixop.resume({str(run.path)!r}, data)."
+        )
+    return source_from_json(source).load()
+
+
+def check_data(run: RunDirectory, data: Data) -> None:
+    """Refuses data that is not what the run began with.
+
+    Raises:
+        RunError: if a pixel, a label or a split differs.
+    """
+    if run.read_json("data.json").get("fingerprint") != data.fingerprint:
+        raise RunError(f"This is not the data that {run.path} began with (its fingerprint differs): bring back the same files.")
+
+
+def note_environment(run: RunDirectory, settings: Settings) -> None:
+    """Writes ``environment.json`` when a run begins, and adds to it when it goes on."""
+    now = environment(settings.device)
+    if (run / "environment.json").exists():
+        first = run.read_json("environment.json")
+        now = {**first, "resumed": [*first.get("resumed", []), now]}
+    run.write_json("environment.json", {"seed": settings.seed, **now})
+
+
+def draw(run: RunDirectory) -> None:
+    """Draws every cell of the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several."""
+    cells = run.read_json("architecture.json")["cells"]
+    for group, cell in cells.items():
+        name = "architecture.svg" if len(cells) == 1 else f"architecture-{group}.svg"
+        checkpoint.write_bytes(run / name, (draw_cell(cell) + "\n").encode())

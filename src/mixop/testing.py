@@ -1,0 +1,186 @@
+"""The contracts of relaxations, spaces and recipes, public: prove that your own part fits.
+
+Each check raises `AssertionError` with the promise that is broken, and returns nothing if all hold.
+"""
+
+import dataclasses
+import json
+import random
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from mixop import api
+from mixop.data.core import Data
+from mixop.data.toy import toy_set
+from mixop.engine import checkpoint
+from mixop.network import build
+from mixop.ops import BatchNorm
+from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
+from mixop.relax.base import Relaxation
+from mixop.spaces.core import Decision, Group, Space
+from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.toy import Toy
+from mixop.supernet.plain import plain
+from mixop.types import Domain
+from mixop.values import to_plain
+
+
+def _generator(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5) -> None:
+    """The contract of a relaxation.
+
+    It is a frozen value that survives JSON; its draws have the shape and dtype of the mixing weights, finite gradients (or
+    a log-probability), repeat with the generator's seed and touch neither the parameters nor torch's global generator; its
+    mean lies on the simplex and permutes with the options.
+
+    Args:
+        relaxation: the part to check.
+        edges: decisions of the group it is checked on.
+        options: options of each decision.
+    """
+    group = Group("checked", tuple(Decision(0, 1, tuple(f"option_{o}" for o in range(options))) for _ in range(edges)))
+    assert dataclasses.is_dataclass(relaxation), "a relaxation must be a dataclass"
+    assert type(relaxation).__dataclass_params__.frozen, "a relaxation must be frozen: @dataclass(frozen=True, kw_only=True)"  # type: ignore[attr-defined]
+    json.dumps(to_plain(relaxation))
+    before = torch.get_rng_state()
+    params = relaxation.init(group, _generator()).double()
+    assert torch.equal(params, relaxation.init(group, _generator()).double()), "init must repeat with the generator's seed"
+    if relaxation.domain is Domain.SIMPLEX:
+        torch.testing.assert_close(params.sum(-1), torch.ones_like(params[..., 0]), msg="init must lie on the simplex")
+    if params.shape == group.shape and relaxation.domain is not Domain.SIMPLEX:
+        params = params + torch.randn(params.shape, generator=_generator(1), dtype=torch.float64)
+    kept = params.clone()
+    for progress in (0.0, 0.5, 1.0):
+        leaf = params.clone().requires_grad_()
+        draw = relaxation.draw(leaf, group, progress, _generator(2))
+        again = relaxation.draw(leaf, group, progress, _generator(2))
+        assert draw.weights.shape == group.shape, f"weights must be {group.shape}, got {tuple(draw.weights.shape)}"
+        assert draw.weights.dtype == params.dtype, f"weights must keep {params.dtype}, got {draw.weights.dtype}"
+        assert draw.weights.isfinite().all(), "weights must be finite"
+        assert torch.equal(draw.weights, again.weights), "draws must repeat with the generator's seed"
+        if draw.active is not None:
+            assert len(draw.active) == edges, "active must name one option for every decision"
+            assert all(isinstance(o, int) and 0 <= o < options for o in draw.active), "active holds host-side integers"
+            hot = torch.nn.functional.one_hot(torch.tensor(draw.active), options).to(draw.weights)
+            torch.testing.assert_close(draw.weights.detach() * (1 - hot), torch.zeros_like(hot), msg="only active may weigh")
+        target = draw.log_prob if draw.log_prob is not None else (draw.weights * torch.arange(options)).square().sum()
+        if target.requires_grad:
+            (grad,) = torch.autograd.grad(target, leaf)
+            assert grad.isfinite().all(), "gradients must be finite"
+        assert torch.equal(leaf.detach(), kept), "draw must not change the parameters"
+    mean = relaxation.mean(params, group)
+    assert mean.shape == group.shape, f"mean must be {group.shape}, got {tuple(mean.shape)}"
+    assert (mean >= 0).all(), "mean must be >= 0"
+    if relaxation.domain is not Domain.GATES:
+        torch.testing.assert_close(mean.sum(-1), torch.ones(edges, dtype=mean.dtype), msg="rows of mean must sum to 1")
+    if params.shape == group.shape:
+        order = torch.randperm(options, generator=_generator(3))
+        torch.testing.assert_close(
+            relaxation.mean(params[:, order], group), mean[:, order], msg="mean must permute with the options"
+        )
+        torch.autograd.gradcheck(lambda p: relaxation.mean(p, group), params.clone().requires_grad_())
+    assert torch.equal(torch.get_rng_state(), before), "torch's global generator must stay untouched"
+
+
+def check_space(space: Space, *, samples: int = 20) -> None:
+    """The contract of a space.
+
+    Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
+    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; and the
+    discrete network of an architecture runs.
+
+    Args:
+        space: the space to check, small enough to run on a CPU.
+        samples: random architectures that are written and read.
+    """
+    json.dumps(describe_space(space))
+    rng = random.Random(0)
+    for number, layer in enumerate(space.layers, start=1):
+        assert layer.inputs, f"layer {number} reads nothing"
+        assert all(0 <= i < number for i in layer.inputs), f"layer {number} must read earlier outputs, got {layer.inputs}"
+        for i, channels in zip(layer.inputs, layer.channels, strict=True):
+            given = space.layers[i - 1].out if i else channels
+            assert channels == given, f"layer {number} expects {channels} channels of output {i}, which has {given}"
+    size = space.input_size or 32
+    x = torch.randn(4, space.layers[0].channels[0], size, size, generator=_generator())
+    net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
+    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+    logits = net(x, mix)
+    assert logits.shape == (4, space.layers[-1].out), f"logits must be (B, classes), got {tuple(logits.shape)}"
+    grads = torch.autograd.grad(logits.square().sum(), list(mix.values()))
+    for name, grad in zip(mix, grads, strict=True):
+        assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
+        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the logits"
+    for _ in range(samples):
+        architecture = space.random(rng)
+        space.check(architecture)
+        assert space.from_native(space.to_native(architecture)) == architecture, "the native string must be lossless"
+        text = json.dumps(describe_architecture(space, architecture))
+        assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
+    discrete = build(space.random(rng), space, generator=_generator())
+    assert discrete(x).shape == logits.shape
+
+
+def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | None = None) -> None:
+    """The contract of a recipe, by short searches of the toy space.
+
+    It survives JSON; a search gives an architecture of the space; the same seed gives the same search; and a search that
+    is stopped in the middle of an epoch and resumed ends, bit for bit, where the uninterrupted one ends.
+
+    Args:
+        recipe: the recipe to check; its epochs and batch size are made small.
+        space: where to search; default the toy space.
+        data: what to search on; default the toy data.
+
+    Example:
+        >>> from mixop.recipes import darts
+        >>> check_recipe(darts())
+    """
+    assert recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe)))) == recipe, "a recipe must survive JSON"
+    toy = Toy()
+    space, data = space or toy, data or toy_set(toy, n=96)
+    short = dataclasses.replace(recipe, epochs=3, batch_size=16, warmup=min(recipe.warmup, 1))
+
+    class _StopError(Exception):
+        pass
+
+    def stop_in_the_middle(record: object) -> None:
+        assert isinstance(record, dict)
+        if record.get("event") == "step" and (record["epoch"], record["step"]) == (2, 2):
+            raise _StopError
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole, torn = Path(folder) / "whole", Path(folder) / "torn"
+        result = api.search(short, space, data, whole, seed=1)
+        result.space.check(result.architecture)
+        try:
+            api.search(short, space, data, torn, seed=1, checkpoint_seconds=0, observe=stop_in_the_middle)
+        except _StopError:
+            api.resume(torn, data)
+        else:
+            raise AssertionError("the search must tell its steps to the observer")
+        one, other = checkpoint.load(whole / "state.pt")["search"], checkpoint.load(torn / "state.pt")["search"]
+        difference = first_difference(one, other)
+        assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
+
+
+def first_difference(one: object, other: object, where: str = "state") -> str | None:
+    """The path to the first place where two saved states differ in a bit, times apart; None if they are the same."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        same = one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other)
+        return None if same else where
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return f"{where} ({sorted(map(str, one.keys() ^ other.keys()))})"
+        found = (first_difference(one[key], other[key], f"{where}.{key}") for key in one if key != "seconds")
+        return next((path for path in found if path), None)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        found = (first_difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
+        return next((path for path in found if path), None)
+    return None if one == other else where

@@ -1,0 +1,37 @@
+"""Fixtures for every test: one torch thread, and tiny data."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
+
+
+@pytest.fixture
+def golden_fill() -> Callable[[nn.Module], None]:
+    """The order-independent fill of methods 10.1: ``W = 0.5 sin(1 + i0 + 2 i1 + 3 i2 + 5 i3)``, linear bias ``0.1 cos(i)``."""
+
+    def fill(net: nn.Module) -> None:
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                grids = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in module.weight.shape), indexing="ij")
+                angle = 1 + sum(factor * grid for factor, grid in zip((1, 2, 3, 5), grids, strict=False))
+                with torch.no_grad():
+                    module.weight.copy_(0.5 * torch.sin(angle))
+                    if module.bias is not None:
+                        module.bias.copy_(0.1 * torch.cos(torch.arange(len(module.bias), dtype=torch.float64)))
+
+    return fill
+
+
+@pytest.fixture
+def golden_images() -> Callable[[int], torch.Tensor]:
+    """``x[n,c,h,w] = sin(0.7n + 1.3c + 0.31h + 0.17w + 0.05hw)``, shape (4, 3, H, H), float64."""
+
+    def images(size: int) -> torch.Tensor:
+        n, c, h, w = torch.meshgrid(*(torch.arange(k, dtype=torch.float64) for k in (4, 3, size, size)), indexing="ij")
+        return torch.sin(0.7 * n + 1.3 * c + 0.31 * h + 0.17 * w + 0.05 * h * w)
+
+    return images

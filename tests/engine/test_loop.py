@@ -1,0 +1,251 @@
+"""The search loop: it finds a known optimum, stops well, and never loses a run."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mixop import api
+from mixop.bilevel import FirstOrder
+from mixop.data import digits
+from mixop.data.toy import toy_set
+from mixop.engine import checkpoint
+from mixop.engine.interrupt import InterruptedRunError
+from mixop.engine.loop import Search, Settings, entropy, skip_share
+from mixop.engine.rundir import RunDirectory
+from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.optim import SGD, Adam
+from mixop.recipes import RECIPES, darts, drnas, gaea
+from mixop.schedules import Constant
+from mixop.spaces import nasbench201
+from mixop.spaces.toy import Toy
+
+
+def tiny(recipe, **changes):
+    return replace(recipe, **{"epochs": 2, "batch_size": 16, **changes})
+
+
+@pytest.fixture(scope="module")
+def toy_data():
+    return toy_set(Toy(), n=256)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_known_optimum_of_the_toy_is_found_from_several_seeds(name, tmp_path):
+    """20 epochs at rates that suit a problem of a few hundred steps, the same for all methods of a kind."""
+    recipe = RECIPES[name](epochs=20)
+    rate = 0.05 if isinstance(recipe.architecture_optimiser, Adam) else 0.1
+    recipe = replace(
+        recipe,
+        architecture_optimiser=replace(recipe.architecture_optimiser, lr=Constant(rate)),
+        weight_optimiser=replace(recipe.weight_optimiser, lr=Constant(0.1)),
+        batch_size=32,
+    )
+    space = Toy()
+    data = toy_set(space, n=1024)
+    found = [api.search(recipe, space, data, tmp_path / str(seed), seed=seed).architecture for seed in range(4)]
+    assert sum(architecture == space.optimum for architecture in found) >= 3, found
+
+
+@pytest.mark.parametrize("make", [darts, drnas, gaea])
+def test_methods_run_end_to_end_on_digits(make, tmp_path):
+    data = digits(valid=0.5, seed=0)
+    space = nasbench201(channels=4, cells=1)
+    recipe = make(epochs=3)
+    recipe = replace(recipe, batch_size=32, weight_optimiser=replace(recipe.weight_optimiser, lr=Constant(0.1)))
+    result = api.search(recipe, space, data, tmp_path / "run", seed=0)
+    history = result.history
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert history[-1]["train_accuracy"] > 0.35  # chance is 0.1
+    assert result.native == history[-1]["architecture"]
+    assert json.loads((tmp_path / "run" / "architecture.json").read_text())["native"] == result.native
+    assert (tmp_path / "run" / "architecture.svg").read_text().startswith("<svg")
+
+
+def test_one_step_of_each_kind_is_what_the_formulas_say(tmp_path, toy_data):
+    """One epoch of one batch with plain SGD on both sides, recomputed by hand from the initial state."""
+    recipe = tiny(
+        darts(),
+        epochs=1,
+        batch_size=len(toy_data.train),
+        weight_optimiser=SGD(lr=Constant(0.1), momentum=0.0, weight_decay=0.01),
+        architecture_optimiser=SGD(lr=Constant(0.5), momentum=0.0, weight_decay=0.0),
+        clip=0.0,
+    )
+    data = toy_data
+    assert len(data.valid) >= len(data.train)
+    job = Search(recipe, Toy(), data, RunDirectory(tmp_path), Settings(seed=0))
+    weights = {name: p.detach().clone() for name, p in job.state.net.named_parameters()}
+    alpha = job.state.params["cell"].clone()
+    job.state.architecture_stream.order, job.state.architecture_stream.at = data.valid, 0
+    job._prepare_epoch()
+    job._step()
+
+    def loss(weights, alpha, indices):
+        mix = {"cell": alpha.softmax(-1)}
+        x = data.augment.plain(data.x[indices])
+        logits = torch.func.functional_call(job.state.net, weights, (x, mix))
+        return torch.nn.functional.cross_entropy(logits, data.y[indices])
+
+    alpha.requires_grad_()
+    (g_alpha,) = torch.autograd.grad(loss(weights, alpha, data.valid[: recipe.batch_size]), alpha)
+    alpha = (alpha - 0.5 * g_alpha).detach()
+    torch.testing.assert_close(job.state.params["cell"], alpha)
+    leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    grads = torch.autograd.grad(loss(leaves, alpha, data.train), list(leaves.values()))
+    for (name, w), g in zip(weights.items(), grads, strict=True):
+        got = dict(job.state.net.named_parameters())[name]
+        torch.testing.assert_close(got, w - 0.1 * (g + 0.01 * w), msg=name)
+
+
+def test_the_order_of_the_steps_and_the_warmup_are_kept(tmp_path, toy_data):
+    steps: list[str] = []
+
+    class Spy(Search):
+        def _architecture_step(self, *batches):
+            steps.append("a")
+            super()._architecture_step(*batches)
+
+        def _weight_step(self, batch):
+            steps.append("w")
+            super()._weight_step(batch)
+
+    for order, want in (("architecture_first", "aw"), ("weights_first", "wa")):
+        steps.clear()
+        recipe = tiny(darts(), epochs=2, warmup=1, batch_size=64, order=order)
+        job = Spy(recipe, Toy(), toy_data, RunDirectory(tmp_path / order), Settings())
+        (tmp_path / order).mkdir()
+        job.run()
+        per_epoch = job.state.weight_stream.batches
+        assert "".join(steps) == "w" * per_epoch + want * per_epoch
+
+
+def test_single_level_sees_all_examples_and_claims_no_validation(tmp_path, toy_data):
+    result = api.search(tiny(gaea()), Toy(), toy_data, tmp_path / "run")
+    saved = checkpoint.load(tmp_path / "run" / "state.pt")["search"]
+    assert sorted(saved["weight_stream"]["order"].tolist()) == sorted([*toy_data.train.tolist(), *toy_data.valid.tolist()])
+    assert result.history[-1]["valid_accuracy"] is None
+
+
+def test_keep_best_returns_the_architecture_of_the_best_validation_epoch(tmp_path, toy_data):
+    recipe = tiny(darts(), epochs=6, keep="best", architecture_optimiser=SGD(lr=Constant(50.0), momentum=0.0, weight_decay=0.0))
+    result = api.search(recipe, Toy(), toy_data, tmp_path / "run")
+    best = max(result.history, key=lambda record: record["valid_accuracy"])  # the first one on ties
+    assert result.native == best["architecture"]
+    with pytest.raises(RecipeError, match="keep"):
+        replace(gaea(), keep="best")
+
+
+def test_a_nan_loss_stops_the_search_and_keeps_the_last_good_state(tmp_path, toy_data):
+    recipe = tiny(darts(), weight_optimiser=SGD(lr=Constant(1e38), momentum=0.0, weight_decay=0.0), clip=0.0, epochs=5)
+    with pytest.raises(DivergedError, match="smaller learning rate") as caught:
+        api.search(recipe, Toy(), toy_data, tmp_path / "run", checkpoint_seconds=0)
+    assert "\n" not in str(caught.value)
+    saved = checkpoint.load(tmp_path / "run" / "state.pt")["search"]
+    assert all(value.isfinite().all() for value in saved["params"].values())
+    assert not (tmp_path / "run" / "architecture.json").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_saves_and_says_how_to_resume(signum, tmp_path, toy_data):
+    def interrupt(record):
+        if record.get("event") == "step" and (record["epoch"], record["step"]) == (1, 3):
+            os.kill(os.getpid(), signum)
+
+    recipe = tiny(darts())
+    handlers = signal.getsignal(signum)
+    with pytest.raises(InterruptedRunError, match="mixop resume") as caught:
+        api.search(recipe, Toy(), toy_data, tmp_path / "run", observe=interrupt)
+    assert caught.value.signum == signum
+    assert signal.getsignal(signum) is handlers
+    assert checkpoint.load(tmp_path / "run" / "state.pt")["search"]["step"] == 3
+    result = api.resume(tmp_path / "run", toy_data)
+    other = api.search(recipe, Toy(), toy_data, tmp_path / "other")
+    assert isinstance(result, api.SearchResult)
+    assert result.architecture == other.architecture
+
+
+def test_the_same_search_again_returns_its_result_and_another_is_refused(tmp_path, toy_data):
+    out = tmp_path / "run"
+    first = api.search(tiny(darts()), Toy(), toy_data, out)
+    stamp = (out / "state.pt").stat().st_mtime_ns
+    assert api.search(tiny(darts()), Toy(), toy_data, out).architecture == first.architecture
+    assert (out / "state.pt").stat().st_mtime_ns == stamp
+    with pytest.raises(RunError, match=r"another run: recipe\.relaxation.*choose another"):
+        api.search(tiny(drnas(), name="darts"), Toy(), toy_data, out)
+    with pytest.raises(RunError, match=r"settings\.seed is 0 there and 1 now"):
+        api.search(tiny(darts()), Toy(), toy_data, out, seed=1)
+    with pytest.raises(RunError, match="data"):
+        api.search(tiny(darts()), Toy(), toy_set(Toy(), n=300), out)
+
+
+def test_resuming_with_other_data_or_a_torn_checkpoint_is_refused(tmp_path, toy_data):
+    out = tmp_path / "run"
+    api.search(tiny(darts()), Toy(), toy_data, out, checkpoint_seconds=0)
+    with pytest.raises(RunError, match="not the data"):
+        api.resume(out, toy_set(Toy(), n=300))
+    (out / "architecture.json").unlink()
+    content = bytearray((out / "state.pt").read_bytes())
+    content[-10] ^= 1
+    (out / "state.pt").write_bytes(content)
+    with pytest.raises(RunError, match=r"torn or was changed.*state\.pt\.previous"):
+        api.resume(out, toy_data)
+    (out / "state.pt.previous").replace(out / "state.pt")
+    assert api.resume(out, toy_data)
+
+
+def test_a_checkpoint_of_another_run_does_not_fit(tmp_path, toy_data):
+    api.search(tiny(darts()), Toy(blocks=2), toy_set(Toy(blocks=2), n=256), tmp_path / "two")
+    api.search(tiny(darts()), Toy(), toy_data, tmp_path / "three")
+    (tmp_path / "three" / "architecture.json").unlink()
+    (tmp_path / "three" / "state.pt").write_bytes((tmp_path / "two" / "state.pt").read_bytes())
+    with pytest.raises(RunError, match="does not fit this run"):
+        api.resume(tmp_path / "three", toy_data)
+
+
+def test_sizes_that_do_not_fit_are_refused_before_anything_is_computed(tmp_path, toy_data):
+    with pytest.raises(DataError, match=r"batch of 4096 is larger.*at most"):
+        api.search(tiny(darts(), batch_size=4096), Toy(), toy_data, tmp_path / "a")
+    with pytest.raises(SpaceError, match="classes"):
+        api.search(tiny(darts()), nasbench201(channels=2, cells=1, classes=5), digits(), tmp_path / "b")
+    with pytest.raises(RecipeError, match="Device"):
+        api.search(tiny(darts()), Toy(), toy_data, tmp_path / "c", device="nowhere")
+    with pytest.raises(RecipeError, match="seed"):
+        api.search(tiny(darts()), Toy(), toy_data, tmp_path / "d", seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"epochs": -3}, "epochs"),
+        ({"batch_size": 1}, "batch size"),
+        ({"clip": -1.0}, "clip"),
+        ({"warmup": 50}, "leaves none of 50"),
+        ({"order": "sideways"}, "order must be"),
+        ({"weight_optimiser": RECIPES["gaea"]().architecture_optimiser}, "cannot train a network's weights"),
+        ({"architecture_optimiser": RECIPES["gaea"]().architecture_optimiser}, "moves points of the simplex"),
+    ],
+)
+def test_recipes_that_cannot_work_are_refused_when_they_are_built(change, words):
+    with pytest.raises(RecipeError, match=words):
+        replace(darts(), **change)
+
+
+def test_a_simplex_relaxation_with_adam_is_refused():
+    with pytest.raises(RecipeError, match=r"SimplexPoint.*Adam steps off it.*ExponentiatedGradient"):
+        replace(gaea(), architecture_optimiser=Adam(), scheme=FirstOrder())
+
+
+def test_entropy_and_skip_share_by_hand():
+    space = nasbench201()
+    mean = torch.full((6, 5), 0.2)
+    assert entropy({"cell": mean}) == pytest.approx(torch.log(torch.tensor(5.0)).item())
+    mean[0] = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])
+    assert skip_share({"cell": mean}, space) == pytest.approx((1 + 5 * 0.2) / 6)
+    assert entropy({"cell": mean[:1]}) == 0
+    assert skip_share({"cell": mean[:, :1]}, nasbench201(operations=("nor_conv_3x3",))) is None
