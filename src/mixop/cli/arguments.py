@@ -1,0 +1,222 @@
+"""From the words on the command line, and a configuration file, to a command's options and the values it works with."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixop.cli.files import read_table
+from mixop.cli.tree import Tree, UnknownKnobError, defaults, flag_of
+from mixop.errors import RecipeError, unknown
+from mixop.values import hints_of
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as data.
+
+    Args:
+        name: its word.
+        options: dataclass of its own flags, whose docstring is the help.
+        run: does the work, with what `parse` made.
+        values: what else can be set: the word for it, ``recipe``, to a function from the name given (``--recipe NAME``, None
+            if none was) to the tree to begin with, or None for nothing.
+        settings: which settings of a run it takes, fields of `mixop.engine.loop.Settings`.
+        shortcuts: a short flag's name to the path that it stands for, ``epochs`` to ``("recipe", "epochs")``.
+        examples: commands to show in the help.
+    """
+
+    name: str
+    options: type
+    run: Callable[["Parsed"], None]
+    values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> list[str]:
+        """Names of the options given by position: as in Python, those before ``_: KW_ONLY``."""
+        return [f.name for f in dataclasses.fields(self.options) if not f.kw_only]
+
+
+@dataclass
+class Parsed:
+    """What a command was told.
+
+    Args:
+        options: its own, of the class `Command.options`; None if only the help is wanted.
+        own: the same, as a tree.
+        trees: the values to build, by their word.
+        help: whether only its help is wanted.
+    """
+
+    options: Any
+    own: Tree
+    trees: dict[str, Tree]
+    help: bool = False
+
+    def build(self, name: str) -> Any:
+        """The value of that word, checked; None if the command was not given one."""
+        return self.trees[name].build() if name in self.trees else None
+
+
+@dataclass(frozen=True)
+class _Token:
+    flag: str
+    name: str
+    value: str | None
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            raise RecipeError(f"{self.flag} needs a value: write {self.flag} VALUE.")
+        return self.value
+
+
+def parse(command: Command, words: Sequence[str]) -> Parsed:
+    """Reads a command's arguments.
+
+    Later flags win over earlier ones, flags win over the file, the file wins over what the names stand for.
+
+    Raises:
+        RecipeError: naming what is unknown, missing or malformed.
+    """
+    wants_help = any(word in ("-h", "--help") for word in words)
+    tokens, places = _split(command, [word for word in words if word not in ("-h", "--help")])
+    options = _tree("settings", command.options)
+    own = hints_of(command.options)
+    for token in tokens:
+        if token.name in own and token.name not in command.places:
+            options.put((token.name,), token.text)
+    tables = read_table(options.plain["config"]) if options.plain.get("config") else {}
+    table = _check_tables(command, tables)
+    settings = {name.replace("-", "_"): value for name, value in table.get("settings", {}).items()}
+    said = {token.name for token in tokens}
+    for name, value in settings.items():
+        if name in own and name not in said:
+            options.plain[name] = value
+    _take_places(command, options, places, wants_help)
+
+    trees: dict[str, Tree] = {}
+    for name, begin in command.values.items():
+        kind = options.plain.get(name)
+        if kind is not None and not isinstance(kind, str):
+            raise RecipeError(f"settings.{name} must be a name, got {kind!r}.")
+        tree = begin(kind)
+        if tree is not None:
+            trees[name] = tree
+    if command.settings:
+        from mixop.engine.loop import Settings
+
+        trees["settings"] = _tree("settings", Settings)
+    for name in command.values:
+        if name in table:
+            _require(trees, name).merge(table[name])
+    for name, value in settings.items():
+        if name in command.shortcuts:
+            path = command.shortcuts[name]
+            trees[path[0]].merge({path[1]: value})
+        elif name in command.settings:
+            trees["settings"].merge({name: value})
+        elif name not in own:
+            raise RecipeError(unknown("setting in [settings]", name, [*own, *command.settings, *command.shortcuts]))
+
+    # A part is chosen before its fields are set, in whatever order the flags came.
+    changes = [(path, token) for token in tokens if (path := _path(command, token)) is not None]
+    for path, token in sorted(changes, key=lambda change: len(change[0])):
+        try:
+            _require(trees, path[0]).put(path[1:], token.text)
+        except UnknownKnobError:
+            raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
+    built = None if wants_help else options.build()
+    return Parsed(built, options, trees, wants_help)
+
+
+def known_flags(command: Command, trees: Mapping[str, Tree]) -> list[str]:
+    """Every flag that the command takes, with the parts chosen so far."""
+    names = [name for name in hints_of(command.options) if name not in command.places]
+    flags = [flag_of((name,)) for name in (*names, *command.settings, *command.shortcuts)]
+    for name, tree in trees.items():
+        if name != "settings":
+            flags += [flag_of((name, *knob.path)) for knob in tree.knobs()]
+    return [*flags, "--help"]
+
+
+def _split(command: Command, words: Sequence[str]) -> tuple[list[_Token], list[str]]:
+    """Flags with their values, and the words between them."""
+    switches = {name for name, hint in hints_of(command.options).items() if hint is bool}
+    tokens, places = [], []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or word == "--":
+            if word.startswith("-") and len(word) > 1:
+                raise RecipeError(f"There is no flag {word!r}: flags begin with two dashes, see `mixop {command.name} --help`.")
+            places.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if name in switches:
+            if equals:
+                raise RecipeError(f"{flag} is a switch and takes no value, got {value!r}: write {flag} alone.")
+            tokens.append(_Token(flag, name, "true"))
+        elif equals:
+            tokens.append(_Token(flag, name, value))
+        else:
+            tokens.append(_Token(flag, name, rest.pop(0) if rest and not rest[0].startswith("--") else None))
+    return tokens, places
+
+
+def _path(command: Command, token: _Token) -> tuple[str, ...] | None:
+    """Where in the trees a flag leads; None for the command's own options."""
+    if token.name in hints_of(command.options) and token.name not in command.places:
+        return None
+    if token.name in command.shortcuts:
+        return command.shortcuts[token.name]
+    if token.name in command.settings:
+        return ("settings", token.name)
+    path = tuple(token.name.split("."))
+    return path if path[0] in command.values and len(path) > 1 else ("", token.name)
+
+
+def _require(trees: Mapping[str, Tree], name: str) -> Tree:
+    if name in trees:
+        return trees[name]
+    if name:
+        raise RecipeError(f"Settings of {name} are given, but not of which: add --{name} NAME.")
+    raise UnknownKnobError
+
+
+def _unknown_flag(flag: str, known: Sequence[str], command: Command) -> str:
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
+    if not near:  # the end of a long name, written alone: --lr
+        near = [name for name in known if name.endswith("." + flag.removeprefix("--"))][:1]
+    hint = f"did you mean {near[0]}?" if near else f"see `mixop {command.name} --help`."
+    return f"mixop {command.name} has no flag {flag}: {hint}"
+
+
+def _check_tables(command: Command, tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    known = [*command.values, "settings"]
+    for name, table in tables.items():
+        if name not in known:
+            raise RecipeError(unknown(f"table for mixop {command.name} called", name, known))
+        if not isinstance(table, Mapping):
+            raise RecipeError(f"{name} in a configuration file must be a table of settings, got {table!r}.")
+    return tables
+
+
+def _take_places(command: Command, options: Tree, places: Sequence[str], wants_help: bool) -> None:
+    for name, word in zip(command.places, places, strict=False):
+        options.put((name,), word)
+    missing = next((name for name in command.places if name not in options.plain), None)
+    if missing and not wants_help:
+        raise RecipeError(f"mixop {command.name} needs a {missing.upper()}: write mixop {command.name} {missing.upper()}.")
+    if len(places) > len(command.places):
+        hint = f"see `mixop {command.name} --help`"
+        raise RecipeError(f"mixop {command.name} does not know what to do with {places[len(command.places)]!r}: {hint}.")
+
+
+def _tree(name: str, cls: type) -> Tree:
+    return Tree(name, cls, {cls.__name__: cls}, defaults(cls))

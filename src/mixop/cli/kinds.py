@@ -1,0 +1,82 @@
+"""What the names after --recipe, --space, --data and --protocol stand for: the values that flags then change."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mixop.cli.files import SUFFIXES, read_table
+from mixop.cli.tree import Tree, defaults
+from mixop.errors import MixopError, RecipeError, unknown
+from mixop.values import to_plain
+
+
+def recipe(kind: str | None) -> Tree:
+    """The recipe of a name, of ``package.module:function``, or of a ``.json`` or ``.toml`` file such as a run's recipe.json."""
+    from mixop.recipe import PARTS, Recipe
+    from mixop.recipes import RECIPES
+
+    kind = kind or "drnas"
+    if not kind.endswith(SUFFIXES):
+        return Tree("recipe", Recipe, PARTS, _plain("recipe", kind, RECIPES, Recipe))
+    tree = Tree("recipe", Recipe, PARTS, defaults(Recipe))
+    tree.merge(read_table(kind))
+    return tree
+
+
+def space(kind: str | None) -> Tree:
+    """The search space of a name, or of ``package.module:name``."""
+    from mixop.spaces import SPACE_TYPES, SPACES
+    from mixop.spaces.core import Space
+
+    return Tree("space", Space, SPACE_TYPES, _plain("space", kind or "nasbench201", SPACES, Space))
+
+
+def data(kind: str | None) -> Tree:
+    """The data set of a name, or of ``package.module:name``."""
+    from mixop.data import PARTS, SOURCES
+    from mixop.data.core import Source
+
+    return Tree("data", Source, PARTS, _plain("data", kind or "digits", SOURCES, Source))
+
+
+def protocol(kind: str | None) -> Tree:
+    """The training protocol of a name, or of ``package.module:name``."""
+    from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol
+
+    return Tree("protocol", Protocol, PARTS, _plain("protocol", kind or "quick", PROTOCOLS, Protocol))
+
+
+def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
+    """The value that a name stands for, as JSON data: of a class its defaults, of a function what it returns."""
+    if ":" not in kind and kind not in table:
+        raise RecipeError(unknown({"data": "data set"}.get(word, word), kind, table))
+    found = table[kind] if kind in table else _import(kind, word)
+    if isinstance(found, type) and issubclass(found, wanted):
+        return defaults(found)
+    if isinstance(found, Callable) and not isinstance(found, type | wanted):
+        try:
+            found = found()
+        except MixopError:
+            raise
+        except Exception as error:  # an outsider's function may fail in any way
+            raise RecipeError(
+                f"--{word} {kind} failed ({type(error).__name__}: {error}): it is called without arguments and "
+                f"returns a {wanted.__name__}."
+            ) from error
+    if not isinstance(found, wanted):
+        raise RecipeError(f"--{word} {kind} must give a {wanted.__name__}, got {type(found).__name__}.")
+    return to_plain(found)
+
+
+def _import(kind: str, word: str) -> Any:
+    module, _, name = kind.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for piece in name.split("."):
+            found = getattr(found, piece)
+    except Exception as error:  # importing runs the outsider's module
+        raise RecipeError(
+            f"Cannot load --{word} {kind} ({type(error).__name__}: {error}): write package.module:name of something that "
+            "Python can import from here."
+        ) from error
+    return found

@@ -1,0 +1,202 @@
+"""What one sees while a run runs: a live panel in a terminal, a plain line for each epoch elsewhere. It only watches."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+TRACE = 40
+"""Epochs that a trace shows."""
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDEST = 100
+
+
+class Clock:
+    """How long what is left will take, judged by the steps done since this process began."""
+
+    def __init__(self) -> None:
+        self.began: tuple[float, int] | None = None
+
+    def left(self, done: int, total: int) -> float | None:
+        """Seconds left, or None while that is unknown.
+
+        Args:
+            done: steps done of the whole run.
+            total: steps of the whole run.
+        """
+        now = time.monotonic()
+        if self.began is None:
+            self.began = now, done
+        start, before = self.began
+        if done >= total:
+            return 0.0
+        return (now - start) / (done - before) * (total - done) if done > before else None
+
+
+class Progress:
+    """An observer of a run, used as a context manager.
+
+    Args:
+        title: what is being done.
+        labels: the networks of a retraining in order; empty for a search.
+        quiet: whether to show nothing.
+        console: where to show it; default standard output.
+    """
+
+    def __init__(self, title: str, labels: Sequence[str] = (), *, quiet: bool = False, console: Console | None = None) -> None:
+        self.title, self.labels, self.quiet = title, labels, quiet
+        self.console = console or Console(highlight=False)
+        self.clock = Clock()
+        self.step: Mapping[str, Any] = {}
+        self.epoch: Mapping[str, Any] = {}
+        self.traces: dict[str, list[float]] = {}
+        self.left: float | None = None
+        lively = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.live = Live(get_renderable=self.panel, console=self.console, refresh_per_second=8, transient=True) if lively else None
+
+    def __enter__(self) -> Self:
+        if self.quiet:
+            return self
+        if self.live:
+            self.live.start()
+        else:
+            self._print(f"{self.title}.")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live and not self.quiet:
+            self.live.stop()
+
+    def __call__(self, record: Mapping[str, Any]) -> None:
+        """Takes what the engine tells: a step, or the record of an epoch."""
+        if record.get("event") == "step":
+            if record.get("label") != self.step.get("label"):
+                self.epoch = {}
+            self.step = record
+            self.left = self.clock.left(*self._done())
+            return
+        self.epoch = record
+        for name in ("train_loss", "valid_accuracy", "entropy"):
+            if record.get(name) is not None:
+                self.traces.setdefault(name, []).append(record[name])
+        if not self.quiet and not self.live:
+            self._print(self.line())
+
+    def line(self) -> str:
+        """The last epoch on one line."""
+        record = self.epoch
+        words = [f"{record['label']:<10}"] if "label" in record else []
+        words.append(f"epoch {record['epoch']:>{len(str(record['epochs']))}}/{record['epochs']}")
+        words.append(f"train loss {record['train_loss']:.3f}, accuracy {percent(record['train_accuracy'])}")
+        if record.get("valid_loss") is not None:
+            words.append(f"valid loss {record['valid_loss']:.3f}, accuracy {percent(record['valid_accuracy'])}")
+        if record.get("entropy") is not None:
+            words.append(f"entropy {record['entropy']:.3f}")
+        if record.get("skip_share") is not None:
+            words.append(f"skip {percent(record['skip_share'])}")
+        if self.left is not None:
+            words.append(f"{duration(self.left)} left")
+        return "  ".join(words)
+
+    def panel(self) -> RenderableType:
+        """All that is known now, for a terminal."""
+        width = min(self.console.width, _WIDEST)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column(overflow="ellipsis", no_wrap=True)
+        for name, text in self._rows():
+            table.add_row(name, text)
+        done, total = self._done()
+        bar = Table.grid(padding=(0, 2), expand=True)
+        bar.add_column(ratio=1)
+        bar.add_column(justify="right", no_wrap=True)
+        left = "" if self.left is None else f"about {duration(self.left)} left"
+        seconds = self.step.get("seconds")
+        spent = "starting" if seconds is None else f"{duration(seconds)} done"
+        bar.add_row(ProgressBar(total=max(total, 1), completed=done), "  ".join(word for word in (spent, left) if word))
+        return Panel(Group(table, Text(), bar), title=Text(self.title), title_align="left", width=width, border_style="cyan")
+
+    def _rows(self) -> list[tuple[str, str]]:
+        step, epoch = self.step, self.epoch
+        rows = []
+        if self.labels:
+            label = str(step.get("label", self.labels[0]))
+            rows.append(("network", f"{label} ({self._position() + 1} of {len(self.labels)})"))
+        rows.append(("epoch", f"{step['epoch']} of {step['epochs']}, step {step['step']} of {step['steps']}" if step else "-"))
+        loss, accuracy = [], []
+        if step.get("train_loss") is not None:
+            loss.append(f"train {step['train_loss']:.3f}")
+            accuracy.append(f"train {percent(step['train_accuracy'])}")
+        if epoch.get("valid_loss") is not None:
+            loss.append(f"valid {epoch['valid_loss']:.3f}")
+            accuracy.append(f"valid {percent(epoch['valid_accuracy'])}")
+        rows.append(("loss", "   ".join(loss) or "-"))
+        rows.append(("accuracy", "   ".join([*accuracy, self._trace("valid_accuracy")]).strip() or "-"))
+        if self.labels:
+            return rows
+        if epoch.get("entropy") is not None:
+            most = most_entropy(epoch.get("mix", {}))
+            rows.append(("entropy", f"{epoch['entropy']:.3f} of at most {most:.3f} nats   {self._trace('entropy')}"))
+        else:
+            rows.append(("entropy", "-"))
+        skip = epoch.get("skip_share")
+        rows.append(("skip share", "-" if skip is None else percent(skip)))
+        rows.append(("so far", str(epoch.get("architecture", "-"))))
+        return rows
+
+    def _trace(self, name: str) -> str:
+        return trace(self.traces.get(name, [])[-TRACE:])
+
+    def _position(self) -> int:
+        label = self.step.get("label")
+        return self.labels.index(label) if label in self.labels else 0
+
+    def _done(self) -> tuple[int, int]:
+        """Steps done and steps in all."""
+        step = self.step
+        if not step:
+            return 0, 1
+        one = step["epochs"] * step["steps"]
+        done = self._position() * one + (step["epoch"] - 1) * step["steps"] + step["step"]
+        return done, max(len(self.labels), 1) * one
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False)
+
+
+def trace(values: Sequence[float]) -> str:
+    """Numbers as a row of small bars, the lowest and the highest of them filling the range; empty for fewer than two."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    return "".join(_BLOCKS[round((value - low) / ((high - low) or 1) * (len(_BLOCKS) - 1))] for value in values)
+
+
+def most_entropy(mix: Mapping[str, Sequence[Sequence[float]]]) -> float:
+    """Entropy in nats of uniform mixing weights: the mean of log O over all decisions."""
+    sizes = [len(row) for rows in mix.values() for row in rows]
+    return sum(math.log(size) for size in sizes) / len(sizes) if sizes else 0.0
+
+
+def percent(share: float) -> str:
+    """A share in percent."""
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time: ``45 s``, ``3:05 min``, ``2:03 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02} h"

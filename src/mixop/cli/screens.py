@@ -1,0 +1,133 @@
+"""The last screen of a command: what came of it, and where it is."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mixop.cli.progress import duration, percent
+
+
+def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: Path, page: Path) -> None:
+    """After a search: the architecture, and what to do with it.
+
+    Args:
+        native: the architecture in its community's notation.
+        recipe: name of the method.
+        history: the records of the search.
+        out: the run directory.
+        page: the report.
+    """
+    console = _console()
+    last = history[-1] if history else {}
+    spent = f" in {_count(last['epochs'], 'epoch')} and {duration(last['seconds'])}" if last else ""
+    console.print(Text(f"{recipe} found{spent}:", style="bold"))
+    _long(console, f"  {native}")
+    if last.get("valid_accuracy") is not None:
+        console.print(
+            f"\nThe supernet ended with {percent(last['valid_accuracy'])} accuracy on the validation split; "
+            "what the architecture is worth alone shows when it is trained from scratch."
+        )
+    console.print()
+    places({"Run directory": out, "Report": page, "Next": f"mixop retrain {shlex.quote(str(out))}"})
+
+
+def compared(out: Path, page: Path) -> None:
+    """After a retraining: the found architecture beside random ones.
+
+    Args:
+        out: the run directory.
+        page: the report.
+    """
+    from mixop.report.run import Network, read_run
+    from mixop.report.verdict import interval, verdict
+
+    run = read_run(out)
+    assert run.score is not None
+    assert run.score.found is not None
+    console, images, rivals = _console(), run.score.images, run.score.rivals
+    rows: list[tuple[str, Network]] = [("found", run.score.found)]
+    if rivals:
+        best = max(rivals, key=lambda rival: rival.test_accuracy)
+        worst = min(rivals, key=lambda rival: rival.test_accuracy)
+        rows.append(("a random architecture", rivals[0]))
+        if len(rivals) > 1:
+            rows += [(f"best of {len(rivals)} random", best), (f"worst of {len(rivals)} random", worst)]
+    console.print(Text("The architecture:", style="bold"))
+    _long(console, f"  {run.score.found.architecture}")
+    console.print()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("trained from scratch", "test accuracy", "95 % interval", "parameters", "time"):
+        table.add_column(name, justify="left" if name.startswith("trained") else "right", no_wrap=True)
+    for name, network in rows:
+        low, high = interval(network.test_accuracy, images)
+        table.add_row(
+            name,
+            percent(network.test_accuracy),
+            f"{100 * low:.1f} to {percent(high)}" if images else "",
+            "" if network.parameters is None else f"{network.parameters:,}",
+            "" if network.seconds is None else duration(network.seconds),
+            style="bold" if name == "found" else "",
+        )
+    console.print(table)
+    console.print()
+    console.print(Text(verdict(run)))
+    console.print()
+    quoted = shlex.quote(str(out))
+    places({"Run directory": out, "Report": page, "Weights": out / "weights.safetensors", "Next": f"mixop export {quoted}"})
+
+
+def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
+    """After an evaluation.
+
+    Args:
+        name: the data set.
+        images: number of its test images.
+        score: ``accuracy`` in [0, 1] and ``loss`` in nats.
+    """
+    from mixop.report.verdict import interval
+
+    low, high = interval(score["accuracy"], images)
+    _console().print(
+        f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
+        f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats."
+    )
+
+
+def lists(tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Names and what they are, a line each."""
+    console = _console()
+    widest = max(len(name) for table in tables.values() for name in table)
+    for number, (topic, table) in enumerate(tables.items()):
+        if len(tables) > 1:
+            console.print(Text(f"{chr(10) if number else ''}{topic}", style="bold"))
+        for name, about in table.items():
+            line = f"{name:<{widest}}  {about}"
+            _long(console, f"  {line}" if len(tables) > 1 else line)
+
+
+def places(lines: Mapping[str, object]) -> None:
+    """Names and the paths or commands that belong to them, one below the other."""
+    console = _console()
+    widest = max(map(len, lines))
+    for name, value in lines.items():
+        console.print(Text(f"{name:<{widest}}  ", style="dim"), end="")
+        _long(console, str(value))
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False)
+
+
+def _long(console: Console, text: str) -> None:
+    """Prints a line without breaking it, so that it can be copied."""
+    console.print(text, soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,290 @@
+"""Knobs: the fields of a value and of all its parts, each under a dotted name.
+
+A `Tree` holds a value as the JSON data of `mixop.values` until everything that the user said is in it: a name chose where
+to begin, a file changed some fields, flags changed others. Only then is the value built and checked, once and as a whole,
+so that changes which fit together only jointly need no order.
+"""
+
+import dataclasses
+import inspect
+import json
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any
+
+from mixop.errors import RecipeError
+from mixop.schedules import Constant
+from mixop.values import Parts, find_type, from_plain, hints_of, to_plain, type_name
+
+_SCALARS = (bool, int, float, str, type(None))
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class UnknownKnobError(LookupError):
+    """There is no knob of that name."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One field that can be set.
+
+    Args:
+        path: names that lead to it, ``("weight_optimiser", "lr", "start")``.
+        takes: what to write after the flag, ``NUMBER`` or ``Adam|SGD``.
+        default: the value that it has now, as one would write it; None if it has none and must be given.
+        help: what it means, with range and unit.
+        of: the part that it belongs to, for headings: ``"SGD: stochastic gradient descent"``.
+    """
+
+    path: tuple[str, ...]
+    takes: str
+    default: str | None
+    help: str
+    of: str
+
+
+@dataclass
+class Tree:
+    """A value in the making.
+
+    Args:
+        name: what stands before its fields, "recipe".
+        hint: type of the value.
+        parts: classes by the name they have in a file.
+        plain: the value as JSON data, ``to_plain`` of it or `defaults` of its class.
+    """
+
+    name: str
+    hint: type
+    parts: Parts
+    plain: Any
+
+    def merge(self, changes: Mapping[str, Any]) -> None:
+        """Changes the fields that a table of a file names.
+
+        A table with another ``type`` replaces the part that is there; without, or with its own, it changes some fields.
+
+        Raises:
+            RecipeError: if it names a part that does not exist.
+        """
+        self.plain = self._merged(self.plain, changes, self.hint, self.name)
+
+    def put(self, path: Sequence[str], text: str) -> None:
+        """Sets one field to what a user wrote for it.
+
+        Raises:
+            UnknownKnobError: if there is no such field.
+            RecipeError: if the text names a part that does not exist.
+        """
+        self.plain = self._put(self.plain, self.hint, path, text, self.name)
+
+    def knobs(self) -> Iterator[Knob]:
+        """Everything that can be set, a part's own fields before those of its parts."""
+        return self._knobs(self.plain, ())
+
+    def build(self) -> Any:
+        """The value.
+
+        Raises:
+            MixopError: if a field is missing, unknown, of the wrong type or out of range, or parts do not fit.
+        """
+        for knob in self.knobs():
+            if knob.default is None:
+                flag = flag_of((self.name, *knob.path))
+                raise RecipeError(f"{type_of(self.plain)} needs {flag} {knob.takes}: {knob.help or 'it has no default.'}")
+        return from_plain(self.plain, self.hint, self.parts, self.name)
+
+    def _merged(self, node: Any, change: Any, hint: Any, where: str) -> Any:
+        if _is_part(hint):
+            if isinstance(change, str):
+                change = {"type": change}
+            if isinstance(change, int | float) and not isinstance(change, bool) and Constant in _options(hint):
+                change = {"type": type_name(Constant), "value": change}
+        if isinstance(change, Mapping) and isinstance(change.get("type"), str) and type_of(node) != change["type"]:
+            node = defaults(find_type(change["type"], self.parts, where))
+        if isinstance(change, Mapping) and type_of(node) is not None:
+            hints = hints_of(find_type(node["type"], self.parts, where))
+            new = {k: self._merged(node.get(k), v, hints.get(k, Any), f"{where}.{k}") for k, v in change.items()}
+            return {**node, **new}
+        if isinstance(change, list):
+            return [self._merged(None, item, _item(hint, i), f"{where}[{i}]") for i, item in enumerate(change)]
+        return change
+
+    def _put(self, node: Any, hint: Any, path: Sequence[str], text: str, where: str) -> Any:
+        if not path:
+            return self._merged(node, _read(text, hint), hint, where)
+        name, rest = path[0], path[1:]
+        if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            index = int(name)
+            changed = self._put(node[index], _item(hint, index), rest, text, f"{where}[{index}]")
+            return [*node[:index], changed, *node[index + 1 :]]
+        if type_of(node) is None:
+            raise UnknownKnobError
+        hints = hints_of(find_type(node["type"], self.parts, where))
+        if name not in hints:
+            raise UnknownKnobError
+        return {**node, name: self._put(node.get(name), hints[name], rest, text, f"{where}.{name}")}
+
+    def _knobs(self, node: Any, path: tuple[str, ...], role: str = "") -> Iterator[Knob]:
+        cls = find_type(node["type"], self.parts, self.name)
+        hints, docs = hints_of(cls), arguments_of(cls)
+        of = f"{cls.__name__}, {role}" if role else f"{cls.__name__}: {first_line(cls)}"
+        inner = []
+        for name, hint in hints.items():
+            here, value = (*path, name), node.get(name)
+            if len(_options(hint)) > 1 or not dataclasses.is_dataclass(hint):
+                default = written(node[name]) if name in node else None
+                yield Knob(here, self._takes(hint), default, docs.get(name, ""), of)
+            if type_of(value) is not None:
+                inner.append((value, here, docs.get(name, "")))
+            elif isinstance(value, list):
+                inner += [(v, (*here, str(i)), docs.get(name, "")) for i, v in enumerate(value) if type_of(v) is not None]
+        for value, here, role in inner:
+            yield from self._knobs(value, here, role.rstrip("."))
+
+    def _takes(self, hint: Any) -> str:
+        """What one writes for a value of a type: ``INT``, ``true|false``, ``NUMBER,NUMBER``, ``Adam|SGD``."""
+        if isinstance(hint, type) and not issubclass(hint, _SCALARS) and typing.get_origin(hint) is None:
+            return "|".join(name for name, cls in self.parts.items() if issubclass(cls, hint)) or "package.module:Name"
+        words = {bool: "true|false", int: "INT", float: "NUMBER", str: "TEXT", type(None): "none", Any: "JSON"}
+        if hint in words:
+            return words[hint]
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+        if origin is typing.Literal:
+            return "|".join(map(str, args))
+        if origin is tuple:
+            if len(args) == 2 and args[1] is Ellipsis:
+                return f"{self._takes(args[0])},..."
+            return ",".join(self._takes(arg) for arg in args)
+        options = _options(hint)
+        if len(options) > 1:
+            return ("NUMBER|" if Constant in options else "") + "|".join(self._takes(option) for option in options)
+        return "JSON"
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """A dataclass at its defaults as JSON data; fields without one are left out."""
+    plain: dict[str, Any] = {"type": type_name(cls)}
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        if field.default is not dataclasses.MISSING:
+            plain[field.name] = to_plain(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            plain[field.name] = to_plain(field.default_factory())
+    return plain
+
+
+def type_of(plain: Any) -> str | None:
+    """The class that JSON data stands for, by its name; None if it is no dataclass's."""
+    return plain.get("type") if isinstance(plain, Mapping) else None
+
+
+def flag_of(path: Sequence[str]) -> str:
+    """The flag of a path of names: ``--recipe.weight-optimiser.lr``."""
+    return "--" + ".".join(path).replace("_", "-")
+
+
+def written(plain: Any) -> str:
+    """A value as one writes it after its flag."""
+    if plain is None or isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, list):
+        return ",".join(map(written, plain)) or "none"
+    return type_of(plain) or str(plain)
+
+
+def first_line(thing: Any) -> str:
+    """The first sentence of a docstring."""
+    return plain_text((inspect.getdoc(thing) or "").partition("\n\n")[0])
+
+
+def arguments_of(cls: type) -> dict[str, str]:
+    """What the section ``Args:`` of a dataclass's docstring says of each field; base classes are asked where it is silent."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        name, inside = "", False
+        for line in inspect.cleandoc(base.__doc__ or "").splitlines():
+            if line and not line.startswith(" "):
+                name, inside = "", line == "Args:"
+            elif inside and line.startswith("    ") and line[4:5] not in ("", " "):
+                name, _, text = line.strip().partition(": ")
+                found[name] = text
+            elif inside and name:
+                found[name] += " " + line.strip()
+    return {name: plain_text(text) for name, text in found.items()}
+
+
+def plain_text(text: str) -> str:
+    """A docstring's text without its markup, on one line."""
+    return " ".join(text.replace("`", "").split())
+
+
+def _read(text: str, hint: Any) -> Any:
+    """What a user wrote for a field as JSON data; text that does not fit stays text, which building then refuses."""
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    for option in _options(hint):
+        value = _read_one(text, option)
+        if value is not dataclasses.MISSING:
+            return value
+    return text
+
+
+def _read_one(text: str, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is type(None):
+        return None if text == "none" else dataclasses.MISSING
+    if hint is bool:
+        return _WORDS.get(text.lower(), dataclasses.MISSING)
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            return dataclasses.MISSING
+    if origin is typing.Literal:
+        return next((arg for arg in args if str(arg) == text), dataclasses.MISSING)
+    if origin is tuple:
+        items = [] if text in ("", "none") else text.split(",")
+        return [_read(item.strip(), _item(hint, i)) for i, item in enumerate(items)]
+    if hint is str:
+        return text
+    if hint is Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    if _is_part(hint):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return dataclasses.MISSING
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The members of a union, None first so that the word "none" is read as such; of any other type, itself."""
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return tuple(sorted(typing.get_args(hint), key=lambda option: option is not type(None)))
+    return (hint,)
+
+
+def _is_part(hint: Any) -> bool:
+    return any(
+        isinstance(o, type) and typing.get_origin(o) is None and not issubclass(o, (*_SCALARS, tuple, Mapping))
+        for o in _options(hint)
+    )
+
+
+def _item(hint: Any, index: int) -> Any:
+    """The type of an entry of a tuple type."""
+    for option in _options(hint):
+        args = typing.get_args(option)
+        if typing.get_origin(option) is tuple and args:
+            return args[0] if args[-1] is Ellipsis else args[min(index, len(args) - 1)]
+    return Any
