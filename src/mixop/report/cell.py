@@ -55,6 +55,7 @@ class _Item:
     text: str = ""
     left: list["_Item"] = field(default_factory=list)
     right: list["_Item"] = field(default_factory=list)
+    span: float = 0.0  # width of its column; between the columns there is nothing but curves
     x: float = 0.0
     y: float = 0.0
 
@@ -232,8 +233,7 @@ def _place(columns: list[list[_Item]], chains: Sequence[_Chain]) -> None:
         for item in column:
             item.x = x + width / 2
             item.y -= top
-            if not item.text:
-                item.width = width  # passes straight through the column
+            item.span = width
         x += width + BEND
 
 
@@ -280,17 +280,18 @@ def _spread(column: Sequence[_Item], wishes: Sequence[float]) -> list[float]:
 def _edge(chain: _Chain) -> str:
     """One edge: curves between the columns, an arrow head at the target, and the label."""
     source, *between, target = chain.items
-    x, y = source.x + source.width / 2, _port(source, source.right, chain.items[1])
-    path = [f"M{x:.1f} {y:.1f}"]
+    x, y = source.x + source.span / 2, _port(source, source.right, chain.items[1])
+    path = [f"M{source.x + source.width / 2:.1f} {y:.1f}H{x:.1f}"]
     label = ""
     for item in between:
-        path.append(_curve(x, y, item.x - item.width / 2, item.y))
-        x, y = item.x + item.width / 2, item.y
-        path.append(f"M{x:.1f} {y:.1f}" if item.text else f"H{x:.1f}")
+        path.append(_curve(x, y, item.x - item.span / 2, item.y))
+        x, y = item.x + item.span / 2, item.y
         if item.text:
+            path.append(f"H{item.x - item.width / 2:.1f}M{item.x + item.width / 2:.1f} {y:.1f}")
             label = _label(item)
+        path.append(f"H{x:.1f}")
     end, height = target.x - target.width / 2, _port(target, target.left, chain.items[-2])
-    path.append(_curve(x, y, end - 6, height))
+    path.append(_curve(x, y, target.x - target.span / 2 - 6, height) + f"H{end - 6:.1f}")
     kind = "concat" if chain.operation is None else kind_of(chain.operation)
     colour = MUTED if chain.operation is None else KINDS[kind].light
     faint = {"none": ' stroke-width="1.3" stroke-dasharray="4 4" opacity="0.75"', "concat": ' stroke-width="1.3" opacity="0.7"'}
@@ -337,7 +338,7 @@ def _node(item: _Item, role: str) -> str:
 
 def _name(cell: Cell, index: int) -> str:
     if index < cell.inputs:
-        return "input" if cell.inputs == 1 else f"c(k\u2212{cell.inputs - index})"
+        return {1: "input", 2: f"c(k\u2212{2 - index})"}.get(cell.inputs, f"input {index}")
     if index == cell.nodes or cell.output == (index,):
         return "output"
     return str(index)

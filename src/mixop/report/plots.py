@@ -70,7 +70,7 @@ def lines(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        figure, axes = _figure(WIDTH, HEIGHT, layout="constrained")
+        figure, axes = _figure(WIDTH, HEIGHT, (0.12, 0.165, 0.86, 0.715))
         for curve in curves:
             marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
@@ -122,7 +122,7 @@ def heatmap(
     width, height = left + plot + right, row * len(options) + bottom + 3
     with matplotlib.rc_context():
         figure, axes = _figure(
-            width / 72, height / 72, frame=(left / width, bottom / height, plot / width, 1 - (bottom + 3) / height)
+            width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height)
         )
         pixels = np.zeros((len(options), len(epochs), 4))
         for index, option in enumerate(options):
@@ -174,7 +174,7 @@ def ranking(
     width, height = 390.0, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
         figure, axes = _figure(
-            width / 72, height / 72, frame=(left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height)
+            width / 72, height / 72, (left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height)
         )
         for row, index in enumerate(order):
             found = labels[index] == "found"
@@ -218,7 +218,7 @@ def confusion(counts: np.ndarray, *, description: str) -> str:
     pixels[np.arange(size), np.arange(size), :3] = to_rgb(THEME["accent"][1])
     pixels[np.arange(size), np.arange(size), 3] = np.diag(share)
     with matplotlib.rc_context():
-        figure, axes = _figure(5.4, 5.2, layout="constrained")
+        figure, axes = _figure(5.4, 5.2, (0.12, 0.11, 0.86, 0.87))
         axes.imshow(pixels, interpolation="none")
         axes.set_xlabel("predicted class (index)", color=_colour("muted"))
         axes.set_ylabel("true class (index)", color=_colour("muted"))
@@ -233,14 +233,18 @@ def _colour(name: str) -> str:
     return THEME[name][0]
 
 
-def _figure(
-    width: float, height: float, *, layout: str | None = None, frame: tuple[float, float, float, float] | None = None
-) -> tuple[Figure, Axes]:
-    """A figure in the report's style, whatever the user's matplotlibrc says; only inside an ``rc_context``."""
+def _figure(width: float, height: float, frame: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+    """A figure in the report's style, whatever the user's matplotlibrc says; only inside an ``rc_context``.
+
+    Args:
+        width: inches.
+        height: inches.
+        frame: left, bottom, width and height of the axes, as shares of the figure.
+    """
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(STYLE)
-    figure = Figure(figsize=(width, height), layout=layout)  # pyright: ignore[reportArgumentType]
-    axes = figure.add_axes(frame) if frame else figure.add_subplot()
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes(frame)
     for spine in axes.spines.values():
         spine.set_color(_colour("muted"))
     axes.tick_params(colors=_colour("muted"), length=3, width=0.8)

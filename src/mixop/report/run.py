@@ -239,6 +239,9 @@ def _decisions(space: Mapping[str, Any], path: Path) -> dict[str, tuple[Decision
             f"{path} must give every group a name and decisions of source, target and options; "
             f"it is damaged ({type(error).__name__}: {error})."
         ) from error
+    for group, rows in decisions.items():
+        if not rows or not rows[0].options or any(len(row.options) != len(rows[0].options) for row in rows):
+            raise RunError(f"{path} must give all decisions of group {group!r} equally many options; it is damaged.")
     return decisions
 
 
@@ -313,7 +316,7 @@ def _search(records: Sequence[Mapping[str, Any]], decisions: Mapping[str, tuple[
         return None
     mix = {}
     for group, rows in decisions.items():
-        shape = (len(rows), len(rows[0].options)) if rows else (0, 0)
+        shape = (len(rows), len(rows[0].options))
         weights = np.full((len(records), *shape), NAN)
         for index, record in enumerate(records):
             given = (record.get("mix") or {}).get(group) or []

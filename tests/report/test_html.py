@@ -1,0 +1,314 @@
+"""The page: what it says is what the files say, it needs nothing else, and a browser shows it."""
+
+import json
+import re
+import shutil
+import stat
+import subprocess
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from mixop.errors import RunError
+from mixop.report import write_report
+
+SECTIONS = ["cell", "comparison", "confusion", "search", "weights", "changes", "retraining", "recipe", "environment", "repeat"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
+)
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: text and attributes, with every open tag closed again."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.open, self.tags, self.texts, self.section = [], [], {}, None
+        self.feed(markup)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "section":
+            self.section = dict(attributes)["id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag == "section":
+            self.section = None
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts[self.section] = self.texts.get(self.section, "") + data
+
+    def text(self, section=None):
+        return re.sub(r"\s+", " ", self.texts[section])
+
+
+def page_of(run):
+    return Page(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_numbers_in_the_page_are_those_of_the_files(run_at):
+    run = run_at()
+    page = page_of(run)
+    assert "The architecture found in 50 epochs classifies 98.1 % of 360 test images correctly" in page.text()
+    assert "place 1 of 5 beside 4 random architectures" in page.text()
+    native = json.loads((run / "architecture.json").read_text())["native"]
+    assert native in page.text()
+    comparison = page.text("comparison")
+    for network in json.loads((run / "score.json").read_text())["networks"]:
+        assert network["label"] in comparison
+        assert f"{100 * network['test_accuracy']:.1f} %" in comparison
+        assert f"{network['parameters']:,}" in comparison
+        assert network["architecture"] in comparison
+    assert "7 of 360 test images are taken for something else" in page.text("confusion")
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[49])
+    assert f"{last['entropy']:.2f}" in page.text()
+    assert f"{100 * last['skip_share']:.1f} %" in page.text()
+    assert "in 2 min 35 s" in page.text()  # 50 epochs of 3.1 s
+    for weight in last["mix"]["cell"][0]:
+        assert f"{weight:.2f}" in page.text("weights")
+    for said in ("Dirichlet", "strength", "0.001", "Cosine", "NasBench201"):
+        assert said in page.text("recipe")
+    for said in ("2.6.0+cpu", "AMD EPYC", "9f2c51d0", "scikit-learn"):
+        assert said in page.text("environment")
+    assert "mixop search --recipe drnas --space nasbench201 --data digits --out runs/digits" in page.text("repeat")
+
+
+def test_the_confusion_table_holds_every_count(run_at):
+    run = run_at()
+    markup = write_report(run).read_text(encoding="utf-8")
+    (table,) = re.findall(r'<table class="confusion.*?</table>', markup, flags=re.DOTALL)
+    (body,) = re.findall(r"<tbody>.*?</tbody>", table, flags=re.DOTALL)
+    rows = [re.findall(r"<td[^>]*>(\d+|·)</td>", row) for row in body.split("<tr>")[1:]]
+    counts = [[0 if cell == "·" else int(cell) for cell in row] for row in rows]
+    assert counts == json.loads((run / "score.json").read_text())["confusion"]
+    assert len(re.findall(r'<td class="right', body)) == 10
+
+
+def test_the_cell_is_drawn_as_found(run_at):
+    run = run_at()
+    edges = json.loads((run / "architecture.json").read_text())["cells"]["cell"]["edges"]
+    drawn = page_of(run).text("cell")
+    assert all(edge["operation"] in drawn for edge in edges)
+
+
+def test_changes_of_the_architecture_are_told(run_at):
+    run = run_at(epochs=3, upto="search")
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for record, native in zip(records, ("|none~0|+|a~0|b~1|", "|none~0|+|a~0|c~1|", "|none~0|+|a~0|c~1|"), strict=True):
+        record["architecture"] = native
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    markup = write_report(run).read_text(encoding="utf-8")
+    assert "changed 1 time; the last one stood from epoch 2 to epoch 3" in page_of(run).text("changes")
+    assert re.findall(r"<mark>(.*?)</mark>", markup) == ["c~1"]
+
+
+def test_a_kept_architecture_that_is_not_the_last_is_told(run_at):
+    run = run_at(epochs=3, upto="architecture")
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    native = json.loads((run / "architecture.json").read_text())["native"]
+    for record, name in zip(records, ("|x~0|", native, "|y~0|"), strict=True):
+        record["architecture"] = name
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    assert "The found architecture is that of epoch 2, not the last." in page_of(run).text("changes")
+
+
+@pytest.mark.parametrize(
+    ("upto", "command", "absent"),
+    [
+        ("start", "resume", ["cell", "search", "weights", "changes"]),
+        ("start", "retrain", ["comparison", "confusion", "retraining"]),
+        ("search", "resume", ["cell"]),
+        ("architecture", "retrain", ["comparison", "confusion", "retraining"]),
+    ],
+)
+def test_what_is_not_there_yet_is_named_with_its_command(run_at, upto, command, absent):
+    run = run_at(epochs=3, upto=upto)
+    page = page_of(run)
+    for section in absent:
+        assert f"mixop {command} {run}" in page.text(section)
+        assert "yet" in page.text(section)
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 1}, {"rivals": ()}, {"rivals": (0.9,)}, {"errors": 0}, {"classes": ["a", "b"]}])
+def test_small_runs_have_all_sections(run_at, changes):
+    page = page_of(run_at(**{"epochs": 2, **changes}))
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == SECTIONS
+    assert "To get there" not in "".join(page.texts.values())
+
+
+def test_two_groups(run_at):
+    page = page_of(run_at("darts", groups=("normal", "reduce"), epochs=3))
+    assert sum(attributes.get("class") == "mixop-cell" for _, attributes in page.tags) == 2
+    for name in ("normal", "reduce"):
+        assert name in page.text("cell")
+        assert name in page.text("weights")
+    assert "c(k\u22121)" in page.text("cell")
+    assert page.text("weights").count("dropped") == 12  # 14 edges, 8 kept, in each of two cells
+
+
+def test_null_skip_share_and_missing_data(run_at):
+    run = run_at(epochs=3, upto="search")
+    (run / "data.json").unlink()
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record.update(skip_share=None, valid_loss=None, valid_accuracy=None, mix=None, architecture=None)
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    page = page_of(run)
+    assert "Skip share" not in page.text() + page.text("search")
+    assert "validation" not in page.text("search").split("How to read")[0]
+    assert "No mixing weights have been recorded yet" in page.text("weights")
+    assert "no data.json" in page.text("environment")
+
+
+def test_many_classes_are_drawn_coarsely(run_at):
+    page = page_of(run_at(epochs=2, classes=[f"class {n}" for n in range(40)], errors=60))
+    assert not any(tag == "table" and "confusion" in attributes.get("class", "") for tag, attributes in page.tags)
+    assert "60 of 1,440 test images are taken for something else" in page.text("confusion")
+
+
+def test_names_from_files_cannot_become_markup(run_at):
+    nasty = '<script>alert("1")</script>'
+    run = run_at("a<b>&c", epochs=2, classes=[nasty, "b", "c\ud800", "it's"])
+    for name, change in (
+        ("environment.json", {"command": nasty, nasty: nasty}),
+        ("recipe.json", {"name": nasty, "part": {"type": nasty, "x": [nasty, {"y": nasty}]}}),
+        ("data.json", {"name": nasty}),
+    ):
+        path = run / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    space = (run / "space.json").read_text()
+    (run / "space.json").write_text(space.replace("nor_conv_1x1", "<script>'&amp;]]>"))
+    architecture = (run / "architecture.json").read_text()
+    (run / "architecture.json").write_text(architecture.replace("nor_conv_1x1", "<script>'&amp;]]>"))
+    score = json.loads((run / "score.json").read_text())
+    score["networks"][1]["label"] = f"random {nasty}"
+    (run / "score.json").write_text(json.dumps(score))
+    page = page_of(run)
+    assert not any(tag == "script" for tag, _ in page.tags)
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+    assert nasty in page.text("confusion")
+    assert nasty in page.text("recipe")
+    assert nasty in page.text("repeat")
+    assert nasty in page.text("comparison")
+    assert "<script>'&amp;]]>" in page.text("weights")
+
+
+def test_the_page_needs_nothing_else(run_at):
+    markup = write_report(run_at(epochs=2)).read_text(encoding="utf-8")
+    for tag, attributes in Page(markup).tags:
+        for key in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+            assert re.match(r"#|data:", attributes.get(key) or "#"), (tag, attributes)
+    assert "@import" not in markup
+    assert not re.search(r"url\((?!#)", markup)
+
+
+def test_ids_are_unique_and_links_lead_somewhere(run_at):
+    tags = Page(write_report(run_at(epochs=2)).read_text(encoding="utf-8")).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in tags:
+        links = [
+            attributes.get("href"),
+            attributes.get("xlink:href"),
+            *re.findall(r"url\((#.*?)\)", attributes.get("clip-path") or ""),
+        ]
+        assert all(link[1:] in ids for link in links if link and link.startswith("#"))
+
+
+def test_figures_say_what_they_show(run_at):
+    page = page_of(run_at(epochs=3))
+    figures = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert len(figures) == 1 + 1 + 4 + 6 + 2  # cell, ranking, search, a panel for each decision, retraining
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+
+
+def test_the_same_files_give_the_same_page(run_at):
+    run = run_at(epochs=2)
+    first = write_report(run).read_bytes()
+    assert write_report(str(run)).read_bytes() == first
+    assert [path.name for path in run.iterdir() if "partial" in path.name] == []
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(run_at):
+    run = run_at(epochs=1)
+    (run / "report.html").mkdir()
+    with pytest.raises(RunError, match=r"Cannot write .*report\.html"):
+        write_report(run)
+    assert [path.name for path in run.iterdir() if "partial" in path.name] == []
+
+
+def test_a_failed_report_keeps_the_old_one(run_at):
+    run = run_at(epochs=1)
+    old = write_report(run).read_bytes()
+    (run / "score.json").write_text("{")
+    with pytest.raises(RunError):
+        write_report(run)
+    assert (run / "report.html").read_bytes() == old
+    assert stat.S_ISREG((run / "report.html").stat().st_mode)
+
+
+def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: apt-get install chromium")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", profile]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=True)
+
+
+def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):
+    report = write_report(run_at(epochs=12))
+    picture = tmp_path / "page.png"
+    done = chromium(tmp_path, f"--screenshot={picture}", "--window-size=1200,3000", report.as_uri())
+    assert "CONSOLE" not in done.stderr
+    image = imread(picture)
+    assert image.shape[:2] == (3000, 1200)
+    assert np.unique((image[..., :3] * 255).astype(int).reshape(-1, 3), axis=0).shape[0] > 100
+    done = chromium(tmp_path, "--dump-dom", report.as_uri())
+    assert "CONSOLE" not in done.stderr
+    assert [attributes["id"] for tag, attributes in Page(done.stdout).tags if tag == "section"] == SECTIONS
+
+
+MEASURE = """<script>
+const box = e => e.getBoundingClientRect();
+document.title = JSON.stringify({
+  overflow: document.documentElement.scrollWidth - window.innerWidth,
+  flat: [...document.querySelectorAll("section")].filter(e => box(e).height < 60).map(e => e.id),
+  loose: [...document.querySelectorAll(".mixop-cell g")].filter(g => g.querySelector("rect") && g.querySelector("text"))
+    .filter(g => box(g.querySelector("text")).width > box(g.querySelector("rect")).width).map(g => g.textContent),
+  ground: getComputedStyle(document.body).backgroundColor,
+  curve: getComputedStyle(document.querySelector(".plot path[style*='--accent']")).stroke,
+});
+</script>"""
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
+def test_layout_in_chromium(run_at, tmp_path, scheme, dark):
+    report = write_report(run_at("darts", groups=("normal", "reduce"), epochs=3))
+    markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
+    measured = tmp_path / "measured.html"
+    measured.write_text(markup.replace("</body>", MEASURE + "</body>"), encoding="utf-8")
+    done = chromium(
+        tmp_path, f"--blink-settings=preferredColorScheme={scheme}", "--window-size=500,900", "--dump-dom", measured.as_uri()
+    )
+    (title,) = re.findall(r"<title>(\{.*?\})</title>", done.stdout)
+    found = json.loads(unescape(title))
+    assert found["overflow"] <= 0  # on a phone nothing sticks out of the page
+    assert found["flat"] == []
+    assert found["loose"] == []  # texts fit their boxes in the fonts of this machine
+    assert found["ground"] == ("rgb(17, 21, 27)" if dark else "rgb(245, 246, 248)")
+    assert found["curve"] == ("rgb(116, 167, 255)" if dark else "rgb(42, 98, 197)")
