@@ -58,9 +58,9 @@ def is_module(name: str) -> bool:
 
 
 def own_modules(path: Path) -> Iterator[str]:
-    """The modules of mixop that a file imports: ``from mixop import optim`` imports ``mixop.optim``."""
+    """The modules of mixop that a file imports: ``from mixop import optim`` imports ``mixop.optim``, the version none."""
     for module, name in imports(path):
-        if module.split(".")[0] == "mixop":
+        if module.split(".")[0] == "mixop" and (module, name) != ("mixop", "__version__"):
             yield f"{module}.{name}" if name and is_module(f"{module}.{name}") else module
 
 
