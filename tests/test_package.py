@@ -1,5 +1,6 @@
 """What is shipped: the built packages, the public names, the pinned versions."""
 
+import ast
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,10 @@ import mixop
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENTS = [
+    Requirement(text) for text in [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +83,7 @@ def test_pinned_versions_cover_and_satisfy_what_the_project_asks_for():
     lines = (line.strip() for line in (ROOT / "constraints.txt").read_text().splitlines())
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert all(name == canonicalize_name(name) for name in pins)
-    bounds = [*PROJECT["dependencies"], *(bound for extra in PROJECT["optional-dependencies"].values() for bound in extra)]
-    for requirement in map(Requirement, bounds):
+    for requirement in REQUIREMENTS:
         name = canonicalize_name(requirement.name)
         if name != PROJECT["name"]:  # the test extra names the other extras
             assert name in pins, f"{name} is not in constraints.txt"
@@ -88,5 +92,21 @@ def test_pinned_versions_cover_and_satisfy_what_the_project_asks_for():
 
 def test_lower_bounds_can_be_turned_into_exact_versions():
     """`make test-oldest` replaces ``>=`` by ``==``, so no dependency may have another kind of bound."""
-    for requirement in map(Requirement, PROJECT["dependencies"]):
-        assert [specifier.operator for specifier in requirement.specifier] == [">="], f"{requirement} has no lower bound"
+    test = {Requirement(text).name for text in EXTRAS["test"]}
+    for requirement in REQUIREMENTS:
+        if requirement.name not in test:
+            assert [specifier.operator for specifier in requirement.specifier] == [">="], f"{requirement}: expected >="
+
+
+def test_what_is_imported_is_declared():
+    """The other way round is not asked: torch's exporters and TensorBoard writer import what the extras bring."""
+    # markupsafe is a part of jinja2's interface.
+    installed_as = {"sklearn": "scikit-learn", "PIL": "pillow", "markupsafe": "jinja2"}
+    for_users = [PROJECT["dependencies"], *(extra for name, extra in EXTRAS.items() if name != "test")]
+    declared = {canonicalize_name(Requirement(text).name) for texts in for_users for text in texts}
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for package in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"mixop"}:
+                assert installed_as.get(package, package) in declared, f"{path.relative_to(ROOT)} imports {package}"
