@@ -105,7 +105,7 @@ def test_values_build_the_optimiser_that_they_name(value, by_hand):
     ],
 )
 def test_numbers_out_of_range_are_refused(make):
-    with pytest.raises(RecipeError, match="must be|needs"):
+    with pytest.raises(RecipeError, match=r"must be|needs"):
         make()
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixop import data, evaluate, ops, optim, recipes, relax, report, spaces, testing
+    from mixop import data, evaluate, ops, optim, recipes, relax, report, schedules, spaces, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.errors import MixopError
     from mixop.evaluate.export import export
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from mixop.relax.base import Relaxation
     from mixop.report.html import write_report
     from mixop.spaces.core import Architecture, Space
+    from mixop.types import Draw
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Architecture": "mixop.spaces.core",
+    "Draw": "mixop.types",
     "MixopError": "mixop.errors",
     "Protocol": "mixop.evaluate.protocol",
     "Recipe": "mixop.recipe",
@@ -39,10 +41,11 @@ _HOME = {
     "write_report": "mixop.report.html",
 }
 
-_FOLDERS = ("data", "evaluate", "ops", "optim", "recipes", "relax", "report", "spaces", "testing")
+_FOLDERS = ("data", "evaluate", "ops", "optim", "recipes", "relax", "report", "schedules", "spaces", "testing")
 
 __all__ = [
     "Architecture",
+    "Draw",
     "MixopError",
     "Protocol",
     "Recipe",
@@ -62,6 +65,7 @@ __all__ = [
     "report",
     "resume",
     "retrain",
+    "schedules",
     "search",
     "spaces",
     "testing",

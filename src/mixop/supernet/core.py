@@ -1,10 +1,11 @@
 """What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
 
+from torch import Tensor
+
 from mixop.network import MakeCell, Skeleton
 from mixop.ops import BatchNorm
 from mixop.spaces.core import Layer, Space
 from mixop.types import Active, Mix
-from torch import Tensor
 
 
 class Supernet(Skeleton):

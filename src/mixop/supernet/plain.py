@@ -31,8 +31,10 @@ class MixedEdge(nn.Module):
             active: the only option that runs, or None for all.
         """
         if active is None:
-            terms = [weight * option(x) for weight, option in zip(weights, self.options, strict=True)]
-            return sum(terms[1:], terms[0])
+            total = weights[0] * self.options[0](x)
+            for o, option in enumerate(self.options[1:], start=1):
+                total = total + weights[o] * option(x)
+            return total
         chosen = weights[active]
         # The weights of options that do not run are zero in value; adding them carries the straight-through gradient.
         return chosen * self.options[active](x) + (weights.sum() - chosen)

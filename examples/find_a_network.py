@@ -1,0 +1,34 @@
+"""Find a network for your own data: arrays in, a plain torch module out.  (~2 minutes on 2 cores)
+
+    python examples/find_a_network.py [EPOCHS]
+
+prints the architecture that was found and its accuracy on images it has never seen, about 98 %.
+"""
+
+import sys
+from dataclasses import replace
+
+import torch
+from sklearn.datasets import load_digits
+
+import mixop
+
+epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+
+x, y = load_digits(return_X_y=True)  # any images (N, H, W), (N, C, H, W) or (N, H, W, C) with labels 0, 1, 2 ...
+data = mixop.data.from_arrays(x.reshape(-1, 8, 8), y, valid=0.5, seed=0)
+space = mixop.spaces.nasbench201(channels=8, cells=1)
+recipe = mixop.recipes.drnas(epochs=epochs)
+# The paper's rate is for 39,000 steps; a search of a few hundred needs a larger one.
+recipe = replace(recipe, architecture_optimiser=replace(recipe.architecture_optimiser, lr=mixop.schedules.Constant(0.01)))
+
+run = mixop.search(recipe, space, data, out="runs/find-a-network")
+print("found", run.native)
+
+result = mixop.retrain(run.architecture, run.space, data, epochs=epochs, out="runs/find-a-network")
+print(f"accuracy on the test images: {result.accuracy:.1%}")
+
+net: torch.nn.Module = result.model
+images = data.augment.plain(data.test_x[:3])
+print("labels", data.test_y[:3].tolist(), "predictions", net(images).argmax(-1).tolist())
+print("the whole story:", mixop.write_report(result.out))

@@ -1,0 +1,98 @@
+"""One list of parts x one list of properties: a new part is one line in its table and is checked here."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from mixop.recipes import RECIPES
+from mixop.relax import ALL
+from mixop.relax.base import Relaxation
+from mixop.spaces import SPACES, CellSpace
+from mixop.spaces.core import Space
+from mixop.testing import check_recipe, check_relaxation, check_space
+from mixop.types import Draw
+
+SMALL: dict[str, Space] = {
+    **{name: space(channels=4, cells=1, input_size=8) if name == "nasbench201" else space() for name, space in SPACES.items()},
+    "own": CellSpace(operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_size=8),
+    "own edges": CellSpace(
+        edge_operations=(("skip_connect", "none"), ("nor_conv_1x1", "none"), ("avg_pool_3x3", "skip_connect")),
+        nodes=3,
+        channels=4,
+        cells=1,
+        stages=1,
+        input_size=4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("edges", "options"), [(3, 5), (1, 2)])
+def test_relaxations_keep_their_contract(name, edges, options):
+    check_relaxation(ALL[name](), edges=edges, options=options)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_spaces_keep_their_contract(name):
+    check_space(SMALL[name])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_keep_their_contract(name):
+    check_recipe(RECIPES[name]())
+
+
+class _Broken(Relaxation):
+    def draw(self, params, group, progress, generator):
+        return Draw(self.mean(params, group))
+
+    def mean(self, params, group):
+        return params.softmax(-1)
+
+
+@dataclass(frozen=True)
+class _Unnormalised(_Broken):
+    def mean(self, params, group):
+        return params.exp()
+
+
+@dataclass(frozen=True)
+class _Global(_Broken):
+    def draw(self, params, group, progress, generator):
+        return Draw((params + torch.randn(params.shape)).softmax(-1))
+
+
+@dataclass(frozen=True)
+class _Writes(_Broken):
+    def draw(self, params, group, progress, generator):
+        with torch.no_grad():
+            params.add_(1.0)
+        return Draw(params.softmax(-1))
+
+
+@dataclass(frozen=True)
+class _Positional(_Broken):
+    def mean(self, params, group):
+        return (params + torch.arange(params.shape[1])).softmax(-1)
+
+
+@dataclass
+class _Mutable(_Broken):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("part", "promise"),
+    [
+        (_Broken, "must be a dataclass"),
+        (_Mutable, "must be frozen"),
+        (_Unnormalised, "must sum to 1"),
+        (_Global, "repeat with the generator's seed"),
+        (_Writes, "must not change the parameters"),
+        (_Positional, "must permute with the options"),
+    ],
+)
+def test_the_contract_notices_what_is_broken(part, promise):
+    with pytest.raises(AssertionError, match=promise):
+        check_relaxation(part())
