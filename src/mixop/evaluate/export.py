@@ -1,7 +1,9 @@
 """The trained network as a file that runs without mixop: ``torch.export`` or ONNX, checked before it is kept."""
 
+import copy
 import io
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +22,12 @@ from mixop.evaluate.trained import load_network
 Format = Literal["pt2", "onnx"]
 
 TOLERANCE = 1e-5
-"""Largest difference between file and module, relative to the largest logit: float32 rounding in another order."""
+"""Largest difference between file and module, relative to the largest logit, unless the module's own rounding is larger.
+
+Another library adds in another order. Networks of many summed convolutions amplify that: with six 3x3 convolutions in every
+cell of NAS-Bench-201 the module is 1e-5 from itself in float64, and ONNX Runtime 4e-5 from the module. So a difference of
+ten times the module's own rounding is allowed too; an error in the graph is far above it.
+"""
 
 _ONNX_OPSET = 18
 
@@ -28,8 +35,8 @@ _ONNX_OPSET = 18
 def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
     """Writes a run's trained network in a format that other programs run, after checking that it computes the same.
 
-    The file takes a batch of any size of normalised images ``(B, C, H, W)``, float32, named ``images``, and gives logits
-    ``(B, classes)``; mean and standard deviation are in ``score.json`` under ``input``.
+    The file takes a batch of any size of normalised images ``(B, C, H, W)``, float32, and gives logits ``(B, classes)``; in
+    ONNX they are called ``images`` and ``logits``. Mean and standard deviation are in ``score.json`` under ``input``.
 
     Args:
         run: the run directory of a finished retraining.
@@ -54,27 +61,34 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
     net = load_network(directory.path)
     channels, size = (directory.read_json("score.json")["input"][key] for key in ("channels", "size"))
     generator = Generator().manual_seed(0)
-    content = write(net, torch.randn(2, channels, size, size, generator=generator))
-    loaded = read(content)
     # One image and several: an exported graph may have the batch size of its example built in.
-    differences = [_difference(net, loaded, torch.randn(b, channels, size, size, generator=generator)) for b in (1, 3)]
+    example, *others = (torch.randn(b, channels, size, size, generator=generator) for b in (2, 1, 3))
+    content = write(net, example)
+    loaded = read(content)
+    with torch.no_grad():
+        allowed = max(TOLERANCE, 10 * max(_rounding(net, images) for images in others))
+        difference = max(_difference(loaded(images), net(images)) for images in others)
     path = directory / f"model.{format}" if out is None else Path(out)
-    if not max(differences) <= TOLERANCE:  # also true for NaN
+    if math.isinf(difference) or difference > allowed:
         raise RunError(
-            f"The exported network differs from the module by {max(differences):.1e} of its largest logit, more than "
-            f"{TOLERANCE:.0e}, and {path} was not written: report this, or export another format."
+            f"The exported network differs from the module by {difference:.1e} of its largest logit, more than "
+            f"{allowed:.0e}, and {path} was not written: report this, or export another format."
         )
     write_bytes(path, content)
-    return {"path": path, "largest_difference": max(differences)}
+    return {"path": path, "largest_difference": difference}
 
 
-@torch.no_grad()
-def _difference(net: nn.Module, loaded: Callable[[Tensor], Tensor], images: Tensor) -> float:
-    expected, got = net(images), loaded(images)
+def _difference(got: Tensor, expected: Tensor) -> float:
+    """Largest difference relative to the largest expected number; infinite for another shape and for NaN."""
     if got.shape != expected.shape:
-        return float("nan")
+        return math.inf
     scale = expected.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-    return ((got - expected).abs().max() / scale).item()
+    return ((got - expected).abs().max() / scale).nan_to_num(math.inf).item()
+
+
+def _rounding(net: nn.Module, images: Tensor) -> float:
+    """How far the network is from itself in float64."""
+    return _difference(net(images).double(), copy.deepcopy(net).double()(images.double()))
 
 
 def _program(net: nn.Module, images: Tensor) -> torch.export.ExportedProgram:

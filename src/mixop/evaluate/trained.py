@@ -20,6 +20,8 @@ from mixop.spaces.core import Space
 from mixop.spaces.describe import read_architecture
 from mixop.values import from_plain
 
+_INPUT = ("channels", "size", "mean", "std")
+
 
 def read_space(run: RunDirectory) -> Space:
     """The search space of a run, with its sizes.
@@ -85,7 +87,7 @@ def _load(run: RunDirectory) -> tuple[nn.Module, dict[str, Any]]:
         raise RunError(f"{run.path} has no trained network yet: finish its retraining with `mixop retrain {run.path}`.")
     score = run.read_json("score.json")
     try:
-        plain, digest, _ = score["protocol"], score["weights_sha256"], [score["input"][k] for k in ("size", "mean", "std")]
+        plain, digest, _ = score["protocol"], score["weights_sha256"], [score["input"][key] for key in _INPUT]
     except (KeyError, TypeError) as error:
         raise _damaged(run / "score.json", error) from error
     space = read_space(run)

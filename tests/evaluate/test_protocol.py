@@ -1,0 +1,84 @@
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from mixop.errors import DataError, RecipeError
+from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol, protocol_from_json, protocol_to_json
+from mixop.ops import BatchNorm
+from mixop.optim import SGD, Adam, ExponentiatedGradient
+from mixop.schedules import Cosine, Progress
+from mixop.values import merge
+
+QUICK = PROTOCOLS["quick"]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_survives_json(name):
+    assert PROTOCOLS[name].name == name
+    assert protocol_from_json(json.loads(json.dumps(protocol_to_json(PROTOCOLS[name])))) == PROTOCOLS[name]
+
+
+def test_adam_and_overrides_survive_json():
+    protocol = Protocol(name="mine", epochs=3, batch_size=8, optimiser=Adam(lr=1e-3), crop=1, flip=False, cutout=2)
+    assert protocol_from_json(json.loads(json.dumps(protocol_to_json(protocol)))) == protocol
+
+
+def test_the_benchmark_protocol_is_the_published_one():
+    for name, epochs in (("nasbench201", 200), ("nasbench201_12", 12)):
+        protocol = PROTOCOLS[name]
+        assert protocol.optimiser == SGD(lr=Cosine(0.1, 0.0), momentum=0.9, weight_decay=5e-4, nesterov=True)
+        assert (protocol.epochs, protocol.batch_size, protocol.clip, protocol.label_smoothing) == (epochs, 256, 0.0, 0.0)
+        assert (protocol.crop, protocol.flip, protocol.cutout) == (4, True, 0)
+        rate = protocol.optimiser.lr
+        assert rate(Progress(epochs // 2, epochs)) == pytest.approx(0.05)
+
+
+def test_settings_can_be_changed_by_a_file():
+    text = "epochs = 7\nlabel_smoothing = 0.1\n[optimiser]\nmomentum = 0.5\nlr = {type = 'Constant', value = 0.02}"
+    changed = merge(QUICK, tomllib.loads(text), PARTS, "protocol")
+    assert (changed.epochs, changed.label_smoothing, changed.optimiser.momentum) == (7, 0.1, 0.5)
+    assert changed.optimiser.lr(0.3) == 0.02
+    assert changed.batch_size == QUICK.batch_size
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"epochs": 0}, "epochs of a retraining must be a whole number of at least 1, got 0"),
+        ({"epochs": 2.5}, "whole number"),
+        ({"epochs": True}, "whole number"),
+        ({"batch_size": 1}, "batch size of a retraining must be a whole number of at least 2, got 1"),
+        ({"label_smoothing": -0.1}, "label smoothing must be at least 0"),
+        ({"label_smoothing": 1.0}, "label smoothing must be less than 1, got 1"),
+        ({"label_smoothing": float("nan")}, "label smoothing must be a finite number"),
+        ({"clip": -1.0}, "clip must be at least 0"),
+        ({"crop": -1}, "crop of a retraining"),
+        ({"cutout": -2}, "cutout of a retraining"),
+        ({"norm": BatchNorm(track=False)}, "must keep running statistics"),
+        ({"optimiser": ExponentiatedGradient()}, "SGD or Adam, got ExponentiatedGradient"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(change, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        replace(QUICK, **change)
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_name():
+    with pytest.raises(RecipeError, match="did you mean 'label_smoothing'"):
+        protocol_from_json({**protocol_to_json(QUICK), "label_smothing": 0.1})
+    with pytest.raises(RecipeError, match=r"protocol\.optimiser must be SGD or Adam"):
+        protocol_from_json({**protocol_to_json(QUICK), "optimiser": {"type": "ExponentiatedGradient"}})
+
+
+def test_the_augmentation_is_the_datas_own_unless_it_is_changed(tiny_data):
+    own = tiny_data.augment
+    assert QUICK.augment(tiny_data) == own
+    assert replace(QUICK, crop=0).augment(tiny_data) == replace(own, crop=0)
+    assert replace(QUICK, flip=False, cutout=2).augment(tiny_data) == replace(own, flip=False, cutout=2)
+
+
+def test_a_crop_larger_than_the_image_is_refused(tiny_data):
+    with pytest.raises(DataError, match="crop must be smaller than the image, 4 pixels, got 4"):
+        PROTOCOLS["nasbench201"].augment(tiny_data)

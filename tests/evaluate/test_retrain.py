@@ -1,0 +1,490 @@
+"""Retraining against a loop written by hand, exact resume, and everything that can go wrong on the way."""
+
+import json
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch.nn.functional import cross_entropy, log_softmax
+
+import mixop
+from mixop.data import digits, from_arrays
+from mixop.data.augment import Augment
+from mixop.engine import checkpoint
+from mixop.engine.interrupt import InterruptedRunError
+from mixop.engine.loop import Settings
+from mixop.engine.rundir import RunDirectory
+from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.evaluate.protocol import Protocol, protocol_to_json
+from mixop.evaluate.retrain import GENERATORS, Retraining, random_architectures
+from mixop.evaluate.score import evaluate_network
+from mixop.evaluate.trained import load_network
+from mixop.network import build
+from mixop.optim import SGD, Adam
+from mixop.rng import generators
+from mixop.schedules import Cosine
+from mixop.spaces import nasbench201
+
+PROTOCOL = Protocol(
+    name="tiny", epochs=3, batch_size=8, optimiser=SGD(lr=Cosine(0.1, 0.0), nesterov=True), label_smoothing=0.1, clip=1.0
+)
+OFTEN = Settings(seed=5, checkpoint_seconds=0)
+
+
+@pytest.fixture
+def make(tiny_data, tiny_space, tmp_path):
+    """Builds a retraining of two networks in a directory of that name."""
+
+    def make(out="run", *, protocol=PROTOCOL, labels=("found", "random 1"), data=tiny_data, observe=None, settings=OFTEN):
+        options = {"found": (2, 1, 2), "random 1": (1, 2, 0)}
+        networks = [(label, tiny_space.architecture([options[label]])) for label in labels]
+        retraining = Retraining(networks, tiny_space, data, protocol, RunDirectory(tmp_path / out), settings, observe)
+        retraining.claim()
+        return retraining
+
+    return make
+
+
+def outcome(run):
+    """Everything that a retraining leaves, but for the clock."""
+    score, records = run.read_json("score.json"), run.records()
+    for entry in [*score["networks"], *records]:
+        del entry["seconds"]
+    return (run / "weights.safetensors").read_bytes(), score, records
+
+
+def test_a_retraining_is_this_loop(make, tiny_data, tiny_space):
+    job = make()
+    job.run()
+    random = generators(5, GENERATORS)
+    net = build(tiny_space.architecture([(2, 1, 2)]), tiny_space, generator=random["init"])
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=3e-4, nesterov=True)
+    both = torch.cat([tiny_data.train, tiny_data.valid])
+    losses = []
+    for epoch in range(3):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.05 * (1 + math.cos(math.pi * epoch / 3))
+        order = both[torch.randperm(36, generator=random["order"])]
+        total = 0.0
+        for batch in order.split(8):
+            logits = net(tiny_data.augment(tiny_data.x[batch], random["augment"]))
+            loss = cross_entropy(logits, tiny_data.y[batch], label_smoothing=0.1)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            total += loss.item() * len(batch)
+        losses.append(total / 36)
+    weights = safetensors.torch.load_file(job.run_directory / "weights.safetensors")
+    assert weights.keys() == net.state_dict().keys()
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(weights[name], value)  # float32 defaults: the optimiser may sum in another order
+    records = [record for record in job.run_directory.records() if record["label"] == "found"]
+    assert [record["train_loss"] for record in records] == pytest.approx(losses, rel=1e-5)
+    assert [record["learning_rate"] for record in records] == pytest.approx([0.1, 0.075, 0.025])
+    by_hand = evaluate_network(net, tiny_data)
+    assert job.run_directory.read_json("score.json")["networks"][0]["test_loss"] == pytest.approx(by_hand["loss"], rel=1e-4)
+
+
+def test_label_smoothing_is_its_closed_form(make, tiny_data, tiny_space):
+    smoothing = 0.3
+    protocol = replace(PROTOCOL, epochs=1, batch_size=36, label_smoothing=smoothing, crop=0, flip=False)
+    job = make(protocol=protocol)
+    job.run()
+    net = build(tiny_space.architecture([(2, 1, 2)]), tiny_space, generator=generators(5, GENERATORS)["init"])
+    log_p = log_softmax(net(tiny_data.augment.plain(tiny_data.x)).double(), -1)
+    target = torch.full_like(log_p, smoothing / 3)
+    target[torch.arange(36), tiny_data.y] += 1 - smoothing
+    expected = -(target * log_p).sum(-1).mean().item()
+    assert job.run_directory.records()[0]["train_loss"] == pytest.approx(expected, rel=1e-5)  # float32
+
+
+def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
+    data = digits()
+    space = nasbench201(channels=4, cells=1).fit(channels=1, size=8, classes=10)
+    found = space.from_index(1462)
+    protocol = replace(PROTOCOL, epochs=4, batch_size=32, label_smoothing=0.0)
+    run = RunDirectory(tmp_path / "run")
+    job = Retraining([("found", found)], space, data, protocol, run, Settings(seed=0))
+    job.claim()
+    score = job.run()
+    entry = score["networks"][0]
+    assert entry["test_accuracy"] > 0.8
+    records = run.records()
+    assert records[-1]["train_loss"] < records[0]["train_loss"] / 2
+    net = load_network(run.path)
+    assert not net.training
+    with torch.no_grad():
+        answers = [int(net(data.augment.plain(image[None])).argmax()) for image in data.test_x]
+    right = sum(answer == int(label) for answer, label in zip(answers, data.test_y, strict=True))
+    assert entry["test_accuracy"] == right / len(data.test_x)
+    assert sum(map(sum, score["confusion"])) == len(data.test_x)
+    assert sum(score["confusion"][k][k] for k in range(10)) == right
+    assert [sum(row) for row in score["confusion"]] == torch.bincount(data.test_y).tolist()
+
+
+def test_what_is_written_is_complete(make, tiny_data, tiny_space):
+    seen = []
+    job = make(observe=seen.append)
+    score = job.run()
+    run = job.run_directory
+    assert score == run.read_json("score.json")
+    assert [entry["label"] for entry in score["networks"]] == ["found", "random 1"]
+    for entry, (_, architecture) in zip(score["networks"], job.networks, strict=True):
+        assert entry["architecture"] == tiny_space.to_native(architecture)
+        assert entry["parameters"] == sum(p.numel() for p in build(architecture, tiny_space).parameters())
+        assert (entry["epochs"], entry["seed"]) == (3, 5)
+        assert entry["seconds"] > 0
+    # Stem 1 -> 4, two 3x3 convolutions 4 -> 4 on 4x4 pixels, classifier 4 -> 3; the other has one convolution.
+    assert [entry["flops"] for entry in score["networks"]] == [16 * 36 + 2 * 16 * 144 + 12, 16 * 36 + 16 * 144 + 12]
+    assert score["classes"] == ["0", "1", "2"]
+    assert score["protocol"] == protocol_to_json(PROTOCOL)
+    mean, std = tiny_data.augment.mean, tiny_data.augment.std
+    assert score["input"] == {"channels": 1, "size": 4, "mean": list(mean), "std": list(std)}
+    assert run.read_json("architecture.json")["native"] == score["networks"][0]["architecture"]
+    assert run.read_json("data.json")["fingerprint"] == tiny_data.fingerprint
+    steps = [record for record in seen if record.get("event") == "step"]
+    assert [(r["label"], r["epoch"], r["step"]) for r in steps] == [
+        (label, epoch, step) for label in ("found", "random 1") for epoch in (1, 2, 3) for step in (1, 2, 3, 4, 5)
+    ]
+    assert {(r["phase"], r["epochs"], r["steps"]) for r in steps} == {("retrain", 3, 5)}
+    assert [record for record in seen if "event" not in record] == run.records()
+    assert set(run.records()[0]) == {
+        *("phase", "label", "epoch", "epochs", "seconds", "train_loss", "train_accuracy", "learning_rate")
+    }
+
+
+def test_only_the_architecture_differs_between_the_networks(make):
+    for labels in (("found",), ("random 1", "found")):
+        make("+".join(labels), labels=labels).run()
+    alone, after = (make("+".join(labels), labels=labels) for labels in (("found",), ("random 1", "found")))
+    weights = [(job.run_directory / "weights.safetensors").read_bytes() for job in (alone, after)]
+    assert weights[0] == weights[1]
+
+
+def test_the_test_set_takes_no_part_in_training(make, tiny_data):
+    other = replace(tiny_data, test_x=tiny_data.test_x.flip(0) * 3)
+    one, two = make("one"), make("two", data=other)
+    scores = [one.run(), two.run()]
+    weights = [(job.run_directory / "weights.safetensors").read_bytes() for job in (one, two)]
+    assert weights[0] == weights[1]
+    assert scores[0]["networks"][0]["test_loss"] != scores[1]["networks"][0]["test_loss"]
+
+
+def test_adam_trains_as_well(make):
+    score = make(protocol=replace(PROTOCOL, optimiser=Adam(lr=0.01))).run()
+    assert all(0 <= entry["test_accuracy"] <= 1 for entry in score["networks"])
+
+
+@pytest.mark.parametrize(
+    ("at", "signum"),  # of 30 steps: the first, the end of an epoch, of a network and of everything, and their neighbours
+    [
+        (1, signal.SIGINT),
+        (5, signal.SIGTERM),
+        (14, signal.SIGINT),
+        (15, signal.SIGTERM),
+        (16, signal.SIGINT),
+        (29, signal.SIGINT),
+        (30, signal.SIGTERM),
+    ],
+)
+def test_an_interrupted_retraining_goes_on_bit_for_bit(make, at, signum):
+    whole = make("whole")
+    whole.run()
+    steps = 0
+
+    def interrupt(record):
+        nonlocal steps
+        if record.get("event") == "step":
+            steps += 1
+            if steps == at:
+                os.kill(os.getpid(), signum)
+
+    settings = replace(OFTEN, checkpoint_seconds=1000)  # saved because of the signal, not of the time
+    torn = make("torn", observe=interrupt, settings=settings)
+    with pytest.raises(InterruptedRunError, match=r"all progress saved: mixop resume .*torn") as caught:
+        torn.run()
+    assert caught.value.signum == signum
+    assert steps == at
+    again = make("torn")
+    again.run()
+    assert outcome(again.run_directory) == outcome(whole.run_directory)
+
+
+def test_two_interruptions_and_a_lost_checkpoint_change_nothing(make):
+    whole = make("whole")
+    whole.run()
+    count = 0
+
+    def stop(record):
+        nonlocal count
+        count += 1
+        if count in (4, 13):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(2):
+        with pytest.raises(InterruptedRunError):
+            make("torn", observe=stop).run()
+    state = make("torn").run_directory / "retrain.pt"
+    state.unlink()  # as if killed between the two renames: the one before is gone on from
+    job = make("torn")
+    job.run()
+    assert outcome(job.run_directory) == outcome(whole.run_directory)
+
+
+CHILD = """
+import sys, torch
+torch.set_num_threads(1)
+from mixop.data import from_arrays
+from mixop.data.augment import Augment
+from mixop.engine.loop import Settings
+from mixop.engine.rundir import RunDirectory
+from mixop.evaluate.protocol import Protocol
+from mixop.evaluate.retrain import Retraining
+from mixop.optim import SGD
+from mixop.spaces import CellSpace
+
+generator = torch.Generator().manual_seed(0)
+y = torch.arange(60) % 3
+x = torch.randn(60, 1, 4, 4, generator=generator) + y.view(-1, 1, 1, 1)
+data = from_arrays(x, y, layout="nchw", augment=Augment(crop=1, flip=True, cutout=1))
+space = CellSpace(operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, channels=4, cells=1, stages=1,
+                  input_channels=1, input_size=4, classes=3)
+networks = [("random 1", space.architecture([(2, 2, 1)])), ("found", space.architecture([(2, 1, 2)]))]
+protocol = Protocol(name="tiny", epochs=4, batch_size=8, optimiser=SGD())
+
+def tell(record):
+    if record.get("event") == "step":
+        print(record["label"], record["epoch"], record["step"], flush=True)
+
+job = Retraining(networks, space, data, protocol, RunDirectory(sys.argv[1]), Settings(checkpoint_seconds=0), tell)
+job.claim()
+job.run()
+print("done", flush=True)
+"""
+
+
+def test_a_retraining_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(mixop.__file__).parents[1])}
+
+    def child(out):
+        command = [sys.executable, "-c", CHILD, str(tmp_path / out)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    rng = random.Random(7)
+    with child("whole") as whole:
+        for steps in (3, 20):  # of the 48 steps; the second crosses from one network to the next
+            with child("torn") as process:
+                assert process.stdout is not None
+                for _ in range(steps):
+                    assert process.stdout.readline().strip() not in ("done", "")
+                time.sleep(rng.random() * 0.01)
+                process.send_signal(signal.SIGKILL)
+                assert "done" not in process.stdout.read()
+            assert not (tmp_path / "torn" / "score.json").exists()
+        assert whole.communicate()[0].endswith("done\n")
+    with child("torn") as process:
+        assert process.communicate()[0].endswith("done\n")
+    assert outcome(RunDirectory(tmp_path / "torn")) == outcome(RunDirectory(tmp_path / "whole"))
+
+
+def test_a_finished_retraining_is_returned_and_not_repeated(make):
+    score = make().run()
+
+    def never(record):
+        raise AssertionError("it was repeated")
+
+    assert make(observe=never).run() == score
+
+
+def test_a_retraining_can_be_read_from_its_directory(make, tiny_space, tiny_data):
+    def stop(record):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    job = make(observe=stop)
+    with pytest.raises(InterruptedRunError):
+        job.run()
+    again = Retraining.of(job.run_directory, tiny_space, tiny_data, Settings(seed=99))
+    assert again.identity() == job.identity()
+    assert again.claim() is True
+    assert len(again.run()["networks"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"protocol": replace(PROTOCOL, epochs=4)}, r"retrain\.protocol\.epochs is 3 there and 4 now"),
+        ({"settings": Settings(seed=6)}, r"retrain\.seed is 5 there and 6 now"),
+        ({"labels": ("found",)}, r"retrain\.networks is \[\["),
+        ({"labels": ("random 1", "found")}, r'retrain\.networks\[0\]\[0\] is "found" there and "random 1" now'),
+    ],
+)
+def test_another_retraining_is_refused_with_the_difference(make, change, sentence):
+    make()
+    with pytest.raises(RunError, match=f"holds another run: {sentence}"):
+        make(**change)
+
+
+def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
+    make()
+    with pytest.raises(RunError, match=r"retrain\.augment\.crop is 1 there and 0 now"):
+        make(data=tiny_data.with_augment(replace(tiny_data.augment, crop=0)))
+    with pytest.raises(RunError, match="is a run on other data than tiny now"):
+        make(data=replace(tiny_data, x=tiny_data.x + 1))
+
+
+def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architecture(make, tiny_space, tiny_data, tmp_path):
+    source, search = make("source").run_directory, RunDirectory(tmp_path / "search")
+    search.claim({"recipe.json": {"name": "darts"}, "settings.json": {"seed": 77}, "data.json": tiny_data.describe()})
+    search.append({"phase": "search", "epoch": 1})
+    with pytest.raises(RunError, match=r"The search of .*search is not finished: mixop resume"):
+        make("search")
+    other = {**source.read_json("architecture.json"), "native": "|none~0|+|none~0|none~1|"}
+    search.write_json("architecture.json", other)
+    with pytest.raises(RunError, match=r'architecture\.native is "\|none~0\|.* there and "\|nor_conv_3x3~0\|.* now'):
+        make("search")
+    search.write_json("architecture.json", source.read_json("architecture.json"))
+    job = make("search")
+    job.run()
+    assert search.read_json("settings.json") == {"seed": 77}
+    records = search.records()
+    assert [record["phase"] for record in records] == ["search"] + ["retrain"] * 6
+
+
+def test_a_directory_with_something_else_in_it_is_refused(make, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match="is not empty and is no run"):
+        make()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"protocol": {"type": "Protocol"}, "networks": [], "seed": 0}', '{"pro'])
+def test_a_damaged_plan_is_named(make, tiny_space, tiny_data, content):
+    run = make().run_directory
+    (run / "retrain.json").write_text(content)
+    with pytest.raises(RunError, match=r"retrain\.json is (damaged|torn)"):
+        Retraining.of(run, tiny_space, tiny_data, OFTEN)
+
+
+def test_a_loss_that_leaves_the_numbers_stops_and_keeps_the_last_good_state(make):
+    job = make(protocol=replace(PROTOCOL, optimiser=SGD(lr=1e20), clip=0.0))
+    with pytest.raises(DivergedError, match=r"of network 'found' became (nan|inf) in epoch 1: try a smaller learning rate"):
+        job.run()
+    saved = checkpoint.load(job.run_directory / "retrain.pt")
+    assert 1 <= saved["training"]["at"][1] < 5
+    assert not (job.run_directory / "score.json").exists()
+    assert not (job.run_directory / "weights.safetensors").exists()
+
+
+def test_a_network_that_is_lost_by_its_last_step_is_not_scored(make):
+    with pytest.raises(DivergedError, match="The loss on the test set of network 'found' became nan in epoch 1"):
+        make(protocol=replace(PROTOCOL, epochs=1, batch_size=36, optimiser=SGD(lr=1e38, momentum=0.0), clip=0.0)).run()
+
+
+def test_a_torn_checkpoint_is_refused_and_the_one_before_is_a_way_out(make):
+    whole = make("whole")
+    whole.run()
+    steps = 0
+
+    def stop(record):
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    job = make("torn", observe=stop)
+    with pytest.raises(InterruptedRunError):
+        job.run()
+    state = job.run_directory / "retrain.pt"
+    state.write_bytes(state.read_bytes()[:-9])
+    with pytest.raises(RunError, match=r"retrain\.pt is torn or was changed.*move it over retrain\.pt"):
+        make("torn").run()
+    checkpoint.previous(state).replace(state)
+    again = make("torn")
+    again.run()
+    assert outcome(again.run_directory) == outcome(whole.run_directory)
+
+
+def test_a_checkpoint_of_something_else_is_refused(make):
+    job = make()
+    checkpoint.save(job.run_directory / "retrain.pt", {"search": {}})
+    with pytest.raises(RunError, match=r"retrain\.pt does not fit this retraining"):
+        job.run()
+
+
+def test_lost_metrics_are_noticed(make):
+    steps = 0
+
+    def stop(record):
+        nonlocal steps
+        steps += 1
+        if steps == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    job = make(observe=stop)
+    with pytest.raises(InterruptedRunError):
+        job.run()
+    job.run_directory.metrics.write_bytes(b"")
+    with pytest.raises(RunError, match="has lost lines since the checkpoint"):
+        make().run()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(make, tiny_data, tiny_space, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    found = tiny_space.architecture([(2, 1, 2)])
+    with pytest.raises(DataError, match="batch of 37 is larger than the training split of 36 examples"):
+        make(protocol=replace(PROTOCOL, batch_size=37))
+    with pytest.raises(DataError, match="cutout must be smaller than the image"):
+        make(protocol=replace(PROTOCOL, cutout=4))
+    with pytest.raises(SpaceError, match="classes is 5, but the data has 3"):
+        Retraining([("found", found)], replace(tiny_space, classes=5), tiny_data, PROTOCOL, run, OFTEN)
+    with pytest.raises(RecipeError, match="one of them 'found'"):
+        Retraining([("random 1", found)], tiny_space, tiny_data, PROTOCOL, run, OFTEN)
+    with pytest.raises(RecipeError, match="different labels"):
+        Retraining([("found", found), ("found", found)], tiny_space, tiny_data, PROTOCOL, run, OFTEN)
+    assert not run.path.exists()
+
+
+def test_random_architectures_are_distinct_and_leave_the_found_one_out(tiny_space):
+    found = tiny_space.architecture([(2, 1, 2)])
+    drawn = random_architectures(tiny_space, 26, 0, but=found)
+    assert set(drawn) == set(tiny_space.architectures()) - {found}
+    assert random_architectures(tiny_space, 5, 3, but=found) == random_architectures(tiny_space, 5, 3, but=found)
+    assert random_architectures(tiny_space, 5, 3, but=found) != random_architectures(tiny_space, 5, 4, but=found)
+    assert random_architectures(tiny_space, 3, 3, but=found) == random_architectures(tiny_space, 5, 3, but=found)[:3]
+    assert random_architectures(tiny_space, 0, 0, but=found) == []
+
+
+@pytest.mark.parametrize("count", [27, -1])
+def test_more_random_architectures_than_there_are_are_refused(tiny_space, count):
+    with pytest.raises(RecipeError, match=re.escape(f"must be 0 to 26 in this space, got {count}")):
+        random_architectures(tiny_space, count, 0, but=tiny_space.architecture([(2, 1, 2)]))
+
+
+def test_pixels_of_whole_numbers_train_like_their_share_of_255(make):
+    generator = torch.Generator().manual_seed(1)
+    y = torch.arange(45) % 3
+    whole = torch.randint(0, 256, (45, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    augment = Augment(crop=1, mean=(0.5,), std=(0.25,))
+    scores = []
+    for name, x in (("uint8", whole), ("float", whole.float() / 255)):
+        data = from_arrays(x, y, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
+        scores.append(make(name, data=data).run()["networks"][0])
+    assert scores[0]["test_loss"] == pytest.approx(scores[1]["test_loss"], rel=1e-3)  # float32, 15 steps
+
+
+def test_the_score_is_plain_json(make):
+    job = make()
+    job.run()
+    text = (job.run_directory / "score.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == job.run_directory.read_json("score.json")
