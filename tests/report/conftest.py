@@ -109,6 +109,9 @@ def make_run(
             "seed": 0,
             "command": "mixop search --recipe drnas --space nasbench201 --data digits --out runs/digits",
             "started": "2025-03-01T12:30:05+00:00",
+            "resumed": [
+                {"command": command} for command in ("mixop resume runs/digits", "mixop retrain runs/digits --epochs 20")
+            ],
         },
     )
     write_json(

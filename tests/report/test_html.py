@@ -64,7 +64,7 @@ def test_numbers_in_the_page_are_those_of_the_files(run_at):
     run = run_at()
     page = page_of(run)
     assert "The architecture found in 50 epochs classifies 98.1 % of 360 test images correctly" in page.text()
-    assert "place 1 of 5 beside 4 random architectures" in page.text()
+    assert "comes 1st of 5, beside 4 random architectures" in page.text()
     native = json.loads((run / "architecture.json").read_text())["native"]
     assert native in page.text()
     comparison = page.text("comparison")
@@ -85,6 +85,8 @@ def test_numbers_in_the_page_are_those_of_the_files(run_at):
     for said in ("2.6.0+cpu", "AMD EPYC", "9f2c51d0", "scikit-learn"):
         assert said in page.text("environment")
     assert "mixop search --recipe drnas --space nasbench201 --data digits --out runs/digits" in page.text("repeat")
+    assert "mixop retrain runs/digits --epochs 20" in page.text("repeat")
+    assert "mixop resume" not in page.text("repeat")
 
 
 def test_the_confusion_table_holds_every_count(run_at):
@@ -112,7 +114,7 @@ def test_changes_of_the_architecture_are_told(run_at):
         record["architecture"] = native
     (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
     markup = write_report(run).read_text(encoding="utf-8")
-    assert "changed 1 time; the last one stood from epoch 2 to epoch 3" in page_of(run).text("changes")
+    assert "changed 1 time; the last change came with epoch 2 of 3" in page_of(run).text("changes")
     assert re.findall(r"<mark>(.*?)</mark>", markup) == ["c~1"]
 
 

@@ -24,7 +24,7 @@ def scored(found, rivals, *, images=360):
 def test_a_small_lead_is_not_called_better():
     text = verdict(scored(354 / 360, [352 / 360, 350 / 360]))
     assert "98.3 % of 360 test images" in text
-    assert "place 1 of 3 beside 2 random architectures" in text
+    assert "comes 1st of 3, beside 2 random architectures" in text
     assert "0.8 points above their average and 0.6 points above the best of them" in text
     assert "a difference of 2 test images, too few to call it better" in text
 
@@ -37,7 +37,7 @@ def test_a_clear_lead_is_stated_without_doubt():
 
 def test_being_behind_is_said():
     text = verdict(scored(340 / 360, [352 / 360, 350 / 360]))
-    assert "place 3 of 3" in text
+    assert "comes 3rd of 3" in text
     assert "3.1 points below their average and 3.3 points below the best of them" in text
     assert "no sign that searching beat picking at random" in text
 
@@ -50,7 +50,7 @@ def test_between_average_and_best():
 
 def test_a_tie_shares_the_place():
     text = verdict(scored(0.975, [0.975, 0.95]))
-    assert "shares place 1 of 3" in text
+    assert "shares 1st place of 3" in text
     assert "level with the best of them." in text
 
 

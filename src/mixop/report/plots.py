@@ -70,7 +70,8 @@ def lines(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        figure, axes = _figure(WIDTH, HEIGHT, (0.12, 0.165, 0.86, 0.715))
+        legend = len(curves) > 1 and any(curve.label for curve in curves)
+        figure, axes = _figure(WIDTH, HEIGHT, (0.11, 0.165, 0.87, 0.715 if legend else 0.815))
         for curve in curves:
             marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
@@ -93,7 +94,7 @@ def lines(
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="y", color=_colour("grid"), linewidth=0.8)
-        if any(curve.label for curve in curves) and (len(curves) > 1):
+        if legend:
             axes.legend(
                 loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_colour("ink"),
                 borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,

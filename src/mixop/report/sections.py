@@ -36,6 +36,8 @@ def duration(seconds: float | None) -> str:
     """A time for people: ``3 min 20 s``."""
     if seconds is None:
         return ABSENT
+    if seconds < 1:
+        return "< 1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -85,6 +87,15 @@ def _nested(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def commands(run: Run) -> list[str]:
+    """The commands that made the run, in order; continuations of one that was interrupted say nothing new."""
+    resumed = run.environment.get("resumed")
+    sessions = [run.environment, *(resumed if isinstance(resumed, list) else [])]
+    given = [session.get("command") for session in sessions if isinstance(session, Mapping)]
+    continued = verdict.command(run, "resume").split()[:2]
+    return list(dict.fromkeys(str(command) for command in given if command and command.split()[:2] != continued))
 
 
 def cards(run: Run) -> list[tuple[str, str, str]]:

@@ -72,7 +72,9 @@ def _standing(found: Network, rivals: Sequence[Network], images: int | None) -> 
     place = rank(found, rivals)
     shared = any(rival.test_accuracy == found.test_accuracy for rival in rivals)
     beside = f"{_count(len(rivals), 'random architecture')} trained the same way"
-    head = f"{'shares place' if shared else 'takes place'} {place} of {len(rivals) + 1} beside {beside}"
+    head = (
+        f"{f'shares {_ordinal(place)} place' if shared else f'comes {_ordinal(place)}'} of {len(rivals) + 1}, beside {beside}"
+    )
     best = max(rivals, key=lambda rival: rival.test_accuracy)
     mean = sum(rival.test_accuracy for rival in rivals) / len(rivals)
     if len(rivals) == 1:
@@ -113,6 +115,11 @@ def _gap(difference: float, than: str, images: int | None) -> str:
     if float(points) == 0:
         return f"level with {than}"
     return f"{points} points {'above' if difference > 0 else 'below'} {than}"
+
+
+def _ordinal(number: int) -> str:
+    teens = 10 < number % 100 < 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _count(number: int, noun: str) -> str:
