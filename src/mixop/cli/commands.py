@@ -1,175 +1,31 @@
 """The commands. What needs torch, matplotlib or the data is imported where it is used: help comes at once."""
 
 import json
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mixop import __version__
 from mixop.cli import help, kinds
 from mixop.cli.arguments import Command, Parsed, parse
-from mixop.cli.tree import first_line
+from mixop.cli.listing import TOPICS
+from mixop.cli.options import (
+    EvaluateOptions,
+    ExportOptions,
+    ListOptions,
+    ReportOptions,
+    ResumeOptions,
+    RetrainOptions,
+    SearchOptions,
+)
 from mixop.errors import RecipeError, unknown
 
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import Progress
     from mixop.engine.rundir import RunDirectory
-
-Topic = Literal["recipes", "spaces", "data", "relaxations", "protocols", "operations"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """Search a space for an architecture.
-
-    The run directory keeps everything: the method, the metrics of every epoch, checkpoints, the architecture and a report.
-    Given again, the same command goes on where it stopped.
-
-    Args:
-        recipe: the method: a name (see mixop list recipes), package.module:function of one's own, or a .json or .toml file
-            such as the recipe.json of another run. [drnas]
-        space: the search space: a name (see mixop list spaces), or package.module:name of one's own. Sizes left open are
-            taken from the data. [nasbench201]
-        data: the data set: a name (see mixop list data), or package.module:name of one's own. [digits]
-        out: the run directory, new or this search's own. [runs/RECIPE-SPACE-DATA]
-        config: file of settings, .toml or .json; see the end of this page.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
-    """
-
-    recipe: str = "drnas"
-    space: str = "nasbench201"
-    data: str = "digits"
-    out: str | None = None
-    config: str | None = None
-    quiet: bool = False
-    json: bool = False
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class ResumeOptions:
-    """Go on with what a run directory has not finished: its search, or its retraining.
-
-    It gives what the run would have given had it never been stopped.
-
-    Args:
-        run: the run directory.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
-    """
-
-    run: str
-    _: KW_ONLY
-    quiet: bool = False
-    json: bool = False
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """Train the found architecture from scratch, and random ones beside it, and score them on the test set.
-
-    All training examples are used, those of both splits of the search. Random architectures are trained in the same way, so
-    that one sees whether searching was better than picking at random; each of them takes about as long as the found one.
-
-    Args:
-        run: the run directory of a finished search.
-        protocol: how to train: a name (see mixop list protocols), or package.module:name of one's own. [quick]
-        random: how many random architectures to train beside the found one. [5]
-        out: another run directory for the result. [RUN]
-        config: file of settings, .toml or .json; see the end of this page.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
-    """
-
-    run: str
-    _: KW_ONLY
-    protocol: str = "quick"
-    random: int = 5
-    out: str | None = None
-    config: str | None = None
-    quiet: bool = False
-    json: bool = False
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Score a run's trained network anew, on its own test set or on another one.
-
-    Args:
-        run: the run directory of a finished retraining.
-        data: whose test set to use, as in mixop search; images and classes must be like those of the run. [the run's own]
-        config: file of settings, .toml or .json; see the end of this page.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
-    """
-
-    run: str
-    _: KW_ONLY
-    data: str | None = None
-    config: str | None = None
-    json: bool = False
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Write report.html of a run: the cell, the weights over time, the scores, and how to repeat it.
-
-    Args:
-        run: the run directory, finished or not.
-        tensorboard: also write the metrics for TensorBoard, into RUN/tensorboard (needs the extra trackers).
-        debug: with an error, show where it came from.
-    """
-
-    run: str
-    _: KW_ONLY
-    tensorboard: bool = False
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Write the trained network as a file that runs without mixop.
-
-    The file is loaded again and compared with the network on the same images before it is kept.
-
-    Args:
-        run: the run directory of a finished retraining.
-        format: pt2 for torch.export, onnx for ONNX (needs the extra onnx). [pt2]
-        out: the file. [RUN/model.FORMAT]
-        debug: with an error, show where it came from.
-    """
-
-    run: str
-    _: KW_ONLY
-    format: Literal["pt2", "onnx"] = "pt2"
-    out: str | None = None
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class ListOptions:
-    """List recipes, search spaces, data sets, relaxations, training protocols or operations.
-
-    Args:
-        topic: one of recipes, spaces, data, relaxations, protocols, operations. [all of them]
-        json: write one JSON object of names and descriptions on standard output.
-        debug: with an error, show where it came from.
-    """
-
-    topic: Topic | None = None
-    _: KW_ONLY
-    json: bool = False
-    debug: bool = False
 
 
 def search(told: Parsed) -> None:
@@ -182,10 +38,10 @@ def search(told: Parsed) -> None:
 
     from mixop import api
 
-    title = f"Searching {space.name} with {recipe.name} on {data.name}, {recipe.epochs} epochs, into {out}"
+    title = f"Searching {space.name} with {recipe.name} on {data.name} for {_count(recipe.epochs, 'epoch')}, into {out}"
     with _progress(options, title) as progress:
         result = api.search(recipe, space, data, out, **_run_settings(settings), observe=progress)
-    _finish_search(result, progress, options)
+    _finish_search(result, options)
 
 
 def resume(told: Parsed) -> None:
@@ -199,12 +55,14 @@ def resume(told: Parsed) -> None:
     settings = _run_settings(told.build("settings"))
     del settings["seed"]  # the run has its own
     labels = _labels(run)
-    with _progress(options, f"Going on with {options.run}", labels) as progress:
+    done = (run / ("score.json" if labels else "architecture.json")).exists()
+    title = f"Nothing is left to do in {options.run}" if done else f"Going on with {options.run}"
+    with _progress(options, title, labels) as progress:
         result = api.resume(options.run, **settings, observe=progress)
     if isinstance(result, api.RetrainResult):
         _finish_retraining(result, options)
     else:
-        _finish_search(result, progress, options)
+        _finish_search(result, options)
 
 
 def retrain(told: Parsed) -> None:
@@ -223,7 +81,8 @@ def retrain(told: Parsed) -> None:
     data = api.load_data(run)
     api.check_data(run, data)
     labels = ["found", *(f"random {k}" for k in range(1, options.random + 1))]
-    title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {protocol.epochs} epochs each"
+    each = f"{_count(protocol.epochs, 'epoch')} each"
+    title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
     with _progress(options, title, labels) as progress:
         result = api.retrain(
             architecture,
@@ -263,12 +122,13 @@ def report(told: Parsed) -> None:
     from mixop.report.html import write_report
 
     run = told.options.run
-    screens.places({"Report": write_report(run)})
+    lines: dict[str, object] = {"Report": write_report(run)}
     if told.options.tensorboard:
         from mixop.trackers import write_tensorboard
 
         folder = write_tensorboard(run)
-        screens.places({"TensorBoard": folder, "Show it": f"tensorboard --logdir {folder}"})
+        lines |= {"TensorBoard": folder, "To see it": f"tensorboard --logdir {shlex.quote(str(folder))}"}
+    screens.places(lines)
 
 
 def export(told: Parsed) -> None:
@@ -278,77 +138,20 @@ def export(told: Parsed) -> None:
 
     options = told.options
     written = write(options.run, options.format, options.out)
-    screens.places(
-        {"Written": written["path"], "Checked": f"differs from the network by {written['largest_difference']:.0e} of its logits"}
-    )
+    difference = written["largest_difference"]
+    checked = f"logits differ by at most {difference:.0e} of the largest" if difference else "gives the network's very logits"
+    screens.places({"Written": written["path"], "Checked": checked})
 
 
 def list_(told: Parsed) -> None:
     """``mixop list``"""
-    topics = [told.options.topic] if told.options.topic else list(_TOPICS)
-    tables = {topic: _TOPICS[topic]() for topic in topics}
+    topics = [told.options.topic] if told.options.topic else list(TOPICS)
+    tables = {topic: TOPICS[topic]() for topic in topics}
     if told.options.json:
         return _print_json(tables)
     from mixop.cli import screens
 
     return screens.lists(tables)
-
-
-def _recipes() -> dict[str, str]:
-    from mixop.recipes import RECIPES
-
-    return {name: first_line(function) for name, function in RECIPES.items()}
-
-
-def _spaces() -> dict[str, str]:
-    from mixop.spaces import SPACES
-
-    return {name: first_line(cls) for name, cls in SPACES.items()}
-
-
-def _data() -> dict[str, str]:
-    from mixop.data import SOURCES
-
-    return {name: first_line(cls) for name, cls in SOURCES.items()}
-
-
-def _relaxations() -> dict[str, str]:
-    from mixop.relax import ALL
-
-    return {cls.__name__: first_line(cls) for cls in ALL.values()}
-
-
-def _protocols() -> dict[str, str]:
-    from mixop.evaluate.protocol import PROTOCOLS
-
-    return {
-        name: f"{p.epochs} epochs of {type(p.optimiser).__name__}, batches of {p.batch_size}" for name, p in PROTOCOLS.items()
-    }
-
-
-def _operations() -> dict[str, str]:
-    from mixop.ops import OPERATIONS, BatchNorm
-
-    operations = {name: make(4, 1, BatchNorm()) for name, make in OPERATIONS.items()}
-    return {name: " - ".join(_layer(module) for module in [*net.children()] or [net]) for name, net in operations.items()}
-
-
-def _layer(module: Any) -> str:
-    if type(module).__module__.startswith("mixop."):
-        return first_line(type(module))
-    kernel = getattr(module, "kernel_size", None)
-    kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    return type(module).__name__ + (f" {kernel[0]}x{kernel[1]}" if kernel[0] else "")
-
-
-_TOPICS: Mapping[str, Callable[[], dict[str, str]]] = {
-    "recipes": _recipes,
-    "spaces": _spaces,
-    "data": _data,
-    "relaxations": _relaxations,
-    "protocols": _protocols,
-    "operations": _operations,
-}
 
 
 def _progress(options: Any, title: str, labels: Sequence[str] = ()) -> "Progress":
@@ -357,7 +160,7 @@ def _progress(options: Any, title: str, labels: Sequence[str] = ()) -> "Progress
     return Progress(title, labels, quiet=options.quiet or options.json)
 
 
-def _finish_search(result: "SearchResult", progress: "Progress", options: Any) -> None:
+def _finish_search(result: "SearchResult", options: Any) -> None:
     from mixop.report.html import write_report
 
     page = write_report(result.out)
@@ -421,9 +224,7 @@ COMMANDS: Mapping[str, Command] = {
                 "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
             ),
         ),
-        Command(
-            "resume", ResumeOptions, resume, settings=("device", "checkpoint_seconds"), examples=("mixop resume runs/x",)
-        ),
+        Command("resume", ResumeOptions, resume, settings=("device", "checkpoint_seconds"), examples=("mixop resume runs/x",)),
         Command(
             "retrain",
             RetrainOptions,
@@ -463,7 +264,9 @@ def run(words: Sequence[str]) -> None:
         return
     name, *rest = words
     if name.startswith("-"):
-        raise RecipeError(f"A command comes first, got {name!r}: mixop search, resume, retrain, evaluate, report, export or list.")
+        raise RecipeError(
+            f"A command comes first, got {name!r}: mixop search, resume, retrain, evaluate, report, export or list."
+        )
     if name not in COMMANDS:
         raise RecipeError(unknown("command", name, COMMANDS))
     command = COMMANDS[name]

@@ -24,19 +24,19 @@ _METAVARS = {"recipe": "NAME", "space": "NAME", "data": "NAME", "protocol": "NAM
 _LAST = ("config", "quiet", "json", "debug")
 
 _PRECEDENCE = """\
-Every flag with a dot is a field of a value, and may as well stand in a file given by --config, in a table of the same name:
+Every flag with a dot is a field of a value. It may as well stand in a file given by --config, in a table of that name:
 
-    [settings]                              # the flags without a dot
+    [settings]                          # the flags without a dot
     recipe = "drnas"
     epochs = 20
 
     [recipe]
-    regularisers = ["DirichletKL"]          # another part, by its name or package.module:Name
-    weight_optimiser.lr.start = 0.05        # --recipe.weight-optimiser.lr.start 0.05
-    architecture_optimiser.lr = 0.001       # a number for a schedule: constant
+    regularisers = ["DirichletKL"]      # another part
+    weight_optimiser.lr.start = 0.05    # --recipe.weight-optimiser.lr.start 0.05
+    architecture_optimiser.lr = 0.001   # a number for a schedule: constant
 
-Flags win over the file, the file wins over what the names stand for. A part of one's own is written package.module:Name,
-several values with commas between them, an absent one as none. See every recipe, space and data set with `mixop list`."""
+Flags win over the file, the file wins over what the names stand for. Several values are written with commas between them,
+an absent one as none, a part of one's own as package.module:Name. What there is to choose from: mixop list."""
 
 
 def overview(commands: Sequence[Command], version: str) -> str:
@@ -45,7 +45,8 @@ def overview(commands: Sequence[Command], version: str) -> str:
     lines = [
         f"mixop {version}: differentiable neural architecture search on PyTorch",
         "",
-        "usage: mixop COMMAND [flags]       mixop COMMAND --help",
+        "usage: mixop COMMAND [flags]",
+        "       mixop COMMAND --help",
         "",
     ]
     for command in commands:
@@ -57,7 +58,7 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "    mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "    mixop retrain runs/x",
         "",
-        *textwrap.wrap("Errors are one sentence and exit code 2; --debug shows where they came from.", width),
+        *textwrap.wrap("An error is one sentence and exit code 2; --debug shows where it came from.", width),
     ]
     return "\n".join(lines)
 
@@ -105,9 +106,12 @@ def _own(command: Command, parsed: Parsed, width: int) -> Iterator[str]:
 def _tree(name: str, tree: Tree, kind: str, width: int) -> Iterator[str]:
     """The flags of a value, a heading for each of its parts."""
     yield _TITLES[name].format(kind=kind)
+    first = True
     for (path, of), knobs in groupby(tree.knobs(), key=lambda knob: (knob.path[:-1], knob.of)):
         if path:
-            yield from ("", *textwrap.wrap(f"{flag_of((name, *path))}: {of}", width, initial_indent="  ", subsequent_indent="    "))
+            heading = f"{flag_of((name, *path))} {of}"
+            yield from ["", *textwrap.wrap(heading, width, initial_indent="  ", subsequent_indent="    ")][first:]
+        first = False
         for knob in knobs:
             yield from _entry(_flag((name, *knob.path), knob.takes), _with_default(knob), width)
 
@@ -121,7 +125,7 @@ def _with_default(knob: Knob) -> str:
 
 
 def _entry(left: str, text: str, width: int, column: int = COLUMN) -> Iterator[str]:
-    lines = textwrap.wrap(text, max(width - column, 20)) or [""]
+    lines = textwrap.wrap(text, max(width - column, 20), break_long_words=False, break_on_hyphens=False) or [""]
     if len(left) > column - 4:
         yield f"  {left}"
     else:
@@ -138,4 +142,3 @@ def _wrapped(text: str, width: int) -> str:
 
 def _width() -> int:
     return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
-

@@ -61,7 +61,9 @@ class Progress:
         self.traces: dict[str, list[float]] = {}
         self.left: float | None = None
         lively = self.console.is_terminal and not self.console.is_dumb_terminal
-        self.live = Live(get_renderable=self.panel, console=self.console, refresh_per_second=8, transient=True) if lively else None
+        self.live = (
+            Live(get_renderable=self.panel, console=self.console, refresh_per_second=8, transient=True) if lively else None
+        )
 
     def __enter__(self) -> Self:
         if self.quiet:
@@ -109,15 +111,15 @@ class Progress:
 
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
-        width = min(self.console.width, _WIDEST)
+        width = min(self.console.width - 4, _WIDEST)  # room for the ^C that a terminal echoes, which would wrap
         table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim")
+        table.add_column(style="dim", no_wrap=True, min_width=10)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for name, text in self._rows():
             table.add_row(name, text)
         done, total = self._done()
         bar = Table.grid(padding=(0, 2), expand=True)
-        bar.add_column(ratio=1)
+        bar.add_column(ratio=1, no_wrap=True)
         bar.add_column(justify="right", no_wrap=True)
         left = "" if self.left is None else f"about {duration(self.left)} left"
         seconds = self.step.get("seconds")

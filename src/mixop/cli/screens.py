@@ -29,9 +29,10 @@ def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: P
     console.print(Text(f"{recipe} found{spent}:", style="bold"))
     _long(console, f"  {native}")
     if last.get("valid_accuracy") is not None:
-        console.print(
+        _sentence(
+            console,
             f"\nThe supernet ended with {percent(last['valid_accuracy'])} accuracy on the validation split; "
-            "what the architecture is worth alone shows when it is trained from scratch."
+            "what the architecture is worth alone shows when it is trained from scratch.",
         )
     console.print()
     places({"Run directory": out, "Report": page, "Next": f"mixop retrain {shlex.quote(str(out))}"})
@@ -76,7 +77,7 @@ def compared(out: Path, page: Path) -> None:
         )
     console.print(table)
     console.print()
-    console.print(Text(verdict(run)))
+    _sentence(console, verdict(run))
     console.print()
     quoted = shlex.quote(str(out))
     places({"Run directory": out, "Report": page, "Weights": out / "weights.safetensors", "Next": f"mixop export {quoted}"})
@@ -93,9 +94,10 @@ def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
     from mixop.report.verdict import interval
 
     low, high = interval(score["accuracy"], images)
-    _console().print(
+    _sentence(
+        _console(),
         f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
-        f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats."
+        f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats.",
     )
 
 
@@ -122,6 +124,11 @@ def places(lines: Mapping[str, object]) -> None:
 
 def _console() -> Console:
     return Console(highlight=False, markup=False)
+
+
+def _sentence(console: Console, text: str) -> None:
+    """Prints prose, broken into lines where a person reads it."""
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def _long(console: Console, text: str) -> None:

@@ -35,7 +35,7 @@ class Knob:
         takes: what to write after the flag, ``NUMBER`` or ``Adam|SGD``.
         default: the value that it has now, as one would write it; None if it has none and must be given.
         help: what it means, with range and unit.
-        of: the part that it belongs to, for headings: ``"SGD: stochastic gradient descent"``.
+        of: the part that it belongs to, for headings: ``"SGD: Stochastic gradient descent with momentum."``
     """
 
     path: tuple[str, ...]
@@ -104,7 +104,7 @@ class Tree:
                 change = {"type": type_name(Constant), "value": change}
         if isinstance(change, Mapping) and isinstance(change.get("type"), str) and type_of(node) != change["type"]:
             node = defaults(find_type(change["type"], self.parts, where))
-        if isinstance(change, Mapping) and type_of(node) is not None:
+        if isinstance(change, Mapping) and isinstance(node, Mapping) and type_of(node) is not None:
             hints = hints_of(find_type(node["type"], self.parts, where))
             new = {k: self._merged(node.get(k), v, hints.get(k, Any), f"{where}.{k}") for k, v in change.items()}
             return {**node, **new}
@@ -120,29 +120,29 @@ class Tree:
             index = int(name)
             changed = self._put(node[index], _item(hint, index), rest, text, f"{where}[{index}]")
             return [*node[:index], changed, *node[index + 1 :]]
-        if type_of(node) is None:
+        if not isinstance(node, Mapping) or type_of(node) is None:
             raise UnknownKnobError
         hints = hints_of(find_type(node["type"], self.parts, where))
         if name not in hints:
             raise UnknownKnobError
         return {**node, name: self._put(node.get(name), hints[name], rest, text, f"{where}.{name}")}
 
-    def _knobs(self, node: Any, path: tuple[str, ...], role: str = "") -> Iterator[Knob]:
+    def _knobs(self, node: Mapping[str, Any], path: tuple[str, ...], role: str = "") -> Iterator[Knob]:
         cls = find_type(node["type"], self.parts, self.name)
         hints, docs = hints_of(cls), arguments_of(cls)
-        of = f"{cls.__name__}, {role}" if role else f"{cls.__name__}: {first_line(cls)}"
+        of = f"{cls.__name__}: {role or first_line(cls)}"
         inner = []
         for name, hint in hints.items():
-            here, value = (*path, name), node.get(name)
-            if len(_options(hint)) > 1 or not dataclasses.is_dataclass(hint):
-                default = written(node[name]) if name in node else None
-                yield Knob(here, self._takes(hint), default, docs.get(name, ""), of)
+            here, value, about = (*path, name), node.get(name), docs.get(name, "")
+            chosen = len(_options(hint)) > 1 or not dataclasses.is_dataclass(hint)  # otherwise there is but one class
+            if chosen:
+                yield Knob(here, self._takes(hint), written(node[name]) if name in node else None, about, of)
             if type_of(value) is not None:
-                inner.append((value, here, docs.get(name, "")))
+                inner.append((value, here, "" if chosen else about))
             elif isinstance(value, list):
-                inner += [(v, (*here, str(i)), docs.get(name, "")) for i, v in enumerate(value) if type_of(v) is not None]
+                inner += [(v, (*here, str(i)), "") for i, v in enumerate(value) if type_of(v) is not None]
         for value, here, role in inner:
-            yield from self._knobs(value, here, role.rstrip("."))
+            yield from self._knobs(value, here, role)
 
     def _takes(self, hint: Any) -> str:
         """What one writes for a value of a type: ``INT``, ``true|false``, ``NUMBER,NUMBER``, ``Adam|SGD``."""
@@ -155,6 +155,8 @@ class Tree:
         if origin is typing.Literal:
             return "|".join(map(str, args))
         if origin is tuple:
+            if any(typing.get_origin(arg) is tuple for arg in args):
+                return "JSON"
             if len(args) == 2 and args[1] is Ellipsis:
                 return f"{self._takes(args[0])},..."
             return ",".join(self._takes(arg) for arg in args)
@@ -192,7 +194,7 @@ def written(plain: Any) -> str:
     if plain is None or isinstance(plain, bool):
         return str(plain).lower()
     if isinstance(plain, list):
-        return ",".join(map(written, plain)) or "none"
+        return ", ".join(map(written, plain)) or "none"
     return type_of(plain) or str(plain)
 
 

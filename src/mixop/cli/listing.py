@@ -1,0 +1,64 @@
+"""What ``mixop list`` lists: names, and the first line of what their docstrings say."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mixop.cli.tree import first_line
+
+
+def _recipes() -> dict[str, str]:
+    from mixop.recipes import RECIPES
+
+    return {name: first_line(function) for name, function in RECIPES.items()}
+
+
+def _spaces() -> dict[str, str]:
+    from mixop.spaces import SPACES
+
+    return {name: first_line(cls) for name, cls in SPACES.items()}
+
+
+def _data() -> dict[str, str]:
+    from mixop.data import SOURCES
+
+    return {name: first_line(cls) for name, cls in SOURCES.items()}
+
+
+def _relaxations() -> dict[str, str]:
+    from mixop.relax import ALL
+
+    return {cls.__name__: first_line(cls) for cls in ALL.values()}
+
+
+def _protocols() -> dict[str, str]:
+    from mixop.evaluate.protocol import PROTOCOLS
+
+    return {
+        name: f"{p.epochs} epochs of {type(p.optimiser).__name__}, batches of {p.batch_size}" for name, p in PROTOCOLS.items()
+    }
+
+
+def _operations() -> dict[str, str]:
+    from mixop.ops import OPERATIONS, BatchNorm
+
+    operations = {name: make(4, 1, BatchNorm()) for name, make in OPERATIONS.items()}
+    return {name: " - ".join(_layer(module) for module in [*net.children()] or [net]) for name, net in operations.items()}
+
+
+def _layer(module: Any) -> str:
+    if type(module).__module__.startswith("mixop."):
+        return first_line(type(module))
+    kernel = getattr(module, "kernel_size", None)
+    kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    return type(module).__name__ + (f" {kernel[0]}x{kernel[1]}" if kernel[0] else "")
+
+
+TOPICS: Mapping[str, Callable[[], dict[str, str]]] = {
+    "recipes": _recipes,
+    "spaces": _spaces,
+    "data": _data,
+    "relaxations": _relaxations,
+    "protocols": _protocols,
+    "operations": _operations,
+}
+"""Names and descriptions of each topic."""

@@ -1,0 +1,157 @@
+"""The commands' own flags; everything else that can be set is a field of a recipe, a space, a data set or a protocol."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+Topic = Literal["recipes", "spaces", "data", "relaxations", "protocols", "operations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Search a space for an architecture.
+
+    The run directory keeps everything: the method, the metrics of every epoch, checkpoints, the architecture and a report.
+    Given again, the same command goes on where it stopped.
+
+    Args:
+        recipe: the method: a name (see mixop list recipes), package.module:function of one's own, or a .json or .toml file
+            such as the recipe.json of another run. [drnas]
+        space: the search space: a name (see mixop list spaces), or package.module:name of one's own. Sizes left open are
+            taken from the data. [nasbench201]
+        data: the data set: a name (see mixop list data), or package.module:name of one's own. [digits]
+        out: the run directory, new or this search's own. [runs/RECIPE-SPACE-DATA]
+        config: file of settings, .toml or .json; see the end of this page.
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    recipe: str = "drnas"
+    space: str = "nasbench201"
+    data: str = "digits"
+    out: str | None = None
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with what a run directory has not finished: its search, or its retraining.
+
+    It gives what the run would have given had it never been stopped.
+
+    Args:
+        run: the run directory.
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """Train the found architecture from scratch, and random ones beside it, and score them on the test set.
+
+    All training examples are used, those of both splits of the search. Random architectures are trained in the same way, so
+    that one sees whether searching was better than picking at random; each of them takes about as long as the found one.
+
+    Args:
+        run: the run directory of a finished search.
+        protocol: how to train: a name (see mixop list protocols), or package.module:name of one's own. [quick]
+        random: how many random architectures to train beside the found one. [5]
+        out: another run directory for the result. [RUN]
+        config: file of settings, .toml or .json; see the end of this page.
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    protocol: str = "quick"
+    random: int = 5
+    out: str | None = None
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Score a run's trained network anew, on its own test set or on another one.
+
+    Args:
+        run: the run directory of a finished retraining.
+        data: whose test set to use, as in mixop search; images and classes must be like those of the run. [the run's own]
+        config: file of settings, .toml or .json; see the end of this page.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    data: str | None = None
+    config: str | None = None
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Write report.html of a run: the cell, the weights over time, the scores, and how to repeat it.
+
+    Args:
+        run: the run directory, finished or not.
+        tensorboard: also write the metrics for TensorBoard, into RUN/tensorboard (needs the extra trackers).
+        debug: with an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    tensorboard: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write the trained network as a file that runs without mixop.
+
+    The file is loaded again and compared with the network on the same images before it is kept.
+
+    Args:
+        run: the run directory of a finished retraining.
+        format: pt2 for torch.export, onnx for ONNX (needs the extra onnx). [pt2]
+        out: the file. [RUN/model.FORMAT]
+        debug: with an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    format: Literal["pt2", "onnx"] = "pt2"
+    out: str | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """List recipes, search spaces, data sets, relaxations, training protocols or operations.
+
+    Args:
+        topic: one of recipes, spaces, data, relaxations, protocols, operations. [all of them]
+        json: write one JSON object of names and descriptions on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    topic: Topic | None = None
+    _: KW_ONLY
+    json: bool = False
+    debug: bool = False
