@@ -66,10 +66,12 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
         assert draw.weights.isfinite().all(), "weights must be finite"
         assert torch.equal(draw.weights, again.weights), "draws must repeat with the generator's seed"
         if draw.active is not None:
-            assert len(draw.active) == edges, "active must name one option for every decision"
-            assert all(isinstance(o, int) and 0 <= o < options for o in draw.active), "active holds host-side integers"
-            hot = torch.nn.functional.one_hot(torch.tensor(draw.active), options).to(draw.weights)
-            torch.testing.assert_close(draw.weights.detach() * (1 - hot), torch.zeros_like(hot), msg="only active may weigh")
+            assert len(draw.active) == edges, "active must name the running options of every decision"
+            for row, paths in zip(draw.weights.detach(), draw.active, strict=True):
+                assert paths, "active must name at least one option for every decision"
+                assert all(type(o) is int and 0 <= o < options for o in paths), "active holds host-side integers"
+                idle = [o for o in range(options) if o not in paths]
+                assert (row[idle].abs() < 1e-12).all(), "an option that does not run must have weight 0"
         target = draw.log_prob if draw.log_prob is not None else (draw.weights * torch.arange(options)).square().sum()
         if target.requires_grad:
             (grad,) = torch.autograd.grad(target, leaf)

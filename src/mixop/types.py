@@ -13,8 +13,11 @@ Mix = Mapping[str, Tensor]
 Params = dict[str, Tensor]
 """Group name -> architecture parameters of a relaxation, usually ``(E, O)``; never inside the network."""
 
-Active = Mapping[str, tuple[int, ...]]
-"""Group name -> for each decision the index of the only option that runs (host-side integers)."""
+Paths = tuple[tuple[int, ...], ...]
+"""For each decision the indices of the options that run, host-side integers: one for one-hot draws, two for two paths."""
+
+Active = Mapping[str, Paths]
+"""Group name -> the options that run."""
 
 
 class Domain(Enum):
@@ -44,9 +47,9 @@ class Draw:
     Args:
         weights: mixing weights ``(E, O)``, differentiable in the parameters where the relaxation is pathwise.
         log_prob: log-probability of the draw (scalar) where the gradient is a score function, else None.
-        active: for one-hot draws the index of the running option of every decision, drawn on the host; else None.
+        active: for draws that leave options out, for every decision the options that run, drawn on the host; None if all do.
     """
 
     weights: Tensor
     log_prob: Tensor | None = None
-    active: tuple[int, ...] | None = None
+    active: Paths | None = None

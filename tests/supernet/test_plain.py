@@ -73,7 +73,7 @@ def test_at_one_hot_mix_it_equals_the_discrete_network(name, mode, track, one_pa
         for group in space.groups:
             chosen = tuple(group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name))
             mix[group.name] = torch.nn.functional.one_hot(torch.tensor(chosen), group.shape[1]).double()
-            active[group.name] = chosen
+            active[group.name] = tuple((o,) for o in chosen)
         x = torch.randn(
             5,
             space.layers[0].channels[0],
@@ -113,16 +113,25 @@ def test_one_path_keeps_the_gradient_of_straight_through_weights():
     x = torch.randn(2, 2, 3, 3, generator=generator(), dtype=torch.float64)
     weights = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
     upstream = torch.randn(2, 2, 3, 3, generator=generator(1), dtype=torch.float64)
-    value = edge(x, weights, 0)
+    value = edge(x, weights, (0,))
     torch.testing.assert_close(value, x)
     (grad,) = torch.autograd.grad((value * upstream).sum(), weights)
     torch.testing.assert_close(grad, torch.stack([(x * upstream).sum(), upstream.sum(), upstream.sum()]))
 
 
+def test_two_paths_are_the_weighted_sum_of_two():
+    edge = MixedEdge(("skip_connect", "nor_conv_1x1", "avg_pool_3x3"), 2, 1, SEARCH_NORM).double()
+    x = torch.randn(2, 2, 4, 4, generator=generator(), dtype=torch.float64)
+    weights = torch.tensor([0.3, 0.0, 0.7], dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(edge(x, weights, (0, 2)), edge(x, weights))
+    (grad,) = torch.autograd.grad(edge(x, weights, (0, 2)).sum(), weights)
+    torch.testing.assert_close(grad[1], torch.tensor(float(x.numel()), dtype=torch.float64))
+
+
 def test_one_path_runs_nothing_else():
     edge = MixedEdge(("skip_connect", "nor_conv_1x1"), 2, 1, SEARCH_NORM)
     edge.options[1].register_forward_hook(lambda *_: pytest.fail("an option that is not active ran"))
-    edge(torch.zeros(1, 2, 3, 3), torch.tensor([1.0, 0.0]), 0)
+    edge(torch.zeros(1, 2, 3, 3), torch.tensor([1.0, 0.0]), (0,))
 
 
 def test_construction_is_seeded_and_leaves_the_global_generator_alone():

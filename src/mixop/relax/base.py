@@ -42,3 +42,14 @@ class Relaxation(ABC):
     def surrogate(self, loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
         """What to differentiate for the architecture, a scalar; by default the loss itself."""
         return loss
+
+    def after_step(self, before: Tensor, after: Tensor, draw: Draw, group: Group) -> Tensor:
+        """What becomes of the parameters after the architecture optimiser's step; by default nothing more.
+
+        Args:
+            before: parameters before the step.
+            after: parameters that the optimiser stepped to.
+            draw: the draw that gave the gradient.
+            group: the decisions they belong to.
+        """
+        return after

@@ -28,8 +28,8 @@ class Supernet(Skeleton):
         Args:
             x: images ``(B, C, H, W)``.
             mix: for each group of the space its mixing weights ``(E, O)``.
-            active: for one-hot draws, the only option of each decision that runs, as host-side integers; its weight still
-                multiplies it, and the other options contribute their weight alone (zero, with a gradient).
+            active: for draws that leave options out, the options of each decision that run, as host-side integers; the
+                others contribute their weight alone (zero in value, with a gradient).
 
         Returns:
             ``(B, classes)``.

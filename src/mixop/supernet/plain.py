@@ -10,6 +10,7 @@ from mixop.ops import BatchNorm, operation
 from mixop.rng import fenced
 from mixop.spaces.core import Graph, Group, Layer, Space
 from mixop.supernet.core import Supernet
+from mixop.types import Paths
 
 
 class MixedEdge(nn.Module):
@@ -22,22 +23,23 @@ class MixedEdge(nn.Module):
         super().__init__()
         self.options = nn.ModuleList(operation(name, channels, stride, norm) for name in options)
 
-    def forward(self, x: Tensor, weights: Tensor, active: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None) -> Tensor:
         """Value of the edge.
 
         Args:
             x: value of the source node ``(B, C, H, W)``.
             weights: mixing weights ``(O,)``.
-            active: the only option that runs, or None for all.
+            active: the options that run, or None for all.
         """
+        running = range(len(self.options)) if active is None else active
+        first, *others = running
+        total = weights[first] * self.options[first](x)
+        for o in others:
+            total = total + weights[o] * self.options[o](x)
         if active is None:
-            total = weights[0] * self.options[0](x)
-            for o, option in enumerate(self.options[1:], start=1):
-                total = total + weights[o] * option(x)
             return total
-        chosen = weights[active]
         # The weights of options that do not run are zero in value; adding them carries the straight-through gradient.
-        return chosen * self.options[active](x) + (weights.sum() - chosen)
+        return total + (weights.sum() - weights[list(running)].sum())
 
 
 class MixedCell(nn.Module):
@@ -51,7 +53,7 @@ class MixedCell(nn.Module):
             MixedEdge(decision.options, *edge_shape(layer, graph, decision), norm) for decision in group.decisions
         )
 
-    def forward(self, inputs: list[Tensor], weights: Tensor, active: tuple[int, ...] | None) -> Tensor:
+    def forward(self, inputs: list[Tensor], weights: Tensor, active: Paths | None) -> Tensor:
         def run_edge(e: int, x: Tensor) -> Tensor:
             return self.edges[e](x, weights[e], None if active is None else active[e])
 
