@@ -156,6 +156,7 @@ class Search:
         searching = state.epoch >= recipe.warmup
         valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
         state.net.train()
+        self.problem.begin_step()
         if searching and recipe.order == "architecture_first":
             self._architecture_step(train_batch, valid_batch)
         self._weight_step(train_batch)
@@ -177,7 +178,7 @@ class Search:
         with torch.no_grad():
             draws = self.problem.draw(state.params)
         state.weight_optimiser.zero_grad(set_to_none=True)
-        loss = self.problem.loss(None, draws, batch)
+        loss = self.problem.draw_loss(None, draws, batch)
         value = loss.item()
         self._finite(value, "weight")
         loss.backward()

@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.recipe import Recipe
+from mixop.rng import draw_seed
 from mixop.schedules import Progress
 from mixop.supernet.core import Supernet
 from mixop.types import Active, Batch, Draw, Mix, Params
@@ -23,6 +24,9 @@ def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
 class SupernetProblem:
     """Training and validation loss of a supernet under a recipe's relaxation.
 
+    Within one step, every training loss is taken under the same draw and every validation loss under another one, so that
+    a scheme which evaluates a loss twice (finite differences) compares like with like.
+
     Args:
         net: the supernet.
         recipe: relaxation and regularisers are read.
@@ -37,40 +41,54 @@ class SupernetProblem:
         self.net, self.recipe, self.generator = net, recipe, generator
         self.progress: float = Progress(0, recipe.epochs)
         self.seen: tuple[Tensor, Tensor] = (torch.zeros(()), torch.zeros(()))
+        self._noise = (0, 0)
+
+    def begin_step(self) -> None:
+        """Fixes the noise of this step's draws."""
+        self._noise = (draw_seed(self.generator), draw_seed(self.generator))
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """The supernet's weights by name."""
         return dict(self.net.named_parameters())
 
-    def draw(self, params: Params) -> dict[str, Draw]:
-        """One draw of every group."""
+    def draw(self, params: Params, generator: Generator | None = None) -> dict[str, Draw]:
+        """One draw of every group, a fresh one unless a generator is given."""
         relaxation = self.recipe.relaxation
-        return {g.name: relaxation.draw(params[g.name], g, self.progress, self.generator) for g in self.net.space.groups}
+        source = generator or self.generator
+        return {g.name: relaxation.draw(params[g.name], g, self.progress, source) for g in self.net.space.groups}
 
     def mean(self, params: Params) -> dict[str, Tensor]:
         """Mean mixing weights of every group, without gradient."""
         with torch.no_grad():
             return {g.name: self.recipe.relaxation.mean(params[g.name], g) for g in self.net.space.groups}
 
-    def loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
-        """Mean cross-entropy (nats) of a batch; ``weights`` None stands for the network's own."""
+    def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
+        """Mean cross-entropy (nats) of a batch under given draws.
+
+        Args:
+            weights: weights by name; batch-norm statistics then stay as they are. None for the network's own weights,
+                whose pass updates the statistics.
+            draws: a draw of every group.
+            batch: images and labels.
+        """
         mix, active = mix_of(draws)
         if weights is None:
             logits = self.net(batch.x, mix, active)
         else:
-            logits = functional_call(self.net, dict(weights), (batch.x, mix, active))
+            statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+            logits = functional_call(self.net, {**weights, **statistics}, (batch.x, mix, active))
         loss = cross_entropy(logits, batch.y)
         self.seen = loss.detach(), (logits.detach().argmax(-1) == batch.y).sum()
         return loss
 
     def train_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
-        """The lower loss under a fresh draw."""
-        return self.loss(weights, self.draw(params), batch)
+        """The lower loss under this step's training draw."""
+        return self.draw_loss(weights, self.draw(params, Generator().manual_seed(self._noise[0])), batch)
 
     def valid_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
-        """The upper loss under a fresh draw, as the relaxation wants it differentiated, plus the regularisers."""
-        draws = self.draw(params)
-        loss = self.recipe.relaxation.surrogate(self.loss(weights, draws, batch), draws)
+        """The upper loss under this step's validation draw, as the relaxation wants it differentiated, and regularisers."""
+        draws = self.draw(params, Generator().manual_seed(self._noise[1]))
+        loss = self.recipe.relaxation.surrogate(self.draw_loss(weights, draws, batch), draws)
         mix, _ = mix_of(draws)
         return sum((r(params, mix, self.net.space) for r in self.recipe.regularisers), loss)
