@@ -141,7 +141,7 @@ def known_flags(command: Command, trees: Mapping[str, Tree]) -> list[str]:
     for name, tree in trees.items():
         if name != "settings":
             flags += [flag_of((name, *knob.path)) for knob in tree.knobs()]
-    return [*flags, "--help"]
+    return flags
 
 
 def _split(command: Command, words: Sequence[str]) -> tuple[list[_Token], list[str]]:
@@ -190,10 +190,10 @@ def _require(trees: Mapping[str, Tree], name: str) -> Tree:
 
 
 def _unknown_flag(flag: str, known: Sequence[str], command: Command) -> str:
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
-    if not near:  # the end of a long name, written alone: --lr
-        near = [name for name in known if name.endswith("." + flag.removeprefix("--"))][:1]
-    hint = f"did you mean {near[0]}?" if near else f"see `mixop {command.name} --help`."
+    # The end of a long name written alone is meant exactly: --lr, --recipe.lr.
+    end = "." + flag.removeprefix("--").rpartition(".")[2]
+    near = [name for name in known if name.endswith(end)] or difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near[:2])}?" if near else f"see `mixop {command.name} --help`."
     return f"mixop {command.name} has no flag {flag}: {hint}"
 
 

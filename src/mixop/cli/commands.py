@@ -20,7 +20,7 @@ from mixop.cli.options import (
     RetrainOptions,
     SearchOptions,
 )
-from mixop.errors import RecipeError, unknown
+from mixop.errors import RecipeError, RunError, unknown
 
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
@@ -76,6 +76,8 @@ def retrain(told: Parsed) -> None:
     protocol, settings = told.build("protocol"), told.build("settings")
     run = RunDirectory(options.run)
     run.require()
+    if not (run / "architecture.json").exists():
+        raise RunError(f"The search in {options.run} is not finished: first `mixop resume {shlex.quote(options.run)}`.")
     space = read_space(run)
     architecture = read_architecture(space, run.read_json("architecture.json"))
     data = api.load_data(run)
@@ -145,7 +147,10 @@ def export(told: Parsed) -> None:
 
 def list_(told: Parsed) -> None:
     """``mixop list``"""
-    topics = [told.options.topic] if told.options.topic else list(TOPICS)
+    topic = told.options.topic
+    if topic is not None and topic not in TOPICS:
+        raise RecipeError(unknown("list of", topic, TOPICS))
+    topics = [topic] if topic else list(TOPICS)
     tables = {topic: TOPICS[topic]() for topic in topics}
     if told.options.json:
         return _print_json(tables)

@@ -3,8 +3,6 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
-Topic = Literal["recipes", "spaces", "data", "relaxations", "protocols", "operations"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
@@ -151,7 +149,7 @@ class ListOptions:
         debug: with an error, show where it came from.
     """
 
-    topic: Topic | None = None
+    topic: str | None = None
     _: KW_ONLY
     json: bool = False
     debug: bool = False

@@ -106,7 +106,7 @@ class Tree:
             node = defaults(find_type(change["type"], self.parts, where))
         if isinstance(change, Mapping) and isinstance(node, Mapping) and type_of(node) is not None:
             hints = hints_of(find_type(node["type"], self.parts, where))
-            new = {k: self._merged(node.get(k), v, hints.get(k, Any), f"{where}.{k}") for k, v in change.items()}
+            new = {k: self._merged(node.get(k), v, hints.get(k, Any), f"{where}.{k}") for k, v in change.items() if k != "type"}
             return {**node, **new}
         if isinstance(change, list):
             return [self._merged(None, item, _item(hint, i), f"{where}[{i}]") for i, item in enumerate(change)]
@@ -278,7 +278,7 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 def _is_part(hint: Any) -> bool:
     return any(
-        isinstance(o, type) and typing.get_origin(o) is None and not issubclass(o, (*_SCALARS, tuple, Mapping))
+        isinstance(o, type) and o is not Any and typing.get_origin(o) is None and not issubclass(o, (*_SCALARS, tuple, Mapping))
         for o in _options(hint)
     )
 

@@ -134,7 +134,7 @@ def read_run(path: str | Path) -> Run:
     """Reads a run directory.
 
     Args:
-        path: the directory; ``recipe.json``, ``space.json`` and ``environment.json`` must be there.
+        path: the directory; ``space.json``, ``environment.json`` and one of ``recipe.json``, ``retrain.json`` must be there.
 
     Raises:
         RunError: if it is no run, or a file is torn or damaged, naming the file and the line.
@@ -142,7 +142,8 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"There is no run directory {path}: give the --out of a search.")
-    missing = [name for name in ("recipe.json", "space.json", "environment.json") if not (path / name).is_file()]
+    begun = "retrain.json" if (path / "retrain.json").is_file() else "recipe.json"
+    missing = [name for name in (begun, "space.json", "environment.json") if not (path / name).is_file()]
     if missing:
         raise RunError(f"{path} is not a run directory (it has no {missing[0]}): give the --out of a search.")
     space = _mapping(path / "space.json")
