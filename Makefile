@@ -23,8 +23,9 @@ VENV := .venv
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 INSTALL := install -q --disable-pip-version-check $(PIP_FLAGS)
-# One thread a process: the networks are tiny, and the processes share the cores.
-PYTEST := env OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --cov=mixop --cov-report=term:skip-covered
+# One thread a process: the networks are tiny, and the processes share the cores. As a module, pytest lets the children that
+# tests start import the tests.
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov=mixop --cov-report=term:skip-covered
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -63,7 +64,7 @@ test-oldest: ## the test suite on the oldest supported dependencies, in .venv-ol
 	$(call make-venv,$(OLDEST))
 	$(PYTHON) -c "$$OLDEST_PINS" > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/pip $(INSTALL) -c $(OLDEST)/constraints.txt -e '.[test]'
-	env OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n $(JOBS) -W default
+	env OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n $(JOBS) -W default
 
 clean: ## remove what building and testing left; runs/ and .venv stay
 	rm -rf dist build .coverage .coverage.* .pytest_cache .ruff_cache
