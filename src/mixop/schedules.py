@@ -34,7 +34,11 @@ def _closed(progress: float) -> float:
 
 @dataclass(frozen=True)
 class Constant:
-    """The same number throughout."""
+    """The same number throughout.
+
+    Args:
+        value: the number.
+    """
 
     value: float
 

@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if os.getcwd() not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
+            sys.path.append(os.getcwd())
         # Imported here, so that Ctrl-C and errors during the import are told like all others.
         from mixop.cli.commands import run
 
