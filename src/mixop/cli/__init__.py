@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from mixop.errors import MixopError
 
@@ -22,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if os.getcwd() not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
-            sys.path.append(os.getcwd())
+        if str(Path.cwd()) not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
+            sys.path.append(str(Path.cwd()))
         # Imported here, so that Ctrl-C and errors during the import are told like all others.
         from mixop.cli.commands import run
 
