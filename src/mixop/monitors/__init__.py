@@ -1,0 +1,14 @@
+"""Monitors: what looks at a search after every epoch, and may warn, end it or send it back."""
+
+from mixop.monitors.base import Monitor
+from mixop.monitors.collapse import Collapse
+from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
+from mixop.monitors.skips import SkipStop
+
+ALL: dict[str, type[Monitor]] = {
+    "early_stopping": EarlyStopping,
+    "adaptive": Adaptive,
+    "skip_stop": SkipStop,
+    "collapse": Collapse,
+}
+"""Every monitor by its name on the command line."""

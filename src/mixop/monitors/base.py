@@ -1,0 +1,164 @@
+"""What a monitor is: it looks at a search after every epoch and may end it or send it back."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.errors import RecipeError
+from mixop.relax.base import Relaxation
+from mixop.spaces.core import Space
+from mixop.types import Params
+
+Column = float | str | None
+"""A value in the record of an epoch: a finite number, a text, or None where nothing was measured."""
+
+
+class View(Protocol):
+    """What a monitor sees of a search, and the memory that it may write to.
+
+    Attributes:
+        epoch: the epoch that has just finished, counted from 0.
+        epochs: epochs of the whole search.
+        params: architecture parameters by group.
+        space: the search space.
+        memory: what monitors carry from epoch to epoch, by ``ClassName.what``; part of the checkpoint, so that it goes back
+            in time with a `Restart`.
+        weight_decay: of the network weights, as it is now.
+        generator: CPU source of randomness, part of the checkpoint.
+    """
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def params(self) -> Params: ...
+    @property
+    def space(self) -> Space: ...
+    @property
+    def memory(self) -> dict[str, Tensor]: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def generator(self) -> Generator: ...
+
+    def mean(self) -> Mapping[str, Tensor]:
+        """Mean mixing weights ``(E, O)`` of every group, without gradient."""
+        ...
+
+    def architecture(self) -> str:
+        """The architecture derived now, in its native notation."""
+        ...
+
+    def history(self, epoch: int) -> str:
+        """The architecture derived after a finished epoch, in its native notation; ``history(epoch)`` is the present one."""
+        ...
+
+    def valid_loss(self, params: Params) -> Tensor:
+        """Mean cross-entropy of one fixed validation batch under the mean mixing weights of ``params``.
+
+        In train mode, with weights and batch norm buffers left alone; differentiable twice in ``params``.
+        """
+        ...
+
+    def accuracies(self) -> tuple[float, float] | None:
+        """Validation accuracies in [0, 1] of the supernet and, with its weights, of the architecture derived now.
+
+        None where a search holds out no validation examples.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Continue:
+    """The search goes on."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The search ends, with an architecture in its native notation as the result."""
+
+    native: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The search goes back to the end of ``epoch`` (everything, memories included) and on with another weight decay."""
+
+    epoch: int
+    weight_decay: float
+
+
+Action = Continue | Stop | Restart
+
+
+class Monitor(ABC):
+    """Base of all monitors; subclasses are frozen dataclasses whose only state is ``view.memory``."""
+
+    @abstractmethod
+    def __call__(self, view: View) -> Action:
+        """Looks at the epoch that has just finished, once, and says how to go on."""
+
+    def columns(self, view: View) -> Mapping[str, Column]:
+        """What the record of this epoch shall say; called after the monitor itself, changes nothing."""
+        return {}
+
+    def check(self, relaxation: Relaxation, space: Space, weight_decay: float) -> None:
+        """Refuses a search that it cannot watch.
+
+        Args:
+            relaxation: the search's relaxation.
+            space: its space.
+            weight_decay: of its network weights at the start.
+
+        Raises:
+            RecipeError: naming the monitor and the misfit.
+        """
+        return
+
+    @property
+    def lookback(self) -> int:
+        """How many epochs back a `Restart` of this monitor may go; 0 if it never asks for one."""
+        return 0
+
+
+def check_whole(name: str, value: int, least: int) -> None:
+    """Refuses a setting that is not a whole number of at least ``least``.
+
+    Raises:
+        RecipeError: with the name and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+def remember(view: View, key: str, value: float) -> list[float]:
+    """Appends a number to the series of that key in the view's memory.
+
+    Args:
+        view: whose memory is written to.
+        key: ``ClassName.what``.
+        value: may be NaN, for what could not be measured.
+
+    Returns:
+        The whole series.
+    """
+    series = [*recall(view, key), value]
+    view.memory[key] = torch.tensor(series, dtype=torch.float64)
+    return series
+
+
+def recall(view: View, key: str) -> list[float]:
+    """The series of that key, empty if nothing was remembered."""
+    return view.memory[key].tolist() if key in view.memory else []
+
+
+def latest(view: View, key: str, *, measured: bool = True) -> float | None:
+    """The last number of a series, as a column: None if it is not finite, or nothing was measured now."""
+    series = recall(view, key) if measured else []
+    return series[-1] if series and math.isfinite(series[-1]) else None
