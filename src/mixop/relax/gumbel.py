@@ -1,0 +1,159 @@
+"""Softmax under Gumbel noise: soft as SNAS, one-hot with a straight-through gradient as GDAS, on logits or on the simplex."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.relax.base import Relaxation
+from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, straight_through
+from mixop.schedules import Linear, Schedule, check_range, schedule
+from mixop.spaces.core import Group
+from mixop.types import Domain, Draw
+
+
+def gumbel_softmax(logits: Tensor, temperature: float, generator: Generator) -> Tensor:
+    """One draw of the concrete distribution: ``softmax((logits + Gumbel noise) / temperature)``, with pathwise gradient.
+
+    As the temperature falls to 0 the rows approach one-hot draws of ``softmax(logits)``, and the gradient's variance grows.
+    The largest entry of a row is a draw of ``softmax(logits)`` at every temperature.
+
+    Args:
+        logits: unnormalised log-probabilities ``(E, O)``; a constant added to a row changes nothing, so they need no
+            log-softmax.
+        temperature: > 0, no unit.
+        generator: source of the noise, on the CPU.
+
+    Returns:
+        ``(E, O)``, rows on the simplex.
+
+    Source: Jang et al. 2017 (arXiv:1611.01144), eq. 2; Maddison et al. 2017 (arXiv:1611.00712), eq. 10.
+    """
+    return ((logits + gumbel_noise(logits, generator)) / temperature).softmax(-1)
+
+
+def gumbel_one_hot(logits: Tensor, temperature: float, generator: Generator) -> Draw:
+    """One draw that is one-hot in value and has the gradient of `gumbel_softmax`; only the option drawn runs.
+
+    Args:
+        logits: unnormalised log-probabilities ``(E, O)``.
+        temperature: of the gradient, > 0.
+        generator: source of the noise, on the CPU.
+
+    Source: Dong & Yang 2019 (arXiv:1910.04465), eqs. 5-7.
+    """
+    soft = gumbel_softmax(logits, temperature, generator)
+    chosen = soft.detach().argmax(-1, keepdim=True).cpu()
+    return Draw(straight_through(one_hot(chosen, soft), soft), active=as_paths(chosen))
+
+
+def concrete_log_density(params: Tensor, weights: Tensor, temperature: float) -> Tensor:
+    """Log-density of the concrete distribution at ``weights``, for score gradients of soft draws.
+
+    ``log (n-1)! + (n-1) log lambda + sum(a - (lambda+1) log z) - n log sum(exp(a) z^-lambda)``, with respect to the
+    Lebesgue measure of the first ``n - 1`` coordinates.
+
+    Args:
+        params: logits a, ``(..., n)``.
+        weights: points z of the simplex, ``(..., n)``; entries that underflow to 0 count as the smallest normal number.
+        temperature: lambda, > 0.
+
+    Returns:
+        ``(...)`` in nats.
+
+    Source: Maddison et al. 2017 (arXiv:1611.00712), eq. 11; used by Xie et al. 2019 (arXiv:1812.09926), section 2.4.
+    """
+    n = params.shape[-1]
+    log_z = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
+    constant = math.lgamma(n) + (n - 1) * math.log(temperature)
+    slopes = (params - (temperature + 1) * log_z).sum(-1)
+    return constant + slopes - n * (params - temperature * log_z).logsumexp(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GumbelSoftmax(Relaxation):
+    """Soft draws ``softmax((alpha + Gumbel noise) / temperature)``; all options run.
+
+    Args:
+        temperature: > 0, a number or a schedule; SNAS falls in a straight line from 1 and stays one epoch short of 0.03.
+        init_mean: mean of the initial logits; 1 in SNAS and DSNAS.
+        init_std: deviation of the initial logits, >= 0; 0.01 in SNAS and DSNAS.
+
+    Source: Xie et al. 2019 (arXiv:1812.09926), eqs. 3-5.
+    """
+
+    temperature: Schedule = Linear(1.0, 0.03, closed=False)
+    init_mean: float = 0.0
+    init_std: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_range("temperature of GumbelSoftmax", self.temperature, above=0)
+        check_range("init_mean of GumbelSoftmax", self.init_mean)
+        check_range("init_std of GumbelSoftmax", self.init_std, at_least=0)
+        object.__setattr__(self, "temperature", schedule(self.temperature))
+
+    def init(self, group: Group, generator: Generator) -> Tensor:
+        """Logits ``(E, O)`` drawn from ``N(init_mean, init_std^2)``."""
+        return self.init_mean + self.init_std * torch.randn(group.shape, generator=generator)
+
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        return Draw(gumbel_softmax(params, self.temperature(progress), generator))
+
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        """``softmax(alpha)``: the probability that an option weighs most, and the mean as the temperature falls to 0."""
+        return params.softmax(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GumbelHard(Relaxation):
+    """One-hot draws of ``softmax(alpha)`` with the gradient of the soft draw; one option of every decision runs.
+
+    Args:
+        temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 in GDAS.
+
+    Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
+    """
+
+    temperature: Schedule = Linear(10.0, 0.1)
+
+    def __post_init__(self) -> None:
+        check_range("temperature of GumbelHard", self.temperature, above=0)
+        object.__setattr__(self, "temperature", schedule(self.temperature))
+
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        return gumbel_one_hot(params, self.temperature(progress), generator)
+
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        return params.softmax(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GumbelSimplex(Relaxation):
+    """`GumbelHard` of a point theta on the simplex, with ``log(theta)`` as logits; needs an optimiser that keeps it there.
+
+    Args:
+        temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 as in GDAS.
+
+    Source: Li et al. 2021 (arXiv:2004.07802), section 4.1 and code of GAEA GDAS.
+    """
+
+    domain: ClassVar[Domain] = Domain.SIMPLEX
+
+    temperature: Schedule = Linear(10.0, 0.1)
+
+    def __post_init__(self) -> None:
+        check_range("temperature of GumbelSimplex", self.temperature, above=0)
+        object.__setattr__(self, "temperature", schedule(self.temperature))
+
+    def init(self, group: Group, generator: Generator) -> Tensor:
+        """The uniform point ``1 / O``."""
+        return torch.full(group.shape, 1 / group.shape[1])
+
+    def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
+        # The optimiser's lower bound (1e-5) keeps the logarithm and its gradient finite.
+        return gumbel_one_hot(params.log(), self.temperature(progress), generator)
+
+    def mean(self, params: Tensor, group: Group) -> Tensor:
+        return params
