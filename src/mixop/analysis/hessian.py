@@ -56,12 +56,13 @@ class _Gradient:
                     f"{value.numel()} number(s) {'with' if value.requires_grad else 'without'} a gradient: "
                     "compute it from the parameters that the closure is given."
                 )
-            self.flat = self._flatten(value, create_graph=True)
+            self.flat = self._back(value, torch.ones_like(value), create_graph=True)
 
-    def _flatten(self, value: Tensor, *, create_graph: bool) -> Tensor:
+    def _back(self, value: Tensor, vector: Tensor, *, create_graph: bool) -> Tensor:
         grads = torch.autograd.grad(
             value,
             list(self.leaves.values()),
+            vector,
             create_graph=create_graph,
             retain_graph=True,
             allow_unused=True,
@@ -73,7 +74,7 @@ class _Gradient:
         """The Hessian times a vector ``(n,)``, in the parameters' dtype."""
         if not self.flat.requires_grad:  # a loss that is linear in the parameters
             return torch.zeros_like(self.flat)
-        return self._flatten(self.flat @ vector.to(self.flat), create_graph=False)
+        return self._back(self.flat, vector.to(self.flat), create_graph=False)
 
 
 def hessian(loss: Loss, params: Params, *, weight_decay: float = 0.0) -> Tensor:
