@@ -31,7 +31,7 @@ class Collapse(Monitor):
       epochs. Published rules are stricter for the cells of DARTS (P-DARTS keeps 2 of 8, DARTS+ stops at 2); one half is ours,
       for any space.
     - *operations without parameters*: more than ``parameter_free`` of the derived architecture, and rising in the same
-      way. Zela et al. (section 3) describe such cells; the number is ours.
+      way; not said where skip connections are warned of. Zela et al. (section 3) describe such cells; the number is ours.
     - *early decision*: entropy below ``entropy`` of its maximum within the first quarter of the search. Ours.
     - *sharpness*: the moving mean of the dominant eigenvalue grew by more than ``factor``, measured as in DARTS-ES.
 
@@ -109,17 +109,17 @@ class Collapse(Monitor):
 
     def _warnings(self, view: View, columns: dict[str, Column]) -> list[str]:
         found = []
-        share, series = columns["chosen_skip_share"], recall(view, "Collapse.skip")
-        if isinstance(share, float) and share > self.skips and self._rose(series):
+        skips, skip_weights = columns["chosen_skip_share"], recall(view, "Collapse.skip")
+        free, free_weights = columns["parameter_free_share"], recall(view, "Collapse.free")
+        if isinstance(skips, float) and skips > self.skips and self._rose(skip_weights):
             found.append(
-                f"{share:.0%} of the derived architecture are skip connections, and their weight rose from "
-                f"{series[-1 - self.window]:.2f} to {series[-1]:.2f} in {self.window} epochs."
+                f"{skips:.0%} of the derived architecture are skip connections, and their weight rose from "
+                f"{skip_weights[-1 - self.window]:.2f} to {skip_weights[-1]:.2f} in {self.window} epochs."
             )
-        share, series = columns["parameter_free_share"], recall(view, "Collapse.free")
-        if isinstance(share, float) and share > self.parameter_free and self._rose(series):
+        elif isinstance(free, float) and free > self.parameter_free and self._rose(free_weights):
             found.append(
-                f"{share:.0%} of the derived architecture have no parameters to learn, and the weight of such operations rose "
-                f"from {series[-1 - self.window]:.2f} to {series[-1]:.2f} in {self.window} epochs."
+                f"{free:.0%} of the derived architecture have no parameters to learn, and the weight of such operations rose "
+                f"from {free_weights[-1 - self.window]:.2f} to {free_weights[-1]:.2f} in {self.window} epochs."
             )
         left = columns["relative_entropy"]
         if isinstance(left, float) and left < self.entropy and 4 * (view.epoch + 1) <= view.epochs:

@@ -1,0 +1,70 @@
+"""A search as monitors see it, made of what a test says it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from mixop.spaces import nasbench201
+from mixop.spaces.core import Space
+from mixop.types import Params
+
+
+@dataclass
+class FakeView:
+    """A view whose validation loss is a bowl of curvature ``curvature(epoch)``, and whose cells are given.
+
+    Args:
+        natives: the native architecture of each epoch.
+        weights: the rows of every epoch's mixing weights, ``(O,)`` each; evenly mixed where there are none.
+    """
+
+    epochs: int = 50
+    epoch: int = 0
+    curvature: Callable[[int], float] = lambda epoch: 1.0
+    natives: list[str] = field(default_factory=list)
+    weights: list[list[float]] = field(default_factory=list)
+    pair: tuple[float, float] | None = None
+    weight_decay: float = 3e-4
+    space: Space = field(default_factory=lambda: nasbench201(channels=4, cells=1))
+    params: Params = field(default_factory=lambda: {"cell": torch.zeros(1, 2, dtype=torch.float64)})
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    measured: int = 0
+
+    def mean(self) -> dict[str, Tensor]:
+        row = self.weights[self.epoch] if self.weights else [0.2] * 5
+        return {"cell": torch.tensor(row, dtype=torch.float64).repeat(6, 1)}
+
+    def architecture(self) -> str:
+        return self.history(self.epoch)
+
+    def history(self, epoch: int) -> str:
+        assert 0 <= epoch <= self.epoch, "only finished epochs have an architecture"
+        return self.natives[epoch] if self.natives else f"native {epoch}"
+
+    def valid_loss(self, params: Params) -> Tensor:
+        self.measured += 1
+        return self.curvature(self.epoch) / 2 * params["cell"].square().sum()
+
+    def accuracies(self) -> tuple[float, float] | None:
+        return self.pair
+
+
+@pytest.fixture
+def view() -> type[FakeView]:
+    return FakeView
+
+
+@pytest.fixture
+def cell() -> Callable[..., str]:
+    """The native string of six operations: s(kip), n(one), c(onvolution 3x3), p(ool)."""
+    names = {"s": "skip_connect", "n": "none", "c": "nor_conv_3x3", "p": "avg_pool_3x3"}
+
+    def text(letters: str) -> str:
+        ops = [names[letter] for letter in letters]
+        return f"|{ops[0]}~0|+|{ops[1]}~0|{ops[2]}~1|+|{ops[3]}~0|{ops[4]}~1|{ops[5]}~2|"
+
+    return text
