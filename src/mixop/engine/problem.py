@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.recipe import Recipe
+from mixop.regularise.base import Point
 from mixop.rng import draw_seed
 from mixop.schedules import Progress
 from mixop.supernet.core import Supernet
@@ -91,4 +92,5 @@ class SupernetProblem:
         draws = self.draw(params, Generator().manual_seed(self._noise[1]))
         loss = self.recipe.relaxation.surrogate(self.draw_loss(weights, draws, batch), draws)
         mix, _ = mix_of(draws)
-        return sum((r(params, mix, self.net.space) for r in self.recipe.regularisers), loss)
+        at = Point(params=params, relaxation=self.recipe.relaxation, space=self.net.space, mix=mix, progress=self.progress)
+        return sum((regulariser(at) for regulariser in self.recipe.regularisers), loss)

@@ -16,9 +16,11 @@ class Relaxation(ABC):
 
     Attributes:
         domain: where the parameters live; decides which architecture optimisers fit.
+        twice_differentiable: whether autograd can differentiate the gradient of a draw once more.
     """
 
     domain: ClassVar[Domain] = Domain.LOGITS
+    twice_differentiable: ClassVar[bool] = True
 
     def init(self, group: Group, generator: Generator) -> Tensor:
         """Initial architecture parameters, ``(E, O)`` float32: ``1e-3 * N(0, 1)``, as the whole DARTS family starts."""

@@ -1,6 +1,7 @@
 """Mixing weights drawn from a Dirichlet distribution: the relaxation of DrNAS."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -26,6 +27,8 @@ class Dirichlet(Relaxation):
 
     Source: Chen et al. 2021 (arXiv:2006.10355), eqs. 3-6; gradient of Jankowiak & Obermeyer 2018 (arXiv:1806.01851).
     """
+
+    twice_differentiable: ClassVar[bool] = False  # torch knows the first derivative of its sampler only
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         # The draw is made on the host from our own generator: torch's sampler takes its numbers from the global one.

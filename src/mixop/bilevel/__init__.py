@@ -1,0 +1,20 @@
+"""Schemes: how the gradient of the architecture (the hypergradient) is computed."""
+
+from mixop.bilevel.base import InnerStep, Problem, Scheme, gradient
+from mixop.bilevel.direct import FirstOrder, SingleLevel
+from mixop.bilevel.importance import ImportanceWeighted, importance_weights
+from mixop.bilevel.score import ScoreFunction
+from mixop.bilevel.second_order import SecondOrder
+
+__all__ = [
+    "FirstOrder",
+    "ImportanceWeighted",
+    "InnerStep",
+    "Problem",
+    "Scheme",
+    "ScoreFunction",
+    "SecondOrder",
+    "SingleLevel",
+    "gradient",
+    "importance_weights",
+]

@@ -1,0 +1,49 @@
+"""Schemes that differentiate one loss at the current weights: first order, and single level."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mixop.bilevel.base import Problem, Scheme, check_differentiable, fixed, gradient, leaves_of
+from mixop.optim import Optimiser
+from mixop.relax.base import Relaxation
+from mixop.types import Batch, Params
+
+
+def direct(problem: Problem, params: Params, batch: Batch) -> Params:
+    """The partial derivative of the upper loss at the current weights."""
+    leaves = leaves_of(params)
+    return gradient(problem.valid_loss(fixed(problem), leaves, batch), leaves)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOrder(Scheme):
+    """The gradient of the validation loss at the current weights: ``w*(a)`` is taken to be ``w``.
+
+    Source: Liu et al. 2019 (arXiv:1806.09055), section 2.3 with xi = 0.
+    """
+
+    def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
+        return direct(problem, params, valid_batch)
+
+    def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
+        check_differentiable(self, relaxation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleLevel(Scheme):
+    """Weights and architecture minimise one loss over one training set (empirical risk minimisation).
+
+    Args:
+        same_batch: whether both steps use the very same batch, as SNAS does, or two independently shuffled ones, as GAEA.
+
+    Source: Li et al. 2021 (arXiv:2004.07802), section 2.2.
+    """
+
+    shares_data: ClassVar[bool] = True
+    same_batch: bool = False
+
+    def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
+        return direct(problem, params, train_batch if self.same_batch else valid_batch)
+
+    def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
+        check_differentiable(self, relaxation)

@@ -1,0 +1,21 @@
+"""Regularisers of the architecture: terms added to the loss of the architecture step."""
+
+from mixop.regularise.anchor import AnchorL2
+from mixop.regularise.base import Point, Regulariser
+from mixop.regularise.cost import CostCeiling, ExpectedCost
+from mixop.regularise.dirichlet import DirichletKL, dirichlet_kl
+from mixop.regularise.entropy import Entropy, entropy
+from mixop.regularise.gates import GatePenalty
+
+__all__ = [
+    "AnchorL2",
+    "CostCeiling",
+    "DirichletKL",
+    "Entropy",
+    "ExpectedCost",
+    "GatePenalty",
+    "Point",
+    "Regulariser",
+    "dirichlet_kl",
+    "entropy",
+]

@@ -1,0 +1,113 @@
+"""Penalties on hard-concrete gates: few skips, few operations, deep cells."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from mixop.errors import RecipeError
+from mixop.ops import BatchNorm, operation
+from mixop.regularise.base import Point, Regulariser
+from mixop.relax.base import Relaxation
+from mixop.relax.hard_concrete import HardConcrete, activation_probability
+from mixop.rng import fenced
+from mixop.schedules import check_range
+from mixop.spaces.core import Group, Space
+
+SKIP = "skip_connect"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatePenalty(Regulariser):
+    """``skip * q_skip + nonskip * q_rest - depth * q_path``, each q the mean over the groups of activation probabilities.
+
+    "expected": q_skip and q_rest are the mean activation probabilities of the skips and of all other options; q_path is the
+    product, over the chain of neighbouring nodes, of the mean activation probability of the parameterised options.
+
+    "sampled", the published code: the same means over the gates that run in this draw only. q_skip enters as
+    ``max(0, q_skip - 0.2)``; the other options form two groups, pools and the rest, whose means enter likewise and are
+    added up. q_path is the product over the chain edges on which a parameterised option runs, 0 if there is none.
+
+    Args:
+        skip: weight of the skips, >= 0; lambda_1.
+        nonskip: weight of the other options, >= 0; lambda_2.
+        depth: weight of the path's depth, >= 0; lambda_3.
+        variant: "expected" or "sampled".
+
+    Source: Zhou et al. 2020 (arXiv:2006.16537), section 4.2 and code. The paper sums the parameterised options of an edge
+        where we take their mean, which keeps every factor in [0, 1].
+    """
+
+    skip: float = 0.01
+    nonskip: float = 0.005
+    depth: float = 0.005
+    variant: Literal["expected", "sampled"] = "expected"
+
+    def __post_init__(self) -> None:
+        for name in ("skip", "nonskip", "depth"):
+            check_range(f"{name} of GatePenalty", getattr(self, name), at_least=0)
+        if self.variant not in ("expected", "sampled"):
+            raise RecipeError(f"variant of GatePenalty must be 'expected' or 'sampled', got {self.variant!r}.")
+
+    def check(self, relaxation: Relaxation) -> None:
+        if not isinstance(relaxation, HardConcrete):
+            raise RecipeError(
+                f"GatePenalty measures hard-concrete gates, but the relaxation is {type(relaxation).__name__}: "
+                "use Entropy or AnchorL2, or the HardConcrete relaxation."
+            )
+
+    def check_space(self, space: Space) -> None:
+        if self.depth and not any(chain(group) for group in space.groups):
+            raise RecipeError(
+                f"GatePenalty rewards deep paths, but no edge of {space.name} joins neighbouring nodes: use depth=0."
+            )
+
+    def __call__(self, at: Point) -> Tensor:
+        gates = at.relaxation
+        assert isinstance(gates, HardConcrete)  # what `check` promises
+        sampled = self.variant == "sampled"
+        skips, depths = [], []
+        others: list[list[Tensor]] = []
+        for group in at.space.groups:
+            p = activation_probability(at.params[group.name], gates.temperature(at.progress), gates.low, gates.high)
+            runs = at.mix[group.name].detach() > 0 if sampled else torch.ones_like(p, dtype=torch.bool)
+            skip, pool, weighted = (mask.to(p.device) for mask in _kinds(group))
+            skips.append(mean_of(p, runs & skip))
+            others.append([mean_of(p, runs & kind) for kind in ((pool, ~skip & ~pool) if sampled else (~skip,))])
+            factors = [mean_of(p[e], (runs & weighted)[e]) for e in chain(group) if not sampled or (runs & weighted)[e].any()]
+            depths.append(torch.stack(factors).prod() if factors else p.new_zeros(()))
+
+        # The published code forgives means up to a threshold.
+        threshold = 0.2 if sampled else 0.0
+        skip = (torch.stack(skips).mean() - threshold).clamp(min=0)
+        rest = sum(((torch.stack(kind).mean() - threshold).clamp(min=0) for kind in zip(*others, strict=True)), skip * 0)
+        return self.skip * skip + self.nonskip * rest - self.depth * torch.stack(depths).mean()
+
+
+def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """The mean of the chosen values, 0 if none is chosen."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def chain(group: Group) -> list[int]:
+    """The edges of a group that join neighbouring nodes, in order: 0, 2, 5 in NAS-Bench-201; 1, 4, 8, 13 in DARTS."""
+    return [e for e, decision in enumerate(group.decisions) if decision.source == decision.target - 1]
+
+
+@cache
+def has_weights(option: str) -> bool:
+    """Whether an operation has weights where it keeps the size of its input, batch norm aside."""
+    with fenced(Generator().manual_seed(0)):
+        return any(True for _ in operation(option, 4, 1, BatchNorm(affine=False)).parameters())
+
+
+@cache
+def _kinds(group: Group) -> tuple[Tensor, Tensor, Tensor]:
+    """Which options ``(E, O)`` are skips, are pools, and have weights."""
+    rows = [decision.options for decision in group.decisions]
+    skip = torch.tensor([[option == SKIP for option in row] for row in rows])
+    pool = torch.tensor([["pool" in option for option in row] for row in rows])
+    weighted = torch.tensor([[option != SKIP and has_weights(option) for option in row] for row in rows])
+    return skip, pool, weighted
