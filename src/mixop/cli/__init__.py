@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from mixop.cli.interrupt import noting_ctrl_c, pressed
 from mixop.errors import MixopError
 
 
@@ -22,18 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 for what the user can mend; 1 for an error of mixop's own; 128 + signal if asked to stop.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        if str(Path.cwd()) not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
-            sys.path.append(str(Path.cwd()))
-        # Imported here, so that Ctrl-C and errors during the import are told like all others.
-        from mixop.cli.commands import run
+    with noting_ctrl_c():
+        try:
+            if str(Path.cwd()) not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
+                sys.path.append(str(Path.cwd()))
+            # Imported here, so that Ctrl-C and errors during the import are told like all others.
+            from mixop.cli.commands import run
 
-        run(arguments)
-        sys.stdout.flush()
-    except BaseException as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        return _tell(error)
+            run(arguments)
+            sys.stdout.flush()
+        except BaseException as error:
+            if "--debug" in arguments:
+                traceback.print_exc()
+            return _tell(KeyboardInterrupt() if pressed() and not isinstance(error, MixopError) else error)
     return 0
 
 

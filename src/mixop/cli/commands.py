@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixop import __version__
 from mixop.cli import help, kinds
 from mixop.cli.arguments import Command, Parsed, parse
+from mixop.cli.interrupt import heed
 from mixop.cli.listing import TOPICS
 from mixop.cli.options import (
     EvaluateOptions,
@@ -276,6 +277,7 @@ def run(words: Sequence[str]) -> None:
         raise RecipeError(unknown("command", name, COMMANDS))
     command = COMMANDS[name]
     told = parse(command, rest)
+    heed()
     if told.help:
         print(help.screen(command, told))  # noqa: T201
         return

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from mixop.cli.files import SUFFIXES, read_table
@@ -51,7 +52,7 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
     if ":" not in kind and kind not in table:
         raise RecipeError(unknown({"data": "data set"}.get(word, word), kind, table))
     found = table[kind] if kind in table else _import(kind, word)
-    if isinstance(found, type) and issubclass(found, wanted):
+    if isinstance(found, type) and issubclass(found, wanted) and is_dataclass(found):
         return defaults(found)
     if isinstance(found, Callable) and not isinstance(found, type | wanted):
         try:
@@ -64,7 +65,7 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
                 f"returns a {wanted.__name__}."
             ) from error
     if not isinstance(found, wanted):
-        raise RecipeError(f"--{word} {kind} must give a {wanted.__name__}, got {type(found).__name__}.")
+        raise RecipeError(f"--{word} {kind} must give a {wanted.__name__}, a frozen dataclass, got {type(found).__name__}.")
     return to_plain(found)
 
 

@@ -13,11 +13,24 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mixop.cli.interrupt import heed
+
 TRACE = 40
 """Epochs that a trace shows."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDEST = 100
+
+
+class Screen(Console):
+    """Standard output as rich writes it, colours only where they are due."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to `mixop.cli.main` to end quietly, in place of rich's own exit."""
+        raise BrokenPipeError
 
 
 class Clock:
@@ -54,7 +67,7 @@ class Progress:
 
     def __init__(self, title: str, labels: Sequence[str] = (), *, quiet: bool = False, console: Console | None = None) -> None:
         self.title, self.labels, self.quiet = title, labels, quiet
-        self.console = console or Console(highlight=False)
+        self.console = console or Screen()
         self.clock = Clock()
         self.step: Mapping[str, Any] = {}
         self.epoch: Mapping[str, Any] = {}
@@ -66,6 +79,7 @@ class Progress:
         )
 
     def __enter__(self) -> Self:
+        heed()
         if self.quiet:
             return self
         if self.live:

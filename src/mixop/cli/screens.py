@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.progress import duration, percent
+from mixop.cli.progress import Screen, duration, percent
 
 
 def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: Path, page: Path) -> None:
@@ -23,7 +23,7 @@ def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: P
         out: the run directory.
         page: the report.
     """
-    console = _console()
+    console = Screen()
     last = history[-1] if history else {}
     spent = f" in {_count(last['epochs'], 'epoch')} and {duration(last['seconds'])}" if last else ""
     console.print(Text(f"{recipe} found{spent}:", style="bold"))
@@ -51,7 +51,7 @@ def compared(out: Path, page: Path) -> None:
     run = read_run(out)
     assert run.score is not None
     assert run.score.found is not None
-    console, images, rivals = _console(), run.score.images, run.score.rivals
+    console, images, rivals = Screen(), run.score.images, run.score.rivals
     rows: list[tuple[str, Network]] = [("found", run.score.found)]
     if rivals:
         best = max(rivals, key=lambda rival: rival.test_accuracy)
@@ -95,7 +95,7 @@ def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
 
     low, high = interval(score["accuracy"], images)
     _sentence(
-        _console(),
+        Screen(),
         f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
         f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats.",
     )
@@ -103,7 +103,7 @@ def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
 
 def lists(tables: Mapping[str, Mapping[str, str]]) -> None:
     """Names and what they are, a line each."""
-    console = _console()
+    console = Screen()
     widest = max(len(name) for table in tables.values() for name in table)
     for number, (topic, table) in enumerate(tables.items()):
         if len(tables) > 1:
@@ -115,15 +115,11 @@ def lists(tables: Mapping[str, Mapping[str, str]]) -> None:
 
 def places(lines: Mapping[str, object]) -> None:
     """Names and the paths or commands that belong to them, one below the other."""
-    console = _console()
+    console = Screen()
     widest = max(map(len, lines))
     for name, value in lines.items():
         console.print(Text(f"{name:<{widest}}  ", style="dim"), end="")
         _long(console, str(value))
-
-
-def _console() -> Console:
-    return Console(highlight=False, markup=False)
 
 
 def _sentence(console: Console, text: str) -> None:

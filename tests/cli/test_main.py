@@ -1,0 +1,337 @@
+"""The commands from end to end on the toy space, their screens, sentences and exit codes."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mixop.cli
+from mixop.cli import main
+from mixop.cli.commands import COMMANDS
+from mixop.engine.interrupt import InterruptedRunError
+from mixop.errors import MissingExtraError
+
+TOY = ("--space", "toy", "--data", "toy", "--data.n", "96", "--batch-size", "16")
+SRC = str(Path(mixop.cli.__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished search, an unfinished one, and one with its retraining."""
+    folder = tmp_path_factory.mktemp("runs")
+    paths = {name: folder / name for name in ("searched", "retrained", "begun")}
+    assert main(["search", *TOY, "--epochs", "2", "--out", str(paths["searched"]), "--quiet"]) == 0
+    shutil.copytree(paths["searched"], paths["retrained"])
+    assert main(["retrain", str(paths["retrained"]), "--epochs", "2", "--random", "2", "--quiet"]) == 0
+    shutil.copytree(paths["searched"], paths["begun"])
+    (paths["begun"] / "architecture.json").unlink()
+    return paths
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must end with one sentence on stderr and exit code 2."""
+
+    def run(*words: str, code: int = 2) -> str:
+        capsys.readouterr()
+        assert main(list(words)) == code
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert told.endswith("\n")
+        assert "Traceback" not in told
+        return told
+
+    return run
+
+
+def test_search_says_what_it_found_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "a run"
+    assert main(["search", *TOY, "--epochs", "2", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    native = json.loads((out / "architecture.json").read_text())["native"]
+    lines = shown.splitlines()
+    assert lines[0] == f"Searching toy with drnas on toy for 2 epochs, into {out}."
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert all(word in lines[1] for word in ("train loss", "valid loss", "accuracy", "entropy", "skip", "left"))
+    assert f"  {native}" in lines
+    assert f"Run directory  {out}" in lines
+    assert f"Report         {out / 'report.html'}" in lines
+    assert f"Next           mixop retrain '{out}'" in lines
+    assert "\x1b" not in shown
+    assert (out / "report.html").exists()
+
+
+def test_retrain_says_how_good_it_is_beside_random_ones(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "retrained"
+    assert main(["retrain", str(runs["searched"]), "--epochs", "2", "--random", "3", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    networks = json.loads((out / "score.json").read_text())["networks"]
+    rows = {line[:24].strip(): line for line in shown.splitlines()}
+    accuracies = [f"{100 * network['test_accuracy']:.1f} %" for network in networks]
+    ordered = sorted(network["test_accuracy"] for network in networks[1:])
+    assert accuracies[0] in rows["found"]
+    assert accuracies[1] in rows["a random architecture"]
+    assert f"{100 * ordered[-1]:.1f} %" in rows["best of 3 random"]
+    assert f"{100 * ordered[0]:.1f} %" in rows["worst of 3 random"]
+    assert networks[0]["architecture"] in shown
+    assert "random architectures trained the same way" in shown
+    assert str(out / "report.html") in shown
+    assert not (runs["searched"] / "score.json").exists()
+    assert "random 3    epoch 2/2" in shown
+
+
+def test_retrain_trains_five_random_ones_unless_told_otherwise():
+    assert COMMANDS["retrain"].options("run").random == 5
+
+
+def test_resume_finishes_a_search_and_then_has_nothing_to_do(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run = tmp_path / "begun"
+    shutil.copytree(runs["begun"], run)
+    assert main(["resume", str(run)]) == 0
+    assert "Going on with" in capsys.readouterr().out
+    assert (run / "architecture.json").read_text() == (runs["searched"] / "architecture.json").read_text()
+    assert main(["resume", str(run)]) == 0
+    assert "Nothing is left to do" in capsys.readouterr().out
+
+
+def test_resume_goes_on_with_a_retraining(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "retrained"
+    shutil.copytree(runs["retrained"], run)
+    (run / "score.json").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert "best of 2 random" in capsys.readouterr().out
+    before, after = (json.loads((p / "score.json").read_text()) for p in (runs["retrained"], run))
+    assert [n["test_accuracy"] for n in after["networks"]] == [n["test_accuracy"] for n in before["networks"]]
+
+
+def test_evaluate_gives_the_accuracy_of_the_score(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]):
+    score = json.loads((runs["retrained"] / "score.json").read_text())["networks"][0]
+    assert main(["evaluate", str(runs["retrained"])]) == 0
+    assert f"Accuracy {100 * score['test_accuracy']:.1f} % on 96 test images of toy" in capsys.readouterr().out
+    assert main(["evaluate", str(runs["retrained"]), "--json", "--data", "toy", "--data.n", "48"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 48
+
+
+def test_report_and_export_say_what_they_wrote(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["report", str(runs["retrained"])]) == 0
+    assert capsys.readouterr().out == f"Report  {runs['retrained'] / 'report.html'}\n"
+    assert main(["export", str(runs["retrained"]), "--out", str(tmp_path / "net.pt2")]) == 0
+    assert str(tmp_path / "net.pt2") in capsys.readouterr().out
+    assert (tmp_path / "net.pt2").stat().st_size > 0
+
+
+def test_json_is_all_there_is_on_standard_output(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]):
+    words = ["search", *TOY, "--epochs", "2", "--out", str(runs["searched"]), "--json"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["architecture"] == json.loads((runs["searched"] / "architecture.json").read_text())["native"]
+    assert main(["resume", str(runs["retrained"]), "--json"]) == 0
+    assert [network["label"] for network in json.loads(capsys.readouterr().out)["networks"]] == [
+        "found",
+        "random 1",
+        "random 2",
+    ]
+
+
+def test_list(capsys: pytest.CaptureFixture[str]):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("drnas", "nasbench201", "digits", "Dirichlet", "quick", "skip_connect"):
+        assert f"  {word} " in shown
+    assert main(["list", "recipes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipes"]["darts"].startswith("DARTS")
+    assert main(["list", "relaxations"]) == 0
+    assert capsys.readouterr().out.startswith("Softmax ")
+
+
+def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails: Callable[..., str], monkeypatch: Any):
+    monkeypatch.chdir(tmp_path)
+    new = ("--out", str(tmp_path / "new"))
+    searched, begun = str(runs["searched"]), str(runs["begun"])
+    assert "did you mean 'search'" in fails("serch")
+    assert "A command comes first" in fails("--epochs", "3")
+    assert "did you mean 'recipes'" in fails("list", "recipe")
+    assert "at least 1, got 0" in fails("search", *TOY, "--epochs", "0", *new)
+    assert "at most 48" in fails("search", *TOY, "--epochs", "1", "--batch-size", "500", *new)
+    assert "nope.npz" in fails("search", "--data", "npz", "--data.path", "nope.npz", *new)
+    assert "input size" in fails("search", "--data", "toy", *new).replace("_", " ")
+    assert "holds another run: recipe.epochs is 2 there and 3 now" in fails("search", *TOY, "--epochs", "3", "--out", searched)
+    assert "is no run" in fails("search", *TOY, "--epochs", "3", "--out", str(runs["searched"].parent))
+    assert "There is no run directory nowhere" in fails("resume", "nowhere")
+    assert "is not a run directory" in fails("resume", str(tmp_path))
+    assert f"`mixop resume {begun}`" in fails("retrain", begun)
+    assert f"`mixop retrain {searched}`" in fails("export", searched)
+    assert f"`mixop retrain {searched}`" in fails("evaluate", searched)
+    assert "'pt2' or 'onnx'" in fails("export", str(runs["retrained"]), "--format", "onx")
+    assert "got -1" in fails("retrain", searched, "--random", "-1", *new)
+    assert "does not fit the network" in fails("evaluate", str(runs["retrained"]), "--data", "digits")
+    assert "There is no run directory nowhere" in fails("report", "nowhere")
+
+
+def test_a_missing_extra_is_named(runs: dict[str, Path], fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
+    def missing(run: str) -> Path:
+        raise MissingExtraError("TensorBoard", "trackers", "Writing event files")
+
+    monkeypatch.setattr("mixop.trackers.write_tensorboard", missing)
+    assert "pip install 'mixop[trackers]'" in fails("report", str(runs["retrained"]), "--tensorboard")
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def run(words: Any) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (InterruptedRunError("Stopped with all progress saved: mixop resume x", signal.SIGTERM), 143, "mixop resume x"),
+        (OSError(28, "No space left on device", "runs/x/report.html"), 2, "runs/x/report.html: No space left on device"),
+        (MemoryError(), 2, "smaller --batch-size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "smaller --batch-size"),
+        (ZeroDivisionError("a\nb"), 1, "mistake of its own (ZeroDivisionError: a b)"),
+    ],
+)
+def test_whatever_ends_a_command_is_told_in_a_sentence(
+    error: BaseException, code: int, says: str, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mixop.cli.commands.run", raising(error))
+    assert says in fails("list", code=code)
+
+
+def test_debug_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]):
+    assert main(["search", "--epochs", "0", "--debug"]) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert told.splitlines()[-1].startswith("epochs must be")
+
+
+def test_a_ctrl_c_that_an_import_swallowed_is_heeded_before_anything_is_computed(
+    tmp_path: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    def swallow(kind: str | None) -> Any:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return recipe(kind)
+
+    from mixop.cli.kinds import recipe
+
+    command = COMMANDS["search"]
+    values = {**command.values, "recipe": swallow}
+    monkeypatch.setattr("mixop.cli.commands.COMMANDS", {"search": replace(command, values=values)})
+    assert "Interrupted" in fails("search", *TOY, "--out", str(tmp_path / "new"), code=130)
+    assert not (tmp_path / "new").exists()
+
+
+def child(*words: str, code: str | None = None, **kwargs: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": SRC, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, *(["-c", code] if code else ["-m", "mixop", *words])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_search_says_how_to_go_on_and_goes_on(
+    tmp_path: Path, signum: int, code: int, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "stopped"
+    with child("search", *TOY, "--epochs", "100000", "--out", str(out)) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(signum)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == code, told
+    assert told.startswith("Stopped in epoch")
+    assert told.endswith(f"with all progress saved: mixop resume {out}\n")
+    assert told.count("\n") == 1
+
+    # The rest of the epochs would take hours: the recipe's length is cut to what is nearly done.
+    recipe = json.loads((out / "recipe.json").read_text())
+    done = len((out / "metrics.jsonl").read_text().splitlines())
+    (out / "recipe.json").write_text(json.dumps({**recipe, "epochs": done + 1}))
+    assert main(["resume", str(out)]) == 0
+    assert f"drnas found in {done + 1} epochs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
+def test_ctrl_c_while_it_starts_is_a_sentence_too(tmp_path: Path, seconds: float):
+    words = ["search", *TOY, "--epochs", "100000", "--out", str(tmp_path / "new")]
+    code = f"import sys; from mixop.cli import main; print('ready', flush=True); sys.exit(main({words!r}))"
+    with child(code=code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(seconds)  # somewhere in the imports, or in the first steps
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert told.count("\n") == 1
+    assert told.startswith(("Interrupted", "Stopped"))
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    with child("list") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_part_of_ones_own_is_found_where_one_is(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass, replace\n"
+        "from mixop.recipes import darts\n"
+        "from mixop.relax.softmax import Softmax\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Warm(Softmax):\n"
+        "    heat: float = 2.0\n"
+        "def recipe():\n"
+        "    return replace(darts(epochs=1), name='mine', relaxation=Warm())\n"
+    )
+    words = ("--recipe", "mine:recipe", "--recipe.relaxation.heat", "3", "--json")
+    with child("search", *TOY, *words, cwd=tmp_path) as process:
+        shown, told = process.communicate(timeout=120)
+    assert told == ""
+    run = tmp_path / json.loads(shown)["run"]
+    assert run == tmp_path / "runs" / "recipe-toy-toy"
+    assert json.loads((run / "recipe.json").read_text())["relaxation"]["heat"] == 3.0
+    command = json.loads((run / "environment.json").read_text())["command"]
+    assert command == f"mixop search {' '.join((*TOY, *words))}"
+
+
+def test_help_comes_without_heavy_imports():
+    code = (
+        "import sys; from mixop.cli import main; codes = [main(['--help']), main(['list', 'recipes'])];"
+        "heavy = {'matplotlib', 'sklearn', 'jinja2'} & sys.modules.keys(); assert codes == [0, 0] and not heavy, heavy;"
+        "print('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": SRC}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    overview = "import sys; from mixop.cli import main; main(['--help']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", overview], env=environment, capture_output=True, timeout=60, check=True)
