@@ -1,5 +1,7 @@
 """What a newcomer reads."""
 
+from pathlib import Path
+
 import pytest
 
 from mixop import __version__
@@ -67,3 +69,18 @@ def test_the_page_shows_what_the_names_stand_for(capsys: pytest.CaptureFixture[s
     assert "--recipe.relaxation.temperature NUMBER" in page
     assert "--recipe.architecture-optimiser.minimum NUMBER" in page
     assert "[required]" in page
+
+
+def test_places_that_may_be_left_out_and_switches(capsys: pytest.CaptureFixture[str]):
+    assert shown(capsys, "list", "--help").startswith("usage: mixop list [TOPIC] [flags]")
+    assert "\n  --tensorboard  " in shown(capsys, "report", "--help")
+
+
+@pytest.mark.parametrize(("name", "table"), [("search", "recipe"), ("retrain", "protocol"), ("evaluate", "data")])
+def test_the_file_on_the_page_works(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, table: str):
+    page = shown(capsys, name, "--help")
+    example = page[page.index("[settings]") : page.index("Flags win")]
+    path = tmp_path / "settings.toml"
+    path.write_text("\n".join(line.strip() for line in example.splitlines()))
+    words = [] if name == "search" else ["runs/x"]
+    assert parse(COMMANDS[name], [*words, "--config", str(path)]).build(table) is not None

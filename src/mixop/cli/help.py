@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from mixop.cli.arguments import Command, Parsed
-from mixop.cli.tree import Knob, Tree, first_line, flag_of, plain_text
+from mixop.cli.tree import Knob, Tree, defaults, first_line, flag_of, plain_text
 
 WIDEST = 100
 COLUMN = 30
@@ -23,9 +23,11 @@ _METAVARS = {"recipe": "NAME", "space": "NAME", "data": "NAME", "protocol": "NAM
 
 _LAST = ("config", "quiet", "json", "debug")
 
-_PRECEDENCE = """\
-Every flag with a dot is a field of a value. It may as well stand in a file given by --config, in a table of that name:
+_FILES = """\
+Every flag with a dot is a field of a value. It may as well stand in a file given by --config, in a table of that name:"""
 
+_EXAMPLES = {
+    "recipe": """\
     [settings]                          # the flags without a dot
     recipe = "drnas"
     epochs = 20
@@ -33,8 +35,24 @@ Every flag with a dot is a field of a value. It may as well stand in a file give
     [recipe]
     regularisers = ["DirichletKL"]      # another part
     weight_optimiser.lr.start = 0.05    # --recipe.weight-optimiser.lr.start 0.05
-    architecture_optimiser.lr = 0.001   # a number for a schedule: constant
+    architecture_optimiser.lr = 0.001   # a number for a schedule: constant""",
+    "protocol": """\
+    [settings]                          # the flags without a dot
+    random = 3
 
+    [protocol]
+    label_smoothing = 0.1               # --protocol.label-smoothing 0.1
+    optimiser.lr.start = 0.05
+    crop = 2""",
+    "data": """\
+    [settings]                          # the flags without a dot
+    data = "npz"
+
+    [data]
+    path = "shifted.npz"                # --data.path shifted.npz""",
+}
+
+_PRECEDENCE = """\
 Flags win over the file, the file wins over what the names stand for. Several values are written with commas between them,
 an absent one as none, a part of one's own as package.module:Name. What there is to choose from: mixop list."""
 
@@ -71,7 +89,8 @@ def screen(command: Command, parsed: Parsed) -> str:
         parsed: its trees, with the defaults to show.
     """
     width = _width()
-    places = " ".join(name.upper() for name in command.places)
+    optional = defaults(command.options)
+    places = " ".join(f"[{name.upper()}]" if name in optional else name.upper() for name in command.places)
     lines = [f"usage: mixop {command.name} {places}{' ' if places else ''}[flags]", ""]
     about = (command.options.__doc__ or "").partition("\n    Args:")[0]
     for paragraph in about.strip().split("\n\n"):
@@ -83,7 +102,9 @@ def screen(command: Command, parsed: Parsed) -> str:
         if name != "settings":
             lines += ["", *_tree(name, tree, parsed.own.plain[name], width)]
     if command.values:
-        lines += ["", "Files and precedence", *textwrap.indent(_wrapped(_PRECEDENCE, width - 2), "  ").splitlines()]
+        example = _EXAMPLES[next(iter(command.values))]
+        page = "\n\n".join((textwrap.fill(_FILES, width - 2), example, textwrap.fill(_PRECEDENCE, width - 2)))
+        lines += ["", "Files and precedence", *textwrap.indent(page, "  ").splitlines()]
     return "\n".join(lines)
 
 
@@ -94,7 +115,8 @@ def _own(command: Command, parsed: Parsed, width: int) -> Iterator[str]:
         yield from _entry(name.upper(), knobs.pop(name).help, width)
     last = [knobs.pop(name) for name in _LAST if name in knobs]
     for name, knob in knobs.items():
-        yield from _entry(_flag((name,), _METAVARS.get(name, knob.takes)), knob.help, width)
+        takes = "" if knob.default == "false" else _METAVARS.get(name, knob.takes)  # a switch takes nothing
+        yield from _entry(_flag((name,), takes), knob.help, width)
     for name, path in [*command.shortcuts.items(), *((name, ("settings", name)) for name in command.settings)]:
         for knob in parsed.trees[path[0]].knobs():
             if knob.path == path[1:]:
@@ -132,12 +154,6 @@ def _entry(left: str, text: str, width: int, column: int = COLUMN) -> Iterator[s
         yield f"  {left}".ljust(column) + lines.pop(0)
     for line in lines:
         yield " " * column + line
-
-
-def _wrapped(text: str, width: int) -> str:
-    """Paragraphs wrapped, indented lines left as they are."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(p if p.startswith(" ") else textwrap.fill(p, width) for p in paragraphs)
 
 
 def _width() -> int:
