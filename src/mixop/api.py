@@ -15,13 +15,11 @@ from mixop.engine.rundir import RunDirectory, environment
 from mixop.errors import RunError
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
-from mixop.evaluate.trained import load_network
+from mixop.evaluate.trained import load_network, read_space
 from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
 from mixop.report.cell import draw_cell
-from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space, read_architecture
-from mixop.values import from_plain
 
 
 @dataclass(frozen=True)
@@ -235,18 +233,6 @@ def read_recipe(run: RunDirectory) -> Recipe:
         RecipeError: if it names a part that this version does not have.
     """
     return recipe_from_json(run.read_json("recipe.json"))
-
-
-def read_space(run: RunDirectory) -> Space:
-    """The space of a run, with its sizes.
-
-    Raises:
-        RunError: if its file is missing or torn.
-    """
-    plain = run.read_json("space.json")
-    if not isinstance(plain, Mapping) or "space" not in plain:
-        raise RunError(f"{run / 'space.json'} is torn: restore it, or start the run again.")
-    return from_plain(plain["space"], Space, SPACE_TYPES, "space")
 
 
 def load_data(run: RunDirectory) -> Data:

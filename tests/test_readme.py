@@ -1,0 +1,80 @@
+"""The README is true: its commands run, its Python runs, its links and make targets exist."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def run(arguments: list[str], folder: Path) -> None:
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}"
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("mixop ")]
+    return [[sys.executable, "-W", "error", "-m", "mixop", *shlex.split(line, comments=True)[1:]] for line in lines]
+
+
+def test_the_commands_run_in_their_order(tmp_path):
+    assert {command[5] for command in commands()} == {"search", "resume", "retrain", "evaluate", "report", "export", "list"}
+    for command in commands():
+        run(command, tmp_path)
+    for name in ("architecture.json", "architecture.svg", "weights.safetensors", "score.json", "report.html"):
+        assert (tmp_path / "runs" / "x" / name).stat().st_size > 0
+    assert list((tmp_path / "runs" / "x").glob("*.pt2"))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_search_runs_what_the_readme_says_at_a_small_scale(tmp_path):
+    shown = subprocess.run(["make", "-n", "search"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [shlex.split(line) for line in shown.splitlines() if "/bin/mixop " in line]
+    assert [line[1] for line in lines] == ["search", "retrain"]
+    for line in lines:
+        small = ["--epochs", "1"] if line[1] == "retrain" else ["--epochs", "1", "--recipe.warmup", "0"]
+        run([sys.executable, "-m", "mixop", *line[1:], *small], tmp_path)
+    assert "found" in (tmp_path / "runs" / "digits" / "score.json").read_text()
+
+
+def test_the_python_runs(tmp_path):
+    images = pytest.importorskip("PIL.Image", reason="Pillow (extra `images`) is not installed")
+    rng = np.random.default_rng(0)
+    for flower in ("rose", "tulip"):
+        (tmp_path / "flowers" / flower).mkdir(parents=True)
+        for k in range(24):
+            pixels = rng.integers(0, 255, (40, 36, 3), dtype=np.uint8)
+            images.fromarray(pixels).save(tmp_path / "flowers" / flower / f"{k}.png")
+    (code,) = blocks("python")
+    # Small: two epochs instead of hundreds, narrow cells, batches that two dozen images fill.
+    for large, small in (
+        ("epochs=50", "epochs=1"),
+        ("epochs=200", "epochs=1"),
+        ("channels=16, cells=2", "channels=2, cells=1"),
+        ("mixop.recipes.drnas(", "replace(mixop.recipes.drnas("),
+        ("epochs=1), space", "epochs=1), batch_size=8), space"),
+        ("epochs=1, out", "epochs=1, protocol=replace(mixop.evaluate.PROTOCOLS['quick'], batch_size=8), out"),
+    ):
+        assert large in code
+        code = code.replace(large, small)
+    (tmp_path / "code.py").write_text("from dataclasses import replace\n" + code + "\nassert result.model(data.test_x[:1] * 1.0).shape == (1, 2)\n")
+    run([sys.executable, "-W", "error", "code.py"], tmp_path)
+
+
+def test_links_and_targets_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
