@@ -68,7 +68,8 @@ def test_the_python_runs(tmp_path):
     ):
         assert large in code
         code = code.replace(large, small)
-    (tmp_path / "code.py").write_text("from dataclasses import replace\n" + code + "\nassert result.model(data.test_x[:1] * 1.0).shape == (1, 2)\n")
+    code = f"from dataclasses import replace\n{code}\nassert result.model(data.test_x[:1] * 1.0).shape == (1, 2)\n"
+    (tmp_path / "code.py").write_text(code)
     run([sys.executable, "-W", "error", "code.py"], tmp_path)
 
 

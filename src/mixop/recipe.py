@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mixop import bilevel, derive, optim, regularise, schedules
-from mixop.bilevel import FirstOrder, Scheme
+from mixop import bilevel, costs, derive, monitors, optim, perturb, regularise, schedules, weights
+from mixop.bilevel.base import Scheme
+from mixop.bilevel.direct import FirstOrder
 from mixop.derive import Argmax, Derivation
 from mixop.errors import RecipeError
+from mixop.monitors.base import Monitor
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam, Optimiser
-from mixop.regularise import Regulariser
+from mixop.perturb import Perturbation
+from mixop.regularise.base import Regulariser
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
 from mixop.relax.softmax import Softmax
@@ -19,6 +22,7 @@ from mixop.schedules import check_range
 from mixop.spaces.core import Space
 from mixop.types import Domain
 from mixop.values import from_plain, merge, to_plain
+from mixop.weights import SingleDraw, WeightStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,9 @@ class Recipe:
         relaxation: from architecture parameters to mixing weights.
         scheme: how the architecture's gradient is computed, and on which data.
         regularisers: terms added to the architecture's loss.
+        weight_step: the loss of a weight step: of one draw, or of several.
+        weight_relaxation: from the same parameters to the mixing weights of weight steps; None for ``relaxation``.
+        perturbation: of the mixing weights in weight steps; None for none.
         weight_optimiser: of the supernet's weights.
         architecture_optimiser: of the architecture parameters.
         derivation: from mean mixing weights to the architecture.
@@ -38,9 +45,11 @@ class Recipe:
         clip: largest global norm of the weight gradient; 0 switches clipping off.
         architecture_clip: largest global norm of the architecture gradient; 0 switches clipping off.
         warmup: epochs at the start in which only the weights are trained, >= 0.
+        architecture_every: weight steps for each architecture step, >= 1.
         order: which of the two steps comes first in an iteration.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
+        monitors: what watches the search, and may stop it or send it back.
 
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
@@ -50,6 +59,9 @@ class Recipe:
     relaxation: Relaxation = Softmax()
     scheme: Scheme = FirstOrder()
     regularisers: tuple[Regulariser, ...] = ()
+    weight_step: WeightStep = SingleDraw()
+    weight_relaxation: Relaxation | None = None
+    perturbation: Perturbation | None = None
     weight_optimiser: Optimiser = SGD()
     architecture_optimiser: Optimiser = Adam()
     derivation: Derivation = Argmax()
@@ -58,14 +70,17 @@ class Recipe:
     clip: float = 5.0
     architecture_clip: float = 0.0
     warmup: int = 0
+    architecture_every: int = 1
     order: Literal["architecture_first", "weights_first"] = "architecture_first"
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
+    monitors: tuple[Monitor, ...] = ()
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
         _whole("batch size", self.batch_size, 2)
         _whole("warmup", self.warmup, 0)
+        _whole("architecture every", self.architecture_every, 1)
         check_range("clip", self.clip, at_least=0)
         check_range("architecture clip", self.architecture_clip, at_least=0)
         if self.warmup >= self.epochs:
@@ -98,8 +113,15 @@ class Recipe:
                 f"{optimiser} moves points of the simplex, but the parameters of {relaxation} are not: "
                 "use Adam or SGD, or the SimplexPoint relaxation."
             )
+        self.scheme.check(self.relaxation, self.weight_optimiser)
+        self.weight_step.check(self.perturbation)
+        if self.perturbation is not None:
+            self.perturbation.check(self.weight_relaxation or self.relaxation)
         for regulariser in self.regularisers:
             regulariser.check(self.relaxation)
+        names = [type(monitor).__name__ for monitor in self.monitors]
+        if len(set(names)) < len(names):  # their memory goes by their name
+            raise RecipeError(f"The monitors of a recipe must be of different classes, got {', '.join(names)}.")
 
     def check(self, space: Space) -> None:
         """Refuses a space that a part does not fit.
@@ -108,6 +130,10 @@ class Recipe:
             RecipeError: naming the part and the space.
         """
         self.derivation.check(space)
+        for regulariser in self.regularisers:
+            regulariser.check_space(space)
+        for monitor in self.monitors:
+            monitor.check(self.relaxation, space, getattr(self.weight_optimiser, "weight_decay", 0.0))
 
 
 def _whole(name: str, value: int, least: int) -> None:
@@ -121,9 +147,22 @@ PARTS: Mapping[str, type] = {
         Recipe,
         *ALL.values(),
         bilevel.FirstOrder,
+        bilevel.SecondOrder,
         bilevel.SingleLevel,
+        bilevel.ScoreFunction,
+        bilevel.ImportanceWeighted,
+        weights.SingleDraw,
+        weights.ImportanceDraws,
+        perturb.RandomSmoothing,
+        perturb.Adversarial,
         regularise.AnchorL2,
         regularise.DirichletKL,
+        regularise.Entropy,
+        regularise.GatePenalty,
+        regularise.ExpectedCost,
+        regularise.CostCeiling,
+        costs.CostTable,
+        *monitors.ALL.values(),
         optim.SGD,
         optim.Adam,
         optim.ExponentiatedGradient,

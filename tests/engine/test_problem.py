@@ -18,7 +18,9 @@ def problem():
     space = nasbench201(channels=2, cells=1, stages=1, input_size=4, input_channels=1, classes=3)
     norm = BatchNorm(affine=False, track=True)
     net = plain(space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
-    return SupernetProblem(net, replace(drnas(), norm=norm), torch.Generator().manual_seed(1))
+    recipe = replace(drnas(), norm=norm)
+    optimiser = recipe.weight_optimiser.build(net.parameters())
+    return SupernetProblem(net, recipe, recipe.relaxation, optimiser, torch.Generator().manual_seed(1), {})
 
 
 @pytest.fixture

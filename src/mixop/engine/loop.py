@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixop.analysis.collapse import skip_share
+from mixop.analysis.entropy import entropy
 from mixop.data.core import Data
 from mixop.engine import checkpoint
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
@@ -20,13 +22,16 @@ from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.stream import batches
+from mixop.engine.view import SearchView
 from mixop.errors import DivergedError, RecipeError, RunError
+from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.optim import set_rate
 from mixop.recipe import Recipe
+from mixop.relax.base import Relaxation
 from mixop.schedules import Progress, check_range
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
-from mixop.types import Batch
+from mixop.types import Batch, Mix
 
 Observer = Callable[[Mapping[str, Any]], None]
 """Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
@@ -78,7 +83,15 @@ class Search:
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
         self.state = SearchState.fresh(recipe, space, data, settings.seed, settings.device)
-        self.problem = SupernetProblem(self.state.net, recipe, self.state.generators["draw"])
+        self.problem = self._problem(recipe.relaxation)
+        other = recipe.weight_relaxation
+        self.weight_problem = self.problem if other is None else self._problem(other)
+
+    def _problem(self, relaxation: Relaxation) -> SupernetProblem:
+        state = self.state
+        return SupernetProblem(
+            state.net, self.recipe, relaxation, state.weight_optimiser, state.generators["draw"], state.memory
+        )
 
     def restore(self) -> None:
         """Goes on from the directory's checkpoint.
@@ -114,10 +127,10 @@ class Search:
         state, recipe = self.state, self.recipe
         started = time.monotonic() - state.seconds
         saved_at = time.monotonic()
-        if not self.run_directory.state.exists():
+        if not checkpoint.exists(self.run_directory.state):
             self.save()
         with listening() as stop:
-            while state.epoch < recipe.epochs:
+            while state.epoch < recipe.epochs and not state.stopped:
                 if state.step == 0:
                     state.train = Sums()
                 self._prepare_epoch()
@@ -130,19 +143,21 @@ class Search:
                     if time.monotonic() - saved_at >= self.settings.checkpoint_seconds:
                         self.save()
                         saved_at = time.monotonic()
-                record = self._finish_epoch()
+                record, action = self._finish_epoch()
                 state.seconds = record["seconds"] = time.monotonic() - started
                 self.run_directory.append(record)
                 self.observe(record)
+                if isinstance(action, Restart):
+                    self._restart(action)
             self.save()
-            native = state.best_native if recipe.keep == "best" else state.last_native
+            native = state.stopped or (state.best_native if recipe.keep == "best" else state.natives[-1])
             architecture = self.space.from_native(native)
             self.run_directory.write_json("architecture.json", describe_architecture(self.space, architecture))
         return architecture
 
     def _prepare_epoch(self) -> None:
         progress = Progress(self.state.epoch, self.recipe.epochs)
-        self.problem.progress = progress
+        self.problem.progress = self.weight_problem.progress = progress
         set_rate(self.state.weight_optimiser, self.recipe.weight_optimiser.lr(progress))
         set_rate(self.state.architecture_optimiser, self.recipe.architecture_optimiser.lr(progress))
 
@@ -153,7 +168,7 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream.next())
-        searching = state.epoch >= recipe.warmup
+        searching = state.epoch >= recipe.warmup and state.step % recipe.architecture_every == 0
         valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
         state.net.train()
         self.problem.begin_step()
@@ -171,14 +186,19 @@ class Search:
             value.grad = hypergradient[name]
         norm = torch.nn.utils.clip_grad_norm_(state.params.values(), self.recipe.architecture_clip or math.inf)
         self._finite(norm.item(), "architecture", "gradient")
+        before = {name: value.clone() for name, value in state.params.items()}
         state.architecture_optimiser.step()
+        with torch.no_grad():
+            for group in self.space.groups if self.problem.drawn else ():
+                value, draw = state.params[group.name], self.problem.drawn[group.name]
+                value.copy_(self.recipe.relaxation.after_step(before[group.name], value.clone(), draw, group))
+            for regulariser in self.recipe.regularisers:
+                state.memory.update(regulariser.remember(self.problem.point(state.params, self.problem.mean(state.params))))
 
     def _weight_step(self, batch: Batch) -> None:
         state = self.state
-        with torch.no_grad():
-            draws = self.problem.draw(state.params)
         state.weight_optimiser.zero_grad(set_to_none=True)
-        loss = self.problem.draw_loss(None, draws, batch)
+        loss = self.recipe.weight_step(self.weight_problem, state.params, batch)
         value = loss.item()
         self._finite(value, "weight")
         loss.backward()
@@ -197,27 +217,29 @@ class Search:
             )
 
     @torch.no_grad()
-    def _validate(self) -> Sums:
-        """Loss and accuracy on the validation split under the mean mixing weights, without augmentation."""
+    def _validate(self, mix: Mix) -> Sums:
+        """Loss and accuracy on the validation split under given mixing weights, without augmentation."""
         self.state.net.eval()
-        mean = self.problem.mean(self.state.params)
         sums = Sums()
         indices = self.data.valid
         for piece in batches(len(indices), max(self.recipe.batch_size, 256)):
             at = indices[piece].to(self.data.x.device)
-            logits, y = self.state.net(self.data.augment.plain(self.data.x[at]), mean), self.data.y[at]
+            logits, y = self.state.net(self.data.augment.plain(self.data.x[at]), mix), self.data.y[at]
             loss = torch.nn.functional.cross_entropy(logits, y)
             sums.add(loss.item(), int((logits.argmax(-1) == y).sum()), len(at))
         return sums
 
-    def _finish_epoch(self) -> dict[str, Any]:
+    def _finish_epoch(self) -> tuple[dict[str, Any], Action]:
+        """Measures the epoch and asks the monitors; the state then stands at the start of the next one."""
         state, recipe = self.state, self.recipe
-        mean = self.problem.mean(state.params)
+        with torch.no_grad():
+            mean = self.problem.mean(state.params)
         native = self.space.to_native(recipe.derivation(mean, self.space))
+        state.natives.append(native)
         # With one level there are no examples that training has not seen.
-        valid = Sums() if recipe.scheme.shares_data else self._validate()
-        state.last_native = native
-        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
+        valid = Sums() if recipe.scheme.shares_data else self._validate(mean)
+        searching = state.epoch >= recipe.warmup
+        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and searching:
             state.best_accuracy, state.best_native = valid.accuracy, native
         record = {
             "phase": "search",
@@ -229,17 +251,60 @@ class Search:
             "valid_loss": valid.mean_loss,
             "valid_accuracy": valid.accuracy,
             "learning_rate": recipe.weight_optimiser.lr(self.problem.progress),
-            "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress)
-            if state.epoch >= recipe.warmup
-            else 0.0,
+            "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
             "entropy": entropy(mean),
             "skip_share": skip_share(mean, self.space),
             "mix": {name: value.tolist() for name, value in mean.items()},
             "architecture": native,
         }
+        action = self._ask_monitors(mean, valid, record)
         state.epoch += 1
         state.step = 0
-        return record
+        self._snapshot()
+        return record, action
+
+    def _ask_monitors(self, mean: Mix, valid: Sums, record: dict[str, Any]) -> Action:
+        """What the monitors want, the first that wants something; their columns go into the record."""
+        state = self.state
+
+        def accuracies() -> tuple[float, float] | None:
+            if valid.accuracy is None:
+                return None
+            derived = one_hot(self.space, self.space.from_native(state.natives[-1]), mean)
+            return valid.accuracy, self._validate(derived).accuracy or 0.0
+
+        view = SearchView(state, self.problem, self.data, accuracies)
+        wanted: Action = Continue()
+        for monitor in self.recipe.monitors:
+            action = monitor(view)
+            record.update(monitor.columns(view))
+            if isinstance(wanted, Continue) and not isinstance(action, Continue):
+                wanted = action
+                record["action"] = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
+        if isinstance(wanted, Stop):
+            state.stopped = wanted.native
+        return wanted
+
+    def _snapshot(self) -> None:
+        """Keeps the state after each of the last epochs, as far back as a monitor may want to go."""
+        lookback = max((monitor.lookback for monitor in self.recipe.monitors), default=0)
+        if lookback == 0:
+            return
+        folder = self.run_directory / "snapshots"
+        folder.mkdir(exist_ok=True)
+        checkpoint.save(folder / f"{self.state.epoch}.pt", self.state.state_dict())
+        for old in (folder / f"{self.state.epoch - lookback - 1}.pt",):
+            old.unlink(missing_ok=True)
+            checkpoint.previous(old).unlink(missing_ok=True)
+
+    def _restart(self, action: Restart) -> None:
+        """Goes back to the end of an epoch with another weight decay."""
+        seconds = self.state.seconds
+        self.state.load_state_dict(checkpoint.load(self.run_directory / "snapshots" / f"{action.epoch + 1}.pt"))
+        self.state.seconds = seconds
+        for group in self.state.weight_optimiser.param_groups:
+            group["weight_decay"] = action.weight_decay
+        self.save()
 
     def _tell_step(self) -> None:
         state = self.state
@@ -267,18 +332,16 @@ class Search:
             )
 
 
-def entropy(mean: Mapping[str, Tensor]) -> float:
-    """Entropy of the mixing weights in nats, the mean over all decisions of all groups; methods of GAEA, 6.2."""
-    rows = [-torch.xlogy(value, value).sum(-1) for value in mean.values()]
-    return float(torch.cat(rows).mean())
+def one_hot(space: Space, architecture: Architecture, like: Mix) -> dict[str, Tensor]:
+    """The mixing weights that run an architecture inside a supernet; a dropped decision has none.
 
-
-def skip_share(mean: Mapping[str, Tensor], space: Space) -> float | None:
-    """Mean mixing weight of ``skip_connect`` over the decisions that offer it; None if none does."""
-    shares = [
-        float(mean[group.name][e, decision.options.index("skip_connect")])
-        for group in space.groups
-        for e, decision in enumerate(group.decisions)
-        if "skip_connect" in decision.options
-    ]
-    return sum(shares) / len(shares) if shares else None
+    Args:
+        space: the search space.
+        architecture: which option on which decision.
+        like: mixing weights of the dtype and device wanted.
+    """
+    mix = {name: torch.zeros_like(value) for name, value in like.items()}
+    for group in space.groups:
+        for choice in architecture.of(group.name):
+            mix[group.name][choice.decision, group.decisions[choice.decision].options.index(choice.option)] = 1.0
+    return mix

@@ -7,10 +7,13 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from mixop.bilevel.base import InnerStep
 from mixop.recipe import Recipe
 from mixop.regularise.base import Point
+from mixop.relax.base import Relaxation
 from mixop.rng import draw_seed
 from mixop.schedules import Progress
+from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet
 from mixop.types import Active, Batch, Draw, Mix, Params
 
@@ -23,46 +26,81 @@ def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
 
 
 class SupernetProblem:
-    """Training and validation loss of a supernet under a recipe's relaxation.
+    """Training and validation loss of a supernet under a recipe's relaxation; the `mixop.bilevel.Problem` of the engine.
 
     Within one step, every training loss is taken under the same draw and every validation loss under another one, so that
     a scheme which evaluates a loss twice (finite differences) compares like with like.
 
     Args:
         net: the supernet.
-        recipe: relaxation and regularisers are read.
+        recipe: regularisers and perturbation are read.
+        relaxation: from architecture parameters to mixing weights.
+        optimiser: of the weights, for its next step.
         generator: source of the draws.
+        memory: what parts carry from step to step.
 
     Attributes:
         progress: time of the draws; the engine sets it.
         seen: loss and number of right answers of the last forward pass, on the device.
+        drawn: the draws of the last upper loss.
     """
 
-    def __init__(self, net: Supernet, recipe: Recipe, generator: Generator) -> None:
-        self.net, self.recipe, self.generator = net, recipe, generator
+    def __init__(
+        self,
+        net: Supernet,
+        recipe: Recipe,
+        relaxation: Relaxation,
+        optimiser: torch.optim.Optimizer,
+        generator: Generator,
+        memory: dict[str, Tensor],
+    ) -> None:
+        self.net, self.recipe, self.relaxation = net, recipe, relaxation
+        self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.progress: float = Progress(0, recipe.epochs)
         self.seen: tuple[Tensor, Tensor] = (torch.zeros(()), torch.zeros(()))
+        self.drawn: dict[str, Draw] = {}
         self._noise = (0, 0)
 
-    def begin_step(self) -> None:
-        """Fixes the noise of this step's draws."""
-        self._noise = (draw_seed(self.generator), draw_seed(self.generator))
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self.net.space
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """The supernet's weights by name."""
         return dict(self.net.named_parameters())
 
+    @property
+    def inner(self) -> InnerStep:
+        """The step that the weight optimiser takes next; what is not SGD is refused by the schemes that read it."""
+        (group,) = self.optimiser.param_groups
+        state = self.optimiser.state
+        buffers = {
+            name: state[p]["momentum_buffer"]
+            for name, p in self.net.named_parameters()
+            if p in state and state[p].get("momentum_buffer") is not None
+        }
+        return InnerStep(
+            rate=group["lr"],
+            momentum=group.get("momentum", 0.0),
+            nesterov=group.get("nesterov", False),
+            weight_decay=group["weight_decay"],
+            buffers=buffers,
+        )
+
+    def begin_step(self) -> None:
+        """Fixes the noise of this step's draws."""
+        self._noise = (draw_seed(self.generator), draw_seed(self.generator))
+
     def draw(self, params: Params, generator: Generator | None = None) -> dict[str, Draw]:
         """One draw of every group, a fresh one unless a generator is given."""
-        relaxation = self.recipe.relaxation
         source = generator or self.generator
-        return {g.name: relaxation.draw(params[g.name], g, self.progress, source) for g in self.net.space.groups}
+        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, source) for g in self.space.groups}
 
     def mean(self, params: Params) -> dict[str, Tensor]:
-        """Mean mixing weights of every group, without gradient."""
-        with torch.no_grad():
-            return {g.name: self.recipe.relaxation.mean(params[g.name], g) for g in self.net.space.groups}
+        """Mean mixing weights of every group."""
+        return {g.name: self.relaxation.mean(params[g.name], g) for g in self.space.groups}
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
         """Mean cross-entropy (nats) of a batch under given draws.
@@ -89,8 +127,42 @@ class SupernetProblem:
 
     def valid_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
         """The upper loss under this step's validation draw, as the relaxation wants it differentiated, and regularisers."""
-        draws = self.draw(params, Generator().manual_seed(self._noise[1]))
-        loss = self.recipe.relaxation.surrogate(self.draw_loss(weights, draws, batch), draws)
-        mix, _ = mix_of(draws)
-        at = Point(params=params, relaxation=self.recipe.relaxation, space=self.net.space, mix=mix, progress=self.progress)
-        return sum((regulariser(at) for regulariser in self.recipe.regularisers), loss)
+        self.drawn = self.draw(params, Generator().manual_seed(self._noise[1]))
+        loss = self.relaxation.surrogate(self.draw_loss(weights, self.drawn, batch), self.drawn)
+        return loss + self._penalty(self.point(params, mix_of(self.drawn)[0]))
+
+    def penalty(self, params: Params) -> Tensor:
+        """The regularisers at the mean mixing weights, a scalar."""
+        return self._penalty(self.point(params, self.mean(params)))
+
+    def point(self, params: Params, mix: Mix) -> Point:
+        """Where the search stands, for regularisers."""
+        return Point(
+            params=params,
+            relaxation=self.relaxation,
+            space=self.space,
+            mix=mix,
+            progress=self.progress,
+            memory=self.memory,
+        )
+
+    def _penalty(self, point: Point) -> Tensor:
+        first = next(iter(point.params.values()))
+        return sum((regulariser(point) for regulariser in self.recipe.regularisers), torch.zeros((), device=first.device))
+
+    def perturbed(self, draws: Mapping[str, Draw], batch: Batch) -> Mapping[str, Draw]:
+        """The draws under the recipe's perturbation, with the network in evaluation mode; as they are if it has none."""
+        perturbation = self.recipe.perturbation
+        if perturbation is None:
+            return draws
+        fixed = {name: weight.detach() for name, weight in self.weights.items()}
+        training = self.net.training
+        self.net.eval()
+        mix = perturbation(
+            mix_of(draws)[0],
+            lambda mix: self.draw_loss(fixed, {name: Draw(weights) for name, weights in mix.items()}, batch),
+            self.progress,
+            self.generator,
+        )
+        self.net.train(training)
+        return {name: Draw(weights) for name, weights in mix.items()}

@@ -15,7 +15,7 @@ from mixop.supernet.core import Supernet
 from mixop.supernet.plain import plain
 from mixop.types import Params
 
-GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw")
+GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor")
 
 
 @dataclass
@@ -60,7 +60,9 @@ class SearchState:
     seconds: float = 0.0
     best_accuracy: float = -1.0
     best_native: str = ""
-    last_native: str = ""
+    natives: list[str] = field(default_factory=list)
+    stopped: str = ""
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def fresh(cls, recipe: Recipe, space: Space, data: Data, seed: int, device: str) -> "SearchState":
@@ -94,6 +96,8 @@ class SearchState:
             "weight_stream": self.weight_stream.state_dict(),
             "architecture_stream": self.architecture_stream.state_dict(),
             "train": [self.train.loss, self.train.right, self.train.count],
+            "memory": dict(self.memory),
+            "natives": list(self.natives),
             **{name: getattr(self, name) for name in _PLAIN},
         }
 
@@ -109,8 +113,11 @@ class SearchState:
         self.weight_stream.load_state_dict(state["weight_stream"])
         self.architecture_stream.load_state_dict(state["architecture_stream"])
         self.train = Sums(*state["train"])
+        self.memory.clear()
+        self.memory.update(state["memory"])
+        self.natives = list(state["natives"])
         for name in _PLAIN:
             setattr(self, name, state[name])
 
 
-_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "last_native")
+_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "stopped")

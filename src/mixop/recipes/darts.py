@@ -1,6 +1,6 @@
 """DARTS, first order."""
 
-from mixop.bilevel import FirstOrder
+from mixop.bilevel.direct import FirstOrder
 from mixop.derive import Argmax
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam

@@ -1,11 +1,11 @@
 """DrNAS without progressive stages."""
 
-from mixop.bilevel import FirstOrder
+from mixop.bilevel.direct import FirstOrder
 from mixop.derive import Argmax
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam
 from mixop.recipe import Recipe
-from mixop.regularise import AnchorL2
+from mixop.regularise.anchor import AnchorL2
 from mixop.relax.dirichlet import Dirichlet
 from mixop.schedules import Constant, Cosine
 

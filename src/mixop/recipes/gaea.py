@@ -1,6 +1,6 @@
 """GAEA on plain DARTS: exponentiated gradient on the simplex, single level or bilevel."""
 
-from mixop.bilevel import FirstOrder, SingleLevel
+from mixop.bilevel.direct import FirstOrder, SingleLevel
 from mixop.derive import Argmax
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, ExponentiatedGradient

@@ -1,0 +1,88 @@
+"""What monitors see of a search."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Generator, Tensor
+
+from mixop.data.core import Data
+from mixop.engine.problem import SupernetProblem
+from mixop.engine.state import SearchState
+from mixop.spaces.core import Space
+from mixop.types import Batch, Draw, Params
+
+
+class SearchView:
+    """The `mixop.monitors.base.View` of a search, at the end of an epoch.
+
+    Args:
+        state: the search's state; its epoch is the one that has just finished.
+        problem: its losses.
+        data: its data.
+        accuracies: measures the validation accuracies of supernet and derived architecture, or None without a split.
+    """
+
+    def __init__(
+        self,
+        state: SearchState,
+        problem: SupernetProblem,
+        data: Data,
+        accuracies: Callable[[], tuple[float, float] | None],
+    ) -> None:
+        self._state, self._problem, self._data, self.accuracies = state, problem, data, accuracies
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that has just finished, counted from 0."""
+        return self._state.epoch
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole search."""
+        return self._problem.recipe.epochs
+
+    @property
+    def params(self) -> Params:
+        """Architecture parameters by group."""
+        return self._state.params
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self._problem.space
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """What monitors carry from epoch to epoch."""
+        return self._state.memory
+
+    @property
+    def weight_decay(self) -> float:
+        """Of the network weights, as it is now."""
+        return self._state.weight_optimiser.param_groups[0]["weight_decay"]
+
+    @property
+    def generator(self) -> Generator:
+        """Source of randomness."""
+        return self._state.generators["monitor"]
+
+    def mean(self) -> Mapping[str, Tensor]:
+        """Mean mixing weights of every group, without gradient."""
+        return {name: value.detach() for name, value in self._problem.mean(self._state.params).items()}
+
+    def architecture(self) -> str:
+        """The architecture derived now."""
+        return self._state.natives[self.epoch]
+
+    def history(self, epoch: int) -> str:
+        """The architecture derived after a finished epoch."""
+        return self._state.natives[epoch]
+
+    def valid_loss(self, params: Params) -> Tensor:
+        """Mean cross-entropy of the first validation examples under the mean mixing weights of ``params``."""
+        data, size = self._data, self._problem.recipe.batch_size
+        at = data.valid[:size]
+        batch = Batch(data.augment.plain(data.x[at]), data.y[at])
+        fixed = {name: weight.detach() for name, weight in self._problem.weights.items()}
+        draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
+        self._problem.net.train()
+        return self._problem.draw_loss(fixed, draws, batch)
