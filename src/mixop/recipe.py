@@ -8,7 +8,8 @@ from typing import Any, Literal
 from mixop import bilevel, costs, derive, monitors, optim, perturb, regularise, schedules, weights
 from mixop.bilevel.base import Scheme
 from mixop.bilevel.direct import FirstOrder
-from mixop.derive import Argmax, Derivation
+from mixop.derive.argmax import Argmax
+from mixop.derive.base import Derivation
 from mixop.errors import RecipeError
 from mixop.monitors.base import Monitor
 from mixop.ops import BatchNorm
@@ -119,9 +120,27 @@ class Recipe:
             self.perturbation.check(self.weight_relaxation or self.relaxation)
         for regulariser in self.regularisers:
             regulariser.check(self.relaxation)
+        self._check_derivation()
         names = [type(monitor).__name__ for monitor in self.monitors]
         if len(set(names)) < len(names):  # their memory goes by their name
             raise RecipeError(f"The monitors of a recipe must be of different classes, got {', '.join(names)}.")
+
+    def _check_derivation(self) -> None:
+        name = type(self.derivation).__name__
+        if self.derivation.scores and self.scheme.shares_data:
+            raise RecipeError(
+                f"{name} compares architectures on examples held out, but {type(self.scheme).__name__} trains on all of them: "
+                "use the Argmax derivation, or the FirstOrder scheme."
+            )
+        if self.keep == "best" and type(self.derivation).final is not Derivation.final:
+            raise RecipeError(f"{name} derives from the last epoch, so keep='best' does not fit: use keep='last'.")
+        there = {type(part).__name__ for part in (*self.regularisers, *self.monitors)}
+        for part in (self.derivation, *self.monitors):
+            missing = [needed for needed in part.needs if needed not in there]
+            if missing:
+                raise RecipeError(
+                    f"{type(part).__name__} reads what {missing[0]} remembers: add it to the recipe's monitors or regularisers."
+                )
 
     def check(self, space: Space) -> None:
         """Refuses a space that a part does not fit.
@@ -129,7 +148,7 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
-        self.derivation.check(space)
+        self.derivation.check(space, self.norm)
         for regulariser in self.regularisers:
             regulariser.check_space(space)
         for monitor in self.monitors:
@@ -151,6 +170,7 @@ PARTS: Mapping[str, type] = {
         bilevel.SingleLevel,
         bilevel.ScoreFunction,
         bilevel.ImportanceWeighted,
+        bilevel.Frozen,
         weights.SingleDraw,
         weights.ImportanceDraws,
         perturb.RandomSmoothing,
@@ -159,6 +179,7 @@ PARTS: Mapping[str, type] = {
         regularise.DirichletKL,
         regularise.Entropy,
         regularise.GatePenalty,
+        regularise.SwitchPenalty,
         regularise.ExpectedCost,
         regularise.CostCeiling,
         costs.CostTable,
@@ -166,7 +187,7 @@ PARTS: Mapping[str, type] = {
         optim.SGD,
         optim.Adam,
         optim.ExponentiatedGradient,
-        derive.Argmax,
+        *derive.ALL.values(),
         schedules.Constant,
         schedules.Linear,
         schedules.Cosine,

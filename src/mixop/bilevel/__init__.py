@@ -3,11 +3,13 @@
 from mixop.bilevel.base import InnerStep, Problem, Scheme, gradient
 from mixop.bilevel.direct import FirstOrder, SingleLevel
 from mixop.bilevel.importance import ImportanceWeighted, importance_weights
+from mixop.bilevel.none import Frozen
 from mixop.bilevel.score import ScoreFunction
 from mixop.bilevel.second_order import SecondOrder
 
 __all__ = [
     "FirstOrder",
+    "Frozen",
     "ImportanceWeighted",
     "InnerStep",
     "Problem",

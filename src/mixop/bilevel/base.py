@@ -125,9 +125,11 @@ class Scheme(ABC):
 
     Attributes:
         shares_data: whether both steps see the same examples (the whole training set) instead of two disjoint splits.
+        searches: whether there is an architecture gradient at all; if not, the engine takes no architecture step.
     """
 
     shares_data: ClassVar[bool] = False
+    searches: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:

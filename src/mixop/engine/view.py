@@ -79,10 +79,16 @@ class SearchView:
 
     def valid_loss(self, params: Params) -> Tensor:
         """Mean cross-entropy of the first validation examples under the mean mixing weights of ``params``."""
+        return self._loss({name: Draw(weights) for name, weights in self._problem.mean(params).items()})
+
+    def draw_loss(self, params: Params) -> Tensor:
+        """The same under one draw of the relaxation, the same one throughout an epoch."""
+        return self._loss(self._problem.draw(params, Generator().manual_seed(self.epoch)))
+
+    def _loss(self, draws: Mapping[str, Draw]) -> Tensor:
         data, size = self._data, self._problem.recipe.batch_size
         at = data.valid[:size]
         batch = Batch(data.augment.plain(data.x[at]), data.y[at])
         fixed = {name: weight.detach() for name, weight in self._problem.weights.items()}
-        draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
         self._problem.net.train()
         return self._problem.draw_loss(fixed, draws, batch)

@@ -3,6 +3,7 @@
 from mixop.monitors.base import Monitor
 from mixop.monitors.collapse import Collapse
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
+from mixop.monitors.relevance import RelevanceUpdate
 from mixop.monitors.skips import SkipStop
 
 ALL: dict[str, type[Monitor]] = {
@@ -10,5 +11,6 @@ ALL: dict[str, type[Monitor]] = {
     "adaptive": Adaptive,
     "skip_stop": SkipStop,
     "collapse": Collapse,
+    "relevance_update": RelevanceUpdate,
 }
 """Every monitor by its name on the command line."""

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -66,6 +66,10 @@ class View(Protocol):
         """
         ...
 
+    def draw_loss(self, params: Params) -> Tensor:
+        """The same as `valid_loss` under one draw of the relaxation in place of the mean, one and the same draw in an epoch."""
+        ...
+
     def accuracies(self) -> tuple[float, float] | None:
         """Validation accuracies in [0, 1] of the supernet and, with its weights, of the architecture derived now.
 
@@ -98,7 +102,13 @@ Action = Continue | Stop | Restart
 
 
 class Monitor(ABC):
-    """Base of all monitors; subclasses are frozen dataclasses whose only state is ``view.memory``."""
+    """Base of all monitors; subclasses are frozen dataclasses whose only state is ``view.memory``.
+
+    Attributes:
+        needs: names of the regularisers whose memory it reads.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, view: View) -> Action:

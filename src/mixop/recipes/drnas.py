@@ -1,7 +1,7 @@
 """DrNAS without progressive stages."""
 
 from mixop.bilevel.direct import FirstOrder
-from mixop.derive import Argmax
+from mixop.derive.argmax import Argmax
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam
 from mixop.recipe import Recipe

@@ -1,7 +1,7 @@
 """GAEA on plain DARTS: exponentiated gradient on the simplex, single level or bilevel."""
 
 from mixop.bilevel.direct import FirstOrder, SingleLevel
-from mixop.derive import Argmax
+from mixop.derive.argmax import Argmax
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, ExponentiatedGradient
 from mixop.recipe import Recipe

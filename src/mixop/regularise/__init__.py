@@ -6,6 +6,7 @@ from mixop.regularise.cost import CostCeiling, ExpectedCost
 from mixop.regularise.dirichlet import DirichletKL, dirichlet_kl
 from mixop.regularise.entropy import Entropy, entropy
 from mixop.regularise.gates import GatePenalty
+from mixop.regularise.switches import SwitchPenalty
 
 __all__ = [
     "AnchorL2",
@@ -16,6 +17,7 @@ __all__ = [
     "GatePenalty",
     "Point",
     "Regulariser",
+    "SwitchPenalty",
     "dirichlet_kl",
     "entropy",
 ]

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from mixop.derive import Argmax
+from mixop.derive.argmax import Argmax
 from mixop.errors import RecipeError
+from mixop.ops import BatchNorm
 from mixop.spaces import CellSpace, nasbench201
 
 GOLDEN = "|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
@@ -35,4 +36,4 @@ def test_ties_go_to_the_first_option():
 def test_a_space_that_offers_only_none_is_refused_when_none_does_not_count():
     space = CellSpace(name="empty", operations=("none",), nodes=2)
     with pytest.raises(RecipeError, match="only none"):
-        Argmax(none=False).check(space)
+        Argmax(none=False).check(space, BatchNorm())

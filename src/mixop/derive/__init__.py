@@ -1,0 +1,29 @@
+"""Derivations: from a trained supernet to the discrete architecture."""
+
+from mixop.derive.activation import ActivationThreshold
+from mixop.derive.argmax import Argmax
+from mixop.derive.base import Derivation, Trained
+from mixop.derive.perturbation import PerturbationSelection
+from mixop.derive.relevance import Relevance
+from mixop.derive.sampled import BestSampled, most_probable
+
+ALL: dict[str, type[Derivation]] = {
+    "argmax": Argmax,
+    "activation_threshold": ActivationThreshold,
+    "best_sampled": BestSampled,
+    "perturbation_selection": PerturbationSelection,
+    "relevance": Relevance,
+}
+"""Every derivation by its name on the command line."""
+
+__all__ = [
+    "ALL",
+    "ActivationThreshold",
+    "Argmax",
+    "BestSampled",
+    "Derivation",
+    "PerturbationSelection",
+    "Relevance",
+    "Trained",
+    "most_probable",
+]

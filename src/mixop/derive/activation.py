@@ -1,0 +1,42 @@
+"""Argmax of gates that first closes what is hardly ever open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mixop.derive.base import Derivation, architecture_of, best_options, check_not_only_none, drop_weak
+from mixop.ops import BatchNorm
+from mixop.schedules import check_range
+from mixop.spaces.core import Architecture, Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationThreshold(Derivation):
+    """Every decision takes its option of largest mean weight besides ``none``; below a threshold it takes ``none``.
+
+    With `HardConcrete` gates the mean weight is the probability that the gate is open. A decision that does not offer
+    ``none`` keeps its best option in any case.
+
+    Args:
+        threshold: least mean weight of an option that is kept, in [0, 1]; 0 drops nothing.
+
+    Source: Zhou et al. 2020 (arXiv:2006.16537), section 4.1: operations are chosen by activation probability. The threshold
+        is ours, for the pruning of gates that the paper describes.
+    """
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_range("threshold of ActivationThreshold", self.threshold, at_least=0, at_most=1)
+
+    def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
+        options = {}
+        for group in space.groups:
+            rows = mean[group.name]
+            best = best_options(rows.tolist(), group, none=False)
+            options[group.name] = drop_weak(rows, best, group, self.threshold)
+        return architecture_of(space, options)
+
+    def check(self, space: Space, norm: BatchNorm) -> None:
+        check_not_only_none("ActivationThreshold", space)
