@@ -1,0 +1,37 @@
+"""SmoothDARTS: weights that do well in a whole neighbourhood of the architecture."""
+
+from mixop.perturb import Adversarial, RandomSmoothing
+from mixop.recipe import Recipe
+from mixop.recipes._base import family
+from mixop.schedules import Linear
+
+
+def sdarts_rs(*, epochs: int = 100) -> Recipe:
+    """SDARTS-RS: DARTS whose weights are trained under uniform noise on the mixing weights.
+
+    The radius grows in a straight line from 0.03 towards 0.3. Paper and code disagree on what is perturbed: the formulas
+    add noise to the logits, the code to their softmax, followed by a clip to the simplex. Ours follows the code. The
+    architecture step is clean and of first order.
+
+    Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
+        paper: not at hand (test error 2.67 +- 0.03 in the DARTS space)
+        ours: not measured
+
+    Source: Chen & Hsieh 2020 (arXiv:2002.05283), eq. 6; settings of the authors' NAS-Bench-201 code.
+    """
+    return family("sdarts_rs", epochs, perturbation=RandomSmoothing(radius=Linear(0.03, 0.3, closed=False)))
+
+
+def sdarts_adv(*, epochs: int = 100) -> Recipe:
+    """SDARTS-ADV: DARTS whose weights are trained under the worst mixing weights nearby; slower, and stronger.
+
+    Each weight step first climbs the training loss for 7 steps of the mixing weights, and falls back to the clean ones if
+    that did not raise it. For the rest see `sdarts_rs`.
+
+    Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
+        paper: not at hand (test error 2.61 +- 0.02 in the DARTS space)
+        ours: not measured
+
+    Source: Chen & Hsieh 2020 (arXiv:2002.05283), eq. 7 and algorithm 1; settings of the authors' NAS-Bench-201 code.
+    """
+    return family("sdarts_adv", epochs, perturbation=Adversarial(radius=Linear(0.03, 0.3, closed=False), steps=7))
