@@ -89,6 +89,14 @@ def test_groups_are_averaged():
     torch.testing.assert_close(GatePenalty()(both), want)
 
 
+def test_a_space_without_neighbouring_nodes_has_no_depth_to_reward():
+    space = toy()
+    beta = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    at = Point(params={"cell": beta}, relaxation=GATES, space=space, mix={"cell": torch.ones(3, 4)})
+    assert chain(space.groups[0]) == []
+    assert GatePenalty(depth=5.0)(at).item() == GatePenalty(depth=0.0)(at).item() > 0
+
+
 def test_the_chain_joins_neighbouring_nodes():
     assert chain(SPACE.groups[0]) == [0, 2, 5]
     pairs = [(source, target) for target in range(2, 6) for source in range(target)]  # the cell of DARTS: two inputs
@@ -102,12 +110,8 @@ def test_operations_with_weights_are_the_convolutions():
 
 def test_misfits_are_refused():
     GatePenalty().check(GATES)
-    GatePenalty().check_space(SPACE)
     with pytest.raises(RecipeError, match=r"GatePenalty.*Softmax"):
         GatePenalty().check(Softmax())
-    with pytest.raises(RecipeError, match=r"no edge of toy.*depth=0"):
-        GatePenalty().check_space(toy())
-    GatePenalty(depth=0.0).check_space(toy())
     with pytest.raises(RecipeError, match="variant"):
         GatePenalty(variant="mean")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="skip of GatePenalty"):

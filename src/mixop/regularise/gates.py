@@ -14,7 +14,7 @@ from mixop.relax.base import Relaxation
 from mixop.relax.hard_concrete import HardConcrete, activation_probability
 from mixop.rng import fenced
 from mixop.schedules import check_range
-from mixop.spaces.core import Group, Space
+from mixop.spaces.core import Group
 
 SKIP = "skip_connect"
 
@@ -29,6 +29,8 @@ class GatePenalty(Regulariser):
     "sampled", the published code: the same means over the gates that run in this draw only. q_skip enters as
     ``max(0, q_skip - 0.2)``; the other options form two groups, pools and the rest, whose means enter likewise and are
     added up. q_path is the product over the chain edges on which a parameterised option runs, 0 if there is none.
+
+    A space in which no edge joins neighbouring nodes, like the toy, has no depth to reward: q_path is 0 there.
 
     Args:
         skip: weight of the skips, >= 0; lambda_1.
@@ -56,12 +58,6 @@ class GatePenalty(Regulariser):
             raise RecipeError(
                 f"GatePenalty measures hard-concrete gates, but the relaxation is {type(relaxation).__name__}: "
                 "use Entropy or AnchorL2, or the HardConcrete relaxation."
-            )
-
-    def check_space(self, space: Space) -> None:
-        if self.depth and not any(chain(group) for group in space.groups):
-            raise RecipeError(
-                f"GatePenalty rewards deep paths, but no edge of {space.name} joins neighbouring nodes: use depth=0."
             )
 
     def __call__(self, at: Point) -> Tensor:
