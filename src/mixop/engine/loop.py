@@ -17,11 +17,12 @@ from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
 from mixop.data.core import Data
 from mixop.engine import checkpoint
+from mixop.engine.finish import TrainedSearch
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState, Sums
-from mixop.engine.stream import batches
 from mixop.engine.view import SearchView
 from mixop.errors import DivergedError, RecipeError, RunError
 from mixop.monitors.base import Action, Continue, Restart, Stop
@@ -31,7 +32,7 @@ from mixop.relax.base import Relaxation
 from mixop.schedules import Progress, check_range
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
-from mixop.types import Batch, Mix
+from mixop.types import Batch, Mix, Params
 
 Observer = Callable[[Mapping[str, Any]], None]
 """Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
@@ -86,11 +87,19 @@ class Search:
         self.problem = self._problem(recipe.relaxation)
         other = recipe.weight_relaxation
         self.weight_problem = self.problem if other is None else self._problem(other)
+        self._stop = StopRequest()
+        self._started = self._saved_at = time.monotonic()
 
     def _problem(self, relaxation: Relaxation) -> SupernetProblem:
         state = self.state
         return SupernetProblem(
-            state.net, self.recipe, relaxation, state.weight_optimiser, state.generators["draw"], state.memory
+            state.net,
+            self.recipe,
+            relaxation,
+            state.weight_optimiser,
+            state.generators["draw"],
+            state.memory,
+            state.fixed,
         )
 
     def restore(self) -> None:
@@ -124,42 +133,64 @@ class Search:
             DivergedError: if a loss is not finite; the last good checkpoint stays.
             InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
         """
-        state, recipe = self.state, self.recipe
-        started = time.monotonic() - state.seconds
-        saved_at = time.monotonic()
+        state = self.state
+        self._saved_at = time.monotonic()
+        self._started = self._saved_at - state.seconds
         if not checkpoint.exists(self.run_directory.state):
             self.save()
-        with listening() as stop:
-            while state.epoch < recipe.epochs and not state.stopped:
-                if state.step == 0:
-                    state.train = Sums()
-                self._prepare_epoch()
-                while state.step < state.weight_stream.batches:
-                    self._step()
-                    state.step += 1
-                    state.seconds = time.monotonic() - started
-                    self._tell_step()
-                    self._stop_if_asked(stop)
-                    if time.monotonic() - saved_at >= self.settings.checkpoint_seconds:
-                        self.save()
-                        saved_at = time.monotonic()
-                record, action = self._finish_epoch()
-                state.seconds = record["seconds"] = time.monotonic() - started
-                self.run_directory.append(record)
-                self.observe(record)
-                if isinstance(action, Restart):
-                    self._restart(action)
+        with listening() as self._stop:
+            self._train(self.recipe.epochs)
+            if not state.found:
+                state.found = self.space.to_native(self._derive())
             self.save()
-            native = state.stopped or (state.best_native if recipe.keep == "best" else state.natives[-1])
-            architecture = self.space.from_native(native)
+            architecture = self.space.from_native(state.found)
             self.run_directory.write_json("architecture.json", describe_architecture(self.space, architecture))
         return architecture
 
+    def _train(self, epochs: int) -> None:
+        """Trains until that many epochs are finished, or a monitor knows the architecture."""
+        state = self.state
+        while state.epoch < epochs and not state.found:
+            if state.step == 0:
+                state.train = Sums()
+            self._prepare_epoch()
+            while state.step < state.weight_stream.batches:
+                self._step()
+                state.step += 1
+                state.seconds = time.monotonic() - self._started
+                self._tell_step()
+                self._pause()
+            record, action = self._finish_epoch()
+            state.seconds = record["seconds"] = time.monotonic() - self._started
+            self.run_directory.append(record)
+            self.observe(record)
+            if isinstance(action, Restart):
+                self._restart(action)
+
+    def _derive(self) -> Architecture:
+        """The architecture of a search whose last epoch is finished."""
+        state, recipe = self.state, self.recipe
+        if recipe.keep == "best":
+            return self.space.from_native(state.best_native)
+        self._train(state.tune_until)  # where the run was left in the middle of a tuning
+        self._prepare_epoch()
+        trained = TrainedSearch(state, self.problem, self.data, train=self._train, save=self.save, pause=self._pause)
+        return recipe.derivation.final(trained)
+
+    @property
+    def _tuning(self) -> bool:
+        return self.state.epoch >= self.recipe.epochs
+
     def _prepare_epoch(self) -> None:
-        progress = Progress(self.state.epoch, self.recipe.epochs)
+        # Tuning goes on as the last epoch of the search: its temperatures, and its rate of the architecture.
+        state, recipe = self.state, self.recipe
+        progress = Progress(min(state.epoch, recipe.epochs - 1), recipe.epochs)
         self.problem.progress = self.weight_problem.progress = progress
-        set_rate(self.state.weight_optimiser, self.recipe.weight_optimiser.lr(progress))
-        set_rate(self.state.architecture_optimiser, self.recipe.architecture_optimiser.lr(progress))
+        set_rate(state.weight_optimiser, self._weight_rate())
+        set_rate(state.architecture_optimiser, recipe.architecture_optimiser.lr(progress))
+
+    def _weight_rate(self) -> float:
+        return self.state.tune_rate if self._tuning else self.recipe.weight_optimiser.lr(self.problem.progress)
 
     def _batch(self, indices: Tensor) -> Batch:
         indices = indices.to(self.data.x.device)
@@ -168,7 +199,7 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream.next())
-        searching = state.epoch >= recipe.warmup and state.step % recipe.architecture_every == 0
+        searching = self._searching and state.step % recipe.architecture_every == 0
         valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
         state.net.train()
         self.problem.begin_step()
@@ -178,12 +209,19 @@ class Search:
         if searching and recipe.order == "weights_first":
             self._architecture_step(train_batch, valid_batch)
 
+    @property
+    def _searching(self) -> bool:
+        return self.recipe.scheme.searches and self.state.epoch >= self.recipe.warmup
+
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         state = self.state
         hypergradient = self.recipe.scheme(self.problem, state.params, train_batch, valid_batch)
         self._finite(self.problem.seen[0].item(), "architecture")
         for name, value in state.params.items():
-            value.grad = hypergradient[name]
+            value.grad = hypergradient[name].clone()
+        fixed = self._fixed_rows()
+        for name, rows in fixed.items():
+            state.params[name].grad[rows] = 0.0  # pyright: ignore[reportOptionalSubscript]
         norm = torch.nn.utils.clip_grad_norm_(state.params.values(), self.recipe.architecture_clip or math.inf)
         self._finite(norm.item(), "architecture", "gradient")
         before = {name: value.clone() for name, value in state.params.items()}
@@ -192,8 +230,16 @@ class Search:
             for group in self.space.groups if self.problem.drawn else ():
                 value, draw = state.params[group.name], self.problem.drawn[group.name]
                 value.copy_(self.recipe.relaxation.after_step(before[group.name], value.clone(), draw, group))
+            for name, rows in fixed.items():  # momentum and weight decay move what has no gradient
+                state.params[name][rows] = before[name][rows]
             for regulariser in self.recipe.regularisers:
                 state.memory.update(regulariser.remember(self.problem.point(state.params, self.problem.mean(state.params))))
+
+    def _fixed_rows(self) -> Params:
+        """The decisions of each group that are made already, where the parameters have a row for each decision."""
+        fixed = self.state.fixed
+        groups = [g for g in self.space.groups if g.name in fixed and len(self.state.params[g.name]) == g.shape[0]]
+        return {g.name: torch.tensor(list(fixed[g.name])) for g in groups}
 
     def _weight_step(self, batch: Batch) -> None:
         state = self.state
@@ -216,51 +262,34 @@ class Search:
                 f"{self.run_directory.state}."
             )
 
-    @torch.no_grad()
-    def _validate(self, mix: Mix) -> Sums:
-        """Loss and accuracy on the validation split under given mixing weights, without augmentation."""
-        self.state.net.eval()
-        sums = Sums()
-        indices = self.data.valid
-        for piece in batches(len(indices), max(self.recipe.batch_size, 256)):
-            at = indices[piece].to(self.data.x.device)
-            logits, y = self.state.net(self.data.augment.plain(self.data.x[at]), mix), self.data.y[at]
-            loss = torch.nn.functional.cross_entropy(logits, y)
-            sums.add(loss.item(), int((logits.argmax(-1) == y).sum()), len(at))
-        return sums
-
     def _finish_epoch(self) -> tuple[dict[str, Any], Action]:
         """Measures the epoch and asks the monitors; the state then stands at the start of the next one."""
         state, recipe = self.state, self.recipe
         with torch.no_grad():
             mean = self.problem.mean(state.params)
+        tuning, searching = self._tuning, self._searching
         native = self.space.to_native(recipe.derivation(mean, self.space))
         state.natives.append(native)
         # With one level there are no examples that training has not seen.
-        valid = Sums() if recipe.scheme.shares_data else self._validate(mean)
-        searching = state.epoch >= recipe.warmup
-        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and searching:
+        valid = Sums() if recipe.scheme.shares_data else score(state.net, self.data, mix=mean, batch_size=recipe.batch_size)
+        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
             state.best_accuracy, state.best_native = valid.accuracy, native
         record = {
-            "phase": "search",
-            "epoch": state.epoch + 1,
-            "epochs": recipe.epochs,
-            "seconds": state.seconds,
-            "train_loss": state.train.mean_loss,
-            "train_accuracy": state.train.accuracy,
+            **self._position(),
             "valid_loss": valid.mean_loss,
             "valid_accuracy": valid.accuracy,
-            "learning_rate": recipe.weight_optimiser.lr(self.problem.progress),
+            "learning_rate": self._weight_rate(),
             "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
             "entropy": entropy(mean),
             "skip_share": skip_share(mean, self.space),
             "mix": {name: value.tolist() for name, value in mean.items()},
             "architecture": native,
         }
-        action = self._ask_monitors(mean, valid, record)
+        action = Continue() if tuning else self._ask_monitors(mean, valid, record)
         state.epoch += 1
         state.step = 0
-        self._snapshot()
+        if not tuning:
+            self._snapshot()
         return record, action
 
     def _ask_monitors(self, mean: Mix, valid: Sums, record: dict[str, Any]) -> Action:
@@ -270,8 +299,9 @@ class Search:
         def accuracies() -> tuple[float, float] | None:
             if valid.accuracy is None:
                 return None
-            derived = one_hot(self.space, self.space.from_native(state.natives[-1]), mean)
-            return valid.accuracy, self._validate(derived).accuracy or 0.0
+            derived, active = one_path(self.space, self.space.from_native(state.natives[-1]), mean)
+            sums = score(state.net, self.data, derived, active, batch_size=self.recipe.batch_size)
+            return valid.accuracy, sums.accuracy or 0.0
 
         view = SearchView(state, self.problem, self.data, accuracies)
         wanted: Action = Continue()
@@ -282,7 +312,7 @@ class Search:
                 wanted = action
                 record["action"] = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
         if isinstance(wanted, Stop):
-            state.stopped = wanted.native
+            state.found = wanted.native
         return wanted
 
     def _snapshot(self) -> None:
@@ -306,42 +336,32 @@ class Search:
             group["weight_decay"] = action.weight_decay
         self.save()
 
+    def _position(self) -> dict[str, Any]:
+        """Where the search stands, as steps and records tell it."""
+        state = self.state
+        return {
+            "phase": "search",
+            **({"stage": "tune"} if self._tuning else {}),
+            "epoch": state.epoch + 1,
+            "epochs": max(self.recipe.epochs, state.tune_until),
+            "seconds": state.seconds,
+            "train_loss": state.train.mean_loss,
+            "train_accuracy": state.train.accuracy,
+        }
+
     def _tell_step(self) -> None:
         state = self.state
-        self.observe(
-            {
-                "event": "step",
-                "phase": "search",
-                "epoch": state.epoch + 1,
-                "epochs": self.recipe.epochs,
-                "step": state.step,
-                "steps": state.weight_stream.batches,
-                "seconds": state.seconds,
-                "train_loss": state.train.mean_loss,
-                "train_accuracy": state.train.accuracy,
-            }
-        )
+        self.observe({"event": "step", **self._position(), "step": state.step, "steps": state.weight_stream.batches})
 
-    def _stop_if_asked(self, stop: StopRequest) -> None:
-        if stop.signum is not None:
+    def _pause(self) -> None:
+        """Saves when it is time to; leaves the run, saved, if it was asked to stop."""
+        if self._stop.signum is not None:
             self.save()
             raise InterruptedRunError(
                 f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs} with all progress saved: "
                 f"mixop resume {self.run_directory.path}",
-                stop.signum,
+                self._stop.signum,
             )
-
-
-def one_hot(space: Space, architecture: Architecture, like: Mix) -> dict[str, Tensor]:
-    """The mixing weights that run an architecture inside a supernet; a dropped decision has none.
-
-    Args:
-        space: the search space.
-        architecture: which option on which decision.
-        like: mixing weights of the dtype and device wanted.
-    """
-    mix = {name: torch.zeros_like(value) for name, value in like.items()}
-    for group in space.groups:
-        for choice in architecture.of(group.name):
-            mix[group.name][choice.decision, group.decisions[choice.decision].options.index(choice.option)] = 1.0
-    return mix
+        if time.monotonic() - self._saved_at >= self.settings.checkpoint_seconds:
+            self.save()
+            self._saved_at = time.monotonic()

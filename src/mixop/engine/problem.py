@@ -25,6 +25,26 @@ def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
     return mix, active if len(active) == len(mix) else None
 
 
+def fix_rows(weights: Tensor, fixed: Mapping[int, int]) -> Tensor:
+    """Mixing weights ``(E, O)`` whose rows of the given decisions are one-hot constants, without a gradient."""
+    if not fixed:
+        return weights
+    rows = torch.tensor(list(fixed), device=weights.device)
+    made = torch.zeros(len(weights), 1, dtype=torch.bool, device=weights.device)
+    made[rows] = True
+    chosen = torch.zeros_like(weights)
+    chosen[rows, torch.tensor(list(fixed.values()), device=weights.device)] = 1.0
+    return torch.where(made, chosen, weights)
+
+
+def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
+    """A draw in which the given decisions take the given options; only those then run."""
+    if not fixed:
+        return draw
+    active = None if draw.active is None else tuple((fixed[e],) if e in fixed else p for e, p in enumerate(draw.active))
+    return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
+
+
 class SupernetProblem:
     """Training and validation loss of a supernet under a recipe's relaxation; the `mixop.bilevel.Problem` of the engine.
 
@@ -38,11 +58,12 @@ class SupernetProblem:
         optimiser: of the weights, for its next step.
         generator: source of the draws.
         memory: what parts carry from step to step.
+        fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
 
     Attributes:
         progress: time of the draws; the engine sets it.
         seen: loss and number of right answers of the last forward pass, on the device.
-        drawn: the draws of the last upper loss.
+        drawn: the draws of the last upper loss, as the relaxation gave them.
     """
 
     def __init__(
@@ -53,9 +74,11 @@ class SupernetProblem:
         optimiser: torch.optim.Optimizer,
         generator: Generator,
         memory: dict[str, Tensor],
+        fixed: Mapping[str, Mapping[int, int]] | None = None,
     ) -> None:
         self.net, self.recipe, self.relaxation = net, recipe, relaxation
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
+        self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
         self.progress: float = Progress(0, recipe.epochs)
         self.seen: tuple[Tensor, Tensor] = (torch.zeros(()), torch.zeros(()))
         self.drawn: dict[str, Draw] = {}
@@ -95,12 +118,19 @@ class SupernetProblem:
 
     def draw(self, params: Params, generator: Generator | None = None) -> dict[str, Draw]:
         """One draw of every group, a fresh one unless a generator is given."""
-        source = generator or self.generator
-        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, source) for g in self.space.groups}
+        return self._with_fixed(self._sample(params, generator or self.generator))
+
+    def _sample(self, params: Params, generator: Generator) -> dict[str, Draw]:
+        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, generator) for g in self.space.groups}
+
+    def _with_fixed(self, draws: Mapping[str, Draw]) -> dict[str, Draw]:
+        return {name: with_fixed(draw, self.fixed.get(name, {})) for name, draw in draws.items()}
 
     def mean(self, params: Params) -> dict[str, Tensor]:
         """Mean mixing weights of every group."""
-        return {g.name: self.relaxation.mean(params[g.name], g) for g in self.space.groups}
+        return {
+            g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.space.groups
+        }
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
         """Mean cross-entropy (nats) of a batch under given draws.
@@ -127,9 +157,10 @@ class SupernetProblem:
 
     def valid_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
         """The upper loss under this step's validation draw, as the relaxation wants it differentiated, and regularisers."""
-        self.drawn = self.draw(params, Generator().manual_seed(self._noise[1]))
-        loss = self.relaxation.surrogate(self.draw_loss(weights, self.drawn, batch), self.drawn)
-        return loss + self._penalty(self.point(params, mix_of(self.drawn)[0]))
+        self.drawn = self._sample(params, Generator().manual_seed(self._noise[1]))
+        draws = self._with_fixed(self.drawn)
+        loss = self.relaxation.surrogate(self.draw_loss(weights, draws, batch), draws)
+        return loss + self._penalty(self.point(params, mix_of(draws)[0]))
 
     def penalty(self, params: Params) -> Tensor:
         """The regularisers at the mean mixing weights, a scalar."""

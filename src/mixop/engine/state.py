@@ -15,7 +15,7 @@ from mixop.supernet.core import Supernet
 from mixop.supernet.plain import plain
 from mixop.types import Params
 
-GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor")
+GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive")
 
 
 @dataclass
@@ -45,7 +45,11 @@ class Sums:
 
 @dataclass
 class SearchState:
-    """Weights, architecture parameters, optimisers, generators, data order and position of a search."""
+    """Weights, architecture parameters, optimisers, generators, data order and position of a search.
+
+    Epochs beyond the recipe's are tuning: ``tune_until`` is where the present one ends, ``tune_rate`` its learning rate.
+    ``fixed`` holds the option of every decision that is made already, ``found`` the architecture once it is known.
+    """
 
     net: Supernet
     params: Params
@@ -61,7 +65,10 @@ class SearchState:
     best_accuracy: float = -1.0
     best_native: str = ""
     natives: list[str] = field(default_factory=list)
-    stopped: str = ""
+    found: str = ""
+    tune_until: int = 0
+    tune_rate: float = 0.0
+    fixed: dict[str, dict[int, int]] = field(default_factory=dict)
     memory: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -98,6 +105,7 @@ class SearchState:
             "train": [self.train.loss, self.train.right, self.train.count],
             "memory": dict(self.memory),
             "natives": list(self.natives),
+            "fixed": {name: dict(options) for name, options in self.fixed.items()},
             **{name: getattr(self, name) for name in _PLAIN},
         }
 
@@ -116,8 +124,10 @@ class SearchState:
         self.memory.clear()
         self.memory.update(state["memory"])
         self.natives = list(state["natives"])
+        self.fixed.clear()
+        self.fixed.update({name: dict(options) for name, options in state["fixed"].items()})
         for name in _PLAIN:
             setattr(self, name, state[name])
 
 
-_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "stopped")
+_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "found", "tune_until", "tune_rate")

@@ -1,0 +1,107 @@
+"""Accuracy and loss of a supernet on the validation split, with its weights as they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from mixop.data.core import Data
+from mixop.derive.base import Norm
+from mixop.engine.state import Sums
+from mixop.engine.stream import batches as pieces
+from mixop.spaces.core import Architecture, Space
+from mixop.supernet.core import Supernet
+from mixop.types import Active, Batch, Mix
+
+SMALLEST_BATCH = 256
+"""Examples in a batch that is only evaluated: larger ones are faster and have steadier batch statistics."""
+
+CALIBRATION = 10
+"""Batches of training images that recalibrated statistics are averaged over."""
+
+
+def one_path(space: Space, architecture: Architecture, like: Mix) -> tuple[dict[str, Tensor], Active]:
+    """The mixing weights that run an architecture inside a supernet, and the options that run; a dropped decision weighs 0.
+
+    Args:
+        space: the search space.
+        architecture: which option on which decision.
+        like: mixing weights of the dtype and device wanted.
+    """
+    mix = {name: torch.zeros_like(value) for name, value in like.items()}
+    active: dict[str, tuple[tuple[int, ...], ...]] = {}
+    for group in space.groups:
+        running = [0] * len(group.decisions)
+        for choice in architecture.of(group.name):
+            option = group.decisions[choice.decision].options.index(choice.option)
+            mix[group.name][choice.decision, option] = 1.0
+            running[choice.decision] = option
+        active[group.name] = tuple((option,) for option in running)
+    return mix, active
+
+
+@torch.no_grad()
+def score(
+    net: Supernet,
+    data: Data,
+    mix: Mix,
+    active: Active | None = None,
+    *,
+    batch_size: int,
+    batches: int | None = None,
+    norm: Norm = "running",
+) -> Sums:
+    """Loss and right answers on the validation split, in its order and without augmentation; changes nothing.
+
+    Args:
+        net: the supernet.
+        data: its data, on the same device.
+        mix: mixing weights.
+        active: the options that run; None for all.
+        batch_size: examples in a batch, raised to `SMALLEST_BATCH`.
+        batches: the first so many batches; None for the whole split.
+        norm: what batch norm uses.
+    """
+    size = max(batch_size, SMALLEST_BATCH)
+    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    if norm == "recalibrated":
+        _recalibrate(net, data, mix, active, size, buffers)
+    net.train(norm == "batch")
+    sums = Sums()
+    for at in pieces(len(data.valid), size)[:batches]:
+        batch = _batch(data, data.valid[at])
+        logits = functional_call(net, buffers, (batch.x, mix, active))
+        loss = cross_entropy(logits, batch.y)
+        sums.add(loss.item(), int((logits.argmax(-1) == batch.y).sum()), len(batch.y))
+    return sums
+
+
+def _batch(data: Data, indices: Tensor) -> Batch:
+    at = indices.to(data.x.device)
+    return Batch(data.augment.plain(data.x[at]), data.y[at])
+
+
+def _recalibrate(net: Supernet, data: Data, mix: Mix, active: Active | None, size: int, buffers: dict[str, Tensor]) -> None:
+    """Fills ``buffers`` with the mean statistics of the first training batches."""
+    for name, buffer in buffers.items():
+        buffer.fill_(1 if name.endswith("running_var") else 0)
+    net.train()
+    with _averaging(net):
+        for at in pieces(len(data.train), size)[:CALIBRATION]:
+            functional_call(net, buffers, (_batch(data, data.train[at]).x, mix, active))
+
+
+@contextmanager
+def _averaging(net: nn.Module) -> Iterator[None]:
+    """Inside, running statistics are means over all batches in place of decaying ones."""
+    norms = [(module, module.momentum) for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module, _ in norms:
+        module.momentum = None
+    try:
+        yield
+    finally:
+        for module, momentum in norms:
+            module.momentum = momentum
