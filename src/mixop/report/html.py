@@ -29,9 +29,16 @@ def write_report(run: str | Path) -> Path:
     Raises:
         RunError: if it is no run directory, a file in it is torn, or the report cannot be written.
     """
-    target = Path(run) / "report.html"
-    text = render(read_run(run))
-    partial = target.with_name(f".report.html.{os.getpid()}.partial")
+    return write_page(Path(run) / "report.html", render(read_run(run)))
+
+
+def write_page(target: Path, text: str) -> Path:
+    """Writes a page, atomically.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(text.encode(errors="replace"))
         partial.replace(target)
@@ -43,7 +50,7 @@ def write_report(run: str | Path) -> Path:
 
 def render(run: Run) -> str:
     """The report of a run as the text of an HTML page."""
-    page = _template().render(
+    page = template("report.html.jinja").render(
         run=run,
         score=run.score,
         kinds=KINDS,
@@ -64,11 +71,12 @@ def render(run: Run) -> str:
         changes=sections.changes(run),
         shown_changes=sections.SHOWN_CHANGES,
     )
-    return _unique_ids(page)
+    return unique_ids(page)
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template of this package, with the filters that pages use."""
     environment = Environment(
         loader=PackageLoader("mixop.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -76,10 +84,10 @@ def _template() -> Template:
         duration=sections.duration, scalar=sections.scalar, large=sections.large, percent=verdict.percent
     )
     environment.tests["simple"] = lambda value: not isinstance(value, Mapping | list)
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(name)
 
 
-def _unique_ids(page: str) -> str:
+def unique_ids(page: str) -> str:
     """Numbers the ids inside every figure, as a page must not have one twice."""
     numbers = itertools.count()
 

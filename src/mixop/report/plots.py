@@ -71,21 +71,21 @@ def lines(
     """
     with matplotlib.rc_context():
         legend = len(curves) > 1 and any(curve.label for curve in curves)
-        figure, axes = _figure(WIDTH, HEIGHT, (0.11, 0.165, 0.87, 0.715 if legend else 0.815))
+        figure, axes = blank(WIDTH, HEIGHT, (0.11, 0.165, 0.87, 0.715 if legend else 0.815))
         for curve in curves:
             marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
-                "color": _colour(curve.colour),
+                "color": themed(curve.colour),
                 "linewidth": curve.width,
                 "linestyle": (0, (4, 2)) if curve.dashed else "-",
             }
             axes.plot(list(curve.epochs), curve.values, marker=marker, markersize=3.5, label=curve.label, **style)
         if reference is not None:
             height, name = reference
-            axes.axhline(height, color=_colour("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
+            axes.axhline(height, color=themed("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
             axes.annotate(
                 name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
-                ha="right", va="top", color=_colour("muted"), fontsize=8.5,
+                ha="right", va="top", color=themed("muted"), fontsize=8.5,
             )  # fmt: skip
             axes.set_ylim(0, height * 1.08)
         elif percent:
@@ -93,13 +93,13 @@ def lines(
         _epoch_axis(axes, [epoch for curve in curves for epoch in curve.epochs])
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        axes.grid(axis="y", color=_colour("grid"), linewidth=0.8)
+        axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         if legend:
             axes.legend(
-                loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_colour("ink"),
+                loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"),
                 borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
             )  # fmt: skip
-        return _svg(figure, description)
+        return to_svg(figure, description)
 
 
 def heatmap(
@@ -122,7 +122,7 @@ def heatmap(
     plot, right, row, bottom = 140.0, 34.0, 16.0, 20.0
     width, height = left + plot + right, row * len(options) + bottom + 3
     with matplotlib.rc_context():
-        figure, axes = _figure(
+        figure, axes = blank(
             width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height)
         )
         pixels = np.zeros((len(options), len(epochs), 4))
@@ -131,28 +131,28 @@ def heatmap(
         pixels[:, :, 3] = np.clip(np.nan_to_num(weights.T), 0, 1) ** 0.75  # small weights can be seen as well
         first, last = epochs[0], epochs[-1]
         axes.imshow(pixels, aspect="auto", interpolation="none", extent=(first - 0.5, last + 0.5, len(options) - 0.5, -0.5))
-        axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=_colour("grid"), linewidth=0.6)
+        axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=themed("grid"), linewidth=0.6)
         axes.set_yticks([])
         for index, (option, name) in enumerate(zip(options, names, strict=True)):
             bold = "bold" if option == chosen else "normal"
             text = f"▸ {name}" if option == chosen else name
             axes.annotate(
                 text, (0, index), xycoords=("axes fraction", "data"), xytext=(-6, 0), textcoords="offset points",
-                ha="right", va="center", color=_colour(f"op-{kind_of(option)}"), fontsize=9.8, weight=bold,
+                ha="right", va="center", color=themed(f"op-{kind_of(option)}"), fontsize=9.8, weight=bold,
             )  # fmt: skip
             final = weights[-1, index]
             axes.annotate(
                 f"{final:.2f}" if np.isfinite(final) else ABSENT, (1, index), xycoords=("axes fraction", "data"), xytext=(6, 0),
-                textcoords="offset points", ha="left", va="center", color=_colour("ink"), fontsize=9.8, weight=bold,
+                textcoords="offset points", ha="left", va="center", color=themed("ink"), fontsize=9.8, weight=bold,
             )  # fmt: skip
         axes.xaxis.set_major_locator(FixedLocator(sorted({first, last})))
-        axes.tick_params(axis="x", length=2.5, colors=_colour("muted"), labelsize=8.5)
+        axes.tick_params(axis="x", length=2.5, colors=themed("muted"), labelsize=8.5)
         for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
             label.set_horizontalalignment(side if len(epochs) > 1 else "center")
         for spine in axes.spines.values():
             spine.set_visible(True)
-            spine.set_color(_colour("grid"))
-        return _svg(figure, description, "plot heat")
+            spine.set_color(themed("grid"))
+        return to_svg(figure, description, "plot heat")
 
 
 def ranking(
@@ -174,19 +174,19 @@ def ranking(
     left = 5.6 * max(map(len, names)) + 14
     width, height = 390.0, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
-        figure, axes = _figure(
+        figure, axes = blank(
             width / 72, height / 72, (left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height)
         )
         for row, index in enumerate(order):
             found = labels[index] == "found"
             weight, ink = ("bold", "accent") if found else ("normal", "ink")
-            colour = _colour("accent" if found else "rival")
+            colour = themed("accent" if found else "rival")
             axes.plot(intervals[index], (row, row), color=colour, linewidth=2.2 if found else 1.6, alpha=0.6)
             axes.plot(accuracies[index], row, "o", color=colour, markersize=7.5 if found else 6)
             for text, x, offset, side in ((names[index], 0, -8, "right"), (f"{100 * accuracies[index]:.1f} %", 1, 8, "left")):
                 axes.annotate(
                     text, (x, row), xycoords=("axes fraction", "data"), xytext=(offset, 0), textcoords="offset points", ha=side,
-                    va="center", color=_colour(ink), fontsize=9.5, weight=weight,
+                    va="center", color=themed(ink), fontsize=9.5, weight=weight,
                 )  # fmt: skip
         axes.set_ylim(len(labels) - 0.4, -0.6)
         low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
@@ -196,8 +196,8 @@ def ranking(
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        axes.grid(axis="x", color=_colour("grid"), linewidth=0.8)
-        return _svg(figure, description)
+        axes.grid(axis="x", color=themed("grid"), linewidth=0.8)
+        return to_svg(figure, description)
 
 
 def confusion(counts: np.ndarray, *, description: str) -> str:
@@ -219,22 +219,23 @@ def confusion(counts: np.ndarray, *, description: str) -> str:
     pixels[np.arange(size), np.arange(size), :3] = to_rgb(THEME["accent"][1])
     pixels[np.arange(size), np.arange(size), 3] = np.diag(share)
     with matplotlib.rc_context():
-        figure, axes = _figure(5.4, 5.2, (0.12, 0.11, 0.86, 0.87))
+        figure, axes = blank(5.4, 5.2, (0.12, 0.11, 0.86, 0.87))
         axes.imshow(pixels, interpolation="none")
-        axes.set_xlabel("predicted class (index)", color=_colour("muted"))
-        axes.set_ylabel("true class (index)", color=_colour("muted"))
+        axes.set_xlabel("predicted class (index)", color=themed("muted"))
+        axes.set_ylabel("true class (index)", color=themed("muted"))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(10, integer=True))
         for spine in axes.spines.values():
             spine.set_visible(True)
-        return _svg(figure, description, "plot heat")
+        return to_svg(figure, description, "plot heat")
 
 
-def _colour(name: str) -> str:
+def themed(name: str) -> str:
+    """The stand-in of a colour of `THEME`, to draw with."""
     return THEME[name][0]
 
 
-def _figure(width: float, height: float, frame: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+def blank(width: float, height: float, frame: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
     """A figure in the report's style, whatever the user's matplotlibrc says; only inside an ``rc_context``.
 
     Args:
@@ -247,8 +248,8 @@ def _figure(width: float, height: float, frame: tuple[float, float, float, float
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes(frame)
     for spine in axes.spines.values():
-        spine.set_color(_colour("muted"))
-    axes.tick_params(colors=_colour("muted"), length=3, width=0.8)
+        spine.set_color(themed("muted"))
+    axes.tick_params(colors=themed("muted"), length=3, width=0.8)
     return figure, axes
 
 
@@ -257,7 +258,7 @@ def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
     pad = 0.5 if last - first < 2 else 0.02 * (last - first)
     axes.set_xlim(first - pad, last + pad)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", color=_colour("muted"))
+    axes.set_xlabel("epoch", color=themed("muted"))
 
 
 def _shares(axes: Axes, curves: Sequence[Line]) -> None:
@@ -269,7 +270,8 @@ def _shares(axes: Axes, curves: Sequence[Line]) -> None:
         axes.set_ylim(max(-0.005, low - air), min(1.005, high + air))
 
 
-def _svg(figure: Figure, description: str, classes: str = "plot") -> str:
+def to_svg(figure: Figure, description: str, classes: str = "plot") -> str:
+    """The figure as an ``<svg>`` element in the page's colours and font; `description` is for those who cannot see it."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # a glyph that matplotlib's own font lacks is drawn by the browser's

@@ -1,0 +1,146 @@
+"""What the workers of a comparison do: one search and its score, or random search with one seed."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from mixop import api
+from mixop.comparison.evaluators import Bench, Evaluator
+from mixop.data.core import Data, Source
+from mixop.engine.loop import Observer
+from mixop.engine.rundir import RunDirectory
+from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.recipe import Recipe
+from mixop.report.comparison import TRIAL, chosen
+from mixop.spaces.core import Architecture, Space
+
+REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
+"""Errors that the same run would end with again."""
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A data set on its way to a worker: where it comes from, or its very arrays if it was given in Python.
+
+    Args:
+        source: loads it again.
+        values: fields of `Data` with arrays for tensors, if there is no source.
+        fingerprint: of the set.
+    """
+
+    source: Source | None
+    values: Mapping[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, data: Data) -> "Portable":
+        """Packs a set."""
+        if data.source is not None:
+            return cls(data.source, {}, data.fingerprint)
+        values = {f.name: getattr(data, f.name) for f in fields(Data)}
+        arrays = {name: v.cpu().numpy() if isinstance(v, torch.Tensor) else v for name, v in values.items()}
+        return cls(None, arrays, data.fingerprint)
+
+    def load(self) -> Data:
+        """The set.
+
+        Raises:
+            RunError: if its files have changed.
+        """
+        if self.source is None:
+            tensors = {name: torch.from_numpy(v) if hasattr(v, "dtype") else v for name, v in self.values.items()}
+            return Data(**tensors)
+        data = self.source.load()
+        if data.fingerprint != self.fingerprint:
+            raise RunError(f"The files of {data.name} changed while they were compared on: bring back the same files.")
+        return data
+
+
+def search(
+    *,
+    name: str,
+    recipe: Recipe,
+    space: Space,
+    data: Portable,
+    folder: Path,
+    seed: int,
+    device: str,
+    checkpoint_seconds: float,
+    evaluator: Evaluator,
+    observe: Observer,
+) -> None:
+    """Searches in an ordinary run directory, scores what was found and writes ``trial.json``.
+
+    A run that would fail in the same way again is recorded as failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run = RunDirectory(folder)
+    trial: dict[str, Any] = {"recipe": name, "seed": seed}
+    try:
+        loaded = data.load()
+        options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
+        found = api.search(recipe, space, loaded, folder, seed=seed, **options)
+        trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"]}
+        bench = Bench(space=space, data=loaded, seed=seed, **options)
+        trial |= evaluator.of_search(found, bench)
+    except REPEATABLE as error:
+        run.write_json(TRIAL, {**trial, "error": str(error)})
+        raise
+    run.write_json(TRIAL, trial)
+
+
+def random_search(
+    *,
+    space: Space,
+    data: Portable,
+    folder: Path,
+    seed: int,
+    device: str,
+    checkpoint_seconds: float,
+    evaluator: Evaluator,
+    budgets: Mapping[str, float],
+    observe: Observer,
+) -> None:
+    """Trains random architectures, each from scratch, as long as the largest budget lasts, and writes ``trial.json``.
+
+    They are drawn uniformly, none twice. For every budget the one that is best on the validation split is scored, of those
+    that were trained within it; the first one counts in any case.
+
+    Args:
+        budgets: seconds, by name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    loaded, budget = data.load(), max(budgets.values())
+    spent = 0.0
+
+    def told(record: Mapping[str, Any]) -> None:
+        within = min(1.0, (spent + record.get("seconds", 0.0)) / budget) if budget else 1.0
+        observe({**record, "share": within, "network": len(candidates) + 1})
+
+    bench = Bench(space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told)
+    candidates: list[dict[str, Any]] = []
+    architectures: dict[Architecture, Path] = {}  # keeps the order
+    rng = Random(seed)
+    while len(candidates) < space.size():
+        if candidates and spent + candidates[-1]["seconds"] > budget:  # another one would not fit any more
+            break
+        while (architecture := space.random(rng)) in architectures:
+            pass
+        architectures[architecture] = folder / str(len(candidates) + 1)
+        begun = time.monotonic()
+        try:
+            measured = bench.train(architecture, evaluator.protocol, architectures[architecture])
+        except DivergedError:
+            measured = {"valid_accuracy": 0.0, "seconds": time.monotonic() - begun}
+        candidates.append({"architecture": space.to_native(architecture), **measured})
+        spent += measured["seconds"]
+    for index in {chosen(candidates, seconds) for seconds in budgets.values()}:
+        architecture, trained = list(architectures.items())[index]
+        candidates[index] |= evaluator.of_trained(architecture, trained, candidates[index]["valid_accuracy"], bench)
+    trial = {"recipe": "random", "seed": seed, "budgets": dict(budgets), "candidates": candidates}
+    RunDirectory(folder).write_json(TRIAL, trial)

@@ -1,0 +1,373 @@
+"""Reads the directory of a comparison: its runs, and what can honestly be said of each method from so many of them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Any
+
+from mixop.errors import RunError
+from mixop.report.palette import ABSENT
+from mixop.report.verdict import interval
+
+COMPARISON, TRIAL = "comparison.json", "trial.json"
+RANDOM = "random"
+"""Name of random search among the methods."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a method.
+
+    Args:
+        seed: its seed.
+        path: its run directory.
+        architecture: what it found, in its community's notation; None if it failed.
+        seconds: that the search took.
+        score: in [0, 1], larger is better; None if it failed.
+        hit: whether it found the optimum; None where that is not known.
+        distance: number of decisions that differ from the optimum's.
+        trained: architectures that random search trained; None for others.
+        error: why it failed.
+    """
+
+    seed: int
+    path: Path
+    architecture: str | None = None
+    seconds: float | None = None
+    score: float | None = None
+    hit: bool | None = None
+    distance: int | None = None
+    trained: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs of a method; statistics are of those that were scored.
+
+    Args:
+        name: of the method.
+        trials: its runs, by seed; those not yet done are not among them.
+        rival: random search with as much time as a run of the method takes on average; None for random search itself.
+    """
+
+    name: str
+    trials: tuple[Trial, ...]
+    rival: "Row | None" = None
+
+    @property
+    def scores(self) -> list[float]:
+        """Scores of the runs that have one."""
+        return [trial.score for trial in self.trials if trial.score is not None]
+
+    @property
+    def n(self) -> int:
+        """Number of scores."""
+        return len(self.scores)
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed."""
+        return sum(trial.error is not None for trial in self.trials)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean score."""
+        return fmean(self.scores) if self.scores else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the scores over the runs, of the sample (divided by n - 1); None for fewer than two."""
+        return stdev(self.scores) if self.n > 1 else None
+
+    @property
+    def best(self) -> float | None:
+        """Largest score."""
+        return max(self.scores, default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean time of a search."""
+        known = [trial.seconds for trial in self.trials if trial.seconds is not None]
+        return fmean(known) if known else None
+
+    @property
+    def trained(self) -> float | None:
+        """Mean number of architectures that random search trained."""
+        known = [trial.trained for trial in self.trials if trial.trained is not None]
+        return fmean(known) if known else None
+
+    @property
+    def hits(self) -> int | None:
+        """Runs that found the optimum; None where it is not known. A run that failed has not found it."""
+        return sum(trial.hit is True for trial in self.trials) if any(t.hit is not None for t in self.trials) else None
+
+    @property
+    def rate(self) -> float | None:
+        """Share of all runs, failed ones included, that found the optimum."""
+        return None if self.hits is None else self.hits / len(self.trials)
+
+    @property
+    def rate_interval(self) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of the rate."""
+        return None if self.rate is None else interval(self.rate, len(self.trials))
+
+    @property
+    def found(self) -> dict[str, int]:
+        """How often each architecture was found, the most frequent first."""
+        counts: dict[str, int] = {}
+        for trial in self.trials:
+            if trial.architecture is not None:
+                counts[trial.architecture] = counts.get(trial.architecture, 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison as its files tell it.
+
+    Args:
+        path: its directory.
+        identity: the content of ``comparison.json``.
+        rows: the methods and random search, the best first.
+        budgets: mean seconds of a search, by recipe.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    budgets: Mapping[str, float]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of the runs of every method."""
+        return self.identity["seeds"]
+
+    @property
+    def evaluator(self) -> str:
+        """Class of the evaluator: ``Optimum``, ``Retrain``, ``Supernet``."""
+        return self.identity["evaluator"]["type"]
+
+    @property
+    def score(self) -> str:
+        """What the score is, in words."""
+        return self.identity["score"]
+
+    @property
+    def planned(self) -> int:
+        """Runs in all, those of random search included."""
+        return (len(self.identity["recipes"]) + 1) * len(self.seeds)
+
+    @property
+    def done(self) -> int:
+        """Runs that are finished, or have failed for good."""
+        return sum(len(row.trials) for row in self.rows)
+
+    @property
+    def knows_optimum(self) -> bool:
+        """Whether runs were scored against a known optimum."""
+        return any(row.hits is not None for row in self.rows)
+
+    def row(self, name: str) -> Row:
+        """The row of a method.
+
+        Raises:
+            RunError: if there is none of that name.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise RunError(f"The comparison in {self.path} has no method {name!r}: it has {', '.join(r.name for r in self.rows)}.")
+
+    def columns(self) -> list[str]:
+        """Heads of the table."""
+        optimum = ["found", "95 % interval"] if self.knows_optimum else []
+        rival = "random, same time"
+        return ["method", "n", *optimum, "mean +- sd", "best", "seconds", rival, *(["failed"] if self._failures() else [])]
+
+    def cells(self) -> list[list[str]]:
+        """Cells of the table, a list for each row."""
+        return [self._cells(row) for row in self.rows]
+
+    def table(self) -> str:
+        """The table as plain text, with the notes below it."""
+        lines = [self.columns(), *self.cells()]
+        widths = [max(len(line[c]) for line in lines) for c in range(len(lines[0]))]
+        text = ["  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+                for line in lines]  # fmt: skip
+        text.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([line.rstrip() for line in text] + ["", *self.notes()]) + "\n"
+
+    def notes(self) -> list[str]:
+        """What was done, and how much the numbers can bear, in sentences."""
+        n, protocol = len(self.seeds), self.identity["evaluator"]["protocol"]
+        data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
+        notes = [f"{_count(n, 'seed')} for each method on {space}, data {data}. Score: {self.score}; sd is the standard deviation "
+                 "over seeds (n - 1), seconds the mean time of one search."]  # fmt: skip
+        if self.identity.get("note"):
+            notes.append(self.identity["note"])
+        median_seconds = f" ({median(self.budgets.values()):.2g} s here)" if self.budgets else ""
+        trained = next((row.trained for row in self.rows if row.name == RANDOM), None)
+        about = f", {trained:.1f} on average" if trained is not None else ""
+        notes.append(
+            f"Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
+            f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the validation split. "
+            f"Its row has the time of the median method{median_seconds}: as many as fit{about}, at least one. "
+            "“random, same time” is its "
+            f"{'rate' if self.knows_optimum else 'mean score'} with the mean time of the method in that row. "
+            "Only time spent searching counts; scoring what was found does not."
+        )
+        if n < 10:
+            width = interval(0.5, n)
+            reach = f": one half found has a 95 % interval of {width[0]:.0%} to {width[1]:.0%}" if self.knows_optimum else ""
+            notes.append(f"{_count(n, 'run')} of a method can show large differences only{reach}.")
+        for row in self.rows:
+            notes += [f"{row.name}, seed {trial.seed}, failed: {trial.error}" for trial in row.trials if trial.error]
+        if self.done < self.planned:
+            notes.append(f"Not finished: {self.done} of {_count(self.planned, 'run')} are done.")
+        return notes
+
+    def _failures(self) -> bool:
+        return any(row.failed for row in self.rows)
+
+    def _cells(self, row: Row) -> list[str]:
+        cells = [row.name, str(row.n)]
+        if self.knows_optimum:
+            low, high = row.rate_interval or (math.nan, math.nan)
+            cells += [ABSENT, ABSENT] if row.rate is None else [_rate(row), f"{low:.0%} - {high:.0%}"]
+        deviation = "" if row.deviation is None else f" +- {100 * row.deviation:4.1f}"
+        cells.append(ABSENT if row.mean is None else f"{100 * row.mean:.1f}{deviation}")
+        cells.append(share(row.best))
+        cells.append(ABSENT if row.seconds is None else f"{row.seconds:.1f}")
+        rival = row.rival
+        known = None if rival is None else rival.rate if self.knows_optimum else rival.mean
+        cells.append(share(known, digits=0 if self.knows_optimum else 1))
+        return [*cells, str(row.failed)] if self._failures() else cells
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A share in percent, without the sign."""
+    return ABSENT if value is None else f"{100 * value:.{digits}f}" + (" %" if digits == 0 else "")
+
+
+def chosen(candidates: Sequence[Mapping[str, Any]], budget: float) -> int:
+    """Which architecture random search takes when its time is up.
+
+    Args:
+        candidates: what it trained in order, with ``seconds`` and ``valid_accuracy``.
+        budget: seconds; the first one counts in any case.
+
+    Returns:
+        Index of the best one on the validation split, of equals the first.
+    """
+    within = candidates[: fitting(candidates, budget)]
+    return max(range(len(within)), key=lambda index: within[index]["valid_accuracy"])
+
+
+def fitting(candidates: Sequence[Mapping[str, Any]], budget: float) -> int:
+    """How many of the trainings fit into the time, at least 1."""
+    spent, count = 0.0, 0
+    for candidate in candidates:
+        spent += candidate["seconds"]
+        if spent > budget:
+            break
+        count += 1
+    return max(count, 1)
+
+
+def read_comparison(path: str | Path) -> Comparison:
+    """Reads the directory of a comparison, finished or not.
+
+    Raises:
+        RunError: if it is none, or a file is torn.
+    """
+    path = Path(path)
+    if not (path / COMPARISON).is_file():
+        raise RunError(f"{path} is no comparison (it has no {COMPARISON}): give the --out of mixop compare.")
+    identity = _read(path / COMPARISON)
+    try:
+        return _comparison(path, identity)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"A file of the comparison {path} is damaged ({type(error).__name__}: {error}): "
+            f"remove the {TRIAL} of the run concerned and give the same command again."
+        ) from error
+
+
+def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
+    seeds = identity["seeds"]
+    trials = {
+        name: tuple(t for t in (_trial(path / f"{name}-{seed}", seed) for seed in seeds) if t is not None)
+        for name in identity["recipes"]
+    }
+    budgets = mean_seconds(trials)
+    drawn = [(seed, found) for seed in seeds if (found := _read(path / f"{RANDOM}-{seed}" / TRIAL, missing=True))]
+
+    def at(name: str) -> Row:
+        own = tuple(_random_trial(path / f"{RANDOM}-{seed}", seed, found, found["budgets"][name]) for seed, found in drawn)
+        return Row(RANDOM, own)
+
+    rows = [Row(n, own, at(n) if drawn and n in drawn[0][1]["budgets"] else None) for n, own in trials.items()]
+    if drawn:
+        rows.append(at("median"))
+    order = sorted(rows, key=lambda r: (-(r.rate or 0), -(-1 if r.mean is None else r.mean), r.seconds or math.inf))
+    return Comparison(path, identity, tuple(order), budgets)
+
+
+def mean_seconds(trials: Mapping[str, Sequence[Trial]]) -> dict[str, float]:
+    """Mean time of a search, by recipe, of those that have finished one."""
+    means = {name: Row(name, tuple(own)).seconds for name, own in trials.items()}
+    return {name: seconds for name, seconds in means.items() if seconds is not None}
+
+
+def _trial(folder: Path, seed: int) -> Trial | None:
+    found = _read(folder / TRIAL, missing=True)
+    if found is None:
+        return None
+    return Trial(
+        seed=seed,
+        path=folder,
+        architecture=found.get("architecture"),
+        seconds=found.get("search_seconds"),
+        score=found.get("score"),
+        hit=found.get("hit"),
+        distance=found.get("distance"),
+        error=found.get("error"),
+    )
+
+
+def _random_trial(folder: Path, seed: int, found: Mapping[str, Any], budget: float) -> Trial:
+    candidates = found["candidates"]
+    taken, count = candidates[chosen(candidates, budget)], fitting(candidates, budget)
+    return Trial(
+        seed=seed,
+        path=folder,
+        architecture=taken["architecture"],
+        seconds=sum(candidate["seconds"] for candidate in candidates[:count]),
+        score=taken["score"],
+        hit=taken.get("hit"),
+        distance=taken.get("distance"),
+        trained=count,
+    )
+
+
+def _read(path: Path, *, missing: bool = False) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if missing:
+            return None
+        raise
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is torn or unreadable ({error}): remove it and give the same command again.") from error
+
+
+def _rate(row: Row) -> str:
+    return f"{row.hits} of {len(row.trials)} = {row.rate:4.0%}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,162 @@
+"""Writes ``comparison.html``: one file that needs nothing else, made from the files of a comparison and nothing else."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from mixop.report import comparison_plots
+from mixop.report.comparison import RANDOM, Comparison, Row, read_comparison
+from mixop.report.html import template, unique_ids, write_page
+from mixop.report.palette import KINDS
+from mixop.report.run import read_run
+from mixop.report.sections import duration
+from mixop.report.verdict import percent
+
+SHOWN_ARCHITECTURES = 12
+
+
+def write_comparison(path: str | Path) -> Path:
+    """Writes the report of a comparison, ``comparison.html``, atomically.
+
+    Args:
+        path: the directory of the comparison, finished or not.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        RunError: if it is no comparison, a file in it is torn, or the report cannot be written.
+    """
+    return write_page(Path(path) / "comparison.html", render(read_comparison(path)))
+
+
+def render(comparison: Comparison) -> str:
+    """The report of a comparison as the text of an HTML page."""
+    page = template("comparison.html.jinja").render(
+        comparison=comparison,
+        name=comparison.path.resolve().name,
+        kinds=KINDS,
+        verdict=verdict(comparison),
+        facts=facts(comparison),
+        head=comparison.columns(),
+        rows=list(zip(comparison.rows, comparison.cells(), strict=True)),
+        notes=comparison.notes(),
+        dots=_dots(comparison),
+        panels=_panels(comparison),
+        found=_found(comparison),
+        runs=_runs(comparison),
+        command=f"mixop report {shlex.quote(str(comparison.path))}",
+    )
+    return unique_ids(page)
+
+
+def verdict(comparison: Comparison) -> str:
+    """One sentence: what came out first, and where random search stands."""
+    if comparison.done < comparison.planned:
+        return f"{comparison.done} of {comparison.planned} runs are done; the same command goes on with the rest."
+    best = comparison.rows[0]
+    if best.mean is None:
+        return "No run could be scored; the reasons are below."
+    text = f"{_title(best)} comes first of {len(comparison.rows)}: {_result(comparison, best)}"
+    if best.name == RANDOM:
+        return f"{text}. Nothing shows here that any of the recipes beats picking at random for as long."
+    rival = comparison.row(RANDOM)
+    return f"{text}; random search at equal cost: {_result(comparison, best.rival or rival)}."
+
+
+def _title(row: Row) -> str:
+    return "Random search" if row.name == RANDOM else row.name
+
+
+def _result(comparison: Comparison, row: Row) -> str:
+    if comparison.knows_optimum:
+        return f"the optimum found in {row.hits} of {len(row.trials)} runs"
+    deviation = "" if row.deviation is None else f" ± {100 * row.deviation:.1f}"
+    return "no score" if row.mean is None else f"{100 * row.mean:.1f}{deviation} % in {row.n} runs"
+
+
+def facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """What is compared, in a line under the title."""
+    identity = comparison.identity
+    return [
+        ("space", str(identity["space"]["space"]["type"])),
+        ("data", str(identity["data"]["name"])),
+        ("methods", str(len(identity["recipes"]) + 1)),
+        ("seeds", ", ".join(map(str, comparison.seeds))),
+        ("scored by", comparison.evaluator),
+        ("runs", f"{comparison.done} of {comparison.planned}"),
+    ]
+
+
+def _dots(comparison: Comparison) -> Markup | None:
+    rows = [
+        comparison_plots.Dots(
+            row.name, row.scores, [t.seconds for t in row.trials if t.seconds is not None], random=row.name == RANDOM
+        )
+        for row in comparison.rows
+        if row.trials
+    ]
+    if not any(row.scores for row in rows):
+        return None
+    words = ", ".join(f"{row.name} {percent(float(np.mean(row.scores)))}" for row in rows if row.scores)
+    return Markup(comparison_plots.dots(rows, description=f"Scores of all runs; means: {words}"))
+
+
+def _panels(comparison: Comparison) -> list[dict[str, Any]]:
+    """Entropy and skip share of every recipe's searches."""
+    panels = []
+    for row in comparison.rows:
+        if row.name == RANDOM:
+            continue
+        searches = []
+        for trial in row.trials:
+            if (trial.path / "environment.json").is_file():  # a run may have failed before it began
+                run = read_run(trial.path)
+                if run.search is not None:
+                    searches.append((run.search, run.max_entropy or 1.0))
+        if not searches:
+            continue
+        epochs = sorted({epoch for search, _ in searches for epoch in search.epochs})
+        entropy, skips = (np.full((len(searches), len(epochs)), np.nan) for _ in range(2))
+        for index, (search, most) in enumerate(searches):
+            at = np.searchsorted(epochs, search.epochs)
+            entropy[index, at] = search.series["entropy"] / most
+            skips[index, at] = search.series["skip_share"]
+        ends = [comparison_plots.mean_over_runs(values)[-1] for values in (entropy, skips)]
+        words = ", ".join(
+            f"{name} {percent(float(end))}" for name, end in zip(("entropy", "skip share"), ends, strict=True) if np.isfinite(end)
+        )
+        svg = comparison_plots.inside(epochs, entropy, skips, description=f"{row.name}, mean of {len(searches)} at the end: {words}")
+        panels.append({"name": row.name, "words": words, "svg": Markup(svg)})
+    return panels
+
+
+def _found(comparison: Comparison) -> list[tuple[str, int, list[tuple[str, int]]]]:
+    """Architectures by how often they were found, with the methods that found them."""
+    by: dict[str, list[tuple[str, int]]] = {}
+    for row in comparison.rows:
+        for native, count in row.found.items():
+            by.setdefault(native, []).append((row.name, count))
+    table = [(native, sum(count for _, count in methods), methods) for native, methods in by.items()]
+    return sorted(table, key=lambda line: -line[1])
+
+
+def _runs(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every run on a line."""
+    return [
+        {
+            "method": row.name,
+            "seed": trial.seed,
+            "score": "–" if trial.score is None else percent(trial.score),
+            "seconds": duration(trial.seconds),
+            "architecture": trial.architecture or "",
+            "hit": trial.hit,
+            "error": trial.error or "",
+            "report": f"{trial.path.name}/report.html" if (trial.path / "report.html").is_file() else None,
+        }
+        for row in comparison.rows
+        for trial in row.trials
+    ]

@@ -1,0 +1,127 @@
+"""Figures of a comparison: every run as a dot, and what went on inside the searches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from mixop.report.plots import blank, themed, to_svg
+
+ROW = 24.0  # units of the page for a method
+
+
+@dataclass(frozen=True)
+class Dots:
+    """The runs of a method: its name, scores in [0, 1], times in seconds, and whether it is random search."""
+
+    name: str
+    scores: Sequence[float]
+    seconds: Sequence[float]
+    random: bool = False
+
+
+def dots(rows: Sequence[Dots], *, description: str) -> str:
+    """Every run as a dot, its score at the left and its time at the right; a bar from mean - sd to mean + sd.
+
+    Args:
+        rows: the methods, from top to bottom.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    left = 6.2 * max(len(row.name) for row in rows) + 16
+    width, height = 880.0, ROW * len(rows) + 46
+    plot = (width - left - 54) / width
+    with matplotlib.rc_context():
+        figure, axes = blank(width / 72, height / 72, (left / width, 30 / height, 0.66 * plot, 1 - 50 / height))
+        times = figure.add_axes((left / width + 0.66 * plot + 30 / width, 30 / height, 0.34 * plot, 1 - 50 / height))
+        for spine in times.spines.values():
+            spine.set_color(themed("muted"))
+        times.tick_params(colors=themed("muted"), length=3, width=0.8)
+        for height_of_row, row in enumerate(rows):
+            colour = themed("rival" if row.random else "accent")
+            _runs(axes, height_of_row, row.scores, colour)
+            _runs(times, height_of_row, row.seconds, colour)
+            axes.annotate(
+                row.name, (0, height_of_row), xycoords=("axes fraction", "data"), xytext=(-10, 0), textcoords="offset points",
+                ha="right", va="center", color=themed("ink"), fontsize=10, weight="bold" if row.random else "normal",
+            )  # fmt: skip
+        scores = [score for row in rows for score in row.scores]
+        if scores:
+            air = max(0.04 * (max(scores) - min(scores)), 0.004)
+            axes.set_xlim(min(scores) - air, max(scores) + air)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %" if -1e-9 <= value <= 1 + 1e-9 else ""))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        seconds = [second for row in rows for second in row.seconds if second > 0]
+        if seconds and max(seconds) > 8 * min(seconds):
+            times.set_xscale("log")
+            times.xaxis.set_minor_locator(NullLocator())
+            times.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
+        elif seconds:
+            times.set_xlim(0, 1.08 * max(seconds))
+            times.xaxis.set_major_locator(MaxNLocator(4))
+        times.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g} s"))
+        for panel, title in ((axes, "score of each run"), (times, "time of each search")):
+            panel.set_ylim(len(rows) - 0.45, -0.55)
+            panel.yaxis.set_major_locator(FixedLocator([]))
+            panel.spines["left"].set_visible(False)
+            panel.grid(axis="x", color=themed("grid"), linewidth=0.8)
+            panel.hlines(
+                np.arange(len(rows) - 1) + 0.5, 0, 1, transform=panel.get_yaxis_transform(), color=themed("grid"), linewidth=0.5
+            )
+            panel.set_title(title, loc="left", fontsize=9.5, color=themed("muted"), pad=6)
+        return to_svg(figure, description)
+
+
+def _runs(axes: Axes, row: int, values: Sequence[float], colour: str) -> None:
+    """The runs of one method; equal ones stand one above the other."""
+    if not values:
+        return
+    mean = float(np.mean(values))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    axes.plot((mean - spread, mean + spread), (row, row), color=colour, linewidth=5, alpha=0.22, solid_capstyle="butt")
+    axes.plot((mean, mean), (row - 0.34, row + 0.34), color=colour, linewidth=2)
+    places, times = np.unique(np.round(values, 6), return_counts=True)
+    for place, count in zip(places, times, strict=True):
+        step = min(0.16, 0.7 / count)
+        heights = row + step * (np.arange(count) - (count - 1) / 2)
+        axes.plot([place] * int(count), heights, "o", color=colour, markersize=4.5, markeredgewidth=0, alpha=0.75)
+
+
+def inside(
+    epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, description: str
+) -> str:
+    """Entropy and skip share of a method's searches: each run thin, the mean over runs bold.
+
+    Args:
+        epochs: the T epochs.
+        entropy: ``(S, T)`` for S runs, as a share of the largest entropy, NaN where unknown.
+        skips: ``(S, T)``, mixing weight on skip connections, NaN where unknown.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    with matplotlib.rc_context():
+        figure, axes = blank(4.1, 1.9, (0.115, 0.13, 0.86, 0.83))
+        for values, name in ((entropy, "accent"), (skips, "op-skip")):
+            for run in values:
+                axes.plot(list(epochs), run, color=themed(name), linewidth=0.8, alpha=0.35)
+            axes.plot(list(epochs), mean_over_runs(values), color=themed(name), linewidth=2.2, marker="o" if len(epochs) == 1 else "")
+        axes.set_ylim(-0.02, 1.03)
+        axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
+        return to_svg(figure, description)
+
+
+def mean_over_runs(values: np.ndarray) -> np.ndarray:
+    """Means ``(T,)`` of ``(S, T)`` over the runs that know a value, NaN where none does."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return np.where(count, np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
