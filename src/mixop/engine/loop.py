@@ -21,9 +21,9 @@ from mixop.engine.finish import TrainedSearch
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
-from mixop.engine.score import one_path, score
+from mixop.engine.score import score
 from mixop.engine.state import SearchState, Sums
-from mixop.engine.view import SearchView
+from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.errors import DivergedError, RecipeError, RunError
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.optim import set_rate
@@ -32,7 +32,7 @@ from mixop.relax.base import Relaxation
 from mixop.schedules import Progress, check_range
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
-from mixop.types import Batch, Mix, Params
+from mixop.types import Batch, Params
 
 Observer = Callable[[Mapping[str, Any]], None]
 """Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
@@ -87,6 +87,8 @@ class Search:
         self.problem = self._problem(recipe.relaxation)
         other = recipe.weight_relaxation
         self.weight_problem = self.problem if other is None else self._problem(other)
+        lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
+        self.snapshots = Snapshots(run / "snapshots", lookback)
         self._stop = StopRequest()
         self._started = self._saved_at = time.monotonic()
 
@@ -165,7 +167,8 @@ class Search:
             self.run_directory.append(record)
             self.observe(record)
             if isinstance(action, Restart):
-                self._restart(action)
+                self.snapshots.go_back(state, action)
+                self.save()
 
     def _derive(self) -> Architecture:
         """The architecture of a search whose last epoch is finished."""
@@ -285,56 +288,16 @@ class Search:
             "mix": {name: value.tolist() for name, value in mean.items()},
             "architecture": native,
         }
-        action = Continue() if tuning else self._ask_monitors(mean, valid, record)
+        action: Action = Continue()
+        if not tuning:
+            action = ask_monitors(state, self.problem, self.data, mean, valid, record)
+        if isinstance(action, Stop):
+            state.found = action.native
         state.epoch += 1
         state.step = 0
         if not tuning:
-            self._snapshot()
+            self.snapshots.keep(state)
         return record, action
-
-    def _ask_monitors(self, mean: Mix, valid: Sums, record: dict[str, Any]) -> Action:
-        """What the monitors want, the first that wants something; their columns go into the record."""
-        state = self.state
-
-        def accuracies() -> tuple[float, float] | None:
-            if valid.accuracy is None:
-                return None
-            derived, active = one_path(self.space, self.space.from_native(state.natives[-1]), mean)
-            sums = score(state.net, self.data, derived, active, batch_size=self.recipe.batch_size)
-            return valid.accuracy, sums.accuracy or 0.0
-
-        view = SearchView(state, self.problem, self.data, accuracies)
-        wanted: Action = Continue()
-        for monitor in self.recipe.monitors:
-            action = monitor(view)
-            record.update(monitor.columns(view))
-            if isinstance(wanted, Continue) and not isinstance(action, Continue):
-                wanted = action
-                record["action"] = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
-        if isinstance(wanted, Stop):
-            state.found = wanted.native
-        return wanted
-
-    def _snapshot(self) -> None:
-        """Keeps the state after each of the last epochs, as far back as a monitor may want to go."""
-        lookback = max((monitor.lookback for monitor in self.recipe.monitors), default=0)
-        if lookback == 0:
-            return
-        folder = self.run_directory / "snapshots"
-        folder.mkdir(exist_ok=True)
-        checkpoint.save(folder / f"{self.state.epoch}.pt", self.state.state_dict())
-        for old in (folder / f"{self.state.epoch - lookback - 1}.pt",):
-            old.unlink(missing_ok=True)
-            checkpoint.previous(old).unlink(missing_ok=True)
-
-    def _restart(self, action: Restart) -> None:
-        """Goes back to the end of an epoch with another weight decay."""
-        seconds = self.state.seconds
-        self.state.load_state_dict(checkpoint.load(self.run_directory / "snapshots" / f"{action.epoch + 1}.pt"))
-        self.state.seconds = seconds
-        for group in self.state.weight_optimiser.param_groups:
-            group["weight_decay"] = action.weight_decay
-        self.save()
 
     def _position(self) -> dict[str, Any]:
         """Where the search stands, as steps and records tell it."""

@@ -1,0 +1,82 @@
+"""Monitors at work: what they say after an epoch, and the snapshots that a search goes back to."""
+
+from pathlib import Path
+from typing import Any
+
+from mixop.data.core import Data
+from mixop.engine import checkpoint
+from mixop.engine.problem import SupernetProblem
+from mixop.engine.score import one_path, score
+from mixop.engine.state import SearchState, Sums
+from mixop.engine.view import SearchView
+from mixop.monitors.base import Action, Continue, Restart, Stop
+from mixop.types import Mix
+
+
+def ask_monitors(
+    state: SearchState, problem: SupernetProblem, data: Data, mean: Mix, valid: Sums, record: dict[str, Any]
+) -> Action:
+    """What the monitors want, the first that wants something; their columns go into the record.
+
+    Args:
+        state: the search's state; its epoch is the one that has just finished.
+        problem: its losses and its recipe.
+        data: its data.
+        mean: its mean mixing weights.
+        valid: what the supernet scored on the validation split.
+        record: of this epoch; is added to.
+    """
+
+    def accuracies() -> tuple[float, float] | None:
+        if valid.accuracy is None:
+            return None
+        derived, active = one_path(problem.space, problem.space.from_native(state.natives[-1]), mean)
+        sums = score(problem.net, data, derived, active, batch_size=problem.recipe.batch_size)
+        return valid.accuracy, sums.accuracy or 0.0
+
+    view = SearchView(state, problem, data, accuracies)
+    wanted: Action = Continue()
+    for monitor in problem.recipe.monitors:
+        action = monitor(view)
+        record.update(monitor.columns(view))
+        if isinstance(wanted, Continue) and not isinstance(action, Continue):
+            wanted = action
+            record["action"] = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
+    return wanted
+
+
+class Snapshots:
+    """The state after each of the last epochs, as far back as a monitor may want to go.
+
+    Args:
+        folder: where they are kept.
+        lookback: how many epochs back; 0 keeps nothing.
+    """
+
+    def __init__(self, folder: Path, lookback: int) -> None:
+        self.folder, self.lookback = folder, lookback
+
+    def keep(self, state: SearchState) -> None:
+        """Saves a state that stands at the start of an epoch, and removes the one that is too old."""
+        if self.lookback == 0:
+            return
+        self.folder.mkdir(exist_ok=True)
+        checkpoint.save(self._path(state.epoch), state.state_dict())
+        old = self._path(state.epoch - self.lookback - 1)
+        old.unlink(missing_ok=True)
+        checkpoint.previous(old).unlink(missing_ok=True)
+
+    def go_back(self, state: SearchState, action: Restart) -> None:
+        """Gives a state the numbers that it had after an epoch, and another weight decay.
+
+        A second restart soon after a first may ask for an epoch that is no longer kept: the oldest one kept stands for it.
+        """
+        seconds = state.seconds
+        kept = [int(path.stem) for path in self.folder.glob("*.pt")]
+        state.load_state_dict(checkpoint.load(self._path(max(action.epoch + 1, min(kept, default=0)))))
+        state.seconds = seconds
+        for group in state.weight_optimiser.param_groups:
+            group["weight_decay"] = action.weight_decay
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"{epoch}.pt"
