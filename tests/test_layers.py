@@ -29,6 +29,7 @@ FLOORS = (
     ("recipes", "engine"),
     ("evaluate", "report", "trackers"),
     ("api",),
+    ("comparison", "selection"),
     ("testing", "cli"),
     ("__main__",),
 )

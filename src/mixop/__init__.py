@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixop import data, evaluate, ops, optim, recipes, relax, report, schedules, spaces, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
+    from mixop.comparison.compare import compare
     from mixop.errors import MixopError
     from mixop.evaluate.export import export
     from mixop.evaluate.protocol import Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mixop.recipe import Recipe
     from mixop.relax.base import Relaxation
     from mixop.report.html import write_report
+    from mixop.selection import select
     from mixop.spaces.core import Architecture, Space
     from mixop.types import Draw
 
@@ -33,11 +35,13 @@ _HOME = {
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",
     "build": "mixop.network",
+    "compare": "mixop.comparison.compare",
     "export": "mixop.evaluate.export",
     "load_network": "mixop.evaluate.trained",
     "resume": "mixop.api",
     "retrain": "mixop.api",
     "search": "mixop.api",
+    "select": "mixop.selection",
     "write_report": "mixop.report.html",
 }
 
@@ -54,6 +58,7 @@ __all__ = [
     "SearchResult",
     "Space",
     "build",
+    "compare",
     "data",
     "evaluate",
     "export",
@@ -67,6 +72,7 @@ __all__ = [
     "retrain",
     "schedules",
     "search",
+    "select",
     "spaces",
     "testing",
     "write_report",

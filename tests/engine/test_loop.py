@@ -52,7 +52,7 @@ def test_the_known_optimum_of_the_toy_is_found_from_several_seeds(name, tmp_path
     assert sum(architecture == space.optimum for architecture in found) >= 2, found
 
 
-@pytest.mark.parametrize("make", [darts, drnas, gaea])
+@pytest.mark.parametrize("make", [darts, gaea])
 def test_methods_run_end_to_end_on_digits(make, tmp_path):
     data = digits(valid=0.5, seed=0)
     space = nasbench201(channels=4, cells=1)

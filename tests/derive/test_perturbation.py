@@ -1,0 +1,91 @@
+"""Perturbation-based selection: removals whose harm is known choose the right options, in the stated protocol."""
+
+import pytest
+import torch
+
+from mixop.derive.perturbation import PerturbationSelection
+from mixop.errors import RecipeError
+from mixop.spaces.toy import Toy
+
+SPACE = Toy()
+EDGES, OPTIONS = SPACE.groups[0].shape
+NEEDED = torch.rand(EDGES, OPTIONS, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+WEIGHTS = torch.rand(EDGES, OPTIONS, generator=torch.Generator().manual_seed(4), dtype=torch.float64).softmax(-1)
+
+
+def scored(mix):
+    """The accuracy is how much of what is needed there is."""
+    good = float((NEEDED * mix["cell"]).sum())
+    return good / 100, -good
+
+
+def chosen(architecture):
+    return [SPACE.groups[0].decisions[c.decision].options.index(c.option) for c in architecture.of("cell")]
+
+
+@pytest.mark.parametrize("criterion", ["accuracy", "loss"])
+def test_the_option_whose_removal_hurts_most_is_chosen_in_every_decision(trained, criterion):
+    want = (NEEDED * WEIGHTS).argmax(-1).tolist()
+    assert want != WEIGHTS.argmax(-1).tolist()
+    view = trained(scored, WEIGHTS)
+    assert chosen(PerturbationSelection(criterion=criterion, batches=2).final(view)) == want
+    assert view.fixed == {"cell": dict(enumerate(want))}
+
+
+def test_removing_sets_one_weight_to_zero_and_leaves_the_others(trained):
+    seen = []
+
+    def watch(mix):
+        seen.append(mix["cell"].clone())
+        return scored(mix)
+
+    view = trained(watch, WEIGHTS)
+    PerturbationSelection(interval=0).final(view)
+    order = view.memory["PerturbationSelection.order"].tolist()
+    for o in range(OPTIONS):
+        want = WEIGHTS.clone()
+        want[order[0], o] = 0.0
+        assert torch.equal(seen[o], want)
+    later = seen[OPTIONS]  # the first decision is one-hot by then
+    assert later[order[0]].tolist() == [float(o == view.fixed["cell"][order[0]]) for o in range(OPTIONS)]
+
+
+def test_every_decision_but_the_last_is_followed_by_tuning(trained):
+    view = trained(scored, WEIGHTS)
+    PerturbationSelection(interval=3, rate=0.01).final(view)
+    kinds = [call for call in view.calls if call[0] != "score"]
+    assert [call[0] for call in kinds] == ["fix", "tune"] * (EDGES - 1) + ["fix"]
+    assert {call[1:] for call in kinds if call[0] == "tune"} == {(3, 0.01)}
+    order = torch.randperm(EDGES, generator=torch.Generator().manual_seed(0)).tolist()
+    assert [call[1] for call in kinds if call[0] == "fix"] == order
+
+
+def test_a_selection_that_was_left_goes_on_where_it_was(trained):
+    whole, torn = trained(scored, WEIGHTS), trained(scored, WEIGHTS, stop_after=OPTIONS + 4)
+    want = PerturbationSelection().final(whole)
+    with pytest.raises(KeyboardInterrupt):
+        PerturbationSelection().final(torn)
+    assert len(torn.fixed["cell"]) == 1
+    torn.stop_after = None
+    assert PerturbationSelection().final(torn) == want
+    assert torn.fixed == whole.fixed
+
+
+def test_the_loss_breaks_ties_of_the_accuracy(trained):
+    view = trained(lambda mix: (0.5, scored(mix)[1]), WEIGHTS)
+    assert chosen(PerturbationSelection().final(view)) == (NEEDED * WEIGHTS).argmax(-1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"interval": -1}, "interval"),
+        ({"rate": 0.0}, "rate"),
+        ({"criterion": "taste"}, "criterion"),
+        ({"batches": 0}, "batches"),
+        ({"norm": "none"}, "batch norm"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(change, words):
+    with pytest.raises(RecipeError, match=words):
+        PerturbationSelection(**change)
