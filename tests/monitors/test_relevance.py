@@ -1,0 +1,60 @@
+"""The relevance update reads the exact curvature and hands it to the published formula."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from mixop.errors import RecipeError
+from mixop.monitors.relevance import RelevanceUpdate
+from mixop.regularise.base import Point
+from mixop.regularise.switches import SwitchPenalty
+from mixop.relax.softmax import Softmax
+from mixop.relax.switches import Switches, update_relevance
+from mixop.spaces import nasbench201
+
+SPACE = nasbench201()
+CURVATURE = torch.rand(6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+SWITCHES = torch.randn(6, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+@dataclass
+class View:
+    """A view whose loss has a known Hessian with entries off its diagonal too."""
+
+    params: dict
+    memory: dict
+    space = SPACE
+
+    def draw_loss(self, params):
+        s = params["cell"]
+        return (CURVATURE / 2 * s.square()).sum() + (s[0] * s[1]).sum()
+
+
+def test_gamma_and_omega_are_those_of_the_formula():
+    start = SwitchPenalty(edge_strength=0.02, option_strength=0.01).remember(
+        Point(params={"cell": SWITCHES}, relaxation=Switches(), space=SPACE, mix={})
+    )
+    view = View({"cell": SWITCHES}, dict(start))
+    RelevanceUpdate()(view)
+    gamma, omega = update_relevance(
+        SWITCHES,
+        CURVATURE,
+        start["SwitchPenalty.gamma.cell"].double(),
+        SPACE.groups[0],
+        edge_strength=0.02,
+        option_strength=0.01,
+    )
+    torch.testing.assert_close(view.memory["SwitchPenalty.gamma.cell"], gamma)
+    torch.testing.assert_close(view.memory["SwitchPenalty.omega.cell"], omega)
+
+
+def test_without_an_architecture_step_there_is_nothing_to_renew():
+    view = View({"cell": SWITCHES}, {})
+    RelevanceUpdate()(view)
+    assert view.memory == {}
+
+
+def test_other_relaxations_are_refused():
+    with pytest.raises(RecipeError, match="has none: use the Switches"):
+        RelevanceUpdate().check(Softmax(), SPACE, 0.0)
