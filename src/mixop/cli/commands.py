@@ -13,6 +13,7 @@ from mixop.cli.arguments import Command, Parsed, parse
 from mixop.cli.interrupt import heed
 from mixop.cli.listing import TOPICS
 from mixop.cli.options import (
+    CompareOptions,
     EvaluateOptions,
     ExportOptions,
     ListOptions,
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import Progress
     from mixop.engine.rundir import RunDirectory
+    from mixop.recipe import Recipe
 
 
 def search(told: Parsed) -> None:
     """``mixop search``"""
     options = told.options
     recipe, space, source, settings = (told.build(name) for name in ("recipe", "space", "data", "settings"))
+    if options.watch:
+        recipe = _watched(recipe, options.watch)
     names = (_short(kind) for kind in (options.recipe, options.space, options.data))
     out = options.out or str(Path("runs", "-".join(names)))
     data = source.load()
@@ -45,6 +49,43 @@ def search(told: Parsed) -> None:
     _finish_search(result, options)
 
 
+def compare(told: Parsed) -> None:
+    """``mixop compare``"""
+    from mixop.cli.comparing import Comparing
+    from mixop.cli.contestants import contestants, evaluator, source_for
+    from mixop.comparison.compare import compare as run
+
+    options = told.options
+    space, settings = told.build("space"), told.build("settings")
+    source = told.build("data") or source_for(space)
+    data = source.load()
+    scored = evaluator(options.evaluate, options.test)
+    recipes, left_out, note = contestants(options, space, data)
+    if not 1 <= options.seeds <= 1000:
+        raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
+    out = options.out or str(Path("runs", f"compare-{_short(options.space)}-{_short(options.data or data.name)}"))
+    what = f"{_count(len(recipes), 'recipe')} and random search on {data.name}, {_count(options.seeds, 'seed')} each"
+    with Comparing(f"Comparing {what}, into {out}", quiet=options.quiet or options.json) as progress:
+        result = run(
+            recipes,
+            space,
+            data,
+            out,
+            seeds=range(options.seeds),
+            jobs=options.jobs,
+            evaluate=scored,
+            note=" ".join([note, *left_out]),
+            device=settings.device,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            observe=progress,
+        )
+    if options.json:
+        return _print_json({"comparison": out, "report": str(Path(out, "comparison.html")), "methods": result.summary()})
+    from mixop.cli import screens
+
+    return screens.comparison(result)
+
+
 def resume(told: Parsed) -> None:
     """``mixop resume``"""
     from mixop import api
@@ -52,6 +93,8 @@ def resume(told: Parsed) -> None:
 
     options = told.options
     run = RunDirectory(options.run)
+    if _is_comparison(options.run):
+        raise RunError(f"{options.run} is a comparison: give the same `mixop compare` again and it goes on.")
     run.require()
     settings = _run_settings(told.build("settings"))
     del settings["seed"]  # the run has its own
@@ -125,13 +168,17 @@ def report(told: Parsed) -> None:
     from mixop.report.html import write_report
 
     run = told.options.run
+    if _is_comparison(run):
+        from mixop.report.comparison_page import write_comparison
+
+        return screens.places({"Report": write_comparison(run)})
     lines: dict[str, object] = {"Report": write_report(run)}
     if told.options.tensorboard:
         from mixop.trackers import write_tensorboard
 
         folder = write_tensorboard(run)
         lines |= {"TensorBoard": folder, "To see it": f"tensorboard --logdir {shlex.quote(str(folder))}"}
-    screens.places(lines)
+    return screens.places(lines)
 
 
 def export(told: Parsed) -> None:
@@ -158,6 +205,22 @@ def list_(told: Parsed) -> None:
     from mixop.cli import screens
 
     return screens.lists(tables)
+
+
+def _watched(recipe: "Recipe", every: int) -> "Recipe":
+    """The recipe with a monitor that warns of a collapse."""
+    from dataclasses import replace
+
+    from mixop.monitors.collapse import Collapse
+    from mixop.types import Domain
+
+    sampled = recipe.relaxation.domain is Domain.POLICY  # without mixing weights of its own to differentiate in
+    others = tuple(monitor for monitor in recipe.monitors if not isinstance(monitor, Collapse))
+    return replace(recipe, monitors=(*others, Collapse(every=every, eigenvalue=not sampled, gap=True)))
+
+
+def _is_comparison(run: str) -> bool:
+    return Path(run, "comparison.json").is_file()
 
 
 def _progress(options: Any, title: str, labels: Sequence[str] = ()) -> "Progress":
@@ -230,6 +293,17 @@ COMMANDS: Mapping[str, Command] = {
                 "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
             ),
         ),
+        Command(
+            "compare",
+            CompareOptions,
+            compare,
+            values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
+            settings=("device", "checkpoint_seconds"),
+            examples=(
+                "mixop compare --recipes all --space toy --seeds 5",
+                "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",
+            ),
+        ),
         Command("resume", ResumeOptions, resume, settings=("device", "checkpoint_seconds"), examples=("mixop resume runs/x",)),
         Command(
             "retrain",
@@ -271,7 +345,7 @@ def run(words: Sequence[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         raise RecipeError(
-            f"A command comes first, got {name!r}: mixop search, resume, retrain, evaluate, report, export or list."
+            f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, report, export or list."
         )
     if name not in COMMANDS:
         raise RecipeError(unknown("command", name, COMMANDS))

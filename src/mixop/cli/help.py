@@ -19,7 +19,15 @@ _TITLES = {
     "protocol": "The training, --protocol {kind}",
 }
 
-_METAVARS = {"recipe": "NAME", "space": "NAME", "data": "NAME", "protocol": "NAME", "out": "PATH", "config": "FILE"}
+_METAVARS = {
+    "recipe": "NAME",
+    "space": "NAME",
+    "data": "NAME",
+    "protocol": "NAME",
+    "out": "PATH",
+    "config": "FILE",
+    "recipes": "NAME,...",
+}
 
 _LAST = ("config", "quiet", "json", "debug")
 
@@ -44,6 +52,13 @@ _EXAMPLES = {
     label_smoothing = 0.1               # --protocol.label-smoothing 0.1
     optimiser.lr.start = 0.05
     crop = 2""",
+    "space": """\
+    [settings]                          # the flags without a dot
+    recipes = "darts,drnas"
+    space = "nasbench201"
+
+    [space]
+    channels = 4                        # --space.channels 4""",
     "data": """\
     [settings]                          # the flags without a dot
     data = "npz"

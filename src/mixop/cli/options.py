@@ -18,6 +18,8 @@ class SearchOptions:
             taken from the data. [nasbench201]
         data: the data set: a name (see mixop list data), or package.module:name of one's own. [digits]
         out: the run directory, new or this search's own. [runs/RECIPE-SPACE-DATA]
+        watch: look every so many epochs for signs of a collapse (the loss's sharpness, the gap between supernet and derived
+            network) and warn of them while the search runs; 0 does not. [0]
         config: file of settings, .toml or .json; see the end of this page.
         quiet: show nothing while it runs, only the last screen.
         json: write the result as one JSON object, and nothing else, on standard output.
@@ -27,6 +29,52 @@ class SearchOptions:
     recipe: str = "drnas"
     space: str = "nasbench201"
     data: str = "digits"
+    out: str | None = None
+    watch: int = 0
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Run several methods with several seeds, and random search at equal cost beside them.
+
+    Runs go to worker processes. The result is one table and one report: mean, deviation, time and best, for each method.
+    Given again, the same command goes on where it stopped; a run that fails does not stop the others.
+
+    Args:
+        recipes: the methods, with commas between them, as in mixop search; all for every recipe that fits the space. [all]
+        space: the search space. [toy]
+        data: the data set. [toy for the space toy, else digits]
+        seeds: number of runs of each method, with seeds 0, 1, 2 and so on. [5]
+        epochs: of each search. [20 on the space toy, else each recipe's own]
+        batch_size: of each search. [32 on the space toy, else each recipe's own]
+        rates: scaled multiplies the architecture's learning rate by one rule for all methods, so that a search shorter than
+            the published one travels as far; paper takes the published rates. [scaled]
+        evaluate: optimum asks whether the known best architecture was found; retrain trains what was found from scratch on
+            the weight split and scores it on the validation split; supernet takes the supernet's validation accuracy.
+            [optimum where it is known, else retrain]
+        test: score by retrain on the test set in place of the validation split, once for each run.
+        jobs: worker processes. [the number of cores; on a GPU 1]
+        out: the directory of the comparison, new or this one's own. [runs/compare-SPACE-DATA]
+        config: file of settings, .toml or .json; see the end of this page.
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    recipes: str = "all"
+    space: str = "toy"
+    data: str | None = None
+    seeds: int = 5
+    epochs: int | None = None
+    batch_size: int | None = None
+    rates: Literal["scaled", "paper"] = "scaled"
+    evaluate: Literal["optimum", "retrain", "supernet"] | None = None
+    test: bool = False
+    jobs: int | None = None
     out: str | None = None
     config: str | None = None
     quiet: bool = False
@@ -107,8 +155,10 @@ class EvaluateOptions:
 class ReportOptions:
     """Write report.html of a run: the cell, the weights over time, the scores, and how to repeat it.
 
+    Of a comparison it writes comparison.html.
+
     Args:
-        run: the run directory, finished or not.
+        run: the run directory, or that of a comparison, finished or not.
         tensorboard: also write the metrics for TensorBoard, into RUN/tensorboard (needs the extra trackers).
         debug: with an error, show where it came from.
     """

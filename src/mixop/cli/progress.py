@@ -19,7 +19,8 @@ TRACE = 40
 """Epochs that a trace shows."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_WIDEST = 100
+WIDEST = 100
+"""Columns of a panel at most."""
 
 
 class Screen(Console):
@@ -121,11 +122,13 @@ class Progress:
             words.append(f"skip {percent(record['skip_share'])}")
         if self.left is not None:
             words.append(f"{duration(self.left)} left")
+        if record.get("warning"):
+            words.append(f"WARNING: {record['warning']}")
         return "  ".join(words)
 
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
-        width = min(self.console.width - 4, _WIDEST)  # room for the ^C that a terminal echoes, which would wrap
+        width = min(self.console.width - 4, WIDEST)  # room for the ^C that a terminal echoes, which would wrap
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True, min_width=10)
         table.add_column(overflow="ellipsis", no_wrap=True)
@@ -167,6 +170,8 @@ class Progress:
         skip = epoch.get("skip_share")
         rows.append(("skip share", "-" if skip is None else percent(skip)))
         rows.append(("so far", str(epoch.get("architecture", "-"))))
+        if "warning" in epoch:  # a monitor watches
+            rows.append(("warning", epoch["warning"] or "-"))
         return rows
 
     def _trace(self, name: str) -> str:

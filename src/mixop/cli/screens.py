@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.progress import Screen, duration, percent
+
+if TYPE_CHECKING:
+    from mixop.report.comparison import Comparison
 
 
 def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: Path, page: Path) -> None:
@@ -81,6 +84,18 @@ def compared(out: Path, page: Path) -> None:
     console.print()
     quoted = shlex.quote(str(out))
     places({"Run directory": out, "Report": page, "Weights": out / "weights.safetensors", "Next": f"mixop export {quoted}"})
+
+
+def comparison(result: "Comparison") -> None:
+    """After a comparison: its table and where it is."""
+    console = Screen()
+    head, *rest = result.table().split("\n\n")
+    _long(console, head)
+    console.print()
+    for note in "\n\n".join(rest).strip().splitlines():
+        _sentence(console, note)
+    console.print()
+    places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / "comparison.html"})
 
 
 def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mixop import api
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, default_evaluator
 from mixop.comparison.pool import Task, Teller, work
@@ -84,7 +85,7 @@ def compare(
         "data": data.describe(),
         "seeds": seeds,
         "evaluator": to_plain(evaluator),
-        "score": "accuracy on the test set after a training from scratch" if getattr(evaluator, "test", False) else evaluator.score,
+        "score": evaluator.score,
         "note": note,
     }
     directory.claim({COMPARISON: identity}, markers=(COMPARISON,))
@@ -100,8 +101,12 @@ def compare(
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]
+    tell = observe or (lambda name, record: None)
     with directory.locked(), listening() as stop:
-        pool = _Pool(directory, jobs or _cores(device), observe or (lambda name, record: None), stop)
+        api.note_environment(directory, Settings(seed=seeds[0], device=device, checkpoint_seconds=checkpoint_seconds))
+        before = read_comparison(out)
+        tell("", {"event": "plan", "total": before.planned, "done": before.done})
+        pool = _Pool(directory, jobs or _cores(device), tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out))
         randoms = [
@@ -137,9 +142,7 @@ class _Pool:
 
     def run(self, given: Sequence[Task]) -> dict[str, str]:
         """Runs tasks, each in the directory of its name; the failures."""
-        placed = [
-            Task(task.name, task.run, {**task.arguments, "folder": self.directory / task.name}) for task in given
-        ]
+        placed = [Task(task.name, task.run, {**task.arguments, "folder": self.directory / task.name}) for task in given]
         return work(placed, self.jobs, self.threads, self.tell, self.stop)
 
 
@@ -170,7 +173,9 @@ def _check(recipes: Mapping[str, Recipe], seeds: Sequence[int], space: Space, ev
         raise RecipeError("A comparison needs at least one recipe, got none.")
     for name, recipe in recipes.items():
         if name in (RANDOM, "median") or not re.fullmatch(r"[\w.+-]+", name) or name.startswith((".", "-")):
-            raise RecipeError(f"A recipe in a comparison is called by letters, digits, - and _, and not 'random', got {name!r}.")
+            raise RecipeError(
+                f"A recipe in a comparison is called by letters, digits, - and _, and not 'random', got {name!r}."
+            )
         recipe.check(space)
     if not seeds or len(set(seeds)) != len(seeds):
         raise RecipeError(f"The seeds of a comparison must be different, at least one, got {list(seeds)}.")

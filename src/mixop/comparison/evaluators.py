@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -69,10 +69,12 @@ class Evaluator(ABC):
 
     protocol: Protocol = field(default=SHORT)
 
-    score: ClassVar[str]
-    """What the score is, in words; larger is better, in [0, 1]."""
+    @property
+    @abstractmethod
+    def score(self) -> str:
+        """What the score is, in words; it is in [0, 1], larger is better."""
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Space) -> None:  # noqa: B027
         """Refuses a space that cannot be scored in this way.
 
         Raises:
@@ -103,7 +105,9 @@ class Evaluator(ABC):
 class Optimum(Evaluator):
     """Against the known optimum of a space such as `mixop.spaces.toy`: found or not, and how many decisions are right."""
 
-    score: ClassVar[str] = "share of decisions that are those of the optimum"
+    @property
+    def score(self) -> str:
+        return "share of decisions that are those of the optimum"
 
     def check(self, space: Space) -> None:
         if not isinstance(getattr(space, "optimum", None), Architecture):
@@ -126,7 +130,9 @@ class Retrain(Evaluator):
 
     test: bool = False
 
-    score: ClassVar[str] = "accuracy after a training from scratch"
+    @property
+    def score(self) -> str:
+        return f"accuracy on the {'test set' if self.test else 'validation split'} after a training from scratch"
 
     def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
         folder = found.out / "trained"
@@ -149,7 +155,9 @@ class Supernet(Evaluator):
     accuracy of the network that it trained: compare it with other recipes only.
     """
 
-    score: ClassVar[str] = "validation accuracy of the supernet"
+    @property
+    def score(self) -> str:
+        return "validation accuracy of the supernet (of random search, of the network that it trained)"
 
     def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
         accuracy = found.history[-1]["valid_accuracy"]
@@ -177,7 +185,7 @@ def against(architecture: Architecture, space: Space) -> dict[str, Any]:
     """An architecture beside the optimum of its space.
 
     Returns:
-        ``hit``: whether they are the same; ``distance``: number of decisions that differ; ``score``: share of those that do not.
+        ``hit``: whether they are the same; ``distance``: decisions that differ; ``score``: share of those that do not.
     """
     chosen, best = (
         {(group.name, choice.decision): choice.option for group in space.groups for choice in a.of(group.name)}
@@ -212,4 +220,3 @@ def held_out(data: Data) -> Data:
         source=None,
         record={"held out of": data.fingerprint},
     )
-

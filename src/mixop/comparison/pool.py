@@ -93,7 +93,8 @@ def work(tasks: Sequence[Task], jobs: int, threads: int, tell: Teller, stop: Sto
 
 
 def _start(task: Task, threads: int) -> _Worker:
-    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks"])
+    # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
+    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_main, args=(task, threads, theirs), name=task.name, daemon=True)
     process.start()
@@ -160,9 +161,10 @@ def _sender(pipe: Connection) -> Observer:
     def send(record: Mapping[str, Any]) -> None:
         nonlocal last
         now = time.monotonic()
-        if record.get("event") == "step" and now - last < 0.1:  # steps come by the thousand
-            return
-        last = now
+        if record.get("event") == "step":
+            if now - last < 0.1:  # steps come by the thousand
+                return
+            last = now
         try:
             pipe.send({key: value for key, value in record.items() if key != "mix"})
         except OSError as error:

@@ -53,8 +53,10 @@ class Portable:
             RunError: if its files have changed.
         """
         if self.source is None:
-            tensors = {name: torch.from_numpy(v) if hasattr(v, "dtype") else v for name, v in self.values.items()}
-            return Data(**tensors)
+            values = dict(self.values)
+            for name in ("x", "y", "test_x", "test_y", "train", "valid"):
+                values[name] = torch.from_numpy(values[name])
+            return Data(**values)
         data = self.source.load()
         if data.fingerprint != self.fingerprint:
             raise RunError(f"The files of {data.name} changed while they were compared on: bring back the same files.")

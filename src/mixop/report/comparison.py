@@ -201,25 +201,45 @@ class Comparison:
         text.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join([line.rstrip() for line in text] + ["", *self.notes()]) + "\n"
 
+    def summary(self) -> list[dict[str, Any]]:
+        """The rows as JSON data, the best first; shares in [0, 1], times in seconds, None where not known."""
+        return [
+            {
+                "method": row.name,
+                "n": row.n,
+                "failed": row.failed,
+                "found": row.hits,
+                "rate": row.rate,
+                "mean": row.mean,
+                "deviation": row.deviation,
+                "best": row.best,
+                "seconds": row.seconds,
+                "random_same_time": None if row.rival is None else {"rate": row.rival.rate, "mean": row.rival.mean},
+                "scores": row.scores,
+            }
+            for row in self.rows
+        ]
+
     def notes(self) -> list[str]:
         """What was done, and how much the numbers can bear, in sentences."""
         n, protocol = len(self.seeds), self.identity["evaluator"]["protocol"]
         data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
-        notes = [f"{_count(n, 'seed')} for each method on {space}, data {data}. Score: {self.score}; sd is the standard deviation "
-                 "over seeds (n - 1), seconds the mean time of one search."]  # fmt: skip
-        if self.identity.get("note"):
+        notes = [
+            f"{_count(n, 'seed')} for each method on {space}, data {data}. Score: {self.score}; sd is the standard deviation "
+            "over seeds (n - 1), seconds the mean time of one search."
+        ]
+        if self.identity["note"]:
             notes.append(self.identity["note"])
-        median_seconds = f" ({median(self.budgets.values()):.2g} s here)" if self.budgets else ""
         trained = next((row.trained for row in self.rows if row.name == RANDOM), None)
-        about = f", {trained:.1f} on average" if trained is not None else ""
-        notes.append(
-            f"Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
-            f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the validation split. "
-            f"Its row has the time of the median method{median_seconds}: as many as fit{about}, at least one. "
-            "“random, same time” is its "
-            f"{'rate' if self.knows_optimum else 'mean score'} with the mean time of the method in that row. "
-            "Only time spent searching counts; scoring what was found does not."
-        )
+        if trained is not None:
+            what = "rate" if self.knows_optimum else "mean score"
+            notes.append(
+                "Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
+                f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the "
+                f"validation split. Its row has the time of the median method, {median(self.budgets.values()):.2g} s: as many as "
+                f"fit, {trained:.1f} on average, at least one. “random, same time” is its {what} within the mean time of the "
+                "method in that row. Only time spent searching counts; scoring what was found does not."
+            )
         if n < 10:
             width = interval(0.5, n)
             reach = f": one half found has a 95 % interval of {width[0]:.0%} to {width[1]:.0%}" if self.knows_optimum else ""

@@ -10,12 +10,10 @@ from markupsafe import Markup
 from mixop.report import comparison_plots
 from mixop.report.comparison import RANDOM, Comparison, Row, read_comparison
 from mixop.report.html import template, unique_ids, write_page
-from mixop.report.palette import KINDS
+from mixop.report.palette import ABSENT, KINDS
 from mixop.report.run import read_run
 from mixop.report.sections import duration
 from mixop.report.verdict import percent
-
-SHOWN_ARCHITECTURES = 12
 
 
 def write_comparison(path: str | Path) -> Path:
@@ -127,10 +125,14 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
             skips[index, at] = search.series["skip_share"]
         ends = [comparison_plots.mean_over_runs(values)[-1] for values in (entropy, skips)]
         words = ", ".join(
-            f"{name} {percent(float(end))}" for name, end in zip(("entropy", "skip share"), ends, strict=True) if np.isfinite(end)
+            f"{name} {percent(float(end))}"
+            for name, end in zip(("entropy", "skip share"), ends, strict=True)
+            if np.isfinite(end)
         )
-        svg = comparison_plots.inside(epochs, entropy, skips, description=f"{row.name}, mean of {len(searches)} at the end: {words}")
-        panels.append({"name": row.name, "words": words, "svg": Markup(svg)})
+        svg = comparison_plots.inside(
+            epochs, entropy, skips, description=f"{row.name}, mean of {len(searches)} at the end: {words}"
+        )
+        panels.append({"name": row.name, "svg": Markup(svg)})
     return panels
 
 
@@ -150,7 +152,7 @@ def _runs(comparison: Comparison) -> list[dict[str, Any]]:
         {
             "method": row.name,
             "seed": trial.seed,
-            "score": "–" if trial.score is None else percent(trial.score),
+            "score": ABSENT if trial.score is None else percent(trial.score),
             "seconds": duration(trial.seconds),
             "architecture": trial.architecture or "",
             "hit": trial.hit,

@@ -53,8 +53,8 @@ def dots(rows: Sequence[Dots], *, description: str) -> str:
         scores = [score for row in rows for score in row.scores]
         if scores:
             air = max(0.04 * (max(scores) - min(scores)), 0.004)
-            axes.set_xlim(min(scores) - air, max(scores) + air)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %" if -1e-9 <= value <= 1 + 1e-9 else ""))
+            axes.set_xlim(max(-0.04, min(scores) - air), min(1.04, max(scores) + air))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         seconds = [second for row in rows for second in row.seconds if second > 0]
         if seconds and max(seconds) > 8 * min(seconds):
@@ -92,9 +92,7 @@ def _runs(axes: Axes, row: int, values: Sequence[float], colour: str) -> None:
         axes.plot([place] * int(count), heights, "o", color=colour, markersize=4.5, markeredgewidth=0, alpha=0.75)
 
 
-def inside(
-    epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, description: str
-) -> str:
+def inside(epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, description: str) -> str:
     """Entropy and skip share of a method's searches: each run thin, the mean over runs bold.
 
     Args:
@@ -111,7 +109,9 @@ def inside(
         for values, name in ((entropy, "accent"), (skips, "op-skip")):
             for run in values:
                 axes.plot(list(epochs), run, color=themed(name), linewidth=0.8, alpha=0.35)
-            axes.plot(list(epochs), mean_over_runs(values), color=themed(name), linewidth=2.2, marker="o" if len(epochs) == 1 else "")
+            axes.plot(
+                list(epochs), mean_over_runs(values), color=themed(name), linewidth=2.2, marker="o" if len(epochs) == 1 else ""
+            )
         axes.set_ylim(-0.02, 1.03)
         axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))

@@ -64,6 +64,7 @@ def render(run: Run) -> str:
         used=sections.used_kinds(run),
         heatmaps=sections.heatmaps(run),
         curves=sections.search_figures(run),
+        warnings=sections.warnings(run),
         retraining=sections.retraining_figures(run),
         ranking=sections.ranking(run.score),
         networks=sections.networks(run.score),

@@ -122,9 +122,7 @@ def heatmap(
     plot, right, row, bottom = 140.0, 34.0, 16.0, 20.0
     width, height = left + plot + right, row * len(options) + bottom + 3
     with matplotlib.rc_context():
-        figure, axes = blank(
-            width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height)
-        )
+        figure, axes = blank(width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height))
         pixels = np.zeros((len(options), len(epochs), 4))
         for index, option in enumerate(options):
             pixels[index, :, :3] = to_rgb(KINDS[kind_of(option)].light)
@@ -174,9 +172,7 @@ def ranking(
     left = 5.6 * max(map(len, names)) + 14
     width, height = 390.0, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
-        figure, axes = blank(
-            width / 72, height / 72, (left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height)
-        )
+        figure, axes = blank(width / 72, height / 72, (left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height))
         for row, index in enumerate(order):
             found = labels[index] == "found"
             weight, ink = ("bold", "accent") if found else ("normal", "ink")

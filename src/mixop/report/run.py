@@ -31,10 +31,11 @@ class Search:
     Args:
         epochs: number of each epoch, ascending.
         planned: epochs that were asked for, or None.
-        series: ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``, ``entropy`` (nats), ``skip_share``
-            and ``seconds`` (since the search began), each of shape ``(T,)``.
+        series: ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``, ``entropy`` (nats), ``skip_share``,
+            ``seconds`` (since the search began), and ``eigenvalue`` and ``gap`` of monitors, each of shape ``(T,)``.
         mix: group -> mixing weights ``(T, E, O)``.
         architectures: native string derived at each epoch, or None.
+        warnings: what monitors warned of at each epoch, or None.
     """
 
     epochs: tuple[int, ...]
@@ -42,6 +43,7 @@ class Search:
     series: Mapping[str, np.ndarray]
     mix: Mapping[str, np.ndarray]
     architectures: tuple[str | None, ...]
+    warnings: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ def _read_lines(path: Path) -> list[str]:
     return content.decode("utf-8", errors="replace").rstrip().split("\n") if content.strip() else []
 
 
-NUMBERS = ("seconds", "train_loss", "valid_loss", "entropy")
+NUMBERS = ("seconds", "train_loss", "valid_loss", "entropy", "eigenvalue", "gap")
 SHARES = ("train_accuracy", "valid_accuracy", "skip_share")
 
 
@@ -293,6 +295,7 @@ def _check_record(record: Mapping[str, Any], where: str) -> None:
     _field(record, "epochs", _is_count, "a whole number", where)
     _field(record, "label", _is_text, "a text", where)
     _field(record, "architecture", _is_text, "a text", where)
+    _field(record, "warning", _is_text, "a text", where)
     for group, rows in (_field(record, "mix", _is_mapping, "an object", where) or {}).items():
         if not (_is_list(rows) and all(_is_list(row) and all(map(_is_number, row)) for row in rows)):
             raise _damaged(where, f"rows of numbers in 'mix' of {group!r}", rows)
@@ -331,6 +334,7 @@ def _search(records: Sequence[Mapping[str, Any]], decisions: Mapping[str, tuple[
         series=_series(records),
         mix=mix,
         architectures=tuple(record.get("architecture") for record in records),
+        warnings=tuple(record.get("warning") for record in records),
     )
 
 

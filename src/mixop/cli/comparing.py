@@ -1,0 +1,142 @@
+"""What one sees while a comparison runs: a line for each worker, or a plain line for each finished run."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mixop.cli.interrupt import heed
+from mixop.cli.progress import WIDEST, Clock, Screen, duration, percent
+
+PARTS = 1000
+"""A run counts as so many steps of the whole."""
+
+
+class Comparing:
+    """An observer of a comparison, used as a context manager.
+
+    Args:
+        title: what is being done.
+        quiet: whether to show nothing.
+        console: where to show it; default standard output.
+    """
+
+    def __init__(self, title: str, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.title, self.quiet = title, quiet
+        self.console = console or Screen()
+        self.clock = Clock()
+        self.total, self.done, self.failed = 0, 0, 0
+        self.steps: dict[str, Mapping[str, Any]] = {}
+        self.epochs: dict[str, Mapping[str, Any]] = {}
+        self.left: float | None = None
+        lively = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.live = (
+            Live(get_renderable=self.panel, console=self.console, refresh_per_second=6, transient=True) if lively else None
+        )
+
+    def __enter__(self) -> Self:
+        heed()
+        if self.quiet:
+            return self
+        if self.live:
+            self.live.start()
+        else:
+            self._print(f"{self.title}.")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live and not self.quiet:
+            self.live.stop()
+
+    def __call__(self, name: str, record: Mapping[str, Any]) -> None:
+        """Takes what a comparison tells of a run."""
+        event = record.get("event")
+        if event == "plan":
+            self.total, self.done = record["total"], record["done"]
+        elif event == "begun":
+            self.steps[name] = {}
+        elif event in ("done", "failed"):
+            self._end(name, record)
+        else:
+            target = self.steps if event == "step" else self.epochs
+            target[name] = record
+        self.left = self.clock.left(*self._parts())
+
+    def panel(self) -> RenderableType:
+        """All that is known now, for a terminal."""
+        width = min(self.console.width - 4, WIDEST)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=10)
+        table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+        for name in self.steps:
+            table.add_row(name, Text("  ".join(self._words(name)) or "starting"))
+            if warning := self.epochs.get(name, {}).get("warning"):
+                table.add_row("", Text(warning, style="yellow"))
+        bar = Table.grid(padding=(0, 2), expand=True)
+        bar.add_column(ratio=1, no_wrap=True)
+        bar.add_column(justify="right", no_wrap=True)
+        done, total = self._parts()
+        words = [f"{self.done} of {self.total} runs", *([f"{self.failed} failed"] if self.failed else [])]
+        if self.left is not None:
+            words.append(f"about {duration(self.left)} left")
+        bar.add_row(ProgressBar(total=max(total, 1), completed=done), "  ".join(words))
+        return Panel(Group(table, Text(), bar), title=Text(self.title), title_align="left", width=width, border_style="cyan")
+
+    def _end(self, name: str, record: Mapping[str, Any]) -> None:
+        self.done += 1
+        failed = record["event"] == "failed"
+        self.failed += failed
+        if not self.quiet and (failed or not self.live):
+            words = [f"failed: {record['sentence']}"] if failed else self._words(name)
+            left = self.clock.left(*self._parts())
+            more = "" if left is None or failed else f"  {duration(left)} left"
+            self._print(f"{self.done:>{len(str(self.total))}}/{self.total}  {name}  {'  '.join(words)}{more}")
+        self.steps.pop(name, None)
+        self.epochs.pop(name, None)
+
+    def _words(self, name: str) -> list[str]:
+        """How a run stands."""
+        step, epoch = self.steps.get(name, {}), self.epochs.get(name, {})
+        latest = max((record for record in (step, epoch) if record), key=_position, default=None)
+        if not latest:
+            return []
+        network = f"network {latest['network']}, " if "network" in latest else ""
+        scoring = "scoring, " if latest.get("phase") == "retrain" and not network else ""
+        words = [f"{network}{scoring}epoch {latest['epoch']}/{latest['epochs']}"]
+        if latest.get("train_accuracy") is not None:
+            words.append(f"train {percent(latest['train_accuracy'])}")
+        if epoch.get("valid_accuracy") is not None:
+            words.append(f"valid {percent(epoch['valid_accuracy'])}")
+        if epoch.get("entropy") is not None:
+            words.append(f"entropy {epoch['entropy']:.2f}")
+        if epoch.get("skip_share") is not None:
+            words.append(f"skip {percent(epoch['skip_share'])}")
+        return words
+
+    def _parts(self) -> tuple[int, int]:
+        """How much is done, and of how much; running runs count in part."""
+        running = sum(int(PARTS * share_of(step)) for step in self.steps.values())
+        return PARTS * self.done + running, PARTS * max(self.total, 1)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False)
+
+
+def _position(record: Mapping[str, Any]) -> tuple[int, bool, int]:
+    """Orders what a run told by when: networks of random search, retrainings after searches, epochs."""
+    return record.get("network", 0), record.get("phase") == "retrain", record.get("epoch", 0)
+
+
+def share_of(step: Mapping[str, Any]) -> float:
+    """How much of a run is done, in [0, 1], by what it last told."""
+    if "share" in step:
+        return step["share"]
+    if step.get("phase") != "search":
+        return 1.0 if step else 0.0
+    return ((step["epoch"] - 1) * step["steps"] + step["step"]) / (step["epochs"] * step["steps"])

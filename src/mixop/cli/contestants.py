@@ -1,0 +1,93 @@
+"""Who takes part in ``mixop compare``, and how it is scored: from the words of the command to values."""
+
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+from mixop.cli import kinds
+from mixop.cli.files import SUFFIXES
+from mixop.cli.options import CompareOptions
+from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain
+from mixop.data.core import Data, Source
+from mixop.data.digits import Digits
+from mixop.data.toy import ToySet
+from mixop.errors import RecipeError
+from mixop.recipe import Recipe
+from mixop.recipes import RECIPES
+from mixop.recipes.scaling import scaled
+from mixop.spaces.core import Space
+from mixop.spaces.toy import Toy
+
+TOY_EPOCHS, TOY_BATCH = 20, 32
+
+
+def source_for(space: Space) -> Source:
+    """The data set of a space unless another one is named."""
+    return ToySet(space=space) if isinstance(space, Toy) else Digits()
+
+
+def evaluator(word: str | None, test: bool) -> Evaluator | None:
+    """The evaluator of a word; None for the default of the space.
+
+    Raises:
+        RecipeError: if the test set is wanted, but nothing is trained that could be tested.
+    """
+    if test and word not in (None, "retrain"):
+        raise RecipeError(f"--test scores trainings from scratch, but --evaluate {word} makes none: use --evaluate retrain.")
+    if test:
+        return Retrain(test=True)
+    return None if word is None else EVALUATORS[word]()
+
+
+def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict[str, Recipe], list[str], str]:
+    """The recipes of a comparison.
+
+    Returns:
+        The recipes by name; a sentence for each that ``all`` leaves out as it does not fit the space; how rates were chosen.
+
+    Raises:
+        RecipeError: if a name is unknown or given twice, a number out of range, or nothing is left.
+    """
+    fitted = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    words = list(RECIPES) if options.recipes == "all" else [word.strip() for word in options.recipes.split(",")]
+    recipes: dict[str, Recipe] = {}
+    left_out = []
+    for word in words:
+        name = Path(word).stem if word.endswith(SUFFIXES) else word.rpartition(":")[2]
+        if name in recipes:
+            raise RecipeError(f"--recipes names {name!r} twice: name each method once.")
+        try:
+            recipe = _recipe(word, options, isinstance(space, Toy), data)
+            recipe.check(fitted)
+        except RecipeError as error:
+            if options.recipes != "all":
+                raise
+            left_out.append(f"{name} is left out: {error}")
+            continue
+        recipes[name] = recipe
+    if not recipes:
+        raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
+    rates = {
+        "scaled": "Architecture rates are scaled for the length of the search, for every published method by the same rule "
+        "(mixop.recipes.scaling).",
+        "paper": "Architecture rates are the published ones, whatever the length of the search.",
+    }
+    return recipes, left_out, rates[options.rates]
+
+
+def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe:
+    epochs, batch = options.epochs or (TOY_EPOCHS if toy else None), options.batch_size or (TOY_BATCH if toy else None)
+    if options.epochs is not None and options.epochs < 1:
+        raise RecipeError(f"--epochs must be at least 1, got {options.epochs}.")
+    if word in RECIPES and epochs is not None:
+        recipe = RECIPES[word](epochs=epochs)
+    else:
+        recipe = kinds.recipe(word).build()
+        if epochs is not None:
+            recipe = replace(recipe, epochs=epochs)
+    if batch is not None:
+        recipe = replace(recipe, batch_size=batch)
+    if options.rates == "paper" or recipe.name not in RECIPES:
+        return recipe
+    examples = len(data.train) + (len(data.valid) if recipe.scheme.shares_data else 0)
+    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size))
