@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mixop.errors import RecipeError
-from mixop.optim import SGD, Adam, ExponentiatedGradient, exponentiated_gradient, set_rate
+from mixop.optim import SGD, Adam, ExponentiatedGradient, TorchOptimiser, exponentiated_gradient, set_rate
 from mixop.schedules import Constant, Cosine
 
 
@@ -107,6 +107,36 @@ def test_values_build_the_optimiser_that_they_name(value, by_hand):
 def test_numbers_out_of_range_are_refused(make):
     with pytest.raises(RecipeError, match=r"must be|needs"):
         make()
+
+
+@pytest.mark.parametrize("name", ["AdamW", "RAdam", "RMSprop", "Adagrad", "NAdam", "Muon"])
+def test_any_optimiser_of_torch_takes_the_steps_that_torch_takes(name):
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch has no {name}")
+    theirs = torch.ones(2, 2, requires_grad=True)
+    ours = torch.ones(2, 2, requires_grad=True)
+    pair = (
+        getattr(torch.optim, name)([theirs], lr=0.1, weight_decay=0.01),
+        TorchOptimiser(name=name, lr=Constant(0.1), weight_decay=0.01).build([ours]),
+    )
+    for p, optimiser in zip((theirs, ours), pair, strict=True):
+        for _ in range(3):
+            optimiser.zero_grad()
+            (p**3).sum().backward()
+            optimiser.step()
+    assert torch.equal(theirs, ours)
+    assert not torch.equal(ours, torch.ones(2, 2))
+
+
+def test_options_reach_torch_and_what_it_does_not_know_is_refused():
+    optimiser = TorchOptimiser(name="RMSprop", options={"momentum": 0.9}).build([torch.zeros(1, requires_grad=True)])
+    assert optimiser.param_groups[0]["momentum"] == 0.9
+    with pytest.raises(RecipeError, match="did you mean 'AdamW'"):
+        TorchOptimiser(name="adamw")
+    with pytest.raises(RecipeError, match=r"cannot be built with .*heat"):
+        TorchOptimiser(name="AdamW", options={"heat": 1.0})
+    with pytest.raises(RecipeError, match="There is no optimiser"):
+        TorchOptimiser(name="LBFGS")
 
 
 def test_a_number_stands_for_a_constant_rate():

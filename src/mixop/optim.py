@@ -1,13 +1,13 @@
 """Optimisers as values, and exponentiated gradient, which keeps its parameters on the simplex."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from mixop.errors import RecipeError
+from mixop.errors import RecipeError, unknown
 from mixop.schedules import Constant, Cosine, Schedule, check_range, schedule
 
 
@@ -93,6 +93,41 @@ class Adam(_Rate):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TorchOptimiser(_Rate):
+    """Any optimiser of `torch.optim` that takes parameters and a learning rate: AdamW, RAdam, RMSprop, Adagrad ...
+
+    Args:
+        name: its class in `torch.optim`.
+        lr: learning rate, > 0, a number or a schedule over the search.
+        weight_decay: as that optimiser understands it, >= 0.
+        options: further arguments of it by name, numbers or true and false, e.g. ``{"momentum": 0.9}``.
+    """
+
+    keeps_simplex: ClassVar[bool] = False
+    name: str = "AdamW"
+    lr: Schedule = Cosine(1e-3, 0.0)
+    weight_decay: float = 0.0
+    options: Mapping[str, float | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check()
+        check_range(f"weight decay of {self.name}", self.weight_decay, at_least=0)
+        known = [n for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer)]
+        if self.name not in known or self.name in ("Optimizer", "LBFGS", "SparseAdam"):
+            usable = [name for name in known if name not in ("Optimizer", "LBFGS", "SparseAdam")]
+            raise RecipeError(unknown("optimiser in torch.optim", self.name, usable))
+        try:
+            self.build([torch.zeros(1, 1, requires_grad=True)])
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"{self.name} of torch.optim cannot be built with {dict(self.options)} ({error}).") from error
+
+    def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
+        """The torch optimiser of these parameters."""
+        make = getattr(torch.optim, self.name)
+        return make(list(params), lr=self.lr(0.0), weight_decay=self.weight_decay, **self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExponentiatedGradient(_Rate):
     """Multiplicative updates on the simplex, for the relaxation `SimplexPoint`.
 
@@ -116,7 +151,7 @@ class ExponentiatedGradient(_Rate):
         return ExponentiatedGradientDescent(params, lr=self.lr(0.0), minimum=self.minimum)
 
 
-Optimiser = SGD | Adam | ExponentiatedGradient
+Optimiser = SGD | Adam | TorchOptimiser | ExponentiatedGradient
 
 
 def exponentiated_gradient(theta: Tensor, gradient: Tensor, lr: float, minimum: float) -> Tensor:

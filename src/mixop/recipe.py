@@ -186,6 +186,7 @@ PARTS: Mapping[str, type] = {
         *monitors.ALL.values(),
         optim.SGD,
         optim.Adam,
+        optim.TorchOptimiser,
         optim.ExponentiatedGradient,
         *derive.ALL.values(),
         schedules.Constant,
