@@ -1,0 +1,70 @@
+"""A recipe for a short search: one rule for all methods."""
+
+from dataclasses import replace
+from math import ceil
+
+from mixop.errors import RecipeError, unknown
+from mixop.optim import SGD, Adam, ExponentiatedGradient
+from mixop.recipe import Recipe
+from mixop.recipes import RECIPES
+from mixop.schedules import Constant, Cosine, Linear, Schedule
+
+EXAMPLES = 25_000
+"""Half of CIFAR-10's training images: what an epoch of the published two-level searches goes through."""
+
+LARGEST_FACTOR = 100.0
+LARGEST_RATE = {Adam: 0.1, SGD: 0.1, ExponentiatedGradient: 1.0}
+
+
+def published_steps(recipe: Recipe) -> int:
+    """Weight steps of the published search on CIFAR-10: default epochs times batches of an epoch.
+
+    Args:
+        recipe: of a published name; its epochs and batch may have been changed.
+
+    Raises:
+        RecipeError: if no recipe has that name.
+    """
+    if recipe.name not in RECIPES:
+        raise RecipeError(unknown("recipe", recipe.name, RECIPES))
+    published = RECIPES[recipe.name]()
+    examples = 2 * EXAMPLES if published.scheme.shares_data else EXAMPLES
+    return published.epochs * ceil(examples / published.batch_size)
+
+
+def scaled(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe for a search of few steps, its architecture travelling as far as in the published one.
+
+    The architecture's learning rate is multiplied by ``published steps / steps``, so that rate times steps stays the same,
+    and the warm-up keeps its share of the epochs. The same rule holds for every method; nothing else is changed.
+
+    The factor is at least 1 and at most 100, and Adam's rate does not rise above 0.1 by it: Adam moves every parameter by
+    about its rate, and steps of logits that are much larger decide by the noise of a single batch.
+
+    Args:
+        recipe: a recipe of a published name, with the epochs of the short search.
+        steps: weight steps of the short search: epochs times batches in an epoch, >= 1.
+
+    Raises:
+        RecipeError: if no recipe has that name, or if steps is less than 1.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise RecipeError(f"steps of a short search must be a whole number of at least 1, got {steps!r}.")
+    factor = min(max(published_steps(recipe) / steps, 1.0), LARGEST_FACTOR)
+    optimiser = recipe.architecture_optimiser
+    factor = min(factor, max(LARGEST_RATE[type(optimiser)] / optimiser.lr.bounds[1], 1.0))
+    published = RECIPES[recipe.name]()
+    return replace(
+        recipe,
+        architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
+        warmup=min(round(published.warmup / published.epochs * recipe.epochs), recipe.epochs - 1),
+    )
+
+
+def _times(rate: Schedule, factor: float) -> Schedule:
+    if isinstance(rate, Constant):
+        return Constant(rate.value * factor)
+    if isinstance(rate, Linear):
+        return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
+    assert isinstance(rate, Cosine)
+    return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
