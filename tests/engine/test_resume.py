@@ -30,8 +30,8 @@ CONTEXT.set_forkserver_preload(["mixop.api", "mixop.data.toy", "mixop.recipes"])
 def search(name: str, out: Path, pipe: Connection) -> None:
     """What a child does: a search that saves after every step and tells each."""
     torch.set_num_threads(1)
-    recipe = replace(RECIPES[name](), epochs=4, batch_size=8)
-    recipe = replace(recipe, warmup=min(recipe.warmup, 1))
+    recipe = RECIPES[name]()
+    recipe = replace(recipe, epochs=4, batch_size=16, warmup=min(recipe.warmup, 1))  # 12 steps
     api.search(
         recipe, Toy(), toy_set(Toy(), n=96), out, seed=3, checkpoint_seconds=0, observe=lambda r: pipe.send(r.get("event"))
     )
@@ -80,7 +80,7 @@ def test_a_search_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(na
     rng = random.Random(name)
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     finish(name, whole)
-    kills = sum(kill_after(name, torn, rng.randint(1, 9), rng.random() * 0.003) for _ in range(2))
+    kills = sum(kill_after(name, torn, rng.randint(1, 5), rng.random() * 0.003) for _ in range(2))
     assert kills == 2, "the child must have been killed in the middle"
     finish(name, torn)
     one, other = (checkpoint.load(out / "state.pt")["search"] for out in (whole, torn))

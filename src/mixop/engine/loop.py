@@ -254,7 +254,7 @@ class Search:
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()
-        state.train.add(value, int(self.problem.seen[1]), len(batch.y))
+        state.train.add(value, int(self.weight_problem.seen[1]), len(batch.y))
 
     def _finite(self, value: float, step: str, what: str = "loss") -> None:
         # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.
