@@ -84,7 +84,7 @@ def gaea_gdas(*, epochs: int = 250) -> Recipe:
         "gaea_gdas",
         epochs,
         relaxation=GumbelSimplex(temperature=Linear(start, start - 9.9)),
-        regularisers=(Entropy(weight=0.01, towards="uniform"),),
+        regularisers=(Entropy(weight=Constant(0.01), towards="uniform"),),
         architecture_optimiser=ExponentiatedGradient(lr=Constant(0.01)),
         warmup=warmup,
     )

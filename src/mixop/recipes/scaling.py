@@ -4,16 +4,17 @@ from dataclasses import replace
 from math import ceil
 
 from mixop.errors import RecipeError, unknown
-from mixop.optim import SGD, Adam, ExponentiatedGradient
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
-from mixop.schedules import Constant, Cosine, Linear, Schedule
+from mixop.schedules import Constant, Schedule
+from mixop.types import Domain
 
 EXAMPLES = 25_000
-"""Half of CIFAR-10's training images: what an epoch of the published two-level searches goes through."""
+"""Half of CIFAR-10's training images: what an epoch of a published search on two levels goes through."""
 
 LARGEST_FACTOR = 100.0
-LARGEST_RATE = {Adam: 0.1, SGD: 0.1, ExponentiatedGradient: 1.0}
+LARGEST_RATE = 0.1
+LARGEST_SIMPLEX_RATE = 1.0
 
 
 def published_steps(recipe: Recipe) -> int:
@@ -38,8 +39,8 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     The architecture's learning rate is multiplied by ``published steps / steps``, so that rate times steps stays the same,
     and the warm-up keeps its share of the epochs. The same rule holds for every method; nothing else is changed.
 
-    The factor is at least 1 and at most 100, and Adam's rate does not rise above 0.1 by it: Adam moves every parameter by
-    about its rate, and steps of logits that are much larger decide by the noise of a single batch.
+    The factor lies between 1 and 100, and the rate does not rise above 0.1 by it, above 1 on the simplex: beyond, single
+    batches decide. Parameters of a policy keep their rate, for they are weights of a network like those of the supernet.
 
     Args:
         recipe: a recipe of a published name, with the epochs of the short search.
@@ -50,10 +51,12 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RecipeError(f"steps of a short search must be a whole number of at least 1, got {steps!r}.")
-    factor = min(max(published_steps(recipe) / steps, 1.0), LARGEST_FACTOR)
-    optimiser = recipe.architecture_optimiser
-    factor = min(factor, max(LARGEST_RATE[type(optimiser)] / optimiser.lr.bounds[1], 1.0))
-    published = RECIPES[recipe.name]()
+    travel = published_steps(recipe) / steps
+    published, optimiser = RECIPES[recipe.name](), recipe.architecture_optimiser
+    largest = LARGEST_SIMPLEX_RATE if optimiser.keeps_simplex else LARGEST_RATE
+    factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
+    if recipe.relaxation.domain is Domain.POLICY:
+        factor = 1.0
     return replace(
         recipe,
         architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
@@ -64,7 +67,4 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
 def _times(rate: Schedule, factor: float) -> Schedule:
     if isinstance(rate, Constant):
         return Constant(rate.value * factor)
-    if isinstance(rate, Linear):
-        return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
-    assert isinstance(rate, Cosine)
     return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
