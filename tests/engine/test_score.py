@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixop.data import digits
-from mixop.engine.score import CALIBRATION, SMALLEST_BATCH, one_path, score
+from mixop.engine.score import CALIBRATION, EVALUATION_BATCH, one_path, score
 from mixop.ops import BatchNorm
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain
@@ -42,25 +42,30 @@ def test_a_score_leaves_weights_and_statistics_alone(norm, fitted, data):
     _, net, mix = fitted
     kept = {name: value.clone() for name, value in net.state_dict().items()}
     momenta = [m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    one, two = (score(net, data, mix, batch_size=64, norm=norm, batches=1) for _ in range(2))
+    one, two = (score(net, data, mix, batch_size=EVALUATION_BATCH, norm=norm, batches=1) for _ in range(2))
     assert (one.loss, one.right, one.count) == (two.loss, two.right, two.count)
-    assert one.count == SMALLEST_BATCH
+    assert one.count == EVALUATION_BATCH
     assert all(torch.equal(value, kept[name]) for name, value in net.state_dict().items())
     assert momenta == [m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
 def test_each_policy_normalises_with_what_it_says(fitted, data):
     _, net, mix = fitted
-    first = data.valid[:SMALLEST_BATCH]
+    first = data.valid[:EVALUATION_BATCH]
     net.eval()
-    assert score(net, data, mix, batch_size=64, batches=1).mean_loss == pytest.approx(loss_of(net, data, first, mix))
-    found = {norm: score(net, data, mix, batch_size=64, batches=1, norm=norm).mean_loss for norm in ("batch", "recalibrated")}
+    assert score(net, data, mix, batch_size=EVALUATION_BATCH, batches=1).mean_loss == pytest.approx(
+        loss_of(net, data, first, mix)
+    )
+    found = {
+        norm: score(net, data, mix, batch_size=EVALUATION_BATCH, batches=1, norm=norm).mean_loss
+        for norm in ("batch", "recalibrated")
+    }
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     net.train()
     for module in norms:
         module.reset_running_stats()
         module.momentum = None
-    for at in data.train.split(SMALLEST_BATCH)[:CALIBRATION]:
+    for at in data.train.split(EVALUATION_BATCH)[:CALIBRATION]:
         loss_of(net, data, at, mix)
     net.eval()
     assert found["recalibrated"] == pytest.approx(loss_of(net, data, first, mix), rel=1e-5)
@@ -76,7 +81,7 @@ def test_running_one_path_is_the_supernet_with_one_hot_weights(fitted, data):
     assert weights["cell"].argmax(-1).tolist() == [option for (option,) in active["cell"]]
     assert weights["cell"].sum(-1).tolist() == [1.0] * 6
     for norm in ("batch", "running", "recalibrated"):
-        whole = score(net, data, weights, batch_size=64, norm=norm)
-        path = score(net, data, weights, active, batch_size=64, norm=norm)
+        whole = score(net, data, weights, batch_size=EVALUATION_BATCH, norm=norm)
+        path = score(net, data, weights, active, batch_size=EVALUATION_BATCH, norm=norm)
         assert path.mean_loss == pytest.approx(whole.mean_loss, rel=1e-5)
         assert whole.count == len(data.valid)

@@ -64,7 +64,7 @@ class Trained(Protocol):
 
         Args:
             what: mixing weights, or an architecture, of which one path runs.
-            batches: the first so many batches of the split, the same ones in every call; None for the whole split.
+            batches: the first so many batches of the split, of the recipe's size and the same in every call; None for all.
             norm: what batch norm uses.
         """
         ...

@@ -27,7 +27,7 @@ class PerturbationSelection(Derivation):
         rate: learning rate of the weights while tuning, > 0; a tenth of the search's first.
         criterion: what is measured after a removal: ``accuracy`` (the lowest is chosen, on ties the highest loss) or
             ``loss`` (the highest is chosen).
-        batches: validation batches for each measurement, >= 1; None for the whole split.
+        batches: validation batches of the recipe's size for each measurement, >= 1; None for the whole split.
         norm: what batch norm uses while measuring.
 
     Source: Wang et al. 2021 (arXiv:2108.04392), algorithm 1, and the authors' code for the numbers. They break ties of the

@@ -57,7 +57,7 @@ class BestSampled(Derivation):
 
     Args:
         samples: architectures that are compared, >= 1.
-        batches: validation batches for each, >= 1; None for the whole split.
+        batches: validation batches for each, of the recipe's size, >= 1; None for the whole split.
         norm: what batch norm uses: ``batch`` statistics, ``running`` ones of the search (which mix all paths), or those
             ``recalibrated`` on training images for each architecture.
         by: ``draw`` samples from the relaxation (random search with weight sharing, ENAS); ``probability`` takes the

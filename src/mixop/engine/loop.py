@@ -21,7 +21,7 @@ from mixop.engine.finish import TrainedSearch
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
-from mixop.engine.score import score
+from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.errors import DivergedError, RecipeError, RunError
@@ -274,7 +274,8 @@ class Search:
         native = self.space.to_native(recipe.derivation(mean, self.space))
         state.natives.append(native)
         # With one level there are no examples that training has not seen.
-        valid = Sums() if recipe.scheme.shares_data else score(state.net, self.data, mix=mean, batch_size=recipe.batch_size)
+        size = max(recipe.batch_size, EVALUATION_BATCH)
+        valid = Sums() if recipe.scheme.shares_data else score(state.net, self.data, mean, batch_size=size)
         if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
             state.best_accuracy, state.best_native = valid.accuracy, native
         record = {

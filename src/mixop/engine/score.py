@@ -16,8 +16,8 @@ from mixop.spaces.core import Architecture, Space
 from mixop.supernet.core import Supernet
 from mixop.types import Active, Batch, Mix
 
-SMALLEST_BATCH = 256
-"""Examples in a batch that is only evaluated: larger ones are faster and have steadier batch statistics."""
+EVALUATION_BATCH = 256
+"""Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""
 
 CALIBRATION = 10
 """Batches of training images that recalibrated statistics are averaged over."""
@@ -61,17 +61,16 @@ def score(
         data: its data, on the same device.
         mix: mixing weights.
         active: the options that run; None for all.
-        batch_size: examples in a batch, raised to `SMALLEST_BATCH`.
+        batch_size: examples in a batch.
         batches: the first so many batches; None for the whole split.
         norm: what batch norm uses.
     """
-    size = max(batch_size, SMALLEST_BATCH)
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     if norm == "recalibrated":
-        _recalibrate(net, data, mix, active, size, buffers)
+        _recalibrate(net, data, mix, active, batch_size, buffers)
     net.train(norm == "batch")
     sums = Sums()
-    for at in pieces(len(data.valid), size)[:batches]:
+    for at in pieces(len(data.valid), batch_size)[:batches]:
         batch = _batch(data, data.valid[at])
         logits = functional_call(net, buffers, (batch.x, mix, active))
         loss = cross_entropy(logits, batch.y)

@@ -6,7 +6,7 @@ from typing import Any
 from mixop.data.core import Data
 from mixop.engine import checkpoint
 from mixop.engine.problem import SupernetProblem
-from mixop.engine.score import one_path, score
+from mixop.engine.score import EVALUATION_BATCH, one_path, score
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.view import SearchView
 from mixop.monitors.base import Action, Continue, Restart, Stop
@@ -31,7 +31,7 @@ def ask_monitors(
         if valid.accuracy is None:
             return None
         derived, active = one_path(problem.space, problem.space.from_native(state.natives[-1]), mean)
-        sums = score(problem.net, data, derived, active, batch_size=problem.recipe.batch_size)
+        sums = score(problem.net, data, derived, active, batch_size=max(problem.recipe.batch_size, EVALUATION_BATCH))
         return valid.accuracy, sums.accuracy or 0.0
 
     view = SearchView(state, problem, data, accuracies)
