@@ -53,6 +53,14 @@ def test_flags_change_fields_in_whatever_order_and_spelling():
     assert parsed.build("settings").seed == 5
 
 
+def test_other_epochs_move_the_warmup_unless_it_is_said_as_well(tmp_path: Path):
+    assert told("--recipe", "gaea_gdas", "--epochs", "10").build("recipe").warmup == 2  # 50 of 250
+    assert told("--recipe", "gaea_gdas", "--epochs", "1").build("recipe").warmup == 0
+    assert told("--epochs", "10", "--recipe.warmup", "4", "--recipe", "gaea_gdas").build("recipe").warmup == 4
+    (tmp_path / "short.toml").write_text("[settings]\nepochs = 10\n")
+    assert told("--recipe", "gaea_gdas", "--config", str(tmp_path / "short.toml")).build("recipe").warmup == 2
+
+
 def test_a_later_flag_wins():
     assert told("--epochs", "3", "--recipe.epochs", "4").build("recipe").epochs == 4
     assert told("--recipe.epochs", "4", "--epochs", "3").build("recipe").epochs == 3

@@ -24,6 +24,7 @@ class Command:
             if none was) to the tree to begin with, or None for nothing.
         settings: which settings of a run it takes, fields of `mixop.engine.loop.Settings`.
         shortcuts: a short flag's name to the path that it stands for, ``epochs`` to ``("recipe", "epochs")``.
+        prepare: a short flag's name to what becomes of the value before any flag is set: other epochs move a warm-up.
         examples: commands to show in the help.
     """
 
@@ -33,6 +34,7 @@ class Command:
     values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prepare: Mapping[str, Callable[[Tree, str], None]] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
 
     @property
@@ -117,12 +119,17 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     for name, value in settings.items():
         if name in command.shortcuts:
             path = command.shortcuts[name]
+            if name in command.prepare:
+                command.prepare[name](trees[path[0]], str(value))
             trees[path[0]].merge({path[1]: value})
         elif name in command.settings:
             trees["settings"].merge({name: value})
         elif name not in own:
             raise RecipeError(unknown("setting in [settings]", name, [*own, *command.settings, *command.shortcuts]))
 
+    for token in tokens:
+        if token.name in command.prepare:
+            command.prepare[token.name](trees[command.shortcuts[token.name][0]], token.text)
     # A part is chosen before its fields are set, in whatever order the flags came.
     changes = [(path, token) for token in tokens if (path := _path(command, token)) is not None]
     for path, token in sorted(changes, key=lambda change: len(change[0])):

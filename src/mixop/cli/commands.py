@@ -288,6 +288,7 @@ COMMANDS: Mapping[str, Command] = {
             values={"recipe": kinds.recipe, "space": kinds.space, "data": kinds.data},
             settings=_RUN_SETTINGS,
             shortcuts={"epochs": ("recipe", "epochs"), "batch_size": ("recipe", "batch_size")},
+            prepare={"epochs": kinds.keep_warmup_share},
             examples=(
                 "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
                 "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",

@@ -24,6 +24,12 @@ def recipe(kind: str | None) -> Tree:
     return tree
 
 
+def keep_warmup_share(tree: Tree, epochs: str) -> None:
+    """Moves a recipe's warm-up with its epochs, as the recipes' own argument ``epochs`` does: 50 of 250 become 2 of 10."""
+    if epochs.isdecimal() and tree.plain.get("warmup"):
+        tree.plain["warmup"] = tree.plain["warmup"] * int(epochs) // tree.plain["epochs"]
+
+
 def space(kind: str | None) -> Tree:
     """The search space of a name, or of ``package.module:name``."""
     from mixop.spaces import SPACE_TYPES, SPACES
