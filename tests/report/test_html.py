@@ -314,3 +314,17 @@ def test_layout_in_chromium(run_at, tmp_path, scheme, dark):
     assert found["loose"] == []  # texts fit their boxes in the fonts of this machine
     assert found["ground"] == ("rgb(17, 21, 27)" if dark else "rgb(245, 246, 248)")
     assert found["curve"] == ("rgb(116, 167, 255)" if dark else "rgb(42, 98, 197)")
+
+
+def test_warnings_are_listed_with_their_epochs(run_at):
+    path = run_at(epochs=6, upto="search")
+    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record["warning"] = f"{10 * record['epoch']}% are <skips>." if record["epoch"] in (2, 3, 4, 6) else None
+        record["eigenvalue"], record["gap"] = (0.5 * record["epoch"], -0.25) if record["epoch"] % 2 else (None, None)
+    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    page = write_report(path).read_text()
+    assert "<td>2 to 4</td><td>40% are &lt;skips&gt;.</td>" in page
+    assert "<td>6</td><td>60% are &lt;skips&gt;.</td>" in page
+    assert "Dominant eigenvalue: 0.500 at epoch 1" in page.replace(" over the epochs. ", ": ")
+    assert "-25.000 at epoch 5" in page

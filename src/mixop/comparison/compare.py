@@ -76,6 +76,11 @@ def compare(
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     _check(recipes, seeds, space, evaluator, jobs)
+    if evaluator.protocol.batch_size > len(data.train):
+        raise RecipeError(
+            f"Trainings from scratch take batches of {evaluator.protocol.batch_size}, but the weight split has "
+            f"{len(data.train)} examples: give the evaluator a protocol with a smaller batch_size."
+        )
     for seed in seeds:
         Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
     directory = RunDirectory(out)

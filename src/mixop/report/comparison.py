@@ -225,18 +225,18 @@ class Comparison:
         n, protocol = len(self.seeds), self.identity["evaluator"]["protocol"]
         data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
         notes = [
-            f"{_count(n, 'seed')} for each method on {space}, data {data}. Score: {self.score}; sd is the standard deviation "
-            "over seeds (n - 1), seconds the mean time of one search."
+            f"{_count(n, 'seed')} for each method on {space}, data {data}. Score, in %: {self.score}; sd is the standard "
+            "deviation over seeds (n - 1), seconds the mean time of one search."
         ]
         if self.identity["note"]:
             notes.append(self.identity["note"])
         trained = next((row.trained for row in self.rows if row.name == RANDOM), None)
         if trained is not None:
-            what = "rate" if self.knows_optimum else "mean score"
+            what, time = "rate" if self.knows_optimum else "mean score", median(self.budgets.values() or [0])
             notes.append(
                 "Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
                 f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the "
-                f"validation split. Its row has the time of the median method, {median(self.budgets.values()):.2g} s: as many as "
+                f"validation split. Its row has the time of the median method, {time:.2g} s: as many as "
                 f"fit, {trained:.1f} on average, at least one. “random, same time” is its {what} within the mean time of the "
                 "method in that row. Only time spent searching counts; scoring what was found does not."
             )
@@ -245,7 +245,10 @@ class Comparison:
             reach = f": one half found has a 95 % interval of {width[0]:.0%} to {width[1]:.0%}" if self.knows_optimum else ""
             notes.append(f"{_count(n, 'run')} of a method can show large differences only{reach}.")
         for row in self.rows:
-            notes += [f"{row.name}, seed {trial.seed}, failed: {trial.error}" for trial in row.trials if trial.error]
+            errors = [(trial.seed, trial.error) for trial in row.trials if trial.error]
+            if errors:
+                seed, sentence = errors[0]
+                notes.append(f"{row.name}: {len(errors)} of {_count(len(row.trials), 'run')} failed, seed {seed}: {sentence}")
         if self.done < self.planned:
             notes.append(f"Not finished: {self.done} of {_count(self.planned, 'run')} are done.")
         return notes

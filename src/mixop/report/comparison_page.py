@@ -58,11 +58,17 @@ def verdict(comparison: Comparison) -> str:
     best = comparison.rows[0]
     if best.mean is None:
         return "No run could be scored; the reasons are below."
-    text = f"{_title(best)} comes first of {len(comparison.rows)}: {_result(comparison, best)}"
-    if best.name == RANDOM:
-        return f"{text}. Nothing shows here that any of the recipes beats picking at random for as long."
-    rival = comparison.row(RANDOM)
-    return f"{text}; random search at equal cost: {_result(comparison, best.rival or rival)}."
+    equal = [row for row in comparison.rows if (row.rate, row.mean) == (best.rate, best.mean)]
+    if len(equal) > 1:
+        place = f"{len(equal)} of {len(comparison.rows)} methods share the first place, {_result(comparison, best)}"
+    else:
+        place = f"{_title(best)} comes first of {len(comparison.rows)}: {_result(comparison, best)}"
+    if RANDOM in [row.name for row in equal]:
+        return (
+            f"{place}. Random search is among the first: nothing shows here that a recipe beats picking at random for as long."
+        )
+    rival = _result(comparison, comparison.row(RANDOM))
+    return f"{place}. Random search with the time of the median method: {rival}."
 
 
 def _title(row: Row) -> str:

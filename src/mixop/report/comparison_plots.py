@@ -55,7 +55,7 @@ def dots(rows: Sequence[Dots], *, description: str) -> str:
             air = max(0.04 * (max(scores) - min(scores)), 0.004)
             axes.set_xlim(max(-0.04, min(scores) - air), min(1.04, max(scores) + air))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         seconds = [second for row in rows for second in row.seconds if second > 0]
         if seconds and max(seconds) > 8 * min(seconds):
             times.set_xscale("log")

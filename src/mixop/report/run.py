@@ -31,8 +31,9 @@ class Search:
     Args:
         epochs: number of each epoch, ascending.
         planned: epochs that were asked for, or None.
-        series: ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``, ``entropy`` (nats), ``skip_share``,
-            ``seconds`` (since the search began), and ``eigenvalue`` and ``gap`` of monitors, each of shape ``(T,)``.
+        series: ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``, ``entropy`` (nats), ``skip_share``
+            (above 1 where mixing weights need not sum to 1), ``seconds`` (since the search began), and ``eigenvalue`` and
+            ``gap`` of monitors, each of shape ``(T,)``.
         mix: group -> mixing weights ``(T, E, O)``.
         architectures: native string derived at each epoch, or None.
         warnings: what monitors warned of at each epoch, or None.
@@ -281,8 +282,8 @@ def _read_lines(path: Path) -> list[str]:
     return content.decode("utf-8", errors="replace").rstrip().split("\n") if content.strip() else []
 
 
-NUMBERS = ("seconds", "train_loss", "valid_loss", "entropy", "eigenvalue", "gap")
-SHARES = ("train_accuracy", "valid_accuracy", "skip_share")
+NUMBERS = ("seconds", "train_loss", "valid_loss", "entropy", "eigenvalue", "gap", "skip_share")
+SHARES = ("train_accuracy", "valid_accuracy")
 
 
 def _check_record(record: Mapping[str, Any], where: str) -> None:

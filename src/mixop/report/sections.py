@@ -26,11 +26,11 @@ NOTES = {
     "the end: nothing was decided. A plunge in the first epochs: decided before the network weights could tell.",
     "Skip share": "Mixing weight on skip connections where they are offered. A steady climb above one half warns of collapse: "
     "skips ease the supernet's training and so win, and the found network is too shallow.",
-    "Dominant eigenvalue": "How sharp the validation loss is in the architecture: the largest eigenvalue of its Hessian, on one "
-    "fixed batch. Only its growth says something; in searches that collapse it tends to rise before skip connections take over.",
-    "Gap to the derived network": "Validation accuracy of the supernet minus that of the derived network with the same weights. "
-    "It starts large and shrinks as operations drop out; still large at the end, the supernet's accuracy says little about the "
-    "architecture.",
+    "Dominant eigenvalue": "How sharp the validation loss is in the architecture: the largest eigenvalue of its Hessian, on "
+    "one fixed batch. Only its growth says something; in searches that collapse it tends to rise before skips take over.",
+    "Gap to the derived network": "Validation accuracy of the supernet minus that of the derived network with the same "
+    "weights, in points of percent. It starts large and shrinks as operations drop out; still large at the end, the supernet's "
+    "accuracy says little about the architecture.",
     "Training loss": "Every network from scratch, by the same protocol.",
     "Training accuracy": "On the images that it learns from; test accuracies stand further up.",
 }
@@ -214,13 +214,12 @@ def search_figures(run: Run) -> list[dict[str, Any]]:
         curves = [plots.Line(None, epochs, series["skip_share"], "op-skip")]
         text = _describe("Skip share", curves, percent=True)
         figures.append(_figure("Skip share", plots.lines(curves, percent=True, description=text)))
-    for key, title, percent in (("eigenvalue", "Dominant eigenvalue", False), ("gap", "Gap to the derived network", True)):
+    for key, title, scale in (("eigenvalue", "Dominant eigenvalue", 1.0), ("gap", "Gap to the derived network", 100.0)):
         known = np.isfinite(series[key])  # a monitor may measure every so many epochs
         if known.any():
             at = [epoch for epoch, is_known in zip(epochs, known, strict=True) if is_known]
-            curves = [plots.Line(None, at, series[key][known], "second")]
-            text = _describe(title, curves, percent=percent)
-            figures.append(_figure(title, plots.lines(curves, percent=percent, description=text)))
+            curves = [plots.Line(None, at, scale * series[key][known], "second")]
+            figures.append(_figure(title, plots.lines(curves, description=_describe(title, curves))))
     return figures
 
 
@@ -237,7 +236,7 @@ def warnings(run: Run) -> list[tuple[str, str]]:
         if spans and spans[-1][0] == kind and spans[-1][2] == epoch - 1:
             begun = spans.pop()[1]
         spans.append((kind, begun, epoch, text))
-    return [(str(first) if first == last else f"{first} – {last}", text) for _, first, last, text in spans]
+    return [(str(first) if first == last else f"{first} to {last}", text) for _, first, last, text in spans]
 
 
 def retraining_figures(run: Run) -> list[dict[str, Any]]:

@@ -1,0 +1,234 @@
+"""A comparison end to end on the toy space: ordinary runs, killed and continued, refused, failing."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mixop import api, recipes
+from mixop.comparison.compare import compare
+from mixop.comparison.evaluators import Optimum, Retrain, Supernet
+from mixop.data.core import Data
+from mixop.data.toy import toy_set
+from mixop.engine.interrupt import InterruptedRunError
+from mixop.engine.rundir import RunDirectory
+from mixop.errors import RecipeError, RunError
+from mixop.optim import SGD
+from mixop.recipe import Recipe
+from mixop.report.comparison import Comparison, read_comparison
+from mixop.schedules import Constant
+from mixop.spaces.toy import Toy
+
+EPOCHS = 30
+"""Of a search that is still running when it is killed."""
+
+SHORT = Optimum(protocol=replace(Optimum().protocol, epochs=1, batch_size=16))
+
+
+def two(epochs: int = 2) -> dict[str, Recipe]:
+    return {name: replace(make(epochs=epochs), batch_size=16) for name, make in (("a", recipes.darts), ("b", recipes.gaea))}
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return toy_set(Toy(), n=96)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, data: Data) -> Comparison:
+    """Two recipes, two seeds, two workers."""
+    return compare(two(), Toy(), data, tmp_path_factory.mktemp("done") / "c", seeds=range(2), jobs=2, evaluate=SHORT)
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in RunDirectory(run).records()]
+
+
+def test_every_method_has_a_row_with_all_its_runs(finished: Comparison):
+    assert {row.name: row.n for row in finished.rows} == {"a": 2, "b": 2, "random": 2}
+    assert finished.done == finished.planned == 6
+    for row in finished.rows:
+        for trial in row.trials:
+            native = json.loads((trial.path / "trial.json").read_text()).get("architecture", trial.architecture)
+            space = Toy()
+            right = sum(x == y for x, y in zip(native.split("|"), space.to_native(space.optimum).split("|"), strict=True))
+            assert trial.score == pytest.approx(right / 3)
+            assert trial.distance == 3 - right
+            assert trial.hit is (right == 3)
+    assert finished.table() == (finished.path / "table.txt").read_text()
+    assert (finished.path / "comparison.html").stat().st_size > 10_000
+
+
+def test_a_worker_makes_the_very_run_that_search_makes(finished: Comparison, data: Data, tmp_path: Path):
+    for name, recipe in two().items():
+        api.search(recipe, Toy(), data, tmp_path / name, seed=1)
+        assert (tmp_path / name / "architecture.json").read_bytes() == (
+            finished.path / f"{name}-1/architecture.json"
+        ).read_bytes()
+        assert records(tmp_path / name) == records(finished.path / f"{name}-1")
+
+
+def test_random_search_has_the_time_of_the_recipes(finished: Comparison):
+    found = json.loads((finished.path / "random-0" / "trial.json").read_text())
+    assert found["budgets"] == {**finished.budgets, "median": sum(finished.budgets.values()) / 2}
+    spent = [candidate["seconds"] for candidate in found["candidates"]]
+    assert sum(spent[:-1]) <= max(found["budgets"].values())
+    assert len({candidate["architecture"] for candidate in found["candidates"]}) == len(spent)
+    assert all(row.rival is not None for row in finished.rows if row.name != "random")
+
+
+def test_what_is_finished_is_not_repeated(finished: Comparison, data: Data, tmp_path: Path):
+    out = tmp_path / "copy"
+    shutil.copytree(finished.path, out)
+    told = []
+    again = compare(two(), Toy(), data, out, seeds=range(2), jobs=2, evaluate=SHORT, observe=lambda n, r: told.append((n, r)))
+    assert told == [("", {"event": "plan", "total": 6, "done": 6})]
+    assert again.table() == finished.table()
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"seeds": range(3)}, r"comparison.seeds is \[0, 1\] there and \[0, 1, 2\] now"),
+        ({"recipes": two(3)}, r"comparison.recipes.a.epochs is 2 there and 3 now"),
+        ({"evaluate": Supernet(protocol=SHORT.protocol)}, "comparison.evaluator.type"),
+    ],
+)
+def test_another_comparison_is_refused_with_the_difference(
+    finished: Comparison, data: Data, changes: Mapping[str, Any], difference: str
+):
+    given: dict[str, Any] = {"recipes": two(), "seeds": range(2), "evaluate": SHORT, **changes}
+    with pytest.raises(RunError, match=difference):
+        compare(given.pop("recipes"), Toy(), data, finished.path, jobs=2, **given)
+
+
+def _compare(out: Path, checkpoint_seconds: float = 30.0) -> None:
+    torch.set_num_threads(1)
+    slow = two(EPOCHS)
+    compare(
+        {"a": slow["a"]},
+        Toy(),
+        toy_set(Toy(), n=96),
+        out,
+        seeds=range(2),
+        jobs=2,
+        evaluate=SHORT,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+
+def _started(out: Path) -> Any:
+    """A comparison in a process of its own, as soon as one of its searches has an epoch behind it."""
+    process = multiprocessing.get_context("spawn").Process(target=_compare, args=(out, 0.0))
+    process.start()
+    deadline = time.monotonic() + 120
+    while not (out / "a-0" / "metrics.jsonl").exists():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_a_killed_comparison_goes_on_and_ends_like_one_left_alone(tmp_path: Path, data: Data):
+    out = tmp_path / "c"
+    process = _started(out)
+    process.kill()
+    process.join()
+    time.sleep(1)  # the workers notice at their next word that nobody listens
+    assert len(RunDirectory(out / "a-0").records()) < EPOCHS
+    _compare(out)
+    assert len(RunDirectory(out / "a-0").read_json("environment.json")["resumed"]) == 1
+    api.search(two(EPOCHS)["a"], Toy(), data, tmp_path / "alone", seed=0)
+    assert records(tmp_path / "alone") == records(out / "a-0")
+    assert read_comparison(out).done == 4
+
+
+def test_asked_to_stop_it_says_how_to_go_on(tmp_path: Path, data: Data):
+    def stop(name: str, record: Mapping[str, Any]) -> None:
+        if record.get("phase") == "search":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match=r"0 of 4 runs done and all progress saved in .*: the same command"):
+        compare({"a": two(30)["a"]}, Toy(), data, tmp_path / "c", seeds=range(2), jobs=1, evaluate=SHORT, observe=_once(stop))
+    assert (tmp_path / "c" / "a-0" / "state.pt").exists()
+    assert not (tmp_path / "c" / "a-1").exists()
+
+
+def _once(stop: Any) -> Any:
+    done: list[bool] = []
+
+    def observe(name: str, record: Mapping[str, Any]) -> None:
+        if not done and record.get("phase") == "search":
+            done.append(True)
+            stop(name, record)
+
+    return observe
+
+
+def test_a_run_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path, data: Data):
+    bad = replace(two()["a"], weight_optimiser=SGD(lr=Constant(1e30)), clip=0.0)
+    result = compare({"bad": bad, "good": two()["b"]}, Toy(), data, tmp_path, seeds=[3], jobs=2, evaluate=SHORT)
+    (trial,) = result.row("bad").trials
+    assert trial.error is not None
+    assert "became" in trial.error
+    assert (result.row("bad").n, result.row("bad").failed, result.row("bad").rate) == (0, 1, None)
+    assert result.row("good").n == result.row("random").n == 1
+    assert f"bad: 1 of 1 run failed, seed 3: {trial.error}" in result.table()
+    assert "failed" in result.columns()
+    again = compare({"bad": bad, "good": two()["b"]}, Toy(), data, tmp_path, seeds=[3], jobs=2, evaluate=SHORT)
+    assert again.table() == result.table()
+
+
+def test_arrays_from_python_reach_the_workers(tmp_path: Path, data: Data):
+    own = data.with_indices(data.train[:40], data.valid[:40])
+    assert own.source is None
+    result = compare({"a": two(1)["a"]}, Toy(), own, tmp_path, seeds=[0], jobs=1, evaluate=Supernet(protocol=SHORT.protocol))
+    last = RunDirectory(tmp_path / "a-0").records()[-1]
+    assert result.row("a").scores == [last["valid_accuracy"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"recipes": {}}, "at least one recipe"),
+        ({"recipes": {"random": recipes.darts()}}, "'random'"),
+        ({"recipes": {"a/b": recipes.darts()}}, "'a/b'"),
+        ({"seeds": []}, "at least one"),
+        ({"seeds": [1, 1]}, "different"),
+        ({"seeds": [-1]}, "seed must be"),
+        ({"jobs": 0}, "jobs must be"),
+        ({"evaluate": Optimum()}, "batches of 64, but the weight split has 48"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_done(changes: Mapping[str, Any], sentence: str, tmp_path: Path, data: Data):
+    given: dict[str, Any] = {"recipes": two(), "space": Toy(), "seeds": [0], "evaluate": SHORT, **changes}
+    with pytest.raises(RecipeError, match=sentence):
+        compare(given.pop("recipes"), given.pop("space"), data, tmp_path / "c", **given)
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_test_set_is_read_only_when_asked(tmp_path: Path, data: Data):
+    """Scores of retraining do not change with the test images, unless it is told to test."""
+    other = replace(data, test_x=data.test_x.flip(0), source=None)
+    protocol = SHORT.protocol
+    one, two_ = (
+        compare({"a": two(1)["a"]}, Toy(), d, tmp_path / name, seeds=[0], jobs=1, evaluate=Retrain(protocol=protocol))
+        for name, d in (("one", data), ("other", other))
+    )
+    assert one.row("a").scores == two_.row("a").scores
+    tested = compare(
+        {"a": two(1)["a"]}, Toy(), data, tmp_path / "t", seeds=[0], jobs=1, evaluate=Retrain(protocol=protocol, test=True)
+    )
+    trial = json.loads((tmp_path / "t" / "a-0" / "trial.json").read_text())
+    assert trial["valid_accuracy"] == one.row("a").scores[0]
+    assert tested.row("a").scores == [trial["test_accuracy"]]
+    assert "test set" in tested.score

@@ -1,0 +1,147 @@
+"""Statistics of a comparison against numbers worked by hand, its table, and what its page holds."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mixop.errors import RunError
+from mixop.report.comparison import Row, Trial, chosen, fitting, read_comparison
+from mixop.report.comparison_page import render, write_comparison
+from mixop.report.comparison_plots import mean_over_runs
+
+CANDIDATES = [
+    {"architecture": "x", "seconds": 2.0, "valid_accuracy": 0.5, "score": 1 / 3, "hit": False, "distance": 2},
+    {"architecture": "y", "seconds": 3.0, "valid_accuracy": 0.7, "score": 1.0, "hit": True, "distance": 0},
+    {"architecture": "z", "seconds": 1.0, "valid_accuracy": 0.7, "score": 2 / 3, "hit": False, "distance": 1},
+    {"architecture": "w", "seconds": 4.0, "valid_accuracy": 0.9, "score": 2 / 3, "hit": False, "distance": 1},
+]
+
+
+def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, run_at: Any) -> Path:
+    """Three seeds of two recipes, one of which failed once, and random search."""
+    out = tmp_path / "versus"
+    identity = {
+        "recipes": {"quick": {"name": "quick"}, "slow": {"name": "slow"}},
+        "space": {"space": {"type": "Toy"}},
+        "data": {"name": "toy"},
+        "seeds": [0, 1, 2],
+        "evaluator": {"type": "Optimum", "protocol": {"name": "short", "epochs": 10}},
+        "score": "share of decisions that are right",
+        "note": "A <note>.",
+    }
+    write(out / "comparison.json", identity)
+    for seed, (right, seconds) in enumerate(((3, 1.0), (1, 2.0), (2, 3.0))):
+        trial = {"architecture": f"q{right}", "search_seconds": seconds, "score": right / 3, "hit": right == 3}
+        write(out / f"quick-{seed}" / "trial.json", {"recipe": "quick", "seed": seed, "distance": 3 - right, **trial})
+    for seed in (0, 1):
+        trial = {"architecture": "best", "search_seconds": 7.0, "score": 1.0, "hit": True, "distance": 0}
+        write(out / f"slow-{seed}" / "trial.json", {"recipe": "slow", "seed": seed, **trial})
+    write(out / "slow-2" / "trial.json", {"recipe": "slow", "seed": 2, "error": "The loss became nan."})
+    run_at("made", epochs=4, upto="architecture").rename(tmp_path / "run")
+    for name in ("space.json", "recipe.json", "environment.json", "metrics.jsonl"):
+        (out / "quick-0" / name).write_bytes((tmp_path / "run" / name).read_bytes())
+    budgets = {"quick": 2.0, "slow": 7.0, "median": 4.5}
+    for seed in range(3):
+        write(out / f"random-{seed}" / "trial.json", {"seed": seed, "budgets": budgets, "candidates": CANDIDATES})
+    return out
+
+
+def test_statistics_are_those_worked_by_hand(comparison: Path):
+    quick = read_comparison(comparison).row("quick")
+    assert quick.mean == pytest.approx(2 / 3)
+    assert quick.deviation == pytest.approx(1 / 3)  # of 1, 1/3, 2/3: the root of (1/9 + 1/9) / 2
+    assert quick.best == 1.0
+    assert quick.seconds == 2.0
+    assert (quick.hits, quick.n, quick.failed) == (1, 3, 0)
+    assert quick.rate == pytest.approx(1 / 3)
+    assert quick.found == {"q3": 1, "q1": 1, "q2": 1}
+
+
+def test_a_failed_run_has_not_found_the_optimum(comparison: Path):
+    slow = read_comparison(comparison).row("slow")
+    assert (slow.n, slow.hits, slow.failed) == (2, 2, 1)
+    assert slow.rate == pytest.approx(2 / 3)
+    assert slow.deviation == 0.0
+
+
+def test_one_run_has_no_deviation():
+    row = Row("one", (Trial(seed=0, path=Path("one-0"), score=0.5),))
+    assert (row.mean, row.deviation, row.hits, row.rate) == (0.5, None, None, None)
+    none = Row("none", ())
+    assert (none.mean, none.deviation, none.best, none.seconds) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("budget", "count", "index"), [(0.0, 1, 0), (4.9, 1, 0), (5.0, 2, 1), (6.0, 3, 1), (100.0, 4, 3)])
+def test_random_search_takes_the_best_of_those_that_fit(budget: float, count: int, index: int):
+    assert fitting(CANDIDATES, budget) == count
+    assert chosen(CANDIDATES, budget) == index  # of two with the same accuracy the first
+
+
+def test_random_search_stands_beside_each_recipe_with_its_own_time(comparison: Path):
+    read = read_comparison(comparison)
+    beside = {row.name: row.rival.rate for row in read.rows if row.rival is not None}
+    assert beside == {"quick": 0.0, "slow": 1.0}  # in 2 s the first, in 7 s the second too
+    random = read.row("random")
+    assert (random.rate, random.trained, random.seconds) == (0.0, 1, 2.0)  # 4.5 s
+    assert [row.name for row in read.rows] == ["slow", "quick", "random"]
+
+
+def test_the_table_says_what_it_means(comparison: Path):
+    text = read_comparison(comparison).table()
+    lines = text.splitlines()
+    assert " ".join(lines[0].split()) == "method n found 95 % interval mean +- sd best seconds random, same time failed"
+    assert " ".join(lines[2].split()) == "slow 2 2 of 3 = 67% 21% - 94% 100.0 +- 0.0 100.0 7.0 100 % 1"
+    assert "3 seeds for each method" in text
+    assert "A <note>." in text
+    assert "slow: 1 of 3 runs failed, seed 2: The loss became nan." in text
+    assert "3 runs of a method can show large differences only" in text
+
+
+def test_an_unfinished_comparison_says_so(comparison: Path):
+    for seed in range(3):
+        (comparison / f"random-{seed}" / "trial.json").unlink()
+    read = read_comparison(comparison)
+    assert (read.done, read.planned) == (6, 9)
+    assert "Not finished: 6 of 9 runs are done." in read.table()
+    assert "6 of 9 runs are done" in render(read)
+
+
+def test_the_page_is_complete_in_itself(comparison: Path):
+    path = write_comparison(comparison)
+    page = path.read_text()
+    assert path == comparison / "comparison.html"
+    assert not re.search(r"(?:src|href)=\"https?:", page)
+    assert "A &lt;note&gt;." in page
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        ET.fromstring(svg.replace("xlink:href", "href"))
+    assert page.count("<svg") == 2  # all runs, and the one recipe whose search left metrics
+    assert page.count('<tr class="rival">') == 1
+
+
+def test_means_over_runs_skip_what_is_unknown():
+    values = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+    np.testing.assert_array_equal(mean_over_runs(values), [2.0, 5.0, np.nan])
+
+
+def test_what_is_no_comparison_is_refused(comparison: Path, tmp_path: Path):
+    with pytest.raises(RunError, match="no comparison"):
+        read_comparison(tmp_path)
+    (comparison / "quick-1" / "trial.json").write_text("{")
+    with pytest.raises(RunError, match="torn"):
+        read_comparison(comparison)
+    (comparison / "quick-1" / "trial.json").write_text('{"score": "much", "search_seconds": 1.0}')
+    with pytest.raises(RunError, match="damaged"):
+        read_comparison(comparison)
