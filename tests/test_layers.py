@@ -27,7 +27,7 @@ FLOORS = (
     ("supernet", "derive"),
     ("recipe",),
     ("recipes", "engine"),
-    ("evaluate", "report", "trackers"),
+    ("evaluate", "report", "trackers", "scaling"),
     ("api",),
     ("comparison", "selection"),
     ("testing", "cli"),

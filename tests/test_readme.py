@@ -29,7 +29,16 @@ def commands() -> list[list[str]]:
 
 
 def test_the_commands_run_in_their_order(tmp_path):
-    assert {command[5] for command in commands()} == {"search", "resume", "retrain", "evaluate", "report", "export", "list"}
+    assert {command[5] for command in commands()} == {
+        "search",
+        "resume",
+        "retrain",
+        "evaluate",
+        "report",
+        "export",
+        "compare",
+        "list",
+    }
     for command in commands():
         run(command, tmp_path)
     for name in ("architecture.json", "architecture.svg", "weights.safetensors", "score.json", "report.html"):

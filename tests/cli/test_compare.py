@@ -15,7 +15,7 @@ from mixop.comparison.evaluators import Retrain, Supernet
 from mixop.data.toy import toy_set
 from mixop.errors import RecipeError
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled
+from mixop.scaling import scaled
 from mixop.spaces.toy import Toy
 
 SMALL = ("--data", "toy", "--data.n", "160", "--epochs", "2", "--batch-size", "16")

@@ -14,7 +14,7 @@ from mixop.data.toy import ToySet
 from mixop.errors import RecipeError
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled
+from mixop.scaling import scaled
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
 
@@ -69,7 +69,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
         "scaled": "Architecture rates are scaled for the length of the search, for every published method by the same rule "
-        "(mixop.recipes.scaling).",
+        "(mixop.scaling).",
         "paper": "Architecture rates are the published ones, whatever the length of the search.",
     }
     return recipes, left_out, rates[options.rates]

@@ -1,0 +1,47 @@
+"""The one rule for short searches, by hand for every kind of optimiser, and what it finds on the toy."""
+
+from dataclasses import replace
+
+import pytest
+
+from mixop.errors import RecipeError
+from mixop.recipes import RECIPES, darts, drnas, enas, gaea
+from mixop.scaling import published_steps, scaled
+from mixop.schedules import Constant
+
+
+def test_published_steps_are_epochs_times_batches():
+    assert published_steps(darts()) == 50 * 391  # ceil(25,000 / 64)
+    assert published_steps(drnas(epochs=3)) == 100 * 391  # whatever the short search has
+    assert published_steps(gaea()) == 25 * 782  # single level: all 50,000
+
+
+def test_rate_times_steps_stays_the_same_below_the_caps():
+    short = scaled(replace(darts(), epochs=20), steps=1000)
+    assert short.architecture_optimiser.lr == Constant(pytest.approx(3e-4 * 50 * 391 / 1000))
+    assert replace(short, architecture_optimiser=darts().architecture_optimiser) == replace(darts(), epochs=20)
+
+
+def test_the_caps_hold_and_policies_keep_their_rate():
+    assert scaled(darts(), 1).architecture_optimiser.lr == Constant(pytest.approx(0.03))  # 100 times
+    assert scaled(gaea(), 1).architecture_optimiser.lr == Constant(pytest.approx(1.0))
+    assert scaled(enas(), 1).architecture_optimiser.lr == enas().architecture_optimiser.lr
+    assert scaled(darts(), 10**9).architecture_optimiser.lr == Constant(3e-4)  # never less than published
+
+
+def test_a_warmup_keeps_its_share():
+    for name, make in RECIPES.items():
+        published = make()
+        short = scaled(replace(published, epochs=max(10, published.warmup + 1), warmup=published.warmup), steps=500)
+        assert short.warmup == min(round(published.warmup / published.epochs * short.epochs), short.epochs - 1), name
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True])
+def test_steps_that_are_none_are_refused(steps):
+    with pytest.raises(RecipeError, match="at least 1"):
+        scaled(darts(), steps)
+
+
+def test_a_recipe_of_ones_own_has_no_published_steps():
+    with pytest.raises(RecipeError, match="There is no recipe"):
+        scaled(replace(darts(), name="mine"), 10)
