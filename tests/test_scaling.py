@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from mixop.errors import RecipeError
+from mixop.optim import ExponentiatedGradient
 from mixop.recipes import RECIPES, darts, drnas, enas, gaea
 from mixop.scaling import published_steps, scaled
-from mixop.schedules import Constant
+from mixop.schedules import Constant, Cosine, Linear
 
 
 def test_published_steps_are_epochs_times_batches():
@@ -34,6 +35,13 @@ def test_a_warmup_keeps_its_share():
         published = make()
         short = scaled(replace(published, epochs=max(10, published.warmup + 1), warmup=published.warmup), steps=500)
         assert short.warmup == min(round(published.warmup / published.epochs * short.epochs), short.epochs - 1), name
+
+
+@pytest.mark.parametrize("schedule", [Linear(0.2, 0.1), Cosine(0.2, 0.1)])
+def test_schedules_keep_their_form(schedule):
+    recipe = replace(gaea(), architecture_optimiser=ExponentiatedGradient(lr=schedule))
+    lr = scaled(recipe, 25 * 782 // 2).architecture_optimiser.lr
+    assert lr == replace(schedule, start=0.4, stop=0.2)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1.5, True])

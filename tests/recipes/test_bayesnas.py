@@ -1,0 +1,30 @@
+from dataclasses import replace
+
+import pytest
+
+from mixop.bilevel import SingleLevel
+from mixop.errors import RecipeError
+from mixop.optim import SGD
+from mixop.recipes import bayesnas
+from mixop.relax import Softmax, Switches
+from mixop.schedules import Constant
+
+
+def test_one_epoch_of_weights_and_one_pass_with_the_penalty():
+    recipe = bayesnas()
+    assert (recipe.epochs, recipe.warmup, recipe.batch_size) == (2, 1, 18)
+    assert recipe.relaxation == Switches()
+    assert recipe.scheme == SingleLevel(same_batch=True)
+    assert recipe.weight_optimiser == SGD(lr=Constant(0.1), momentum=0.9, weight_decay=1e-4)
+    assert recipe.architecture_optimiser == SGD(lr=Constant(0.1), momentum=0.9, weight_decay=0.0)
+    (penalty,) = recipe.regularisers
+    assert (penalty.edge_strength, penalty.option_strength) == (0.01, 0.01)
+
+
+def test_the_parts_need_each_other():
+    with pytest.raises(RecipeError, match=r"SwitchPenalty is a prior on switches.*Softmax"):
+        replace(bayesnas(), relaxation=Softmax())
+    with pytest.raises(RecipeError, match=r"Relevance reads what RelevanceUpdate remembers"):
+        replace(bayesnas(), monitors=())
+    with pytest.raises(RecipeError, match=r"reads what SwitchPenalty remembers"):
+        replace(bayesnas(), regularisers=())

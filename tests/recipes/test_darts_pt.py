@@ -1,0 +1,22 @@
+from dataclasses import replace
+
+import pytest
+
+from mixop.bilevel import SingleLevel
+from mixop.derive import PerturbationSelection
+from mixop.errors import RecipeError
+from mixop.recipes import darts_pt
+
+
+def test_darts_pt_is_darts_with_another_selection():
+    recipe = darts_pt()
+    assert recipe.derivation == PerturbationSelection(interval=5, criterion="accuracy", batches=None, norm="batch")
+    assert recipe.derivation.rate == pytest.approx(recipe.weight_optimiser.lr(0.0) / 10)
+    assert (recipe.epochs, recipe.batch_size, recipe.weight_optimiser.weight_decay) == (100, 64, 3e-4)
+
+
+def test_selection_happens_after_the_last_epoch_and_on_examples_held_out():
+    with pytest.raises(RecipeError, match=r"derives from the last epoch.*keep='last'"):
+        replace(darts_pt(), keep="best")
+    with pytest.raises(RecipeError, match=r"held out.*SingleLevel"):
+        replace(darts_pt(), scheme=SingleLevel())

@@ -1,0 +1,20 @@
+from dataclasses import replace
+
+import pytest
+
+from mixop.recipes import darts, gdas
+from mixop.relax import GumbelHard
+from mixop.schedules import Progress
+
+
+def test_gdas_is_darts_of_one_path_with_weights_first():
+    recipe = gdas()
+    ours = replace(recipe, name="darts", epochs=50, relaxation=darts().relaxation, order="architecture_first")
+    assert ours == darts()
+    assert isinstance(recipe.relaxation, GumbelHard)
+    assert (recipe.epochs, recipe.batch_size, recipe.order) == (250, 64, "weights_first")
+
+
+@pytest.mark.parametrize("epoch", [0, 100, 249])
+def test_the_temperature_falls_from_10_to_01_inclusive(epoch):
+    assert gdas().relaxation.temperature(Progress(epoch, 250)) == pytest.approx(10 - 9.9 * epoch / 249)

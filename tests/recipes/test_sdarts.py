@@ -1,0 +1,31 @@
+from dataclasses import replace
+
+import pytest
+
+from mixop.bilevel import FirstOrder
+from mixop.errors import RecipeError
+from mixop.perturb import Adversarial, RandomSmoothing
+from mixop.recipes import sdarts_adv, sdarts_rs
+from mixop.relax import HardConcrete
+from mixop.schedules import Progress
+
+
+@pytest.mark.parametrize(("make", "part"), [(sdarts_rs, RandomSmoothing), (sdarts_adv, Adversarial)])
+def test_the_radius_grows_from_003_towards_03_and_only_the_weight_step_feels_it(make, part):
+    recipe = make()
+    assert isinstance(recipe.perturbation, part)
+    radius = recipe.perturbation.radius
+    assert radius(Progress(0, 100)) == pytest.approx(0.03)
+    assert radius(Progress(99, 100)) == pytest.approx(0.03 + 0.27 * 99 / 100)
+    assert recipe.scheme == FirstOrder()
+    assert (recipe.epochs, recipe.batch_size, recipe.clip) == (100, 64, 5.0)
+    assert (recipe.weight_optimiser.weight_decay, recipe.weight_optimiser.nesterov) == (3e-4, False)
+
+
+def test_the_adversary_takes_seven_steps():
+    assert sdarts_adv().perturbation.steps == 7
+
+
+def test_gates_cannot_be_smoothed():
+    with pytest.raises(RecipeError, match=r"RandomSmoothing perturbs points of the simplex.*HardConcrete"):
+        replace(sdarts_rs(), relaxation=HardConcrete())
