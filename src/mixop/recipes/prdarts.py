@@ -18,7 +18,7 @@ def prdarts(*, epochs: int = 200) -> Recipe:
     both gradients together where ours clips each by itself. The paper's own penalties could not be read (unverified).
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
-        paper: not published (test error 2.32 in the DARTS space; authors' repository)
+        paper: not at hand (test error 2.32 in the DARTS space; authors' repository)
         ours: not measured
 
     Source: Zhou et al. 2020 (arXiv:2006.16537); settings of the authors' code for the DARTS space.
