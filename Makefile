@@ -38,6 +38,8 @@ help: ## this list
 
 setup: $(VENV)/.core ## make .venv and install mixop with pinned dependencies
 
+# Threads that wait for each other cost these tiny networks more than they bring.
+search: export OMP_NUM_THREADS = 1
 search: $(VENV)/.core ## the main job: search a network for handwritten digits, retrain it, compare it with random ones
 	$(BIN)/mixop search $(SEARCH)
 	$(BIN)/mixop retrain $(RETRAIN)
