@@ -22,9 +22,10 @@ from mixop.recipes import RECIPES
 from mixop.spaces.toy import Toy
 from mixop.testing import first_difference
 
-# Children are forked from one process that has imported everything: starting Python and torch anew takes seconds.
+# Children are forked from one process that has imported everything: starting Python and torch anew takes seconds, and so does
+# torch._dynamo, which optimisers import at their first step.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mixop.api", "mixop.data.toy", "mixop.recipes"])
+CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.api", "mixop.data.toy", "mixop.recipes"])
 
 
 def search(name: str, out: Path, pipe: Connection) -> None:
