@@ -116,6 +116,18 @@ class Recipe:
             )
         self.scheme.check(self.relaxation, self.weight_optimiser)
         self.weight_step.check(self.perturbation)
+        if self.scheme.joint:
+            own = {
+                "a weight step": None if isinstance(self.weight_step, SingleDraw) else self.weight_step,
+                "a weight relaxation": self.weight_relaxation,
+                "a perturbation": self.perturbation,
+            }
+            for what, part in own.items():
+                if part is not None:
+                    raise RecipeError(
+                        f"{type(self.scheme).__name__} takes both steps from one pass, so {what} of its own does not fit, got "
+                        f"{type(part).__name__}: use same_batch=False, or leave it out."
+                    )
         if self.perturbation is not None:
             self.perturbation.check(self.weight_relaxation or self.relaxation)
         for regulariser in self.regularisers:

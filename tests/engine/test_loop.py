@@ -251,3 +251,31 @@ def test_entropy_and_skip_share_by_hand():
     assert skip_share({"cell": mean}, space) == pytest.approx((1 + 5 * 0.2) / 6)
     assert entropy({"cell": mean[:1]}) == 0
     assert skip_share({"cell": mean[:, :1]}, nasbench201(operations=("nor_conv_3x3",))) is None
+
+
+def test_one_level_with_one_batch_steps_both_from_one_gradient(tmp_path, toy_data):
+    """SNAS: weights and logits move along the gradient of one loss at the same point under the same draw."""
+    recipe = tiny(
+        RECIPES["snas"](),
+        weight_optimiser=SGD(lr=Constant(0.25), momentum=0.0, weight_decay=0.0),
+        architecture_optimiser=SGD(lr=Constant(0.5), momentum=0.0, weight_decay=0.0),
+        clip=0.0,
+        architecture_clip=0.0,
+    )
+    search = Search(recipe, Toy(), toy_data, RunDirectory(tmp_path / "run"), Settings(seed=3))
+    state, problem = search.state, search.problem
+    weights = {name: w.detach().clone() for name, w in problem.weights.items()}
+    params = {name: p.clone() for name, p in state.params.items()}
+    search._prepare_epoch()
+    given = []
+    search._batch = lambda indices, batch=search._batch: given.append(batch(indices)) or given[-1]
+    search._step()
+    leaves = {name: value.clone().requires_grad_() for name, value in {**weights, **params}.items()}
+    loss = problem.valid_loss({name: leaves[name] for name in weights}, {name: leaves[name] for name in params}, given[0])
+    loss.backward()
+    assert len(given) == 1
+    for name, w in problem.weights.items():
+        torch.testing.assert_close(w.detach(), weights[name] - 0.25 * leaves[name].grad)
+    for name, p in state.params.items():
+        assert leaves[name].grad.abs().max() > 0
+        torch.testing.assert_close(p.detach(), params[name] - 0.5 * leaves[name].grad)

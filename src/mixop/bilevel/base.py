@@ -142,6 +142,11 @@ class Scheme(ABC):
             valid_batch: the batch for the architecture.
         """
 
+    @property
+    def joint(self) -> bool:
+        """Whether weights and architecture descend one loss: one draw, one pass, both steps from its gradient."""
+        return False
+
     def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
         """Refuses parts of a recipe that it does not fit.
 

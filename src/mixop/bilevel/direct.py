@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mixop.bilevel.base import Problem, Scheme, check_differentiable, fixed, gradient, leaves_of
+from mixop.bilevel.base import Problem, Scheme, check_differentiable, fixed, gradient, leaves_of, reshapes_loss
+from mixop.errors import RecipeError
 from mixop.optim import Optimiser
 from mixop.relax.base import Relaxation
 from mixop.types import Batch, Params
@@ -34,9 +35,10 @@ class SingleLevel(Scheme):
     """Weights and architecture minimise one loss over one training set (empirical risk minimisation).
 
     Args:
-        same_batch: whether both steps use the very same batch, as SNAS does, or two independently shuffled ones, as GAEA.
+        same_batch: whether both steps come from one pass over one batch under one draw, as in SNAS, or each has its own of
+            two independently shuffled batches, as in GAEA.
 
-    Source: Li et al. 2021 (arXiv:2004.07802), section 2.2.
+    Source: Li et al. 2021 (arXiv:2004.07802), section 2.2; one pass: Xie et al. 2019 (arXiv:1812.09926), section 2.2.
     """
 
     shares_data: ClassVar[bool] = True
@@ -45,5 +47,14 @@ class SingleLevel(Scheme):
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
         return direct(problem, params, train_batch if self.same_batch else valid_batch)
 
+    @property
+    def joint(self) -> bool:
+        return self.same_batch
+
     def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
         check_differentiable(self, relaxation)
+        if self.same_batch and reshapes_loss(relaxation):
+            raise RecipeError(
+                f"SingleLevel(same_batch=True) differentiates one loss for both, but {type(relaxation).__name__} has another one "
+                "for the architecture: use same_batch=False."
+            )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
+from mixop.bilevel.base import leaves_of
 from mixop.data.core import Data
 from mixop.engine import checkpoint
 from mixop.engine.finish import TrainedSearch
@@ -203,9 +204,12 @@ class Search:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream.next())
         searching = self._searching and state.step % recipe.architecture_every == 0
-        valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
         state.net.train()
         self.problem.begin_step()
+        if searching and recipe.scheme.joint:
+            self._joint_step(train_batch)
+            return
+        valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
         if searching and recipe.order == "architecture_first":
             self._architecture_step(train_batch, valid_batch)
         self._weight_step(train_batch)
@@ -216,10 +220,25 @@ class Search:
     def _searching(self) -> bool:
         return self.recipe.scheme.searches and self.state.epoch >= self.recipe.warmup
 
-    def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
+    def _joint_step(self, batch: Batch) -> None:
+        """Both steps from the gradient of one loss."""
         state = self.state
-        hypergradient = self.recipe.scheme(self.problem, state.params, train_batch, valid_batch)
+        leaves = leaves_of(state.params)
+        state.weight_optimiser.zero_grad(set_to_none=True)
+        loss = self.problem.joint_loss(leaves, batch)
+        value, right = self.problem.seen
+        self._finite(loss.item(), "joint")
+        loss.backward()
+        self._move_architecture({name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()})
+        self._move_weights(value.item(), int(right), batch)
+
+    def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
+        hypergradient = self.recipe.scheme(self.problem, self.state.params, train_batch, valid_batch)
         self._finite(self.problem.seen[0].item(), "architecture")
+        self._move_architecture(hypergradient)
+
+    def _move_architecture(self, hypergradient: Params) -> None:
+        state = self.state
         for name, value in state.params.items():
             value.grad = hypergradient[name].clone()
         fixed = self._fixed_rows()
@@ -251,10 +270,14 @@ class Search:
         value = loss.item()
         self._finite(value, "weight")
         loss.backward()
+        self._move_weights(value, int(self.weight_problem.seen[1]), batch)
+
+    def _move_weights(self, loss: float, right: int, batch: Batch) -> None:
+        state = self.state
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()
-        state.train.add(value, int(self.weight_problem.seen[1]), len(batch.y))
+        state.train.add(loss, right, len(batch.y))
 
     def _finite(self, value: float, step: str, what: str = "loss") -> None:
         # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.

@@ -162,6 +162,12 @@ class SupernetProblem:
         loss = self.relaxation.surrogate(self.draw_loss(weights, draws, batch), draws)
         return loss + self._penalty(self.point(params, mix_of(draws)[0]))
 
+    def joint_loss(self, params: Params, batch: Batch) -> Tensor:
+        """The upper loss with its regularisers at the network's own weights: to differentiate in weights and parameters."""
+        self.drawn = self._sample(params, Generator().manual_seed(self._noise[1]))
+        draws = self._with_fixed(self.drawn)
+        return self.draw_loss(None, draws, batch) + self._penalty(self.point(params, mix_of(draws)[0]))
+
     def penalty(self, params: Params) -> Tensor:
         """The regularisers at the mean mixing weights, a scalar."""
         return self._penalty(self.point(params, self.mean(params)))

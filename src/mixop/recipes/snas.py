@@ -12,8 +12,7 @@ from mixop.schedules import Constant, Linear
 def snas(*, epochs: int = 150) -> Recipe:
     """SNAS: mixing weights drawn by Gumbel-softmax, architecture and weights trained together on one level.
 
-    The authors take both gradients from one backward pass; here the two steps follow each other on the same batch, each
-    with a draw of its own. The resource term is left out: add ``ExpectedCost`` to the regularisers for it. The authors'
+    Both steps come from one backward pass, as in the authors' code. The resource term is left out: add ``ExpectedCost`` to the regularisers for it. The authors'
     code has Adam in its distributed run and SGD otherwise: ours is Adam. The scorecard's number is from a re-run that
     differs in all of this: two levels, temperature 10 to 1, 100 epochs.
 
@@ -36,7 +35,7 @@ def dsnas(*, epochs: int = 100) -> Recipe:
     """DSNAS: one path runs, its gates give the logits a score gradient; decided edges are fixed on the way.
 
     A decision whose first option leads by 0.3 in probability is fixed; the authors look once an epoch, ours at every draw.
-    The two steps follow each other on the same batch with draws of their own, as in `snas`. Published on another space; on
+    Both steps come from one backward pass, as in `snas`. Published on another space; on
     NAS-Bench-201 no settings are known: length, weight optimiser and rate 3e-4 are those of DrNAS there (unverified), no
     weight decay on the logits as in the authors' code.
 
