@@ -143,3 +143,18 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Modu
             f"Cannot load operation {name!r} ({error}): write package.module:make of a function to import."
         ) from error
     return make(channels, stride, norm)
+
+
+def drop_path(x: Tensor, probability: float) -> Tensor:
+    """The images of a batch, each set to zero with a probability and divided by ``1 - probability`` otherwise.
+
+    Args:
+        x: values ``(B, C, H, W)``.
+        probability: chance of every image to be dropped, in [0, 1).
+
+    Source: Larsson et al. 2017 (arXiv:1605.07648), as DARTS uses it (arXiv:1806.09055).
+    """
+    keep = 1.0 - probability
+    # Drawn on the CPU, from torch's global generator, whatever the device: the caller fences it.
+    mask = torch.rand(len(x), 1, 1, 1).lt(keep).to(x.device, x.dtype)
+    return x * (mask / keep)
