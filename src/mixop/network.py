@@ -120,7 +120,7 @@ def edge_shape(layer: Layer, graph: Graph, decision: Decision) -> tuple[int, int
 
 
 def run_cell(
-    inputs: Sequence[Tensor], graph: Graph, edges: Sequence[tuple[int, int]], run_edge: Callable[[int, Tensor], Tensor]
+    inputs: Sequence[Tensor], graph: Graph, edges: Sequence[tuple[int, int]], run_edge: Callable[[int, Tensor], Tensor | None]
 ) -> Tensor:
     """The output of a cell: every node the sum of its edges, the output nodes concatenated.
 
@@ -128,13 +128,14 @@ def run_cell(
         inputs: values of the input nodes, ``(B, C, H, W)`` each.
         graph: the cell's graph.
         edges: ``(source, target)`` of every edge, targets not decreasing.
-        run_edge: ``run_edge(e, x)`` is the value of edge e at its source's value x.
+        run_edge: ``run_edge(e, x)`` is the value of edge e at its source's value x; None if it adds nothing.
     """
     nodes: list[Tensor | None] = [*inputs, *[None] * (graph.nodes - graph.inputs)]
     for e, (source, target) in enumerate(edges):
         value = run_edge(e, _value(nodes, source, inputs))
         present = nodes[target]
-        nodes[target] = value if present is None else present + value
+        if value is not None:
+            nodes[target] = value if present is None else present + value
     output = [_value(nodes, k, inputs) for k in graph.output]
     return output[0] if len(output) == 1 else torch.cat(output, dim=1)
 

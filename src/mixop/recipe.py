@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mixop import bilevel, costs, derive, monitors, optim, perturb, regularise, schedules, weights
+from mixop import bilevel, costs, derive, monitors, optim, perturb, regularise, schedules, weights, wraps
 from mixop.bilevel.base import Scheme
 from mixop.bilevel.direct import FirstOrder
 from mixop.derive.argmax import Argmax
@@ -19,11 +19,13 @@ from mixop.regularise.base import Regulariser
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
 from mixop.relax.softmax import Softmax
-from mixop.schedules import check_range
+from mixop.schedules import Constant, Cosine, Linear, check_range
 from mixop.spaces.core import Space
+from mixop.stage import Stage, check_stages
 from mixop.types import Domain
 from mixop.values import from_plain, merge, to_plain
 from mixop.weights import SingleDraw, WeightStep
+from mixop.wraps.base import Wrap, check_wraps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,17 @@ class Recipe:
         batch_size: examples in a batch, of either split, >= 2.
         clip: largest global norm of the weight gradient; 0 switches clipping off.
         architecture_clip: largest global norm of the architecture gradient; 0 switches clipping off.
-        warmup: epochs at the start in which only the weights are trained, >= 0.
+        warmup: epochs at the start, and at the start of every further stage, in which only the weights are trained, >= 0.
         architecture_every: weight steps for each architecture step, >= 1.
         order: which of the two steps comes first in an iteration.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
         monitors: what watches the search, and may stop it or send it back.
+        wraps: how the supernet's edges compute, the first one nearest to the operations.
+        stages: stretches of the search with their own options, depth and wraps; empty for a single one.
+        cutout: side of the square that is erased from training images during the search, as a share of the image's side, in
+            [0, 1); 0 as the data has it. Half a side is 16 pixels of CIFAR's 32.
+        cutout_probability: share of the images that it is erased from.
 
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
@@ -76,6 +83,10 @@ class Recipe:
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
     monitors: tuple[Monitor, ...] = ()
+    wraps: tuple[Wrap, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    cutout: float = 0.0
+    cutout_probability: float | Constant | Linear | Cosine = 1.0
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -84,6 +95,10 @@ class Recipe:
         _whole("architecture every", self.architecture_every, 1)
         check_range("clip", self.clip, at_least=0)
         check_range("architecture clip", self.architecture_clip, at_least=0)
+        check_range("cutout", self.cutout, at_least=0)
+        if not self.cutout < 1:
+            raise RecipeError(f"cutout must be less than 1, the whole image, got {self.cutout:g}.")
+        check_range("cutout probability", self.cutout_probability, at_least=0, at_most=1)
         if self.warmup >= self.epochs:
             raise RecipeError(
                 f"A warm-up of {self.warmup} epochs leaves none of {self.epochs} for the architecture: "
@@ -146,6 +161,7 @@ class Recipe:
             )
         if self.keep == "best" and type(self.derivation).final is not Derivation.final:
             raise RecipeError(f"{name} derives from the last epoch, so keep='best' does not fit: use keep='last'.")
+        self._check_wraps_and_stages()
         there = {type(part).__name__ for part in (*self.regularisers, *self.monitors)}
         for part in (self.derivation, *self.monitors):
             missing = [needed for needed in part.needs if needed not in there]
@@ -154,12 +170,50 @@ class Recipe:
                     f"{type(part).__name__} reads what {missing[0]} remembers: add it to the recipe's monitors or regularisers."
                 )
 
+    def _check_wraps_and_stages(self) -> None:
+        check_wraps(self.wraps)
+        check_stages(self.stages, self.epochs, self.warmup)
+        weighing = [any(wrap.weighs_edges for wrap in of_stage) for of_stage in self.all_wraps]
+        if any(weighing) and self.relaxation.domain in (Domain.POLICY, Domain.GATES):
+            raise RecipeError(
+                f"EdgeNormalisation weighs the edges by a relaxation of mixing weights, which {type(self.relaxation).__name__} "
+                "is not: use another relaxation, or no edge normalisation."
+            )
+        for stage, before, after in zip(self.stages[1:], weighing, weighing[1:], strict=False):
+            if stage.start == "carry" and before != after:
+                raise RecipeError("A stage that carries on has edge normalisation exactly if the one before has it.")
+        for monitor in self.monitors if len(self.stages) > 1 else ():
+            if monitor.lookback:
+                raise RecipeError(
+                    f"{type(monitor).__name__} goes back to earlier epochs, maybe of another stage: leave one of both out."
+                )
+        if len(self.stages) > 1 and self.keep == "best":
+            raise RecipeError("keep='best' compares epochs of one network, but the stages have several: use keep='last'.")
+
+    @property
+    def all_wraps(self) -> tuple[tuple[Wrap, ...], ...]:
+        """The wraps of every stage; of the only one if there are no stages."""
+        if not self.stages:
+            return (self.wraps,)
+        return tuple(self.wraps if stage.wraps is None else stage.wraps for stage in self.stages)
+
     def check(self, space: Space) -> None:
         """Refuses a space that a part does not fit.
 
         Raises:
             RecipeError: naming the part and the space.
         """
+        for of_stage in self.all_wraps:
+            check_wraps(of_stage, space)
+        for stage in self.stages:
+            fewest = min(group.shape[1] for group in space.groups)
+            if stage.options is not None and stage.options > fewest:
+                raise RecipeError(
+                    f"A stage of {self.name} keeps {stage.options} options of every decision, but {space.name} has only "
+                    f"{fewest}: set fewer options in stages, or take a larger space."
+                )
+            if stage.cells:
+                space.deeper(stage.cells)
         self.derivation.check(space, self.norm)
         for regulariser in self.regularisers:
             regulariser.check_space(space)
@@ -201,6 +255,8 @@ PARTS: Mapping[str, type] = {
         optim.TorchOptimiser,
         optim.ExponentiatedGradient,
         *derive.ALL.values(),
+        *wraps.ALL.values(),
+        Stage,
         schedules.Constant,
         schedules.Linear,
         schedules.Cosine,

@@ -7,6 +7,7 @@ from mixop.errors import RecipeError, unknown
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
 from mixop.schedules import Constant, Schedule
+from mixop.stage import shortest_stage
 from mixop.types import Domain
 
 EXAMPLES = 25_000
@@ -57,10 +58,11 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
     if recipe.relaxation.domain is Domain.POLICY:
         factor = 1.0
+    longest = shortest_stage(recipe.stages, recipe.epochs) - 1
     return replace(
         recipe,
         architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
-        warmup=min(round(published.warmup / published.epochs * recipe.epochs), recipe.epochs - 1),
+        warmup=min(round(published.warmup / published.epochs * recipe.epochs), longest),
     )
 
 

@@ -13,7 +13,7 @@ from mixop.errors import RecipeError
 
 
 class Progress(float):
-    """``epoch / epochs`` as a float, with ``closed`` = ``epoch / (epochs - 1)``.
+    """``epoch / epochs`` as a float, with ``closed`` = ``epoch / (epochs - 1)`` and ``epochs``.
 
     Args:
         epoch: finished epochs, 0 <= epoch <= epochs.
@@ -21,10 +21,12 @@ class Progress(float):
     """
 
     closed: float
+    epochs: int
 
     def __new__(cls, epoch: int, epochs: int) -> "Progress":
         value = super().__new__(cls, epoch / epochs)
         value.closed = min(1.0, epoch / max(epochs - 1, 1))
+        value.epochs = epochs
         return value
 
 

@@ -16,6 +16,9 @@ Params = dict[str, Tensor]
 Paths = tuple[tuple[int, ...], ...]
 """For each decision the indices of the options that run, host-side integers: one for one-hot draws, two for two paths."""
 
+DROPPED = -1
+"""In place of an option's index: the decision is dropped, its edge absent."""
+
 Active = Mapping[str, Paths]
 """Group name -> the options that run."""
 

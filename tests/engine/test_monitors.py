@@ -157,10 +157,10 @@ class Spy(Search):
         self.step = ""
         forward = self.state.net.forward
 
-        def watch(x, mix, active=None):
+        def watch(x, mix, active=None, *, progress=0.0):
             if self.step:
                 self.seen.append((self.step, round(mix["cell"].sum(-1).mean().item(), 4), x.shape[0]))
-            return forward(x, mix, active)
+            return forward(x, mix, active, progress=progress)
 
         self.state.net.forward = watch
 

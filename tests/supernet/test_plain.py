@@ -10,6 +10,7 @@ from mixop.network import build
 from mixop.ops import BatchNorm, operation
 from mixop.spaces import CellSpace, nasbench201, toy
 from mixop.supernet.plain import MixedEdge, plain
+from mixop.wraps.base import EdgeSpec
 
 SEARCH_NORM = BatchNorm(affine=False, track=False)
 SMALL = {"channels": 4, "cells": 1, "input_size": 16, "input_channels": 3, "classes": 10}
@@ -89,9 +90,13 @@ def test_at_one_hot_mix_it_equals_the_discrete_network(name, mode, track, one_pa
         torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
 
 
+def edge_of(*options):
+    return MixedEdge(EdgeSpec(options=options, channels=2, stride=1, norm=SEARCH_NORM))
+
+
 def test_a_mixed_edge_is_the_weighted_sum_of_its_operations():
     names = ("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3")
-    edge = MixedEdge(names, 4, 1, SEARCH_NORM).double()
+    edge = MixedEdge(EdgeSpec(options=names, channels=4, stride=1, norm=SEARCH_NORM)).double()
     x = torch.randn(3, 4, 6, 6, generator=generator(), dtype=torch.float64)
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64, requires_grad=True)
     relu_conv = torch.einsum("nchw,oc->nohw", x.clamp(min=0), edge.options[2][1].weight[:, :, 0, 0])
@@ -109,7 +114,9 @@ def test_a_mixed_edge_is_the_weighted_sum_of_its_operations():
 
 def test_one_path_keeps_the_gradient_of_straight_through_weights():
     """GDAS: the running option's weight gets <output, upstream>, every other the sum of the upstream gradient."""
-    edge = MixedEdge(("skip_connect", "nor_conv_1x1", "none"), 2, 1, SEARCH_NORM).double()
+    edge = MixedEdge(
+        EdgeSpec(options=("skip_connect", "nor_conv_1x1", "none"), channels=2, stride=1, norm=SEARCH_NORM)
+    ).double()
     x = torch.randn(2, 2, 3, 3, generator=generator(), dtype=torch.float64)
     weights = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
     upstream = torch.randn(2, 2, 3, 3, generator=generator(1), dtype=torch.float64)
@@ -120,7 +127,9 @@ def test_one_path_keeps_the_gradient_of_straight_through_weights():
 
 
 def test_two_paths_are_the_weighted_sum_of_two():
-    edge = MixedEdge(("skip_connect", "nor_conv_1x1", "avg_pool_3x3"), 2, 1, SEARCH_NORM).double()
+    edge = MixedEdge(
+        EdgeSpec(options=("skip_connect", "nor_conv_1x1", "avg_pool_3x3"), channels=2, stride=1, norm=SEARCH_NORM)
+    ).double()
     x = torch.randn(2, 2, 4, 4, generator=generator(), dtype=torch.float64)
     weights = torch.tensor([0.3, 0.0, 0.7], dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(edge(x, weights, (0, 2)), edge(x, weights))
@@ -129,7 +138,7 @@ def test_two_paths_are_the_weighted_sum_of_two():
 
 
 def test_one_path_runs_nothing_else():
-    edge = MixedEdge(("skip_connect", "nor_conv_1x1"), 2, 1, SEARCH_NORM)
+    edge = MixedEdge(EdgeSpec(options=("skip_connect", "nor_conv_1x1"), channels=2, stride=1, norm=SEARCH_NORM))
     edge.options[1].register_forward_hook(lambda *_: pytest.fail("an option that is not active ran"))
     edge(torch.zeros(1, 2, 3, 3), torch.tensor([1.0, 0.0]), (0,))
 

@@ -84,7 +84,7 @@ class TrainedSearch:
         """An architecture sampled from the relaxation."""
         with torch.no_grad():
             draws = self._problem.draw(self._state.params, self.generator)
-        return architecture_of(self.space, {name: draw.weights.argmax(-1).tolist() for name, draw in draws.items()})
+        return architecture_of(self.space, {g.name: draws[g.name].weights.argmax(-1).tolist() for g in self.space.groups})
 
     def accuracy(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
         """Accuracy and mean cross-entropy on the validation split."""
@@ -95,7 +95,8 @@ class TrainedSearch:
         else:
             mix = what
         size = self._problem.recipe.batch_size
-        sums = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm)
+        time = self._problem.progress
+        sums = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm, progress=time)
         self._pause()
         return sums.accuracy or 0.0, sums.mean_loss or 0.0
 

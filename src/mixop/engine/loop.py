@@ -7,7 +7,7 @@ It never prints; who wants to watch passes an observer.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.score import EVALUATION_BATCH, score
+from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.errors import DivergedError, RecipeError, RunError
@@ -30,9 +31,10 @@ from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.optim import set_rate
 from mixop.recipe import Recipe
 from mixop.relax.base import Relaxation
-from mixop.schedules import Progress, check_range
+from mixop.schedules import check_range, schedule
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
+from mixop.stage import stage_ends, stage_progress
 from mixop.types import Batch, Params
 
 Observer = Callable[[Mapping[str, Any]], None]
@@ -70,7 +72,7 @@ class Search:
 
     Args:
         recipe: the method.
-        space: the search space, its sizes fitting the data.
+        space: the search space, its sizes fitting the data; stages prune and deepen it.
         data: images, labels and splits.
         run: the run directory, claimed for this run.
         settings: seed, device, checkpoints.
@@ -81,17 +83,26 @@ class Search:
         self, recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None = None
     ) -> None:
         recipe.check(space)
-        self.recipe, self.space, self.run_directory, self.settings = recipe, space, run, settings
+        self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
         self.state = SearchState.fresh(recipe, space, data, settings.seed, settings.device)
-        self.problem = self._problem(recipe.relaxation)
-        other = recipe.weight_relaxation
-        self.weight_problem = self.problem if other is None else self._problem(other)
+        self._bind()
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
         self.snapshots = Snapshots(run / "snapshots", lookback)
         self._stop = StopRequest()
         self._started = self._saved_at = time.monotonic()
+
+    def _bind(self) -> None:
+        """The problems of the state's network, which a stage replaces."""
+        self.problem = self._problem(self.recipe.relaxation)
+        other = self.recipe.weight_relaxation
+        self.weight_problem = self.problem if other is None else self._problem(other)
+
+    @property
+    def space(self) -> Space:
+        """The search space of the present stage."""
+        return self.state.space
 
     def _problem(self, relaxation: Relaxation) -> SupernetProblem:
         state = self.state
@@ -113,6 +124,13 @@ class Search:
         """
         saved = checkpoint.load(self.run_directory.state)
         try:
+            stage, kept = saved["search"]["stage"], saved["search"]["kept"]
+            if stage > 0:
+                settings = self.settings
+                self.state = SearchState.fresh(
+                    self.recipe, self.base, self.data, settings.seed, settings.device, stage=stage, kept=kept
+                )
+                self._bind()
             self.state.load_state_dict(saved["search"])
             position = saved["metrics"]
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -146,8 +164,8 @@ class Search:
             if not state.found:
                 state.found = self.space.to_native(self._derive())
             self.save()
-            architecture = self.space.from_native(state.found)
-            self.run_directory.write_json("architecture.json", describe_architecture(self.space, architecture))
+            architecture = self.base.from_native(state.found)
+            self.run_directory.write_json("architecture.json", describe_architecture(self.base, architecture))
         return architecture
 
     def _train(self, epochs: int) -> None:
@@ -170,6 +188,15 @@ class Search:
             if isinstance(action, Restart):
                 self.snapshots.go_back(state, action)
                 self.save()
+            if stage_begins(self.recipe, state) and not state.found:
+                begin_stage(state, self.recipe, self.base, self.mean(), self.settings.device)
+                self._bind()
+                self.save()
+
+    def mean(self) -> dict[str, Tensor]:
+        """The mean mixing weights, without gradient."""
+        with torch.no_grad():
+            return self.problem.mean(self.state.params)
 
     def _derive(self) -> Architecture:
         """The architecture of a search whose last epoch is finished."""
@@ -188,8 +215,13 @@ class Search:
     def _prepare_epoch(self) -> None:
         # Tuning goes on as the last epoch of the search: its temperatures, and its rate of the architecture.
         state, recipe = self.state, self.recipe
-        progress = Progress(min(state.epoch, recipe.epochs - 1), recipe.epochs)
+        progress = stage_progress(recipe.stages, recipe.epochs, min(state.epoch, recipe.epochs - 1))
         self.problem.progress = self.weight_problem.progress = progress
+        self._augment = self.data.augment
+        if recipe.cutout:
+            side = round(recipe.cutout * self.data.size)
+            probability = schedule(recipe.cutout_probability)(progress)
+            self._augment = replace(self._augment, cutout=side, cutout_probability=probability)
         set_rate(state.weight_optimiser, self._weight_rate())
         set_rate(state.architecture_optimiser, recipe.architecture_optimiser.lr(progress))
 
@@ -198,7 +230,7 @@ class Search:
 
     def _batch(self, indices: Tensor) -> Batch:
         indices = indices.to(self.data.x.device)
-        return Batch(self.data.augment(self.data.x[indices], self.state.generators["augment"]), self.data.y[indices])
+        return Batch(self._augment(self.data.x[indices], self.state.generators["augment"]), self.data.y[indices])
 
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
@@ -218,7 +250,8 @@ class Search:
 
     @property
     def _searching(self) -> bool:
-        return self.recipe.scheme.searches and self.state.epoch >= self.recipe.warmup
+        begin = stage_ends(self.recipe.stages, self.recipe.epochs)[self.state.stage - 1] if self.state.stage else 0
+        return self.recipe.scheme.searches and self.state.epoch - begin >= self.recipe.warmup
 
     def _joint_step(self, batch: Batch) -> None:
         """Both steps from the gradient of one loss."""
@@ -249,7 +282,7 @@ class Search:
         before = {name: value.clone() for name, value in state.params.items()}
         state.architecture_optimiser.step()
         with torch.no_grad():
-            for group in self.space.groups if self.problem.drawn else ():
+            for group in self.problem.groups if self.problem.drawn else ():
                 value, draw = state.params[group.name], self.problem.drawn[group.name]
                 value.copy_(self.recipe.relaxation.after_step(before[group.name], value.clone(), draw, group))
             for name, rows in fixed.items():  # momentum and weight decay move what has no gradient
@@ -260,7 +293,7 @@ class Search:
     def _fixed_rows(self) -> Params:
         """The decisions of each group that are made already, where the parameters have a row for each decision."""
         fixed = self.state.fixed
-        groups = [g for g in self.space.groups if g.name in fixed and len(self.state.params[g.name]) == g.shape[0]]
+        groups = [g for g in self.problem.groups if g.name in fixed and len(self.state.params[g.name]) == g.shape[0]]
         return {g.name: torch.tensor(list(fixed[g.name])) for g in groups}
 
     def _weight_step(self, batch: Batch) -> None:
@@ -291,14 +324,17 @@ class Search:
     def _finish_epoch(self) -> tuple[dict[str, Any], Action]:
         """Measures the epoch and asks the monitors; the state then stands at the start of the next one."""
         state, recipe = self.state, self.recipe
-        with torch.no_grad():
-            mean = self.problem.mean(state.params)
+        mean = self.mean()
         tuning, searching = self._tuning, self._searching
         native = self.space.to_native(recipe.derivation(mean, self.space))
         state.natives.append(native)
         # With one level there are no examples that training has not seen.
         size = max(recipe.batch_size, EVALUATION_BATCH)
-        valid = Sums() if recipe.scheme.shares_data else score(state.net, self.data, mean, batch_size=size)
+        valid = (
+            Sums()
+            if recipe.scheme.shares_data
+            else score(state.net, self.data, mean, batch_size=size, progress=self.problem.progress)
+        )
         if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
             state.best_accuracy, state.best_native = valid.accuracy, native
         record = {
@@ -309,7 +345,7 @@ class Search:
             "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
             "entropy": entropy(mean),
             "skip_share": skip_share(mean, self.space),
-            "mix": {name: value.tolist() for name, value in mean.items()},
+            "mix": {name: value.tolist() for name, value in expand(mean, state.kept, self.base).items()},
             "architecture": native,
         }
         action: Action = Continue()
@@ -329,6 +365,7 @@ class Search:
         return {
             "phase": "search",
             **({"stage": "tune"} if self._tuning else {}),
+            **({"stage": state.stage + 1} if self.recipe.stages and not self._tuning else {}),
             "epoch": state.epoch + 1,
             "epochs": max(self.recipe.epochs, state.tune_until),
             "seconds": state.seconds,

@@ -11,11 +11,11 @@ from mixop.bilevel.base import InnerStep
 from mixop.recipe import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
-from mixop.rng import draw_seed
+from mixop.rng import draw_seed, fenced
 from mixop.schedules import Progress
-from mixop.spaces.core import Space
+from mixop.spaces.core import Group, Space
 from mixop.supernet.core import Supernet
-from mixop.types import Active, Batch, Draw, Mix, Params
+from mixop.types import DROPPED, Active, Batch, Draw, Mix, Params
 
 
 def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
@@ -26,14 +26,16 @@ def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
 
 
 def fix_rows(weights: Tensor, fixed: Mapping[int, int]) -> Tensor:
-    """Mixing weights ``(E, O)`` whose rows of the given decisions are one-hot constants, without a gradient."""
+    """Mixing weights ``(E, O)`` whose rows of the given decisions are constants: one-hot, or zero where it is dropped."""
     if not fixed:
         return weights
     rows = torch.tensor(list(fixed), device=weights.device)
     made = torch.zeros(len(weights), 1, dtype=torch.bool, device=weights.device)
     made[rows] = True
     chosen = torch.zeros_like(weights)
-    chosen[rows, torch.tensor(list(fixed.values()), device=weights.device)] = 1.0
+    for e, o in fixed.items():
+        if o != DROPPED:
+            chosen[e, o] = 1.0
     return torch.where(made, chosen, weights)
 
 
@@ -41,12 +43,15 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
     """A draw in which the given decisions take the given options; only those then run."""
     if not fixed:
         return draw
-    active = None if draw.active is None else tuple((fixed[e],) if e in fixed else p for e, p in enumerate(draw.active))
+    paths = {e: () if o == DROPPED else (o,) for e, o in fixed.items()}
+    active = None if draw.active is None else tuple(paths.get(e, path) for e, path in enumerate(draw.active))
     return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
 
 
 class SupernetProblem:
     """Training and validation loss of a supernet under a recipe's relaxation; the `mixop.bilevel.Problem` of the engine.
+
+    What the network itself draws (drop path, noise) is the same in every pass of a step.
 
     Within one step, every training loss is taken under the same draw and every validation loss under another one, so that
     a scheme which evaluates a loss twice (finite differences) compares like with like.
@@ -90,6 +95,11 @@ class SupernetProblem:
         return self.net.space
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """Every group that has architecture parameters."""
+        return self.net.groups
+
+    @property
     def weights(self) -> dict[str, Tensor]:
         """The supernet's weights by name."""
         return dict(self.net.named_parameters())
@@ -121,16 +131,14 @@ class SupernetProblem:
         return self._with_fixed(self._sample(params, generator or self.generator))
 
     def _sample(self, params: Params, generator: Generator) -> dict[str, Draw]:
-        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, generator) for g in self.space.groups}
+        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, generator) for g in self.groups}
 
     def _with_fixed(self, draws: Mapping[str, Draw]) -> dict[str, Draw]:
         return {name: with_fixed(draw, self.fixed.get(name, {})) for name, draw in draws.items()}
 
     def mean(self, params: Params) -> dict[str, Tensor]:
         """Mean mixing weights of every group."""
-        return {
-            g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.space.groups
-        }
+        return {g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.groups}
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
         """Mean cross-entropy (nats) of a batch under given draws.
@@ -142,11 +150,13 @@ class SupernetProblem:
             batch: images and labels.
         """
         mix, active = mix_of(draws)
-        if weights is None:
-            logits = self.net(batch.x, mix, active)
-        else:
-            statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-            logits = functional_call(self.net, {**weights, **statistics}, (batch.x, mix, active))
+        arguments, time = (batch.x, mix, active), {"progress": self.progress}
+        with fenced(Generator().manual_seed(self._noise[0] + 1)):
+            if weights is None:
+                logits = self.net(*arguments, **time)
+            else:
+                statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+                logits = functional_call(self.net, {**weights, **statistics}, arguments, time)
         loss = cross_entropy(logits, batch.y)
         self.seen = loss.detach(), (logits.detach().argmax(-1) == batch.y).sum()
         return loss

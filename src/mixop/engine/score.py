@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
@@ -12,6 +12,7 @@ from mixop.data.core import Data
 from mixop.derive.base import Norm
 from mixop.engine.state import Sums
 from mixop.engine.stream import batches as pieces
+from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.core import Supernet
 from mixop.types import Active, Batch, Mix
@@ -24,7 +25,7 @@ CALIBRATION = 10
 
 
 def one_path(space: Space, architecture: Architecture, like: Mix) -> tuple[dict[str, Tensor], Active]:
-    """The mixing weights that run an architecture inside a supernet, and the options that run; a dropped decision weighs 0.
+    """The mixing weights that run an architecture inside a supernet, and the options that run: none on a dropped decision.
 
     Args:
         space: the search space.
@@ -34,12 +35,14 @@ def one_path(space: Space, architecture: Architecture, like: Mix) -> tuple[dict[
     mix = {name: torch.zeros_like(value) for name, value in like.items()}
     active: dict[str, tuple[tuple[int, ...], ...]] = {}
     for group in space.groups:
-        running = [0] * len(group.decisions)
+        running: list[tuple[int, ...]] = [()] * len(group.decisions)
         for choice in architecture.of(group.name):
             option = group.decisions[choice.decision].options.index(choice.option)
             mix[group.name][choice.decision, option] = 1.0
-            running[choice.decision] = option
-        active[group.name] = tuple((option,) for option in running)
+            running[choice.decision] += (option,)
+        active[group.name] = tuple(running)
+        # Edge weights of a supernet with edge normalisation: the architecture adds its edges up.
+        mix.update({inputs.name: torch.ones_like(mix[inputs.name]) for inputs in group.input_groups if inputs.name in mix})
     return mix, active
 
 
@@ -53,6 +56,7 @@ def score(
     batch_size: int,
     batches: int | None = None,
     norm: Norm = "running",
+    progress: float = 1.0,
 ) -> Sums:
     """Loss and right answers on the validation split, in its order and without augmentation; changes nothing.
 
@@ -64,18 +68,30 @@ def score(
         batch_size: examples in a batch.
         batches: the first so many batches; None for the whole split.
         norm: what batch norm uses.
+        progress: time in [0, 1], for wraps that change with it.
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    if norm == "recalibrated":
-        _recalibrate(net, data, mix, active, batch_size, buffers)
-    net.train(norm == "batch")
-    sums = Sums()
-    for at in pieces(len(data.valid), batch_size)[:batches]:
-        batch = _batch(data, data.valid[at])
-        logits = functional_call(net, buffers, (batch.x, mix, active))
-        loss = cross_entropy(logits, batch.y)
-        sums.add(loss.item(), int((logits.argmax(-1) == batch.y).sum()), len(batch.y))
+    time = {"progress": progress}
+    # What a network draws by itself (noise as an operation) is the same for everything that is compared.
+    with fenced(Generator().manual_seed(0)):
+        if norm == "recalibrated":
+            _recalibrate(net, data, mix, active, batch_size, buffers, time)
+        _evaluate(net, norm)
+        sums = Sums()
+        for at in pieces(len(data.valid), batch_size)[:batches]:
+            batch = _batch(data, data.valid[at])
+            logits = functional_call(net, buffers, (batch.x, mix, active), time)
+            loss = cross_entropy(logits, batch.y)
+            sums.add(loss.item(), int((logits.argmax(-1) == batch.y).sum()), len(batch.y))
     return sums
+
+
+def _evaluate(net: Supernet, norm: Norm) -> None:
+    """Evaluation mode, but for batch norms that shall use each batch's own statistics."""
+    net.eval()
+    for module in net.modules() if norm == "batch" else ():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
 
 
 def _batch(data: Data, indices: Tensor) -> Batch:
@@ -83,14 +99,16 @@ def _batch(data: Data, indices: Tensor) -> Batch:
     return Batch(data.augment.plain(data.x[at]), data.y[at])
 
 
-def _recalibrate(net: Supernet, data: Data, mix: Mix, active: Active | None, size: int, buffers: dict[str, Tensor]) -> None:
+def _recalibrate(
+    net: Supernet, data: Data, mix: Mix, active: Active | None, size: int, buffers: dict[str, Tensor], time: dict[str, float]
+) -> None:
     """Fills ``buffers`` with the mean statistics of the first training batches."""
     for name, buffer in buffers.items():
         buffer.fill_(1 if name.endswith("running_var") else 0)
-    net.train()
+    _evaluate(net, "batch")
     with _averaging(net):
         for at in pieces(len(data.train), size)[:CALIBRATION]:
-            functional_call(net, buffers, (_batch(data, data.train[at]).x, mix, active))
+            functional_call(net, buffers, (_batch(data, data.train[at]).x, mix, active), time)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """All that changes during a search, in one object; that object alone is checkpointed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -49,8 +49,10 @@ class SearchState:
 
     Epochs beyond the recipe's are tuning: ``tune_until`` is where the present one ends, ``tune_rate`` its learning rate.
     ``fixed`` holds the option of every decision that is made already, ``found`` the architecture once it is known.
+    ``space`` is that of the present ``stage``; ``kept`` the options that are left of the whole space, empty where all are.
     """
 
+    space: Space
     net: Supernet
     params: Params
     weight_optimiser: torch.optim.Optimizer
@@ -68,21 +70,37 @@ class SearchState:
     found: str = ""
     tune_until: int = 0
     tune_rate: float = 0.0
+    stage: int = 0
+    kept: dict[str, list[list[int]]] = field(default_factory=dict)
     fixed: dict[str, dict[int, int]] = field(default_factory=dict)
     memory: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, recipe: Recipe, space: Space, data: Data, seed: int, device: str) -> "SearchState":
-        """The state before the first step."""
+    def fresh(
+        cls,
+        recipe: Recipe,
+        base: Space,
+        data: Data,
+        seed: int,
+        device: str,
+        *,
+        stage: int = 0,
+        kept: dict[str, list[list[int]]] | None = None,
+    ) -> "SearchState":
+        """The state before the first step; with a stage and its options, of the shape that it has there."""
         random = generators(seed, GENERATORS)
-        net = plain(space, norm=recipe.norm, generator=random["init"]).to(device)
-        params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in space.groups}
+        space = stage_space(base, recipe, stage, kept or {})
+        net = stage_net(space, recipe, stage, random["init"]).to(device)
+        params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in net.groups}
         if recipe.scheme.shares_data:
             both = torch.cat([data.train, data.valid])
             splits = (both, "training"), (both, "training")
         else:
             splits = (data.train, "training"), (data.valid, "validation")
         return cls(
+            space=space,
+            stage=stage,
+            kept=kept or {},
             net=net,
             params=params,
             weight_optimiser=recipe.weight_optimiser.build(net.parameters()),
@@ -91,6 +109,11 @@ class SearchState:
             weight_stream=Stream(splits[0][0], recipe.batch_size, random["weights_order"], splits[0][1]),
             architecture_stream=Stream(splits[1][0], recipe.batch_size, random["architecture_order"], splits[1][1]),
         )
+
+    def build_optimisers(self, recipe: Recipe) -> None:
+        """New optimisers of the weights and parameters."""
+        self.weight_optimiser = recipe.weight_optimiser.build(self.net.parameters())
+        self.architecture_optimiser = recipe.architecture_optimiser.build(self.params.values())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors, numbers and strings."""
@@ -105,12 +128,13 @@ class SearchState:
             "train": [self.train.loss, self.train.right, self.train.count],
             "memory": dict(self.memory),
             "natives": list(self.natives),
+            "kept": {name: [list(row) for row in rows] for name, rows in self.kept.items()},
             "fixed": {name: dict(options) for name, options in self.fixed.items()},
             **{name: getattr(self, name) for name in _PLAIN},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
+        """Goes on where `state_dict` was taken; the state must be of the same stage."""
         self.net.load_state_dict(state["net"])
         for name, value in state["params"].items():
             self.params[name].copy_(value)
@@ -130,4 +154,20 @@ class SearchState:
             setattr(self, name, state[name])
 
 
-_PLAIN = ("epoch", "step", "seconds", "best_accuracy", "best_native", "found", "tune_until", "tune_rate")
+_PLAIN = ("stage", "epoch", "step", "seconds", "best_accuracy", "best_native", "found", "tune_until", "tune_rate")
+
+
+def stage_space(base: Space, recipe: Recipe, stage: int, kept: dict[str, list[list[int]]]) -> Space:
+    """The space of a stage: pruned to the options that are left, with the stage's further cells and channels."""
+    space = base.prune(kept) if kept else base
+    if recipe.stages:
+        size = recipe.stages[stage]
+        space = space.deeper(size.cells) if size.cells else space
+        if size.channels:
+            space = replace(space, channels=space.channels + size.channels)  # type: ignore[type-var]
+    return space
+
+
+def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator) -> Supernet:
+    """The supernet of a stage, freshly initialised."""
+    return plain(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage])

@@ -31,7 +31,8 @@ def ask_monitors(
         if valid.accuracy is None:
             return None
         derived, active = one_path(problem.space, problem.space.from_native(state.natives[-1]), mean)
-        sums = score(problem.net, data, derived, active, batch_size=max(problem.recipe.batch_size, EVALUATION_BATCH))
+        size = max(problem.recipe.batch_size, EVALUATION_BATCH)
+        sums = score(problem.net, data, derived, active, batch_size=size, progress=problem.progress)
         return valid.accuracy, sums.accuracy or 0.0
 
     view = SearchView(state, problem, data, accuracies)

@@ -5,17 +5,20 @@ from collections.abc import Callable
 from mixop.recipe import Recipe
 from mixop.recipes.bayesnas import bayesnas
 from mixop.recipes.darts import darts, darts2
+from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
-from mixop.recipes.drnas import drnas
+from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
 from mixop.recipes.enas import enas
-from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas
+from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
 from mixop.recipes.gdas import gdas
 from mixop.recipes.parsec import parsec
+from mixop.recipes.pcdarts import pcdarts
+from mixop.recipes.pdarts import pdarts
 from mixop.recipes.prdarts import prdarts
 from mixop.recipes.proxylessnas import proxylessnas
-from mixop.recipes.rdarts import darts_ada, darts_es, rdarts_l2
+from mixop.recipes.rdarts import darts_ada, darts_es, rdarts_dp, rdarts_l2
 from mixop.recipes.rsws import rsws
-from mixop.recipes.sdarts import sdarts_adv, sdarts_rs
+from mixop.recipes.sdarts import sdarts_adv, sdarts_adv_pc, sdarts_rs, sdarts_rs_pc
 from mixop.recipes.setn import setn
 from mixop.recipes.snas import dsnas, snas
 
@@ -27,13 +30,23 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         sdarts_rs,
         sdarts_adv,
         rdarts_l2,
+        rdarts_dp,
         darts_es,
         darts_ada,
         darts_pt,
+        darts_minus,
+        pcdarts,
+        sdarts_rs_pc,
+        sdarts_adv_pc,
+        pdarts,
         drnas,
+        drnas_progressive,
+        drnas_progressive_paper,
+        drnas_progressive_201,
         gaea,
         gaea_bilevel,
         gaea_gdas,
+        gaea_pcdarts,
         gdas,
         setn,
         snas,
@@ -55,21 +68,31 @@ __all__ = [
     "darts2",
     "darts_ada",
     "darts_es",
+    "darts_minus",
     "darts_pt",
     "drnas",
+    "drnas_progressive",
+    "drnas_progressive_201",
+    "drnas_progressive_paper",
     "dsnas",
     "enas",
     "gaea",
     "gaea_bilevel",
     "gaea_gdas",
+    "gaea_pcdarts",
     "gdas",
     "parsec",
+    "pcdarts",
+    "pdarts",
     "prdarts",
     "proxylessnas",
+    "rdarts_dp",
     "rdarts_l2",
     "rsws",
     "sdarts_adv",
+    "sdarts_adv_pc",
     "sdarts_rs",
+    "sdarts_rs_pc",
     "setn",
     "snas",
 ]

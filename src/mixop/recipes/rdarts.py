@@ -1,13 +1,15 @@
-"""R-DARTS, DARTS-ES and DARTS-ADA: three answers to a Hessian that grows."""
+"""R-DARTS in two ways, DARTS-ES and DARTS-ADA: four answers to a Hessian that grows."""
 
 from dataclasses import replace
 
 from mixop.bilevel.second_order import SecondOrder
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
+from mixop.ops import BatchNorm
 from mixop.optim import SGD
 from mixop.recipe import Recipe
 from mixop.recipes._base import family
-from mixop.schedules import Cosine
+from mixop.schedules import Cosine, Linear
+from mixop.wraps import DropPath
 
 
 def rdarts_l2(*, epochs: int = 50) -> Recipe:
@@ -25,6 +27,30 @@ def rdarts_l2(*, epochs: int = 50) -> Recipe:
     """
     weights = SGD(lr=Cosine(0.025, 0.001), momentum=0.9, weight_decay=81e-4)
     return family("rdarts_l2", epochs, scheme=SecondOrder(), weight_optimiser=weights)
+
+
+def rdarts_dp(*, epochs: int = 50) -> Recipe:
+    """R-DARTS(DP): second-order DARTS with drop path on every edge and cutout, both rising over the search.
+
+    The published method searches with several largest probabilities (0, 0.2, 0.4 and 0.6; at 0 there is no cutout either) and
+    keeps the best after short retraining. This recipe is the search with 0.2; that choice is ours and unverified. Published
+    numbers are the best of 4 searches, not means.
+
+    Scorecard (DARTS space S1 to S4, searched on CIFAR-10, test error in %):
+        paper: 3.11, 3.48, 2.93, 3.58
+        ours: not measured
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 4; settings of the authors' code.
+    """
+    return family(
+        "rdarts_dp",
+        epochs,
+        scheme=SecondOrder(),
+        norm=BatchNorm(affine=False, track=True),
+        wraps=(DropPath(probability=Linear(0.0, 0.2)),),
+        cutout=0.5,
+        cutout_probability=Linear(0.0, 1.0),
+    )
 
 
 def darts_es(*, epochs: int = 50) -> Recipe:

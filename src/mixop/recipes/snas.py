@@ -12,7 +12,8 @@ from mixop.schedules import Constant, Linear
 def snas(*, epochs: int = 150) -> Recipe:
     """SNAS: mixing weights drawn by Gumbel-softmax, architecture and weights trained together on one level.
 
-    Both steps come from one backward pass, as in the authors' code. The resource term is left out: add ``ExpectedCost`` to the regularisers for it. The authors'
+    Both steps come from one backward pass, as in the authors' code. The resource term is left out: add ``ExpectedCost`` to
+    the regularisers for it. The authors'
     code has Adam in its distributed run and SGD otherwise: ours is Adam. The scorecard's number is from a re-run that
     differs in all of this: two levels, temperature 10 to 1, 100 epochs.
 

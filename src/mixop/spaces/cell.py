@@ -1,11 +1,13 @@
 """A user's own cell space, and the family that NAS-Bench-201 belongs to: one cell, stacked in stages."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Self
 
 from mixop.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton
+from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
 
@@ -119,6 +121,10 @@ class CellSpace(Space):
         """The one group ``cell``, with an edge between every two nodes."""
         edges = self.nodes * (self.nodes - 1) // 2
         return _groups(self.nodes, self.edge_operations or (self.operations,) * edges)
+
+    def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
+        lists = pruned_lists(self.groups[0], kept["cell"])
+        return replace(self, edge_operations=lists)
 
     def graph(self, group: str) -> Graph:
         """The cell's graph: node 0 is given, the last node is the output."""

@@ -6,7 +6,7 @@ rules and the discrete network read nothing else, so a new space is data, and of
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -41,10 +41,16 @@ class Group:
 
     Option names may differ between decisions (S1, pruned spaces), their number may not. Decisions are ordered by their
     target, so that every node is complete before it is read.
+
+    Args:
+        name: what architectures and mixing weights call it.
+        decisions: its edges.
+        keep: how many of the edges into a node an architecture keeps, >= 1; 0 where it has an option on every edge.
     """
 
     name: str
     decisions: tuple[Decision, ...]
+    keep: int = 0
 
     def __post_init__(self) -> None:
         if not self.decisions or not self.decisions[0].options:
@@ -69,6 +75,23 @@ class Group:
     def into(self, target: int) -> list[int]:
         """Indices of the decisions that end in node ``target``, in order."""
         return [e for e, decision in enumerate(self.decisions) if decision.target == target]
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The nodes that edges end in, in increasing order."""
+        return tuple(dict.fromkeys(decision.target for decision in self.decisions))
+
+    @property
+    def input_groups(self) -> tuple["Group", ...]:
+        """For each target node one decision between its edges, for edge normalisation; the options name the sources.
+
+        Their mixing weights ``(1, n)``, one after the other, are one number for each edge in the order of `decisions`.
+        """
+        return tuple(
+            Group(f"{self.name}.inputs.{target}", (Decision(0, target, tuple(str(self.decisions[e].source) for e in edges)),))
+            for target in self.targets
+            for edges in (self.into(target),)
+        )
 
 
 @dataclass(frozen=True)
@@ -201,6 +224,32 @@ class Space(ABC):
             SpaceError: if the text is malformed, with what was expected.
         """
 
+    def searched(self, option: str) -> str:
+        """The operation that stands for an option inside a supernet; by default the option itself."""
+        return option
+
+    def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
+        """The space with fewer options on its edges.
+
+        Args:
+            kept: for each group and decision the indices of the options that stay, in increasing order.
+
+        Raises:
+            SpaceError: if the space cannot be pruned, or a decision is left without options.
+        """
+        raise SpaceError(f"{self.name} has a fixed list of options and cannot be pruned.")
+
+    def deeper(self, cells: int) -> Self:
+        """The space with further cells in its network.
+
+        Args:
+            cells: how many more, >= 1.
+
+        Raises:
+            SpaceError: if its network has a fixed depth.
+        """
+        raise SpaceError(f"{self.name} has a network of fixed depth and cannot grow by {cells} cells.")
+
     def fit(self, *, channels: int, size: int, classes: int) -> Self:
         """The space for a data set: sizes that were left open are taken from it.
 
@@ -234,11 +283,11 @@ class Space(ABC):
                 return group
         raise SpaceError(unknown(f"group in space {self.name}", name, (g.name for g in self.groups)))
 
-    def architecture(self, options: Iterable[Sequence[int]]) -> Architecture:
+    def architecture(self, options: Iterable[Sequence[int | None]]) -> Architecture:
         """The architecture that takes, in every decision, the option of the given index.
 
         Args:
-            options: for each group, E indices in [0, O).
+            options: for each group, E indices in [0, O); None drops the decision.
 
         Raises:
             SpaceError: if the indices do not fit the groups.
@@ -250,9 +299,9 @@ class Space(ABC):
         choices = []
         for group, indices in zip(self.groups, options, strict=True):
             for index in indices:
-                if not 0 <= index < group.shape[1]:
+                if index is not None and not 0 <= index < group.shape[1]:
                     raise SpaceError(f"Group {group.name!r} has options 0 to {group.shape[1] - 1}, got {index}.")
-            chosen = (Choice(e, group.decisions[e].options[index]) for e, index in enumerate(indices))
+            chosen = (Choice(e, group.decisions[e].options[o]) for e, o in enumerate(indices) if o is not None)
             choices.append((group.name, tuple(chosen)))
         return Architecture(self.name, tuple(choices))
 
@@ -328,3 +377,26 @@ def check_skeleton(space: str, **sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise SpaceError(f"{space}: {name.replace('_', ' ')} must be a whole number of at least 1, got {size!r}.")
+
+
+def pruned_lists(group: Group, kept: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    """The options of each decision that are left.
+
+    Args:
+        group: the decisions.
+        kept: for each decision the indices of the options that stay, in increasing order.
+
+    Raises:
+        SpaceError: if a decision is left without options, or an index is out of range.
+    """
+    if len(kept) != len(group.decisions):
+        raise SpaceError(f"Group {group.name!r} has {len(group.decisions)} decisions, got options to keep for {len(kept)}.")
+    for e, indices in enumerate(kept):
+        if not indices:
+            raise SpaceError(f"Pruning must leave an option on every edge, but none is left on edge {e} of {group.name}.")
+        if list(indices) != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] < group.shape[1]:
+            raise SpaceError(
+                f"The options to keep on edge {e} of {group.name} must be increasing indices below {group.shape[1]}, "
+                f"got {list(indices)}."
+            )
+    return tuple(tuple(d.options[o] for o in indices) for d, indices in zip(group.decisions, kept, strict=True))

@@ -1,11 +1,15 @@
 """What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from mixop.network import MakeCell, Skeleton
 from mixop.ops import BatchNorm
-from mixop.spaces.core import Layer, Space
+from mixop.spaces.core import Group, Layer, Space
 from mixop.types import Active, Mix
+from mixop.wraps.base import Wrap
 
 
 class Supernet(Skeleton):
@@ -13,30 +17,48 @@ class Supernet(Skeleton):
 
     Args:
         space: the search space.
-        make_cell: builds the executor's cells, called as ``cell(inputs, weights, active)``.
+        make_cell: builds the executor's cells, called as ``cell(inputs, weights, edge_weights, active, progress)``.
         norm: batch norm settings.
+        wraps: how its edges are wrapped.
     """
 
-    def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm) -> None:
+    def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
+        self.wraps = tuple(wraps)
+        weighs = any(wrap.weighs_edges for wrap in wraps)
+        self._inputs = {group.name: [inputs.name for inputs in group.input_groups] if weighs else [] for group in space.groups}
 
-    def forward(self, x: Tensor, mix: Mix, active: Active | None = None) -> Tensor:
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Every group that needs mixing weights: the space's, and with edge normalisation those of each node's inputs."""
+        groups: list[Group] = []
+        for group in self.space.groups:
+            groups += [group, *(inputs for inputs in group.input_groups if inputs.name in self._inputs[group.name])]
+        return tuple(groups)
+
+    def forward(self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0) -> Tensor:
         """Logits of a batch under given mixing weights.
 
         Args:
             x: images ``(B, C, H, W)``.
-            mix: for each group of the space its mixing weights ``(E, O)``.
+            mix: for each of `groups` its mixing weights ``(E, O)``.
             active: for draws that leave options out, the options of each decision that run, as host-side integers; the
-                others contribute their weight alone (zero in value, with a gradient).
+                others contribute their weight alone (zero in value, with a gradient). An edge none of whose options run is
+                absent.
+            progress: time in [0, 1], for wraps that change with it.
 
         Returns:
             ``(B, classes)``.
         """
+        edge_weights = {
+            name: torch.cat([mix[node].flatten() for node in inputs]) if inputs else None
+            for name, inputs in self._inputs.items()
+        }
 
         def context(spec: Layer) -> tuple:
             name = spec.group or ""
-            return mix[name], active[name] if active is not None else None
+            return mix[name], edge_weights[name], None if active is None else active[name], progress
 
         return self.walk(x, context)

@@ -3,14 +3,17 @@
 It is the oracle that faster executors are compared with, number by number, and shall stay this plain.
 """
 
+from collections.abc import Callable, Sequence
+
 from torch import Generator, Tensor, nn
 
 from mixop.network import edge_shape, run_cell
-from mixop.ops import BatchNorm, operation
+from mixop.ops import BatchNorm
 from mixop.rng import fenced
-from mixop.spaces.core import Graph, Group, Layer, Space
+from mixop.spaces.core import Decision, Graph, Group, Layer, Space
 from mixop.supernet.core import Supernet
 from mixop.types import Paths
+from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
 class MixedEdge(nn.Module):
@@ -19,58 +22,73 @@ class MixedEdge(nn.Module):
     Source: Liu et al. 2019 (arXiv:1806.09055), eq. 2; one-hot draws as Dong & Yang 2019 (arXiv:1910.04465), eq. 6.
     """
 
-    def __init__(self, options: tuple[str, ...], channels: int, stride: int, norm: BatchNorm) -> None:
+    def __init__(self, spec: EdgeSpec) -> None:
         super().__init__()
-        self.options = nn.ModuleList(operation(name, channels, stride, norm) for name in options)
+        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm) for name in spec.options)
 
-    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
         """Value of the edge.
 
         Args:
             x: value of the source node ``(B, C, H, W)``.
             weights: mixing weights ``(O,)``.
-            active: the options that run, or None for all.
+            active: the options that run, at least one, or None for all.
+            progress: time in [0, 1].
         """
         running = range(len(self.options)) if active is None else active
         first, *others = running
-        total = weights[first] * self.options[first](x)
+        total = weights[first] * self._run(first, x, progress)
         for o in others:
-            total = total + weights[o] * self.options[o](x)
+            total = total + weights[o] * self._run(o, x, progress)
         if active is None:
             return total
         # The weights of options that do not run are zero in value; adding them carries the straight-through gradient.
         return total + (weights.sum() - weights[list(running)].sum())
 
+    def _run(self, o: int, x: Tensor, progress: float) -> Tensor:
+        option = self.options[o]
+        return option(x, progress) if isinstance(option, TimedOperation) else option(x)
+
 
 class MixedCell(nn.Module):
     """A cell whose edges mix all options."""
 
-    def __init__(self, layer: Layer, graph: Graph, group: Group, norm: BatchNorm) -> None:
+    def __init__(self, layer: Layer, graph: Graph, group: Group, make_edge: Callable[[Decision, int, int], nn.Module]) -> None:
         super().__init__()
         self.graph = graph
         self.wiring = [(decision.source, decision.target) for decision in group.decisions]
-        self.edges = nn.ModuleList(
-            MixedEdge(decision.options, *edge_shape(layer, graph, decision), norm) for decision in group.decisions
-        )
+        self.edges = nn.ModuleList(make_edge(decision, *edge_shape(layer, graph, decision)) for decision in group.decisions)
 
-    def forward(self, inputs: list[Tensor], weights: Tensor, active: Paths | None) -> Tensor:
-        def run_edge(e: int, x: Tensor) -> Tensor:
-            return self.edges[e](x, weights[e], None if active is None else active[e])
+    def forward(
+        self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
+    ) -> Tensor:
+        def run_edge(e: int, x: Tensor) -> Tensor | None:
+            running = None if active is None else active[e]
+            if running == ():
+                return None
+            value = self.edges[e](x, weights[e], running, progress)
+            return value if edge_weights is None else edge_weights[e] * value
 
         return run_cell(inputs, self.graph, self.wiring, run_edge)
 
 
-def plain(space: Space, *, norm: BatchNorm, generator: Generator) -> Supernet:
+def plain(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
     """The reference supernet of a space, freshly initialised.
 
     Args:
         space: the search space with its sizes.
         norm: batch norm settings.
         generator: source of the initial weights.
+        wraps: changes of how its edges compute, the first one nearest to the operations.
     """
+    make = wrapped(MixedEdge, wraps)
+
+    def make_edge(decision: Decision, channels: int, stride: int) -> nn.Module:
+        options = tuple(space.searched(option) for option in decision.options)
+        return make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm))
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        return MixedCell(layer, graph, group, norm)
+        return MixedCell(layer, graph, group, make_edge)
 
     with fenced(generator):
-        return Supernet(space, make_cell, norm)
+        return Supernet(space, make_cell, norm, wraps)

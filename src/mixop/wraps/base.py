@@ -1,0 +1,108 @@
+"""What a wrap is: a change of how an edge of the supernet computes.
+
+An edge is a module ``edge(x, weights, active, progress)`` that an executor makes from an `EdgeSpec`. A wrap turns a maker of
+edges into another one, so wraps compose; the first one of a recipe is nearest to the operations.
+"""
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from mixop.errors import RecipeError
+from mixop.ops import BatchNorm, operation
+from mixop.spaces.core import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeSpec:
+    """What an edge is made from.
+
+    Args:
+        options: its candidate operations, by the names they have in a supernet.
+        channels: channels of its input and output.
+        stride: 1 or 2.
+        norm: batch norm of the operations.
+        make: builds an operation from name, channels, stride and batch norm.
+    """
+
+    options: tuple[str, ...]
+    channels: int
+    stride: int
+    norm: BatchNorm
+    make: Callable[[str, int, int, BatchNorm], nn.Module] = operation
+
+
+class WrappedEdge(nn.Module):
+    """An edge around another one.
+
+    Args:
+        inner: the edge that it changes.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
+        """Value of the edge.
+
+        Args:
+            x: value of the source node ``(B, C, H, W)``.
+            weights: mixing weights ``(O,)``.
+            active: the options that run, or None for all.
+            progress: time in [0, 1].
+        """
+        raise NotImplementedError
+
+
+class TimedOperation(nn.Module):
+    """An operation of an edge that is told the time: called as ``operation(x, progress)``."""
+
+
+MakeEdge = Callable[[EdgeSpec], nn.Module]
+
+
+class Wrap(ABC):  # noqa: B024  # each subclass overrides what it changes
+    """Base of the wraps; subclasses are frozen dataclasses.
+
+    Attributes:
+        weighs_edges: whether the edges into a node get mixing weights of their own.
+    """
+
+    weighs_edges: ClassVar[bool] = False
+
+    def __call__(self, make_edge: MakeEdge) -> MakeEdge:
+        """A maker of changed edges from a maker of edges."""
+        return make_edge
+
+    def check(self, space: Space) -> None:
+        """Refuses spaces that it does not fit.
+
+        Raises:
+            RecipeError: naming both.
+        """
+        return
+
+
+def wrapped(make_edge: MakeEdge, wraps: Sequence[Wrap]) -> MakeEdge:
+    """The maker of edges under all wraps, the first one nearest to the operations."""
+    return reduce(lambda make, wrap: wrap(make), wraps, make_edge)
+
+
+def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
+    """Refuses a wrap that is there twice, and those that a space does not fit.
+
+    Raises:
+        RecipeError: naming it.
+    """
+    kinds = [type(wrap) for wrap in wraps]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise RecipeError(f"{kind.__name__} wraps an edge once, got it {kinds.count(kind)} times: leave the others out.")
+    if space is not None:
+        for wrap in wraps:
+            wrap.check(space)

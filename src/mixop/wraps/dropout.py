@@ -1,0 +1,67 @@
+"""Dropout behind skip connections, fading out."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from mixop.errors import RecipeError
+from mixop.ops import BatchNorm
+from mixop.schedules import check_range
+from mixop.wraps.base import EdgeSpec, MakeEdge, TimedOperation, Wrap
+
+
+class DroppedSkip(TimedOperation):
+    """The identity under element-wise dropout."""
+
+    def __init__(self, drop: "SkipDropout") -> None:
+        super().__init__()
+        self.drop = drop
+
+    def forward(self, x: Tensor, progress: float = 0.0) -> Tensor:
+        return torch.nn.functional.dropout(x, self.drop.probability(progress), self.training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkipDropout(Wrap):
+    """Element-wise dropout on the output of every skip connection that is not strided; its rate decays.
+
+    In epoch e of a stage of E epochs the rate is ``rate * (E - e - 1) / E`` up to the share ``hold`` of the stage, then
+    ``rate * exp(-decay * (e / E - hold))``; with the 25 epochs of the authors' stages that is their ``exp(-0.2 (e - 10))``.
+
+    Args:
+        rate: initial rate, in [0, 1).
+        hold: share of the stage, in [0, 1].
+        decay: speed of the later decay, per length of a stage, >= 0.
+
+    Source: Chen et al. 2019 (arXiv:1904.12760), section 3.3, and the authors' code.
+    """
+
+    rate: float = 0.3
+    hold: float = 0.4
+    decay: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_range("rate of SkipDropout", self.rate, at_least=0)
+        if not self.rate < 1:
+            raise RecipeError(f"rate of SkipDropout must be less than 1, got {self.rate:g}: 1 drops everything.")
+        check_range("hold of SkipDropout", self.hold, at_least=0, at_most=1)
+        check_range("decay of SkipDropout", self.decay, at_least=0)
+
+    def probability(self, progress: float) -> float:
+        """The rate at a time in [0, 1]."""
+        if float(progress) < self.hold:
+            epochs = getattr(progress, "epochs", math.inf)
+            return self.rate * max(0.0, 1 - float(progress) - 1 / epochs)
+        return self.rate * math.exp(-self.decay * (float(progress) - self.hold))
+
+    def __call__(self, make_edge: MakeEdge) -> MakeEdge:
+        def make(spec: EdgeSpec) -> nn.Module:
+            def make_option(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+                skip = name == "skip_connect" and stride == 1
+                return DroppedSkip(self) if skip else spec.make(name, channels, stride, norm)
+
+            return make_edge(replace(spec, make=make_option))
+
+        return make
