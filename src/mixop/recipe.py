@@ -179,6 +179,12 @@ class Recipe:
                 f"EdgeNormalisation weighs the edges by a relaxation of mixing weights, which {type(self.relaxation).__name__} "
                 "is not: use another relaxation, or no edge normalisation."
             )
+        pruning = any(stage.options is not None for stage in self.stages)
+        if pruning and self.relaxation.domain is Domain.POLICY:
+            raise RecipeError(
+                f"A stage prunes options by their parameters, and {type(self.relaxation).__name__} has none that belong to one: "
+                "leave out options of the stages, or use another relaxation."
+            )
         for stage, before, after in zip(self.stages[1:], weighing, weighing[1:], strict=False):
             if stage.start == "carry" and before != after:
                 raise RecipeError("A stage that carries on has edge normalisation exactly if the one before has it.")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixop.derive.base import architecture_of
 from mixop.engine.problem import fix_rows
 from mixop.relax.softmax import Softmax
 from mixop.spaces.core import Architecture, Space
@@ -35,7 +34,7 @@ class FakeTrained:
 
     def draw(self) -> Architecture:
         edges, options = self.weights.shape
-        return architecture_of(self.space, {"cell": torch.randint(options, (edges,), generator=self.generator).tolist()})
+        return self.space.architecture([torch.randint(options, (edges,), generator=self.generator).tolist()])
 
     def accuracy(self, what, batches=None, norm="batch"):
         self.calls.append(("score", batches, norm))

@@ -41,7 +41,7 @@ def test_removing_sets_one_weight_to_zero_and_leaves_the_others(trained):
 
     view = trained(watch, WEIGHTS)
     PerturbationSelection(interval=0).final(view)
-    order = view.memory["PerturbationSelection.order"].tolist()
+    order = view.memory["PerturbationSelection.order.cell"].tolist()
     for o in range(OPTIONS):
         want = WEIGHTS.clone()
         want[order[0], o] = 0.0
@@ -54,8 +54,8 @@ def test_every_decision_but_the_last_is_followed_by_tuning(trained):
     view = trained(scored, WEIGHTS)
     PerturbationSelection(interval=3, rate=0.01).final(view)
     kinds = [call for call in view.calls if call[0] != "score"]
-    assert [call[0] for call in kinds] == ["fix", "tune"] * (EDGES - 1) + ["fix"]
-    assert {call[1:] for call in kinds if call[0] == "tune"} == {(3, 0.01)}
+    assert [call[0] for call in kinds] == ["fix", "tune", "tune", "tune"] * (EDGES - 1) + ["fix"]
+    assert {call[1:] for call in kinds if call[0] == "tune"} == {(1, 0.01)}
     order = torch.randperm(EDGES, generator=torch.Generator().manual_seed(0)).tolist()
     assert [call[1] for call in kinds if call[0] == "fix"] == order
 

@@ -6,6 +6,7 @@ from mixop.derive.base import Derivation, Trained
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.derive.relevance import Relevance
 from mixop.derive.sampled import BestSampled, most_probable
+from mixop.derive.skips import RestrictedSkips
 
 ALL: dict[str, type[Derivation]] = {
     "argmax": Argmax,
@@ -13,6 +14,7 @@ ALL: dict[str, type[Derivation]] = {
     "best_sampled": BestSampled,
     "perturbation_selection": PerturbationSelection,
     "relevance": Relevance,
+    "restricted_skips": RestrictedSkips,
 }
 """Every derivation by its name on the command line."""
 
@@ -24,6 +26,7 @@ __all__ = [
     "Derivation",
     "PerturbationSelection",
     "Relevance",
+    "RestrictedSkips",
     "Trained",
     "most_probable",
 ]

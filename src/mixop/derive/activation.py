@@ -1,14 +1,14 @@
 """Argmax of gates that first closes what is hardly ever open."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from mixop.derive.base import Derivation, architecture_of, best_options, check_not_only_none, drop_weak
+from mixop.derive.base import Derivation, best_options, check_not_only_none, derived, drop_weak
 from mixop.ops import BatchNorm
 from mixop.schedules import check_range
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture, Group, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class ActivationThreshold(Derivation):
     """Every decision takes its option of largest mean weight besides ``none``; below a threshold it takes ``none``.
 
     With `HardConcrete` gates the mean weight is the probability that the gate is open. A decision that does not offer
-    ``none`` keeps its best option in any case.
+    ``none`` keeps its best option in any case. Where architectures keep only some edges of every node, those are the ones of
+    largest weight, and the threshold changes nothing.
 
     Args:
         threshold: least mean weight of an option that is kept, in [0, 1]; 0 drops nothing.
@@ -31,12 +32,10 @@ class ActivationThreshold(Derivation):
         check_range("threshold of ActivationThreshold", self.threshold, at_least=0, at_most=1)
 
     def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
-        options = {}
-        for group in space.groups:
-            rows = mean[group.name]
-            best = best_options(rows.tolist(), group, none=False)
-            options[group.name] = drop_weak(rows, best, group, self.threshold)
-        return architecture_of(space, options)
+        def choose(rows: Sequence[Sequence[float]], group: Group) -> list[int]:
+            return drop_weak(rows, best_options(rows, group, none=False), group, self.threshold)
+
+        return derived(space, mean, choose)
 
     def check(self, space: Space, norm: BatchNorm) -> None:
         check_not_only_none("ActivationThreshold", space)

@@ -1,15 +1,16 @@
 """What a derivation is: from a trained supernet to the discrete architecture."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
+import torch
 from torch import Generator, Tensor
 
 from mixop.errors import RecipeError, unknown
 from mixop.ops import BatchNorm
 from mixop.relax.base import Relaxation
-from mixop.spaces.core import Architecture, Group, Space
+from mixop.spaces.core import Architecture, Choice, Group, Space
 from mixop.types import Mix, Params
 
 Norm = Literal["batch", "running", "recalibrated"]
@@ -56,7 +57,10 @@ class Trained(Protocol):
         ...
 
     def draw(self) -> Architecture:
-        """An architecture sampled from the relaxation: of a draw, the option of largest weight in every decision."""
+        """An architecture sampled from the relaxation: of a draw, the option of largest weight in every decision.
+
+        Of a group that keeps some edges of every node, those that run, or as many drawn uniformly if all do.
+        """
         ...
 
     def accuracy(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
@@ -70,7 +74,10 @@ class Trained(Protocol):
         ...
 
     def fix(self, group: str, decision: int, option: int) -> None:
-        """From now on that decision is one-hot in every draw and mean, and its parameters stay as they are."""
+        """From now on that decision is one-hot in every draw and mean, or absent if the option is `mixop.types.DROPPED`.
+
+        Its parameters stay as they are.
+        """
         ...
 
     def tune(self, epochs: int, weight_rate: float) -> None:
@@ -136,27 +143,77 @@ def best_options(rows: Sequence[Sequence[float]], group: Group, *, none: bool) -
     Args:
         rows: weights ``(E, O)``.
         group: the decisions they belong to.
-        none: whether ``none`` may be chosen.
+        none: whether ``none`` may be chosen; never in a group whose architectures drop edges instead.
     """
     best = []
     for decision, row in zip(group.decisions, rows, strict=True):
-        allowed = [o for o, option in enumerate(decision.options) if none or option != "none"]
+        allowed = [o for o, option in enumerate(decision.options) if (none and not group.keep) or option != "none"]
         best.append(max(allowed, key=lambda o: (row[o], -o)))
     return best
 
 
-def architecture_of(space: Space, options: Mapping[str, Sequence[int]]) -> Architecture:
-    """The architecture with the given option in every decision.
+Choose = Callable[[Sequence[Sequence[float]], Group], Sequence[int]]
+"""From the mixing weights ``(E, O)`` of a group to the option of every decision."""
+
+
+def derived(space: Space, mean: Mapping[str, Tensor], choose: Choose) -> Architecture:
+    """The architecture that takes a chosen option in every decision; of a group that keeps some edges, the strongest ones.
+
+    The strength of an edge is the weight of its option, times that of the edge itself where edges are weighed. Ties go to the
+    smaller source.
 
     Args:
         space: the search space.
-        options: for each group E option indices.
+        mean: mean mixing weights ``(E, O)`` by group, and of the groups of node inputs if there are any.
+        choose: from the weights of a group to the option of every decision.
+
+    Source: Liu et al. 2019 (arXiv:1806.09055), section 2.4; edge weights: Xu et al. 2020 (arXiv:1907.05737), section 3.3.
     """
-    return space.architecture(options[group.name] for group in space.groups)
+    pairs = {}
+    for group in space.groups:
+        rows = mean[group.name].tolist()
+        options = choose(rows, group)
+        strengths = [row[o] * weight for row, o, weight in zip(rows, options, edge_weights(mean, group), strict=True)]
+        pairs[group.name] = [(e, options[e]) for e in strongest(group, strengths)]
+    return architecture_from(space, pairs)
 
 
-def drop_weak(rows: Tensor, best: list[int], group: Group, threshold: float) -> list[int]:
-    """``none`` in place of options that weigh less than a threshold, on decisions that offer it.
+def edge_weights(mean: Mapping[str, Tensor], group: Group) -> list[float]:
+    """The weight of every edge of a group: 1, unless the mixing weights have one for the inputs of each node."""
+    weighed = [inputs.name for inputs in group.input_groups if inputs.name in mean]
+    return torch.cat([mean[name].flatten() for name in weighed]).tolist() if weighed else [1.0] * len(group.decisions)
+
+
+def strongest(group: Group, strengths: Sequence[float]) -> list[int]:
+    """The decisions that an architecture keeps, in order: all, or for each node the strongest ones."""
+    if not group.keep:
+        return list(range(len(group.decisions)))
+    kept: list[int] = []
+    for target in group.targets:
+        kept += sorted(group.into(target), key=lambda e: (-strengths[e], e))[: group.keep]
+    return sorted(kept)
+
+
+def architecture_from(space: Space, pairs: Mapping[str, Sequence[tuple[int, int]]]) -> Architecture:
+    """The architecture of given decisions and options.
+
+    Args:
+        space: the search space.
+        pairs: for each group its kept decisions and their options, by index.
+    """
+    choices = [
+        (group.name, tuple(Choice(e, group.decisions[e].options[o]) for e, o in sorted(pairs[group.name])))
+        for group in space.groups
+    ]
+    architecture = Architecture(space.name, tuple(choices))
+    space.check(architecture)
+    return architecture
+
+
+def drop_weak(rows: Sequence[Sequence[float]], best: list[int], group: Group, threshold: float) -> list[int]:
+    """``none`` in place of options that weigh less than a threshold, on decisions that may take it.
+
+    In a group that keeps some edges of every node, dropping the weak ones and filling up by rank is the ranking itself.
 
     Args:
         rows: weights ``(E, O)``.
@@ -166,7 +223,7 @@ def drop_weak(rows: Tensor, best: list[int], group: Group, threshold: float) -> 
     """
     kept = []
     for e, (decision, o) in enumerate(zip(group.decisions, best, strict=True)):
-        weak = float(rows[e, o]) < threshold and "none" in decision.options
+        weak = rows[e][o] < threshold and "none" in decision.options and not group.keep
         kept.append(decision.options.index("none") if weak else o)
     return kept
 

@@ -1,17 +1,18 @@
 """Selection by what its removal costs: the supernet itself says which option it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from mixop.derive.base import Derivation, Norm, Trained, architecture_of, best_options, check_norm
+from mixop.derive.base import Derivation, Norm, Trained, architecture_from, best_options, check_norm, derived
 from mixop.errors import RecipeError, unknown
 from mixop.ops import BatchNorm
-from mixop.schedules import check_range
+from mixop.schedules import Constant, Cosine, Linear, Progress, check_range, schedule
 from mixop.spaces.core import Architecture, Space
+from mixop.types import DROPPED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,16 +20,21 @@ class PerturbationSelection(Derivation):
     """DARTS-PT: decisions in random order; each takes the option whose removal hurts the supernet most.
 
     An option is removed by setting its mixing weight to 0, the others as they are. The decision is then fixed, and the
-    supernet trained on for some epochs before the next one, so that it can adapt. Epochs before the end are shown by the
-    argmax of their mean mixing weights.
+    supernet trained on for some epochs before the next one, so that it can adapt. With several groups, one decision of each is
+    made in a round. Where architectures keep only some edges of every node, the nodes with more edges follow in random order:
+    of each, those edges are dropped whose removal hurts least. Epochs before the end are shown by the argmax of their mean
+    mixing weights.
 
     Args:
-        interval: epochs of tuning after every decision but the last, >= 0.
-        rate: learning rate of the weights while tuning, > 0; a tenth of the search's first.
+        interval: epochs of tuning after every round but the last, >= 0.
+        rate: learning rate of the weights while tuning, > 0; a tenth of the search's first. A schedule runs over all tuning;
+            in the DARTS space it is ``Cosine(0.0025, 0.001)``.
         criterion: what is measured after a removal: ``accuracy`` (the lowest is chosen, on ties the highest loss) or
             ``loss`` (the highest is chosen).
         batches: validation batches of the recipe's size for each measurement, >= 1; None for the whole split.
         norm: what batch norm uses while measuring.
+        cumulative: whether an edge that a node has lost is absent while its next one is looked for. The authors' code puts it
+            back, so that each trial lacks exactly one edge of the full node; that is the default.
 
     Source: Wang et al. 2021 (arXiv:2108.04392), algorithm 1, and the authors' code for the numbers. They break ties of the
         accuracy by the options' order.
@@ -37,10 +43,11 @@ class PerturbationSelection(Derivation):
     scores: ClassVar[bool] = True
 
     interval: int = 5
-    rate: float = 0.0025
+    rate: float | Constant | Linear | Cosine = 0.0025
     criterion: Literal["accuracy", "loss"] = "accuracy"
     batches: int | None = None
     norm: Norm = "batch"
+    cumulative: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (("interval", self.interval, 0), ("batches", 1 if self.batches is None else self.batches, 1)):
@@ -52,32 +59,88 @@ class PerturbationSelection(Derivation):
         check_norm("PerturbationSelection", self.norm)
 
     def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
-        return architecture_of(space, {g.name: best_options(mean[g.name].tolist(), g, none=True) for g in space.groups})
+        return derived(space, mean, lambda rows, group: best_options(rows, group, none=True))
 
     def final(self, trained: Trained) -> Architecture:
-        decisions = [(group.name, e) for group in trained.space.groups for e in range(len(group.decisions))]
-        if "PerturbationSelection.order" not in trained.memory:
-            trained.memory["PerturbationSelection.order"] = torch.randperm(len(decisions), generator=trained.generator)
-        order = [decisions[i] for i in trained.memory["PerturbationSelection.order"].tolist()]
-        for name, e in order:
-            if e in trained.fixed.get(name, {}):  # decided before the run was left
-                continue
-            trained.fix(name, e, self._most_needed(trained, name, e))
-            if (name, e) != order[-1] and self.interval:
-                trained.tune(self.interval, self.rate)
-        options = {group.name: [trained.fixed[group.name][e] for e in range(group.shape[0])] for group in trained.space.groups}
-        return architecture_of(trained.space, options)
+        # What was decided or tuned before a run was left is known from ``fixed`` and the memory, and not repeated.
+        rounds = [*self._option_rounds(trained), *self._node_rounds(trained)]
+        for number, decide in enumerate(rounds, start=1):
+            decide()
+            while number < len(rounds) and _tuned(trained) < number * self.interval:
+                self._tune(trained, (len(rounds) - 1) * self.interval)
+        pairs = {g.name: [(e, o) for e, o in trained.fixed[g.name].items() if o != DROPPED] for g in trained.space.groups}
+        return architecture_from(trained.space, pairs)
 
     def check(self, space: Space, norm: BatchNorm) -> None:
         check_norm("PerturbationSelection", self.norm, norm)
 
+    def _option_rounds(self, trained: Trained) -> list[Callable[[], None]]:
+        orders = {g.name: _order(trained, g.name, len(g.decisions)) for g in trained.space.groups}
+
+        def decide(number: int) -> None:
+            for name, order in orders.items():
+                if number < len(order) and order[number] not in trained.fixed.get(name, {}):
+                    trained.fix(name, order[number], self._most_needed(trained, name, order[number]))
+
+        return [lambda number=number: decide(number) for number in range(max(map(len, orders.values())))]
+
+    def _node_rounds(self, trained: Trained) -> list[Callable[[], None]]:
+        orders: dict[str, list[int]] = {}
+        for group in trained.space.groups:
+            crowded = [target for target in group.targets if 0 < group.keep < len(group.into(target))]
+            orders[group.name] = [crowded[i] for i in _order(trained, f"{group.name}.nodes", len(crowded))]
+
+        def decide(number: int) -> None:
+            for group in trained.space.groups:
+                if number < len(orders[group.name]):
+                    self._thin_out(trained, group.name, group.into(orders[group.name][number]), group.keep)
+
+        return [lambda number=number: decide(number) for number in range(max(map(len, orders.values())))]
+
+    def _thin_out(self, trained: Trained, name: str, edges: list[int], keep: int) -> None:
+        """Drops the edges of a node that are needed least until so many are left."""
+        mean = trained.mean()
+        there = [e for e in edges if trained.fixed[name][e] != DROPPED]
+        gone: list[int] = []
+        harm: dict[int, tuple[float, float]] = {}
+        while len(there) > keep:
+            if self.cumulative or not harm:
+                absent = gone if self.cumulative else []
+                harm = {e: self._harm(trained, mean, name, [([*absent, e], slice(None))]) for e in there}
+            least = min(there, key=lambda e: (harm[e], -e))
+            there.remove(least)
+            gone.append(least)
+        for e in gone:
+            trained.fix(name, e, DROPPED)
+
     def _most_needed(self, trained: Trained, name: str, decision: int) -> int:
         """The option without which the supernet is worst."""
         mean = trained.mean()
-        harm = []
-        for o in range(mean[name].shape[1]):
-            without = mean[name].clone()
-            without[decision, o] = 0.0
-            accuracy, loss = trained.accuracy({**mean, name: without}, self.batches, self.norm)
-            harm.append((-accuracy, loss) if self.criterion == "accuracy" else (loss, -accuracy))
+        harm = [self._harm(trained, mean, name, [(decision, o)]) for o in range(mean[name].shape[1])]
         return max(range(len(harm)), key=lambda o: (harm[o], -o))
+
+    def _harm(self, trained: Trained, mean: Mapping[str, Tensor], name: str, removed: list) -> tuple[float, float]:
+        """How bad the supernet is where some of a group's mixing weights are zero: larger is worse."""
+        without = mean[name].clone()
+        for at in removed:
+            without[at] = 0.0
+        accuracy, loss = trained.accuracy({**mean, name: without}, self.batches, self.norm)
+        return (-accuracy, loss) if self.criterion == "accuracy" else (loss, -accuracy)
+
+    def _tune(self, trained: Trained, total: int) -> None:
+        done = _tuned(trained)
+        trained.memory["PerturbationSelection.tuned"] = torch.tensor(done + 1)
+        trained.tune(1, schedule(self.rate)(Progress(done, total)))
+
+
+def _tuned(trained: Trained) -> int:
+    """Epochs of tuning that were begun."""
+    return int(trained.memory.get("PerturbationSelection.tuned", torch.zeros(())))
+
+
+def _order(trained: Trained, name: str, count: int) -> list[int]:
+    """A random order, drawn once in a run."""
+    key = f"PerturbationSelection.order.{name}"
+    if key not in trained.memory:
+        trained.memory[key] = torch.randperm(count, generator=trained.generator)
+    return trained.memory[key].tolist()

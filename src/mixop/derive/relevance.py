@@ -1,15 +1,15 @@
 """Argmax of the relevance that BayesNAS estimates for every switch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from mixop.derive.base import Derivation, Trained, architecture_of, best_options, check_not_only_none, drop_weak
+from mixop.derive.base import Derivation, Trained, best_options, check_not_only_none, derived, drop_weak
 from mixop.ops import BatchNorm
 from mixop.schedules import check_range
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture, Group, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +33,15 @@ class Relevance(Derivation):
         check_range("threshold of Relevance", self.threshold, at_least=0, at_most=1)
 
     def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
-        return architecture_of(space, {g.name: best_options(mean[g.name].tolist(), g, none=True) for g in space.groups})
+        return derived(space, mean, lambda rows, group: best_options(rows, group, none=True))
 
     def final(self, trained: Trained) -> Architecture:
-        options = {}
-        for group in trained.space.groups:
-            gamma = trained.memory[f"SwitchPenalty.gamma.{group.name}"][:, 1:]
-            best = best_options(gamma.tolist(), group, none=False)
-            options[group.name] = drop_weak(gamma, best, group, self.threshold * float(gamma.max()))
-        return architecture_of(trained.space, options)
+        def choose(rows: Sequence[Sequence[float]], group: Group) -> list[int]:
+            largest = max(max(row) for row in rows)
+            return drop_weak(rows, best_options(rows, group, none=False), group, self.threshold * largest)
+
+        gamma = {group.name: trained.memory[f"SwitchPenalty.gamma.{group.name}"][:, 1:] for group in trained.space.groups}
+        return derived(trained.space, gamma, choose)
 
     def check(self, space: Space, norm: BatchNorm) -> None:
         check_not_only_none("Relevance", space)

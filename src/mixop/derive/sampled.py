@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from mixop.derive.base import Derivation, Norm, Trained, architecture_of, best_options, check_norm
+from mixop.derive.base import Derivation, Norm, Trained, best_options, check_norm, derived
 from mixop.errors import RecipeError, unknown
 from mixop.ops import BatchNorm
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture, Group, Space
+from mixop.types import DROPPED
 
 
 def most_probable(rows: Sequence[Sequence[float]], count: int) -> list[tuple[int, ...]]:
@@ -83,7 +84,7 @@ class BestSampled(Derivation):
             raise RecipeError(unknown("way to sample architectures", self.by, ("draw", "probability")))
 
     def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
-        return architecture_of(space, {g.name: best_options(mean[g.name].tolist(), g, none=True) for g in space.groups})
+        return derived(space, mean, lambda rows, group: best_options(rows, group, none=True))
 
     def final(self, trained: Trained) -> Architecture:
         memory, space = trained.memory, trained.space
@@ -105,19 +106,37 @@ class BestSampled(Derivation):
     def _candidates(self, trained: Trained) -> list[tuple[int, ...]]:
         """Option indices of all decisions, group by group."""
         if self.by == "probability":
-            mean = trained.mean()
-            return most_probable([row for g in trained.space.groups for row in mean[g.name].tolist()], self.samples)
+            mean, space = trained.mean(), trained.space
+            rows = [row for g in space.groups for row in _allowed(mean[g.name].tolist(), g)]
+            return [_strongest(space, mean, options) for options in most_probable(rows, self.samples)]
         return [_indices(trained.space, trained.draw()) for _ in range(self.samples)]
 
 
 def _indices(space: Space, architecture: Architecture) -> tuple[int, ...]:
-    return tuple(
-        decision.options.index(choice.option)
-        for group in space.groups
-        for decision, choice in zip(group.decisions, architecture.of(group.name), strict=True)
-    )
+    """The option of every decision, group by group; `DROPPED` where there is none."""
+    indices = []
+    for group in space.groups:
+        chosen = {c.decision: group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name)}
+        indices += [chosen.get(e, DROPPED) for e in range(len(group.decisions))]
+    return tuple(indices)
 
 
 def _architecture(space: Space, indices: Sequence[int]) -> Architecture:
     rest = iter(indices)
-    return space.architecture([next(rest) for _ in group.decisions] for group in space.groups)
+    return space.architecture(
+        [None if o == DROPPED else o for o in (next(rest) for _ in group.decisions)] for group in space.groups
+    )
+
+
+def _allowed(rows: Sequence[Sequence[float]], group: Group) -> list[list[float]]:
+    """The weights of the options that may be chosen: ``none`` is not, where architectures drop edges instead."""
+    return [
+        [0.0 if group.keep and name == "none" else weight for name, weight in zip(d.options, row, strict=True)]
+        for d, row in zip(group.decisions, rows, strict=True)
+    ]
+
+
+def _strongest(space: Space, mean: Mapping[str, Tensor], options: Sequence[int]) -> tuple[int, ...]:
+    """The same options on the edges that are kept for their weight."""
+    rest = iter(options)
+    return _indices(space, derived(space, mean, lambda rows, group: [next(rest) for _ in rows]))

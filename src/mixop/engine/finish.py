@@ -6,11 +6,12 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.data.core import Data
-from mixop.derive.base import Norm, architecture_of
+from mixop.derive.base import Norm, architecture_from
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState
 from mixop.relax.base import Relaxation
+from mixop.relax.sampling import some_edges
 from mixop.spaces.core import Architecture, Space
 from mixop.types import Active, Mix, Params
 
@@ -84,7 +85,13 @@ class TrainedSearch:
         """An architecture sampled from the relaxation."""
         with torch.no_grad():
             draws = self._problem.draw(self._state.params, self.generator)
-        return architecture_of(self.space, {g.name: draws[g.name].weights.argmax(-1).tolist() for g in self.space.groups})
+        pairs = {}
+        for group in self.space.groups:
+            draw = draws[group.name]
+            running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
+            options = draw.weights.argmax(-1).tolist()
+            pairs[group.name] = [(e, options[e]) for e in some_edges(group, running, self.generator)]
+        return architecture_from(self.space, pairs)
 
     def accuracy(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
         """Accuracy and mean cross-entropy on the validation split."""

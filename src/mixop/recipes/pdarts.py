@@ -1,7 +1,7 @@
 """P-DARTS: a network that grows deeper while its options grow fewer."""
 
 from mixop.bilevel.direct import FirstOrder
-from mixop.derive.argmax import Argmax as RestrictedSkips  # until it is there
+from mixop.derive.skips import RestrictedSkips
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam
 from mixop.recipe import Recipe
@@ -30,7 +30,7 @@ def pdarts(*, epochs: int = 75) -> Recipe:
         scheme=FirstOrder(),
         weight_optimiser=SGD(lr=Cosine(0.025, 0.0), momentum=0.9, weight_decay=3e-4),
         architecture_optimiser=Adam(lr=Constant(6e-4), betas=(0.5, 0.999), weight_decay=1e-3),
-        derivation=RestrictedSkips(),
+        derivation=RestrictedSkips(most=2),
         epochs=epochs,
         batch_size=96,
         clip=5.0,

@@ -1,7 +1,7 @@
 """What a relaxation is: a function from architecture parameters to mixing weights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -40,6 +40,17 @@ class Relaxation(ABC):
     @abstractmethod
     def mean(self, params: Tensor, group: Group) -> Tensor:
         """The expected mixing weights ``(E, O)``, rows on the simplex: what derivation and analysis read."""
+
+    def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
+        """The parameters ``(E, k)`` that are left when every decision keeps k options; by default their columns.
+
+        What a search's optimiser remembers of the parameters is pruned alike.
+
+        Args:
+            params: architecture parameters.
+            kept: for each decision the indices of its options that stay, equally many.
+        """
+        return params.gather(1, torch.tensor(kept, device=params.device))
 
     def surrogate(self, loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
         """What to differentiate for the architecture, a scalar; by default the loss itself."""

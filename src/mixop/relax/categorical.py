@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.relax.base import Relaxation
-from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate
+from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate, some_edges
 from mixop.schedules import check_range
 from mixop.spaces.core import Group
 from mixop.types import Draw
@@ -94,6 +94,8 @@ class CategoricalGate(Relaxation):
 class Uniform(Relaxation):
     """One-hot draws, every option with the same probability; nothing is learnt about the architecture.
 
+    Where architectures keep only some edges of every node, as many are drawn for each, and the others are absent.
+
     Random search with shared weights, and the weight step of SETN. The architecture comes from a derivation that compares
     samples: the mean says nothing.
 
@@ -108,7 +110,13 @@ class Uniform(Relaxation):
         edges, options = group.shape
         # Independent of the parameters, which may belong to another relaxation: SETN trains weights with these draws.
         chosen = torch.randint(options, (edges, 1), generator=generator)
-        return Draw(one_hot(chosen, params.new_empty(group.shape)), active=as_paths(chosen))
+        running = some_edges(group, range(edges), generator)
+        weights = one_hot(chosen, params.new_empty(group.shape))
+        if len(running) == edges:
+            return Draw(weights, active=as_paths(chosen))
+        runs = torch.zeros(edges, 1).index_fill_(0, torch.tensor(running), 1.0)
+        paths = tuple(path if e in running else () for e, path in enumerate(as_paths(chosen)))
+        return Draw(weights * runs.to(weights), active=paths)
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params.new_full(group.shape, 1 / group.shape[1])

@@ -1,11 +1,12 @@
 """Mixing weights drawn from a Dirichlet distribution: the relaxation of DrNAS."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
+from mixop.errors import RecipeError
 from mixop.relax.base import Relaxation
 from mixop.rng import fenced
 from mixop.spaces.core import Group
@@ -25,10 +26,20 @@ def concentration(params: Tensor) -> Tensor:
 class Dirichlet(Relaxation):
     """Rows ``theta_e ~ Dirichlet(beta_e)`` with pathwise gradients; one draw is shared by all cells of a type.
 
+    Args:
+        ranking: what the mean mixing weights are, which derivation reads: ``mean``, that of the distribution (the paper), or
+            ``softmax`` of the parameters (the authors' code). The best option of an edge is the same, the order of edges not.
+
     Source: Chen et al. 2021 (arXiv:2006.10355), eqs. 3-6; gradient of Jankowiak & Obermeyer 2018 (arXiv:1806.01851).
     """
 
+    ranking: Literal["mean", "softmax"] = "mean"
+
     twice_differentiable: ClassVar[bool] = False  # torch knows the first derivative of its sampler only
+
+    def __post_init__(self) -> None:
+        if self.ranking not in ("mean", "softmax"):
+            raise RecipeError(f"ranking of Dirichlet must be 'mean' or 'softmax', got {self.ranking!r}.")
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         # The draw is made on the host from our own generator: torch's sampler takes its numbers from the global one.
@@ -38,5 +49,7 @@ class Dirichlet(Relaxation):
         return Draw(weights.to(params.device))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
+        if self.ranking == "softmax":
+            return params.softmax(-1)
         beta = concentration(params)
         return beta / beta.sum(-1, keepdim=True)

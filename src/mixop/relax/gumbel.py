@@ -1,6 +1,7 @@
 """Softmax under Gumbel noise: soft as SNAS, one-hot with a straight-through gradient as GDAS, on logits or on the simplex."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -157,3 +158,8 @@ class GumbelSimplex(Relaxation):
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params
+
+    def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
+        """What is left, on the simplex again."""
+        left = super().prune(params, kept)
+        return left / left.sum(-1, keepdim=True)

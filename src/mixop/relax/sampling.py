@@ -1,10 +1,11 @@
 """Sampling that relaxations share: noise and indices are drawn on the host from a generator, gradients are attached after."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor
 
+from mixop.spaces.core import Group
 from mixop.types import Draw, Paths
 
 
@@ -77,3 +78,20 @@ def score_surrogate(loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
     """
     log_prob = torch.stack([draw.log_prob.to(loss) for draw in draws.values() if draw.log_prob is not None]).sum()
     return loss + loss.detach() * (log_prob - log_prob.detach())
+
+
+def some_edges(group: Group, edges: Sequence[int], generator: Generator) -> list[int]:
+    """Of a group that keeps some edges of every node, as many drawn uniformly; of any other, all.
+
+    Args:
+        group: the decisions.
+        edges: those to draw from, in increasing order.
+        generator: source of the draw, on the CPU; not used for a node that has no edge too many.
+    """
+    kept: list[int] = []
+    for target in group.targets:
+        there = [e for e in group.into(target) if e in edges]
+        if 0 < group.keep < len(there):
+            there = [there[i] for i in torch.randperm(len(there), generator=generator)[: group.keep].tolist()]
+        kept += there
+    return sorted(kept)

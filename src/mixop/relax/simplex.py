@@ -1,5 +1,6 @@
 """Mixing weights that are parameters themselves, kept on the simplex by their optimiser: GAEA."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,3 +30,8 @@ class SimplexPoint(Relaxation):
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params
+
+    def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
+        """What is left, on the simplex again."""
+        left = super().prune(params, kept)
+        return left / left.sum(-1, keepdim=True)

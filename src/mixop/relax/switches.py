@@ -4,6 +4,7 @@ Everywhere here the parameters of a group are ``(E, 1 + O)``: column 0 holds the
 option o. ``none`` has no switch: it is the absence of all others, and its column is never read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,3 +125,7 @@ class Switches(Relaxation):
         Once there is a Hessian, ``update_relevance(...)[0][:, 1:]`` is the better ranking.
         """
         return (params[:, :1] * params[:, 1:]).abs().masked_fill(~switched(group, params)[:, 1:], self.threshold)
+
+    def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
+        """The switches of the edges, and those of the options that are left."""
+        return torch.cat([params[:, :1], super().prune(params[:, 1:], kept)], dim=1)
