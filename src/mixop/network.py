@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.errors import SpaceError, unknown
-from mixop.ops import BatchNorm, operation, relu_conv_norm
+from mixop.ops import BatchNorm, FactorizedReduce, operation, relu_conv_norm
 from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
 
@@ -71,12 +71,36 @@ def _stem(layer: Layer, norm: BatchNorm) -> nn.Module:
     return nn.Sequential(conv, norm.make(layer.out, affine=True))
 
 
+def _preprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return relu_conv_norm(layer.channels[0], layer.out, 1, 1, norm)
+
+
+def _reducing_preprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return FactorizedReduce(layer.channels[0], layer.out, norm)
+
+
+def _imagenet_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    """Two strided 3x3 convolutions: a quarter of the size."""
+    half = layer.out // 2
+    first = nn.Conv2d(layer.channels[0], half, 3, stride=2, padding=1, bias=False)
+    second = nn.Conv2d(half, layer.out, 3, stride=2, padding=1, bias=False)
+    return nn.Sequential(first, norm.make(half, affine=True), nn.ReLU(), second, norm.make(layer.out, affine=True))
+
+
+def _imagenet_stem_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return relu_conv_norm(layer.channels[0], layer.out, 3, 2, norm, affine=True)
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,
     "slice": Slice,
+    "preprocess": _preprocess,
+    "reducing_preprocess": _reducing_preprocess,
+    "imagenet_stem": _imagenet_stem,
+    "imagenet_stem_reduction": _imagenet_stem_reduction,
 }
 
 MakeCell = Callable[[Layer, Graph, Group], nn.Module]

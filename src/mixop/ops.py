@@ -58,6 +58,23 @@ class Zero(nn.Module):
         return torch.zeros_like(x if self.stride == 1 else x[:, :, :: self.stride, :: self.stride])
 
 
+class Noise(nn.Module):
+    """``noise``: fresh standard normal numbers of the (strided) input's shape, in training and evaluation alike.
+
+    Drawn on the CPU from torch's global generator, whatever the device: the caller fences it.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1, space S4.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = x[:, :, :: self.stride, :: self.stride].shape
+        return torch.randn(shape, dtype=x.dtype).to(x.device)
+
+
 class Elementwise(nn.Module):
     """A parameter-free map of every entry, for the toy space."""
 
@@ -101,6 +118,47 @@ def relu_conv_norm(
     return nn.Sequential(nn.ReLU(), conv, norm.make(out, affine=affine))
 
 
+def depthwise_separable(
+    channels: int, kernel: int, stride: int, norm: BatchNorm, *, dilation: int = 1
+) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """ReLU, depthwise convolution, 1x1 convolution, batch norm; the image shrinks by the stride alone."""
+    padding = dilation * (kernel - 1) // 2
+    depthwise = nn.Conv2d(
+        channels, channels, kernel, stride=stride, padding=padding, dilation=dilation, groups=channels, bias=False
+    )
+    return nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm.make(channels)
+
+
+def _separable(kernel: int) -> "MakeOperation":
+    """A depthwise separable convolution applied twice, the first time with the stride."""
+    return lambda channels, stride, norm: nn.Sequential(
+        *depthwise_separable(channels, kernel, stride, norm), *depthwise_separable(channels, kernel, 1, norm)
+    )
+
+
+def _dilated(kernel: int) -> "MakeOperation":
+    return lambda channels, stride, norm: nn.Sequential(*depthwise_separable(channels, kernel, stride, norm, dilation=2))
+
+
+def _factorised_7x7(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    row = nn.Conv2d(channels, channels, (1, 7), stride=(1, stride), padding=(0, 3), bias=False)
+    column = nn.Conv2d(channels, channels, (7, 1), stride=(stride, 1), padding=(3, 0), bias=False)
+    return nn.Sequential(nn.ReLU(), row, column, norm.make(channels))
+
+
+def _average(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
+
+
+def _maximum(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    return nn.MaxPool2d(3, stride=stride, padding=1)
+
+
+def _normalised(make: "MakeOperation") -> "MakeOperation":
+    """An operation followed by a batch norm without scale and shift, as the DARTS family searches with its pools."""
+    return lambda channels, stride, norm: nn.Sequential(make(channels, stride, norm), norm.make(channels, affine=False))
+
+
 def _skip(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
 
@@ -112,7 +170,17 @@ OPERATIONS: dict[str, MakeOperation] = {
     "skip_connect": _skip,
     "nor_conv_1x1": lambda channels, stride, norm: relu_conv_norm(channels, channels, 1, stride, norm),
     "nor_conv_3x3": lambda channels, stride, norm: relu_conv_norm(channels, channels, 3, stride, norm),
-    "avg_pool_3x3": lambda channels, stride, norm: nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False),
+    "avg_pool_3x3": _average,
+    "max_pool_3x3": _maximum,
+    "avg_pool_3x3_norm": _normalised(_average),
+    "max_pool_3x3_norm": _normalised(_maximum),
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "sep_conv_7x7": _separable(7),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+    "conv_7x1_1x7": _factorised_7x7,
+    "noise": lambda channels, stride, norm: Noise(stride),
     # The toy space's maps of single numbers.
     "abs": lambda channels, stride, norm: Elementwise(torch.abs),
     "sine": lambda channels, stride, norm: Elementwise(lambda x: torch.sin(3 * x)),

@@ -2,15 +2,22 @@
 
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
+from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, nasbench201
 from mixop.spaces.toy import Toy, toy
 
 __all__ = [
+    "S1",
+    "S2",
+    "S3",
+    "S4",
+    "S5",
     "SPACES",
     "SPACE_TYPES",
     "Architecture",
     "CellSpace",
     "Choice",
+    "Darts",
     "Decision",
     "Graph",
     "Group",
@@ -18,12 +25,22 @@ __all__ = [
     "NasBench201",
     "Space",
     "Toy",
+    "darts",
     "nasbench201",
     "toy",
 ]
 
-SPACES: dict[str, type[Space]] = {"nasbench201": NasBench201, "toy": Toy}
+SPACES: dict[str, type[Space]] = {
+    "nasbench201": NasBench201,
+    "darts": Darts,
+    "s1": S1,
+    "s2": S2,
+    "s3": S3,
+    "s4": S4,
+    "s5": S5,
+    "toy": Toy,
+}
 """The spaces that have a name; one's own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, NasBench201, Toy)}
+SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, NasBench201, Darts, S1, S2, S3, S4, S5, Toy)}
 """The classes of spaces by the name that files give them, for `mixop.values.from_plain`."""

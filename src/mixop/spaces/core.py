@@ -8,7 +8,7 @@ rules and the discrete network read nothing else, so a new space is data, and of
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from math import prod
 from random import Random
 from typing import Self
@@ -306,21 +306,35 @@ class Space(ABC):
         return Architecture(self.name, tuple(choices))
 
     def size(self) -> int:
-        """The number of architectures that take one option in every decision."""
-        return prod(options**edges for edges, options in (group.shape for group in self.groups))
+        """The number of architectures: one option in every decision, or in those that are kept."""
+        return prod(
+            prod(sum(prod(len(_kept_options(group, e)) for e in edges) for edges in ways) for ways in _ways(group))
+            if group.keep
+            else group.shape[1] ** group.shape[0]
+            for group in self.groups
+        )
 
     def random(self, rng: Random) -> Architecture:
         """An architecture with a uniformly random option in every decision.
 
+        Where some edges of every node are kept, those are random too, and no option is ``none``.
+
         Args:
             rng: source of the choices; same seed, same architecture.
         """
-        return self.architecture([rng.randrange(group.shape[1]) for _ in group.decisions] for group in self.groups)
+        choices = []
+        for group in self.groups:
+            if group.keep:
+                kept = sorted(e for ways in _ways(group) for e in rng.choice(ways))
+                chosen = tuple(Choice(e, rng.choice(_kept_options(group, e))) for e in kept)
+            else:
+                chosen = tuple(Choice(e, rng.choice(decision.options)) for e, decision in enumerate(group.decisions))
+            choices.append((group.name, chosen))
+        return Architecture(self.name, tuple(choices))
 
     def architectures(self) -> Iterator[Architecture]:
-        """Every architecture that takes one option in every decision, the last decision varying fastest."""
-        per_group = [product(range(group.shape[1]), repeat=group.shape[0]) for group in self.groups]
-        return (self.architecture(options) for options in product(*per_group))
+        """Every architecture that takes one option in every decision that is kept, the last decision varying fastest."""
+        return (Architecture(self.name, choices) for choices in _all_choices(self.groups))
 
     def check(self, architecture: Architecture) -> None:
         """Refuses an architecture that does not belong to this space.
@@ -341,7 +355,7 @@ class Space(ABC):
                     raise SpaceError(
                         f"Group {group.name!r} has decisions 0 to {len(group.decisions) - 1}, got {choice.decision}."
                     )
-                if choice.decision <= before:
+                if choice.decision < before or (choice.decision == before and not group.keep):
                     raise SpaceError(
                         f"The choices of group {group.name!r} must be in increasing order of their decisions, "
                         f"got {choice.decision} after {before}."
@@ -350,6 +364,60 @@ class Space(ABC):
                 options = group.decisions[choice.decision].options
                 if choice.option not in options:
                     raise SpaceError(unknown(f"option on edge {choice.decision} of {group.name}", choice.option, options))
+            self._check_kept(group, architecture.of(group.name))
+
+    def _check_kept(self, group: Group, choices: Sequence[Choice]) -> None:
+        if len(set(choices)) != len(choices):
+            raise SpaceError(f"The choices of group {group.name!r} must differ, got one of them twice.")
+        for target in group.targets if group.keep else ():
+            edges = group.into(target)
+            kept = sum(choice.decision in edges for choice in choices)
+            if kept != min(group.keep, len(edges)):
+                raise SpaceError(
+                    f"In {group.name} of {self.name}, every node keeps {min(group.keep, len(edges))} inputs, "
+                    f"but node {target} has {kept}."
+                )
+
+
+def _ways(group: Group) -> Iterator[list[tuple[int, ...]]]:
+    """For each node its possible sets of kept edges."""
+    for target in group.targets:
+        edges = group.into(target)
+        yield [tuple(kept) for kept in combinations(edges, min(group.keep, len(edges)))]
+
+
+def _kept_options(group: Group, decision: int) -> list[str]:
+    """The options of an edge that is kept: ``none`` would be one that is dropped."""
+    return [option for option in group.decisions[decision].options if option != "none"]
+
+
+def _all_choices(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, tuple[Choice, ...]], ...]]:
+    """Every way to choose in several groups, one after the other: there may be too many to hold."""
+    if not groups:
+        yield ()
+        return
+    first, *rest = groups
+    for chosen in _choices(first):
+        for others in _all_choices(rest):
+            yield ((first.name, chosen), *others)
+
+
+def _choices(group: Group) -> Iterator[tuple[Choice, ...]]:
+    """Every way to choose in a group."""
+    if not group.keep:
+        for options in product(*(decision.options for decision in group.decisions)):
+            yield tuple(Choice(e, option) for e, option in enumerate(options))
+        return
+    per_node = [
+        [
+            tuple(Choice(e, option) for e, option in zip(edges, options, strict=True))
+            for edges in ways
+            for options in product(*(_kept_options(group, e) for e in edges))
+        ]
+        for ways in _ways(group)
+    ]
+    for parts in product(*per_node):
+        yield tuple(choice for part in parts for choice in part)
 
 
 def check_complete(space: Space, architecture: Architecture) -> None:

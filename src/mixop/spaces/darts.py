@@ -1,0 +1,325 @@
+"""The DARTS space for images: a normal and a reduction cell, each node keeping two of its inputs.
+
+Source: Liu, Simonyan & Yang 2019 (arXiv:1806.09055), section 3.1, and the authors' code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Literal, Self
+
+from mixop.errors import SpaceError, unknown
+from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
+from mixop.spaces.genotype import read_genotype, write_genotype
+
+DARTS_OPERATIONS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+"""The published operations, in their order."""
+
+KNOWN_OPERATIONS = (*DARTS_OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7", "noise")
+"""What an edge of a DARTS cell may be, besides an operation of one's own."""
+
+EDGES = tuple((source, target) for target in range(2, 6) for source in range(target))
+"""Source and target of the 14 edges; nodes 0 and 1 are the outputs of the cell before the last and of the last one."""
+
+Lists = tuple[tuple[str, ...], ...]
+
+
+@cache
+def _group(name: str, lists: Lists) -> Group:
+    return Group(name, tuple(Decision(*edge, names) for edge, names in zip(EDGES, lists, strict=True)), keep=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Darts(Space):
+    """Cells of 4 nodes that read the two cells before; each node keeps the best two of its edges, ``none`` not counting.
+
+    The cells at a third and two thirds of the depth are reduction cells: they halve height and width and double the channels.
+    A cell's output are its four nodes side by side.
+
+    Args:
+        operations: candidates on every edge: of `KNOWN_OPERATIONS`, or ``package.module:make`` of one's own.
+        normal_operations: instead, a list for each of the 14 edges of the normal cell, equally long.
+        reduce_operations: the same for the reduction cell.
+        cells: depth of the network, >= 1; 8 in the published search, 20 in its evaluation, 14 for ImageNet.
+        channels: channels of a node in the first cells, even; 16 in the published search, 36 in its evaluation.
+        stem: ``cifar``: one convolution; ``imagenet``: three strided ones, which leave an eighth of the size.
+        stem_multiplier: the stem for CIFAR has so many times the channels.
+        input_size: height and width of the images in pixels; None to take the data's.
+        input_channels: channels of the images; None to take the data's.
+        classes: number of classes; None to take the data's.
+
+    Raises:
+        SpaceError: for sizes that make no network, and for unknown operations.
+
+    Example:
+        >>> Darts(operations=("skip_connect", "sep_conv_3x3")).size() == (180 * 2**8) ** 2
+        True
+    """
+
+    operations: tuple[str, ...] = DARTS_OPERATIONS
+    normal_operations: Lists | None = None
+    reduce_operations: Lists | None = None
+    cells: int = 8
+    channels: int = 16
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    stem_multiplier: int = 3
+    input_size: int | None = None
+    input_channels: int | None = None
+    classes: int | None = None
+    name: str = field(default="darts", init=False)
+
+    def __post_init__(self) -> None:
+        check_skeleton(self.name, cells=self.cells, channels=self.channels, stem_multiplier=self.stem_multiplier)
+        from_data = ("input_size", "input_channels", "classes")
+        check_skeleton(self.name, **{name: getattr(self, name) for name in from_data if getattr(self, name) is not None})
+        if self.stem not in ("cifar", "imagenet"):
+            raise SpaceError(f"{self.name}: stem must be 'cifar' or 'imagenet', got {self.stem!r}.")
+        if self.channels % 2:
+            raise SpaceError(f"{self.name}: channels must be even, for the reductions halve them, got {self.channels}.")
+        object.__setattr__(self, "operations", self._names("operations", self.operations))
+        for kind in ("normal_operations", "reduce_operations"):
+            if getattr(self, kind) is not None:
+                object.__setattr__(self, kind, self._lists(kind, getattr(self, kind)))
+        if not self.operations and None in (self.normal_operations, self.reduce_operations):
+            raise SpaceError(f"{self.name}: give at least one operation, operations=('sep_conv_3x3', ...), got none.")
+        _ = self.groups  # its own checks: repeated options, lists of different lengths
+        self._check_size()
+
+    def _names(self, where: str, names: object) -> tuple[str, ...]:
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise SpaceError(f"{self.name}: {where} must be a list of names, got {names!r}.")
+        for name in names:
+            if ":" not in name and name not in KNOWN_OPERATIONS:
+                raise SpaceError(unknown(f"operation in {self.name}", name, KNOWN_OPERATIONS))
+        return tuple(names)
+
+    def _lists(self, where: str, lists: object) -> Lists:
+        if not isinstance(lists, list | tuple) or len(lists) != len(EDGES):
+            got = f"{len(lists)} lists" if isinstance(lists, list | tuple) else repr(lists)
+            raise SpaceError(f"{self.name}: {where} must hold a list for each of the {len(EDGES)} edges, got {got}.")
+        return tuple(self._names(f"{where}[{e}]", names) for e, names in enumerate(lists))
+
+    def _check_size(self) -> None:
+        if self.input_size is None:
+            return
+        halvings = len(set(self.reductions)) + (3 if self.stem == "imagenet" else 0)
+        # Every halving rounds up; the last one shall still have two pixels to halve.
+        least = 2 ** (halvings - 1) + 1
+        if self.input_size < least:
+            raise SpaceError(
+                f"{self.name}: {halvings} halvings leave nothing of images of {self.input_size} pixels: the smallest input size "
+                f"that works is {least}."
+            )
+
+    @property
+    def reductions(self) -> tuple[int, int]:
+        """Numbers of the reduction cells, counted from 0."""
+        return self.cells // 3, 2 * self.cells // 3
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """``normal`` and ``reduce``, 14 edges each."""
+        everywhere = (self.operations,) * len(EDGES)
+        return (
+            _group("normal", self.normal_operations or everywhere),
+            _group("reduce", self.reduce_operations or everywhere),
+        )
+
+    def graph(self, group: str) -> Graph:
+        """The cell's graph, the same for both kinds: two inputs, four nodes, all of them its output."""
+        self.group(group)
+        return Graph(inputs=2, nodes=6, output=(2, 3, 4, 5))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Stem, cells with the layers that bring their inputs to one shape, head."""
+        images = 3 if self.input_channels is None else self.input_channels
+        layers: list[Layer] = []
+        if self.stem == "imagenet":
+            layers += [
+                Layer("imagenet_stem", (0,), (images,), self.channels, stride=4),
+                Layer("imagenet_stem_reduction", (1,), (self.channels,), self.channels, stride=2),
+            ]
+            before, last = (1, self.channels), (2, self.channels)
+        else:
+            layers.append(Layer("stem", (0,), (images,), self.stem_multiplier * self.channels))
+            before = last = (1, self.stem_multiplier * self.channels)
+        halved = self.stem == "imagenet"  # whether the older input is twice as large as the newer one
+        width = self.channels
+        for number in range(self.cells):
+            reduces = number in self.reductions
+            width *= 2 if reduces else 1
+            kind = "reducing_preprocess" if halved else "preprocess"
+            layers.append(Layer(kind, (before[0],), (before[1],), width, stride=2 if halved else 1))
+            layers.append(Layer("preprocess", (last[0],), (last[1],), width))
+            inputs = (len(layers) - 1, len(layers))
+            group = "reduce" if reduces else "normal"
+            layers.append(Layer("cell", inputs, (width, width), 4 * width, stride=2 if reduces else 1, group=group))
+            before, last, halved = last, (len(layers), 4 * width), reduces
+        layers.append(Layer("linear_head", (last[0],), (last[1],), 10 if self.classes is None else self.classes))
+        return tuple(layers)
+
+    @property
+    def auxiliary(self) -> Layer:
+        """The auxiliary head of the evaluation, on the output of the second reduction cell."""
+        cells = [number for number, layer in enumerate(self.layers, start=1) if layer.kind == "cell"]
+        at = cells[2 * self.cells // 3]
+        kind = "imagenet_auxiliary_head" if self.stem == "imagenet" else "auxiliary_head"
+        return Layer(kind, (at,), (self.layers[at - 1].out,), 10 if self.classes is None else self.classes)
+
+    def searched(self, option: str) -> str:
+        """In a supernet, pools are followed by a batch norm without scale and shift."""
+        return f"{option}_norm" if option in ("max_pool_3x3", "avg_pool_3x3") else option
+
+    def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
+        normal, reduce = (pruned_lists(group, kept[group.name]) for group in self.groups)
+        return replace(self, normal_operations=normal, reduce_operations=reduce)
+
+    def deeper(self, cells: int) -> Self:
+        return replace(self, cells=self.cells + cells)
+
+    def to_native(self, architecture: Architecture) -> str:
+        """The genotype, as the community writes it: ``Genotype(normal=[('sep_conv_3x3', 1), ...], ...)``.
+
+        Raises:
+            SpaceError: if the architecture does not belong to the space.
+        """
+        self.check(architecture)
+        return write_genotype(self, architecture)
+
+    def from_native(self, text: str) -> Architecture:
+        """The architecture of a genotype; pairs may stand in any order within a node.
+
+        Raises:
+            SpaceError: if the text is malformed, or has another number of pairs, a source that a node does not have, or an
+                operation that an edge does not have.
+        """
+        architecture = read_genotype(self, text)
+        self.check(architecture)
+        return architecture
+
+
+DARTS_WITHOUT_NONE = DARTS_OPERATIONS[1:]
+
+_SKIP, _MAX, _AVERAGE = "skip_connect", "max_pool_3x3", "avg_pool_3x3"
+_SEP3, _DIL3, _DIL5 = "sep_conv_3x3", "dil_conv_3x3", "dil_conv_5x5"
+
+S1_NORMAL: Lists = (
+    (_SKIP, _DIL3),
+    (_SKIP, _DIL5),
+    (_SKIP, _DIL5),
+    (_SKIP, _SEP3),
+    (_SKIP, _DIL3),
+    (_MAX, _SKIP),
+    (_SKIP, _SEP3),
+    (_SKIP, _SEP3),
+    (_SKIP, _DIL3),
+    (_SKIP, _SEP3),
+    (_MAX, _SKIP),
+    (_SKIP, _DIL3),
+    (_DIL3, _DIL5),
+    (_DIL3, _DIL5),
+)
+S1_REDUCE: Lists = (
+    (_MAX, _AVERAGE),
+    (_MAX, _DIL3),
+    (_MAX, _AVERAGE),
+    (_MAX, _AVERAGE),
+    (_SKIP, _DIL5),
+    (_MAX, _AVERAGE),
+    (_MAX, _SEP3),
+    (_SKIP, _DIL3),
+    (_SKIP, _DIL5),
+    (_MAX, _AVERAGE),
+    (_MAX, _AVERAGE),
+    (_SKIP, _DIL5),
+    (_SKIP, _DIL5),
+    (_SKIP, _DIL5),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S1(Darts):
+    """Two operations on every edge, those that an earlier search had left; see `Darts` for the arguments.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1 and the authors' code.
+    """
+
+    normal_operations: Lists | None = S1_NORMAL
+    reduce_operations: Lists | None = S1_REDUCE
+    name: str = field(default="s1", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S2(Darts):
+    """``skip_connect`` or ``sep_conv_3x3`` on every edge; see `Darts` for the arguments.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1.
+    """
+
+    operations: tuple[str, ...] = (_SKIP, _SEP3)
+    name: str = field(default="s2", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3(Darts):
+    """``none``, ``skip_connect`` or ``sep_conv_3x3`` on every edge; see `Darts` for the arguments.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1.
+    """
+
+    operations: tuple[str, ...] = ("none", _SKIP, _SEP3)
+    name: str = field(default="s3", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S4(Darts):
+    """``noise`` or ``sep_conv_3x3`` on every edge; see `Darts` for the arguments.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1.
+    """
+
+    operations: tuple[str, ...] = ("noise", _SEP3)
+    name: str = field(default="s4", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S5(Darts):
+    """The DARTS space without ``none``, called S0 too; see `Darts` for the arguments.
+
+    Source: code of Chen & Hsieh 2020 (arXiv:2002.05283); Chu et al. 2021 (arXiv:2009.01027).
+    """
+
+    operations: tuple[str, ...] = DARTS_WITHOUT_NONE
+    name: str = field(default="s5", init=False)
+
+
+def darts(
+    *,
+    cells: int = 8,
+    channels: int = 16,
+    stem: Literal["cifar", "imagenet"] = "cifar",
+    input_size: int | None = None,
+    input_channels: int | None = None,
+    classes: int | None = None,
+    operations: tuple[str, ...] = DARTS_OPERATIONS,
+) -> Darts:
+    """The DARTS space, by default with the published search's sizes; see `Darts` for the arguments."""
+    return Darts(
+        cells=cells,
+        channels=channels,
+        stem=stem,
+        input_size=input_size,
+        input_channels=input_channels,
+        classes=classes,
+        operations=operations,
+    )
