@@ -131,6 +131,25 @@ def test_the_published_cutout_is_even_and_reaches_half_its_side_from_the_centre(
         assert torch.equal(erased[n], expected)
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_cutout_with_a_probability_leaves_whole_images_alone(probability: float):
+    count, x = 4000, torch.ones(4000, 2, 6, 6)
+    certain = Augment(cutout=3)(x, seeded(2))
+    got = Augment(cutout=3, cutout_probability=probability)(x, seeded(2))
+    cut = (got != x).flatten(1).any(1)
+    assert torch.equal(got[cut], certain[cut])  # the same squares: they are drawn first
+    k = 4  # standard errors of a binomial share
+    assert abs(cut.double().mean() - probability) <= k * math.sqrt(probability * (1 - probability) / count)
+
+
+def test_certain_cutout_draws_nothing_for_its_probability():
+    certain, likely = seeded(2), seeded(2)
+    Augment(cutout=3)(torch.ones(5, 1, 6, 6), certain)
+    for _ in range(2):
+        torch.randint(6, (5, 1), generator=likely)
+    assert torch.equal(certain.get_state(), likely.get_state())
+
+
 def test_cutout_is_written_after_normalisation():
     x = torch.full((20, 1, 6, 6), 255, dtype=torch.uint8)
     assert Augment(cutout=2, mean=(0.5,), std=(0.5,))(x, seeded()).unique().tolist() == [0.0, 1.0]
@@ -157,6 +176,8 @@ def test_published_normalisations():
     [
         ({"crop": -1}, "crop must be 0"),
         ({"cutout": -2}, "cutout must be 0"),
+        ({"cutout_probability": 1.5}, "cutout_probability must lie between 0 and 1"),
+        ({"cutout_probability": float("nan")}, "cutout_probability must lie between 0 and 1"),
         ({"mean": (0.5,), "std": ()}, "mean and std must each"),
         ({"mean": (0.5,), "std": (0.0,)}, "std must be > 0"),
         ({"mean": (0.5,), "std": (float("nan"),)}, "std must be > 0"),

@@ -25,10 +25,12 @@ class Augment:
         crop: padding in pixels on every side, then a random crop back to the size; 0 is off.
         flip: whether half of the images, drawn at random, are mirrored left to right.
         cutout: side in pixels of the square that is erased, its centre uniform over the image; 0 is off.
+        cutout_probability: chance of each image, in [0, 1], that its square is erased at all.
         mean: mean of each channel, subtracted.
         std: standard deviation of each channel, > 0, divided by.
 
-    Source: cutout: DeVries & Taylor 2017 (arXiv:1708.04552), as DARTS uses it (arXiv:1806.09055).
+    Source: cutout: DeVries & Taylor 2017 (arXiv:1708.04552), as DARTS uses it (arXiv:1806.09055); with a
+    probability: R-DARTS (arXiv:1909.09656).
 
     Example:
         >>> import torch
@@ -43,6 +45,7 @@ class Augment:
     crop: int = 0
     flip: bool = False
     cutout: int = 0
+    cutout_probability: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -50,6 +53,8 @@ class Augment:
         for name in ("crop", "cutout"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} must be 0 (off) or a number of pixels, got {getattr(self, name)}.")
+        if not 0 <= self.cutout_probability <= 1:
+            raise RecipeError(f"cutout_probability must lie between 0 and 1, got {self.cutout_probability}.")
         if len(self.mean) != len(self.std):
             raise RecipeError(
                 f"mean and std must each have one number for each channel, got {len(self.mean)} and {len(self.std)} numbers."
@@ -77,6 +82,8 @@ class Augment:
         if self.cutout:
             rows = _erased(batch, height, self.cutout, generator, x.device)
             columns = _erased(batch, width, self.cutout, generator, x.device)
+            if self.cutout_probability < 1:  # drawn only where it decides something: certain cutout keeps its random numbers
+                rows &= (torch.rand(batch, 1, generator=generator) < self.cutout_probability).to(x.device)
             x = x.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
         return x
 
