@@ -20,7 +20,7 @@ FLOORS = (
     ("schedules",),
     ("values", "types", "rng"),
     ("spaces",),
-    ("data", "ops", "relax", "optim"),
+    ("data", "ops", "relax", "optim", "architectures"),
     ("network", "analysis", "perturb", "bilevel"),
     ("costs", "weights", "monitors", "wraps"),
     ("regularise",),

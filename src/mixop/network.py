@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.errors import SpaceError, unknown
-from mixop.ops import BatchNorm, FactorizedReduce, operation, relu_conv_norm
+from mixop.ops import BatchNorm, FactorizedReduce, drop_path, operation, relu_conv_norm
 from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
 
@@ -91,6 +91,42 @@ def _imagenet_stem_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
     return relu_conv_norm(layer.channels[0], layer.out, 3, 2, norm, affine=True)
 
 
+class AuxiliaryHead(nn.Module):
+    """A classifier on a cell in the middle of the network: it is pooled to 2x2 pixels and convolved to one.
+
+    Images of 6 to 8 pixels are pooled by 5x5 windows, as published for 8 (CIFAR) and 7 (ImageNet); larger ones to 2x2 means.
+
+    Source: Liu et al. 2019 (arXiv:1806.09055), appendix A.2, and the authors' code.
+    """
+
+    LEAST = 6
+
+    def __init__(self, layer: Layer, norm: BatchNorm, *, second_norm: bool = True) -> None:
+        super().__init__()
+        first = nn.Conv2d(layer.channels[0], 128, 1, bias=False)
+        second = nn.Conv2d(128, 768, 2, bias=False)
+        norms = [norm.make(768, affine=True)] if second_norm else []
+        self.body = nn.Sequential(first, norm.make(128, affine=True), nn.ReLU(), second, *norms, nn.ReLU())
+        self.linear = nn.Linear(768, layer.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[2]
+        if size < self.LEAST:
+            raise SpaceError(
+                f"The auxiliary head needs {self.LEAST} pixels where it stands, got {size}: use larger images, or none."
+            )
+        x = torch.relu(x)
+        if size <= 8:
+            x = nn.functional.avg_pool2d(x, 5, stride=size - 5, count_include_pad=False)
+        else:
+            x = nn.functional.adaptive_avg_pool2d(x, 2)
+        return self.linear(self.body(x).flatten(1))
+
+
+def _imagenet_auxiliary_head(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return AuxiliaryHead(layer, norm, second_norm=False)  # left out in the original
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "residual": Residual,
@@ -99,6 +135,8 @@ LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "slice": Slice,
     "preprocess": _preprocess,
     "reducing_preprocess": _reducing_preprocess,
+    "auxiliary_head": AuxiliaryHead,
+    "imagenet_auxiliary_head": _imagenet_auxiliary_head,
     "imagenet_stem": _imagenet_stem,
     "imagenet_stem_reduction": _imagenet_stem_reduction,
 }
@@ -129,13 +167,18 @@ class Skeleton(nn.Module):
             else:
                 raise SpaceError(unknown("kind of layer", spec.kind, [*LAYERS, "cell"]))
 
-    def walk(self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: ()) -> Tensor:
-        """Logits ``(B, classes)`` of images ``(B, C, H, W)``; ``context`` gives a cell's further arguments."""
+    def walk(self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: ()) -> list[Tensor]:
+        """The images ``(B, C, H, W)`` and the output of every layer, at last the logits ``(B, classes)``.
+
+        Args:
+            x: images.
+            context: gives a cell's further arguments.
+        """
         outputs: list[Tensor] = [x]
         for spec, layer in zip(self.specs, self.layers, strict=True):
             given = [outputs[i] for i in spec.inputs]
             outputs.append(layer(given, *context(spec)) if spec.kind == "cell" else layer(*given))
-        return outputs[-1]
+        return outputs
 
 
 def edge_shape(layer: Layer, graph: Graph, decision: Decision) -> tuple[int, int]:
@@ -170,7 +213,7 @@ def _value(nodes: Sequence[Tensor | None], node: int, inputs: Sequence[Tensor]) 
 
 
 class DiscreteCell(nn.Module):
-    """A cell with one operation on every kept edge."""
+    """A cell with one operation on every kept edge; called with the probability of drop path."""
 
     def __init__(self, layer: Layer, graph: Graph, group: Group, choices: Sequence[Choice], norm: BatchNorm) -> None:
         super().__init__()
@@ -181,8 +224,13 @@ class DiscreteCell(nn.Module):
             operation(option, *edge_shape(layer, graph, decision), norm) for decision, option in kept
         )
 
-    def forward(self, inputs: list[Tensor]) -> Tensor:
-        return run_cell(inputs, self.graph, self.edges, lambda e, x: self.operations[e](x))
+    def forward(self, inputs: list[Tensor], drop: float) -> Tensor:
+        def run_edge(e: int, x: Tensor) -> Tensor:
+            operation = self.operations[e]
+            y = operation(x)
+            return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity) else y
+
+        return run_cell(inputs, self.graph, self.edges, run_edge)
 
 
 class DiscreteNetwork(Skeleton):
@@ -192,23 +240,53 @@ class DiscreteNetwork(Skeleton):
         architecture: which operation on which edge.
         space: its space, with the sizes that the network shall have.
         norm: batch norm settings; by default as in every retraining protocol.
+        auxiliary: whether it has the space's auxiliary head, which only training uses.
+
+    Attributes:
+        drop_path: in training, the probability that the output of an operation is zero for an image, in [0, 1); skip
+            connections are spared. Drawn from torch's global generator.
+
+    Raises:
+        SpaceError: if the architecture is another space's, or the space has no auxiliary head.
     """
 
-    def __init__(self, architecture: Architecture, space: Space, norm: BatchNorm) -> None:
+    def __init__(self, architecture: Architecture, space: Space, norm: BatchNorm, *, auxiliary: bool = False) -> None:
         space.check(architecture)
+        if auxiliary and space.auxiliary is None:
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
         def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
             return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
 
         super().__init__(space, make_cell, norm)
+        self.drop_path = 0.0
+        head = space.auxiliary if auxiliary else None
+        self.auxiliary_input = head.inputs[0] if head else None
+        self.auxiliary = LAYERS[head.kind](head, norm) if head else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(B, classes)`` of images ``(B, C, H, W)``."""
-        return self.walk(x)
+        return self._outputs(x)[-1]
+
+    def logits(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits of the network and, in training, of its auxiliary head if it has one; ``(B, classes)`` each."""
+        outputs = self._outputs(x)
+        if self.auxiliary is None or self.auxiliary_input is None or not self.training:
+            return outputs[-1], None
+        return outputs[-1], self.auxiliary(outputs[self.auxiliary_input])
+
+    def _outputs(self, x: Tensor) -> list[Tensor]:
+        drop = self.drop_path if self.training else 0.0
+        return self.walk(x, lambda spec: (drop,))
 
 
 def build(
-    architecture: Architecture | str, space: Space, *, generator: Generator | None = None, norm: BatchNorm | None = None
+    architecture: Architecture | str,
+    space: Space,
+    *,
+    generator: Generator | None = None,
+    norm: BatchNorm | None = None,
+    auxiliary: bool = False,
 ) -> DiscreteNetwork:
     """Builds the discrete network of an architecture, freshly initialised.
 
@@ -217,6 +295,7 @@ def build(
         space: the space with the sizes (channels, cells, classes ...) that the network shall have.
         generator: source of the initial weights; by default torch's global generator.
         norm: batch norm settings; default affine with running statistics.
+        auxiliary: whether it has the space's auxiliary head, which only training uses.
 
     Returns:
         A plain `torch.nn.Module`; ``net(x)`` gives logits.
@@ -235,6 +314,6 @@ def build(
         architecture = space.from_native(architecture)
     norm = norm or BatchNorm()
     if generator is None:
-        return DiscreteNetwork(architecture, space, norm)
+        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)
     with fenced(generator):
-        return DiscreteNetwork(architecture, space, norm)
+        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)

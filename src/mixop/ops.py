@@ -146,17 +146,17 @@ def _factorised_7x7(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
     return nn.Sequential(nn.ReLU(), row, column, norm.make(channels))
 
 
-def _average(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+def _average(stride: int) -> nn.Module:
     return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
 
 
-def _maximum(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+def _maximum(stride: int) -> nn.Module:
     return nn.MaxPool2d(3, stride=stride, padding=1)
 
 
-def _normalised(make: "MakeOperation") -> "MakeOperation":
-    """An operation followed by a batch norm without scale and shift, as the DARTS family searches with its pools."""
-    return lambda channels, stride, norm: nn.Sequential(make(channels, stride, norm), norm.make(channels, affine=False))
+def _normalised(pool: nn.Module, channels: int, norm: BatchNorm) -> nn.Module:
+    """A pool followed by a batch norm without scale and shift, as the DARTS family searches with it."""
+    return nn.Sequential(pool, norm.make(channels, affine=False))
 
 
 def _skip(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
@@ -170,10 +170,10 @@ OPERATIONS: dict[str, MakeOperation] = {
     "skip_connect": _skip,
     "nor_conv_1x1": lambda channels, stride, norm: relu_conv_norm(channels, channels, 1, stride, norm),
     "nor_conv_3x3": lambda channels, stride, norm: relu_conv_norm(channels, channels, 3, stride, norm),
-    "avg_pool_3x3": _average,
-    "max_pool_3x3": _maximum,
-    "avg_pool_3x3_norm": _normalised(_average),
-    "max_pool_3x3_norm": _normalised(_maximum),
+    "avg_pool_3x3": lambda channels, stride, norm: _average(stride),
+    "max_pool_3x3": lambda channels, stride, norm: _maximum(stride),
+    "avg_pool_3x3_norm": lambda channels, stride, norm: _normalised(_average(stride), channels, norm),
+    "max_pool_3x3_norm": lambda channels, stride, norm: _normalised(_maximum(stride), channels, norm),
     "sep_conv_3x3": _separable(3),
     "sep_conv_5x5": _separable(5),
     "sep_conv_7x7": _separable(7),

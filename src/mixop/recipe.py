@@ -182,7 +182,7 @@ class Recipe:
         pruning = any(stage.options is not None for stage in self.stages)
         if pruning and self.relaxation.domain is Domain.POLICY:
             raise RecipeError(
-                f"A stage prunes options by their parameters, and {type(self.relaxation).__name__} has none that belong to one: "
+                f"A stage prunes options by their parameters, and {type(self.relaxation).__name__} has no such: "
                 "leave out options of the stages, or use another relaxation."
             )
         for stage, before, after in zip(self.stages[1:], weighing, weighing[1:], strict=False):

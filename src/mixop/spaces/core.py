@@ -212,6 +212,11 @@ class Space(ABC):
     def layers(self) -> tuple[Layer, ...]:
         """The skeleton, in order of computation; the last layer gives the logits."""
 
+    @property
+    def auxiliary(self) -> Layer | None:
+        """The auxiliary head that training may add, reading the output of one layer; None if the space has none."""
+        return None
+
     @abstractmethod
     def to_native(self, architecture: Architecture) -> str:
         """The architecture in its community's notation."""

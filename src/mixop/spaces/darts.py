@@ -116,8 +116,8 @@ class Darts(Space):
         least = 2 ** (halvings - 1) + 1
         if self.input_size < least:
             raise SpaceError(
-                f"{self.name}: {halvings} halvings leave nothing of images of {self.input_size} pixels: the smallest input size "
-                f"that works is {least}."
+                f"{self.name}: {halvings} halvings leave nothing of images of {self.input_size} pixels: the smallest "
+                f"input size that works is {least}."
             )
 
     @property

@@ -94,9 +94,7 @@ def _literal(node: ast.expr, name: str) -> list[Any]:
     except (ValueError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, list | tuple):
-        raise SpaceError(
-            f"{name} of a genotype must be a list of pairs ('operation', source), got {_short(ast.unparse(node))}."
-        )
+        raise SpaceError(f"{name} of a genotype must be a list of ('operation', source), got {_short(ast.unparse(node))}.")
     return list(value)
 
 

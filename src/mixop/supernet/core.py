@@ -61,4 +61,4 @@ class Supernet(Skeleton):
             name = spec.group or ""
             return mix[name], edge_weights[name], None if active is None else active[name], progress
 
-        return self.walk(x, context)
+        return self.walk(x, context)[-1]

@@ -1,0 +1,77 @@
+"""Published cells of the DARTS space, by the names that their papers gave them."""
+
+from mixop.spaces.core import Architecture
+from mixop.spaces.darts import Darts
+
+_NAMES = {
+    "sep3": "sep_conv_3x3",
+    "sep5": "sep_conv_5x5",
+    "dil3": "dil_conv_3x3",
+    "dil5": "dil_conv_5x5",
+    "skip": "skip_connect",
+    "max": "max_pool_3x3",
+    "avg": "avg_pool_3x3",
+}
+
+
+def _genotype(normal: str, reduce: str) -> Architecture:
+    """The architecture of two cells like ``sep3(1) skip(0) ...``: operation and source, node by node."""
+    cells = []
+    for name, text in (("normal", normal), ("reduce", reduce)):
+        pairs = [pair.rstrip(")").split("(") for pair in text.split()]
+        cells.append(f"{name}={[(_NAMES[short], int(source)) for short, source in pairs]}, {name}_concat=range(2, 6)")
+    return Darts().from_native(f"Genotype({', '.join(cells)})")
+
+
+DARTS_V1 = _genotype(
+    "sep3(1) sep3(0) skip(0) sep3(1) skip(0) sep3(1) sep3(0) skip(2)",
+    "max(0) max(1) skip(2) max(0) max(0) skip(2) skip(2) avg(0)",
+)
+"""First-order DARTS. Source: Liu et al. 2019 (arXiv:1806.09055), code."""
+
+DARTS_V2 = _genotype(
+    "sep3(0) sep3(1) sep3(0) sep3(1) sep3(1) skip(0) skip(0) dil3(2)",
+    "max(0) max(1) skip(2) max(1) max(0) skip(2) skip(2) max(1)",
+)
+"""Second-order DARTS. Source: Liu et al. 2019 (arXiv:1806.09055), figures 4 and 5, and code."""
+
+PC_DARTS_CIFAR = _genotype(
+    "sep3(1) skip(0) sep3(0) dil3(1) sep5(0) sep3(1) avg(0) dil3(1)",
+    "sep5(1) max(0) sep5(1) sep5(2) sep3(0) sep3(3) sep3(1) sep3(2)",
+)
+"""PC-DARTS, searched on CIFAR-10. Source: Xu et al. 2020 (arXiv:1907.05737), code."""
+
+PC_DARTS_IMAGENET = _genotype(
+    "skip(1) sep3(0) sep3(0) skip(1) sep3(1) sep3(3) sep3(1) dil5(4)",
+    "sep3(0) skip(1) dil5(2) max(1) sep3(2) sep3(1) sep5(0) sep3(3)",
+)
+"""PC-DARTS, searched on ImageNet. Source: Xu et al. 2020 (arXiv:1907.05737), code."""
+
+DRNAS_CIFAR10 = _genotype(
+    "sep3(0) sep5(1) sep3(1) sep3(2) skip(0) sep3(1) sep3(2) dil5(3)",
+    "max(0) sep5(1) dil5(2) sep5(1) sep5(1) dil5(3) skip(4) sep5(1)",
+)
+"""DrNAS, searched on CIFAR-10. Source: Chen et al. 2021 (arXiv:2006.10355), code."""
+
+DRNAS_IMAGENET = _genotype(
+    "sep3(1) sep3(0) sep3(0) sep3(1) sep3(0) dil3(3) skip(0) sep3(1)",
+    "max(0) sep3(1) sep3(0) skip(2) sep3(0) sep3(2) sep3(3) sep3(1)",
+)
+"""DrNAS, searched on ImageNet. Source: Chen et al. 2021 (arXiv:2006.10355), code."""
+
+PRDARTS = _genotype(
+    "skip(0) sep3(1) dil3(2) sep3(0) dil3(3) sep3(1) dil3(4) dil3(1)",
+    "avg(0) dil5(1) sep3(0) dil5(2) sep5(1) dil3(3) dil5(4) dil5(1)",
+)
+"""PR-DARTS. Source: Zhou et al. 2020 (arXiv:2006.16537), code."""
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "DARTS_V1": DARTS_V1,
+    "DARTS_V2": DARTS_V2,
+    "PC_DARTS_CIFAR": PC_DARTS_CIFAR,
+    "PC_DARTS_IMAGENET": PC_DARTS_IMAGENET,
+    "DRNAS_CIFAR10": DRNAS_CIFAR10,
+    "DRNAS_IMAGENET": DRNAS_IMAGENET,
+    "PRDARTS": PRDARTS,
+}
+"""Every published cell by its name."""
