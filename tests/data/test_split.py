@@ -39,6 +39,70 @@ def test_a_stratified_share_is_within_one_example_of_every_class(valid: float):
         assert abs(got - whole * valid) < 1
 
 
+def test_the_shares_of_the_imagenet_searches_take_their_part_of_every_class():
+    sizes = [1300, 732, 1000, 40]
+    y = torch.cat([torch.full((n,), k) for k, n in enumerate(sizes)])
+    divided = divide(y, "abcd", Split(train=0.10, valid=0.025), own_test=True)
+    # By hand: 2.5 % of 3,072 are 76.8, so 77; of each class 32.5, 18.3, 25, 1, rounded down 76, the one left over to the
+    # largest remainder. 10 % are 307.2, so 307; of each class 130, 73.2, 100, 4, rounded down 307.
+    assert torch.bincount(y[divided.valid]).tolist() == [33, 18, 25, 1]
+    assert torch.bincount(y[divided.train]).tolist() == [130, 73, 100, 4]
+    assert not set(divided.train.tolist()) & set(divided.valid.tolist())
+    assert divided.record == {"method": "stratified", "valid": 0.025, "seed": 0, "train": 0.10}
+    whole = divide(y, "abcd", Split(valid=0.025), own_test=True)
+    assert torch.equal(divided.valid, whole.valid)  # the share of the weights changes nothing for the architecture
+    assert set(divided.train.tolist()) <= set(whole.train.tolist())
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+@pytest.mark.parametrize("own_test", [True, False])
+def test_both_shares_are_of_the_same_examples(stratified: bool, own_test: bool):
+    split = Split(valid=0.2, train=0.3, test=0.3, stratified=stratified)
+    divided = divide(Y, CLASSES, split, own_test=own_test)
+    rest = 71 if own_test else 71 - round(71 * 0.3)
+    assert (len(divided.valid), len(divided.train)) == (round(rest * 0.2), round(rest * 0.3))
+
+
+def test_shares_that_add_up_to_one_take_everything():
+    for share in (0.1, 0.3, 0.5, 0.7):
+        divided = divide(Y, CLASSES, Split(valid=share, train=1 - share), own_test=True)
+        assert len(divided.valid) + len(divided.train) >= 70  # each is rounded by itself
+    with pytest.raises(RecipeError, match=r"train and valid shares of a split may add up to 1, got 0.6 and 0.5"):
+        Split(train=0.6)
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "own_test"),
+    [
+        ("valid", {"valid": 0.02}, True),
+        ("train", {"valid": 0.5, "train": 0.01}, True),
+        ("test", {"test": 0.02, "valid": 0.4}, False),
+    ],
+)
+def test_a_share_that_is_too_small_is_told_the_smallest_that_works(name: str, shares: dict, own_test: bool):
+    for smallest in (7, 10, 13, 24):
+        y = torch.tensor([0] * 200 + [1] * smallest)
+        for seed in range(3):
+            with pytest.raises(DataError, match=f"in its {name} part: take a {name} share of at least") as told:
+                divide(y, ("a", "b"), Split(seed=seed, **shares), own_test=own_test)
+            share = float(str(told.value).rstrip(".").split()[-1])
+            assert 1 / smallest <= share < 1.001 / smallest
+            divide(y, ("a", "b"), Split(seed=seed, **shares | {name: share}), own_test=own_test)
+
+
+def test_a_share_that_is_too_large_is_told_the_largest_that_works():
+    y = torch.tensor([0] * 200 + [1] * 13)
+    with pytest.raises(DataError, match=r"in its train part: take a valid share of at most 0.923\.") as told:
+        divide(y, ("a", "b"), Split(valid=0.99), own_test=True)
+    share = float(str(told.value).rstrip(".").split()[-1])
+    divide(y, ("a", "b"), Split(valid=share), own_test=True)
+
+
+def test_a_class_too_small_to_be_divided_is_told_so():
+    with pytest.raises(DataError, match="it needs at least 2 examples to be divided, but the smallest class has 1"):
+        divide(torch.tensor([0] * 50 + [1]), ("a", "b"), Split(valid=0.1), own_test=True)
+
+
 def test_the_seed_decides_and_the_global_generator_is_left_alone():
     state = torch.get_rng_state()
     one, two, other = (divide(Y, CLASSES, Split(seed=seed), own_test=False) for seed in (4, 4, 5))
@@ -55,7 +119,7 @@ def test_a_random_split_is_not_stratified():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, float("nan")])
-@pytest.mark.parametrize("name", ["valid", "test"])
+@pytest.mark.parametrize("name", ["valid", "train", "test"])
 def test_a_share_outside_0_and_1_is_refused(name: str, share: float):
     with pytest.raises(RecipeError, match=f"The {name} share of a split must lie between 0 and 1"):
         Split(**{name: share})

@@ -6,7 +6,7 @@ A split is a value: shares and a seed, or a file of index lists. What it did is 
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,9 @@ class Split:
     """How a set is divided into a split for the weights, one for the architecture and, where it has none, a test set.
 
     Args:
-        valid: share of the training examples that the architecture learns from; the weights learn from the rest.
+        valid: share of the training examples that the architecture learns from.
+        train: share of the training examples that the weights learn from, none of those for the architecture; None for all
+            the rest. ImageNet searches of the field: ``train=0.1, valid=0.025`` of every class.
         test: share of all examples that is kept for the test; only for sets that come without a test set.
         seed: seed of the division; same seed, same split.
         stratified: whether every class is divided by the same share.
@@ -36,16 +38,19 @@ class Split:
     """
 
     valid: float = 0.5
+    train: float | None = None
     test: float = 0.2
     seed: int = 0
     stratified: bool = True
     index_file: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("valid", "test"):
+        for name in ("valid", "train", "test"):
             share = getattr(self, name)
-            if not 0 < share < 1:
+            if share is not None and not 0 < share < 1:
                 raise RecipeError(f"The {name} share of a split must lie between 0 and 1 and be neither, got {share}.")
+        if self.train is not None and self.train + self.valid > 1 + 1e-9:  # shares that add up to 1 but for rounding
+            raise RecipeError(f"The train and valid shares of a split may add up to 1, got {self.train} and {self.valid}.")
         if not 0 <= self.seed < 2**63:
             raise RecipeError(f"The seed of a split must be a whole number >= 0, got {self.seed}.")
 
@@ -75,22 +80,16 @@ def divide(y: Tensor, classes: Sequence[str], split: Split, *, own_test: bool) -
     if split.index_file is not None:
         lists, record = _read_index_file(split.index_file, names)
         parts = _checked(lists, len(y))
+        for name, part in parts.items():
+            refuse_empty_class(part, y, classes, name, "add its examples to the list")
     else:
-        generator = torch.Generator().manual_seed(split.seed)
-        rest = torch.arange(len(y))
-        parts = {}
-        if not own_test:
-            rest, parts["test"] = _take(rest, y, split.test, split.stratified, generator)
-        parts["train"], parts["valid"] = _take(rest, y, split.valid, split.stratified, generator)
+        parts = _by_shares(y, classes, split, own_test)
         settings = {name: value for name, value in asdict(split).items() if name in ("valid", "seed")}
+        if split.train is not None:
+            settings["train"] = split.train
         if not own_test:
             settings["test"] = split.test
         record = {"method": "stratified" if split.stratified else "random", **settings}
-    hint = (
-        "take another share, more examples or stratified=True" if split.index_file is None else "add its examples to the list"
-    )
-    for name, part in parts.items():
-        refuse_empty_class(part, y, classes, name, hint)
     return Divided(parts["train"], parts["valid"], parts.get("test"), record)
 
 
@@ -120,14 +119,66 @@ def refuse_empty_class(part: Tensor, y: Tensor, classes: Sequence[str], name: st
         raise DataError(f"The split leaves class {empty!r} without an example in its {name} part: {hint}.")
 
 
-def _take(rest: Tensor, y: Tensor, share: float, stratified: bool, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Divides indices in two, ``(kept, taken)``, both sorted; `taken` has the nearest whole number to ``share``."""
+def _by_shares(y: Tensor, classes: Sequence[str], split: Split, own_test: bool) -> dict[str, Tensor]:
+    """The parts of a seeded division: first the test, then the split for the architecture, then that for the weights."""
+    generator = torch.Generator().manual_seed(split.seed)
+    rest = torch.arange(len(y))
+    parts = {}
+    if not own_test:
+        rest, parts["test"] = _take(rest, y, split.test, split.stratified, generator)
+        _refuse_share("test", split.test, parts["test"], y, y, classes, split)
+    whole = y[rest]
+    rest, parts["valid"] = _take(rest, y, split.valid, split.stratified, generator)
+    _refuse_share("valid", split.valid, parts["valid"], whole, y, classes, split)
+    if split.train is not None:
+        _, rest = _take(rest, y, split.train, split.stratified, generator, of=whole)
+    parts["train"] = rest
+    _refuse_share("train", split.train, rest, whole, y, classes, split)
+    return parts
+
+
+def _refuse_share(
+    name: str, share: float | None, part: Tensor, whole: Tensor, y: Tensor, classes: Sequence[str], split: Split
+) -> None:
+    """Raises a `DataError` if a class has no example in a part, with the nearest share that leaves it some.
+
+    The smallest of the classes to be divided decides: a share of at least ``1/n`` takes one of its ``n`` examples whatever
+    the rounding, and one of at most ``1 - 1/n`` leaves one.
+    """
+    hint = "take another share, more examples or stratified=True"
+    if split.stratified:
+        smallest = int(torch.bincount(whole, minlength=len(classes)).min())
+        parts = 3 if name == "test" else 2  # that still need an example of it
+        if smallest < parts:
+            hint = f"it needs at least {parts} examples to be divided, but the smallest class has {smallest}"
+        elif share is None:
+            hint = f"take a valid share of at most {_rounded(1 - 1 / smallest, math.floor)}"
+        else:
+            hint = f"take a {name} share of at least {_rounded(1 / smallest, math.ceil)}"
+    refuse_empty_class(part, y, classes, name, hint)
+
+
+def _rounded(share: float, towards: Callable[[float], int]) -> float:
+    """A share with four digits behind its leading zeros, rounded to the safe side."""
+    scale = 10 ** (4 - math.ceil(math.log10(share)))
+    return towards(share * scale) / scale
+
+
+def _take(
+    rest: Tensor, y: Tensor, share: float, stratified: bool, generator: Generator, of: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Divides indices in two, ``(kept, taken)``, both sorted.
+
+    `taken` has the nearest whole number to ``share`` of the examples with labels ``of`` (default: of ``rest``), or all that
+    are left.
+    """
+    whole = y[rest] if of is None else of
     rest = rest[torch.randperm(len(rest), generator=generator)]
-    total = round(len(rest) * share)
+    total = min(round(len(whole) * share), len(rest))
     if not stratified:
         return rest[total:].sort().values, rest[:total].sort().values
     labels = y[rest]
-    exact = [count * share for count in torch.bincount(labels).tolist()]
+    exact = [count * share for count in torch.bincount(whole).tolist()]
     take = [math.floor(number) for number in exact]
     # The examples that rounding down leaves over go to the classes that lost most by it (largest remainder).
     by_loss = sorted(range(len(exact)), key=lambda k: take[k] - exact[k])
