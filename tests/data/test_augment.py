@@ -5,6 +5,8 @@ import torch
 
 from mixop.data import CIFAR10_DARTS, CIFAR10_NASBENCH201
 from mixop.data.augment import Augment
+from mixop.data.crops import crop_boxes, crop_numbers, resample
+from mixop.data.jitter import jitter
 from mixop.errors import DataError, RecipeError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
@@ -131,6 +133,27 @@ def test_the_published_cutout_is_even_and_reaches_half_its_side_from_the_centre(
         assert torch.equal(erased[n], expected)
 
 
+def test_a_resized_crop_and_jitter_come_before_the_normalisation():
+    x = images(6, size=8)
+    augment = Augment(resized_crop=True, flip=True, jitter=(0.4, 0.4, 0.4, 0.2), cutout=3, mean=MEAN, std=STD)
+    got, generator = augment(x, seeded(3)), seeded(3)
+    boxes = crop_boxes(crop_numbers(6, generator), torch.full((6,), 8), torch.full((6,), 8))
+    expected = resample(x / 255, boxes, 8)
+    expected = Augment(flip=True)(expected, generator)
+    expected = jitter(expected, (0.4, 0.4, 0.4, 0.2), generator)
+    expected = Augment(cutout=3, mean=MEAN, std=STD)(expected, generator)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(augment(x / 255, seeded(3)), got)  # the same images as float
+
+
+def test_jitter_is_for_colour_images_in_their_range():
+    augment = Augment(jitter=(0.1, 0.1, 0.1, 0.1))
+    with pytest.raises(DataError, match="images with 3 channels, got 1"):
+        augment(images(2, channels=1), seeded())
+    with pytest.raises(DataError, match=r"images in \[0, 1\], got 0 to 2"):
+        augment(torch.linspace(0, 2, 48).view(1, 3, 4, 4), seeded())
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_cutout_with_a_probability_leaves_whole_images_alone(probability: float):
     count, x = 4000, torch.ones(4000, 2, 6, 6)
@@ -176,6 +199,10 @@ def test_published_normalisations():
     [
         ({"crop": -1}, "crop must be 0"),
         ({"cutout": -2}, "cutout must be 0"),
+        ({"crop": 2, "resized_crop": True}, "resized_crop takes the place of crop: set crop to 0, got 2"),
+        ({"jitter": (0.1, 0.2)}, "jitter must be brightness, contrast, saturation and hue, got 2 numbers"),
+        ({"jitter": (0.1, 0.2, 0.3, 0.6)}, "its hue, the last, at most 0.5"),
+        ({"jitter": (0.1, float("nan"), 0.3, 0.1)}, "jitter must be >= 0"),
         ({"cutout_probability": 1.5}, "cutout_probability must lie between 0 and 1"),
         ({"cutout_probability": float("nan")}, "cutout_probability must lie between 0 and 1"),
         ({"mean": (0.5,), "std": ()}, "mean and std must each"),

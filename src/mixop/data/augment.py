@@ -1,15 +1,18 @@
-"""Augmentation as batched tensor code: crop, flip, normalise, cutout, in that order and in one pass over a batch.
+"""Augmentation as batched tensor code: crop, flip, colour jitter, normalise, cutout, in that order.
 
 The order is the published one. The crop pads with raw zeros (black), which normalisation then shifts; cutout writes zeros
 after normalisation, that is the mean colour.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from mixop.data.crops import crop_boxes, crop_numbers, resample
+from mixop.data.jitter import jitter
 from mixop.errors import DataError, RecipeError
 
 
@@ -23,7 +26,10 @@ class Augment:
 
     Args:
         crop: padding in pixels on every side, then a random crop back to the size; 0 is off.
+        resized_crop: whether a random rectangle of each image is scaled to its size, in place of ``crop``: 8 % to all of the
+            area, 3:4 to 4:3 wide, as ImageNet is trained with. Of a set that is read lazily it is cut from the whole image.
         flip: whether half of the images, drawn at random, are mirrored left to right.
+        jitter: strengths of random changes of brightness, contrast, saturation and hue, for colour images; empty is off.
         cutout: side in pixels of the square that is erased, its centre uniform over the image; 0 is off.
         cutout_probability: chance of each image, in [0, 1], that its square is erased at all.
         mean: mean of each channel, subtracted.
@@ -43,7 +49,9 @@ class Augment:
     """
 
     crop: int = 0
+    resized_crop: bool = False
     flip: bool = False
+    jitter: tuple[float, ...] = ()
     cutout: int = 0
     cutout_probability: float = 1.0
     mean: tuple[float, ...] = ()
@@ -53,6 +61,12 @@ class Augment:
         for name in ("crop", "cutout"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} must be 0 (off) or a number of pixels, got {getattr(self, name)}.")
+        if self.crop and self.resized_crop:
+            raise RecipeError(f"resized_crop takes the place of crop: set crop to 0, got {self.crop}.")
+        if self.jitter and len(self.jitter) != 4:
+            raise RecipeError(f"jitter must be brightness, contrast, saturation and hue, got {len(self.jitter)} numbers.")
+        if self.jitter and not (all(0 <= strength < math.inf for strength in self.jitter) and self.jitter[-1] <= 0.5):
+            raise RecipeError(f"jitter must be >= 0, and its hue, the last, at most 0.5, got {self.jitter}.")
         if not 0 <= self.cutout_probability <= 1:
             raise RecipeError(f"cutout_probability must lie between 0 and 1, got {self.cutout_probability}.")
         if len(self.mean) != len(self.std):
@@ -75,9 +89,23 @@ class Augment:
         Raises:
             DataError: if ``x`` is not such a batch.
         """
-        batch, _, height, width = _shape(x)
+        batch, channels, height, width = _shape(x)
+        if self.jitter and channels != 3:
+            raise DataError(f"jitter is for images with 3 channels, got {channels}: leave it out.")
+        if self.jitter and x.is_floating_point() and not 0 <= x.min() <= x.max() <= 1:
+            raise DataError(f"jitter is for images in [0, 1], got {x.min():g} to {x.max():g}: scale them, or leave it out.")
+        if self.resized_crop:
+            boxes = crop_boxes(crop_numbers(batch, generator), *torch.tensor([[height] * batch, [width] * batch]))
+            x = resample(_unit(x), boxes, height)
+        return self._uncropped(x, generator)
+
+    def _uncropped(self, x: Tensor, generator: Generator) -> Tensor:
+        """All that comes after a random resized crop."""
+        batch, _, height, width = x.shape
         if self.crop or self.flip:
             x = self._shift(x, generator)
+        if self.jitter:
+            x = jitter(_unit(x), self.jitter, generator)
         x = self.plain(x)
         if self.cutout:
             rows = _erased(batch, height, self.cutout, generator, x.device)
@@ -119,6 +147,11 @@ class Augment:
         pixels = rows.unsqueeze(2) * padded.shape[3] + columns.unsqueeze(1)  # index into a flattened padded image
         pixels = pixels.view(batch, 1, height * width).expand(batch, channels, height * width)
         return padded.flatten(2).gather(2, pixels).view(x.shape)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Images as float, uint8 ones in [0, 1]."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
 def _erased(batch: int, size: int, side: int, generator: Generator, device: torch.device) -> Tensor:

@@ -297,6 +297,8 @@ def check_augment(augment: Augment, channels: int, size: int) -> None:
     """Raises a `DataError` if an augmentation does not fit images of this many channels and pixels."""
     if augment.mean and len(augment.mean) != channels:
         raise DataError(f"mean and std are for {len(augment.mean)} channels, but the images have {channels}.")
+    if augment.jitter and channels != 3:
+        raise DataError(f"jitter is for images with 3 channels, got {channels}: leave it out.")
     for name in ("crop", "cutout"):
         if getattr(augment, name) >= size:
             raise DataError(f"{name} must be smaller than the image, {size} pixels, got {getattr(augment, name)}.")
