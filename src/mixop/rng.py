@@ -20,7 +20,7 @@ def generators(seed: int, names: tuple[str, ...]) -> dict[str, Generator]:
 
 def draw_seed(generator: Generator) -> int:
     """The next whole number in [0, 2**62) of a generator, to seed another one with."""
-    return int(torch.randint(2**62, (), generator=generator))
+    return int(torch.randint(2**62, (), generator=generator, device="cpu"))
 
 
 @contextmanager

@@ -25,6 +25,9 @@ Loss = Callable[[Params], Tensor]
 LARGEST = 512
 """Most parameters whose Hessian is written out: each costs one backward pass (DARTS has 224, NAS-Bench-201 30)."""
 
+WRITTEN_OUT = 64
+"""Most parameters for which writing out the Hessian is the quicker way to its largest eigenvalue, roughly."""
+
 METHODS = ("auto", "exact", "lanczos")
 
 
@@ -143,7 +146,7 @@ def dominant_eigenvalue(
         loss: scalar function of the parameters; weights, batch and random numbers fixed.
         params: architecture parameters by group.
         method: ``exact`` writes the Hessian out, ``lanczos`` needs some dozens of Hessian-vector products and no n x n
-            memory, ``auto`` is the first up to `LARGEST` parameters.
+            memory, ``auto`` is the first up to `WRITTEN_OUT` parameters.
         weight_decay: of the architecture optimiser, >= 0, added to every eigenvalue as in the authors' code.
         which: which end of the spectrum.
 
@@ -161,7 +164,7 @@ def dominant_eigenvalue(
         raise RecipeError(unknown("end of the spectrum", which, ("largest", "smallest")))
     n = _count(params)
     # Krylov spaces need some room: ARPACK refuses a single dimension and has nothing to gain in a few.
-    if method == "exact" or (method == "auto" and n <= LARGEST) or n <= 2:
+    if method == "exact" or (method == "auto" and n <= WRITTEN_OUT) or n <= 2:
         found = curvature(hessian(loss, params, weight_decay=weight_decay))
         return found.largest if which == "largest" else found.smallest
     check_range("weight decay of a Hessian", weight_decay, at_least=0)

@@ -12,7 +12,7 @@ from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import some_edges
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture, Group, Space
 from mixop.types import Active, Mix, Params
 
 
@@ -88,8 +88,10 @@ class TrainedSearch:
         pairs = {}
         for group in self.space.groups:
             draw = draws[group.name]
-            running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
             options = draw.weights.argmax(-1).tolist()
+            running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
+            if group.keep:
+                running = _without_none(group, running, options)
             pairs[group.name] = [(e, options[e]) for e in some_edges(group, running, self.generator)]
         return architecture_from(self.space, pairs)
 
@@ -119,3 +121,13 @@ class TrainedSearch:
         state.tune_until, state.tune_rate = state.epoch + epochs, weight_rate
         self.save()
         self._train(state.tune_until)
+
+
+def _without_none(group: Group, edges: list[int], options: list[int]) -> list[int]:
+    """The edges without those that took ``none``, but for nodes that would be left with too few."""
+    kept = []
+    for target in group.targets:
+        there = [e for e in group.into(target) if e in edges]
+        some = [e for e in there if group.decisions[e].options[options[e]] != "none"]
+        kept += some if len(some) >= group.keep else there
+    return kept
