@@ -176,3 +176,14 @@ def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtraError, match=r"Reading an image folder needs pillow, .* pip install 'mixop\[images\]'"):
         from_folder(tmp_path)
+
+
+def test_photographs_at_the_size_of_imagenet(tmp_path: Path):
+    fill(tmp_path, count=3)
+    pixels = RNG.integers(0, 256, (256, 300, 3), dtype=np.uint8)
+    save(tmp_path / "rose" / "00.png", pixels)
+    data = from_folder(tmp_path, size=224, test=0.4)
+    assert (data.size, data.x.shape[1:], data.test_x.shape[1:]) == (224, (3, 224, 224), (3, 224, 224))
+    with Image.open(tmp_path / "rose" / "00.png") as image:
+        expected = np.asarray(image.crop((22, 0, 278, 256)).resize((224, 224), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert any(np.array_equal(x.numpy(), expected) for x in (*data.x, *data.test_x))

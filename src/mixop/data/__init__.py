@@ -3,17 +3,28 @@
 from typing import Any
 
 from mixop.data.arrays import Npz, from_arrays, from_npz
-from mixop.data.augment import CIFAR10_DARTS, CIFAR10_NASBENCH201, CIFAR100_DARTS, CIFAR100_NASBENCH201, Augment
+from mixop.data.augment import (
+    CIFAR10_DARTS,
+    CIFAR10_NASBENCH201,
+    CIFAR100_DARTS,
+    CIFAR100_NASBENCH201,
+    IMAGENET,
+    Augment,
+)
 from mixop.data.cifar import Cifar10, Cifar100, cifar10, cifar100
 from mixop.data.core import Data, Source
 from mixop.data.digits import Digits, digits
 from mixop.data.folder import Folder, from_folder
+from mixop.data.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
+from mixop.data.lazy import LazyImages
 from mixop.data.split import Split
 from mixop.data.toy import ToySet, toy_set
 from mixop.spaces.toy import Toy
 from mixop.values import from_plain
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, ToySet)}
+SOURCES: dict[str, type[Source]] = {
+    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, ImageNet, ToySet)
+}
 """Every source by the word for it on the command line."""
 
 PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment, Toy)}
@@ -34,6 +45,8 @@ __all__ = [
     "CIFAR10_NASBENCH201",
     "CIFAR100_DARTS",
     "CIFAR100_NASBENCH201",
+    "IMAGENET",
+    "IMAGENET_SEARCH",
     "SOURCES",
     "Augment",
     "Cifar10",
@@ -41,6 +54,8 @@ __all__ = [
     "Data",
     "Digits",
     "Folder",
+    "ImageNet",
+    "LazyImages",
     "Npz",
     "Source",
     "Split",
@@ -51,6 +66,7 @@ __all__ = [
     "from_arrays",
     "from_folder",
     "from_npz",
+    "imagenet",
     "source_from_json",
     "toy_set",
 ]

@@ -6,6 +6,7 @@ after normalisation, that is the mean colour.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Generator, Tensor
 
 from mixop.data.crops import crop_boxes, crop_numbers, resample
 from mixop.data.jitter import jitter
+from mixop.data.lazy import Images, pick
 from mixop.errors import DataError, RecipeError
 
 
@@ -99,6 +101,26 @@ class Augment:
             x = resample(_unit(x), boxes, height)
         return self._uncropped(x, generator)
 
+    def read(self, images: Images, at: Tensor, generator: Generator, *, then: Tensor | None = None) -> Tensor:
+        """A batch of a set, augmented and normalised; random resized crops of lazily read images are of the whole image.
+
+        Args:
+            images: the set, in memory or in its files.
+            at: indices ``(B,)``, int64.
+            generator: as in a call.
+            then: indices that will be asked for after these, where that is known.
+
+        Returns:
+            Images ``(B, C, H, W)``, float32, on the device of the set.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        if isinstance(images, Tensor) or not self.resized_crop:
+            return self(pick(images, at, then=then), generator)
+        x = images.read(at, partial(crop_boxes, crop_numbers(len(at), generator)), then=then)
+        return self._uncropped(x, generator)
+
     def _uncropped(self, x: Tensor, generator: Generator) -> Tensor:
         """All that comes after a random resized crop."""
         batch, _, height, width = x.shape
@@ -171,6 +193,11 @@ def _shape(x: Tensor) -> torch.Size:
         raise DataError(f"Augmentation takes images (B, C, H, W) of uint8 or float, got {tuple(x.shape)} of {x.dtype}.")
     return x.shape
 
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+IMAGENET = Augment(resized_crop=True, flip=True, jitter=(0.4, 0.4, 0.4, 0.2), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+"""ImageNet as the DARTS family searches and trains on it."""
 
 CIFAR10_DARTS = Augment(crop=4, flip=True, mean=(0.49139968, 0.48215827, 0.44653124), std=(0.24703233, 0.24348505, 0.26158768))
 """CIFAR-10 as the DARTS family searches on it; retraining adds ``cutout=16``."""

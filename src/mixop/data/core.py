@@ -12,11 +12,13 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mixop.data.augment import Augment
+from mixop.data.lazy import Images, LazyImages, pick, subset
 from mixop.data.split import Indices, Split, divide, divide_by_indices, refuse_empty_class
 from mixop.errors import DataError
+from mixop.types import Batch
 from mixop.values import to_plain
 
 
@@ -50,7 +52,7 @@ class Data:
 
     Args:
         name: what it is called in reports.
-        x: images that training may touch, ``(N, C, H, W)`` with H = W, uint8 (0..255) or float32 (finite).
+        x: images that training may touch, ``(N, C, H, W)`` with H = W, uint8 (0..255) or float32 (finite); or as `LazyImages`.
         y: their labels ``(N,)``, int64, 0..K-1.
         test_x: images of the test, as ``x``.
         test_y: their labels.
@@ -66,9 +68,9 @@ class Data:
     """
 
     name: str
-    x: Tensor
+    x: Images
     y: Tensor
-    test_x: Tensor
+    test_x: Images
     test_y: Tensor
     classes: tuple[str, ...]
     train: Tensor
@@ -105,12 +107,42 @@ class Data:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every pixel, label and index, in hexadecimal: equal for equal tensors, on whatever device."""
+        """SHA-256 over every pixel, label and index, in hexadecimal: equal for equal tensors, on whatever device.
+
+        Of lazily read images, names and sizes of the files stand for the pixels.
+        """
         digest = hashlib.sha256()
         for tensor in (self.x, self.y, self.test_x, self.test_y, self.train, self.valid):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
-            digest.update(tensor.cpu().contiguous().numpy().data)
+            lazy = isinstance(tensor, LazyImages)
+            digest.update(tensor.digest if lazy else tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+    def batch(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
+        """Images and labels of some training examples, normalised and nothing else.
+
+        Args:
+            at: indices into ``x``, ``(B,)`` int64, on whatever device.
+            then: indices that will be asked for after these, where that is known: lazily read images are decoded meanwhile.
+
+        Raises:
+            DataError: if a file of a lazily read image cannot be read.
+        """
+        return Batch(self.augment.plain(pick(self.x, at, then=then)), self.y[at.to(self.y.device)])
+
+    def augmented(self, at: Tensor, augment: Augment, generator: Generator, *, then: Tensor | None = None) -> Batch:
+        """Images and labels of some training examples, augmented and normalised.
+
+        Args:
+            at: indices into ``x``, ``(B,)`` int64, on whatever device.
+            augment: what is done to the images.
+            generator: its source of randomness, on the CPU.
+            then: indices that will be asked for after these, where that is known: lazily read images are decoded meanwhile.
+
+        Raises:
+            DataError: if a file of a lazily read image cannot be read.
+        """
+        return Batch(augment.read(self.x, at, generator, then=then), self.y[at.to(self.y.device)])
 
     def describe(self) -> dict[str, Any]:
         """What a run directory keeps of the set: JSON data."""
@@ -165,9 +197,13 @@ class Data:
         return replace(self._divided(parts.train, parts.valid, parts.record), source=None)
 
     def with_augment(self, augment: Augment) -> "Data":
-        """The set with another augmentation; an empty ``mean`` and ``std`` are measured on ``x``."""
+        """The set with another augmentation; an empty ``mean`` and ``std`` are measured on ``x``, or kept if it is lazy."""
         source = None if self.source is None else replace(self.source, augment=augment)
-        return replace(self, augment=measured(augment, self.x), source=source)
+        if isinstance(self.x, LazyImages) and not augment.mean:
+            full = replace(augment, mean=self.augment.mean, std=self.augment.std)
+        else:
+            full = measured(augment, self.x)
+        return replace(self, augment=full, source=source)
 
     def to(self, device: torch.device | str) -> Self:
         """The set with its tensors on a device."""
@@ -181,10 +217,10 @@ class Data:
 
 def assemble(
     name: str,
-    x: Tensor,
+    x: Images,
     y: Tensor,
     *,
-    test: tuple[Tensor, Tensor] | None,
+    test: tuple[Images, Tensor] | None,
     classes: Sequence[str],
     split: Split,
     augment: Augment,
@@ -195,7 +231,7 @@ def assemble(
 
     Args:
         name: what it is called in reports.
-        x: images ``(N, C, H, W)``, uint8 or float32.
+        x: images ``(N, C, H, W)``, uint8 or float32, or read lazily.
         y: labels ``(N,)``, int64.
         test: images and labels of the test; None to keep a share of ``x`` for it.
         classes: names of the classes.
@@ -216,16 +252,16 @@ def assemble(
     train, valid = parts.train, parts.valid
     if test is None:
         assert parts.test is not None
-        test = x[parts.test], y[parts.test]
+        test = subset(x, parts.test), y[parts.test]
         kept = torch.ones(len(x), dtype=torch.bool)
         kept[parts.test] = False
         position = kept.cumsum(0) - 1  # of each kept example among the kept ones
-        x, y, train, valid = x[kept], y[kept], position[train], position[valid]
+        x, y, train, valid = subset(x, kept.nonzero()[:, 0]), y[kept], position[train], position[valid]
     return Data(
         name=name,
-        x=x.contiguous(),
+        x=x.contiguous() if isinstance(x, Tensor) else x,
         y=y,
-        test_x=test[0].contiguous(),
+        test_x=test[0].contiguous() if isinstance(test[0], Tensor) else test[0],
         test_y=test[1],
         classes=tuple(classes),
         train=train,
@@ -236,13 +272,18 @@ def assemble(
     )
 
 
-def measured(augment: Augment, x: Tensor) -> Augment:
+def measured(augment: Augment, x: Images) -> Augment:
     """The augmentation with mean and standard deviation of each channel measured on images, if it has none.
 
     A channel that never changes is divided by 1, not by 0.
+
+    Raises:
+        DataError: if it has none and the images are read lazily.
     """
     if augment.mean:
         return augment
+    if isinstance(x, LazyImages):
+        raise DataError("Images that are read lazily are not measured: give the augmentation a mean and a std.")
     mean, std = zip(*(_moments(x[:, channel]) for channel in range(x.shape[1])), strict=True)
     return replace(augment, mean=mean, std=std)
 
@@ -259,7 +300,7 @@ def _moments(channel: Tensor) -> tuple[float, float]:
     return mean.item(), std if channel.min() != channel.max() else 1.0
 
 
-def check_images(x: Tensor, where: str) -> None:
+def check_images(x: Images, where: str) -> None:
     """Raises a `DataError` unless these are finite square images ``(N, C, H, W)``, at least one, uint8 or float32."""
     if x.dim() != 4 or 0 in x.shape[1:]:
         raise DataError(f"The images of {where} must have the shape (N, C, H, W), got {tuple(x.shape)}.")
@@ -269,7 +310,7 @@ def check_images(x: Tensor, where: str) -> None:
         raise DataError(f"The images of {where} must be square, got {x.shape[2]} x {x.shape[3]}: crop or pad them first.")
     if x.dtype not in (torch.uint8, torch.float32):
         raise DataError(f"The images of {where} must be uint8 (0 to 255) or float32, got {x.dtype}.")
-    if x.dtype == torch.float32 and not x.isfinite().all():
+    if isinstance(x, Tensor) and x.dtype == torch.float32 and not x.isfinite().all():
         bad = int((~x.isfinite()).flatten(1).any(1).nonzero()[0])
         raise DataError(f"The images of {where} must be finite, but image {bad} holds NaN or infinity: mend or leave it out.")
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mixop.data.augment import Augment
 from mixop.data.core import Data, Source, assemble
+from mixop.data.lazy import EIGHT_BITS
 from mixop.data.split import Split
 from mixop.errors import DataError, MissingExtraError
 
@@ -20,7 +21,6 @@ SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", 
 """Files that are read as images; others in a class folder are left alone and counted in the record."""
 
 _TEST_FOLDERS = ("test", "val", "valid", "validation")
-_EIGHT_BITS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB"))
 _AUGMENT = Augment(flip=True)
 
 
@@ -56,11 +56,11 @@ class Folder(Source):
         if self.size < 1 or self.channels not in (1, 3):
             raise DataError(f"Images need a size >= 1 and 1 or 3 channels, got size {self.size} and {self.channels} channels.")
         training, test = _parts(Path(self.path))
-        classes = [folder.name for folder in _subfolders(training)]
+        classes = [folder.name for folder in subfolders(training)]
         x, y, others = self._read(training, classes)
         test_part = None
         if test is not None:
-            strange = [folder.name for folder in _subfolders(test) if folder.name not in classes]
+            strange = [folder.name for folder in subfolders(test) if folder.name not in classes]
             if strange:
                 raise DataError(f"{str(test)!r} holds the class {strange[0]!r}, which {str(training)!r} does not.")
             test_x, test_y, others_too = self._read(test, classes)
@@ -149,14 +149,14 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
             pixels = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
     except Exception as error:  # a damaged image provokes nearly every kind of error
         raise DataError(f"Cannot read the image {str(path)!r} ({error}): mend or remove it.") from error
-    if mode not in _EIGHT_BITS:
+    if mode not in EIGHT_BITS:
         raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it.")
     return pixels.reshape(size, size, channels).transpose(2, 0, 1)
 
 
 def _parts(root: Path) -> tuple[Path, Path | None]:
     """The folder of the training images and that of the test images, if there is one."""
-    names = {folder.name for folder in _subfolders(root)}
+    names = {folder.name for folder in subfolders(root)}
     tests = [name for name in _TEST_FOLDERS if name in names]
     if "train" not in names or names != {"train", *tests}:
         return root, None
@@ -168,7 +168,12 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
     return root / "train", root / tests[0] if tests else None
 
 
-def _subfolders(root: Path) -> list[Path]:
+def subfolders(root: Path) -> list[Path]:
+    """The folders in a folder by name, hidden ones left out.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
     try:
         return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
