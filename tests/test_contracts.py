@@ -1,6 +1,6 @@
 """One list of parts x one list of properties: a new part is one line in its table and is checked here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -40,7 +40,9 @@ def test_spaces_keep_their_contract(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_keep_their_contract(name):
-    check_recipe(RECIPES[name]())
+    recipe = RECIPES[name]()  # two more cells say as much as twelve
+    stages = tuple(replace(stage, cells=min(stage.cells, number)) for number, stage in enumerate(recipe.stages))
+    check_recipe(replace(recipe, stages=stages))
 
 
 class _Broken(Relaxation):

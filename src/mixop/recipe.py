@@ -10,7 +10,7 @@ from mixop.bilevel.base import Scheme
 from mixop.bilevel.direct import FirstOrder
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation
-from mixop.errors import RecipeError
+from mixop.errors import RecipeError, SpaceError
 from mixop.monitors.base import Monitor
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam, Optimiser
@@ -218,8 +218,13 @@ class Recipe:
                     f"A stage of {self.name} keeps {stage.options} options of every decision, but {space.name} has only "
                     f"{fewest}: set fewer options in stages, or take a larger space."
                 )
-            if stage.cells:
-                space.deeper(stage.cells)
+            try:
+                if stage.options is not None:
+                    space.prune({group.name: [range(stage.options)] * group.shape[0] for group in space.groups})
+                if stage.cells:
+                    space.deeper(stage.cells)
+            except SpaceError as error:
+                raise RecipeError(f"{self.name} has stages, but {error}") from error
         self.derivation.check(space, self.norm)
         for regulariser in self.regularisers:
             regulariser.check_space(space)

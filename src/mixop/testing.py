@@ -13,13 +13,16 @@ import torch
 from torch import Generator, Tensor
 
 from mixop import api
+from mixop.data import digits
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.engine import checkpoint
+from mixop.errors import RecipeError
 from mixop.network import build
 from mixop.ops import BatchNorm
 from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
+from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.toy import Toy
@@ -137,17 +140,19 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
 
     Args:
         recipe: the recipe to check; its epochs and batch size are made small.
-        space: where to search; default the toy space.
-        data: what to search on; default the toy data.
+        space: where to search; by default that of `small_space`.
+        data: what to search on; by default that of `small_space`, or the toy data.
 
     Example:
         >>> from mixop.recipes import darts
         >>> check_recipe(darts())
     """
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe)))) == recipe, "a recipe must survive JSON"
-    toy = Toy()
-    space, data = space or toy, data or toy_set(toy, n=96)
-    short = dataclasses.replace(recipe, epochs=3, batch_size=16, warmup=min(recipe.warmup, 1))
+    if space is None:
+        space, data = small_space(recipe)
+    data = toy_set(Toy(), n=96) if data is None else data
+    epochs = max(3, 2 * len(recipe.stages))
+    short = dataclasses.replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1))
 
     class _StopError(Exception):
         pass
@@ -170,6 +175,30 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         one, other = checkpoint.load(whole / "state.pt")["search"], checkpoint.load(torn / "state.pt")["search"]
         difference = first_difference(one, other)
         assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
+
+
+def small_space(recipe: Recipe) -> tuple[Space, Data]:
+    """The first of the toy, a small NAS-Bench-201 and a small DARTS space that a recipe fits, and a few images for it.
+
+    Args:
+        recipe: the method.
+
+    Raises:
+        RecipeError: if it fits none of them.
+    """
+    try:
+        recipe.check(Toy())
+        return Toy(), toy_set(Toy(), n=96)
+    except RecipeError:
+        images = digits(valid=0.5, seed=0)
+        images = images.with_indices(images.train[:48], images.valid[:48])
+        space: Space = nasbench201(channels=4, cells=1, stages=1)
+        try:
+            recipe.check(space.fit(channels=1, size=8, classes=10))
+        except RecipeError:
+            space = darts(cells=1, channels=12)
+            recipe.check(space.fit(channels=1, size=8, classes=10))
+        return space, images
 
 
 def first_difference(one: object, other: object, where: str = "state") -> str | None:

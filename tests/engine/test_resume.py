@@ -15,27 +15,26 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.data.toy import toy_set
 from mixop.engine import checkpoint
 from mixop.engine.rundir import RunDirectory
 from mixop.recipes import RECIPES
-from mixop.spaces.toy import Toy
-from mixop.testing import first_difference
+from mixop.testing import first_difference, small_space
 
 # Children are forked from one process that has imported everything: starting Python and torch anew takes seconds, and so does
 # torch._dynamo, which optimisers import at their first step.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.api", "mixop.data.toy", "mixop.recipes"])
+CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.testing", "mixop.recipes"])
 
 
 def search(name: str, out: Path, pipe: Connection) -> None:
     """What a child does: a search that saves after every step and tells each."""
     torch.set_num_threads(1)
     recipe = RECIPES[name]()
-    recipe = replace(recipe, epochs=4, batch_size=16, warmup=min(recipe.warmup, 1))  # 12 steps
-    api.search(
-        recipe, Toy(), toy_set(Toy(), n=96), out, seed=3, checkpoint_seconds=0, observe=lambda r: pipe.send(r.get("event"))
-    )
+    stages = tuple(replace(stage, cells=min(stage.cells, number)) for number, stage in enumerate(recipe.stages))
+    epochs = max(4, 2 * len(stages))  # of 3 steps
+    recipe = replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1), stages=stages)
+    space, data = small_space(recipe)
+    api.search(recipe, space, data, out, seed=3, checkpoint_seconds=0, observe=lambda r: pipe.send(r.get("event")))
 
 
 def child(name: str, out: Path, then: Callable[[Any, Connection], Any]) -> Any:
@@ -81,7 +80,7 @@ def test_a_search_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(na
     rng = random.Random(name)
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     finish(name, whole)
-    kills = sum(kill_after(name, torn, rng.randint(1, 5), rng.random() * 0.003) for _ in range(2))
+    kills = sum(kill_after(name, torn, rng.randint(1, 6), rng.random() * 0.003) for _ in range(2))
     assert kills == 2, "the child must have been killed in the middle"
     finish(name, torn)
     one, other = (checkpoint.load(out / "state.pt")["search"] for out in (whole, torn))

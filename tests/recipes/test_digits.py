@@ -9,7 +9,7 @@ from mixop import api
 from mixop.data import digits
 from mixop.recipes import RECIPES
 from mixop.schedules import Constant
-from mixop.spaces import nasbench201
+from mixop.spaces import darts, nasbench201
 
 EPOCHS = 3
 
@@ -26,7 +26,10 @@ def test_a_short_search_on_digits_learns(name, data, tmp_path):
     recipe = replace(recipe, weight_optimiser=replace(recipe.weight_optimiser, lr=Constant(0.05)))
     if name == "darts_pt":  # five epochs of tuning for each of six decisions are another test's
         recipe = replace(recipe, derivation=replace(recipe.derivation, interval=1))
-    space = nasbench201(channels=2, cells=1, stages=1)
+    space = nasbench201(channels=4, cells=1, stages=1)
+    if name in ("pdarts", "drnas_progressive", "drnas_progressive_paper"):
+        space = darts(cells=1, channels=12)
+        recipe = replace(recipe, stages=tuple(replace(stage, cells=min(stage.cells, 1)) for stage in recipe.stages))
     result = api.search(recipe, space, data, tmp_path / "run", seed=0)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     epochs = [record for record in map(json.loads, lines) if record.get("phase") == "search" and "stage" not in record]

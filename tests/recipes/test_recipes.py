@@ -5,14 +5,15 @@ import inspect
 import pytest
 
 from mixop import recipes
+from mixop.errors import RecipeError
 from mixop.recipes import RECIPES
-from mixop.spaces import nasbench201
+from mixop.spaces import darts, nasbench201
 from mixop.spaces.toy import Toy
 
 
 def test_the_table_holds_every_published_recipe():
     assert sorted(RECIPES) == sorted(name for name in recipes.__all__ if name != "RECIPES")
-    assert len(RECIPES) == 22
+    assert len(RECIPES) == 32
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -21,7 +22,8 @@ def test_a_recipe_is_called_what_its_function_is_and_takes_epochs(name):
     assert recipe.name == name
     (parameter,) = inspect.signature(RECIPES[name]).parameters.values()
     assert (parameter.name, parameter.default) == ("epochs", recipe.epochs)
-    assert [RECIPES[name](epochs=epochs).epochs for epochs in (1, 2, 7)] == [1, 2, 7]
+    least = max(1, len(recipe.stages))
+    assert [RECIPES[name](epochs=epochs).epochs for epochs in (least, 7)] == [least, 7]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -30,13 +32,25 @@ def test_a_docstring_has_a_line_for_the_list_a_scorecard_and_a_source(name):
     first = text.splitlines()[0]
     assert first.endswith(".")
     assert len(first) < 115
-    assert "Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):" in text
+    assert "Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):" in text or (
+        "Scorecard (DARTS space" in text and "searched on CIFAR-10, test error in %):" in text
+    )
     assert "ours: not measured" in text
     assert "Source: " in text
     assert "arXiv:" in text or "as `" in text
 
 
+ONLY_DARTS = {"pdarts", "drnas_progressive", "drnas_progressive_paper"}
+"""Channels in sixths, or a limit to the skips of a normal cell."""
+
+
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_fits_the_published_space_and_the_toy(name):
-    RECIPES[name]().check(nasbench201())
-    RECIPES[name]().check(Toy())
+def test_every_recipe_fits_the_published_spaces_and_the_toy_or_says_why_not(name):
+    recipe = RECIPES[name]()
+    recipe.check(darts(channels=36))
+    for space in (nasbench201(), Toy()):
+        if name in ONLY_DARTS or (space.name == "toy" and recipe.stages):
+            with pytest.raises(RecipeError, match=r"PartialChannels|RestrictedSkips|has stages|keeps \d options"):
+                recipe.check(space)
+        else:
+            recipe.check(space)

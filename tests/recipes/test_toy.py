@@ -20,6 +20,10 @@ SPACE = Toy()
 RATES = {"gaea_bilevel": 4, "setn": 4, "parsec": 4, "enas": 3, "rsws": 2}
 
 
+STAGED = {"pdarts", "drnas_progressive", "drnas_progressive_paper", "drnas_progressive_201"}  # the toy cannot be pruned
+FITTING = [name for name in RECIPES if name not in STAGED]
+
+
 @pytest.fixture(scope="module")
 def data():
     return toy_set(SPACE, n=1024)
@@ -33,13 +37,13 @@ def right_decisions(name, data, folder, *, epochs, seed):
     return sum(a == b for a, b in zip(result.architecture.options(), SPACE.optimum.options(), strict=True))
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", FITTING)
 def test_ten_epochs_find_the_optimum_or_nearly(name, data, tmp_path):
     assert right_decisions(name, data, tmp_path / "run", epochs=10, seed=0) >= (2 if name in RATES else 3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", FITTING)
 def test_most_seeds_find_the_optimum(name, data, tmp_path):
     right = [right_decisions(name, data, tmp_path / str(seed), epochs=20, seed=seed) for seed in range(5)]
     assert right.count(3) >= RATES.get(name, 5) - 1, right  # another machine may round another way
