@@ -10,8 +10,9 @@ from torch import nn
 from mixop.data import source_from_json
 from mixop.data.core import Data
 from mixop.engine import checkpoint
-from mixop.engine.loop import Observer, Search, Settings
+from mixop.engine.loop import Observer, Search
 from mixop.engine.rundir import RunDirectory, environment
+from mixop.engine.settings import Settings
 from mixop.errors import RunError
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures

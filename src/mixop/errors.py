@@ -31,6 +31,10 @@ class DivergedError(RunError):
     """A loss left the finite numbers; the last good state is kept."""
 
 
+class MemoryLimitError(RunError):
+    """A batch does not fit into the memory."""
+
+
 class MissingExtraError(MixopError, ImportError):
     """An optional dependency is not installed."""
 

@@ -271,6 +271,8 @@ PARTS: Mapping[str, type] = {
         schedules.Constant,
         schedules.Linear,
         schedules.Cosine,
+        schedules.Exponential,
+        schedules.LinearWithTail,
         BatchNorm,
     )
 }

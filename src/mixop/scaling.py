@@ -6,7 +6,7 @@ from math import ceil
 from mixop.errors import RecipeError, unknown
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
-from mixop.schedules import Constant, Schedule
+from mixop.schedules import Constant, Cosine, Linear, Schedule
 from mixop.stage import shortest_stage
 from mixop.types import Domain
 
@@ -69,4 +69,6 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
 def _times(rate: Schedule, factor: float) -> Schedule:
     if isinstance(rate, Constant):
         return Constant(rate.value * factor)
-    return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
+    if isinstance(rate, Linear | Cosine):
+        return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
+    return replace(rate, start=rate.start * factor)

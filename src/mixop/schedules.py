@@ -111,7 +111,78 @@ class Cosine:
         return min(self.start, last), max(self.start, last)
 
 
-Schedule = Constant | Linear | Cosine
+@dataclass(frozen=True)
+class Exponential:
+    """``start * factor^epoch``, as DARTS retrains on ImageNet.
+
+    Args:
+        start: value of the first epoch.
+        factor: what every epoch multiplies it by, in (0, 1].
+
+    Source: Liu et al. 2019 (arXiv:1806.09055), appendix A.3.
+    """
+
+    start: float
+    factor: float = 0.97
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor <= 1:
+            raise RecipeError(f"The factor of an exponential schedule must be in (0, 1], got {self.factor}.")
+
+    def __call__(self, progress: float) -> float:
+        return self.start * self.factor ** (float(progress) * _epochs(progress))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value; it never reaches 0."""
+        return min(self.start, self.start * self.factor), self.start
+
+
+@dataclass(frozen=True)
+class LinearWithTail:
+    """A line towards 0 that ends early, a slower one for the last epochs, and a rise in the first ones.
+
+    In epoch e of E with a tail of T: ``start * (E - T - e) / (E - T)`` before the tail, ``start * (E - e) / ((E - T) * T)`` in
+    it; in the first W epochs ``start * (e + 1) / W``.
+
+    Args:
+        start: value that the line starts from.
+        tail: epochs of the tail, T, >= 1.
+        warmup: epochs of the rise, W, >= 0.
+
+    Source: code of Chen et al. 2019 (P-DARTS, arXiv:1904.12760), which PC-DARTS and DrNAS retrain with on ImageNet.
+    """
+
+    start: float
+    tail: int = 5
+    warmup: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in (("tail", 1), ("warmup", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise RecipeError(f"{name} of LinearWithTail must be a whole number of at least {least}, got {value!r}.")
+
+    def __call__(self, progress: float) -> float:
+        epochs = _epochs(progress)
+        epoch = float(progress) * epochs
+        if epoch < self.warmup:
+            return self.start * (epoch + 1) / self.warmup
+        line = max(1.0, epochs - self.tail)
+        return self.start * ((line - epoch) / line if epoch < line else (epochs - epoch) / (line * self.tail))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return 0.0, self.start
+
+
+def _epochs(progress: float) -> float:
+    """The number of epochs that a time is of; a plain number is taken to be of 100."""
+    return getattr(progress, "epochs", 100)
+
+
+Schedule = Constant | Linear | Cosine | Exponential | LinearWithTail
 
 
 def schedule(value: float | Schedule) -> Schedule:
@@ -123,7 +194,7 @@ def schedule(value: float | Schedule) -> Schedule:
     if isinstance(value, Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecipeError(f"A schedule is a number, Constant, Linear or Cosine, got {value!r}.")
+        raise RecipeError(f"A schedule is a number, Constant, Linear, Cosine, Exponential or LinearWithTail, got {value!r}.")
     return Constant(float(value))
 
 

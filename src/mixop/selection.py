@@ -7,8 +7,9 @@ from pathlib import Path
 from mixop.api import SearchResult, note_environment
 from mixop.data.core import Data, assemble
 from mixop.data.split import Split
-from mixop.engine.loop import Observer, Settings
+from mixop.engine.loop import Observer
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.errors import RecipeError
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining

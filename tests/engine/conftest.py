@@ -8,8 +8,9 @@ import pytest
 
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
-from mixop.engine.loop import Search, Settings
+from mixop.engine.loop import Search
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.recipe import Recipe
 from mixop.recipes import darts
 from mixop.spaces.toy import Toy

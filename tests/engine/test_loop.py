@@ -16,8 +16,9 @@ from mixop.data import digits
 from mixop.data.toy import toy_set
 from mixop.engine import checkpoint
 from mixop.engine.interrupt import InterruptedRunError
-from mixop.engine.loop import Search, Settings
+from mixop.engine.loop import Search
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.optim import SGD, Adam
 from mixop.recipes import RECIPES, darts, drnas, gaea

@@ -7,8 +7,9 @@ import torch
 
 from mixop.bilevel.none import Frozen
 from mixop.engine import checkpoint
-from mixop.engine.loop import Search, Settings
+from mixop.engine.loop import Search
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.monitors.base import Continue, Monitor, Restart, Stop
 from mixop.perturb import Perturbation
 from mixop.regularise.base import Regulariser

@@ -8,8 +8,8 @@ import torch
 from mixop.data import from_arrays
 from mixop.data.augment import Augment
 from mixop.data.core import Data
-from mixop.engine.loop import Settings
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import Retraining
 from mixop.optim import SGD

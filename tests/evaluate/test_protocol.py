@@ -26,7 +26,7 @@ def test_adam_and_overrides_survive_json():
 
 
 def test_the_benchmark_protocol_is_the_published_one():
-    for name, epochs in (("nasbench201", 200), ("nasbench201_12", 12)):
+    for name, epochs in (("nasbench201", 200), ("nasbench201-12", 12)):
         protocol = PROTOCOLS[name]
         assert protocol.optimiser == SGD(lr=Cosine(0.1, 0.0), momentum=0.9, weight_decay=5e-4, nesterov=True)
         assert (protocol.epochs, protocol.batch_size, protocol.clip, protocol.label_smoothing) == (epochs, 256, 0.0, 0.0)

@@ -22,8 +22,8 @@ from mixop.data import digits, from_arrays
 from mixop.data.augment import Augment
 from mixop.engine import checkpoint
 from mixop.engine.interrupt import InterruptedRunError
-from mixop.engine.loop import Settings
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.evaluate.protocol import Protocol, protocol_to_json
 from mixop.evaluate.retrain import GENERATORS, Retraining, random_architectures
@@ -247,7 +247,7 @@ import sys, torch
 torch.set_num_threads(1)
 from mixop.data import from_arrays
 from mixop.data.augment import Augment
-from mixop.engine.loop import Settings
+from mixop.engine.settings import Settings
 from mixop.engine.rundir import RunDirectory
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import Retraining

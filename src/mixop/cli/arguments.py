@@ -110,7 +110,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
         if tree is not None:
             trees[name] = tree
     if command.settings:
-        from mixop.engine.loop import Settings
+        from mixop.engine.settings import Settings
 
         trees["settings"] = _tree("settings", Settings)
     for name in command.values:

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from mixop.errors import RecipeError, RunError, unknown
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import Progress
+    from mixop.engine.estimate import Estimate
     from mixop.engine.rundir import RunDirectory
     from mixop.recipe import Recipe
 
@@ -43,6 +44,11 @@ def search(told: Parsed) -> None:
 
     from mixop import api
 
+    _foresee(
+        options,
+        (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
+        lambda foresight: foresight.search_estimate(recipe, space, data, device=settings.device),
+    )
     title = f"Searching {space.name} with {recipe.name} on {data.name} for {_count(recipe.epochs, 'epoch')}, into {out}"
     with _progress(options, title) as progress:
         result = api.search(recipe, space, data, out, **_run_settings(settings), observe=progress)
@@ -126,6 +132,14 @@ def retrain(told: Parsed) -> None:
     architecture = read_architecture(space, run.read_json("architecture.json"))
     data = api.load_data(run)
     api.check_data(run, data)
+    steps = (1 + options.random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
+    _foresee(
+        options,
+        (settings, steps, options.out or options.run),
+        lambda foresight: foresight.retraining_estimate(
+            architecture, space, data, protocol, networks=1 + options.random, device=settings.device
+        ),
+    )
     labels = ["found", *(f"random {k}" for k in range(1, options.random + 1))]
     each = f"{_count(protocol.epochs, 'epoch')} each"
     title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
@@ -223,6 +237,26 @@ def _is_comparison(run: str) -> bool:
     return Path(run, "comparison.json").is_file()
 
 
+def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], "Estimate"]) -> None:
+    """Says what a long run will take; refuses one whose batches do not fit into the memory.
+
+    Args:
+        options: of the command.
+        run: its settings, its number of steps, and its directory: one that was begun is not estimated again.
+        estimate: measures, given the module `mixop.foresight`.
+    """
+    from mixop import foresight
+
+    settings, steps, out = run
+    if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in ("state.pt", "retrain.pt")):
+        return
+    found = estimate(foresight)
+    if found.seconds >= FORESEEN_SECONDS and not (options.quiet or options.json):
+        from mixop.cli import screens
+
+        screens.places({"Estimate": f"{found} on {settings.device}"})
+
+
 def _progress(options: Any, title: str, labels: Sequence[str] = ()) -> "Progress":
     from mixop.cli.progress import Progress
 
@@ -275,6 +309,12 @@ def _count(number: int, noun: str) -> str:
 def _print_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content) + "\n")
 
+
+FORESEEN_STEPS = 200
+"""Steps from which a run is measured beforehand; shorter ones are over before."""
+
+FORESEEN_SECONDS = 60
+"""Estimated length from which a run is announced."""
 
 _RUN_SETTINGS = ("seed", "device", "checkpoint_seconds")
 

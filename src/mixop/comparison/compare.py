@@ -15,8 +15,8 @@ from mixop.comparison.pool import Task, Teller, work
 from mixop.data.core import Data
 from mixop.engine.checkpoint import write_bytes
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
-from mixop.engine.loop import Settings
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.errors import RecipeError, RunError
 from mixop.recipe import Recipe, recipe_to_json
 from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison

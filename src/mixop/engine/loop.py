@@ -7,7 +7,7 @@ It never prints; who wants to watch passes an observer.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,20 +18,22 @@ from mixop.analysis.entropy import entropy
 from mixop.bilevel.base import leaves_of
 from mixop.data.core import Data
 from mixop.engine import checkpoint
+from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.score import EVALUATION_BATCH, score
+from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.watch import Snapshots, ask_monitors
-from mixop.errors import DivergedError, RecipeError, RunError
+from mixop.errors import DivergedError, RunError
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.optim import set_rate
 from mixop.recipe import Recipe
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range, schedule
+from mixop.schedules import schedule
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
 from mixop.stage import stage_ends, stage_progress
@@ -39,32 +41,6 @@ from mixop.types import Batch, Params
 
 Observer = Callable[[Mapping[str, Any]], None]
 """Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What is not the method's but the run's.
-
-    Args:
-        seed: of initial weights, data order, augmentation and draws, >= 0.
-        device: where torch computes, "cpu" or "cuda".
-        checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
-    """
-
-    seed: int = 0
-    device: str = "cpu"
-    checkpoint_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
-            raise RecipeError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
-        check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise RecipeError(
-                f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
-            ) from error
 
 
 class Search:
@@ -176,7 +152,8 @@ class Search:
                 state.train = Sums()
             self._prepare_epoch()
             while state.step < state.weight_stream.batches:
-                self._step()
+                with enough_memory(self.recipe.batch_size, "search"):
+                    self._step()
                 state.step += 1
                 state.seconds = time.monotonic() - self._started
                 self._tell_step()
@@ -192,6 +169,31 @@ class Search:
                 begin_stage(state, self.recipe, self.base, self.mean(), self.settings.device)
                 self._bind()
                 self.save()
+
+    def estimate(self) -> Estimate:
+        """What the search will take, measured on itself: afterwards the job is of no other use.
+
+        With stages, all steps are taken to be like those of the first one.
+
+        Raises:
+            MemoryLimitError: if a batch does not fit into the memory.
+        """
+        state, recipe = self.state, self.recipe
+        state.epoch = recipe.warmup
+        self._prepare_epoch()
+
+        def forward(images: int) -> Tensor:
+            self.problem.begin_step()
+            draws = self.problem.draw({name: value.detach().requires_grad_() for name, value in state.params.items()})
+            return self.problem.draw_loss(None, draws, self._batch(self.data.train[:images]))
+
+        return estimate(
+            forward=forward,
+            step=self._step,
+            weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
+            batch_size=recipe.batch_size,
+            steps=recipe.epochs * state.weight_stream.batches,
+        )
 
     def mean(self) -> dict[str, Tensor]:
         """The mean mixing weights, without gradient."""

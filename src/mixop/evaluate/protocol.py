@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from mixop.data.augment import Augment
 from mixop.data.core import Data, check_augment
-from mixop.errors import RecipeError
+from mixop.errors import RecipeError, unknown
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam
 from mixop.recipe import PARTS as RECIPE_PARTS
-from mixop.schedules import Cosine, check_range
+from mixop.schedules import Cosine, Exponential, LinearWithTail, Schedule, check_range
+from mixop.spaces.core import Space
 from mixop.values import from_plain, to_plain
 
 
@@ -29,6 +30,14 @@ class Protocol:
         crop: padding in pixels before the random crop, >= 0; None as the data has it.
         flip: whether images are mirrored at random; None as the data has it.
         cutout: side in pixels of the erased square, >= 0; None as the data has it.
+        resized_crop: whether training images are cropped at random sizes and scaled back; None as the data has it.
+        jitter: largest change of brightness, contrast, saturation and hue; None as the data has it.
+        auxiliary: weight of the auxiliary head's loss, >= 0; 0 leaves the head out.
+        drop_path: probability of drop path that the last epoch comes close to, rising linearly from 0, in [0, 1).
+        accumulate: pieces that a batch is computed in, one after the other, >= 1; only batch norm sees the difference.
+        precision: ``float32``, or ``bfloat16`` for the forward passes of the training.
+        cells: depth of the network; None as the space has it.
+        channels: channels of its first cells; None as the space has it.
 
     Raises:
         RecipeError: if a number is out of range.
@@ -50,6 +59,14 @@ class Protocol:
     crop: int | None = None
     flip: bool | None = None
     cutout: int | None = None
+    resized_crop: bool | None = None
+    jitter: tuple[float, float, float, float] | None = None
+    auxiliary: float = 0.0
+    drop_path: float = 0.0
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    cells: int | None = None
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -57,6 +74,9 @@ class Protocol:
             ("batch size", self.batch_size, 2),
             ("crop", self.crop or 0, 0),
             ("cutout", self.cutout or 0, 0),
+            ("accumulate", self.accumulate, 1),
+            ("cells", 1 if self.cells is None else self.cells, 1),
+            ("channels", 1 if self.channels is None else self.channels, 1),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RecipeError(f"{name} of a retraining must be a whole number of at least {least}, got {value!r}.")
@@ -66,6 +86,17 @@ class Protocol:
         if not self.label_smoothing < 1:
             raise RecipeError(f"label smoothing must be less than 1, got {self.label_smoothing:g}: 1 leaves nothing to learn.")
         check_range("clip", self.clip, at_least=0)
+        check_range("auxiliary", self.auxiliary, at_least=0)
+        check_range("drop path", self.drop_path, at_least=0)
+        if not self.drop_path < 1:
+            raise RecipeError(f"drop path must be less than 1, got {self.drop_path:g}: 1 drops every path.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise RecipeError(unknown("precision", str(self.precision), ("float32", "bfloat16")))
+        if self.accumulate > self.batch_size // 2:
+            raise RecipeError(
+                f"A batch of {self.batch_size} cannot be computed in {self.accumulate} pieces of at least 2 examples: "
+                f"accumulate at most {self.batch_size // 2}."
+            )
         if not self.norm.track:
             raise RecipeError(
                 "The batch norm of a retraining must keep running statistics, or the answer for an image would depend on "
@@ -78,10 +109,28 @@ class Protocol:
         Raises:
             DataError: if it does not fit the images.
         """
-        changes = {name: getattr(self, name) for name in ("crop", "flip", "cutout") if getattr(self, name) is not None}
+        names = ("crop", "flip", "cutout", "resized_crop", "jitter")
+        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         augment = replace(data.augment, **changes)
         check_augment(augment, data.channels, data.size)
         return augment
+
+    def sized(self, space: Space) -> Space:
+        """The space with the sizes that the protocol's networks have.
+
+        Raises:
+            RecipeError: if the space's networks do not have such a size.
+            SpaceError: if a size makes no network.
+        """
+        changes = {name: getattr(self, name) for name in ("cells", "channels") if getattr(self, name) is not None}
+        for name in changes:
+            if not hasattr(space, name):
+                raise RecipeError(
+                    f"{self.name} sets the {name} of the network, which {space.name} does not have: leave it out."
+                )
+        if self.auxiliary and space.auxiliary is None:
+            raise RecipeError(f"{self.name} trains an auxiliary head, which {space.name} does not have: set auxiliary to 0.")
+        return replace(space, **changes) if changes else space  # type: ignore[type-var]  # spaces are dataclasses
 
 
 PARTS: Mapping[str, type] = {**RECIPE_PARTS, "Protocol": Protocol}
@@ -112,6 +161,43 @@ _NASBENCH201 = Protocol(
     cutout=0,
 )
 
+
+def _sgd(lr: Schedule, *, weight_decay: float) -> SGD:
+    return SGD(lr=lr, momentum=0.9, weight_decay=weight_decay)
+
+
+_DARTS_CIFAR10 = Protocol(
+    name="darts-cifar10",
+    epochs=600,
+    batch_size=96,
+    optimiser=_sgd(Cosine(0.025, 0.0), weight_decay=3e-4),
+    clip=5.0,
+    crop=4,
+    flip=True,
+    cutout=16,
+    auxiliary=0.4,
+    drop_path=0.2,
+    cells=20,
+    channels=36,
+)
+
+_DARTS_IMAGENET = Protocol(
+    name="darts-imagenet",
+    epochs=250,
+    batch_size=128,
+    optimiser=_sgd(Exponential(0.1, 0.97), weight_decay=3e-5),
+    label_smoothing=0.1,
+    clip=5.0,
+    crop=0,
+    flip=True,
+    cutout=0,
+    resized_crop=True,
+    jitter=(0.4, 0.4, 0.4, 0.2),
+    auxiliary=0.4,
+    cells=14,
+    channels=48,
+)
+
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -123,7 +209,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
             clip=5.0,
         ),
         _NASBENCH201,
-        replace(_NASBENCH201, name="nasbench201_12", epochs=12),
+        replace(_NASBENCH201, name="nasbench201-12", epochs=12),
+        _DARTS_CIFAR10,
+        _DARTS_IMAGENET,
+        replace(
+            _DARTS_IMAGENET, name="pdarts-imagenet", batch_size=1024, optimiser=_sgd(LinearWithTail(0.5), weight_decay=3e-5)
+        ),
     )
 }
 """Protocols by name.
@@ -131,5 +222,11 @@ PROTOCOLS: Mapping[str, Protocol] = {
 - ``quick``: ours, for small images and small networks; the augmentation is the data's own.
 - ``nasbench201``: 200 epochs, as every entry of the benchmark was trained on CIFAR. Source: Dong & Yang 2020
   (arXiv:2001.00326), table 1, and the authors' configuration files. ImageNet16-120 takes ``crop=2``.
-- ``nasbench201_12``: the same with a cosine of 12 epochs, the benchmark's cheap fidelity.
+- ``nasbench201-12``: the same with a cosine of 12 epochs, the benchmark's cheap fidelity.
+- ``darts-cifar10``: 20 cells of 36 channels, 600 epochs with cutout, auxiliary head and drop path. Source: Liu et al. 2019
+  (arXiv:1806.09055), section 3.2 and code, where drop path is 0.2; PC-DARTS, P-DARTS, DrNAS, GAEA and PR-DARTS have 0.3. Other
+  batches: 128 in P-DARTS and PR-DARTS, 64 in DrNAS.
+- ``darts-imagenet``: 14 cells of 48 channels, 250 epochs, images of 224 pixels. Source: Liu et al. 2019, section 3.3 and code.
+- ``pdarts-imagenet``: the same with batches of 1024 and a linear rate, as P-DARTS, PC-DARTS and DrNAS (batch 768) have it.
+  Source: Chen et al. 2019 (arXiv:1904.12760), section 4.4, and code.
 """

@@ -3,30 +3,29 @@
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from mixop.data.core import Data
 from mixop.engine import checkpoint
+from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
-from mixop.engine.loop import Observer, Settings
+from mixop.engine.loop import Observer
 from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
 from mixop.engine.state import Sums
-from mixop.engine.stream import Stream
 from mixop.errors import DivergedError, RecipeError, RunError
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
-from mixop.network import build
+from mixop.evaluate.training import TrainingState
 from mixop.optim import set_rate
-from mixop.rng import generators
 from mixop.schedules import Progress
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
@@ -35,8 +34,6 @@ from mixop.values import to_plain
 
 FOUND = "found"
 """Label of the network whose weights are kept."""
-
-GENERATORS = ("init", "order", "augment")
 
 
 def random_architectures(space: Space, count: int, seed: int, *, but: Architecture) -> list[Architecture]:
@@ -60,56 +57,6 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
     while len(drawn) <= count:
         drawn[space.random(rng)] = None
     return [architecture for architecture in drawn if architecture != but]
-
-
-@dataclass
-class TrainingState:
-    """All that changes while one network is trained."""
-
-    net: nn.Module
-    optimiser: torch.optim.Optimizer
-    generators: dict[str, Generator]
-    stream: Stream
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    train: Sums = field(default_factory=Sums)
-
-    @classmethod
-    def fresh(
-        cls, architecture: Architecture, space: Space, data: Data, protocol: Protocol, settings: Settings
-    ) -> "TrainingState":
-        """The state before the first step; the random numbers depend on the seed alone, so they are every network's."""
-        random = generators(settings.seed, GENERATORS)
-        net = build(architecture, space, generator=random["init"], norm=protocol.norm).to(settings.device)
-        everything = torch.cat([data.train, data.valid]).cpu()
-        return cls(
-            net=net,
-            optimiser=protocol.optimiser.build(net.parameters()),
-            generators=random,
-            stream=Stream(everything, protocol.batch_size, random["order"], "training"),
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, as tensors and numbers."""
-        return {
-            "net": self.net.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
-            "stream": self.stream.state_dict(),
-            "train": [self.train.loss, self.train.right, self.train.count],
-            "at": [self.epoch, self.step, self.seconds],
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
-        self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for name, value in state["generators"].items():
-            self.generators[name].set_state(value)
-        self.stream.load_state_dict(state["stream"])
-        self.train = Sums(*state["train"])
-        self.epoch, self.step, self.seconds = state["at"]
 
 
 class Retraining:
@@ -148,6 +95,7 @@ class Retraining:
         self.networks, self.protocol = networks, protocol
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)
+        protocol.sized(self.space)
         self.augment = protocol.augment(data)
         self.data = data.to(settings.device)
         self.scores: list[dict[str, Any]] = []
@@ -173,6 +121,26 @@ class Retraining:
                 f"{run / 'retrain.json'} is damaged ({error}): restore it, or retrain into another --out."
             ) from error
         return cls(networks, space, data, protocol, run, replace(settings, seed=seed), observe)
+
+    def estimate(self) -> Estimate:
+        """What all networks will take, measured on the first one: afterwards the job is of no other use.
+
+        Raises:
+            MemoryLimitError: if a batch does not fit into the memory.
+        """
+        state = self.state
+
+        def forward(images: int) -> Tensor:
+            logits, auxiliary = state.net.train().logits(self._batch(self.data.train[:images]).x)
+            return logits.sum() if auxiliary is None else logits.sum() + auxiliary.sum()
+
+        return estimate(
+            forward=forward,
+            step=self._step,
+            weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
+            batch_size=-(-self.protocol.batch_size // self.protocol.accumulate),
+            steps=len(self.networks) * self.protocol.epochs * state.stream.batches,
+        )
 
     def identity(self) -> dict[str, Any]:
         """What makes this retraining what it is: the content of ``retrain.json``."""
@@ -299,19 +267,16 @@ class Retraining:
 
     def _step(self) -> None:
         state = self.state
-        state.net.train()
         batch = self._batch(state.stream.next())
-        state.optimiser.zero_grad(set_to_none=True)
-        logits = state.net(batch.x)
-        loss = cross_entropy(logits, batch.y, label_smoothing=self.protocol.label_smoothing)
+        with enough_memory(self.protocol.batch_size, "retraining"):
+            loss, right = state.backward(batch, self.protocol)
         value = loss.item()
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
         self._finite(value, "loss")
-        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.protocol.clip or math.inf)
         self._finite(norm.item(), "gradient")
         state.optimiser.step()
-        state.train.add(value, int((logits.detach().argmax(-1) == batch.y).sum()), len(batch.y))
+        state.train.add(value, int(right), len(batch.y))
 
     def _batch(self, indices: Tensor) -> Batch:
         indices = indices.to(self.data.x.device)

@@ -3,12 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.data.core import Data
 from mixop.engine.stream import batches
+from mixop.rng import fenced
 
 
 @torch.no_grad()
@@ -28,18 +29,19 @@ def evaluate_network(net: nn.Module, data: Data, batch_size: int = 256) -> dict[
     classes = len(data.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64)
     loss = 0.0
-    for piece in batches(len(data.test_x), batch_size):
-        logits, y = net(data.augment.plain(data.test_x[piece])), data.test_y[piece]
-        loss += cross_entropy(logits, y, reduction="sum").item()
-        confusion += torch.bincount(y * classes + logits.argmax(-1), minlength=classes * classes).cpu()
+    with fenced(Generator().manual_seed(0)):  # an operation may draw noise
+        for piece in batches(len(data.test_x), batch_size):
+            logits, y = net(data.augment.plain(data.test_x[piece])), data.test_y[piece]
+            loss += cross_entropy(logits, y, reduction="sum").item()
+            confusion += torch.bincount(y * classes + logits.argmax(-1), minlength=classes * classes).cpu()
     table = confusion.view(classes, classes)
     right = int(table.diagonal().sum())
     return {"loss": loss / len(data.test_x), "accuracy": right / len(data.test_x), "confusion": table.tolist()}
 
 
 def parameters(net: nn.Module) -> int:
-    """Number of trained parameters."""
-    return sum(p.numel() for p in net.parameters())
+    """Number of trained parameters, those of an auxiliary head aside: only training needs it."""
+    return sum(p.numel() for name, p in net.named_parameters() if not name.startswith("auxiliary."))
 
 
 @torch.no_grad()

@@ -90,10 +90,10 @@ def _load(run: RunDirectory) -> tuple[nn.Module, dict[str, Any]]:
         plain, digest, _ = score["protocol"], score["weights_sha256"], [score["input"][key] for key in _INPUT]
     except (KeyError, TypeError) as error:
         raise _damaged(run / "score.json", error) from error
-    space = read_space(run)
+    space, protocol = read_space(run), protocol_from_json(plain)
     architecture = read_architecture(space, run.read_json("architecture.json"))
     # The generator keeps torch's global one as it is.
-    net = build(architecture, space, generator=Generator(), norm=protocol_from_json(plain).norm)
+    net = build(architecture, protocol.sized(space), generator=Generator(), norm=protocol.norm)
     _load_weights(net, run / "weights.safetensors", digest)
     return net.eval(), score
 

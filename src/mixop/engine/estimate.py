@@ -1,0 +1,154 @@
+"""What a long run will take: seconds and bytes, from a few steps of a copy that nothing else sees."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from mixop.errors import MemoryLimitError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run will take.
+
+    Args:
+        seconds: of the whole run.
+        fixed_bytes: weights, gradients and what optimisers remember, whatever the batch.
+        image_bytes: kept for the backward pass, for each image of a batch.
+        batch_size: images in a batch.
+    """
+
+    seconds: float
+    fixed_bytes: int
+    image_bytes: int
+    batch_size: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Memory at the end of a forward pass, beside that of the program and the data."""
+        return self.fixed_bytes + self.batch_size * self.image_bytes
+
+    def largest_batch(self, free: int) -> int:
+        """The largest batch that fits into so many bytes, at least 0."""
+        return max(0, (free - self.fixed_bytes) // max(1, self.image_bytes))
+
+    def check(self, free: int) -> None:
+        """Refuses a batch that does not fit.
+
+        Args:
+            free: bytes that are free.
+
+        Raises:
+            MemoryLimitError: with the largest batch that does.
+        """
+        if self.peak_bytes > free:
+            fits = self.largest_batch(free)
+            way_out = f"a batch size of {fits} fits" if fits >= 2 else "take fewer channels or cells"
+            raise MemoryLimitError(
+                f"A batch of {self.batch_size} needs about {gigabytes(self.peak_bytes)}, but {gigabytes(free)} are free: "
+                f"{way_out}."
+            )
+
+    def __str__(self) -> str:
+        return f"about {duration(self.seconds)} and {gigabytes(self.peak_bytes)} of memory"
+
+
+def saved_bytes(run: Callable[[], Tensor]) -> int:
+    """Bytes of what a forward pass keeps for the backward pass, every storage counted once.
+
+    Args:
+        run: the forward pass.
+    """
+    storages: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = run()  # alive until the end, so that no storage is counted under the address of another
+    del kept
+    return sum(storages.values())
+
+
+def estimate(
+    *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: int
+) -> Estimate:
+    """An estimate from two small forward passes and two whole steps.
+
+    Args:
+        forward: the loss of so many images.
+        step: one whole step; called only if the memory for it is there.
+        weights: bytes of the weights; their gradients and momentum are as large.
+        batch_size: images in a batch, >= 2.
+        steps: steps of the whole run.
+
+    Raises:
+        MemoryLimitError: if the batch does not fit into the free memory.
+    """
+    small, large = 2, 6
+    few, more = saved_bytes(lambda: forward(small)), saved_bytes(lambda: forward(large))
+    per_image = max(0, more - few) // (large - small)
+    found = Estimate(seconds=0.0, fixed_bytes=3 * weights, image_bytes=per_image, batch_size=batch_size)
+    found.check(free_bytes("cpu"))
+    step()  # the first one is slower: memory is got, algorithms are chosen
+    began = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - began
+    return Estimate(seconds=seconds * steps, fixed_bytes=found.fixed_bytes, image_bytes=per_image, batch_size=batch_size)
+
+
+def free_bytes(device: str) -> int:
+    """Free memory of a device, in bytes; on the CPU what the system can give without swapping."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with Path("/proc/meminfo").open() as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # elsewhere: all that there is
+
+
+@contextmanager
+def enough_memory(batch_size: int, what: str) -> Iterator[None]:
+    """Inside, running out of memory is an error that says what to do.
+
+    Raises:
+        MemoryLimitError: in place of torch's error.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise MemoryLimitError(
+                f"The memory is too small for a {what} by batches of {batch_size}: try --batch-size "
+                f"{max(2, batch_size // 2)}; the last good state is kept."
+            ) from error
+        raise
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: ``40 s``, ``12 min``, ``3 h 20 min``, ``5 d 4 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 / 10 else f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,56 @@
+"""What a search or a retraining will take, before it is begun."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mixop.data.core import Data
+from mixop.engine.estimate import Estimate
+from mixop.engine.loop import Search
+from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
+from mixop.evaluate.protocol import Protocol
+from mixop.evaluate.retrain import FOUND, Retraining
+from mixop.recipe import Recipe
+from mixop.spaces.core import Architecture, Space
+
+
+def search_estimate(recipe: Recipe, space: Space, data: Data, *, device: str = "cpu") -> Estimate:
+    """Time and memory of a search, from two steps of a copy; without the time of evaluation and monitors.
+
+    Args:
+        recipe: the method; of several stages, the first one stands for all.
+        space: the search space.
+        data: images and labels.
+        device: where torch computes.
+
+    Raises:
+        MemoryLimitError: if a batch does not fit into the free memory.
+    """
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        return Search(recipe, space, data, run, Settings(device=device)).estimate()
+
+
+def retraining_estimate(
+    architecture: Architecture, space: Space, data: Data, protocol: Protocol, *, networks: int = 1, device: str = "cpu"
+) -> Estimate:
+    """Time and memory of a retraining, from two steps of a copy.
+
+    Args:
+        architecture: stands for all networks.
+        space: its space.
+        data: images and labels.
+        protocol: how to train.
+        networks: how many are trained, >= 1.
+        device: where torch computes.
+
+    Raises:
+        MemoryLimitError: if a batch does not fit into the free memory.
+    """
+    labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=device))
+        return job.estimate()
