@@ -19,7 +19,7 @@ from mixop.regularise.base import Regulariser
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Constant, Cosine, Linear, check_range
+from mixop.schedules import Constant, Schedule, check_range, schedule
 from mixop.spaces.core import Space
 from mixop.stage import Stage, check_stages
 from mixop.types import Domain
@@ -86,7 +86,7 @@ class Recipe:
     wraps: tuple[Wrap, ...] = ()
     stages: tuple[Stage, ...] = ()
     cutout: float = 0.0
-    cutout_probability: float | Constant | Linear | Cosine = 1.0
+    cutout_probability: Schedule = Constant(1.0)
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -99,6 +99,7 @@ class Recipe:
         if not self.cutout < 1:
             raise RecipeError(f"cutout must be less than 1, the whole image, got {self.cutout:g}.")
         check_range("cutout probability", self.cutout_probability, at_least=0, at_most=1)
+        object.__setattr__(self, "cutout_probability", schedule(self.cutout_probability))
         if self.warmup >= self.epochs:
             raise RecipeError(
                 f"A warm-up of {self.warmup} epochs leaves none of {self.epochs} for the architecture: "

@@ -10,7 +10,7 @@ from torch import Tensor
 from mixop.derive.base import Derivation, Norm, Trained, architecture_from, best_options, check_norm, derived
 from mixop.errors import RecipeError, unknown
 from mixop.ops import BatchNorm
-from mixop.schedules import Constant, Cosine, Linear, Progress, check_range, schedule
+from mixop.schedules import Constant, Progress, Schedule, check_range, schedule
 from mixop.spaces.core import Architecture, Space
 from mixop.types import DROPPED
 
@@ -43,7 +43,7 @@ class PerturbationSelection(Derivation):
     scores: ClassVar[bool] = True
 
     interval: int = 5
-    rate: float | Constant | Linear | Cosine = 0.0025
+    rate: Schedule = Constant(0.0025)
     criterion: Literal["accuracy", "loss"] = "accuracy"
     batches: int | None = None
     norm: Norm = "batch"
@@ -54,6 +54,7 @@ class PerturbationSelection(Derivation):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RecipeError(f"{name} of PerturbationSelection must be a whole number of at least {least}, got {value!r}.")
         check_range("rate of PerturbationSelection", self.rate, above=0)
+        object.__setattr__(self, "rate", schedule(self.rate))
         if self.criterion not in ("accuracy", "loss"):
             raise RecipeError(unknown("criterion of PerturbationSelection", self.criterion, ("accuracy", "loss")))
         check_norm("PerturbationSelection", self.norm)
@@ -130,7 +131,7 @@ class PerturbationSelection(Derivation):
     def _tune(self, trained: Trained, total: int) -> None:
         done = _tuned(trained)
         trained.memory["PerturbationSelection.tuned"] = torch.tensor(done + 1)
-        trained.tune(1, schedule(self.rate)(Progress(done, total)))
+        trained.tune(1, self.rate(Progress(done, total)))
 
 
 def _tuned(trained: Trained) -> int:

@@ -33,7 +33,6 @@ from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.optim import set_rate
 from mixop.recipe import Recipe
 from mixop.relax.base import Relaxation
-from mixop.schedules import schedule
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
 from mixop.stage import stage_ends, stage_progress
@@ -222,7 +221,7 @@ class Search:
         self._augment = self.data.augment
         if recipe.cutout:
             side = round(recipe.cutout * self.data.size)
-            probability = schedule(recipe.cutout_probability)(progress)
+            probability = recipe.cutout_probability(progress)
             self._augment = replace(self._augment, cutout=side, cutout_probability=probability)
         set_rate(state.weight_optimiser, self._weight_rate())
         set_rate(state.architecture_optimiser, recipe.architecture_optimiser.lr(progress))

@@ -90,7 +90,7 @@ def _carry_weights(
     for i, values in old["state"].items():
         for key, value in values.items():
             if isinstance(value, Tensor) and value.dim() > 0:
-                shaped.setdefault(str(key), {})[old_names[i]] = value
+                shaped.setdefault(str(key), {})[old_names[int(i)]] = value
             elif value is not None:
                 plain[str(key)] = value
     carried = {key: carry(tensors) for key, tensors in shaped.items()}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mixop.errors import RecipeError
 from mixop.ops import FactorizedReduce, drop_path
-from mixop.schedules import Constant, Cosine, Linear, check_range, schedule
+from mixop.schedules import Linear, Schedule, check_range, schedule
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
 
@@ -30,7 +30,7 @@ class AuxiliaryEdge(WrappedEdge):
     def __init__(self, inner: nn.Module, auxiliary: nn.Module, coefficient: "AuxiliarySkip") -> None:
         super().__init__(inner)
         self.auxiliary = auxiliary
-        self.coefficient = schedule(coefficient.beta)
+        self.coefficient = coefficient.beta
 
     def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
         return self.inner(x, weights, active, progress) + self.coefficient(progress) * self.auxiliary(x)
@@ -50,11 +50,12 @@ class AuxiliarySkip(Wrap):
     Source: Chu et al. 2021 (arXiv:2009.01027), eq. 8 and algorithm 1.
     """
 
-    beta: float | Constant | Linear | Cosine = Linear(1.0, 0.0, closed=False)
+    beta: Schedule = Linear(1.0, 0.0, closed=False)
     kind: Literal["identity", "convolution"] = "identity"
 
     def __post_init__(self) -> None:
         check_range("beta of AuxiliarySkip", self.beta, at_least=0)
+        object.__setattr__(self, "beta", schedule(self.beta))
         if self.kind not in ("identity", "convolution"):
             raise RecipeError(f"kind of AuxiliarySkip must be 'identity' or 'convolution', got {self.kind!r}.")
 
@@ -79,7 +80,7 @@ class DropPathEdge(WrappedEdge):
 
     def __init__(self, inner: nn.Module, drop: "DropPath") -> None:
         super().__init__(inner)
-        self.probability = schedule(drop.probability)
+        self.probability = drop.probability
 
     def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
         y = self.inner(x, weights, active, progress)
@@ -97,11 +98,12 @@ class DropPath(Wrap):
     Source: Larsson et al. 2017 (arXiv:1605.07648); rising linearly: Zela et al. 2020 (arXiv:1909.09656), section 4.
     """
 
-    probability: float | Constant | Linear | Cosine = Linear(0.0, 0.2)
+    probability: Schedule = Linear(0.0, 0.2)
 
     def __post_init__(self) -> None:
         check_range("probability of DropPath", self.probability, at_least=0)
-        if not schedule(self.probability).bounds[1] < 1:
+        object.__setattr__(self, "probability", schedule(self.probability))
+        if not self.probability.bounds[1] < 1:
             raise RecipeError("probability of DropPath must stay below 1, where every path is dropped.")
 
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
