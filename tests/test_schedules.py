@@ -71,7 +71,9 @@ def test_numbers_become_constant_schedules():
 
 @pytest.mark.parametrize("value", ["0.1", None, True, lambda progress: 0.1])
 def test_what_is_neither_number_nor_schedule_is_refused(value: Any):
-    with pytest.raises(RecipeError, match="A schedule is a number, Constant, Linear or Cosine, got"):
+    with pytest.raises(
+        RecipeError, match="A schedule is a number, Constant, Linear, Cosine, Exponential or LinearWithTail, got"
+    ):
         schedule(value)
     with pytest.raises(RecipeError, match="rate must be a number or a schedule, got"):
         check_range("rate", value)

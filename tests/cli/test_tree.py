@@ -88,8 +88,17 @@ def changed(tree: Tree, knob: Knob, text: str) -> Any:
     if knob.path[-1] in ("mean", "std"):  # they come together
         tree.put((*knob.path[:-1], "std"), text)
         tree.put((*knob.path[:-1], "mean"), text)
-    if knob.path == ("augment", "resized_crop"):  # in place of the other one
+    if knob.path == ("augment", "resized_crop"):  # one crop in place of the other
         tree.put(("augment", "crop"), "0")
+    if knob.path == ("augment", "crop") and any(k.path == ("augment", "resized_crop") for k in tree.knobs()):
+        tree.put(("augment", "resized_crop"), "false")
+    if knob.path[0] == "stages" and len(knob.path) == 3:  # what is carried from stage to stage keeps its size
+        stages = {k.path[1] for k in tree.knobs() if k.path[0] == "stages" and len(k.path) == 3}
+        for stage in stages:
+            if knob.path[2] in ("cells", "channels"):
+                tree.put(("stages", stage, knob.path[2]), text)
+            elif knob.path[2] == "start":
+                tree.put(("stages", stage, "cells"), "0")
     try:
         return look_up(tree.build(), knob.path)
     except MixopError:

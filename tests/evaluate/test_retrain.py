@@ -26,9 +26,10 @@ from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
 from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.evaluate.protocol import Protocol, protocol_to_json
-from mixop.evaluate.retrain import GENERATORS, Retraining, random_architectures
+from mixop.evaluate.retrain import Retraining, random_architectures
 from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network
+from mixop.evaluate.training import GENERATORS
 from mixop.network import build
 from mixop.optim import SGD, Adam
 from mixop.rng import generators

@@ -6,12 +6,13 @@ from mixop.bilevel import SingleLevel
 from mixop.derive import PerturbationSelection
 from mixop.errors import RecipeError
 from mixop.recipes import darts_pt
+from mixop.schedules import Constant
 
 
 def test_darts_pt_is_darts_with_another_selection():
     recipe = darts_pt()
-    assert recipe.derivation == PerturbationSelection(interval=5, criterion="accuracy", batches=None, norm="batch")
-    assert recipe.derivation.rate == pytest.approx(recipe.weight_optimiser.lr(0.0) / 10)
+    rate = Constant(recipe.weight_optimiser.lr(0.0) / 10)
+    assert recipe.derivation == PerturbationSelection(interval=5, rate=rate, criterion="accuracy", batches=None, norm="batch")
     assert (recipe.epochs, recipe.batch_size, recipe.weight_optimiser.weight_decay) == (100, 64, 3e-4)
 
 

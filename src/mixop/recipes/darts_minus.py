@@ -6,7 +6,7 @@ from mixop.ops import BatchNorm
 from mixop.recipe import Recipe
 from mixop.recipes._base import family
 from mixop.schedules import Linear
-from mixop.wraps import AuxiliarySkip
+from mixop.wraps.edges import AuxiliarySkip
 
 
 def darts_minus(*, epochs: int = 50) -> Recipe:

@@ -11,7 +11,7 @@ from mixop.regularise.anchor import AnchorL2
 from mixop.relax.dirichlet import Dirichlet
 from mixop.schedules import Constant, Cosine
 from mixop.stage import Stage
-from mixop.wraps import PartialChannels
+from mixop.wraps.partial import PartialChannels
 
 
 def drnas(*, epochs: int = 100) -> Recipe:

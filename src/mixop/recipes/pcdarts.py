@@ -7,7 +7,8 @@ from mixop.optim import SGD, Adam
 from mixop.recipe import Recipe
 from mixop.relax.softmax import Softmax
 from mixop.schedules import Constant, Cosine
-from mixop.wraps import EdgeNormalisation, PartialChannels
+from mixop.wraps.edges import EdgeNormalisation
+from mixop.wraps.partial import PartialChannels
 
 
 def pcdarts(*, epochs: int = 50) -> Recipe:

@@ -8,7 +8,7 @@ from mixop.recipe import Recipe
 from mixop.relax.softmax import Softmax
 from mixop.schedules import Constant, Cosine
 from mixop.stage import Stage
-from mixop.wraps import SkipDropout
+from mixop.wraps.dropout import SkipDropout
 
 
 def pdarts(*, epochs: int = 75) -> Recipe:

@@ -9,7 +9,7 @@ from mixop.optim import SGD
 from mixop.recipe import Recipe
 from mixop.recipes._base import family
 from mixop.schedules import Cosine, Linear
-from mixop.wraps import DropPath
+from mixop.wraps.edges import DropPath
 
 
 def rdarts_l2(*, epochs: int = 50) -> Recipe:
