@@ -17,13 +17,14 @@ from mixop.data.digits import Digits, digits
 from mixop.data.folder import Folder, from_folder
 from mixop.data.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
 from mixop.data.lazy import LazyImages
+from mixop.data.sheets import Sheets, sheets
 from mixop.data.split import Split
 from mixop.data.toy import ToySet, toy_set
 from mixop.spaces.toy import Toy
 from mixop.values import from_plain
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, ImageNet, ToySet)
+    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, ToySet)
 }
 """Every source by the word for it on the command line."""
 
@@ -57,6 +58,7 @@ __all__ = [
     "ImageNet",
     "LazyImages",
     "Npz",
+    "Sheets",
     "Source",
     "Split",
     "ToySet",
@@ -67,6 +69,7 @@ __all__ = [
     "from_folder",
     "from_npz",
     "imagenet",
+    "sheets",
     "source_from_json",
     "toy_set",
 ]
