@@ -23,6 +23,12 @@ def test_entropy_is_scipys_averaged_over_decisions():
     assert entropy(mean) == pytest.approx(sum(rows) / 6)
 
 
+def test_rows_off_the_simplex_count_by_their_shares():
+    mean = random_mean()
+    assert entropy({name: 3 * value for name, value in mean.items()}) == pytest.approx(entropy(mean))
+    assert entropy({"a": torch.tensor([[0.0, 2.5], [0.0, 0.0]])}) == 0, "a vanished edge is decided"
+
+
 def test_relative_entropy_divides_each_decision_by_its_own_maximum():
     mean = random_mean()
     rows = [scipy.stats.entropy(row) / math.log(len(row)) for value in mean.values() for row in value.numpy()]

@@ -91,6 +91,12 @@ def test_a_weight_decay_is_added_to_what_is_measured(view):
     assert monitor.columns(search) == {"eigenvalue": pytest.approx(0.501)}
 
 
+def test_the_hessian_is_averaged_over_batches(view):
+    monitor, search = EarlyStopping(batches=3, weight_decay=0.0), view(curvature=lambda epoch: 0.5)
+    monitor(search)
+    assert monitor.columns(search) == {"eigenvalue": pytest.approx((0.5 + 1.5 + 2.5) / 3)}
+
+
 def test_a_flat_search_runs_to_its_end_and_is_not_measured_there(view):
     monitor, search = EarlyStopping(), view(epochs=31)
     for search.epoch in range(31):

@@ -11,7 +11,7 @@ def entropy(mean: Mapping[str, Tensor]) -> float:
     """Entropy of the mixing weights, the mean over all decisions of all groups.
 
     Args:
-        mean: for each group weights ``(E, O)``, rows on the simplex.
+        mean: for each group weights ``(E, O)`` >= 0. Rows of gates or switches, which need not sum to 1, count by their shares.
 
     Returns:
         Nats, from 0 (every decision is made) to ``log O`` (nothing is).
@@ -25,7 +25,7 @@ def relative_entropy(mean: Mapping[str, Tensor]) -> float | None:
     """As `entropy`, every decision divided by its largest possible value ``log O``, so that spaces can be compared.
 
     Args:
-        mean: for each group weights ``(E, O)``, rows on the simplex.
+        mean: as for `entropy`.
 
     Returns:
         A number in [0, 1]; None where no decision has two options.
@@ -48,4 +48,5 @@ def binary_entropy(probability: Mapping[str, Tensor]) -> float:
 
 
 def _row_entropy(weights: Tensor) -> Tensor:
-    return -torch.xlogy(weights, weights).sum(-1)
+    shares = weights / weights.sum(-1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    return -torch.xlogy(shares, shares).sum(-1)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Generator, Tensor
 
 from mixop.data.core import Data
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.state import SearchState
 from mixop.spaces.core import Space
-from mixop.types import Batch, Draw, Params
+from mixop.types import Draw, Params
 
 
 class SearchView:
@@ -77,18 +78,19 @@ class SearchView:
         """The architecture derived after a finished epoch."""
         return self._state.natives[epoch]
 
-    def valid_loss(self, params: Params) -> Tensor:
-        """Mean cross-entropy of the first validation examples under the mean mixing weights of ``params``."""
-        return self._loss({name: Draw(weights) for name, weights in self._problem.mean(params).items()})
+    def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
+        """Mean cross-entropy of the first validation batches under the mean mixing weights of ``params``."""
+        draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
+        size, there = self._problem.recipe.batch_size, len(self._data.valid)
+        starts = [first for first in range(0, there, size) if first == 0 or first + size <= there][:batches]
+        return torch.stack([self._loss(draws, first) for first in starts]).mean()
 
     def draw_loss(self, params: Params) -> Tensor:
-        """The same under one draw of the relaxation, the same one throughout an epoch."""
-        return self._loss(self._problem.draw(params, Generator().manual_seed(self.epoch)))
+        """That of the first batch under one draw of the relaxation, the same one throughout an epoch."""
+        return self._loss(self._problem.draw(params, Generator().manual_seed(self.epoch)), 0)
 
-    def _loss(self, draws: Mapping[str, Draw]) -> Tensor:
-        data, size = self._data, self._problem.recipe.batch_size
-        at = data.valid[:size]
-        batch = Batch(data.augment.plain(data.x[at]), data.y[at])
+    def _loss(self, draws: Mapping[str, Draw], first: int) -> Tensor:
+        batch = self._data.batch(self._data.valid[first : first + self._problem.recipe.batch_size])
         fixed = {name: weight.detach() for name, weight in self._problem.weights.items()}
         self._problem.net.train()
         return self._problem.draw_loss(fixed, draws, batch)

@@ -59,15 +59,16 @@ class View(Protocol):
         """The architecture derived after a finished epoch, in its native notation; ``history(epoch)`` is the present one."""
         ...
 
-    def valid_loss(self, params: Params) -> Tensor:
-        """Mean cross-entropy of one fixed validation batch under the mean mixing weights of ``params``.
+    def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
+        """Mean cross-entropy of fixed validation batches under the mean mixing weights of ``params``.
 
-        In train mode, with weights and batch norm buffers left alone; differentiable twice in ``params``.
+        In train mode, with weights and batch norm buffers left alone; differentiable twice in ``params``. Where the split has
+        fewer whole batches, those it has are taken.
         """
         ...
 
     def draw_loss(self, params: Params) -> Tensor:
-        """The same as `valid_loss` under one draw of the relaxation in place of the mean, one and the same draw in an epoch."""
+        """That of one batch under one draw of the relaxation in place of the mean, one and the same draw in an epoch."""
         ...
 
     def accuracies(self) -> tuple[float, float] | None:

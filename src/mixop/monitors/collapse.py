@@ -47,6 +47,7 @@ class Collapse(Monitor):
         entropy: share of the largest entropy that is too little, in [0, 1].
         factor: growth of the eigenvalue's mean that is too much, > 0.
         weight_decay: added to the Hessian's diagonal, >= 0.
+        batches: validation batches that the Hessian is averaged over, >= 1.
 
     Source: Zela et al. 2020 (arXiv:1909.09656); Wang et al. 2021 (arXiv:2108.04392) on the gap.
     """
@@ -60,9 +61,11 @@ class Collapse(Monitor):
     entropy: float = 0.1
     factor: float = 1.3
     weight_decay: float = 1e-3
+    batches: int = 1
 
     def __post_init__(self) -> None:
         check_whole("every of Collapse", self.every, 1)
+        check_whole("batches of Collapse", self.batches, 1)
         check_whole("window of Collapse", self.window, 1)
         for name in ("skips", "parameter_free", "entropy"):
             check_range(f"{name} of Collapse", getattr(self, name), at_least=0, at_most=1)
@@ -83,7 +86,9 @@ class Collapse(Monitor):
                 remember(view, f"Collapse.{key}", weight)
         if self._measures(view):
             if self.eigenvalue:
-                value = dominant_eigenvalue(view.valid_loss, view.params, weight_decay=self.weight_decay)
+                value = dominant_eigenvalue(
+                    lambda params: view.valid_loss(params, self.batches), view.params, weight_decay=self.weight_decay
+                )
                 remember(view, "Collapse.eigenvalues", value)
             accuracies = view.accuracies() if self.gap else None
             if accuracies is not None:

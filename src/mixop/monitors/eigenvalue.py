@@ -86,10 +86,11 @@ class _EigenvalueMonitor(Monitor):
     delta: int = 4
     factor: float = 1.3
     weight_decay: float = 1e-3
+    batches: int = 1
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        for name, least in (("window", 1), ("every", 1), ("start", 0), ("delta", 1)):
+        for name, least in (("window", 1), ("every", 1), ("start", 0), ("delta", 1), ("batches", 1)):
             check_whole(f"{name} of {owner}", getattr(self, name), least)
         check_range(f"factor of {owner}", self.factor, above=0)
         check_range(f"weight decay of {owner}", self.weight_decay, at_least=0)
@@ -115,7 +116,9 @@ class _EigenvalueMonitor(Monitor):
     def _back_to(self, view: View) -> int | None:
         if not self._measures(view):
             return None
-        value = dominant_eigenvalue(view.valid_loss, view.params, weight_decay=self.weight_decay)
+        value = dominant_eigenvalue(
+            lambda params: view.valid_loss(params, self.batches), view.params, weight_decay=self.weight_decay
+        )
         eigenvalues = remember(view, self._key, value)
         return es_rule(
             eigenvalues, window=self.window, every=self.every, start=self.start, delta=self.delta, factor=self.factor
@@ -133,6 +136,7 @@ class EarlyStopping(_EigenvalueMonitor):
         delta: measurements between the means that are compared, >= 1.
         factor: growth of the mean that stops the search, > 0.
         weight_decay: added to the Hessian's diagonal, >= 0: that of the architecture optimiser.
+        batches: validation batches that the Hessian is averaged over, >= 1; one in the authors' code.
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 4, numbers of the authors' scripts; see `es_rule`.
     """
@@ -155,6 +159,7 @@ class Adaptive(_EigenvalueMonitor):
         delta: measurements between the means that are compared, >= 1.
         factor: growth of the mean that sends the search back, > 0.
         weight_decay: added to the Hessian's diagonal, >= 0: that of the architecture optimiser.
+        batches: validation batches that the Hessian is averaged over, >= 1; one in the authors' code.
         multiply: factor of the network's weight decay at every restart, > 1.
         most: largest weight decay of the network, > 0.
 
