@@ -13,15 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mixop.cli
+from mixop.architectures import DARTS_V2
 from mixop.cli import main
 from mixop.cli.commands import COMMANDS
 from mixop.engine.interrupt import InterruptedRunError
 from mixop.errors import MissingExtraError
+from mixop.spaces.darts import Darts
 
 TOY = ("--space", "toy", "--data", "toy", "--data.n", "96", "--batch-size", "16")
+DARTS_V2_TEXT = Darts().to_native(DARTS_V2)
 SRC = str(Path(mixop.cli.__file__).parents[2])
 
 
@@ -92,8 +96,56 @@ def test_retrain_says_how_good_it_is_beside_random_ones(
     assert "random 3    epoch 2/2" in shown
 
 
-def test_retrain_trains_five_random_ones_unless_told_otherwise():
-    assert COMMANDS["retrain"].options("run").random == 5
+def test_retrain_trains_five_random_ones_unless_told_otherwise(runs: dict[str, Path], tmp_path: Path):
+    out = tmp_path / "retrained"
+    assert main(["retrain", str(runs["searched"]), "--epochs", "1", "--out", str(out), "--quiet"]) == 0
+    networks = json.loads((out / "score.json").read_text())["networks"]
+    assert [network["label"] for network in networks] == ["found", *(f"random {k}" for k in range(1, 6))]
+
+
+SMALL = ("--protocol.cells", "1", "--protocol.channels", "4", "--epochs", "1", "--quiet")
+
+
+def test_retrain_takes_a_published_cell_without_a_search(tmp_path: Path):
+    flags = ("--protocol", "darts-cifar10", "--protocol.crop", "1", "--protocol.cutout", "2", "--protocol.auxiliary", "0")
+    for text in ("DARTS_V2", str(DARTS_V2_TEXT)):
+        out = tmp_path / text[:8]
+        assert main(["retrain", "--architecture", text, *flags, *SMALL, "--out", str(out)]) == 0
+        (network,) = json.loads((out / "score.json").read_text())["networks"]
+        assert network["architecture"] == DARTS_V2_TEXT
+        assert json.loads((out / "retrain.json").read_text())["protocol"]["drop_path"] == 0.2
+
+
+def test_retrain_on_a_tree_of_photographs(tmp_path: Path):
+    image = pytest.importorskip("PIL.Image", reason="needs pillow, the extra 'images'")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 2)):
+        for label, name in enumerate(("n01", "n02")):
+            folder = tmp_path / "tree" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 100, (40, 50, 3), dtype=np.uint8) + np.uint8(100 * label)
+                image.fromarray(pixels).save(folder / f"{number}.JPEG")
+    data = ("--data", "imagenet", "--data.path", str(tmp_path / "tree"), "--data.size", "32")
+    flags = ("--protocol", "darts-imagenet", "--protocol.auxiliary", "0", "--batch-size", "4", "--space", "darts")
+    out = tmp_path / "run"
+    given = ("--architecture", "DRNAS_IMAGENET", "--space.stem", "imagenet", "--out", str(out))
+    assert main(["retrain", *given, *data, *flags, *SMALL]) == 0
+    score = json.loads((out / "score.json").read_text())
+    assert score["input"]["size"] == 32
+    assert score["networks"][0]["test_loss"] > 0
+
+
+def test_what_to_retrain_is_said_once(runs: dict[str, Path], fails: Callable[..., str], tmp_path: Path):
+    out = ("--out", str(tmp_path / "new"))
+    assert "or --architecture" in fails("retrain")
+    assert "leave out --architecture" in fails("retrain", str(runs["searched"]), "--architecture", "DARTS_V1")
+    assert "did you mean 'DARTS_V2'" in fails("retrain", "--architecture", "DARTS_V3", *out)
+    wrong = DARTS_V2_TEXT.replace("dil_conv_3x3", "dil_conv_9x9")
+    assert "dil_conv_9x9" in fails("retrain", "--architecture", wrong, *out)
+    assert "normal" in fails("retrain", "--architecture", "Genotype(normal=[], normal_concat=range(2, 6))", *out)
+    flags = ("--protocol", "darts-cifar10", "--protocol.crop", "1", "--protocol.cutout", "2")
+    assert "auxiliary head needs 6 pixels" in fails("retrain", "--architecture", "DARTS_V2", *flags, *SMALL, *out)
 
 
 def test_resume_finishes_a_search_and_then_has_nothing_to_do(

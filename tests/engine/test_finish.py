@@ -71,7 +71,7 @@ def test_a_fixed_decision_is_one_hot_and_stays(relaxation, job, short):
     assert trained.mean()["cell"][1].tolist() == want
     leaf = {"cell": before.clone().requires_grad_()}
     search.problem.begin_step()
-    batch = search._batch(search.data.valid[:16])
+    batch = search.data.batch(search.data.valid[:16])
     (gradient,) = torch.autograd.grad(search.problem.valid_loss(search.problem.weights, leaf, batch), leaf["cell"])
     assert not gradient[1].any()
     search._train(2)  # Adam's momentum and weight decay would move it without a gradient

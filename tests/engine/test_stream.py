@@ -74,3 +74,12 @@ def test_slices_cover_everything_in_order_and_none_is_one_example():
             assert all(len(range(count)[piece]) > 1 for piece in pieces)
             assert max(len(range(count)[piece]) for piece in pieces) <= batch_size + 1
     assert batches(1, 4) == [slice(0, 1)]
+
+
+def test_upcoming_batches_are_those_that_come():
+    stream = Stream(torch.arange(20), 4, torch.Generator().manual_seed(0), "training")
+    stream.next()
+    told = stream.upcoming(3)
+    assert told.tolist() == torch.cat([stream.next() for _ in range(3)]).tolist()
+    assert stream.upcoming(3).tolist() == stream.next().tolist()  # the pass ends
+    assert stream.upcoming(3).tolist() == []

@@ -9,6 +9,8 @@ from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol, protocol_from_js
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, Adam, ExponentiatedGradient
 from mixop.schedules import Cosine, Progress
+from mixop.spaces import darts
+from mixop.spaces.toy import Toy
 from mixop.values import merge
 
 QUICK = PROTOCOLS["quick"]
@@ -35,6 +37,29 @@ def test_the_benchmark_protocol_is_the_published_one():
         assert rate(Progress(epochs // 2, epochs)) == pytest.approx(0.05)
 
 
+def test_the_protocol_of_darts_is_the_published_one():
+    protocol = PROTOCOLS["darts-cifar10"]
+    assert (protocol.cells, protocol.channels, protocol.epochs, protocol.batch_size) == (20, 36, 600, 96)
+    assert protocol.optimiser == SGD(lr=Cosine(0.025, 0.0), momentum=0.9, weight_decay=3e-4)
+    assert (protocol.clip, protocol.auxiliary, protocol.drop_path, protocol.cutout, protocol.crop) == (5.0, 0.4, 0.2, 16, 4)
+    assert protocol.label_smoothing == 0
+
+
+def test_the_protocols_of_imagenet_are_the_published_ones():
+    darts, linear = PROTOCOLS["darts-imagenet"], PROTOCOLS["pdarts-imagenet"]
+    for protocol in (darts, linear):
+        assert (protocol.cells, protocol.channels, protocol.epochs, protocol.clip) == (14, 48, 250, 5.0)
+        assert (protocol.label_smoothing, protocol.auxiliary, protocol.drop_path) == (0.1, 0.4, 0.0)
+        assert (protocol.resized_crop, protocol.flip, protocol.jitter) == (True, True, (0.4, 0.4, 0.4, 0.2))
+        assert (protocol.optimiser.momentum, protocol.optimiser.weight_decay) == (0.9, 3e-5)
+    assert (darts.batch_size, linear.batch_size) == (128, 1024)
+    rates = [darts.optimiser.lr(Progress(epoch, 250)) for epoch in (0, 1, 100)]
+    assert rates == pytest.approx([0.1, 0.097, 0.1 * 0.97**100])
+    rates = [linear.optimiser.lr(Progress(epoch, 250)) for epoch in (0, 4, 5, 244, 245, 249)]
+    by_hand = [0.1, 0.5, 0.5 * 240 / 245, 0.5 * 1 / 245, 0.5 * 5 / (245 * 5), 0.5 * 1 / (245 * 5)]
+    assert rates == pytest.approx(by_hand)
+
+
 def test_settings_can_be_changed_by_a_file():
     text = "epochs = 7\nlabel_smoothing = 0.1\n[optimiser]\nmomentum = 0.5\nlr = {type = 'Constant', value = 0.02}"
     changed = merge(QUICK, tomllib.loads(text), PARTS, "protocol")
@@ -57,6 +82,12 @@ def test_settings_can_be_changed_by_a_file():
         ({"crop": -1}, "crop of a retraining"),
         ({"cutout": -2}, "cutout of a retraining"),
         ({"norm": BatchNorm(track=False)}, "must keep running statistics"),
+        ({"auxiliary": -0.1}, "auxiliary must be at least 0"),
+        ({"drop_path": 1.0}, "drop path must be less than 1, got 1"),
+        ({"accumulate": 0}, "accumulate of a retraining must be a whole number of at least 1"),
+        ({"batch_size": 8, "accumulate": 5}, "accumulate at most 4"),
+        ({"precision": "float16"}, "precision"),
+        ({"cells": 0}, "cells of a retraining"),
         ({"optimiser": ExponentiatedGradient()}, "SGD or Adam, got ExponentiatedGradient"),
     ],
 )
@@ -82,3 +113,12 @@ def test_the_augmentation_is_the_datas_own_unless_it_is_changed(tiny_data):
 def test_a_crop_larger_than_the_image_is_refused(tiny_data):
     with pytest.raises(DataError, match="crop must be smaller than the image, 4 pixels, got 4"):
         PROTOCOLS["nasbench201"].augment(tiny_data)
+
+
+def test_sizes_that_a_space_does_not_have_are_refused(tiny_space):
+    with pytest.raises(RecipeError, match=r"auxiliary head, which .* does not have"):
+        replace(QUICK, auxiliary=0.4).sized(tiny_space)
+    darts_sizes = replace(PROTOCOLS["darts-cifar10"], cells=3, channels=8).sized(darts())
+    assert (darts_sizes.cells, darts_sizes.channels) == (3, 8)
+    with pytest.raises(RecipeError, match="sets the channels of the network, which toy does not have"):
+        replace(QUICK, channels=8).sized(Toy())

@@ -27,9 +27,11 @@ from mixop.errors import RecipeError, RunError, unknown
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import Progress
+    from mixop.data.core import Data
     from mixop.engine.estimate import Estimate
     from mixop.engine.rundir import RunDirectory
     from mixop.recipe import Recipe
+    from mixop.spaces.core import Architecture, Space
 
 
 def search(told: Parsed) -> None:
@@ -118,12 +120,46 @@ def resume(told: Parsed) -> None:
 def retrain(told: Parsed) -> None:
     """``mixop retrain``"""
     from mixop import api
+
+    options = told.options
+    protocol, settings = told.build("protocol"), told.build("settings")
+    architecture, space, data, out = _given(told) if options.run is None else _searched(options)
+    random = options.random if options.random is not None else 0 if options.run is None else 5
+    steps = (1 + random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
+    _foresee(
+        options,
+        (settings, steps, out),
+        lambda foresight: foresight.retraining_estimate(
+            architecture, space, data, protocol, networks=1 + random, device=settings.device
+        ),
+    )
+    labels = ["found", *(f"random {k}" for k in range(1, random + 1))]
+    each = f"{_count(protocol.epochs, 'epoch')} each"
+    title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
+    with _progress(options, title, labels) as progress:
+        result = api.retrain(
+            architecture,
+            space,
+            data,
+            out,
+            protocol=protocol,
+            random=random,
+            **_run_settings(settings),
+            observe=progress,
+        )
+    _finish_retraining(result, options)
+
+
+def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
+    """What a finished search found, its space and data, and where the retraining goes."""
+    from mixop import api
     from mixop.engine.rundir import RunDirectory
     from mixop.evaluate.trained import read_space
     from mixop.spaces.describe import read_architecture
 
-    options = told.options
-    protocol, settings = told.build("protocol"), told.build("settings")
+    given = [f"--{name}" for name in ("architecture", "space", "data") if getattr(options, name) is not None]
+    if given:
+        raise RecipeError(f"The run directory {options.run} says what to train, so leave out {' and '.join(given)}.")
     run = RunDirectory(options.run)
     run.require()
     if not (run / "architecture.json").exists():
@@ -132,29 +168,27 @@ def retrain(told: Parsed) -> None:
     architecture = read_architecture(space, run.read_json("architecture.json"))
     data = api.load_data(run)
     api.check_data(run, data)
-    steps = (1 + options.random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
-    _foresee(
-        options,
-        (settings, steps, options.out or options.run),
-        lambda foresight: foresight.retraining_estimate(
-            architecture, space, data, protocol, networks=1 + options.random, device=settings.device
-        ),
-    )
-    labels = ["found", *(f"random {k}" for k in range(1, options.random + 1))]
-    each = f"{_count(protocol.epochs, 'epoch')} each"
-    title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
-    with _progress(options, title, labels) as progress:
-        result = api.retrain(
-            architecture,
-            space,
-            data,
-            options.out or options.run,
-            protocol=protocol,
-            random=options.random,
-            **_run_settings(settings),
-            observe=progress,
-        )
-    _finish_retraining(result, options)
+    return architecture, space, data, options.out or options.run
+
+
+def _given(told: Parsed) -> tuple["Architecture", "Space", "Data", str]:
+    """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
+    from mixop.architectures import ARCHITECTURES
+    from mixop.data.digits import Digits
+    from mixop.spaces.darts import Darts
+
+    options = told.options
+    text = options.architecture
+    if text is None:
+        raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
+    space, data = told.build("space") or Darts(), (told.build("data") or Digits()).load()
+    if text in ARCHITECTURES:
+        architecture, name = ARCHITECTURES[text], text
+    elif text.isidentifier():
+        raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
+    else:
+        architecture, name = space.from_native(text), space.name
+    return architecture, space, data, options.out or str(Path("runs", f"{name}-{data.name}"))
 
 
 def evaluate(told: Parsed) -> None:
@@ -350,10 +384,18 @@ COMMANDS: Mapping[str, Command] = {
             "retrain",
             RetrainOptions,
             retrain,
-            values={"protocol": kinds.protocol},
+            values={
+                "protocol": kinds.protocol,
+                "space": lambda kind: kinds.space(kind) if kind else None,
+                "data": lambda kind: kinds.data(kind) if kind else None,
+            },
             settings=_RUN_SETTINGS,
             shortcuts={"epochs": ("protocol", "epochs"), "batch_size": ("protocol", "batch_size")},
-            examples=("mixop retrain runs/x", "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final"),
+            examples=(
+                "mixop retrain runs/x",
+                "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",
+                "mixop retrain --architecture DARTS_V2 --data cifar10 --data.path data --protocol darts-cifar10",
+            ),
         ),
         Command(
             "evaluate",

@@ -38,6 +38,13 @@ def _protocols() -> dict[str, str]:
     }
 
 
+def _architectures() -> dict[str, str]:
+    from mixop.architectures import ARCHITECTURES
+    from mixop.spaces.darts import Darts
+
+    return {name: Darts().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
+
+
 def _operations() -> dict[str, str]:
     from mixop.ops import OPERATIONS, BatchNorm
 
@@ -59,6 +66,7 @@ TOPICS: Mapping[str, Callable[[], dict[str, str]]] = {
     "data": _data,
     "relaxations": _relaxations,
     "protocols": _protocols,
+    "architectures": _architectures,
     "operations": _operations,
 }
 """Names and descriptions of each topic."""

@@ -108,22 +108,30 @@ class RetrainOptions:
 
     All training examples are used, those of both splits of the search. Random architectures are trained in the same way, so
     that one sees whether searching was better than picking at random; each of them takes about as long as the found one.
+    Without a run directory, --architecture names what to train, and --data on what.
 
     Args:
-        run: the run directory of a finished search.
+        run: the run directory of a finished search. [none: give --architecture]
+        architecture: a published cell (see mixop list architectures), or an architecture of the space in its notation, such
+            as a genotype.
+        space: the space of that architecture, as in mixop search. [darts]
+        data: the data set to train it on, as in mixop search. [digits]
         protocol: how to train: a name (see mixop list protocols), or package.module:name of one's own. [quick]
-        random: how many random architectures to train beside the found one. [5]
-        out: another run directory for the result. [RUN]
+        random: how many random architectures to train beside it. [5 after a search, else 0]
+        out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
         config: file of settings, .toml or .json; see the end of this page.
         quiet: show nothing while it runs, only the last screen.
         json: write the result as one JSON object, and nothing else, on standard output.
         debug: with an error, show where it came from.
     """
 
-    run: str
+    run: str | None = None
     _: KW_ONLY
+    architecture: str | None = None
+    space: str | None = None
+    data: str | None = None
     protocol: str = "quick"
-    random: int = 5
+    random: int | None = None
     out: str | None = None
     config: str | None = None
     quiet: bool = False
@@ -191,10 +199,10 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List recipes, search spaces, data sets, relaxations, training protocols or operations.
+    """List recipes, search spaces, data sets, relaxations, training protocols, published architectures or operations.
 
     Args:
-        topic: one of recipes, spaces, data, relaxations, protocols, operations. [all of them]
+        topic: one of recipes, spaces, data, relaxations, protocols, architectures, operations. [all of them]
         json: write one JSON object of names and descriptions on standard output.
         debug: with an error, show where it came from.
     """

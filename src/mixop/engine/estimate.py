@@ -1,5 +1,6 @@
 """What a long run will take: seconds and bytes, from a few steps of a copy that nothing else sees."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def saved_bytes(run: Callable[[], Tensor]) -> int:
 
 
 def estimate(
-    *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: int
+    *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: int, device: str
 ) -> Estimate:
     """An estimate from two small forward passes and two whole steps.
 
@@ -90,6 +91,7 @@ def estimate(
         weights: bytes of the weights; their gradients and momentum are as large.
         batch_size: images in a batch, >= 2.
         steps: steps of the whole run.
+        device: where they are computed.
 
     Raises:
         MemoryLimitError: if the batch does not fit into the free memory.
@@ -98,26 +100,44 @@ def estimate(
     few, more = saved_bytes(lambda: forward(small)), saved_bytes(lambda: forward(large))
     per_image = max(0, more - few) // (large - small)
     found = Estimate(seconds=0.0, fixed_bytes=3 * weights, image_bytes=per_image, batch_size=batch_size)
-    found.check(free_bytes("cpu"))
+    found.check(free_bytes(device))
     step()  # the first one is slower: memory is got, algorithms are chosen
+    _wait(device)
     began = time.perf_counter()
     step()
+    _wait(device)
     seconds = time.perf_counter() - began
     return Estimate(seconds=seconds * steps, fixed_bytes=found.fixed_bytes, image_bytes=per_image, batch_size=batch_size)
 
 
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def free_bytes(device: str) -> int:
-    """Free memory of a device, in bytes; on the CPU what the system can give without swapping."""
+    """Free memory of a device, in bytes; on the CPU what the system, or the container's limit, can give without swapping."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # where nothing better is known: all that there is
+    for line in _text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    return int(min(available, _container_bytes()))
+
+
+def _container_bytes(folder: str = "/sys/fs/cgroup") -> float:
+    """What a container's limit leaves free, in bytes; infinite where there is none."""
+    limit, used = _text(f"{folder}/memory.max").strip(), _text(f"{folder}/memory.current").strip()
+    return max(0, int(limit) - int(used)) if limit.isdecimal() and used.isdecimal() else math.inf
+
+
+def _text(path: str) -> str:
+    """A file of the system, empty where it does not exist."""
     try:
-        with Path("/proc/meminfo").open() as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+        return Path(path).read_text()
     except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # elsewhere: all that there is
+        return ""
 
 
 @contextmanager

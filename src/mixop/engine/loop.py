@@ -17,6 +17,7 @@ from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
 from mixop.bilevel.base import leaves_of
 from mixop.data.core import Data
+from mixop.data.lazy import AHEAD
 from mixop.engine import checkpoint
 from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.finish import TrainedSearch
@@ -27,6 +28,7 @@ from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState, Sums
+from mixop.engine.stream import Stream
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.errors import DivergedError, RunError
 from mixop.monitors.base import Action, Continue, Restart, Stop
@@ -184,7 +186,7 @@ class Search:
         def forward(images: int) -> Tensor:
             self.problem.begin_step()
             draws = self.problem.draw({name: value.detach().requires_grad_() for name, value in state.params.items()})
-            return self.problem.draw_loss(None, draws, self._batch(self.data.train[:images]))
+            return self.problem.draw_loss(None, draws, self.data.batch(self.data.train[:images]))
 
         return estimate(
             forward=forward,
@@ -192,6 +194,7 @@ class Search:
             weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
             batch_size=recipe.batch_size,
             steps=recipe.epochs * state.weight_stream.batches,
+            device=self.settings.device,
         )
 
     def mean(self) -> dict[str, Tensor]:
@@ -229,20 +232,20 @@ class Search:
     def _weight_rate(self) -> float:
         return self.state.tune_rate if self._tuning else self.recipe.weight_optimiser.lr(self.problem.progress)
 
-    def _batch(self, indices: Tensor) -> Batch:
-        indices = indices.to(self.data.x.device)
-        return Batch(self._augment(self.data.x[indices], self.state.generators["augment"]), self.data.y[indices])
+    def _batch(self, stream: Stream) -> Batch:
+        at = stream.next()
+        return self.data.augmented(at, self._augment, self.state.generators["augment"], then=stream.upcoming(AHEAD))
 
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
-        train_batch = self._batch(state.weight_stream.next())
+        train_batch = self._batch(state.weight_stream)
         searching = self._searching and state.step % recipe.architecture_every == 0
         state.net.train()
         self.problem.begin_step()
         if searching and recipe.scheme.joint:
             self._joint_step(train_batch)
             return
-        valid_batch = self._batch(state.architecture_stream.next()) if searching else train_batch
+        valid_batch = self._batch(state.architecture_stream) if searching else train_batch
         if searching and recipe.order == "architecture_first":
             self._architecture_step(train_batch, valid_batch)
         self._weight_step(train_batch)

@@ -9,13 +9,14 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.data.core import Data
+from mixop.data.lazy import AHEAD
 from mixop.derive.base import Norm
 from mixop.engine.state import Sums
 from mixop.engine.stream import batches as pieces
 from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.core import Supernet
-from mixop.types import Active, Batch, Mix
+from mixop.types import Active, Mix
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""
@@ -79,7 +80,7 @@ def score(
         _evaluate(net, norm)
         sums = Sums()
         for at in pieces(len(data.valid), batch_size)[:batches]:
-            batch = _batch(data, data.valid[at])
+            batch = data.batch(data.valid[at], then=data.valid[at.stop : at.stop + AHEAD * batch_size])
             logits = functional_call(net, buffers, (batch.x, mix, active), time)
             loss = cross_entropy(logits, batch.y)
             sums.add(loss.item(), int((logits.argmax(-1) == batch.y).sum()), len(batch.y))
@@ -94,11 +95,6 @@ def _evaluate(net: Supernet, norm: Norm) -> None:
             module.train()
 
 
-def _batch(data: Data, indices: Tensor) -> Batch:
-    at = indices.to(data.x.device)
-    return Batch(data.augment.plain(data.x[at]), data.y[at])
-
-
 def _recalibrate(
     net: Supernet, data: Data, mix: Mix, active: Active | None, size: int, buffers: dict[str, Tensor], time: dict[str, float]
 ) -> None:
@@ -108,7 +104,7 @@ def _recalibrate(
     _evaluate(net, "batch")
     with _averaging(net):
         for at in pieces(len(data.train), size)[:CALIBRATION]:
-            functional_call(net, buffers, (_batch(data, data.train[at]).x, mix, active), time)
+            functional_call(net, buffers, (data.batch(data.train[at]).x, mix, active), time)
 
 
 @contextmanager

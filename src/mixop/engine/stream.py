@@ -51,6 +51,10 @@ class Stream:
         self.at += 1
         return self.order[start : start + self.batch_size]
 
+    def upcoming(self, batches: int) -> Tensor:
+        """Indices of the next so many batches, as far as they are known: those of the present pass."""
+        return self.order[self.at * self.batch_size : (self.at + batches) * self.batch_size]
+
     def state_dict(self) -> dict[str, Any]:
         """Order and position; the generator is saved with the other generators."""
         return {"order": self.order, "at": self.at}

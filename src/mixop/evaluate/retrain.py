@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mixop.data.core import Data
+from mixop.data.lazy import AHEAD
 from mixop.engine import checkpoint
 from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
@@ -29,7 +30,6 @@ from mixop.optim import set_rate
 from mixop.schedules import Progress
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
-from mixop.types import Batch
 from mixop.values import to_plain
 
 FOUND = "found"
@@ -131,7 +131,7 @@ class Retraining:
         state = self.state
 
         def forward(images: int) -> Tensor:
-            logits, auxiliary = state.net.train().logits(self._batch(self.data.train[:images]).x)
+            logits, auxiliary = state.net.train().logits(self.data.batch(self.data.train[:images]).x)
             return logits.sum() if auxiliary is None else logits.sum() + auxiliary.sum()
 
         return estimate(
@@ -140,6 +140,7 @@ class Retraining:
             weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
             batch_size=-(-self.protocol.batch_size // self.protocol.accumulate),
             steps=len(self.networks) * self.protocol.epochs * state.stream.batches,
+            device=self.settings.device,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -267,7 +268,8 @@ class Retraining:
 
     def _step(self) -> None:
         state = self.state
-        batch = self._batch(state.stream.next())
+        at = state.stream.next()
+        batch = self.data.augmented(at, self.augment, state.generators["augment"], then=state.stream.upcoming(AHEAD))
         with enough_memory(self.protocol.batch_size, "retraining"):
             loss, right = state.backward(batch, self.protocol)
         value = loss.item()
@@ -277,10 +279,6 @@ class Retraining:
         self._finite(norm.item(), "gradient")
         state.optimiser.step()
         state.train.add(value, int(right), len(batch.y))
-
-    def _batch(self, indices: Tensor) -> Batch:
-        indices = indices.to(self.data.x.device)
-        return Batch(self.augment(self.data.x[indices], self.state.generators["augment"]), self.data.y[indices])
 
     def _record(self) -> dict[str, Any]:
         state = self.state

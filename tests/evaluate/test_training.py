@@ -1,0 +1,163 @@
+"""The gradient of a batch by the protocols of the DARTS family, against sums written out; and a state that goes on exactly."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mixop.architectures import DARTS_V2
+from mixop.data import from_arrays
+from mixop.data.augment import Augment
+from mixop.engine.interrupt import InterruptedRunError
+from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
+from mixop.evaluate.protocol import PROTOCOLS, Protocol
+from mixop.evaluate.retrain import Retraining
+from mixop.evaluate.training import TrainingState
+from mixop.optim import SGD
+from mixop.schedules import Constant
+from mixop.spaces import darts
+
+SPACE = darts(cells=1, channels=4, input_channels=1, input_size=16, classes=3)
+RICH = Protocol(
+    name="rich",
+    epochs=4,
+    batch_size=8,
+    optimiser=SGD(lr=Constant(0.05)),
+    clip=5.0,
+    label_smoothing=0.1,
+    auxiliary=0.4,
+    drop_path=0.3,
+    accumulate=2,
+    cutout=4,
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(40) % 3
+    x = torch.randn(40, 1, 16, 16, generator=generator) + y.view(-1, 1, 1, 1)
+    return from_arrays(x, y, valid=0.5, test_share=0.2, layout="nchw", augment=Augment(crop=1, flip=True))
+
+
+@pytest.fixture
+def state(data):
+    return lambda protocol: TrainingState.fresh(DARTS_V2, SPACE, data, protocol, Settings())
+
+
+def batch_of(data, count=8):
+    return data.batch(data.train[:count])
+
+
+def gradients(net):
+    return {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+
+def test_the_loss_is_that_of_both_heads(state, data):
+    protocol = replace(RICH, drop_path=0.0, accumulate=1)
+    job, batch = state(protocol), batch_of(data)
+    loss, right = job.backward(batch, protocol)
+    got = gradients(job.net)
+    logits, auxiliary = job.net.logits(batch.x)
+    losses = [cross_entropy(value, batch.y, label_smoothing=0.1) for value in (logits, auxiliary)]
+    by_hand = losses[0] + 0.4 * losses[1]
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert int(right) == int((logits.argmax(-1) == batch.y).sum())
+    job.net.zero_grad()
+    by_hand.backward()
+    for name, value in gradients(job.net).items():
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("count", [8, 7])  # pieces of 4 and 4, of 4 and 3
+def test_pieces_add_up_to_the_mean_over_the_batch(state, data, count):
+    protocol = replace(RICH, drop_path=0.0)
+    job, batch = state(protocol), batch_of(data, count)
+    loss, _ = job.backward(batch, protocol)
+    got = gradients(job.net)
+    job.net.zero_grad()
+    whole = torch.zeros(())
+    for x, y in ((batch.x[:4], batch.y[:4]), (batch.x[4:], batch.y[4:])):
+        logits, auxiliary = job.net.logits(x)
+        values = [cross_entropy(value, y, label_smoothing=0.1, reduction="sum") / count for value in (logits, auxiliary)]
+        whole = whole + values[0] + 0.4 * values[1]
+    whole.backward()
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-5)
+    for name, value in gradients(job.net).items():
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_drop_path_rises_linearly_from_zero(state, data):
+    job = state(RICH)
+    for epoch in range(4):
+        job.epoch = epoch
+        job.backward(batch_of(data), RICH)
+        assert job.net.drop_path == pytest.approx(0.3 * epoch / 4)
+
+
+def test_dropped_paths_come_from_the_states_own_generator(state, data):
+    losses = []
+    for noise in (0, 1):
+        torch.manual_seed(noise)  # the global generator takes no part
+        job = state(RICH)
+        job.epoch = 3
+        losses.append(job.backward(batch_of(data), RICH)[0].item())
+    assert losses[0] == losses[1]
+
+
+def test_half_precision_is_near_and_not_equal(state, data):
+    single, half = (replace(RICH, precision=word, drop_path=0.0) for word in ("float32", "bfloat16"))
+    losses = [state(protocol).backward(batch_of(data, 8), protocol)[0].item() for protocol in (single, half)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)  # 8 bits of mantissa, some twenty layers
+    job = state(half)
+    job.backward(batch_of(data), half)
+    assert {p.dtype for p in job.net.parameters()} == {torch.float32}
+
+
+def outcome(run):
+    score, records = run.read_json("score.json"), run.records()
+    for entry in [*score["networks"], *records]:
+        del entry["seconds"]
+    return (run / "weights.safetensors").read_bytes(), score, records
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])  # of 16 steps: the first, the end of an epoch, in the middle of one
+def test_all_of_it_goes_on_bit_for_bit(data, tmp_path, at):
+    steps = 0
+
+    def interrupt(record):
+        nonlocal steps
+        steps += record.get("event") == "step"
+        if steps == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def job(out, observe=None):
+        made = Retraining([("found", DARTS_V2)], SPACE, data, RICH, RunDirectory(tmp_path / out), Settings(), observe)
+        made.claim()
+        return made
+
+    job("whole").run()
+    with pytest.raises(InterruptedRunError):
+        job("torn", interrupt).run()
+    job("torn").run()
+    assert outcome(RunDirectory(tmp_path / "torn")) == outcome(RunDirectory(tmp_path / "whole"))
+
+
+def test_the_published_protocols_train_a_small_network(data, tmp_path):
+    """Every published protocol with its own optimiser, loss and schedules, in the smallest sizes."""
+    for name, protocol in PROTOCOLS.items():
+        sizes = {"cells": 1, "channels": 4} if protocol.cells else {}
+        small = replace(protocol, epochs=2, batch_size=8, crop=0, resized_crop=False, jitter=None, cutout=0, **sizes)
+        run = RunDirectory(tmp_path / name)
+        made = Retraining([("found", DARTS_V2)], SPACE, data, small, run, Settings())
+        made.claim()
+        entry = made.run()["networks"][0]
+        head = sum(p.numel() for p in made.state.net.auxiliary.parameters()) if made.state.net.auxiliary else 0
+        assert entry["parameters"] == sum(p.numel() for p in made.state.net.parameters()) - head
+        assert (head > 0) == (protocol.auxiliary > 0)
+        assert all(record["train_loss"] > 0 for record in run.records())
