@@ -111,6 +111,13 @@ def test_without_rows_at_the_border_the_projected_point_is_in_the_ball_before_it
     assert ((got > low) & (got < high)).all()
 
 
+def test_a_group_that_the_network_does_not_use_is_only_perturbed():
+    """A DARTS network of two cells has reduction cells only."""
+    got = Adversarial()(MIX, lambda mix: loss_of({"one": mix["one"]}), 0.5, generator())
+    on_simplex(got)
+    assert loss_of({"one": got["one"]}) >= loss_of({"one": MIX["one"]})
+
+
 def test_where_the_loss_cannot_rise_it_falls_back():
     peak = {"cell": torch.full((2, 4), 0.25, dtype=torch.float64)}
 

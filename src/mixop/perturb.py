@@ -122,7 +122,8 @@ class Adversarial(Perturbation):
         moved = {name: simplex_clip(weights + noise[name]) for name, weights in clean.items()}
         for _ in range(self.steps):
             leaves = {name: weights.requires_grad_() for name, weights in moved.items()}
-            slopes = torch.autograd.grad(loss_of(leaves), list(leaves.values()))
+            tensors = list(leaves.values())
+            slopes = torch.autograd.grad(loss_of(leaves), tensors, allow_unused=True, materialize_grads=True)
             moved = {
                 name: simplex_clip(
                     clean[name] + (leaf.detach() + 2 * radius / self.steps * g.sign() - clean[name]).clamp(-radius, radius)

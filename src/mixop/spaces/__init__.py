@@ -33,6 +33,7 @@ __all__ = [
 SPACES: dict[str, type[Space]] = {
     "nasbench201": NasBench201,
     "darts": Darts,
+    "s0": S5,
     "s1": S1,
     "s2": S2,
     "s3": S3,
