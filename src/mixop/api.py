@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -79,6 +79,7 @@ def search(
     seed: int = 0,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
+    executor: Literal["nodewise", "plain"] = "nodewise",
     observe: Observer | None = None,
 ) -> SearchResult:
     """Searches a space for an architecture.
@@ -93,6 +94,7 @@ def search(
         seed: of initial weights, data order, augmentation and draws.
         device: where torch computes, "cpu" or "cuda".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
+        executor: how the supernet is computed: fast, or as the papers write it; the same numbers up to rounding.
         observe: is told every step and every record of the metrics.
 
     Returns:
@@ -101,7 +103,7 @@ def search(
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
     """
-    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, executor=executor)
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     recipe.check(space)
     run = RunDirectory(out)
@@ -109,7 +111,7 @@ def search(
         "recipe.json": recipe_to_json(recipe),
         "space.json": describe_space(space),
         "data.json": data.describe(),
-        "settings.json": {"seed": seed},
+        "settings.json": {"seed": seed, "executor": executor},
     }
     known = run.claim(identity)
     with run.locked():
@@ -157,7 +159,9 @@ def resume(
     run.require()
     data = data or load_data(run)
     check_data(run, data)
-    settings = Settings(seed=run.read_json("settings.json")["seed"], device=device, checkpoint_seconds=checkpoint_seconds)
+    began = run.read_json("settings.json")
+    own = {"seed": began["seed"], "executor": began.get("executor", "plain")}  # before there was a choice, all were plain
+    settings = Settings(**own, device=device, checkpoint_seconds=checkpoint_seconds)
     space = read_space(run)
     with run.locked():
         if (run / "retrain.json").exists():

@@ -15,14 +15,14 @@ from mixop.recipe import Recipe
 from mixop.spaces.core import Architecture, Space
 
 
-def search_estimate(recipe: Recipe, space: Space, data: Data, *, device: str = "cpu") -> Estimate:
+def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
     """Time and memory of a search, from two steps of a copy; without the time of evaluation and monitors.
 
     Args:
         recipe: the method; of several stages, the first one stands for all.
         space: the search space.
         data: images and labels.
-        device: where torch computes.
+        settings: of the run: device and executor; by default those of any run.
 
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
@@ -30,7 +30,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, *, device: str = "
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
-        return Search(recipe, space, data, run, Settings(device=device)).estimate()
+        return Search(recipe, space, data, run, settings or Settings()).estimate()
 
 
 def retraining_estimate(

@@ -49,11 +49,12 @@ def search(told: Parsed) -> None:
     _foresee(
         options,
         (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
-        lambda foresight: foresight.search_estimate(recipe, space, data, device=settings.device),
+        lambda foresight: foresight.search_estimate(recipe, space, data, settings),
     )
     title = f"Searching {space.name} with {recipe.name} on {data.name} for {_count(recipe.epochs, 'epoch')}, into {out}"
+    run_settings = {**_run_settings(settings), "executor": settings.executor}
     with _progress(options, title) as progress:
-        result = api.search(recipe, space, data, out, **_run_settings(settings), observe=progress)
+        result = api.search(recipe, space, data, out, **run_settings, observe=progress)
     _finish_search(result, options)
 
 
@@ -360,7 +361,7 @@ COMMANDS: Mapping[str, Command] = {
             SearchOptions,
             search,
             values={"recipe": kinds.recipe, "space": kinds.space, "data": kinds.data},
-            settings=_RUN_SETTINGS,
+            settings=(*_RUN_SETTINGS, "executor"),
             shortcuts={"epochs": ("recipe", "epochs"), "batch_size": ("recipe", "batch_size")},
             prepare={"epochs": kinds.keep_warmup_share},
             examples=(

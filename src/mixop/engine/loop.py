@@ -63,7 +63,7 @@ class Search:
         self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
-        self.state = SearchState.fresh(recipe, space, data, settings.seed, settings.device)
+        self.state = SearchState.fresh(recipe, space, data, settings)
         self._bind()
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
         self.snapshots = Snapshots(run / "snapshots", lookback)
@@ -103,10 +103,7 @@ class Search:
         try:
             stage, kept = saved["search"]["stage"], saved["search"]["kept"]
             if stage > 0:
-                settings = self.settings
-                self.state = SearchState.fresh(
-                    self.recipe, self.base, self.data, settings.seed, settings.device, stage=stage, kept=kept
-                )
+                self.state = SearchState.fresh(self.recipe, self.base, self.data, self.settings, stage=stage, kept=kept)
                 self._bind()
             self.state.load_state_dict(saved["search"])
             position = saved["metrics"]
@@ -167,7 +164,7 @@ class Search:
                 self.snapshots.go_back(state, action)
                 self.save()
             if stage_begins(self.recipe, state) and not state.found:
-                begin_stage(state, self.recipe, self.base, self.mean(), self.settings.device)
+                begin_stage(state, self.recipe, self.base, self.mean(), self.settings)
                 self._bind()
                 self.save()
 

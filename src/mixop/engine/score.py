@@ -15,6 +15,7 @@ from mixop.engine.state import Sums
 from mixop.engine.stream import batches as pieces
 from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Space
+from mixop.supernet.batched import NORMS
 from mixop.supernet.core import Supernet
 from mixop.types import Active, Mix
 
@@ -91,7 +92,7 @@ def _evaluate(net: Supernet, norm: Norm) -> None:
     """Evaluation mode, but for batch norms that shall use each batch's own statistics."""
     net.eval()
     for module in net.modules() if norm == "batch" else ():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, NORMS):
             module.train()
 
 
@@ -110,7 +111,7 @@ def _recalibrate(
 @contextmanager
 def _averaging(net: nn.Module) -> Iterator[None]:
     """Inside, running statistics are means over all batches in place of decaying ones."""
-    norms = [(module, module.momentum) for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [(module, module.momentum) for module in net.modules() if isinstance(module, NORMS)]
     for module, _ in norms:
         module.momentum = None
     try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mixop.engine.settings import Settings
 from mixop.engine.state import SearchState, stage_net, stage_space
 from mixop.recipe import Recipe
 from mixop.spaces.core import Space
@@ -44,7 +45,7 @@ def expand(mean: Mix, kept: Kept, space: Space) -> dict[str, Tensor]:
     return whole
 
 
-def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, device: str) -> None:
+def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, settings: Settings) -> None:
     """Turns the state at the end of a stage into that at the start of the next one.
 
     Args:
@@ -52,7 +53,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, devi
         recipe: of the search.
         base: the whole space, as the search was begun with.
         mean: mean mixing weights at the end of the stage.
-        device: where torch computes.
+        settings: of the run.
     """
     stage = recipe.stages[state.stage + 1]
     old_net, old_space = state.net, state.space
@@ -67,9 +68,9 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, devi
     state.stage += 1
     state.space = stage_space(base, recipe, state.stage, state.kept)
     random = state.generators["init"]
-    state.net = stage_net(state.space, recipe, state.stage, random).to(device)
+    state.net = stage_net(state.space, recipe, state.stage, random, settings)
     if stage.start == "fresh":
-        state.params = {g.name: recipe.relaxation.init(g, random).to(device) for g in state.net.groups}
+        state.params = {g.name: recipe.relaxation.init(g, random).to(settings.device) for g in state.net.groups}
         state.build_optimisers(recipe)
         state.memory.clear()
         return

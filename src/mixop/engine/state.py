@@ -7,12 +7,13 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.data.core import Data
+from mixop.engine.settings import Settings
 from mixop.engine.stream import Stream
 from mixop.recipe import Recipe
 from mixop.rng import generators
 from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet
-from mixop.supernet.plain import plain
+from mixop.supernet.executors import EXECUTORS
 from mixop.types import Params
 
 GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive")
@@ -81,16 +82,15 @@ class SearchState:
         recipe: Recipe,
         base: Space,
         data: Data,
-        seed: int,
-        device: str,
+        settings: Settings,
         *,
         stage: int = 0,
         kept: dict[str, list[list[int]]] | None = None,
     ) -> "SearchState":
         """The state before the first step; with a stage and its options, of the shape that it has there."""
-        random = generators(seed, GENERATORS)
+        random, device = generators(settings.seed, GENERATORS), settings.device
         space = stage_space(base, recipe, stage, kept or {})
-        net = stage_net(space, recipe, stage, random["init"]).to(device)
+        net = stage_net(space, recipe, stage, random["init"], settings)
         params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in net.groups}
         if recipe.scheme.shares_data:
             both = torch.cat([data.train, data.valid])
@@ -168,6 +168,7 @@ def stage_space(base: Space, recipe: Recipe, stage: int, kept: dict[str, list[li
     return space
 
 
-def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator) -> Supernet:
-    """The supernet of a stage, freshly initialised."""
-    return plain(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage])
+def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, settings: Settings) -> Supernet:
+    """The supernet of a stage, freshly initialised, on the run's device."""
+    make = EXECUTORS[settings.executor]
+    return make(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage]).to(settings.device)

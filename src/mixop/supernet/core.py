@@ -1,6 +1,6 @@
 """What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -37,6 +37,23 @@ class Supernet(Skeleton):
         for group in self.space.groups:
             groups += [group, *(inputs for inputs in group.input_groups if inputs.name in self._inputs[group.name])]
         return tuple(groups)
+
+    @property
+    def reference(self) -> "Supernet":
+        """A supernet with the names and shapes of this one's state, to read its structure from; its numbers mean nothing."""
+        return self
+
+    def to_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors that belong to parameters or buffers of this executor (gradients, momentum) by the plain executor's names.
+
+        Args:
+            tensors: by the names of this one's parameters or buffers, any of which may be missing.
+        """
+        return dict(tensors)
+
+    def from_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `to_plain`; where a part of a tensor is missing, it is zero."""
+        return dict(tensors)
 
     def forward(self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0) -> Tensor:
         """Logits of a batch under given mixing weights.

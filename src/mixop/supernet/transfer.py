@@ -49,7 +49,7 @@ def transfer(
     Source: Chen et al. 2021 (arXiv:2006.10355), section 3.3, and the authors' code; ``preserve``: Chen, Goodfellow & Shlens
         2016 (arXiv:1511.05641), section 2.
     """
-    plan = plan_transfer(old, new, kept, generator=generator, preserve=preserve)
+    plan = plan_transfer(old.reference, new.reference, kept, generator=generator, preserve=preserve)
     before, after = old.state_dict(), new.state_dict()
     carried = {name: carry(before[source]) for name, (source, carry) in plan.items()}
     for name, value in carried.items():
@@ -62,13 +62,14 @@ def transfer(
         after[name].copy_(value)
 
     def carry_buffers(buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: carry(buffers[source]) for name, (source, carry) in plan.items() if source in buffers}
+        theirs = old.to_plain(buffers)
+        return new.from_plain({name: carry(theirs[source]) for name, (source, carry) in plan.items() if source in theirs})
 
     return carry_buffers
 
 
 def plan_transfer(old: Supernet, new: Supernet, kept: Kept, *, generator: Generator, preserve: bool = False) -> Plan:
-    """For each tensor of the new network where it comes from; the arguments are those of `transfer`."""
+    """For each tensor of the new network where it comes from; the arguments are those of `transfer`, of plain executors."""
     kinds, wanted = ([(spec.kind, spec.group) for spec in net.specs] for net in (old, new))
     if kinds != wanted:
         raise RecipeError(

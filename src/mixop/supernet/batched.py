@@ -1,0 +1,252 @@
+"""The candidate operations in batched form: one kind of operation on several edges that leave one node.
+
+A function of `BATCHED` takes a `Source`, the value of the node, and a `Bundle`, the operations of its kind on n edges, and
+gives their weighted outputs side by side, ``(B, n * C, H, W)`` in the order of the edges. Those of `POOLS` depend on the node
+alone up to the weight.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad
+
+from mixop.ops import BatchNorm
+from mixop.supernet.stacked import StackedCell
+
+CHANNELS_LAST = torch.channels_last
+
+
+class StackedNorm(nn.Module):
+    """Batch norm over stacked channels, with scale, shift and statistics as arguments; training or evaluation is its own.
+
+    Args:
+        norm: its settings.
+
+    Attributes:
+        momentum: weight of the newest batch in the running statistics; None for the mean over all batches.
+    """
+
+    def __init__(self, norm: BatchNorm) -> None:
+        super().__init__()
+        self.momentum: float | None = norm.momentum
+        self.eps, self.track = norm.eps, norm.track
+
+    def forward(self, x: Tensor, scale: Tensor | None, shift: Tensor | None, statistics: "Statistics | None") -> Tensor:
+        """The normalised values.
+
+        Args:
+            x: values ``(B, K, H, W)``.
+            scale: factor of each channel ``(K,)``, or None.
+            shift: added to each channel ``(K,)``, or None.
+            statistics: running statistics, which training updates; None if there are none.
+        """
+        if statistics is None:
+            return batch_norm(x, None, None, scale, shift, True, 0.0, self.eps)
+        mean, variance = statistics.mean, statistics.variance
+        if not self.training:
+            return batch_norm(x, mean, variance, scale, shift, False, 0.0, self.eps)
+        # Fresh statistics of this batch, which are then mixed into those of every operation that the values belong to.
+        batch_mean, batch_variance = torch.zeros_like(mean[: x.shape[1]]), torch.zeros_like(mean[: x.shape[1]])
+        y = batch_norm(x, batch_mean, batch_variance, scale, shift, True, 1.0, self.eps)
+        statistics.update(batch_mean, batch_variance, self.momentum)
+        return y
+
+
+NORMS = (nn.BatchNorm2d, StackedNorm)
+"""The modules of a supernet that normalise batches; ``momentum`` and the mode of each may be set."""
+
+
+class Statistics:
+    """Running statistics of some slots of a stack, views of the cell's buffers.
+
+    Args:
+        parts: running mean, running variance and number of batches, of every slot.
+    """
+
+    def __init__(self, parts: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+        self.parts = parts
+
+    @property
+    def mean(self) -> Tensor:
+        """Running means of all channels."""
+        return torch.cat([mean for mean, _, _ in self.parts])
+
+    @property
+    def variance(self) -> Tensor:
+        """Running variances of all channels."""
+        return torch.cat([variance for _, variance, _ in self.parts])
+
+    @torch.no_grad()
+    def update(self, mean: Tensor, variance: Tensor, momentum: float | None) -> None:
+        """Mixes a batch's statistics in: those of all slots side by side, or of one that stands for all."""
+        shared = len(mean) == len(self.parts[0][0])
+        means = [mean] * len(self.parts) if shared else mean.chunk(len(self.parts))
+        variances = [variance] * len(self.parts) if shared else variance.chunk(len(self.parts))
+        for (old_mean, old_variance, count), new_mean, new_variance in zip(self.parts, means, variances, strict=True):
+            count += 1
+            share = 1 / count.item() if momentum is None else momentum
+            old_mean.mul_(1 - share).add_(new_mean, alpha=share)
+            old_variance.mul_(1 - share).add_(new_variance, alpha=share)
+
+
+class Source:
+    """The value of a node, and what is computed from it once for all of its edges.
+
+    Args:
+        x: its value ``(B, C, H, W)``, or as much of it as operations see.
+        stride: of the edges that leave it.
+    """
+
+    def __init__(self, x: Tensor, stride: int) -> None:
+        self.x, self.stride = x.contiguous(memory_format=CHANNELS_LAST), stride
+
+    @cached_property
+    def relu(self) -> Tensor:
+        """Its positive part."""
+        return torch.relu(self.x)
+
+
+class Bundle:
+    """The operations of one kind on some of the edges that leave a node.
+
+    Args:
+        cell: the cell.
+        kind: the operation's name in a supernet.
+        slots: their places in the stacks.
+        weights: their mixing weights ``(n,)``.
+        norm: the cell's batch norm.
+        parts: gives the tensor of these slots from the name of a stack.
+    """
+
+    def __init__(
+        self,
+        cell: StackedCell,
+        kind: str,
+        slots: tuple[int, ...],
+        weights: Tensor,
+        norm: StackedNorm,
+        parts: Callable[[str, tuple[int, ...]], Tensor],
+    ) -> None:
+        self.cell, self.kind, self.slots, self.weights, self._norm, self._parts = cell, kind, slots, weights, norm, parts
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, key: str) -> Tensor:
+        """The tensors of that name within the operation, one behind the other."""
+        return self._parts(self._attribute(key), self.slots)
+
+    def _attribute(self, key: str) -> str:
+        return f"{self.kind}_{key.replace('.', '_')}"
+
+    def norm(self, x: Tensor, key: str, *, weighted: bool) -> Tensor:
+        """Their batch norm of that name; the last one of an operation carries the mixing weight.
+
+        Args:
+            x: values of all operations side by side ``(B, n * C, H, W)``.
+            key: its name within the operation.
+            weighted: whether the result is multiplied with the mixing weight of each operation.
+        """
+        scale = shift = None
+        if weighted:
+            scale = self.weights[:, None].expand(-1, x.shape[1] // len(self)).reshape(-1).contiguous()
+        if self._attribute(f"{key}.weight") in self.cell.stacks:
+            gamma, beta = self[f"{key}.weight"], self[f"{key}.bias"]
+            scale, shift = (gamma, beta) if scale is None else (gamma * scale, beta * scale)
+        elif scale is not None:
+            shift = None
+        return self._norm(x, scale, shift, self.statistics(key))
+
+    def statistics(self, key: str) -> Statistics | None:
+        """The running statistics of a batch norm, None if there are none."""
+        names = [self._attribute(f"{key}.{what}") for what in ("running_mean", "running_var", "num_batches_tracked")]
+        if names[0] not in self.cell.stacks:
+            return None
+        means, variances, counts = (self.cell.stacks[name].split(getattr(self.cell, name)) for name in names)
+        return Statistics([(means[slot], variances[slot], counts[slot]) for slot in self.slots])
+
+    def pool_norm(self, x: Tensor, key: str) -> tuple[Tensor, bool]:
+        """The batch norm of a pool: of the pool alone, without weights, where the edges share their statistics.
+
+        Returns:
+            The values and whether they are shared; if not, they are those of all edges, weighted.
+        """
+        statistics = self.statistics(key)
+        if statistics is None or self._norm.training:
+            return self._norm(x, None, None, statistics), True
+        return self.norm(x.repeat(1, len(self), 1, 1), key, weighted=True), False
+
+
+def _dense(kernel: int) -> "Batched":
+    def run(source: Source, bundle: Bundle) -> Tensor:
+        y = conv2d(source.relu, bundle["1.weight"], stride=source.stride, padding=kernel // 2)
+        return bundle.norm(y, "2", weighted=True)
+
+    return run
+
+
+def _depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int = 1) -> Tensor:
+    kernel = weight.shape[-1]
+    return conv2d(x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
+
+
+def _fan_out(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int = 1) -> Tensor:
+    """Depthwise and pointwise convolution of one value by the weights of n edges, side by side."""
+    channels = x.shape[1]
+    ys = [_depthwise(x, weight, stride, dilation) for weight in depthwise.split(channels)]
+    y = torch.cat(ys, dim=1) if len(ys) > 1 else ys[0]
+    return conv2d(y, pointwise, groups=len(ys))
+
+
+def _separable(source: Source, bundle: Bundle) -> Tensor:
+    y = _fan_out(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride)
+    y = torch.relu(bundle.norm(y, "3", weighted=False))
+    y = conv2d(_depthwise(y, bundle["5.weight"], 1), bundle["6.weight"], groups=len(bundle))
+    return bundle.norm(y, "7", weighted=True)
+
+
+def _dilated(source: Source, bundle: Bundle) -> Tensor:
+    y = _fan_out(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride, 2)
+    return bundle.norm(y, "3", weighted=True)
+
+
+def _reduction(source: Source, bundle: Bundle) -> Tensor:
+    """Both 1x1 convolutions of a factorised reduction as one of 2x2 pixels, whose other entries are zero."""
+    n, channels = len(bundle), source.x.shape[1]
+    even = pad(bundle["even.weight"], (0, 1, 0, 1)).view(n, -1, channels, 2, 2)
+    odd = pad(bundle["odd.weight"], (1, 0, 1, 0)).view(n, -1, channels, 2, 2)
+    weight = torch.cat([even, odd], dim=1).flatten(0, 1)
+    x = pad(source.relu, (0, source.x.shape[3] % 2, 0, source.x.shape[2] % 2))
+    return bundle.norm(conv2d(x, weight, stride=2), "norm", weighted=True)
+
+
+def _average(source: Source) -> Tensor:
+    return avg_pool2d(source.x, 3, source.stride, 1, count_include_pad=False)
+
+
+def _maximum(source: Source) -> Tensor:
+    return max_pool2d(source.x, 3, source.stride, 1)
+
+
+Batched = Callable[[Source, Bundle], Tensor]
+
+BATCHED: Mapping[str, Batched] = {
+    "nor_conv_1x1": _dense(1),
+    "nor_conv_3x3": _dense(3),
+    "sep_conv_3x3": _separable,
+    "sep_conv_5x5": _separable,
+    "sep_conv_7x7": _separable,
+    "dil_conv_3x3": _dilated,
+    "dil_conv_5x5": _dilated,
+    "skip_connect": _reduction,
+}
+"""Operations that end in a batch norm; ``skip_connect`` where it is strided."""
+
+POOLS: Mapping[str, Callable[[Source], Tensor]] = {
+    "avg_pool_3x3": _average,
+    "max_pool_3x3": _maximum,
+    "avg_pool_3x3_norm": _average,
+    "max_pool_3x3_norm": _maximum,
+}

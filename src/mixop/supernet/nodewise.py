@@ -1,0 +1,345 @@
+"""The node-wise executor: what depends on a source node only is computed once for all edges that leave it.
+
+The numbers are those of the plain executor, in a different order of additions. For every source node: one ReLU, one pool and
+pool norm of each kind, one convolution of each kind over all edges that have it; the mixing weight is the scale of the batch
+norm that ends an operation, so that weighting costs nothing, forward and backward. ``none`` is never computed. An operation
+without a batched form (noise, the toy space's maps, one's own) runs on its edge as in the plain executor. Everything is laid
+out channels-last.
+
+What the network draws (drop path, dropout, random channels, noise) is drawn in the order of the plain executor.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from mixop.errors import RecipeError
+from mixop.network import edge_shape
+from mixop.ops import BatchNorm, FactorizedReduce
+from mixop.rng import fenced
+from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.supernet.batched import BATCHED, CHANNELS_LAST, POOLS, Bundle, Source, StackedNorm
+from mixop.supernet.core import Supernet
+from mixop.supernet.stacked import StackedCell, StackedSupernet
+from mixop.types import Active, Mix, Paths
+from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
+from mixop.wraps.dropout import SkipDropout
+from mixop.wraps.edges import AuxiliarySkip, DropPath, EdgeNormalisation
+from mixop.wraps.partial import PartialChannels, PartialEdge
+
+KNOWN_WRAPS = (PartialChannels, EdgeNormalisation, AuxiliarySkip, DropPath, SkipDropout)
+
+
+class NodewiseEdge(nn.Module):
+    """The innermost edge: holds the operations that run by themselves, and is told how to compute its value."""
+
+    def __init__(self, spec: EdgeSpec) -> None:
+        super().__init__()
+        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm) for name in spec.options)
+
+    def forward(self, x: Tensor, evaluate: Callable[[Tensor], Tensor], active: object = None, progress: float = 0.0) -> Tensor:
+        """Value of the edge; wraps hand ``evaluate`` through in place of mixing weights."""
+        return evaluate(x)
+
+
+class NodewiseCell(StackedCell):
+    """A cell that is computed source node by source node.
+
+    Args:
+        layer: its place in the network.
+        graph: how it computes.
+        group: its edges.
+        names: for each edge the names that its options have in a supernet.
+        edges: its edges, made of `NodewiseEdge`.
+        norm: batch norm settings.
+    """
+
+    def __init__(
+        self, layer: Layer, graph: Graph, group: Group, names: Sequence[Sequence[str]], edges: nn.ModuleList, norm: BatchNorm
+    ) -> None:
+        self.kinds: dict[str, dict[int, int]] = {}  # kind -> edge -> option
+        self.alone: list[list[int]] = [[] for _ in names]  # for each edge the options that run by themselves
+        self.skips: dict[int, int] = {}  # edge -> option that is the identity
+        self.chain = _chain(edges[0])
+        stacked: dict[str, list[tuple[int, int]]] = {}
+        for e, options in enumerate(names):
+            modules = _innermost(edges[e]).options
+            for o, name in enumerate(options):
+                if name == "skip_connect" and isinstance(modules[o], nn.Identity):
+                    self.skips[e] = o
+                elif name in POOLS or (
+                    name in BATCHED and (name != "skip_connect" or isinstance(modules[o], FactorizedReduce))
+                ):
+                    self.kinds.setdefault(name, {})[e] = o
+                    stacked.setdefault(name, []).append((e, o))
+                elif name != "none":
+                    self.alone[e].append(o)
+        skips, kinds, alone, chain = self.skips, self.kinds, self.alone, self.chain
+        super().__init__(layer, graph, group, edges, stacked)
+        self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
+        self.norm = StackedNorm(norm)
+        self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
+        order = sorted(range(len(group.decisions)), key=lambda e: (group.decisions[e].source, e))
+        self.slots = {kind: {e: i for i, e in enumerate([e for e in order if e in its])} for kind, its in self.kinds.items()}
+
+    def forward(
+        self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
+    ) -> Tensor:
+        return _Run(self, inputs, weights, edge_weights, active, progress).output()
+
+
+class _Sum:
+    """A value that is being added up: tensors, and tensors times a number."""
+
+    def __init__(self) -> None:
+        self.terms: list[Tensor] = []
+        self.scaled: list[tuple[Tensor, Tensor]] = []
+        self.idle: list[Tensor] = []
+
+    def join(self, other: "_Sum") -> None:
+        self.terms += other.terms
+        self.scaled += other.scaled
+        self.idle += other.idle
+
+    def total(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """The value; zeros of the shape where nothing was added."""
+        total, own = None, False  # `own`: made here, so that adding in place is safe
+        for term in self.terms:
+            if total is None:
+                total = term
+            else:
+                total, own = total.add_(term) if own else total + term, True
+        for x, weight in self.scaled:
+            if total is None:
+                total = x * weight
+            else:
+                total = total.addcmul_(x, weight) if own else torch.addcmul(total, x, weight)
+            own = True
+        if total is None:
+            total = torch.zeros(tuple(shape), dtype=like.dtype, device=like.device)
+            total = total.contiguous(memory_format=CHANNELS_LAST)
+        # Zero in value; the gradient of straight-through weights whose options do not run.
+        return total + torch.stack(self.idle).sum() if self.idle else total
+
+
+class _Run:
+    """One forward pass of a cell."""
+
+    def __init__(
+        self,
+        cell: NodewiseCell,
+        inputs: list[Tensor],
+        weights: Tensor,
+        edge_weights: Tensor | None,
+        active: Paths | None,
+        progress: float,
+    ) -> None:
+        self.cell, self.active, self.progress = cell, active, progress
+        self.inputs = inputs
+        self.wrapped = not (cell.chain == () or _defers(cell.chain))
+        self.partial = next((wrap for wrap in cell.chain if isinstance(wrap, PartialEdge)), None)
+        self.edge_weights = None if edge_weights is None else edge_weights.unbind()
+        if edge_weights is not None and not self.wrapped:
+            weights = weights * edge_weights[:, None]
+        self.weights = [row.unbind() for row in weights.unbind()]
+        self.learns = weights.requires_grad
+        self.whole = active is None and not (self.partial is not None and self.partial.random)
+        self._parts: dict[str, tuple[Tensor, ...]] = {}
+        batch, _, height, width = inputs[0].shape
+        stride = cell.layer.stride
+        self.shape = (batch, cell.layer.out // len(cell.graph.output), -(-height // stride), -(-width // stride))
+
+    def output(self) -> Tensor:
+        cell, graph = self.cell, self.cell.graph
+        self.nodes: list[Tensor] = list(self.inputs)
+        self.sums: dict[int, _Sum] = {}
+        self.rests: dict[int, Tensor] = {}
+        for node in range(graph.nodes):
+            if node >= graph.inputs:
+                self.nodes.append(self._node(node))
+            edges = [e for e in cell.outgoing[node] if self._running(e) != ()]
+            if edges:
+                self._leave(node, edges)
+        output = [self.nodes[k] for k in graph.output]
+        return output[0] if len(output) == 1 else torch.cat(output, dim=1)
+
+    def _running(self, e: int) -> Sequence[int]:
+        return range(len(self.weights[e])) if self.active is None else self.active[e]
+
+    def _stride(self, node: int) -> int:
+        return self.cell.layer.stride if node < self.cell.graph.inputs else 1
+
+    def _leave(self, node: int, edges: list[int]) -> None:
+        """Evaluates all batched operations on the edges that leave a node."""
+        x, stride = self.nodes[node], self._stride(node)
+        if self.partial is not None:
+            if self.partial.random:
+                return  # every edge sees other channels
+            seen, rest = x.split([self.partial.seen, x.shape[1] - self.partial.seen], dim=1)
+            x = seen
+            if not self.wrapped:
+                self.rests[node] = rest if stride == 1 else max_pool2d(rest, 2, stride=2, ceil_mode=True)
+        source = Source(x, stride)
+        self.sums.update(self._evaluate(source, edges))
+
+    def _node(self, node: int) -> Tensor:
+        """The value of a node: the sum over the edges into it, in their order."""
+        cell = self.cell
+        total, rest = _Sum(), _Sum()
+        for e in cell.group.into(node):
+            if self._running(e) == ():
+                continue
+            s = cell.group.decisions[e].source
+            if self.wrapped:
+                value = cell.edges[e](self.nodes[s], lambda x, e=e: self._value(e, x), None, self.progress)
+                total.terms.append(value if self.edge_weights is None else self.edge_weights[e] * value)
+                continue
+            total.join(self.sums.pop(e))
+            x = self.nodes[s] if self.partial is None else self.nodes[s][:, : self.partial.seen]
+            self._alone(e, x, total)
+            if self.partial is not None:
+                if self.edge_weights is None:
+                    rest.terms.append(self.rests[s])
+                else:
+                    rest.scaled.append((self.rests[s], self.edge_weights[e]))
+        if self.partial is None or self.wrapped:
+            return total.total(self.shape, self.inputs[0])
+        batch, channels, *size = self.shape
+        seen = total.total((batch, self.partial.seen, *size), self.inputs[0])
+        other = rest.total((batch, channels - self.partial.seen, *size), self.inputs[0])
+        return shuffle_last(torch.cat([seen, other], dim=1), self.partial.k)
+
+    def _value(self, e: int, x: Tensor) -> Tensor:
+        """The value of one edge inside its wraps."""
+        if self.partial is not None and self.partial.random:
+            total = self._evaluate(Source(x, self._stride(self.cell.group.decisions[e].source)), [e])[e]
+        else:
+            total = self.sums.pop(e)
+        self._alone(e, x, total)
+        batch, _, height, width = self.shape
+        return total.total((batch, x.shape[1], height, width), x)
+
+    def _alone(self, e: int, x: Tensor, total: _Sum) -> None:
+        """Adds the operations of an edge that have no batched form."""
+        options = _innermost(self.cell.edges[e]).options
+        running = self._running(e)
+        for o in self.cell.alone[e]:
+            if o in running:
+                option = options[o]
+                value = option(x, self.progress) if isinstance(option, TimedOperation) else option(x)
+                total.scaled.append((value, self.weights[e][o]))
+
+    def _evaluate(self, source: Source, edges: list[int]) -> dict[int, _Sum]:
+        """What the batched operations add to each of some edges that leave one node."""
+        cell = self.cell
+        sums = {e: _Sum() for e in edges}
+        together: dict[tuple[int, ...], list[Tensor]] = {}
+        for kind, its in cell.kinds.items():
+            some = tuple(e for e in edges if e in its and its[e] in self._running(e))
+            if not some:
+                continue
+            weights = [self.weights[e][its[e]] for e in some]
+            bundle = Bundle(cell, kind, tuple(cell.slots[kind][e] for e in some), torch.stack(weights), cell.norm, self._tensor)
+            if kind in POOLS:
+                value, shared = POOLS[kind](source), True
+                if kind.endswith("_norm"):
+                    value, shared = bundle.pool_norm(value, "1")
+                if shared:
+                    for e, weight in zip(some, weights, strict=True):
+                        sums[e].scaled.append((value, weight))
+                    continue
+            else:
+                value = BATCHED[kind](source, bundle)
+            together.setdefault(some, []).append(value)
+        for some, values in together.items():
+            total = values[0]
+            for value in values[1:]:
+                total = total + value
+            for e, part in zip(some, total.split(total.shape[1] // len(some), dim=1), strict=True):
+                sums[e].terms.append(part)
+        for e in edges:
+            running = self._running(e)
+            if e in cell.skips and cell.skips[e] in running:
+                sums[e].scaled.append((source.x, self.weights[e][cell.skips[e]]))
+            if self.active is not None and self.learns:
+                sums[e].idle += [weight for o, weight in enumerate(self.weights[e]) if o not in running]
+        return sums
+
+    def _tensor(self, attribute: str, slots: tuple[int, ...]) -> Tensor:
+        """The parameters of some slots of a stack, one behind the other."""
+        stack = self.cell.stacks[attribute]
+        if attribute not in self._parts:
+            self._parts[attribute] = stack.split(getattr(self.cell, attribute))
+        parts = [self._parts[attribute][slot] for slot in slots]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def shuffle_last(x: Tensor, groups: int) -> Tensor:
+    """`mixop.wraps.partial.shuffle_channels` of a channels-last tensor, which it keeps channels-last."""
+    rows = x.permute(0, 2, 3, 1)
+    return rows.unflatten(3, (groups, -1)).transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
+
+
+def _chain(edge: nn.Module) -> tuple[WrappedEdge, ...]:
+    """The wraps of an edge, from the outside in."""
+    chain: list[WrappedEdge] = []
+    while isinstance(edge, WrappedEdge):
+        chain.append(edge)
+        edge = edge.inner
+    return tuple(chain)
+
+
+def _innermost(edge: nn.Module) -> NodewiseEdge:
+    while isinstance(edge, WrappedEdge):
+        edge = edge.inner
+    assert isinstance(edge, NodewiseEdge)
+    return edge
+
+
+def _defers(chain: tuple[WrappedEdge, ...]) -> bool:
+    """Whether partial channels are all that wraps an edge: then shuffling waits until a node's edges are added up."""
+    return len(chain) == 1 and isinstance(chain[0], PartialEdge) and not chain[0].random
+
+
+class NodewiseSupernet(StackedSupernet):
+    """A supernet of node-wise cells; images are laid out channels-last."""
+
+    def forward(self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0) -> Tensor:
+        x = x.contiguous(memory_format=CHANNELS_LAST) if x.dim() == 4 else x
+        return super().forward(x, mix, active, progress=progress)
+
+
+def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
+    """The node-wise supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
+
+    Args:
+        space: the search space with its sizes.
+        norm: batch norm settings.
+        generator: source of the initial weights.
+        wraps: changes of how its edges compute, the first one nearest to the operations.
+
+    Raises:
+        RecipeError: for a wrap that it does not know.
+    """
+    for wrap in wraps:
+        if not isinstance(wrap, KNOWN_WRAPS):
+            raise RecipeError(
+                f"The nodewise executor does not know the wrap {type(wrap).__name__}: use --executor plain, which takes any."
+            )
+    make = wrapped(NodewiseEdge, wraps)
+
+    def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        def names(decision: Decision) -> tuple[str, ...]:
+            return tuple(space.searched(option) for option in decision.options)
+
+        def make_edge(decision: Decision) -> nn.Module:
+            channels, stride = edge_shape(layer, graph, decision)
+            return make(EdgeSpec(options=names(decision), channels=channels, stride=stride, norm=norm))
+
+        edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
+        return NodewiseCell(layer, graph, group, [names(decision) for decision in group.decisions], edges, norm)
+
+    with fenced(generator):
+        return NodewiseSupernet(space, make_cell, norm, wraps)

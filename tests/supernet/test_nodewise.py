@@ -1,0 +1,202 @@
+"""The node-wise executor against the plain one, number by number, in float64: logits, every gradient, every statistic."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from mixop.analysis.hessian import hessian
+from mixop.errors import RecipeError
+from mixop.ops import BatchNorm
+from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
+from mixop.spaces.toy import Toy
+from mixop.supernet.executors import EXECUTORS
+from mixop.supernet.nodewise import nodewise
+from mixop.supernet.plain import plain
+from mixop.wraps import AuxiliarySkip, DropPath, EdgeNormalisation, PartialChannels, SkipDropout, Wrap
+
+TRACKED, UNTRACKED, AFFINE = BatchNorm(affine=False, track=True), BatchNorm(affine=False, track=False), BatchNorm()
+RGB = {"input_channels": 3, "input_size": 8, "classes": 5}
+SMALL = {"cells": 3, "channels": 8, **RGB}  # normal, reduction, reduction
+SPACES = {
+    "darts": darts(**SMALL),
+    "darts, odd sizes": darts(**{**SMALL, "input_size": 11}),
+    "nasbench201": nasbench201(channels=4, cells=1, **RGB),
+    "s1": S1(**SMALL),
+    "s2": S2(**SMALL),
+    "s3": S3(**SMALL),
+    "s4": S4(**SMALL),
+    "pruned": darts(**SMALL).prune({g.name: [[e % 3, 4, 7] for e in range(14)] for g in darts().groups}),
+    "cell": CellSpace(operations=("nor_conv_1x1", "none", "conv_7x1_1x7", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
+    "toy": Toy(),
+}
+WRAPS = {
+    "partial": (PartialChannels(k=4),),
+    "random": (PartialChannels(k=4, channels="random"),),
+    "weighed": (EdgeNormalisation(),),
+    "pc": (PartialChannels(k=4), EdgeNormalisation()),
+    "auxiliary": (AuxiliarySkip(),),
+    "auxiliary 1x1": (AuxiliarySkip(kind="convolution"),),
+    "drop path": (DropPath(),),
+    "all": (PartialChannels(k=4), AuxiliarySkip(), DropPath(), EdgeNormalisation()),
+    "other order": (AuxiliarySkip(), PartialChannels(k=2), DropPath()),
+}
+TOLERANCE = 1e-10
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pair(space, norm=TRACKED, wraps=()):
+    torch.set_default_dtype(torch.float64)
+    try:
+        return tuple(make(space, norm=norm, generator=seeded(), wraps=wraps) for make in (plain, nodewise))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def paths(group, kind):
+    """One path on every edge; or two, one, and none by turns."""
+    options = group.shape[1]
+    if kind == "one":
+        return tuple(((7 * e + 3) % options,) for e in range(group.shape[0]))
+    two = [tuple(sorted({(7 * e + 3) % options, 5 * e % options})) for e in range(group.shape[0])]
+    return tuple(() if e % 3 == 1 else path for e, path in enumerate(two))
+
+
+def run(net, *, train=True, active=None):
+    """Logits, and the gradients of a loss in mixing weights, plain weights and images."""
+    size = net.space.layers[0]
+    channels, pixels = size.channels[0], net.space.input_size
+    x = torch.randn(3, channels, pixels, pixels, generator=seeded(1), dtype=torch.float64, requires_grad=True)
+    groups = net.groups
+    mix = {g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64).softmax(-1).requires_grad_() for g in groups}
+    paths_of = None if active is None else {g.name: paths(g, active) for g in groups}
+    net.train(train)
+    torch.manual_seed(3)  # what the network draws by itself
+    logits = net(x, mix, paths_of, progress=0.4)
+    cross_entropy(logits, torch.arange(3) % logits.shape[1]).backward()
+    zero = {name: p for name, p in net.named_parameters() if p.grad is None}
+    grads = {name: torch.zeros_like(p) if name in zero else p.grad for name, p in net.named_parameters()}
+    return logits.detach(), {"x": x.grad, **{name: m.grad for name, m in mix.items()}}, net.to_plain(grads)
+
+
+def close(got, want, what):
+    got, want = (torch.zeros(()) if value is None else value for value in (got, want))
+    error, size = (got - want).norm(), want.norm()
+    assert error <= TOLERANCE * max(size, 1e-3), f"{what}: {error / size:.1e}"
+
+
+def compare(nets, **options):
+    (logits, ours, weights), (fast_logits, fast_ours, fast_weights) = (run(net, **options) for net in nets)
+    close(fast_logits, logits, "logits")
+    for name, value in ours.items():
+        close(fast_ours[name], value, f"gradient of {name}")
+    assert fast_weights.keys() == weights.keys()
+    for name, value in weights.items():
+        close(fast_weights[name], value, f"gradient of {name}")
+    state, fast_state = (net.state_dict() for net in nets)
+    assert fast_state.keys() == state.keys()
+    for name, value in state.items():
+        close(fast_state[name].double(), value.double(), name)
+
+
+@pytest.mark.parametrize("norm", [TRACKED, UNTRACKED, AFFINE], ids=["tracked", "untracked", "affine"])
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space(name, norm):
+    if name == "toy" and norm is AFFINE:
+        pytest.skip("the toy space has no batch norm in its cells")
+    for train in (True, False):
+        compare(pair(SPACES[name], norm), train=train)
+
+
+@pytest.mark.parametrize("active", ["one", "two"])
+@pytest.mark.parametrize("name", ["darts", "nasbench201", "s4", "cell", "toy"])
+def test_draws_that_leave_options_out(name, active):
+    for train in (True, False):
+        compare(pair(SPACES[name]), train=train, active=active)
+
+
+@pytest.mark.parametrize("name", WRAPS)
+def test_every_wrap(name):
+    for options in ({}, {"train": False}, {"active": "two"}):
+        compare(pair(SPACES["darts"], wraps=WRAPS[name]), **options)
+
+
+def test_wraps_on_a_space_whose_nodes_are_added_up():
+    compare(pair(SPACES["nasbench201"], wraps=(PartialChannels(k=2), EdgeNormalisation(), DropPath())))
+
+
+def test_skip_dropout_where_nothing_is_dropped():
+    """Which elements are dropped depends on the layout in memory; their number does not."""
+    compare(pair(SPACES["darts"], wraps=(SkipDropout(rate=0.0), PartialChannels(k=4))))
+    for options in ({"train": False}, {"train": False, "active": "two"}):
+        compare(pair(SPACES["darts"], wraps=(SkipDropout(rate=0.5),)), **options)
+
+
+@pytest.mark.parametrize("name", ["darts", "nasbench201"])
+def test_hessians_in_the_mixing_weights(name):
+    matrices = []
+    for net in pair(SPACES[name]):
+        x = torch.randn(3, 3, 8, 8, generator=seeded(1), dtype=torch.float64)
+        groups = [g for g in net.groups if g.name != "normal"]
+        fixed = {g.name: torch.full(g.shape, 0.1, dtype=torch.float64) for g in net.groups}
+        mix = {g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64)[:, :3] for g in groups}
+
+        def loss(params, net=net, x=x, fixed=fixed):
+            whole = {**fixed, **{n: torch.cat([p, fixed[n][:, 3:]], 1) for n, p in params.items()}}
+            return cross_entropy(net(x, whole), torch.arange(3))
+
+        matrices.append(hessian(loss, mix))
+    close(matrices[1], matrices[0], "Hessian")
+
+
+def test_everything_is_channels_last_with_its_gradients():
+    net = nodewise(SPACES["darts"], norm=TRACKED, generator=seeded())
+    seen = []
+
+    def look(module, inputs, output):
+        assert output.is_contiguous(memory_format=torch.channels_last)
+        output.register_hook(lambda grad: seen.append(grad.is_contiguous(memory_format=torch.channels_last)))
+
+    for layer in net.layers:
+        if hasattr(layer, "stacks"):
+            layer.norm.register_forward_hook(look)
+    mix = {g.name: torch.rand(g.shape).requires_grad_() for g in net.groups}
+    net(torch.randn(2, 3, 8, 8), mix).sum().backward()
+    assert seen
+    assert all(seen)
+
+
+def test_one_path_calls_one_operation_of_an_edge(monkeypatch):
+    """Convolutions are counted: a one-hot draw of DARTS cells runs the drawn ones and no others."""
+    net = nodewise(darts(**SMALL, operations=("none", "skip_connect", "sep_conv_3x3")), norm=TRACKED, generator=seeded())
+    mix = {g.name: torch.zeros(g.shape) for g in net.groups}
+    calls = []
+    real = torch.nn.functional.conv2d
+    monkeypatch.setattr("mixop.supernet.batched.conv2d", lambda *a, **k: calls.append(1) or real(*a, **k))
+    net(torch.randn(2, 3, 8, 8), mix, {g.name: ((0,),) * 14 for g in net.groups})
+    assert not calls
+    only = tuple((2,) if e == 13 else (0,) for e in range(14))
+    net(torch.randn(2, 3, 8, 8), mix, {g.name: only for g in net.groups})
+    assert len(calls) == 3 * 4  # one separable convolution, four convolutions, in each of three cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strange(Wrap):
+    """A wrap of somebody else."""
+
+
+def test_unknown_wraps_are_refused_by_name():
+    with pytest.raises(RecipeError, match="does not know the wrap Strange: use --executor plain"):
+        nodewise(SPACES["darts"], norm=TRACKED, generator=seeded(), wraps=(Strange(),))
+
+
+def test_the_table_of_executors():
+    assert list(EXECUTORS) == ["nodewise", "plain"]
+    for make in EXECUTORS.values():
+        net = make(SPACES["nasbench201"], norm=UNTRACKED, generator=seeded(), wraps=())
+        assert isinstance(net, nn.Module)
