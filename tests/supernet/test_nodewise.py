@@ -155,7 +155,7 @@ def test_hessians_in_the_mixing_weights(name):
 
 
 def test_everything_is_channels_last_with_its_gradients():
-    net = nodewise(SPACES["darts"], norm=TRACKED, generator=seeded())
+    net = nodewise(darts(**{**SMALL, "input_size": 32}), norm=TRACKED, generator=seeded())
     seen = []
 
     def look(module, inputs, output):
@@ -166,7 +166,7 @@ def test_everything_is_channels_last_with_its_gradients():
         if hasattr(layer, "stacks"):
             layer.norm.register_forward_hook(look)
     mix = {g.name: torch.rand(g.shape).requires_grad_() for g in net.groups}
-    net(torch.randn(2, 3, 8, 8), mix).sum().backward()
+    net(torch.randn(2, 3, 32, 32), mix).sum().backward()
     assert seen
     assert all(seen)
 

@@ -51,10 +51,18 @@ class Stored(nn.Module):
         super().__init__()
         self.keys = keys
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
-        *_, unexpected, _ = arguments
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         known = {prefix + key for key in self.keys}
-        unexpected += [name for name in state_dict if name.startswith(prefix) and name not in known]
+        unexpected_keys += [name for name in state_dict if name.startswith(prefix) and name not in known]
 
 
 class StackedCell(nn.Module):
@@ -102,17 +110,25 @@ class StackedCell(nn.Module):
             parts = stack.split(whole if keep_vars else whole.detach())
             destination.update({prefix + name: part for name, part in zip(stack.names, parts, strict=True)})
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
-        *_, missing, _, errors = arguments
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         for stack in self.stacks.values():
             with torch.no_grad():
                 parts = stack.split(getattr(self, stack.attribute).detach())
                 for name, part in zip(stack.names, parts, strict=True):
                     given = state_dict.get(prefix + name)
                     if given is None:
-                        missing.append(prefix + name)
+                        missing_keys.append(prefix + name)
                     elif given.shape != part.shape:
-                        errors.append(f"{prefix}{name} has the shape {tuple(given.shape)} in place of {tuple(part.shape)}")
+                        error_msgs.append(f"{prefix}{name} has the shape {tuple(given.shape)} in place of {tuple(part.shape)}")
                     else:
                         part.copy_(given)
 
