@@ -65,6 +65,8 @@ def test_free_memory_heeds_a_containers_limit(tmp_path):
     assert module._container_bytes(str(tmp_path)) == float("inf")
     (tmp_path / "memory.max").write_text("1000\n")
     assert module._container_bytes(str(tmp_path)) == 900
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 50\nactive_file 10\n")
+    assert module._container_bytes(str(tmp_path)) == 950
     (tmp_path / "memory.current").write_text("2000\n")
     assert module._container_bytes(str(tmp_path)) == 0
 

@@ -91,6 +91,18 @@ def test_pieces_add_up_to_the_mean_over_the_batch(state, data, count):
         torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
+@pytest.mark.parametrize(("accumulate", "count"), [(4, 10), (8, 9), (4, 3)])
+def test_no_piece_has_a_single_image(state, data, accumulate, count):
+    protocol = replace(RICH, batch_size=16, accumulate=accumulate)
+    job, seen = state(protocol), []
+    job.net.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    real = job.net.logits
+    job.net.logits = lambda x: seen.append(len(x)) or real(x)
+    job.backward(batch_of(data, count), protocol)
+    assert sum(seen) == count
+    assert min(seen) >= 2
+
+
 def test_drop_path_rises_linearly_from_zero(state, data):
     job = state(RICH)
     for epoch in range(4):

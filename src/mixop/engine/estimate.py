@@ -129,7 +129,10 @@ def free_bytes(device: str) -> int:
 def _container_bytes(folder: str = "/sys/fs/cgroup") -> float:
     """What a container's limit leaves free, in bytes; infinite where there is none."""
     limit, used = _text(f"{folder}/memory.max").strip(), _text(f"{folder}/memory.current").strip()
-    return max(0, int(limit) - int(used)) if limit.isdecimal() and used.isdecimal() else math.inf
+    if not (limit.isdecimal() and used.isdecimal()):
+        return math.inf
+    cached = [line.split()[1] for line in _text(f"{folder}/memory.stat").splitlines() if line.startswith("inactive_file ")]
+    return max(0, int(limit) - int(used) + sum(int(count) for count in cached))  # read files give way when memory is needed
 
 
 def _text(path: str) -> str:

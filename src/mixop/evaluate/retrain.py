@@ -131,7 +131,9 @@ class Retraining:
         state = self.state
 
         def forward(images: int) -> Tensor:
-            logits, auxiliary = state.net.train().logits(self.data.batch(self.data.train[:images]).x)
+            batch = self.data.batch(self.data.train[:images])
+            with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.protocol.precision == "bfloat16"):
+                logits, auxiliary = state.net.train().logits(batch.x)
             return logits.sum() if auxiliary is None else logits.sum() + auxiliary.sum()
 
         return estimate(

@@ -69,7 +69,8 @@ class TrainingState:
         self.net.drop_path = protocol.drop_path * self.epoch / protocol.epochs
         self.optimiser.zero_grad(set_to_none=True)
         total = right = torch.zeros((), device=batch.y.device)
-        pieces = zip(batch.x.chunk(protocol.accumulate), batch.y.chunk(protocol.accumulate), strict=True)
+        count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two images; a last batch may be short
+        pieces = zip(batch.x.tensor_split(count), batch.y.tensor_split(count), strict=True)
         with fenced(self.generators["forward"]):  # drop path and noise
             for x, y in pieces:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):

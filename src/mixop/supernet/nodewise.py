@@ -89,7 +89,7 @@ class NodewiseCell(StackedCell):
     ) -> Tensor:
         output = _Run(self, inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
-            # The mean over the image sends its gradient back in another layout, in which batch norm's backward is 7 times slower.
+            # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
         return output
 
