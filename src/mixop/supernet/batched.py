@@ -62,7 +62,8 @@ class Statistics:
     """Running statistics of some slots of a stack, views of the cell's buffers.
 
     Args:
-        parts: running mean, running variance and number of batches, of every slot.
+        parts: of every stretch of neighbouring slots the running means and variances ``(k * C,)`` and the numbers of batches
+            ``(k,)``.
     """
 
     def __init__(self, parts: list[tuple[Tensor, Tensor, Tensor]]) -> None:
@@ -81,14 +82,17 @@ class Statistics:
     @torch.no_grad()
     def update(self, mean: Tensor, variance: Tensor, momentum: float | None) -> None:
         """Mixes a batch's statistics in: those of all slots side by side, or of one that stands for all."""
-        shared = len(mean) == len(self.parts[0][0])
-        means = [mean] * len(self.parts) if shared else mean.chunk(len(self.parts))
-        variances = [variance] * len(self.parts) if shared else variance.chunk(len(self.parts))
-        for (old_mean, old_variance, count), new_mean, new_variance in zip(self.parts, means, variances, strict=True):
-            count += 1
-            share = 1 / count.item() if momentum is None else momentum
-            old_mean.mul_(1 - share).add_(new_mean, alpha=share)
-            old_variance.mul_(1 - share).add_(new_variance, alpha=share)
+        first, _, counts = self.parts[0]
+        channels = len(first) // len(counts)
+        means, variances = mean.view(-1, channels), variance.view(-1, channels)
+        at = 0
+        for old_mean, old_variance, counts in self.parts:
+            counts += 1
+            share = 1 / counts[0].item() if momentum is None else momentum
+            rows = slice(None) if len(means) == 1 else slice(at, at + len(counts))
+            at += len(counts)
+            for old, new in ((old_mean, means), (old_variance, variances)):
+                old.view(len(counts), channels).mul_(1 - share).add_(new[rows], alpha=share)
 
 
 class Source:
@@ -164,8 +168,16 @@ class Bundle:
         names = [self._attribute(f"{key}.{what}") for what in ("running_mean", "running_var", "num_batches_tracked")]
         if names[0] not in self.cell.stacks:
             return None
-        means, variances, counts = (self.cell.stacks[name].split(getattr(self.cell, name)) for name in names)
-        return Statistics([(means[slot], variances[slot], counts[slot]) for slot in self.slots])
+        means, variances, counts = (getattr(self.cell, name) for name in names)
+        channels = len(means) // len(counts)
+        stretches: list[list[int]] = []
+        for slot in self.slots:
+            if stretches and stretches[-1][1] == slot:
+                stretches[-1][1] += 1
+            else:
+                stretches.append([slot, slot + 1])
+        places = [(slice(a * channels, b * channels), slice(a, b)) for a, b in stretches]
+        return Statistics([(means[rows], variances[rows], counts[slots]) for rows, slots in places])
 
     def pool_norm(self, x: Tensor, key: str) -> tuple[Tensor, bool]:
         """The batch norm of a pool: of the pool alone, without weights, where the edges share their statistics.

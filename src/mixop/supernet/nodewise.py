@@ -83,6 +83,10 @@ class NodewiseCell(StackedCell):
         self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
         order = sorted(range(len(group.decisions)), key=lambda e: (group.decisions[e].source, e))
         self.slots = {kind: {e: i for i, e in enumerate([e for e in order if e in its])} for kind, its in self.kinds.items()}
+        self.bundles = {
+            kind: [tuple(slots[e] for e in edges if e in slots) for edges in self.outgoing if any(e in slots for e in edges)]
+            for kind, slots in self.slots.items()
+        }
 
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
@@ -151,6 +155,7 @@ class _Run:
         self.learns = weights.requires_grad
         self.whole = active is None and not (self.partial is not None and self.partial.random)
         self._parts: dict[str, tuple[Tensor, ...]] = {}
+        self._pieces: dict[str, tuple[Tensor, ...]] = {}
         batch, _, height, width = inputs[0].shape
         stride = cell.layer.stride
         self.shape = (batch, cell.layer.out // len(cell.graph.output), -(-height // stride), -(-width // stride))
@@ -273,9 +278,14 @@ class _Run:
 
     def _tensor(self, attribute: str, slots: tuple[int, ...]) -> Tensor:
         """The parameters of some slots of a stack, one behind the other."""
-        stack = self.cell.stacks[attribute]
+        stack, whole = self.cell.stacks[attribute], getattr(self.cell, attribute)
+        bundles = self.cell.bundles[stack.kind]
+        if slots in bundles:  # all edges that leave a node: one piece of the stack, without a copy
+            if attribute not in self._pieces:
+                self._pieces[attribute] = whole.split([stack.rows * len(bundle) for bundle in bundles])
+            return self._pieces[attribute][bundles.index(slots)]
         if attribute not in self._parts:
-            self._parts[attribute] = stack.split(getattr(self.cell, attribute))
+            self._parts[attribute] = stack.split(whole)
         parts = [self._parts[attribute][slot] for slot in slots]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 

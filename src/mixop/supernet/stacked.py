@@ -23,11 +23,13 @@ class Stack:
 
     Args:
         attribute: its name in the cell.
+        kind: the operations' name in a supernet.
         names: what the plain cell calls its parts, in their order.
         rows: length of a part along the first axis; 0 where the parts are single numbers.
     """
 
     attribute: str
+    kind: str
     names: tuple[str, ...]
     rows: int
 
@@ -94,7 +96,7 @@ class StackedCell(nn.Module):
         for key, tensor in first.items():
             attribute = f"{kind}_{key.replace('.', '_')}"
             names = tuple(f"{prefix}{o}.{key}" for (prefix, _), (_, o) in zip(found, places, strict=True))
-            stack = Stack(attribute=attribute, names=names, rows=len(tensor) if tensor.dim() else 0)
+            stack = Stack(attribute=attribute, kind=kind, names=names, rows=len(tensor) if tensor.dim() else 0)
             self.stacks[attribute] = stack
             whole = stack.join([operation.state_dict()[key] for operation in operations])
             if isinstance(tensor, nn.Parameter):
