@@ -280,3 +280,24 @@ def test_one_level_with_one_batch_steps_both_from_one_gradient(tmp_path, toy_dat
     for name, p in state.params.items():
         assert leaves[name].grad.abs().max() > 0
         torch.testing.assert_close(p.detach(), params[name] - 0.5 * leaves[name].grad)
+
+
+@pytest.mark.parametrize("name", ["gdas", "rsws", "darts", "prdarts"])
+def test_either_executor_trains_the_same_network(name, tmp_path):
+    """Weights that a draw leaves out decay in both: with so strong a decay, one that skipped them would end far away."""
+    data = digits(valid=0.5, seed=0)
+    data = data.with_indices(data.train[:64], data.valid[:64])
+    recipe = replace(RECIPES[name](), epochs=2, warmup=0, batch_size=32)
+    recipe = replace(recipe, weight_optimiser=SGD(lr=Constant(0.05), momentum=0.9, weight_decay=0.3))
+    space, states = nasbench201(channels=4, cells=1, stages=1).fit(channels=1, size=8, classes=10), []
+    for executor in ("plain", "nodewise"):
+        folder = tmp_path / executor
+        folder.mkdir()
+        search = Search(recipe, space, data, RunDirectory(folder), Settings(executor=executor))
+        search._prepare_epoch()
+        for _ in range(3):
+            search._step()
+            search.state.step += 1
+        states.append(search.state.net.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=1e-2, atol=1e-4, msg=key)  # float32, three steps

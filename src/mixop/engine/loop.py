@@ -308,6 +308,9 @@ class Search:
 
     def _move_weights(self, loss: float, right: int, batch: Batch) -> None:
         state = self.state
+        for weight in state.net.parameters():
+            # What a draw left out decays and keeps its momentum too, as in the published code, whoever computes the network.
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()

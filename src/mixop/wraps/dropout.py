@@ -20,7 +20,12 @@ class DroppedSkip(TimedOperation):
         self.drop = drop
 
     def forward(self, x: Tensor, progress: float = 0.0) -> Tensor:
-        return torch.nn.functional.dropout(x, self.drop.probability(progress), self.training)
+        probability = self.drop.probability(progress)
+        if not self.training or probability == 0:
+            return x
+        keep = 1.0 - probability
+        # Drawn on the CPU, whatever the device and the layout: the caller fences it.
+        return x * (torch.rand(x.shape).lt(keep).to(x.device, x.dtype) / keep)
 
 
 @dataclass(frozen=True, kw_only=True)
