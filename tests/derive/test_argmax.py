@@ -8,8 +8,18 @@ import torch
 from mixop.derive.argmax import Argmax
 from mixop.errors import RecipeError
 from mixop.ops import BatchNorm
-from mixop.spaces import CellSpace, nasbench201
+from mixop.spaces import CellSpace, darts, nasbench201
 
+DARTS_ORDER = (
+    "none",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "avg_pool_3x3",
+    "max_pool_3x3",
+)
 GOLDEN = "|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|skip_connect~2|"
 
 
@@ -17,6 +27,25 @@ def test_the_golden_derivation_of_methods_10_2():
     alpha = torch.tensor([[math.sin(1 + 5 * e + o) for o in range(5)] for e in range(6)])
     space = nasbench201()
     assert space.to_native(Argmax()({"cell": alpha.softmax(-1)}, space)) == GOLDEN
+
+
+def test_the_golden_pairs_of_methods_10_2():
+    """The best two pairs of edge and operation of every node; two of them may lie on one edge."""
+    skip, sep3, sep5, dil3, dil5, average, most = DARTS_ORDER[1:]
+    space = darts(operations=DARTS_ORDER)
+    mean = {
+        name: torch.tensor([[math.sin(start + 8 * e + o) for o in range(8)] for e in range(14)], dtype=torch.float64).softmax(
+            -1
+        )
+        for name, start in (("normal", 1), ("reduce", 2))
+    }
+    want = {
+        "normal": [(dil5, 1), (most, 0), (sep5, 0), (dil3, 0), (sep5, 1), (dil5, 0), (dil3, 0), (sep5, 4)],
+        "reduce": [(dil3, 1), (average, 0), (sep3, 0), (dil5, 2), (dil3, 0), (dil5, 3), (sep5, 0), (dil3, 3)],
+    }
+    cells = ", ".join(f"{name}={pairs!r}, {name}_concat=range(2, 6)" for name, pairs in want.items())
+    assert Argmax(edges="pairs")(mean, space) == space.from_native(f"Genotype({cells})")
+    assert skip not in str(want)
 
 
 def test_none_is_passed_over_where_it_does_not_count():

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from mixop.derive.perturbation import PerturbationSelection
+from mixop.engine.problem import fix_rows
 from mixop.errors import RecipeError
+from mixop.spaces import S2
 from mixop.spaces.toy import Toy
+from mixop.types import DROPPED
 
 SPACE = Toy()
 EDGES, OPTIONS = SPACE.groups[0].shape
@@ -89,3 +92,25 @@ def test_the_loss_breaks_ties_of_the_accuracy(trained):
 def test_settings_that_mean_nothing_are_refused(change, words):
     with pytest.raises(RecipeError, match=words):
         PerturbationSelection(**change)
+
+
+def redundant(mix):
+    """The last node of the normal cell: edges 9 and 10 do the same, and one of them is needed most."""
+    there = mix["normal"].sum(-1)
+    good = 10 * torch.maximum(there[9], there[10]) + there[11] + there[12] / 2 + there[13] / 5
+    return float(good) / 100, -float(good)
+
+
+@pytest.mark.parametrize(("cumulative", "kept"), [(False, {11, 12}), (True, {9, 11})])
+def test_edges_are_dropped_one_at_a_time_from_the_full_node_or_from_what_is_left(trained, cumulative, kept):
+    """Each of two edges that do the same can be missed; together only where what was dropped comes back."""
+    space = S2()
+    view = trained(redundant, torch.zeros(0), space=space)
+    rows = torch.full((14, 2), 0.5, dtype=torch.float64)
+    view.mean = lambda: {g.name: fix_rows(rows, view.fixed.get(g.name, {})) for g in space.groups}
+    found = PerturbationSelection(interval=0, cumulative=cumulative).final(view)
+    space.check(found)
+    last = {choice.decision for choice in found.of("normal") if choice.decision >= 9}
+    assert last == kept
+    assert sum(option == DROPPED for option in view.fixed["normal"].values()) == 6
+    assert all(len(fixed) == 14 for fixed in view.fixed.values())

@@ -4,6 +4,7 @@ from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, nasbench201
+from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.toy import Toy, toy
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Space",
     "Toy",
     "darts",
+    "from_nasbench301",
     "nasbench201",
+    "to_nasbench301",
     "toy",
 ]
 

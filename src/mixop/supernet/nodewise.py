@@ -59,25 +59,22 @@ class NodewiseCell(StackedCell):
     def __init__(
         self, layer: Layer, graph: Graph, group: Group, names: Sequence[Sequence[str]], edges: nn.ModuleList, norm: BatchNorm
     ) -> None:
-        self.kinds: dict[str, dict[int, int]] = {}  # kind -> edge -> option
-        self.alone: list[list[int]] = [[] for _ in names]  # for each edge the options that run by themselves
-        self.skips: dict[int, int] = {}  # edge -> option that is the identity
-        self.chain = _chain(edges[0])
-        stacked: dict[str, list[tuple[int, int]]] = {}
+        kinds: dict[str, dict[int, int]] = {}  # kind -> edge -> option
+        alone: list[list[int]] = [[] for _ in names]  # for each edge the options that run by themselves
+        skips: dict[int, int] = {}  # edge -> option that is the identity
+        chain = _chain(edges[0])
         for e, options in enumerate(names):
             modules = _innermost(edges[e]).options
             for o, name in enumerate(options):
                 if name == "skip_connect" and isinstance(modules[o], nn.Identity):
-                    self.skips[e] = o
+                    skips[e] = o
                 elif name in POOLS or (
                     name in BATCHED and (name != "skip_connect" or isinstance(modules[o], FactorizedReduce))
                 ):
-                    self.kinds.setdefault(name, {})[e] = o
-                    stacked.setdefault(name, []).append((e, o))
+                    kinds.setdefault(name, {})[e] = o
                 elif name != "none":
-                    self.alone[e].append(o)
-        skips, kinds, alone, chain = self.skips, self.kinds, self.alone, self.chain
-        super().__init__(layer, graph, group, edges, stacked)
+                    alone[e].append(o)
+        super().__init__(layer, graph, group, edges, {kind: list(its.items()) for kind, its in kinds.items()})
         self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
         self.norm = StackedNorm(norm)
         self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
@@ -153,7 +150,6 @@ class _Run:
             weights = weights * edge_weights[:, None]
         self.weights = [row.unbind() for row in weights.unbind()]
         self.learns = weights.requires_grad
-        self.whole = active is None and not (self.partial is not None and self.partial.random)
         self._parts: dict[str, tuple[Tensor, ...]] = {}
         self._pieces: dict[str, tuple[Tensor, ...]] = {}
         batch, _, height, width = inputs[0].shape
