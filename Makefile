@@ -18,8 +18,7 @@ JOBS ?= 2
 # which needs larger learning rates than the paper's 39,000 and weights that know something before the architecture listens.
 RUN := runs/digits
 SEARCH := --recipe drnas --space nasbench201 --space.channels 2 --space.cells 1 --data digits --epochs 70 --batch-size 32 \
-	--recipe.warmup 40 --recipe.weight-optimiser.lr.start 0.1 --recipe.architecture-optimiser.lr 0.02 --executor plain \
-	--out $(RUN)
+	--recipe.warmup 40 --recipe.weight-optimiser.lr.start 0.1 --recipe.architecture-optimiser.lr 0.02 --out $(RUN)
 RETRAIN := $(RUN) --random 5 --epochs 25
 
 VENV := .venv

@@ -48,7 +48,7 @@ def test_relatives_are_written_too():
 
 def test_what_it_cannot_say_is_refused():
     noisy = S4().from_native(S4().to_native(S4().random(random.Random(2))).replace("sep_conv_3x3", "noise"))
-    with pytest.raises(SpaceError, match="has the operations .*, got noise"):
+    with pytest.raises(SpaceError, match=r"has the operations .*, got noise"):
         to_nasbench301(noisy)
     pairs = (
         darts()
