@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mixop.errors import RecipeError
 from mixop.relax.dirichlet import Dirichlet, concentration
 from mixop.spaces.core import Decision, Group
 
@@ -77,3 +78,19 @@ def test_extreme_parameters_still_give_finite_draws_and_gradients(value):
     (grad,) = torch.autograd.grad(weights[:, 0].sum(), eta)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2))
     assert grad.isfinite().all()
+
+
+def test_edges_are_ranked_by_the_mean_or_as_the_code_does_by_the_softmax():
+    """The same best option on either edge, but the stronger edge is another one."""
+    eta = torch.tensor([[2.8, 0.0], [1.2, -1.4]], dtype=torch.float64)
+    mean, softmax = (Dirichlet(ranking=word).mean(eta, GROUP) for word in ("mean", "softmax"))
+    torch.testing.assert_close(mean[0], torch.tensor([3.8 / 4.8, 1 / 4.8], dtype=torch.float64))
+    torch.testing.assert_close(softmax, eta.softmax(-1))
+    assert mean.argmax(-1).tolist() == softmax.argmax(-1).tolist() == [0, 0]
+    assert mean[1, 0] > mean[0, 0]
+    assert softmax[0, 0] > softmax[1, 0]
+
+
+def test_other_rankings_are_refused():
+    with pytest.raises(RecipeError, match="'mean' or 'softmax', got 'median'"):
+        Dirichlet(ranking="median")
