@@ -79,7 +79,7 @@ def search(
     seed: int = 0,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
-    executor: Literal["nodewise", "plain"] = "nodewise",
+    executor: Literal["nodewise", "fused", "plain"] = "nodewise",
     observe: Observer | None = None,
 ) -> SearchResult:
     """Searches a space for an architecture.

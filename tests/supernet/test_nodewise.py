@@ -190,7 +190,7 @@ def test_unknown_wraps_are_refused_by_name():
 
 
 def test_the_table_of_executors():
-    assert list(EXECUTORS) == ["nodewise", "plain"]
+    assert list(EXECUTORS) == ["nodewise", "fused", "plain"]
     for make in EXECUTORS.values():
         net = make(SPACES["nasbench201"], norm=UNTRACKED, generator=seeded(), wraps=())
         assert isinstance(net, nn.Module)

@@ -25,7 +25,7 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
-    executor: Literal["nodewise", "plain"] = "nodewise"
+    executor: Literal["nodewise", "fused", "plain"] = "nodewise"
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:

@@ -1,0 +1,248 @@
+"""The fused executor: whole cells of the NAS-Bench-201 and DARTS spaces as compiled kernels of the processor, in float32.
+
+Parameters lie as in the node-wise executor, so that runs may change between the two. Nothing that a cell computes on its way
+is kept but the values of its nodes and the statistics of its norms: the backward pass computes the rest again, in the cache.
+Draws that leave options out, and second derivatives, go the node-wise way.
+
+What the kernels do not know is refused by name when the supernet is built.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
+
+from mixop.errors import RecipeError, RunError
+from mixop.network import edge_shape
+from mixop.ops import BatchNorm
+from mixop.rng import fenced
+from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.supernet.core import Supernet
+from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
+from mixop.supernet.nodewise import NodewiseCell, NodewiseEdge, NodewiseSupernet
+from mixop.types import Paths
+from mixop.wraps.base import EdgeSpec, Wrap, wrapped
+from mixop.wraps.edges import EdgeNormalisation
+
+INSTEAD = "use --executor nodewise"
+
+
+class Shape:
+    """How the kernels compute an operation.
+
+    Args:
+        kind: of the kernels.
+        weights: names of its weights within the operation, in the kernels' order.
+        norms: names of its batch norms, in order; none if it has none.
+        kernel: side of its convolutions.
+        dilation: of its depthwise convolution.
+    """
+
+    def __init__(
+        self, kind: Kind, weights: tuple[str, ...] = (), norms: tuple[str, ...] = (), kernel: int = 0, dilation: int = 1
+    ) -> None:
+        self.kind, self.weights, self.norms, self.kernel, self.dilation = kind, weights, norms, kernel, dilation
+
+
+def _separable(kernel: int) -> Shape:
+    return Shape(Kind.SEPARABLE, ("1.weight", "2.weight", "5.weight", "6.weight"), ("3", "7"), kernel)
+
+
+def _dilated(kernel: int) -> Shape:
+    return Shape(Kind.DEPTHWISE, ("1.weight", "2.weight"), ("3",), kernel, 2)
+
+
+SHAPES: Mapping[str, Shape] = {
+    "skip_connect": Shape(Kind.SKIP),
+    "avg_pool_3x3": Shape(Kind.AVERAGE),
+    "max_pool_3x3": Shape(Kind.MAXIMUM),
+    "avg_pool_3x3_norm": Shape(Kind.AVERAGE, (), ("1",)),
+    "max_pool_3x3_norm": Shape(Kind.MAXIMUM, (), ("1",)),
+    "nor_conv_1x1": Shape(Kind.POINTWISE, ("1.weight",), ("2",)),
+    "nor_conv_3x3": Shape(Kind.DENSE, ("1.weight",), ("2",), 3),
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "sep_conv_7x7": _separable(7),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+}
+"""The operations that the kernels know, beside ``none``."""
+REDUCTION = Shape(Kind.REDUCTION, ("even.weight", "odd.weight"), ("norm",))
+"""``skip_connect`` at stride 2."""
+ONLY_WHOLE = ("nor_conv_1x1", "nor_conv_3x3")
+"""Operations that are known at stride 1 alone."""
+
+
+class FusedCell(NodewiseCell):
+    """A cell whose mixture is computed by compiled kernels.
+
+    Args:
+        layer: its place in the network.
+        graph: how it computes.
+        group: its edges.
+        names: for each edge the names that its options have in a supernet.
+        edges: its edges.
+        norm: batch norm settings.
+        workspace: the network's.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        graph: Graph,
+        group: Group,
+        names: Sequence[Sequence[str]],
+        edges: nn.ModuleList,
+        norm: BatchNorm,
+        workspace: Workspace,
+    ) -> None:
+        super().__init__(layer, graph, group, names, edges, norm)
+        weights: dict[str, int] = {}
+        statistics: dict[str, int] = {}
+        terms: list[Term] = []
+        for e, options in enumerate(names):
+            decision = group.decisions[e]
+            _, stride = edge_shape(layer, graph, decision)
+            for o, name in enumerate(options):
+                if name == "none":
+                    continue
+                shape = REDUCTION if name == "skip_connect" and stride == 2 else SHAPES[name]
+                running = [f"{n}.{what}" for n in shape.norms for what in ("running_mean", "running_var")] if norm.track else []
+                terms.append(
+                    Term(
+                        kind=shape.kind,
+                        source=decision.source,
+                        target=decision.target,
+                        place=e * len(options) + o,
+                        kernel=shape.kernel,
+                        dilation=shape.dilation,
+                        normalised=bool(shape.norms),
+                        weights=tuple(self._place(name, key, e, weights) for key in shape.weights),
+                        statistics=tuple(self._place(name, key, e, statistics) for key in running),
+                    )
+                )
+        self._weights, self._statistics = tuple(weights), tuple(statistics)
+        self._counts = tuple(name for name in self.stacks if name.endswith("num_batches_tracked"))
+        self._kernel = CellKernel(
+            terms,
+            channels=layer.out // len(graph.output),
+            stride=layer.stride,
+            inputs=graph.inputs,
+            nodes=graph.nodes,
+            output=graph.output,
+            norm=norm,
+            workspace=workspace,
+        )
+
+    def _place(self, name: str, key: str, e: int, tensors: dict[str, int]) -> Place:
+        """Where the tensor of that name of the operation on an edge lies; its stack joins the tensors."""
+        attribute = f"{name}_{key.replace('.', '_')}"
+        whole, slots = getattr(self, attribute), self.slots[name]
+        return Place(tensors.setdefault(attribute, len(tensors)), slots[e] * (whole.numel() // len(slots)))
+
+    def forward(
+        self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
+    ) -> Tensor:
+        if active is not None:
+            return super().forward(inputs, weights, edge_weights, active, progress)
+        for x in (*inputs, weights):
+            if x.dtype != torch.float32 or x.device.type != "cpu":
+                raise RunError(
+                    f"The fused executor computes in float32 on the CPU, got {x.dtype} on {x.device.type}: {INSTEAD}."
+                )
+        if edge_weights is not None:
+            weights = weights * edge_weights[:, None]
+        mode = Mode(batch=True)
+        if self._statistics:
+            mode = self._mode() if self.norm.training else Mode(batch=False)
+        return self._kernel(
+            inputs,
+            weights,
+            [getattr(self, name) for name in self._weights],
+            [getattr(self, name) for name in self._statistics],
+            mode,
+            self._again,
+        )
+
+    @torch.no_grad()
+    def _mode(self) -> Mode:
+        """Of training: counts the batch."""
+        for name in self._counts:
+            getattr(self, name).add_(1)
+        momentum = self.norm.momentum
+        return Mode(batch=True, update=True, momentum=1 / self._count() if momentum is None else momentum)
+
+    def _count(self) -> int:
+        return int(getattr(self, self._counts[0])[0])
+
+    def _again(self, inputs: Sequence[Tensor], weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """The cell's output by the node-wise executor; running statistics are read, and copies of them are written."""
+        fixed = {name: getattr(self, name).clone() for name in (*self._statistics, *self._counts)}
+        given = {**dict(zip(self._weights, tensors, strict=True)), **fixed}
+        return functional_call(_Nodewise(self), {f"cell.{name}": x for name, x in given.items()}, (list(inputs), weights))
+
+
+class _Nodewise(nn.Module):
+    """Calls a fused cell the node-wise way."""
+
+    def __init__(self, cell: FusedCell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, inputs: list[Tensor], weights: Tensor) -> Tensor:
+        return NodewiseCell.forward(self.cell, inputs, weights, None, None, 0.0)
+
+
+class FusedSupernet(NodewiseSupernet):
+    """A supernet of fused cells; images are laid out channels-last."""
+
+
+def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
+    """The fused supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
+
+    Args:
+        space: the search space with its sizes.
+        norm: batch norm settings.
+        generator: source of the initial weights.
+        wraps: changes of how its edges compute, the first one nearest to the operations.
+
+    Raises:
+        RecipeError: for a wrap, an operation, a number of channels or a batch norm that the kernels do not know.
+        RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
+    """
+    for wrap in wraps:
+        if not isinstance(wrap, EdgeNormalisation):
+            raise RecipeError(f"The fused executor does not know the wrap {type(wrap).__name__}: {INSTEAD}.")
+    if norm.affine:
+        raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
+    make = wrapped(NodewiseEdge, wraps)
+    workspace = Workspace()
+
+    def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        def names(decision: Decision) -> tuple[str, ...]:
+            return tuple(space.searched(option) for option in decision.options)
+
+        def make_edge(decision: Decision) -> nn.Module:
+            channels, stride = edge_shape(layer, graph, decision)
+            _check(names(decision), channels, stride)
+            return make(EdgeSpec(options=names(decision), channels=channels, stride=stride, norm=norm))
+
+        edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
+        return FusedCell(layer, graph, group, [names(decision) for decision in group.decisions], edges, norm, workspace)
+
+    with fenced(generator):
+        return FusedSupernet(space, make_cell, norm, wraps)
+
+
+def _check(names: Sequence[str], channels: int, stride: int) -> None:
+    """Refuses what the kernels of an edge do not know."""
+    for name in names:
+        if name != "none" and name not in SHAPES:
+            raise RecipeError(f"The fused executor does not know the operation {name}: {INSTEAD}.")
+        if stride != 1 and name in ONLY_WHOLE:
+            raise RecipeError(f"The fused executor does not know {name} at stride {stride}: {INSTEAD}.")
+    if stride not in (1, 2):
+        raise RecipeError(f"The fused executor knows cells of stride 1 and 2, got {stride}: {INSTEAD}.")
+    if channels % 4:
+        raise RecipeError(f"The fused executor needs cells whose channels are a multiple of 4, got {channels}: {INSTEAD}.")

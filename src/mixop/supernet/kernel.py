@@ -1,0 +1,317 @@
+"""A searched cell as one compiled step of autograd: what its kernels are told, and the workspace that they share."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixop.ops import BatchNorm
+from mixop.supernet.compiled import kernels, vector_width
+
+CHANNELS_LAST = torch.channels_last
+
+
+class Kind(IntEnum):
+    """How the kernels compute an option; the numbers are those of ``kernels/cell.cpp``."""
+
+    SKIP = 0
+    AVERAGE = 1
+    MAXIMUM = 2
+    POINTWISE = 3
+    REDUCTION = 4
+    DEPTHWISE = 5
+    SEPARABLE = 6
+    DENSE = 7
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor of a term lies: from the ``offset``-th number of the ``tensor``-th tensor on."""
+
+    tensor: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One option of one edge.
+
+    Args:
+        kind: how it computes.
+        source: node that is read.
+        target: node that it is added to.
+        place: position of its mixing weight in the flattened mix.
+        kernel: side of its convolution; 0 where it has none.
+        dilation: of its depthwise convolution.
+        normalised: whether batch norm follows.
+        weights: its weights in their order, up to 4.
+        statistics: running mean and variance of its first batch norm, then of its second; none if they are not tracked.
+    """
+
+    kind: Kind
+    source: int
+    target: int
+    place: int
+    kernel: int = 0
+    dilation: int = 1
+    normalised: bool = True
+    weights: tuple[Place, ...] = ()
+    statistics: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """How a call treats batch norm.
+
+    Args:
+        batch: whether it uses the batch's statistics, not the running ones.
+        update: whether the running statistics follow the batch's.
+        momentum: weight of this batch in them.
+    """
+
+    batch: bool
+    update: bool = False
+    momentum: float = 0.0
+
+
+class _Call(ctypes.Structure):
+    """``struct Cell`` of ``kernels/cell.cpp``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("images", "height", "width", "channels", "stride", "inputs", "nodes", "terms")),
+        *((name, ctypes.c_int64) for name in ("threads", "batch", "update", "learn")),
+        ("eps", ctypes.c_double),
+        ("momentum", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("info", "weight", "gradient", "running", "mix", "mix_gradient")),
+        *((name, ctypes.c_void_p) for name in ("value", "pitch", "slope", "slope_pitch", "wanted")),
+        *((name, ctypes.c_void_p) for name in ("kept", "dense", "workspace")),
+    )
+
+
+class Workspace:
+    """Memory for what the kernels need while they run: one for all cells of a network, kept from step to step."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0, dtype=torch.uint8)
+
+    def of(self, size: int) -> Tensor:
+        """At least ``size`` bytes, whose content is lost at the next call."""
+        if len(self._memory) < size:
+            self._memory = torch.empty(0, dtype=torch.uint8)  # freed first
+            self._memory = torch.empty(size, dtype=torch.uint8)
+        return self._memory
+
+
+Rerun = Callable[[Sequence[Tensor], Tensor, Sequence[Tensor]], Tensor]
+
+
+class CellKernel:
+    """The kernels of one cell.
+
+    Args:
+        terms: its weighted options.
+        channels: channels of every node, a multiple of 4.
+        stride: 1 or 2: of the edges that leave input nodes.
+        inputs: number of input nodes.
+        nodes: number of all nodes.
+        output: computed nodes that make the output, each once.
+        norm: batch norm settings of its operations; they have no scale and shift of their own.
+        workspace: memory that it may use while it runs.
+
+    Raises:
+        RunError: where the kernels cannot be built.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        *,
+        channels: int,
+        stride: int,
+        inputs: int,
+        nodes: int,
+        output: Sequence[int],
+        norm: BatchNorm,
+        workspace: Workspace,
+    ) -> None:
+        self.channels, self.stride, self.inputs, self.nodes, self.output = channels, stride, inputs, nodes, tuple(output)
+        self.hidden = tuple(node for node in range(inputs, nodes) if node not in self.output)
+        self.eps, self.workspace = norm.eps, workspace
+        self.width = vector_width(channels)
+        kernels(self.width)  # built now, or refused now
+        self.info = np.array(
+            [(t.kind, t.kernel, t.dilation, t.normalised, t.source, t.target, t.place) for t in terms], dtype=np.int64
+        ).reshape(-1, 7)
+        self.dense = sum(t.kind == Kind.DENSE for t in terms)
+        self.weights = _places([t.weights for t in terms])
+        self.statistics = _places([t.statistics for t in terms])
+
+    def __call__(
+        self,
+        inputs: Sequence[Tensor],
+        mix: Tensor,
+        weights: Sequence[Tensor],
+        statistics: Sequence[Tensor],
+        mode: Mode,
+        again: Rerun,
+    ) -> Tensor:
+        """The output of the cell ``(B, C', H', W')``, channels last.
+
+        Args:
+            inputs: values of the input nodes ``(B, C, H, W)``, float32.
+            mix: mixing weights ``(E, O)``.
+            weights: the tensors that the terms' weights lie in.
+            statistics: those that the running statistics lie in; updated in place if the mode says so.
+            mode: of batch norm.
+            again: computes the same of ``(inputs, mix, weights)`` by torch, without a trace on the statistics: for second
+                derivatives.
+        """
+        return _CellFunction.apply(self, tuple(statistics), mode, again, mix, *inputs, *weights)  # type: ignore[return-value]
+
+
+def _places(rows: Sequence[tuple[Place, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """``(terms, 4)`` tensor numbers and offsets in bytes; -1 where there is none."""
+    tensors, offsets = np.full((len(rows), 4), -1, dtype=np.int64), np.zeros((len(rows), 4), dtype=np.int64)
+    for n, row in enumerate(rows):
+        for i, place in enumerate(row):
+            tensors[n, i], offsets[n, i] = place.tensor, 4 * place.offset
+    return tensors, offsets
+
+
+def _pointers(places: tuple[np.ndarray, np.ndarray], tensors: Sequence[Tensor]) -> np.ndarray:
+    """The addresses ``(terms, 4)``, null where there is none."""
+    at, offsets = places
+    bases = np.array([tensor.data_ptr() for tensor in tensors] + [0], dtype=np.int64)  # -1 is the last one
+    return np.where(at >= 0, bases[at] + offsets, 0)
+
+
+class _CellFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, kernel: CellKernel, statistics: tuple[Tensor, ...], mode: Mode, again: Rerun, mix: Tensor, *tensors: Tensor
+    ) -> Tensor:
+        inputs, weights = tensors[: kernel.inputs], tensors[kernel.inputs :]
+        batch, _, height, width = inputs[0].shape
+        rows, cols = -(-height // kernel.stride), -(-width // kernel.stride)
+
+        def nodes(count: int) -> Tensor:
+            return torch.empty(batch, count * kernel.channels, rows, cols, memory_format=CHANNELS_LAST)
+
+        out, hidden = nodes(len(kernel.output)), nodes(len(kernel.hidden)) if kernel.hidden else None
+        kept = torch.empty(len(kernel.info) * 4 * kernel.channels, dtype=torch.float64)
+        dense = torch.empty(kernel.dense * batch * rows * cols * kernel.channels)
+        call = _Prepared(kernel, inputs, mix, weights, statistics, mode)
+        call.run("mixop_cell_forward", (out, hidden), None, kept, dense)
+        # What came in is kept, not the copies in another layout: second derivatives go on from there.
+        ctx.save_for_backward(mix, *inputs, *weights, *statistics, out, hidden, kept, dense)
+        ctx.kernel, ctx.mode, ctx.again, ctx.counts = kernel, mode, again, (len(weights), len(statistics))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        kernel: CellKernel = ctx.kernel
+        mix, *tensors, out, hidden, kept, dense = ctx.saved_tensors
+        weights, statistics = tensors[kernel.inputs :][: ctx.counts[0]], tensors[len(tensors) - ctx.counts[1] :]
+        inputs = tensors[: kernel.inputs]
+        if torch.is_grad_enabled():  # the gradients shall have gradients
+            return (None, None, None, None, *_differentiable(ctx, grads[0], mix, inputs, weights))
+        wanted = ctx.needs_input_grad[5 : 5 + kernel.inputs]
+        learn = any(ctx.needs_input_grad[5 + kernel.inputs :])
+        slopes = [torch.empty_like(x, memory_format=CHANNELS_LAST) for x in inputs]
+        outer = grads[0].clone(memory_format=CHANNELS_LAST)
+        inner = None if hidden is None else torch.zeros_like(hidden, memory_format=CHANNELS_LAST)
+        gradients = [torch.zeros_like(w, memory_format=torch.contiguous_format) for w in weights] if learn else []
+        call = _Prepared(kernel, inputs, mix, weights, statistics, Mode(batch=ctx.mode.batch), gradients, wanted)
+        call.run("mixop_cell_backward", (out, hidden), (slopes, outer, inner), kept, dense)
+        return (
+            *(None, None, None, None),
+            call.mix_gradient.view_as(mix).to(mix.dtype),
+            *(slope if want else None for slope, want in zip(slopes, wanted, strict=True)),
+            *(gradients or [None] * len(weights)),
+        )
+
+
+def _differentiable(
+    ctx: Any, grad: Tensor, mix: Tensor, inputs: Sequence[Tensor], weights: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients as functions of what they depend on, by torch."""
+    given = [mix, *inputs, *weights]
+    wanted = [x for x, want in zip(given, ctx.needs_input_grad[4:], strict=True) if want]
+    # Views stand for what came in, so that the gradient stops here and its own graph goes on to what came in.
+    views = [x.view_as(x) if want else x for x, want in zip(given, ctx.needs_input_grad[4:], strict=True)]
+    chosen = [x for x, want in zip(views, ctx.needs_input_grad[4:], strict=True) if want]
+    output = ctx.again(views[1 : 1 + len(inputs)], views[0], views[1 + len(inputs) :])
+    found = iter(torch.autograd.grad(output, chosen, grad, create_graph=True, allow_unused=True))
+    assert len(wanted) == len(chosen)
+    return [next(found) if want else None for want in ctx.needs_input_grad[4:]]
+
+
+class _Prepared:
+    """One call, with the arrays that it points to."""
+
+    def __init__(
+        self,
+        kernel: CellKernel,
+        inputs: Sequence[Tensor],
+        mix: Tensor,
+        weights: Sequence[Tensor],
+        statistics: Sequence[Tensor],
+        mode: Mode,
+        gradients: Sequence[Tensor] = (),
+        wanted: Sequence[bool] = (),
+    ) -> None:
+        self.kernel = kernel
+        self.inputs = [x.detach().contiguous(memory_format=CHANNELS_LAST) for x in inputs]
+        mix, weights = mix.detach().contiguous(), [w.detach().contiguous() for w in weights]
+        self.keep: list[Any] = [mix, weights, statistics, gradients]
+        batch, _, height, width = inputs[0].shape
+        self.mix_gradient = torch.zeros(mix.numel(), dtype=torch.float64)
+        nowhere = np.zeros((len(kernel.info), 4), dtype=np.int64)
+        self.call = _Call(
+            images=batch, height=height, width=width, channels=kernel.channels, stride=kernel.stride, inputs=kernel.inputs,
+            nodes=kernel.nodes, terms=len(kernel.info), threads=torch.get_num_threads(), batch=mode.batch, update=mode.update,
+            learn=len(gradients) > 0, eps=kernel.eps, momentum=mode.momentum,
+            info=self._array(kernel.info), weight=self._array(_pointers(kernel.weights, weights)),
+            gradient=self._array(_pointers(kernel.weights, gradients) if gradients else nowhere),
+            running=self._array(_pointers(kernel.statistics, statistics)),
+            mix=mix.data_ptr(), mix_gradient=self.mix_gradient.data_ptr(),
+            wanted=self._array(np.array(wanted, dtype=np.int64)),
+        )  # fmt: skip
+
+    def _array(self, values: np.ndarray) -> int:
+        values = np.ascontiguousarray(values)
+        self.keep.append(values)
+        return values.ctypes.data
+
+    def _nodes(self, inputs: Sequence[Tensor], out: Tensor, hidden: Tensor | None) -> tuple[int, int]:
+        """Addresses of every node's values and the numbers between pixels."""
+        kernel = self.kernel
+        pointers, pitches = [x.data_ptr() for x in inputs], [kernel.channels] * kernel.inputs
+        for node in range(kernel.inputs, kernel.nodes):
+            row, tensor = (kernel.output, out) if node in kernel.output else (kernel.hidden, hidden)
+            assert tensor is not None
+            pointers.append(tensor.data_ptr() + 4 * kernel.channels * row.index(node))
+            pitches.append(kernel.channels * len(row))
+        return self._array(np.array(pointers, dtype=np.int64)), self._array(np.array(pitches, dtype=np.int64))
+
+    def run(
+        self,
+        name: str,
+        values: tuple[Tensor, Tensor | None],
+        slopes: tuple[Sequence[Tensor], Tensor, Tensor | None] | None,
+        kept: Tensor,
+        dense: Tensor,
+    ) -> None:
+        call, library = self.call, kernels(self.kernel.width)
+        call.value, call.pitch = self._nodes(self.inputs, *values)
+        if slopes is not None:
+            call.slope, call.slope_pitch = self._nodes(*slopes)
+        call.kept, call.dense = kept.data_ptr(), dense.data_ptr()
+        size = library.mixop_cell_workspace(ctypes.byref(call))
+        call.workspace = self.kernel.workspace.of(size).data_ptr()
+        getattr(library, name)(ctypes.byref(call))

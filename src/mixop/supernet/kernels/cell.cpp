@@ -1,0 +1,610 @@
+// One searched cell, forward and backward: every edge a weighted sum of its options, computed source node by source node.
+//
+// What ends in a batch norm becomes a map p of an image; the norm, the mixing weight and the sum over options are then
+// y += sum (a / sigma) p + bias, one pass. Batch statistics divide the work into passes over the images, in which a tile stays
+// in the cache. Of all that is computed only the values of the nodes outlive the forward pass, and the outputs of dense
+// convolutions; the backward pass computes the rest again. Options of a source are worked on in groups whose maps fit into
+// the outer cache.
+//
+// Images are divided among threads by number, and sums over threads are taken in order: equal inputs and threads give equal
+// bits.
+#include <cmath>
+#include <vector>
+#include "tile.h"
+
+enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE };
+
+extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
+  i64 images, height, width, channels, stride, inputs, nodes, terms, threads;
+  i64 batch, update, learn;  // batch statistics, the running ones follow them, gradients of the weights are wanted
+  double eps, momentum;
+  const i64* info;                // (terms, 7): kind, kernel, dilation, normalised, source, target, place in mix
+  float* const* weight;           // (terms, 4)
+  float* const* gradient;         // (terms, 4), null where not wanted
+  float* const* running;          // (terms, 4): mean and variance of the first batch norm, of the second; null if untracked
+  const float* mix;
+  double* mix_gradient;
+  float* const* value; const i64* pitch;        // of every node, and its floats from pixel to pixel
+  float* const* slope; const i64* slope_pitch;  // the same for the gradients of the nodes
+  const i64* wanted;                            // whether the gradient of an input node is wanted
+  double* kept;                                 // (terms, 4, C): mean and 1 / sigma of the first batch norm, of the second
+  float* dense;                                 // outputs of dense convolutions
+  char* workspace;
+};
+
+namespace {
+
+constexpr i64 BUDGET = (i64)4 << 20;  // bytes of the maps of a group of options; measured: 2 to 1000 MiB differ little
+
+struct Term {
+  Kind kind; int kernel, dilation; bool normalised; int source, target; i64 place;
+  float *const *weight, *const *gradient, *const *running;
+  double* kept;
+  float* dense;
+};
+
+bool is_heavy(const Term& t) { return t.kind == DEPTHWISE || t.kind == SEPARABLE; }
+
+// Hands out pieces of the workspace; without one it only counts.
+struct Arena {
+  char* base; i64 used = 0;
+  template <class T> T* take(i64 n) {
+    T* p = (T*)((uintptr_t)base + used);
+    used += (n * sizeof(T) + 63) / 64 * 64;
+    return p;
+  }
+};
+
+struct Norm { float *mean, *scale, *a, *b, *c; };  // forward (x - mean) scale; backward a g + b x + c
+
+struct Packed {  // a term's weights as the kernels want them, and its maps
+  float *first, *second;       // depthwise (k * k, C)
+  float *inner, *outer[2];     // pointwise, from in to out; two for a reduction
+  float* back[2];              // of a reduction, from out to in; others take the weights as they are
+  float *taps, *taps_back;     // a dense convolution, (9, C, C)
+  Norm norm[2];
+  float *p, *q;                // the map before the last batch norm, before the first of a separable convolution: all images
+  i64 slot, learned;           // where its sums begin, and those for the gradients of its weights
+};
+
+int strided(i64 size, i64 stride) { return (int)((size + stride - 1) / stride); }
+
+struct Group {  // options that read one node
+  const Cell& cell; const int node;
+  const std::vector<Term> terms;
+  std::vector<Packed> packed;
+  std::vector<int> targets;
+  const int C, H, W, stride, rows, cols, T; const i64 N, P; const double M; const bool batch;
+  int average = -1, maximum = -1;
+  bool pooled = false, separable = false;
+  i64 sums = 0;
+  float *MEAN, *MOST; int32_t* WHICH;  // over all images
+  double *sum, *slopes;                // (T, sums), (T, targets, C)
+  float* bias;                         // (targets, C)
+  float* tiles; i64 tile, tile_step;
+
+  Group(const Cell& cell, int node, const std::vector<Term>& terms, Arena arena)
+      : cell(cell), node(node), terms(terms), C(cell.channels),
+        H(node < cell.inputs ? cell.height : strided(cell.height, cell.stride)),
+        W(node < cell.inputs ? cell.width : strided(cell.width, cell.stride)), stride(node < cell.inputs ? cell.stride : 1),
+        rows(strided(cell.height, cell.stride)), cols(strided(cell.width, cell.stride)), T(cell.threads), N(cell.images),
+        P((i64)rows * cols), M((double)cell.images * rows * cols), batch(cell.batch) {
+    lay_out(arena);
+  }
+  i64 bytes = 0;
+
+  int target_index(int target) const {
+    for (size_t i = 0; i < targets.size(); ++i)
+      if (targets[i] == target) return (int)i;
+    return -1;
+  }
+  void lay_out(Arena& arena) {
+    const i64 CC = (i64)C * C, map = N * P * C;
+    for (size_t n = 0; n < terms.size(); ++n) {
+      const Term& t = terms[n];
+      if (target_index(t.target) < 0) targets.push_back(t.target);
+      Packed p = {};
+      const i64 depth = (i64)t.kernel * t.kernel * C;
+      p.slot = sums;
+      sums += 4 * C;
+      p.learned = sums;
+      if (cell.learn)
+        sums += t.kind == SEPARABLE ? 2 * (depth + CC) : t.kind == DEPTHWISE ? depth + CC : t.kind == POINTWISE ? CC
+              : t.kind == REDUCTION ? 2 * CC : t.kind == DENSE ? 9 * CC : 0;
+      if (is_heavy(t)) p.first = arena.take<float>(depth), p.outer[0] = arena.take<float>(CC);
+      if (t.kind == SEPARABLE) p.second = arena.take<float>(depth), p.inner = arena.take<float>(CC), p.q = arena.take<float>(map);
+      if (t.kind == POINTWISE) p.outer[0] = arena.take<float>(CC);
+      for (int h = 0; h < 2 && t.kind == REDUCTION; ++h) p.outer[h] = arena.take<float>(CC), p.back[h] = arena.take<float>(CC);
+      if (t.kind == DENSE) p.taps = arena.take<float>(9 * CC), p.taps_back = arena.take<float>(9 * CC), p.p = t.dense;
+      else if (is_heavy(t) || t.kind == POINTWISE || t.kind == REDUCTION) p.p = arena.take<float>(map);
+      for (Norm& norm : p.norm)
+        for (float** f : {&norm.mean, &norm.scale, &norm.a, &norm.b, &norm.c}) *f = arena.take<float>(C);
+      if (t.kind == AVERAGE && average < 0) average = n;
+      if (t.kind == MAXIMUM && maximum < 0) maximum = n;
+      separable |= t.kind == SEPARABLE;
+      packed.push_back(p);
+    }
+    pooled = average >= 0 || maximum >= 0;
+    MEAN = arena.take<float>(pooled ? map : 0), MOST = arena.take<float>(pooled ? map : 0);
+    WHICH = arena.take<int32_t>(pooled ? map : 0);
+    sum = arena.take<double>(T * sums), slopes = arena.take<double>(T * targets.size() * C);
+    bias = arena.take<float>(targets.size() * C);
+    tile = (padded(H, W, C) + 15) / 16 * 16;
+    tile_step = 6 * tile;
+    tiles = arena.take<float>(T * tile_step);
+    bytes = arena.used;
+  }
+
+  // ---- access ------------------------------------------------------------------------------------------------------
+  Const image(i64 im) const {
+    const i64 pitch = cell.pitch[node];
+    return {cell.value[node] + im * H * W * pitch, W * pitch, pitch};
+  }
+  View slope(int of, i64 im) const {
+    const i64 pitch = cell.slope_pitch[of];
+    return {cell.slope[of] + im * P * pitch, cols * pitch, pitch};
+  }
+  View map(float* base, i64 im) const { return {base + im * P * C, (i64)cols * C, C}; }
+  float* memory(int number, int thread) const { return tiles + thread * tile_step + number * tile; }
+  View flat(int number, int thread) const { return {memory(number, thread), (i64)cols * C, C}; }
+  View fine(int number, int thread) const { return inside(memory(number, thread), W, C); }
+  View coarse(int number, int thread) const { return inside(memory(number, thread), cols, C); }
+  void clear(int number, int thread) const { std::memset(memory(number, thread), 0, padded(H, W, C) * sizeof(float)); }
+  static View grid(View x, int shift) { return {x.p + shift * (x.row + x.pix), 2 * x.row, 2 * x.pix}; }
+  double mix(const Term& t) const { return cell.mix[t.place]; }
+  const float* pointwise(const Term& t) const { return t.weight[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
+  float* pointwise_gradient(const Term& t) const { return t.gradient[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
+
+  template <class F> void each_image(F f) const {  // f(image, thread)
+    const int team = T;
+#pragma omp parallel for num_threads(team) schedule(static, 1)
+    for (int t = 0; t < team; ++t)
+      for (i64 im = N * t / team; im < N * (t + 1) / team; ++im) f(im, t);
+  }
+  template <class F> void each_term(F f) const {  // f(number)
+    const int n = (int)terms.size(), team = T;
+#pragma omp parallel for num_threads(team) schedule(static, 1)
+    for (int i = 0; i < n; ++i) f(i);
+  }
+  double* slot(int n, int thread, i64 at = 0) const { return sum + thread * sums + packed[n].slot + at; }
+  double* learned(int n, int thread, i64 at = 0) const { return sum + thread * sums + packed[n].learned + at; }
+  double gather(const double* first) const {  // over threads, in order
+    double s = 0;
+    for (int t = 0; t < T; ++t) s += first[t * sums];
+    return s;
+  }
+
+  // ---- weights and statistics as the kernels want them -----------------------------------------------------------------
+  void pack() const {
+    each_term([&](int n) {
+      const Term& t = terms[n];
+      const Packed& p = packed[n];
+      const int k2 = t.kernel * t.kernel;
+      for (int c = 0; c < C; ++c)
+        for (int k = 0; k < k2; ++k) {
+          if (p.first) p.first[k * C + c] = t.weight[0][c * k2 + k];
+          if (p.second) p.second[k * C + c] = t.weight[2][c * k2 + k];
+        }
+      if (p.inner) transpose(t.weight[1], C, p.inner);
+      if (is_heavy(t) || t.kind == POINTWISE) transpose(pointwise(t), C, p.outer[0]);
+      for (int h = 0; h < 2 && t.kind == REDUCTION; ++h) {
+        const int at = h * (C / 2), count = C / 2;
+        std::memset(p.outer[h], 0, sizeof(float) * C * C), std::memset(p.back[h], 0, sizeof(float) * C * C);
+        for (int o = 0; o < count; ++o)
+          for (int c = 0; c < C; ++c) p.outer[h][c * C + at + o] = p.back[h][(at + o) * C + c] = t.weight[h][o * C + c];
+      }
+      if (t.kind == DENSE)
+        for (int o = 0; o < C; ++o)
+          for (int i = 0; i < C; ++i)
+            for (int k = 0; k < 9; ++k) {
+              const float w = t.weight[0][((i64)o * C + i) * 9 + k];
+              p.taps[((i64)k * C + i) * C + o] = w;
+              p.taps_back[((i64)(8 - k) * C + o) * C + i] = w;
+            }
+    });
+  }
+  static void transpose(const float* W, int C, float* WT) {
+    for (int a = 0; a < C; ++a)
+      for (int b = 0; b < C; ++b) WT[(i64)b * C + a] = W[(i64)a * C + b];
+  }
+  // Mean and 1 / sigma from sums and sums of squares, or from the running statistics, which follow.
+  void find_statistics(int n, int which, const double* S) const {
+    const Term& t = terms[n];
+    double *mean = t.kept + 2 * which * C, *inv = mean + C;
+    for (int c = 0; c < C; ++c) {
+      mean[c] = 0, inv[c] = 1;
+      if (!t.normalised) continue;
+      if (!batch) {
+        mean[c] = t.running[2 * which][c], inv[c] = 1 / std::sqrt(t.running[2 * which + 1][c] + cell.eps);
+        continue;
+      }
+      mean[c] = gather(S + c) / M;
+      double variance = gather(S + C + c) / M - mean[c] * mean[c];
+      if (variance < 0) variance = 0;
+      inv[c] = 1 / std::sqrt(variance + cell.eps);
+      if (!cell.update) continue;
+      float &m = t.running[2 * which][c], &v = t.running[2 * which + 1][c];
+      m = (float)((1 - cell.momentum) * m + cell.momentum * mean[c]);
+      v = (float)((1 - cell.momentum) * v + cell.momentum * variance * M / (M - 1));
+    }
+  }
+  void place_statistics(int n, int which) const {
+    const double *mean = terms[n].kept + 2 * which * C, *inv = mean + C;
+    for (int c = 0; c < C; ++c) packed[n].norm[which].mean[c] = (float)mean[c], packed[n].norm[which].scale[c] = (float)inv[c];
+  }
+  // How the gradient passes a batch norm: from D = sum g x and S = sum g. Returns sum g (x - mean) / sigma.
+  double find_slope(int n, int which, double a, const double* D, const double* S, i64 step) const {
+    const Term& t = terms[n];
+    const double *mean = t.kept + 2 * which * C, *inv = mean + C;
+    const Norm& norm = packed[n].norm[which];
+    double all = 0;
+    for (int c = 0; c < C; ++c) {
+      double s = 0;
+      for (int thread = 0; thread < T; ++thread) s += S[thread * step + c];
+      const double k = (gather(D + c) - mean[c] * s) * inv[c], r = a * inv[c];
+      const bool moves = batch && t.normalised;  // the statistics with the input
+      all += k;
+      norm.a[c] = (float)r;
+      norm.b[c] = moves ? (float)(-r * inv[c] * k / M) : 0.0f;
+      norm.c[c] = moves ? (float)(r * (inv[c] * mean[c] * k - s) / M) : 0.0f;
+    }
+    return all;
+  }
+
+  // ---- the steps of an image -------------------------------------------------------------------------------------------
+  void read(i64 im, int thread) const { copy_relu(image(im), fine(0, thread), H, W, C); }
+  void depth(int n, int thread, View o) const {
+    const Term& t = terms[n];
+    depthwise(t.kernel, t.dilation, stride, fine(0, thread), C, packed[n].first, false, o, rows, cols, false);
+  }
+  void nine(Const x, const float* taps, Product* from) const {
+    for (int k = 0; k < 9; ++k)
+      from[k] = {Const(x.p + (k / 3 - 1) * x.row + (k % 3 - 1) * x.pix, x.row, x.pix), taps + (i64)k * C * C};
+  }
+  // From the tile of the source to the first map of a term: q of a separable convolution, p of any other
+  void first_map(int n, i64 im, int thread) const {
+    const Term& t = terms[n];
+    const Packed& p = packed[n];
+    const View r = fine(0, thread), z = flat(2, thread);
+    Product from[9];
+    int count = 1;
+    if (is_heavy(t)) depth(n, thread, z), from[0] = {z, t.kind == SEPARABLE ? p.inner : p.outer[0]};
+    else if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
+    else if (t.kind == REDUCTION) from[0] = {grid(r, 0), p.outer[0]}, from[1] = {grid(r, 1), p.outer[1]}, count = 2;
+    else if (t.kind == DENSE) nine(r, p.taps, from), count = 9;
+    else return;
+    product(from, count, nullptr, map(t.kind == SEPARABLE ? p.q : p.p, im), rows, cols, C, false);
+  }
+  // From q to the padded tile 1 and from there to p
+  void second_input(int n, i64 im, int thread) const {
+    normalise(map(packed[n].q, im), packed[n].norm[0].mean, packed[n].norm[0].scale, coarse(1, thread), rows, cols, C);
+  }
+  void second_depth(int n, int thread, View o) const {
+    depthwise(terms[n].kernel, 1, 1, coarse(1, thread), C, packed[n].second, false, o, rows, cols, false);
+  }
+  void second_map(int n, i64 im, int thread) const {
+    second_input(n, im, thread);
+    second_depth(n, thread, flat(2, thread));
+    const Product from = {flat(2, thread), packed[n].outer[0]};
+    product(&from, 1, nullptr, map(packed[n].p, im), rows, cols, C, false);
+  }
+  void pool(i64 im) const {
+    pools(image(im), H, W, C, stride, map(MEAN, im), map(MOST, im), WHICH + im * P * C, rows, cols);
+  }
+  Const map_of(int n, i64 im) const {
+    const Kind kind = terms[n].kind;
+    if (kind == SKIP) return image(im);
+    return map(kind == AVERAGE ? MEAN : kind == MAXIMUM ? MOST : packed[n].p, im);
+  }
+
+  // ---- forward ---------------------------------------------------------------------------------------------------------
+  void forward(const std::vector<char>& begun) const {
+    const int count = (int)terms.size();
+    pack();
+    std::memset(sum, 0, T * sums * sizeof(double));
+    for (int t = 0; t < T; ++t) clear(0, t), clear(1, t);
+    each_image([&](i64 im, int thread) {
+      read(im, thread);
+      if (pooled) pool(im);
+      for (int n = 0; n < count; ++n) {
+        const Term& t = terms[n];
+        first_map(n, im, thread);
+        const bool shared = (t.kind == AVERAGE && n != average) || (t.kind == MAXIMUM && n != maximum);
+        if (batch && t.normalised && !shared && t.kind != SKIP)
+          moments(t.kind == SEPARABLE ? Const(map(packed[n].q, im)) : map_of(n, im), rows, cols, C, slot(n, thread), slot(n, thread, C));
+      }
+    });
+    each_term([&](int n) {
+      const Kind kind = terms[n].kind;
+      if (kind == SKIP) { for (int c = 0; c < C; ++c) terms[n].kept[c] = 0, terms[n].kept[C + c] = 1; }
+      else find_statistics(n, 0, slot(kind == AVERAGE ? average : kind == MAXIMUM ? maximum : n, 0));
+      place_statistics(n, 0);
+    });
+    if (separable) {
+      each_image([&](i64 im, int thread) {
+        for (int n = 0; n < count; ++n) {
+          if (terms[n].kind != SEPARABLE) continue;
+          second_map(n, im, thread);
+          if (batch) moments(map(packed[n].p, im), rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
+        }
+      });
+      each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_statistics(n, 1, slot(n, 0, 2 * C)); });
+    }
+    for (int i = 0; i < (int)targets.size(); ++i)
+      for (int c = 0; c < C; ++c) {
+        double shift = 0;
+        for (int n = 0; n < count; ++n) {
+          if (terms[n].target != targets[i]) continue;
+          const double* k = terms[n].kept + (terms[n].kind == SEPARABLE ? 2 * C : 0);
+          const float a = packed[n].norm[1].a[c] = (float)(mix(terms[n]) * k[C + c]);
+          shift -= a * k[c];
+        }
+        bias[(i64)i * C + c] = (float)shift;
+      }
+    each_image([&](i64 im, int) {
+      for (int i = 0; i < (int)targets.size(); ++i) write(i, im, begun[targets[i]]);
+    });
+  }
+  void write(int i, i64 im, bool add) const {  // what the group adds to one target in one image
+    const int target = targets[i];
+    const View o = {cell.value[target] + im * P * cell.pitch[target], cols * cell.pitch[target], cell.pitch[target]};
+    struct Weighed { const float* a; Const x; };
+    std::vector<Weighed> maps;
+    for (int n = 0; n < (int)terms.size(); ++n)
+      if (terms[n].target == target) maps.push_back({packed[n].norm[1].a, map_of(n, im)});
+    for (int y = 0; y < rows; ++y)
+      for (int q = 0; q < cols; ++q)
+        for (int c = 0; c < C; c += V) {
+          float* p = o.p + y * o.row + q * o.pix + c;
+          vf v = load(bias + (i64)i * C + c);
+          if (add) v += load(p);
+          for (const Weighed& m : maps) v += load(m.a + c) * load(m.x.p + y * m.x.row + q * m.x.pix + c);
+          store(p, v);
+        }
+  }
+
+  // ---- backward --------------------------------------------------------------------------------------------------------
+  void backward(bool wanted, bool add) const {
+    const int count = (int)terms.size();
+    const i64 CC = (i64)C * C;
+    pack();
+    std::memset(sum, 0, T * sums * sizeof(double));
+    std::memset(slopes, 0, T * targets.size() * C * sizeof(double));
+    for (int t = 0; t < T; ++t) clear(0, t), clear(1, t), clear(3, t);
+    each_term([&](int n) { place_statistics(n, 0); });
+    each_image([&](i64 im, int thread) {  // the maps again, and what the mixing weights multiply
+      read(im, thread);
+      if (pooled) pool(im);
+      for (int n = 0; n < count; ++n) {
+        if (terms[n].kind != DENSE) first_map(n, im, thread);
+        if (terms[n].kind == SEPARABLE) second_map(n, im, thread);
+        dots(map_of(n, im), slope(terms[n].target, im), rows, cols, C, slot(n, thread));
+      }
+      for (size_t i = 0; i < targets.size(); ++i)
+        ::sums(slope(targets[i], im), rows, cols, C, slopes + (thread * targets.size() + i) * C);
+    });
+    each_term([&](int n) {
+      const Term& t = terms[n];
+      cell.mix_gradient[t.place] += find_slope(n, t.kind == SEPARABLE, mix(t), slot(n, 0), slopes + target_index(t.target) * C, targets.size() * C);
+    });
+    // Edges share the pools of their source.
+    for (int n = 0; n < count; ++n) {
+      const int main = terms[n].kind == AVERAGE ? average : terms[n].kind == MAXIMUM ? maximum : n;
+      for (int c = 0; c < C && main != n; ++c) packed[main].norm[0].b[c] += packed[n].norm[0].b[c], packed[main].norm[0].c[c] += packed[n].norm[0].c[c];
+    }
+    if (!wanted && !cell.learn) return;
+    if (separable) {
+      each_image([&](i64 im, int thread) {
+        for (int n = 0; n < count; ++n)
+          if (terms[n].kind == SEPARABLE) second_gradient(n, im, thread);
+      });
+      each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_slope(n, 0, 1, slot(n, 0, 2 * C), slot(n, 0, 3 * C), sums); });
+    }
+    each_image([&](i64 im, int thread) {
+      read(im, thread);
+      if (wanted) clear(4, thread);
+      for (int n = 0; n < count; ++n) first_gradient(n, im, thread, wanted);
+      if (wanted) finish_gradient(im, thread, add);
+    });
+    if (cell.learn) each_term([&](int n) { write_gradients(n, CC); });
+  }
+  // From the gradient of the target to that of the inner batch norm, which takes the place of p
+  void second_gradient(int n, i64 im, int thread) const {
+    const Term& t = terms[n];
+    const Packed& p = packed[n];
+    const View u = coarse(1, thread), dp = flat(2, thread), dz = coarse(3, thread), du = map(p.p, im);
+    combine(slope(t.target, im), du, p.norm[1].a, p.norm[1].b, p.norm[1].c, dp, rows, cols, C);
+    second_input(n, im, thread);
+    const Product from = {dp, pointwise(t)};
+    product(&from, 1, nullptr, dz, rows, cols, C, false);
+    depthwise(t.kernel, 1, 1, dz, C, p.second, true, du, rows, cols, false);
+    mask(u, map(p.q, im), du, rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
+    if (!cell.learn) return;
+    second_depth(n, thread, flat(4, thread));
+    outer(dp, flat(4, thread), rows, cols, C, learned(n, thread));
+    depthwise_weights(t.kernel, 1, 1, u, C, dz, learned(n, thread, (i64)C * C), rows, cols);
+  }
+  void first_gradient(int n, i64 im, int thread, bool wanted) const {
+    const Term& t = terms[n];
+    const Packed& p = packed[n];
+    if (t.kind == SKIP || t.kind == AVERAGE || t.kind == MAXIMUM) return;
+    const i64 CC = (i64)C * C, at = t.kind == SEPARABLE ? CC + (i64)t.kernel * t.kernel * C : 0;
+    const View r = fine(0, thread), dr = fine(4, thread), dz = coarse(3, thread);
+    const View dp = t.kind == DENSE ? dz : flat(2, thread);
+    const Norm& norm = p.norm[0];
+    if (t.kind == SEPARABLE) combine(map(p.p, im), map(p.q, im), norm.a, norm.b, norm.c, dp, rows, cols, C);
+    else combine(slope(t.target, im), map(p.p, im), norm.a, norm.b, norm.c, dp, rows, cols, C);
+    Product from[9] = {{dp, t.kind == SEPARABLE ? t.weight[1] : pointwise(t)}};
+    if (is_heavy(t)) {
+      product(from, 1, nullptr, dz, rows, cols, C, false);
+      if (wanted && stride == 1) depthwise(t.kernel, t.dilation, 1, dz, C, p.first, true, dr, rows, cols, true);
+      else if (wanted && t.dilation == 2) depthwise(t.kernel, 1, 1, dz, C, p.first, true, grid(dr, 0), rows, cols, true);
+      else if (wanted) depthwise_scatter(t.kernel, t.dilation, stride, dr, C, p.first, dz, rows, cols);
+      if (!cell.learn) return;
+      depth(n, thread, flat(5, thread));
+      outer(dp, flat(5, thread), rows, cols, C, learned(n, thread, at));
+      depthwise_weights(t.kernel, t.dilation, stride, r, C, dz, learned(n, thread, at + CC), rows, cols);
+    } else if (t.kind == POINTWISE) {
+      if (wanted) product(from, 1, nullptr, dr, rows, cols, C, true);
+      if (cell.learn) outer(dp, r, rows, cols, C, learned(n, thread));
+    } else if (t.kind == REDUCTION) {
+      for (int h = 0; h < 2; ++h) {
+        from[0].W = p.back[h];
+        if (wanted) product(from, 1, nullptr, grid(dr, h), rows, cols, C, true);
+        if (cell.learn) outer(dp, grid(r, h), rows, cols, C, learned(n, thread, h * CC));
+      }
+    } else {
+      nine(dz, p.taps_back, from);
+      if (wanted) product(from, 9, nullptr, dr, rows, cols, C, true);
+      nine(r, p.taps, from);
+      for (int i = 0; i < 9 && cell.learn; ++i) outer(dz, from[i].z, rows, cols, C, learned(n, thread, i * CC));
+    }
+  }
+  // The gradient past the ReLU, and that of the options without one
+  void finish_gradient(i64 im, int thread, bool add) const {
+    const View dr = fine(4, thread), dx = {memory(1, thread), (i64)W * C, C};
+    const Const x = image(im);
+    bool plain = false;
+    if (pooled) {
+      plain = true;
+      std::memset(dx.p, 0, (i64)H * W * C * sizeof(float));
+      const View mean = flat(2, thread), most = flat(5, thread);
+      for (int y = 0; y < rows; ++y)
+        for (int q = 0; q < cols; ++q)
+          for (int c = 0; c < C; c += V) {
+            const i64 at = im * P * C + ((i64)y * cols + q) * C + c;
+            vf a = {}, m = {};
+            if (average >= 0) a = load(packed[average].norm[0].b + c) * load(MEAN + at) + load(packed[average].norm[0].c + c);
+            if (maximum >= 0) m = load(packed[maximum].norm[0].b + c) * load(MOST + at) + load(packed[maximum].norm[0].c + c);
+            for (int n = 0; n < (int)terms.size(); ++n) {
+              if (terms[n].kind != AVERAGE && terms[n].kind != MAXIMUM) continue;
+              const View dy = slope(terms[n].target, im);
+              (terms[n].kind == AVERAGE ? a : m) += load(packed[n].norm[0].a + c) * load(dy.p + y * dy.row + q * dy.pix + c);
+            }
+            store(mean.p + y * mean.row + q * C + c, a);
+            store(most.p + y * most.row + q * C + c, m);
+          }
+      pools_gradient(mean, most, WHICH + im * P * C, H, W, C, stride, dx, rows, cols);
+    }
+    struct Skip { float a; View dy; };
+    std::vector<Skip> skips;
+    for (const Term& t : terms)
+      if (t.kind == SKIP) skips.push_back({(float)mix(t), slope(t.target, im)});
+    const i64 pitch = cell.slope_pitch[node];
+    for (int y = 0; y < H; ++y)
+      for (int q = 0; q < W; ++q)
+        for (int c = 0; c < C; c += V) {
+          float* o = cell.slope[node] + ((im * H + y) * W + q) * pitch + c;
+          vf v = load(x.p + y * x.row + q * x.pix + c) > 0.0f ? load(dr.p + y * dr.row + q * C + c) : vf{};
+          if (plain) v += load(dx.p + y * dx.row + q * C + c);
+          for (const Skip& s : skips) v += s.a * load(s.dy.p + y * s.dy.row + q * s.dy.pix + c);
+          store(o, add ? load(o) + v : v);
+        }
+  }
+  void write_gradients(int n, i64 CC) const {
+    const Term& t = terms[n];
+    const i64 k2 = (i64)t.kernel * t.kernel;
+    auto matrix = [&](float* o, i64 at, i64 first, i64 size) {
+      for (i64 i = 0; i < size; ++i) o[i] = (float)gather(learned(n, 0, at + first + i));
+    };
+    auto depth = [&](float* o, i64 at) {
+      for (i64 k = 0; k < k2; ++k)
+        for (i64 c = 0; c < C; ++c) o[c * k2 + k] = (float)gather(learned(n, 0, at + k * C + c));
+    };
+    if (t.kind == SEPARABLE) {
+      matrix(t.gradient[3], 0, 0, CC), depth(t.gradient[2], CC);
+      matrix(t.gradient[1], CC + k2 * C, 0, CC), depth(t.gradient[0], 2 * CC + k2 * C);
+    } else if (t.kind == DEPTHWISE) {
+      matrix(t.gradient[1], 0, 0, CC), depth(t.gradient[0], CC);
+    } else if (t.kind == POINTWISE) {
+      matrix(t.gradient[0], 0, 0, CC);
+    } else if (t.kind == REDUCTION) {
+      matrix(t.gradient[0], 0, 0, CC / 2), matrix(t.gradient[1], CC, CC / 2, CC / 2);
+    } else if (t.kind == DENSE) {
+      for (i64 k = 0; k < 9; ++k)
+        for (i64 i = 0; i < CC; ++i) t.gradient[0][i * 9 + k] = (float)gather(learned(n, 0, k * CC + i));
+    }
+  }
+};
+
+std::vector<Term> read_terms(const Cell& cell) {
+  std::vector<Term> all;
+  const i64 C = cell.channels, map = cell.images * strided(cell.height, cell.stride) * strided(cell.width, cell.stride) * C;
+  float* dense = cell.dense;
+  for (i64 n = 0; n < cell.terms; ++n) {
+    const i64* i = cell.info + 7 * n;
+    all.push_back({(Kind)i[0], (int)i[1], (int)i[2], i[3] != 0, (int)i[4], (int)i[5], i[6], cell.weight + 4 * n,
+                   cell.gradient + 4 * n, cell.running + 4 * n, cell.kept + 4 * C * n, dense});
+    if (all.back().kind == DENSE) dense += map;
+  }
+  return all;
+}
+
+// The options of a node: those with a map for each edge, target by target, until their maps fill the budget
+std::vector<std::vector<Term>> groups(const Cell& cell, int node, const std::vector<Term>& all) {
+  const i64 map = 4 * cell.channels * cell.images * strided(cell.height, cell.stride) * strided(cell.width, cell.stride);
+  std::vector<std::vector<Term>> found(1);
+  i64 used = 0;
+  for (const Term& t : all)
+    if (t.source == node && !is_heavy(t)) found[0].push_back(t), used += t.kind == POINTWISE || t.kind == REDUCTION ? map : 0;
+  for (int target = node + 1; target < cell.nodes; ++target) {
+    std::vector<Term> edge;
+    i64 more = 0;
+    for (const Term& t : all)
+      if (t.source == node && t.target == target && is_heavy(t)) edge.push_back(t), more += t.kind == SEPARABLE ? 2 * map : map;
+    if (edge.empty()) continue;
+    if (used > 0 && used + more > BUDGET) found.emplace_back(), used = 0;
+    found.back().insert(found.back().end(), edge.begin(), edge.end());
+    used += more;
+  }
+  return found;
+}
+
+template <class F> void zero(const Cell& cell, int node, i64 pixels, F pointer, const i64* pitch) {
+  for (i64 p = 0; p < pixels; ++p) std::memset(pointer[node] + p * pitch[node], 0, cell.channels * sizeof(float));
+}
+
+}  // namespace
+
+extern "C" {
+
+i64 mixop_cell_workspace(const Cell* cell) {  // bytes
+  i64 most = 0;
+  const std::vector<Term> all = read_terms(*cell);
+  for (int node = 0; node < cell->nodes; ++node)
+    for (const auto& terms : groups(*cell, node, all)) {
+      const Group group(*cell, node, terms, Arena{nullptr});
+      if (group.bytes > most) most = group.bytes;
+    }
+  return most;
+}
+
+void mixop_cell_forward(const Cell* cell) {
+  const std::vector<Term> all = read_terms(*cell);
+  std::vector<char> begun(cell->nodes, 0);
+  const i64 pixels = cell->images * strided(cell->height, cell->stride) * strided(cell->width, cell->stride);
+  for (int node = 0; node < cell->nodes; ++node) {
+    if (node >= cell->inputs && !begun[node]) zero(*cell, node, pixels, cell->value, cell->pitch);
+    for (const auto& terms : groups(*cell, node, all)) {
+      if (terms.empty()) continue;
+      const Group group(*cell, node, terms, Arena{cell->workspace});
+      group.forward(begun);
+      for (int target : group.targets) begun[target] = 1;
+    }
+  }
+}
+
+void mixop_cell_backward(const Cell* cell) {
+  const std::vector<Term> all = read_terms(*cell);
+  for (int node = (int)cell->nodes - 1; node >= 0; --node) {
+    const bool given = node < cell->inputs, wanted = !given || cell->wanted[node];
+    bool begun = !given;  // the gradient of a computed node has that of the output
+    for (const auto& terms : groups(*cell, node, all)) {
+      if (terms.empty()) continue;
+      Group(*cell, node, terms, Arena{cell->workspace}).backward(wanted, begun);
+      begun = true;
+    }
+    if (!begun && wanted) zero(*cell, node, cell->images * cell->height * cell->width, cell->slope, cell->slope_pitch);
+  }
+}
+}

@@ -1,0 +1,340 @@
+// Kernels on one image, channels last: depthwise convolutions, small matrix products, pools.
+//
+// WIDTH floats make a vector; the number of channels is a multiple of it. Padded tiles have PAD pixels of border on each side,
+// so that no kernel asks where the image ends. A view is a pointer with the floats from row to row and from pixel to pixel.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+using i64 = int64_t;
+constexpr int PAD = 4;  // the widest reach: a 5x5 convolution of dilation 2
+constexpr int V = WIDTH;
+typedef float vf __attribute__((vector_size(4 * V)));
+typedef int32_t vi __attribute__((vector_size(4 * V)));
+typedef double vd __attribute__((vector_size(8 * V)));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf load(const float* p) { vf v; std::memcpy(&v, p, sizeof v); return v; }
+INLINE void store(float* p, vf v) { std::memcpy(p, &v, sizeof v); }
+INLINE vi load(const int32_t* p) { vi v; std::memcpy(&v, p, sizeof v); return v; }
+INLINE void store(int32_t* p, vi v) { std::memcpy(p, &v, sizeof v); }
+INLINE void add_to(double* p, vf v) {
+  vd d;
+  std::memcpy(&d, p, sizeof d);
+  d += __builtin_convertvector(v, vd);
+  std::memcpy(p, &d, sizeof d);
+}
+INLINE vf relu(vf v) { return v < 0.0f ? vf{} : v; }  // keeps what is not a number
+
+struct View { float* p; i64 row, pix; };
+struct Const {
+  const float* p; i64 row, pix;
+  Const() : p(nullptr), row(0), pix(0) {}
+  Const(const float* p, i64 row, i64 pix) : p(p), row(row), pix(pix) {}
+  Const(View v) : p(v.p), row(v.row), pix(v.pix) {}
+};
+
+// ---- padded tiles ---------------------------------------------------------------------------------------------------
+INLINE i64 padded(i64 h, i64 w, i64 C) { return (h + 2 * PAD) * (w + 2 * PAD) * C; }
+INLINE View inside(float* tile, i64 w, i64 C) {
+  const i64 row = (w + 2 * PAD) * C;
+  return {tile + PAD * row + PAD * C, row, C};
+}
+INLINE Const tap(Const at, int reach) { return {at.p - reach * (at.row + at.pix), at.row, at.pix}; }
+
+static void copy_relu(Const x, View o, int rows, int cols, int C) {
+  for (int y = 0; y < rows; ++y)
+    for (int q = 0; q < cols; ++q)
+      for (int c = 0; c < C; c += V) store(o.p + y * o.row + q * o.pix + c, relu(load(x.p + y * x.row + q * x.pix + c)));
+}
+
+// ---- depthwise convolutions -----------------------------------------------------------------------------------------
+// o = [o +] sum_t w[t] * s[t]; `flip` takes the taps in reverse, which is the gradient of the input at stride 1.
+template <int K>
+static void depthwise_k(Const s, int C, int dilation, int stride, const float* w, bool flip, View o, int rows, int cols,
+                        bool add) {
+  const i64 down = dilation * s.row, right = (i64)dilation * C, step = (i64)stride * C;
+  for (int c = 0; c < C; c += V) {
+    vf wr[K * K];
+    for (int t = 0; t < K * K; ++t) wr[t] = load(w + (flip ? K * K - 1 - t : t) * C + c);
+    for (int y = 0; y < rows; ++y) {
+      const float* b = s.p + (i64)y * stride * s.row + c;
+      float* q = o.p + y * o.row + c;
+      for (int x = 0; x < cols; ++x, b += step, q += o.pix) {
+        vf a = add ? load(q) : vf{}, a2 = {};
+#pragma GCC unroll 7
+        for (int i = 0; i < K; ++i) {
+          const float* r = b + i * down;
+#pragma GCC unroll 7
+          for (int j = 0; j < K; ++j) {
+            if ((i * K + j) & 1) a2 += wr[i * K + j] * load(r + j * right);
+            else a += wr[i * K + j] * load(r + j * right);
+          }
+        }
+        store(q, a + a2);
+      }
+    }
+  }
+}
+// dw[t] += sum over pixels of g * s[t]
+template <int K>
+static void depthwise_weights_k(Const s, int C, int dilation, int stride, Const g, double* dw, int rows, int cols) {
+  const i64 down = dilation * s.row, right = (i64)dilation * C, step = (i64)stride * C;
+  for (int c = 0; c < C; c += V) {
+    vf a[K * K];
+    for (int t = 0; t < K * K; ++t) a[t] = vf{};
+    for (int y = 0; y < rows; ++y) {
+      const float* b = s.p + (i64)y * stride * s.row + c;
+      const float* q = g.p + y * g.row + c;
+      for (int x = 0; x < cols; ++x, b += step, q += g.pix) {
+        const vf gv = load(q);
+#pragma GCC unroll 7
+        for (int i = 0; i < K; ++i) {
+          const float* r = b + i * down;
+#pragma GCC unroll 7
+          for (int j = 0; j < K; ++j) a[i * K + j] += gv * load(r + j * right);
+        }
+      }
+    }
+    for (int t = 0; t < K * K; ++t) add_to(dw + t * C + c, a[t]);
+  }
+}
+// s[t] += w[t] * g: the gradient of the input of a strided convolution
+template <int K>
+static void depthwise_scatter_k(View s, int C, int dilation, int stride, const float* w, Const g, int rows, int cols) {
+  for (int c = 0; c < C; c += V) {
+    vf wr[K * K];
+    for (int t = 0; t < K * K; ++t) wr[t] = load(w + t * C + c);
+    for (int y = 0; y < rows; ++y)
+      for (int x = 0; x < cols; ++x) {
+        const vf gv = load(g.p + y * g.row + x * g.pix + c);
+        float* b = s.p + (i64)y * stride * s.row + (i64)x * stride * C + c;
+#pragma GCC unroll 7
+        for (int i = 0; i < K; ++i)
+#pragma GCC unroll 7
+          for (int j = 0; j < K; ++j) {
+            float* q = b + i * dilation * s.row + (i64)j * dilation * C;
+            store(q, load(q) + gv * wr[i * K + j]);
+          }
+      }
+  }
+}
+// The interior of a padded tile is given; the taps reach into its border.
+static void depthwise(int K, int dilation, int stride, Const s, int C, const float* w, bool flip, View o, int rows, int cols,
+                      bool add) {
+  s = tap(s, K / 2 * dilation);
+  if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
+  else if (K == 5) depthwise_k<5>(s, C, dilation, stride, w, flip, o, rows, cols, add);
+  else depthwise_k<7>(s, C, dilation, stride, w, flip, o, rows, cols, add);
+}
+static void depthwise_weights(int K, int dilation, int stride, Const s, int C, Const g, double* dw, int rows, int cols) {
+  s = tap(s, K / 2 * dilation);
+  if (K == 3) depthwise_weights_k<3>(s, C, dilation, stride, g, dw, rows, cols);
+  else if (K == 5) depthwise_weights_k<5>(s, C, dilation, stride, g, dw, rows, cols);
+  else depthwise_weights_k<7>(s, C, dilation, stride, g, dw, rows, cols);
+}
+static void depthwise_scatter(int K, int dilation, int stride, View s, int C, const float* w, Const g, int rows, int cols) {
+  s.p -= K / 2 * dilation * (s.row + s.pix);
+  if (K == 3) depthwise_scatter_k<3>(s, C, dilation, stride, w, g, rows, cols);
+  else if (K == 5) depthwise_scatter_k<5>(s, C, dilation, stride, w, g, rows, cols);
+  else depthwise_scatter_k<7>(s, C, dilation, stride, w, g, rows, cols);
+}
+
+// ---- products with matrices (C, C) ----------------------------------------------------------------------------------
+struct Product { Const z; const float* W; };  // z W, W from in to out
+
+template <int R, int NV>
+INLINE void product_block(const Product* from, int n, vf b0, vf b1, i64 y, i64 x, float* o, i64 opix, int C, int co, bool add,
+                          bool positive) {
+  vf acc[R][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    acc[i][0] = add ? load(o + i * opix) + b0 : b0;
+    if (NV == 2) acc[i][NV - 1] = add ? load(o + i * opix + V) + b1 : b1;
+  }
+  for (int s = 0; s < n; ++s) {
+    const float* z = from[s].z.p + y * from[s].z.row + x * from[s].z.pix;
+    const float* W = from[s].W + co;
+    const i64 pix = from[s].z.pix;
+    for (int c = 0; c < C; ++c, W += C) {
+      const vf w0 = load(W), w1 = NV == 2 ? load(W + V) : vf{};
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) {
+        const float a = z[i * pix + c];
+        acc[i][0] += a * w0;
+        if (NV == 2) acc[i][NV - 1] += a * w1;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    store(o + i * opix, positive ? relu(acc[i][0]) : acc[i][0]);
+    if (NV == 2) store(o + i * opix + V, positive ? relu(acc[i][NV - 1]) : acc[i][NV - 1]);
+  }
+}
+template <int R, int NV>
+static void product_n(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add, bool positive) {
+  for (int co = 0; co < C; co += NV * V) {
+    const vf b0 = bias ? load(bias + co) : vf{}, b1 = bias && NV == 2 ? load(bias + co + V) : vf{};
+    for (int y = 0; y < rows; ++y) {
+      float* line = o.p + y * o.row + co;
+      int x = 0;
+      for (; x + R <= cols; x += R) product_block<R, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
+      for (; x + 4 <= cols; x += 4) product_block<4, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
+      for (; x < cols; ++x) product_block<1, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
+    }
+  }
+}
+// o = [o +] sum_s z_s W_s + bias, negative entries zero where `positive`
+static void product(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add,
+                    bool positive = false) {
+  if (C % (2 * V)) cols % 16 ? product_n<8, 1>(from, n, bias, o, rows, cols, C, add, positive)
+                             : product_n<16, 1>(from, n, bias, o, rows, cols, C, add, positive);
+  else product_n<8, 2>(from, n, bias, o, rows, cols, C, add, positive);
+}
+
+template <int R, int NV>
+static void outer_block(Const a, Const b, int rows, int cols, int C, int ca, int cb, double* G) {
+  const int chunk = cols >= 128 ? 1 : 128 / cols;  // pixels that are added in single precision before doubles take over
+  for (int y0 = 0; y0 < rows; y0 += chunk) {
+    vf acc[R][NV];
+    for (int i = 0; i < R; ++i)
+      for (int k = 0; k < NV; ++k) acc[i][k] = vf{};
+    for (int y = y0; y < rows && y < y0 + chunk; ++y) {
+      const float *pa = a.p + y * a.row + ca, *pb = b.p + y * b.row + cb;
+      for (int x = 0; x < cols; ++x, pa += a.pix, pb += b.pix) {
+        const vf v0 = load(pb), v1 = NV == 2 ? load(pb + V) : vf{};
+#pragma GCC unroll 16
+        for (int i = 0; i < R; ++i) {
+          acc[i][0] += pa[i] * v0;
+          if (NV == 2) acc[i][NV - 1] += pa[i] * v1;
+        }
+      }
+    }
+    for (int i = 0; i < R; ++i)
+      for (int k = 0; k < NV; ++k) add_to(G + (i64)(ca + i) * C + cb + k * V, acc[i][k]);
+  }
+}
+template <int R, int NV>
+static void outer_n(Const a, Const b, int rows, int cols, int C, double* G) {
+  for (int cb = 0; cb < C; cb += NV * V)
+    for (int ca = 0; ca < C; ca += R) outer_block<R, NV>(a, b, rows, cols, C, ca, cb, G);
+}
+// G += a^T b, (C, C) in double
+static void outer(Const a, Const b, int rows, int cols, int C, double* G) {
+  if (C % (2 * V) == 0) outer_n<V < 8 ? V : 8, 2>(a, b, rows, cols, C, G);
+  else outer_n<V, 1>(a, b, rows, cols, C, G);
+}
+
+// ---- batch norm -----------------------------------------------------------------------------------------------------
+// Rows are added in single precision, then in double.
+template <class F>
+INLINE void each_pixel(int rows, int cols, int C, F f) {  // f(y, x, c)
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y)
+      for (int x = 0; x < cols; ++x) f(y, x, c);
+}
+INLINE const float* at(Const v, int y, int x, int c) { return v.p + y * v.row + x * v.pix + c; }
+INLINE float* at(View v, int y, int x, int c) { return v.p + y * v.row + x * v.pix + c; }
+
+// S += sum x, Q += sum x x
+static void moments(Const x, int rows, int cols, int C, double* S, double* Q) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf s = {}, q = {};
+      for (int i = 0; i < cols; ++i) { const vf v = load(at(x, y, i, c)); s += v; q += v * v; }
+      add_to(S + c, s), add_to(Q + c, q);
+    }
+}
+// S += sum x
+static void sums(Const x, int rows, int cols, int C, double* S) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf s = {};
+      for (int i = 0; i < cols; ++i) s += load(at(x, y, i, c));
+      add_to(S + c, s);
+    }
+}
+// D += sum x g
+static void dots(Const x, Const g, int rows, int cols, int C, double* D) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf s = {};
+      for (int i = 0; i < cols; ++i) s += load(at(x, y, i, c)) * load(at(g, y, i, c));
+      add_to(D + c, s);
+    }
+}
+// o = the positive part of (x - mean) scale
+static void normalise(Const x, const float* mean, const float* scale, View o, int rows, int cols, int C) {
+  for (int c = 0; c < C; c += V) {
+    const vf m = load(mean + c), s = load(scale + c);
+    for (int y = 0; y < rows; ++y)
+      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), relu((load(at(x, y, i, c)) - m) * s));
+  }
+}
+// o = a g + b x + k
+static void combine(Const g, Const x, const float* a, const float* b, const float* k, View o, int rows, int cols, int C) {
+  for (int c = 0; c < C; c += V) {
+    const vf va = load(a + c), vb = load(b + c), vk = load(k + c);
+    for (int y = 0; y < rows; ++y)
+      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), va * load(at(g, y, i, c)) + vb * load(at(x, y, i, c)) + vk);
+  }
+}
+// g where u is positive, else zero; D += sum g x, S += sum g
+static void mask(Const u, Const x, View g, int rows, int cols, int C, double* D, double* S) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf d = {}, s = {};
+      for (int i = 0; i < cols; ++i) {
+        const vf v = load(at(u, y, i, c)) > 0.0f ? load(at(g, y, i, c)) : vf{};
+        store(at(g, y, i, c), v);
+        d += v * load(at(x, y, i, c)), s += v;
+      }
+      add_to(D + c, d), add_to(S + c, s);
+    }
+}
+
+// ---- 3x3 pools ------------------------------------------------------------------------------------------------------
+struct Window { int y, x, i0, i1, j0, j1; };  // where it begins, and which of its 3 x 3 taps exist
+INLINE Window window(int y, int x, int H, int W) {
+  return {y, x, y < 0 ? -y : 0, H - y < 3 ? H - y : 3, x < 0 ? -x : 0, W - x < 3 ? W - x : 3};
+}
+
+// The mean of the pixels that exist, the greatest of them and its number in the window, the first of equal ones.
+static void pools(Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which, int rows, int cols) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y)
+      for (int q = 0; q < cols; ++q) {
+        const Window w = window(y * stride - 1, q * stride - 1, H, W);
+        vf sum = {}, top = vf{} - __builtin_inff();
+        vi at = {};
+        for (int i = w.i0; i < w.i1; ++i)
+          for (int j = w.j0; j < w.j1; ++j) {
+            const vf v = load(x.p + (w.y + i) * x.row + (w.x + j) * x.pix + c);
+            sum += v;
+            const vi wins = (v > top) | (v != v);
+            top = wins ? v : top;
+            at = wins ? vi{} + (i * 3 + j) : at;
+          }
+        store(mean.p + y * mean.row + q * mean.pix + c, sum * (1.0f / ((w.i1 - w.i0) * (w.j1 - w.j0))));
+        store(most.p + y * most.row + q * most.pix + c, top);
+        store(which + ((i64)y * cols + q) * C + c, at);
+      }
+}
+// dx += the gradients of the mean (`mean`) and of the greatest (`most`) in their windows
+static void pools_gradient(Const mean, Const most, const int32_t* which, int H, int W, int C, int stride, View dx, int rows,
+                           int cols) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y)
+      for (int q = 0; q < cols; ++q) {
+        const Window w = window(y * stride - 1, q * stride - 1, H, W);
+        const vf a = load(mean.p + y * mean.row + q * mean.pix + c) * (1.0f / ((w.i1 - w.i0) * (w.j1 - w.j0)));
+        const vf m = load(most.p + y * most.row + q * most.pix + c);
+        const vi at = load(which + ((i64)y * cols + q) * C + c);
+        for (int i = w.i0; i < w.i1; ++i)
+          for (int j = w.j0; j < w.j1; ++j) {
+            float* p = dx.p + (w.y + i) * dx.row + (w.x + j) * dx.pix + c;
+            store(p, load(p) + a + (at == i * 3 + j ? m : vf{}));
+          }
+      }
+}

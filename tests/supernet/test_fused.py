@@ -1,0 +1,298 @@
+"""The fused executor against the plain one in float64, cell by cell: output, every gradient, every statistic.
+
+Across a whole network a value that rounds to the other side of a ReLU moves gradients by far more than rounding; a cell of
+few pixels is compared instead, and the network only where that cannot happen.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mixop.analysis.hessian import hessian
+from mixop.errors import RecipeError, RunError
+from mixop.ops import BatchNorm
+from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
+from mixop.spaces.toy import Toy
+from mixop.supernet import compiled
+from mixop.supernet.fused import FusedCell, _check, fused
+from mixop.supernet.nodewise import nodewise
+from mixop.supernet.plain import plain
+from mixop.wraps import DropPath, EdgeNormalisation, Wrap
+
+TRACKED, UNTRACKED = BatchNorm(affine=False, track=True), BatchNorm(affine=False, track=False)
+RGB = {"input_channels": 3, "input_size": 8, "classes": 5}
+SMALL = {"cells": 3, "channels": 8, **RGB}  # normal, reduction, reduction
+SPACES = {
+    "darts, 4 channels": darts(**{**SMALL, "channels": 4}),
+    "darts, 8 channels": darts(**SMALL),
+    "darts, 12 channels": darts(**{**SMALL, "channels": 12}),
+    "darts, 16 channels": darts(**{**SMALL, "channels": 16}),
+    "darts, odd sizes": darts(**{**SMALL, "input_size": 11}),
+    "nasbench201": nasbench201(channels=16, cells=1, **RGB),
+    "s1": S1(**SMALL),
+    "s2": S2(**SMALL),
+    "s3": S3(**SMALL),
+    "7x7": darts(**SMALL, operations=("none", "max_pool_3x3", "sep_conv_7x7", "dil_conv_3x3")),
+    "pruned": darts(**SMALL).prune({g.name: [[e % 3, 4, 7] for e in range(14)] for g in darts().groups}),
+    "only skips and nothing": darts(**SMALL, operations=("none", "skip_connect")),
+    "cell": CellSpace(operations=("nor_conv_1x1", "none", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
+}
+TOLERANCE = 1e-5
+
+try:
+    compiled.kernels(4)
+except RunError as error:
+    pytest.skip(f"the fused executor cannot be built here: {error}", allow_module_level=True)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def close(got, want, what, tolerance=TOLERANCE):
+    error, size = (got.double() - want).norm(), want.norm()
+    assert error <= tolerance * max(size, 1e-3), f"{what}: {error / size:.1e}"
+
+
+def cells(space, norm, wraps=()):
+    """Of every layer that is a cell: its place, the plain one in float64 and the fused one, with equal weights."""
+    ours, theirs = (make(space, norm=norm, generator=seeded(), wraps=wraps) for make in (fused, plain))
+    theirs = theirs.double()
+    for spec, mine, its in zip(ours.specs, ours.layers, theirs.layers, strict=True):
+        if isinstance(mine, FusedCell):
+            yield spec, mine, its
+
+
+def named(ours, tensors):
+    """Tensors of the fused cell by the plain one's names."""
+    found = {}
+    for name, tensor in tensors.items():
+        stack = ours.stacks.get(name)
+        parts = {name: tensor} if stack is None else dict(zip(stack.names, stack.split(tensor), strict=True))
+        found.update(parts)
+    return found
+
+
+def compare(space, spec, ours, theirs, *, train=True, edges=False, seed=1, batch=3):
+    group = space.group(spec.group)
+    size = 7 if space.input_size % 2 else 8
+    draw = seeded(seed)
+    inputs = [torch.randn(batch, ours._kernel.channels, size, size + 1, generator=draw) + 0.2 for _ in spec.inputs]
+    mix = torch.rand(group.shape, generator=draw).softmax(-1)
+    given = [*inputs, mix, *([torch.rand(group.shape[0], generator=draw)] if edges else [])]
+    results = []
+    for cell, dtype in ((ours, torch.float32), (theirs, torch.float64)):
+        cell.train(train)
+        own = [x.to(dtype).requires_grad_() for x in given]
+        *xs, m = own[: len(inputs) + 1]
+        output = cell(xs, m, own[-1] if edges else None, None, 0.0)
+        slope = torch.randn(output.shape, generator=seeded(7)).to(dtype)
+        grads = torch.autograd.grad(output, [*own, *cell.parameters()], slope, allow_unused=True)
+        weights = {
+            name: torch.zeros_like(p) if g is None else g
+            for (name, p), g in zip(cell.named_parameters(), grads[len(own) :], strict=True)
+        }
+        results.append((output, grads[: len(own)], weights))
+    (output, slopes, weights), (want, want_slopes, want_weights) = results
+    close(output, want, "output")
+    for i, (got, expected) in enumerate(zip(slopes, want_slopes, strict=True)):
+        assert (got is None) == (expected is None) or not expected.any()
+        if got is not None and expected is not None:
+            close(got, expected, f"gradient of input {i}")
+    weights = named(ours, weights)
+    assert weights.keys() == want_weights.keys()
+    for name, expected in want_weights.items():
+        close(weights[name], expected, f"gradient of {name}")
+    state, want_state = ours.state_dict(), theirs.state_dict()
+    assert state.keys() == want_state.keys()
+    for name, expected in want_state.items():
+        close(state[name], expected.double(), name)
+
+
+@pytest.mark.parametrize("norm", [TRACKED, UNTRACKED], ids=["tracked", "untracked"])
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space(name, norm):
+    space = SPACES[name]
+    for spec, ours, theirs in cells(space, norm):
+        for seed in (1, 2):
+            compare(space, spec, ours, theirs, seed=seed)  # the second time the statistics are no longer fresh
+        compare(space, spec, ours, theirs, train=False)
+
+
+def test_edge_weights_are_part_of_the_mix():
+    space = SPACES["darts, 8 channels"]
+    for spec, ours, theirs in cells(space, TRACKED, (EdgeNormalisation(),)):
+        compare(space, spec, ours, theirs, edges=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", ["darts, 8 channels", "nasbench201"])
+def test_any_number_of_threads(name, threads):
+    space, before = SPACES[name], torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for spec, ours, theirs in cells(space, TRACKED):
+            compare(space, spec, ours, theirs, batch=4)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_many_options_are_worked_on_in_groups():
+    """Maps of more than 4 MiB: the options of a node are divided; an image of 32 x 32 pixels, 12 of them, does that."""
+    space = darts(cells=3, channels=16, input_channels=3, input_size=32, classes=5)
+    spec, ours, theirs = next(cells(space, UNTRACKED))
+    group = space.group(spec.group)
+    draw = seeded(4)
+    mix = torch.rand(group.shape, generator=draw).softmax(-1)
+    inputs = [torch.randn(12, 16, 32, 32, generator=draw) for _ in range(2)]
+    xs = [x.clone().requires_grad_() for x in inputs]
+    got = ours(xs, mix, None, None, 0.0)
+    with torch.no_grad():
+        want = theirs([x.double() for x in inputs], mix.double(), None, None, 0.0)
+    close(got.detach(), want, "output")
+    # The directional derivative, which an image's worth of flipped ReLUs does not move.
+    slope = torch.randn(got.shape, generator=draw)
+    grads = torch.autograd.grad(got, xs, slope)
+    reference = [x.double().requires_grad_() for x in inputs]
+    wanted = torch.autograd.grad(theirs(reference, mix.double(), None, None, 0.0), reference, slope.double())
+    for g, w in zip(grads, wanted, strict=True):
+        close(g, w, "gradient", 1e-3)
+
+
+def net_and_mix(make, space, dtype=torch.float32):
+    net = make(space, norm=TRACKED, generator=seeded()).to(dtype)
+    mix = {g.name: torch.rand(g.shape, generator=seeded(2)).softmax(-1).to(dtype).requires_grad_() for g in net.groups}
+    return net, mix
+
+
+@pytest.mark.parametrize("name", ["darts, 8 channels", "nasbench201"])
+def test_the_whole_network(name):
+    space, losses = SPACES[name], []
+    x = torch.randn(6, 3, 8, 8, generator=seeded(1))
+    for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
+        net, mix = net_and_mix(make, space, dtype)
+        net.requires_grad_(False)  # an architecture step
+        loss = cross_entropy(net(x.to(dtype), mix), torch.arange(6) % 5)
+        losses.append((loss.detach(), torch.autograd.grad(loss, list(mix.values()))))
+    (loss, grads), (want, wanted) = losses
+    close(loss, want, "loss")
+    for got, expected in zip(grads, wanted, strict=True):
+        close(got, expected, "gradient of the mix", 1e-2)
+
+
+@pytest.mark.parametrize("name", ["darts, 4 channels", "nasbench201"])
+def test_second_derivatives_are_those_of_the_plain_executor(name):
+    matrices = []
+    for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
+        space = SPACES[name]
+        net, mix = net_and_mix(make, space, dtype)
+        x = torch.randn(3, 3, 8, 8, generator=seeded(1)).to(dtype)
+        chosen = {n: m.detach()[:, -2:] for n, m in mix.items() if n != "reduce"}
+        before = copy.deepcopy(net.state_dict())
+
+        def loss(params, net=net, mix=mix, x=x):
+            whole = {**mix, **{n: torch.cat([mix[n].detach()[:, :-2], p], 1) for n, p in params.items()}}
+            return cross_entropy(net(x, whole), torch.arange(3))
+
+        net.eval()  # statistics stay, and the two losses are the same function
+        matrices.append(hessian(loss, chosen))
+        assert all(torch.equal(value, before[n]) for n, value in net.state_dict().items())
+    close(matrices[0], matrices[1], "Hessian", 1e-3)
+
+
+def test_second_derivatives_in_training_count_a_batch_once():
+    net, mix = net_and_mix(fused, SPACES["nasbench201"])
+    loss = cross_entropy(net(torch.randn(3, 3, 8, 8, generator=seeded(1)), mix), torch.arange(3))
+    state = copy.deepcopy(net.state_dict())
+    torch.autograd.grad(loss, list(mix.values()), create_graph=True)
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    assert all(int(value) == 1 for name, value in state.items() if name.endswith("num_batches_tracked"))
+
+
+def test_draws_that_leave_options_out_are_the_node_wise_ones():
+    space = SPACES["darts, 8 channels"]
+    x = torch.randn(3, 3, 8, 8, generator=seeded(1))
+    outputs = []
+    for make in (fused, nodewise):
+        net, mix = net_and_mix(make, space)
+        outputs.append(net(x, mix, {g.name: tuple(((3 * e) % 8,) for e in range(14)) for g in net.groups}))
+    assert torch.equal(*outputs)
+
+
+def test_the_mean_of_all_batches_as_statistics():
+    """Without momentum, as when statistics are measured anew: the mean of three batches' means."""
+    space = SPACES["nasbench201"]
+    spec, ours, theirs = next(cells(space, TRACKED))
+    ours.norm.momentum = None
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    for seed in (1, 2, 3):
+        compare(space, spec, ours, theirs, seed=seed)
+
+
+def test_equal_inputs_give_equal_bits():
+    results = []
+    for _ in range(2):
+        net, mix = net_and_mix(fused, SPACES["darts, 16 channels"])
+        cross_entropy(net(torch.randn(5, 3, 8, 8, generator=seeded(1)), mix), torch.arange(5)).backward()
+        results.append([p.grad for p in (*net.parameters(), *mix.values())])
+    assert all((a is None and b is None) or torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_what_is_not_a_number_stays_visible():
+    net, mix = net_and_mix(fused, SPACES["darts, 8 channels"])
+    x = torch.randn(3, 3, 8, 8)
+    x[1, 0, 2, 2] = float("nan")
+    assert net(x, mix).isnan().all()
+
+
+def test_states_and_tensors_are_those_of_the_node_wise_executor():
+    space = SPACES["darts, 8 channels"]
+    ours, theirs = fused(space, norm=TRACKED, generator=seeded(1)), nodewise(space, norm=TRACKED, generator=seeded(2))
+    assert [(n, p.shape) for n, p in ours.named_parameters()] == [(n, p.shape) for n, p in theirs.named_parameters()]
+    theirs.load_state_dict(ours.state_dict())
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_a_copy_computes_the_same():
+    net, mix = net_and_mix(fused, SPACES["nasbench201"])
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(copy.deepcopy(net)(x, mix), net(x, mix))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strange(Wrap):
+    """A wrap of somebody else."""
+
+
+@pytest.mark.parametrize(
+    ("space", "norm", "wraps", "match"),
+    [
+        (darts(**SMALL), TRACKED, (Strange(),), "does not know the wrap Strange: use --executor nodewise"),
+        (darts(**SMALL), TRACKED, (DropPath(),), "does not know the wrap DropPath"),
+        (darts(**SMALL), BatchNorm(), (), "batch norm has a scale and shift"),
+        (darts(**{**SMALL, "channels": 6}), TRACKED, (), "multiple of 4, got 6"),
+        (S4(**SMALL), TRACKED, (), "the operation noise"),
+        (Toy(), TRACKED, (), "the operation"),
+    ],
+    ids=["strange", "drop path", "affine", "channels", "noise", "toy"],
+)
+def test_what_it_does_not_know_is_refused_by_name(space, norm, wraps, match):
+    with pytest.raises(RecipeError, match=match):
+        fused(space, norm=norm, generator=seeded(), wraps=wraps)
+
+
+@pytest.mark.parametrize(("stride", "match"), [(2, "nor_conv_1x1 at stride 2"), (3, "stride 1 and 2, got 3")])
+def test_strides_of_other_spaces(stride, match):
+    with pytest.raises(RecipeError, match=match):
+        _check(("none", "nor_conv_1x1")[: 4 - stride], 8, stride)
+
+
+def test_other_numbers_are_refused():
+    net, mix = net_and_mix(fused, SPACES["nasbench201"], torch.float64)
+    with pytest.raises(RunError, match=r"computes in float32 on the CPU, got torch.float64 on cpu: use --executor nodewise"):
+        net(torch.randn(2, 3, 8, 8, dtype=torch.float64), mix)
