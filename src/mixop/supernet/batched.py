@@ -105,11 +105,26 @@ class Source:
 
     def __init__(self, x: Tensor, stride: int) -> None:
         self.x, self.stride = x.contiguous(memory_format=CHANNELS_LAST), stride
+        self.has_phases = stride == 1 and x.dim() == 4 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
 
     @cached_property
     def relu(self) -> Tensor:
         """Its positive part."""
         return torch.relu(self.x)
+
+    @cached_property
+    def relu_phases(self) -> Tensor:
+        """The four phases of its positive part: the pixels of equal parity, one behind the other, ``(4 B, C, H/2, W/2)``."""
+        batch, channels, height, width = self.x.shape
+        rows = self.relu.permute(0, 2, 3, 1).view(batch, height // 2, 2, width // 2, 2, channels)
+        return rows.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
+
+
+def join_phases(x: Tensor) -> Tensor:
+    """The inverse of `Source.relu_phases`: ``(B, C, H, W)`` from ``(4 B, C, H/2, W/2)``."""
+    phases, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).view(2, 2, phases // 4, height, width, channels).permute(2, 3, 0, 4, 1, 5)
+    return rows.reshape(phases // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
 class Bundle:
@@ -199,6 +214,10 @@ def _dense(kernel: int) -> "Batched":
     return run
 
 
+PHASED = ("dil_conv_3x3", "dil_conv_5x5")
+"""Operations whose result is in phases where the source has them."""
+
+
 def _depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int = 1) -> Tensor:
     kernel = weight.shape[-1]
     return conv2d(x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
@@ -220,7 +239,17 @@ def _separable(source: Source, bundle: Bundle) -> Tensor:
 
 
 def _dilated(source: Source, bundle: Bundle) -> Tensor:
-    y = _fan_out(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride, 2)
+    """A convolution of dilation 2 as an undilated one, which is several times faster: pixels see those of their phase only.
+
+    Strided, only one phase is looked at. Not strided, the result is in phases where the size is even.
+    """
+    if source.stride == 2:
+        x, dilation = source.relu[:, :, ::2, ::2].contiguous(memory_format=CHANNELS_LAST), 1
+    elif source.has_phases:
+        x, dilation = source.relu_phases, 1
+    else:
+        x, dilation = source.relu, 2
+    y = _fan_out(x, bundle["1.weight"], bundle["2.weight"], 1, dilation)
     return bundle.norm(y, "3", weighted=True)
 
 

@@ -20,7 +20,7 @@ from mixop.network import edge_shape
 from mixop.ops import BatchNorm, FactorizedReduce
 from mixop.rng import fenced
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
-from mixop.supernet.batched import BATCHED, CHANNELS_LAST, POOLS, Bundle, Source, StackedNorm
+from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, Source, StackedNorm, join_phases
 from mixop.supernet.core import Supernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.types import Active, Mix, Paths
@@ -240,7 +240,7 @@ class _Run:
         """What the batched operations add to each of some edges that leave one node."""
         cell = self.cell
         sums = {e: _Sum() for e in edges}
-        together: dict[tuple[int, ...], list[Tensor]] = {}
+        together: dict[tuple[tuple[int, ...], bool], list[Tensor]] = {}  # by edges and whether in phases
         for kind, its in cell.kinds.items():
             some = tuple(e for e in edges if e in its and its[e] in self._running(e))
             if not some:
@@ -257,11 +257,12 @@ class _Run:
                     continue
             else:
                 value = BATCHED[kind](source, bundle)
-            together.setdefault(some, []).append(value)
-        for some, values in together.items():
+            together.setdefault((some, kind in PHASED and source.has_phases), []).append(value)
+        for (some, phased), values in together.items():
             total = values[0]
             for value in values[1:]:
                 total = total + value
+            total = join_phases(total) if phased else total
             for e, part in zip(some, total.split(total.shape[1] // len(some), dim=1), strict=True):
                 sums[e].terms.append(part)
         for e in edges:
