@@ -20,7 +20,7 @@ from mixop.supernet import compiled
 from mixop.supernet.fused import FusedCell, _check, fused
 from mixop.supernet.nodewise import nodewise
 from mixop.supernet.plain import plain
-from mixop.wraps import DropPath, EdgeNormalisation, Wrap
+from mixop.wraps import DropPath, EdgeNormalisation, PartialChannels, Wrap
 
 TRACKED, UNTRACKED = BatchNorm(affine=False, track=True), BatchNorm(affine=False, track=False)
 RGB = {"input_channels": 3, "input_size": 8, "classes": 5}
@@ -80,7 +80,7 @@ def compare(space, spec, ours, theirs, *, train=True, edges=False, seed=1, batch
     group = space.group(spec.group)
     size = 7 if space.input_size % 2 else 8
     draw = seeded(seed)
-    inputs = [torch.randn(batch, ours._kernel.channels, size, size + 1, generator=draw) + 0.2 for _ in spec.inputs]
+    inputs = [torch.randn(batch, ours.share * ours._kernel.channels, size, size + 1, generator=draw) + 0.2 for _ in spec.inputs]
     mix = torch.rand(group.shape, generator=draw).softmax(-1)
     given = [*inputs, mix, *([torch.rand(group.shape[0], generator=draw)] if edges else [])]
     results = []
@@ -120,6 +120,25 @@ def test_every_space(name, norm):
         for seed in (1, 2):
             compare(space, spec, ours, theirs, seed=seed)  # the second time the statistics are no longer fresh
         compare(space, spec, ours, theirs, train=False)
+
+
+PARTIAL = {
+    "a quarter": (darts(**{**SMALL, "channels": 16}), (PartialChannels(k=4),)),
+    "a half, odd sizes": (darts(**{**SMALL, "channels": 16, "input_size": 11}), (PartialChannels(k=2), EdgeNormalisation())),
+    "pc-darts": (darts(**{**SMALL, "channels": 16}), (PartialChannels(k=4), EdgeNormalisation())),
+    "other order": (darts(**{**SMALL, "channels": 12}), (EdgeNormalisation(), PartialChannels(k=3))),
+    "added up": (nasbench201(channels=16, cells=1, **RGB), (PartialChannels(k=4), EdgeNormalisation())),
+}
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_partial_channels(name):
+    space, wraps = PARTIAL[name]
+    edges = EdgeNormalisation() in wraps
+    for spec, ours, theirs in cells(space, TRACKED, wraps):
+        for seed in (1, 2):
+            compare(space, spec, ours, theirs, seed=seed, edges=edges)
+        compare(space, spec, ours, theirs, train=False, edges=edges)
 
 
 def test_edge_weights_are_part_of_the_mix():
@@ -162,8 +181,8 @@ def test_many_options_are_worked_on_in_groups():
         close(g, w, "gradient", 1e-3)
 
 
-def net_and_mix(make, space, dtype=torch.float32):
-    net = make(space, norm=TRACKED, generator=seeded()).to(dtype)
+def net_and_mix(make, space, dtype=torch.float32, wraps=()):
+    net = make(space, norm=TRACKED, generator=seeded(), wraps=wraps).to(dtype)
     mix = {g.name: torch.rand(g.shape, generator=seeded(2)).softmax(-1).to(dtype).requires_grad_() for g in net.groups}
     return net, mix
 
@@ -183,14 +202,15 @@ def test_the_whole_network(name):
         close(got, expected, "gradient of the mix", 1e-2)
 
 
-@pytest.mark.parametrize("name", ["darts, 4 channels", "nasbench201"])
-def test_second_derivatives_are_those_of_the_plain_executor(name):
+@pytest.mark.parametrize("wraps", [(), (PartialChannels(k=4), EdgeNormalisation())], ids=["bare", "partial"])
+@pytest.mark.parametrize("name", ["darts, 16 channels", "nasbench201"])
+def test_second_derivatives_are_those_of_the_plain_executor(name, wraps):
     matrices = []
     for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
         space = SPACES[name]
-        net, mix = net_and_mix(make, space, dtype)
+        net, mix = net_and_mix(make, space, dtype, wraps)
         x = torch.randn(3, 3, 8, 8, generator=seeded(1)).to(dtype)
-        chosen = {n: m.detach()[:, -2:] for n, m in mix.items() if n != "reduce"}
+        chosen = {n: m.detach()[:, -2:] for n, m in mix.items() if n in ("normal", "cell")}
         before = copy.deepcopy(net.state_dict())
 
         def loss(params, net=net, mix=mix, x=x):
@@ -275,11 +295,14 @@ class Strange(Wrap):
         (darts(**SMALL), TRACKED, (Strange(),), "does not know the wrap Strange: use --executor nodewise"),
         (darts(**SMALL), TRACKED, (DropPath(),), "does not know the wrap DropPath"),
         (darts(**SMALL), BatchNorm(), (), "batch norm has a scale and shift"),
-        (darts(**{**SMALL, "channels": 6}), TRACKED, (), "multiple of 4, got 6"),
+        (darts(**{**SMALL, "channels": 6}), TRACKED, (), "multiple of 4 channels, got 6"),
+        (darts(**SMALL), TRACKED, (PartialChannels(k=4),), r"multiple of 4 channels, got 8 of which they see 1/4"),
+        (darts(**SMALL), TRACKED, (PartialChannels(k=2, channels="random"),), "random partial channels"),
+        (darts(**SMALL), TRACKED, (PartialChannels(k=2), PartialChannels(k=2)), "once, got them twice"),
         (S4(**SMALL), TRACKED, (), "the operation noise"),
         (Toy(), TRACKED, (), "the operation"),
     ],
-    ids=["strange", "drop path", "affine", "channels", "noise", "toy"],
+    ids=["strange", "drop path", "affine", "channels", "seen", "random", "twice", "noise", "toy"],
 )
 def test_what_it_does_not_know_is_refused_by_name(space, norm, wraps, match):
     with pytest.raises(RecipeError, match=match):
@@ -289,7 +312,7 @@ def test_what_it_does_not_know_is_refused_by_name(space, norm, wraps, match):
 @pytest.mark.parametrize(("stride", "match"), [(2, "nor_conv_1x1 at stride 2"), (3, "stride 1 and 2, got 3")])
 def test_strides_of_other_spaces(stride, match):
     with pytest.raises(RecipeError, match=match):
-        _check(("none", "nor_conv_1x1")[: 4 - stride], 8, stride)
+        _check(("none", "nor_conv_1x1")[: 4 - stride], 8, 1, stride)
 
 
 def test_other_numbers_are_refused():

@@ -20,10 +20,11 @@ from mixop.rng import fenced
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
-from mixop.supernet.nodewise import NodewiseCell, NodewiseEdge, NodewiseSupernet
+from mixop.supernet.nodewise import NodewiseCell, NodewiseEdge, NodewiseSupernet, Run
 from mixop.types import Paths
 from mixop.wraps.base import EdgeSpec, Wrap, wrapped
 from mixop.wraps.edges import EdgeNormalisation
+from mixop.wraps.partial import PartialChannels
 
 INSTEAD = "use --executor nodewise"
 
@@ -122,11 +123,19 @@ class FusedCell(NodewiseCell):
                         statistics=tuple(self._place(name, key, e, statistics) for key in running),
                     )
                 )
+        self.share = 1 if self.partial is None else self.partial.k
+        if self.share > 1:  # what is not seen goes past the operations of every edge
+            first = sum(len(options) for options in names)
+            terms += [
+                Term(kind=Kind.REST, source=d.source, target=d.target, place=first + e, normalised=False)
+                for e, d in enumerate(group.decisions)
+            ]
         self._weights, self._statistics = tuple(weights), tuple(statistics)
         self._counts = tuple(name for name in self.stacks if name.endswith("num_batches_tracked"))
         self._kernel = CellKernel(
             terms,
-            channels=layer.out // len(graph.output),
+            channels=layer.out // len(graph.output) // self.share,
+            share=self.share,
             stride=layer.stride,
             inputs=graph.inputs,
             nodes=graph.nodes,
@@ -153,6 +162,9 @@ class FusedCell(NodewiseCell):
                 )
         if edge_weights is not None:
             weights = weights * edge_weights[:, None]
+        if self.share > 1:
+            rest = torch.ones(len(weights)) if edge_weights is None else edge_weights
+            weights = torch.cat([weights.flatten(), rest])
         mode = Mode(batch=True)
         if self._statistics:
             mode = self._mode() if self.norm.training else Mode(batch=False)
@@ -191,7 +203,11 @@ class _Nodewise(nn.Module):
         self.cell = cell
 
     def forward(self, inputs: list[Tensor], weights: Tensor) -> Tensor:
-        return NodewiseCell.forward(self.cell, inputs, weights, None, None, 0.0)
+        shape = self.cell.group.shape
+        if self.cell.share == 1:
+            return Run(self.cell, inputs, weights, None, None, 0.0).output()
+        weights, rest = weights.split([shape[0] * shape[1], shape[0]])
+        return Run(self.cell, inputs, weights.view(shape), None, None, 0.0, rest=rest).output()
 
 
 class FusedSupernet(NodewiseSupernet):
@@ -212,8 +228,13 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
     """
     for wrap in wraps:
-        if not isinstance(wrap, EdgeNormalisation):
+        if not isinstance(wrap, (EdgeNormalisation, PartialChannels)):
             raise RecipeError(f"The fused executor does not know the wrap {type(wrap).__name__}: {INSTEAD}.")
+        if isinstance(wrap, PartialChannels) and wrap.channels == "random":
+            raise RecipeError(f"The fused executor does not know random partial channels: {INSTEAD}, or the first channels.")
+    if sum(isinstance(wrap, PartialChannels) and wrap.k > 1 for wrap in wraps) > 1:
+        raise RecipeError(f"The fused executor knows partial channels once, got them twice: {INSTEAD}.")
+    share = next((wrap.k for wrap in wraps if isinstance(wrap, PartialChannels) and wrap.k > 1), 1)
     if norm.affine:
         raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
     make = wrapped(NodewiseEdge, wraps)
@@ -225,7 +246,7 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
 
         def make_edge(decision: Decision) -> nn.Module:
             channels, stride = edge_shape(layer, graph, decision)
-            _check(names(decision), channels, stride)
+            _check(names(decision), channels, share, stride)
             return make(EdgeSpec(options=names(decision), channels=channels, stride=stride, norm=norm))
 
         edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
@@ -235,7 +256,7 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         return FusedSupernet(space, make_cell, norm, wraps)
 
 
-def _check(names: Sequence[str], channels: int, stride: int) -> None:
+def _check(names: Sequence[str], channels: int, share: int, stride: int) -> None:
     """Refuses what the kernels of an edge do not know."""
     for name in names:
         if name != "none" and name not in SHAPES:
@@ -244,5 +265,8 @@ def _check(names: Sequence[str], channels: int, stride: int) -> None:
             raise RecipeError(f"The fused executor does not know {name} at stride {stride}: {INSTEAD}.")
     if stride not in (1, 2):
         raise RecipeError(f"The fused executor knows cells of stride 1 and 2, got {stride}: {INSTEAD}.")
-    if channels % 4:
-        raise RecipeError(f"The fused executor needs cells whose channels are a multiple of 4, got {channels}: {INSTEAD}.")
+    if channels % (4 * share):
+        raise RecipeError(
+            f"The fused executor needs operations on a multiple of 4 channels, got {channels}"
+            f"{f' of which they see 1/{share}' if share > 1 else ''}: {INSTEAD}."
+        )

@@ -27,6 +27,7 @@ class Kind(IntEnum):
     DEPTHWISE = 5
     SEPARABLE = 6
     DENSE = 7
+    REST = 8
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Term:
         kind: how it computes.
         source: node that is read.
         target: node that it is added to.
-        place: position of its mixing weight in the flattened mix.
+        place: position of its weight in the flattened mix.
         kernel: side of its convolution; 0 where it has none.
         dilation: of its depthwise convolution.
         normalised: whether batch norm follows.
@@ -84,7 +85,7 @@ class _Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("images", "height", "width", "channels", "stride", "inputs", "nodes", "terms")),
-        *((name, ctypes.c_int64) for name in ("threads", "batch", "update", "learn")),
+        *((name, ctypes.c_int64) for name in ("threads", "share", "batch", "update", "learn")),
         ("eps", ctypes.c_double),
         ("momentum", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("info", "weight", "gradient", "running", "mix", "mix_gradient")),
@@ -115,7 +116,9 @@ class CellKernel:
 
     Args:
         terms: its weighted options.
-        channels: channels of every node, a multiple of 4.
+        channels: channels of a node that its operations see, a multiple of 4.
+        share: nodes have so many times the channels; the rest goes past the operations by terms of the kind ``REST``, and
+            both are shuffled: partial channels. 1 where operations see all.
         stride: 1 or 2: of the edges that leave input nodes.
         inputs: number of input nodes.
         nodes: number of all nodes.
@@ -132,6 +135,7 @@ class CellKernel:
         terms: Sequence[Term],
         *,
         channels: int,
+        share: int,
         stride: int,
         inputs: int,
         nodes: int,
@@ -139,7 +143,8 @@ class CellKernel:
         norm: BatchNorm,
         workspace: Workspace,
     ) -> None:
-        self.channels, self.stride, self.inputs, self.nodes, self.output = channels, stride, inputs, nodes, tuple(output)
+        self.channels, self.share, self.stride, self.inputs, self.nodes = channels, share, stride, inputs, nodes
+        self.output = tuple(output)
         self.hidden = tuple(node for node in range(inputs, nodes) if node not in self.output)
         self.eps, self.workspace = norm.eps, workspace
         self.width = vector_width(channels)
@@ -164,7 +169,7 @@ class CellKernel:
 
         Args:
             inputs: values of the input nodes ``(B, C, H, W)``, float32.
-            mix: mixing weights ``(E, O)``.
+            mix: the weights of all terms by their place, of any shape.
             weights: the tensors that the terms' weights lie in.
             statistics: those that the running statistics lie in; updated in place if the mode says so.
             mode: of batch norm.
@@ -200,7 +205,7 @@ class _CellFunction(torch.autograd.Function):
         rows, cols = -(-height // kernel.stride), -(-width // kernel.stride)
 
         def nodes(count: int) -> Tensor:
-            return torch.empty(batch, count * kernel.channels, rows, cols, memory_format=CHANNELS_LAST)
+            return torch.empty(batch, count * kernel.share * kernel.channels, rows, cols, memory_format=CHANNELS_LAST)
 
         out, hidden = nodes(len(kernel.output)), nodes(len(kernel.hidden)) if kernel.hidden else None
         kept = torch.empty(len(kernel.info) * 4 * kernel.channels, dtype=torch.float64)
@@ -274,8 +279,8 @@ class _Prepared:
         nowhere = np.zeros((len(kernel.info), 4), dtype=np.int64)
         self.call = _Call(
             images=batch, height=height, width=width, channels=kernel.channels, stride=kernel.stride, inputs=kernel.inputs,
-            nodes=kernel.nodes, terms=len(kernel.info), threads=torch.get_num_threads(), batch=mode.batch, update=mode.update,
-            learn=len(gradients) > 0, eps=kernel.eps, momentum=mode.momentum,
+            nodes=kernel.nodes, terms=len(kernel.info), threads=torch.get_num_threads(), share=kernel.share,
+            batch=mode.batch, update=mode.update, learn=len(gradients) > 0, eps=kernel.eps, momentum=mode.momentum,
             info=self._array(kernel.info), weight=self._array(_pointers(kernel.weights, weights)),
             gradient=self._array(_pointers(kernel.weights, gradients) if gradients else nowhere),
             running=self._array(_pointers(kernel.statistics, statistics)),
@@ -291,12 +296,13 @@ class _Prepared:
     def _nodes(self, inputs: Sequence[Tensor], out: Tensor, hidden: Tensor | None) -> tuple[int, int]:
         """Addresses of every node's values and the numbers between pixels."""
         kernel = self.kernel
-        pointers, pitches = [x.data_ptr() for x in inputs], [kernel.channels] * kernel.inputs
+        channels = kernel.share * kernel.channels
+        pointers, pitches = [x.data_ptr() for x in inputs], [channels] * kernel.inputs
         for node in range(kernel.inputs, kernel.nodes):
             row, tensor = (kernel.output, out) if node in kernel.output else (kernel.hidden, hidden)
             assert tensor is not None
-            pointers.append(tensor.data_ptr() + 4 * kernel.channels * row.index(node))
-            pitches.append(kernel.channels * len(row))
+            pointers.append(tensor.data_ptr() + 4 * channels * row.index(node))
+            pitches.append(channels * len(row))
         return self._array(np.array(pointers, dtype=np.int64)), self._array(np.array(pitches, dtype=np.int64))
 
     def run(

@@ -76,6 +76,7 @@ class NodewiseCell(StackedCell):
                     alone[e].append(o)
         super().__init__(layer, graph, group, edges, {kind: list(its.items()) for kind, its in kinds.items()})
         self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
+        self.partial = next((wrap for wrap in chain if isinstance(wrap, PartialEdge)), None)
         self.norm = StackedNorm(norm)
         self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
         order = sorted(range(len(group.decisions)), key=lambda e: (group.decisions[e].source, e))
@@ -88,7 +89,7 @@ class NodewiseCell(StackedCell):
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
     ) -> Tensor:
-        output = _Run(self, inputs, weights, edge_weights, active, progress).output()
+        output = Run(self, inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
             # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
@@ -129,8 +130,18 @@ class _Sum:
         return total + torch.stack(self.idle).sum() if self.idle else total
 
 
-class _Run:
-    """One forward pass of a cell."""
+class Run:
+    """One forward pass of a cell.
+
+    Args:
+        cell: the cell.
+        inputs: values of its input nodes.
+        weights: mixing weights ``(E, O)``.
+        edge_weights: of its edges ``(E,)``, or None.
+        active: the options that run, or None for all.
+        progress: time in [0, 1].
+        rest: weights ``(E,)`` of what passes by partial channels, where they are not the edge weights.
+    """
 
     def __init__(
         self,
@@ -140,14 +151,18 @@ class _Run:
         edge_weights: Tensor | None,
         active: Paths | None,
         progress: float,
+        *,
+        rest: Tensor | None = None,
     ) -> None:
         self.cell, self.active, self.progress = cell, active, progress
         self.inputs = inputs
         self.wrapped = not (cell.chain == () or _defers(cell.chain))
-        self.partial = next((wrap for wrap in cell.chain if isinstance(wrap, PartialEdge)), None)
+        self.partial = cell.partial
         self.edge_weights = None if edge_weights is None else edge_weights.unbind()
         if edge_weights is not None and not self.wrapped:
             weights = weights * edge_weights[:, None]
+        if rest is not None:
+            self.edge_weights = rest.unbind()
         self.weights = [row.unbind() for row in weights.unbind()]
         self.learns = weights.requires_grad
         self._parts: dict[str, tuple[Tensor, ...]] = {}

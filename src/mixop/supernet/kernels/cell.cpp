@@ -12,10 +12,11 @@
 #include <vector>
 #include "tile.h"
 
-enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE };
+enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE, REST };
 
 extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
   i64 images, height, width, channels, stride, inputs, nodes, terms, threads;
+  i64 share;  // operations see one channel of so many: 1 = all; `channels` counts what they see
   i64 batch, update, learn;  // batch statistics, the running ones follow them, gradients of the weights are wanted
   double eps, momentum;
   const i64* info;                // (terms, 7): kind, kernel, dilation, normalised, source, target, place in mix
@@ -69,8 +70,14 @@ struct Packed {  // a term's weights as the kernels want them, and its maps
 
 int strided(i64 size, i64 stride) { return (int)((size + stride - 1) / stride); }
 
+// Where nodes lie for the operations: what they read, what they add to, and the slopes of what they add to.
+struct Nodes {
+  std::vector<float*> total, slope;
+  std::vector<i64> pitch, slope_pitch;
+};
+
 struct Group {  // options that read one node
-  const Cell& cell; const int node;
+  const Cell& cell; const Nodes& nodes; const int node;
   const std::vector<Term> terms;
   std::vector<Packed> packed;
   std::vector<int> targets;
@@ -83,8 +90,8 @@ struct Group {  // options that read one node
   float* bias;                         // (targets, C)
   float* tiles; i64 tile, tile_step;
 
-  Group(const Cell& cell, int node, const std::vector<Term>& terms, Arena arena)
-      : cell(cell), node(node), terms(terms), C(cell.channels),
+  Group(const Cell& cell, const Nodes& nodes, int node, const std::vector<Term>& terms, Arena arena)
+      : cell(cell), nodes(nodes), node(node), terms(terms), C(cell.channels),
         H(node < cell.inputs ? cell.height : strided(cell.height, cell.stride)),
         W(node < cell.inputs ? cell.width : strided(cell.width, cell.stride)), stride(node < cell.inputs ? cell.stride : 1),
         rows(strided(cell.height, cell.stride)), cols(strided(cell.width, cell.stride)), T(cell.threads), N(cell.images),
@@ -141,8 +148,8 @@ struct Group {  // options that read one node
     return {cell.value[node] + im * H * W * pitch, W * pitch, pitch};
   }
   View slope(int of, i64 im) const {
-    const i64 pitch = cell.slope_pitch[of];
-    return {cell.slope[of] + im * P * pitch, cols * pitch, pitch};
+    const i64 pitch = nodes.slope_pitch[of];
+    return {nodes.slope[of] + im * P * pitch, cols * pitch, pitch};
   }
   View map(float* base, i64 im) const { return {base + im * P * C, (i64)cols * C, C}; }
   float* memory(int number, int thread) const { return tiles + thread * tile_step + number * tile; }
@@ -347,7 +354,8 @@ struct Group {  // options that read one node
   }
   void write(int i, i64 im, bool add) const {  // what the group adds to one target in one image
     const int target = targets[i];
-    const View o = {cell.value[target] + im * P * cell.pitch[target], cols * cell.pitch[target], cell.pitch[target]};
+    const i64 pitch = nodes.pitch[target];
+    const View o = {nodes.total[target] + im * P * pitch, cols * pitch, pitch};
     struct Weighed { const float* a; Const x; };
     std::vector<Weighed> maps;
     for (int n = 0; n < (int)terms.size(); ++n)
@@ -546,7 +554,7 @@ std::vector<std::vector<Term>> groups(const Cell& cell, int node, const std::vec
   std::vector<std::vector<Term>> found(1);
   i64 used = 0;
   for (const Term& t : all)
-    if (t.source == node && !is_heavy(t)) found[0].push_back(t), used += t.kind == POINTWISE || t.kind == REDUCTION ? map : 0;
+    if (t.source == node && !is_heavy(t) && t.kind != REST) found[0].push_back(t), used += t.kind == POINTWISE || t.kind == REDUCTION ? map : 0;
   for (int target = node + 1; target < cell.nodes; ++target) {
     std::vector<Term> edge;
     i64 more = 0;
@@ -560,8 +568,150 @@ std::vector<std::vector<Term>> groups(const Cell& cell, int node, const std::vec
   return found;
 }
 
-template <class F> void zero(const Cell& cell, int node, i64 pixels, F pointer, const i64* pitch) {
-  for (i64 p = 0; p < pixels; ++p) std::memset(pointer[node] + p * pitch[node], 0, cell.channels * sizeof(float));
+// Partial channels: operations see the first 1/k of a node's channels; the rest goes past them, weighted by edge, pooled
+// where the cell is strided, and all are shuffled: channel j k + g of a node is number j of the g-th of k parts.
+struct Whole {
+  const Cell& cell; const std::vector<Term>& all; Nodes nodes;
+  const int rows, cols, k, C, R; const i64 P;  // R channels are not seen
+  const bool strided_inputs;
+  std::vector<float*> apart, pooled;  // slopes of computed nodes, parts side by side; the pooled rests of inputs
+  double* dots_;                      // (threads, R)
+  i64 used;
+
+  Whole(const Cell& cell, const std::vector<Term>& all, bool backward)
+      : cell(cell), all(all), rows(strided(cell.height, cell.stride)), cols(strided(cell.width, cell.stride)), k((int)cell.share),
+        C((int)cell.channels), R((k - 1) * C), P((i64)rows * cols), strided_inputs(cell.stride == 2) {
+    Arena arena{cell.workspace};
+    dots_ = arena.take<double>(cell.threads * R);
+    for (int node = 0; node < cell.nodes; ++node) {
+      const bool given = node < cell.inputs;
+      float *total = cell.value ? cell.value[node] : nullptr, *slope = cell.slope ? cell.slope[node] : nullptr;
+      i64 pitch = cell.value ? cell.pitch[node] : 0, slope_pitch = cell.slope ? cell.slope_pitch[node] : 0;
+      apart.push_back(nullptr), pooled.push_back(nullptr);
+      if (k > 1 && given && strided_inputs) pooled[node] = arena.take<float>(cell.images * P * R);
+      if (k > 1 && !given && !backward) total = arena.take<float>(cell.images * P * C), pitch = C;
+      if (k > 1 && !given && backward) slope = apart[node] = arena.take<float>(cell.images * P * C * k), slope_pitch = C * k;
+      nodes.total.push_back(total), nodes.pitch.push_back(pitch);
+      nodes.slope.push_back(slope), nodes.slope_pitch.push_back(slope_pitch);
+    }
+    used = arena.used;
+  }
+  Arena rest_of_workspace() const { return {cell.workspace, used}; }
+
+  template <class F> void each_image(F f) const {
+    const int team = (int)cell.threads;
+#pragma omp parallel for num_threads(team) schedule(static, 1)
+    for (int t = 0; t < team; ++t)
+      for (i64 im = cell.images * t / team; im < cell.images * (t + 1) / team; ++im) f(im, t);
+  }
+  // What an edge passes on of an image without an operation
+  Const rest(int node, i64 im) const {
+    if (pooled[node]) return {pooled[node] + im * P * R, (i64)cols * R, R};
+    const i64 pitch = cell.pitch[node];
+    return {cell.value[node] + C + im * P * pitch, cols * pitch, pitch};
+  }
+  void pool_inputs() const {  // windows of 2 x 2 pixels, those at the end may be smaller
+    for (int node = 0; node < cell.inputs && k > 1 && strided_inputs; ++node)
+      each_image([&](i64 im, int) {
+        for (int y = 0; y < rows; ++y)
+          for (int x = 0; x < cols; ++x)
+            for (int c = 0; c < R; c += V) {
+              vf top;
+              window_top(node, im, y, x, c, top);
+              store(pooled[node] + (im * P + (i64)y * cols + x) * R + c, top);
+            }
+      });
+  }
+  // The greatest of a window and which it is, the first of equal ones; what is not a number wins
+  vi window_top(int node, i64 im, int y, int x, int c, vf& top) const {
+    const i64 pitch = cell.pitch[node];
+    vi at = {};
+    bool first = true;
+    for (int i = 0; i < 2 && 2 * y + i < cell.height; ++i)
+      for (int j = 0; j < 2 && 2 * x + j < cell.width; ++j) {
+        const vf v = load(cell.value[node] + C + ((im * cell.height + 2 * y + i) * cell.width + 2 * x + j) * pitch + c);
+        const vi wins = first ? vi{} - 1 : (v > top) | (v != v);
+        top = first ? v : (wins ? v : top);
+        at = wins ? vi{} + (2 * i + j) : at;
+        first = false;
+      }
+    return at;
+  }
+  void finish(int node, bool begun) const {  // the node from its parts
+    if (k == 1) return;
+    const i64 pitch = cell.pitch[node];
+    each_image([&](i64 im, int) {
+      std::vector<float> part(R);
+      std::vector<std::pair<float, Const>> from;
+      for (const Term& t : all)
+        if (t.kind == REST && t.target == node) from.push_back({cell.mix[t.place], rest(t.source, im)});
+      for (int y = 0; y < rows; ++y)
+        for (int x = 0; x < cols; ++x) {
+          for (int c = 0; c < R; c += V) {
+            vf sum = {};
+            for (const auto& f : from) sum += f.first * load(at(f.second, y, x, c));
+            store(part.data() + c, sum);
+          }
+          const i64 pixel = im * P + (i64)y * cols + x;
+          float* o = cell.value[node] + pixel * pitch;
+          for (int j = 0; j < C; ++j) o[j * k] = begun ? nodes.total[node][pixel * C + j] : 0.0f;
+          for (int g = 1; g < k; ++g)
+            for (int j = 0; j < C; ++j) o[j * k + g] = part[(g - 1) * C + j];
+        }
+    });
+  }
+  void take_apart(int node) const {  // the slope of a computed node
+    if (k == 1) return;
+    const i64 pitch = cell.slope_pitch[node];
+    each_image([&](i64 im, int) {
+      for (i64 p = im * P; p < (im + 1) * P; ++p)
+        for (int j = 0; j < C; ++j)
+          for (int g = 0; g < k; ++g) apart[node][p * C * k + g * C + j] = cell.slope[node][p * pitch + j * k + g];
+    });
+  }
+  // The slopes of what is not seen of a node, and of the weights of its edges
+  void backward(int node) const {
+    if (k == 1) return;
+    const bool given = node < cell.inputs, wanted = !given || cell.wanted[node];
+    auto beside = [&](const Term& t, i64 im) {  // what passed by, in the target
+      return Const(nodes.slope[t.target] + C + im * P * C * k, (i64)cols * C * k, C * k);
+    };
+    for (const Term& t : all) {
+      if (t.kind != REST || t.source != node) continue;
+      std::memset(dots_, 0, sizeof(double) * cell.threads * R);
+      each_image([&](i64 im, int thread) { dots(rest(node, im), beside(t, im), rows, cols, R, dots_ + thread * R); });
+      for (i64 i = 0; i < cell.threads * R; ++i) cell.mix_gradient[t.place] += dots_[i];
+    }
+    if (!wanted) return;
+    const i64 pitch = cell.slope_pitch[node], h = given ? cell.height : rows, w = given ? cell.width : cols;
+    each_image([&](i64 im, int) {
+      std::vector<std::pair<float, Const>> to;
+      for (const Term& t : all)
+        if (t.kind == REST && t.source == node) to.push_back({cell.mix[t.place], beside(t, im)});
+      float* o = cell.slope[node] + C + im * h * w * pitch;
+      for (i64 p = 0; p < h * w && given; ++p) std::memset(o + p * pitch, 0, sizeof(float) * R);
+      for (int y = 0; y < rows; ++y)
+        for (int x = 0; x < cols; ++x)
+          for (int c = 0; c < R; c += V) {
+            vf sum = {};
+            for (const auto& f : to) sum += f.first * load(at(f.second, y, x, c));
+            if (!pooled[node]) {
+              float* q = o + ((i64)y * cols + x) * pitch + c;
+              store(q, load(q) + sum);
+              continue;
+            }
+            vf top;
+            const vi which = window_top(node, im, y, x, c, top);
+            for (int i = 0; i < 2 && 2 * y + i < h; ++i)
+              for (int j = 0; j < 2 && 2 * x + j < w; ++j)
+                store(o + ((2 * y + i) * w + 2 * x + j) * pitch + c, which == 2 * i + j ? sum : vf{});
+          }
+    });
+  }
+};
+
+void zero(float* p, i64 pitch, i64 pixels, i64 channels) {
+  for (i64 i = 0; i < pixels; ++i) std::memset(p + i * pitch, 0, channels * sizeof(float));
 }
 
 }  // namespace
@@ -569,11 +719,13 @@ template <class F> void zero(const Cell& cell, int node, i64 pixels, F pointer, 
 extern "C" {
 
 i64 mixop_cell_workspace(const Cell* cell) {  // bytes
-  i64 most = 0;
   const std::vector<Term> all = read_terms(*cell);
+  const Whole ahead(*cell, all, false), back(*cell, all, true);
+  const i64 before = ahead.used > back.used ? ahead.used : back.used;
+  i64 most = before;
   for (int node = 0; node < cell->nodes; ++node)
     for (const auto& terms : groups(*cell, node, all)) {
-      const Group group(*cell, node, terms, Arena{nullptr});
+      const Group group(*cell, ahead.nodes, node, terms, Arena{nullptr, before});
       if (group.bytes > most) most = group.bytes;
     }
   return most;
@@ -581,13 +733,17 @@ i64 mixop_cell_workspace(const Cell* cell) {  // bytes
 
 void mixop_cell_forward(const Cell* cell) {
   const std::vector<Term> all = read_terms(*cell);
+  const Whole whole(*cell, all, false);
   std::vector<char> begun(cell->nodes, 0);
-  const i64 pixels = cell->images * strided(cell->height, cell->stride) * strided(cell->width, cell->stride);
+  whole.pool_inputs();
   for (int node = 0; node < cell->nodes; ++node) {
-    if (node >= cell->inputs && !begun[node]) zero(*cell, node, pixels, cell->value, cell->pitch);
+    if (node >= cell->inputs) {
+      if (!begun[node] && cell->share == 1) zero(cell->value[node], cell->pitch[node], cell->images * whole.P, cell->channels);
+      whole.finish(node, begun[node]);
+    }
     for (const auto& terms : groups(*cell, node, all)) {
       if (terms.empty()) continue;
-      const Group group(*cell, node, terms, Arena{cell->workspace});
+      const Group group(*cell, whole.nodes, node, terms, whole.rest_of_workspace());
       group.forward(begun);
       for (int target : group.targets) begun[target] = 1;
     }
@@ -596,15 +752,19 @@ void mixop_cell_forward(const Cell* cell) {
 
 void mixop_cell_backward(const Cell* cell) {
   const std::vector<Term> all = read_terms(*cell);
+  const Whole whole(*cell, all, true);
+  whole.pool_inputs();
   for (int node = (int)cell->nodes - 1; node >= 0; --node) {
     const bool given = node < cell->inputs, wanted = !given || cell->wanted[node];
     bool begun = !given;  // the gradient of a computed node has that of the output
     for (const auto& terms : groups(*cell, node, all)) {
       if (terms.empty()) continue;
-      Group(*cell, node, terms, Arena{cell->workspace}).backward(wanted, begun);
+      Group(*cell, whole.nodes, node, terms, whole.rest_of_workspace()).backward(wanted, begun);
       begun = true;
     }
-    if (!begun && wanted) zero(*cell, node, cell->images * cell->height * cell->width, cell->slope, cell->slope_pitch);
+    if (!begun && wanted) zero(cell->slope[node], cell->slope_pitch[node], cell->images * cell->height * cell->width, cell->channels);
+    whole.backward(node);
+    if (!given) whole.take_apart(node);
   }
 }
 }
