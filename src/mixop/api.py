@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from torch import nn
@@ -10,9 +11,11 @@ from torch import nn
 from mixop.data import source_from_json
 from mixop.data.core import Data
 from mixop.engine import checkpoint
+from mixop.engine.fit import check_fit
 from mixop.engine.loop import Observer, Search
 from mixop.engine.rundir import RunDirectory, environment
 from mixop.engine.settings import Settings
+from mixop.engine.threads import using
 from mixop.errors import RunError
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
@@ -79,7 +82,12 @@ def search(
     seed: int = 0,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
+    threads: int = 0,
     executor: Literal["nodewise", "fused", "plain"] = "nodewise",
+    precision: Literal["float32", "bfloat16"] = "float32",
+    channels_last: bool = False,
+    compile: bool = False,
+    capture: bool = False,
     observe: Observer | None = None,
 ) -> SearchResult:
     """Searches a space for an architecture.
@@ -94,7 +102,13 @@ def search(
         seed: of initial weights, data order, augmentation and draws.
         device: where torch computes, "cpu" or "cuda".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
-        executor: how the supernet is computed: fast, or as the papers write it; the same numbers up to rounding.
+        threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; the same numbers up to
+            rounding.
+        precision: of the supernet's convolutions.
+        channels_last: layout of images in the plain executor; the others always have the channels last.
+        compile: whether torch compiles the supernet's cells.
+        capture: whether the network's part of a step is replayed as a CUDA graph.
         observe: is told every step and every record of the metrics.
 
     Returns:
@@ -103,18 +117,29 @@ def search(
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
     """
-    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, executor=executor)
+    settings = Settings(
+        seed=seed,
+        device=device,
+        checkpoint_seconds=checkpoint_seconds,
+        threads=threads,
+        executor=executor,
+        precision=precision,
+        channels_last=channels_last,
+        compile=compile,
+        capture=capture,
+    )
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     recipe.check(space)
+    check_fit(recipe, space, settings)
     run = RunDirectory(out)
     identity = {
         "recipe.json": recipe_to_json(recipe),
         "space.json": describe_space(space),
         "data.json": data.describe(),
-        "settings.json": {"seed": seed, "executor": executor},
+        "settings.json": settings.identity,
     }
     known = run.claim(identity)
-    with run.locked():
+    with run.locked(), using(settings.threads):
         return _search(recipe, space, data, run, settings, observe, known)
 
 
@@ -126,7 +151,7 @@ def _search(
     job = Search(recipe, space, data, run, settings, observe)
     if known and checkpoint.exists(run.state):
         job.restore()
-    note_environment(run, settings)
+    note_environment(run, settings, settings.computing)
     architecture = job.run()
     draw(run)
     return SearchResult(run.path, architecture, space, recipe)
@@ -138,6 +163,7 @@ def resume(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
+    threads: int = 0,
     observe: Observer | None = None,
 ) -> SearchResult | RetrainResult:
     """Goes on with whatever a run directory has not finished: its search, or its retraining.
@@ -147,6 +173,7 @@ def resume(
         data: the data, where the run cannot load it again itself (arrays given in Python).
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
+        threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         observe: is told every step and record.
 
     Returns:
@@ -160,10 +187,13 @@ def resume(
     data = data or load_data(run)
     check_data(run, data)
     began = run.read_json("settings.json")
-    own = {"seed": began["seed"], "executor": began.get("executor", "plain")}  # before there was a choice, all were plain
-    settings = Settings(**own, device=device, checkpoint_seconds=checkpoint_seconds)
+    own = {"executor": "plain", **began}  # before there was a choice, all were plain
+    try:
+        settings = Settings(**own, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
+    except TypeError as error:
+        raise RunError(f"{run / 'settings.json'} has a setting that this version of mixop does not know ({error}).") from error
     space = read_space(run)
-    with run.locked():
+    with run.locked(), using(threads):
         if (run / "retrain.json").exists():
             return _retrain(Retraining.of(run, space, data, settings, observe), settings)
         return _search(read_recipe(run), space, data, run, settings, observe, known=True)
@@ -181,6 +211,7 @@ def retrain(
     seed: int = 0,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
+    threads: int = 0,
     observe: Observer | None = None,
 ) -> RetrainResult:
     """Trains an architecture from scratch on all training examples and scores it, once, on the test set.
@@ -196,6 +227,7 @@ def retrain(
         seed: of initial weights, data order and augmentation; the same for every network.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
+        threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         observe: is told every step and record.
 
     Returns:
@@ -204,7 +236,7 @@ def retrain(
     Raises:
         MixopError: in one sentence.
     """
-    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
@@ -217,7 +249,7 @@ def retrain(
     run = RunDirectory(out)
     job = Retraining(networks, space, data, protocol, run, settings, observe)
     job.claim()
-    with run.locked():
+    with run.locked(), using(threads):
         return _retrain(job, settings)
 
 
@@ -265,9 +297,15 @@ def check_data(run: RunDirectory, data: Data) -> None:
         raise RunError(f"This is not the data that {run.path} began with (its fingerprint differs): bring back the same files.")
 
 
-def note_environment(run: RunDirectory, settings: Settings) -> None:
-    """Writes ``environment.json`` when a run begins, and adds to it when it goes on."""
-    now = environment(settings.device)
+def note_environment(run: RunDirectory, settings: Settings, computing: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Writes ``environment.json`` when a run begins, and adds to it when it goes on.
+
+    Args:
+        run: the run directory.
+        settings: of the run.
+        computing: how the network is computed, where that is a choice.
+    """
+    now = {**environment(settings.device), **computing}
     if (run / "environment.json").exists():
         first = run.read_json("environment.json")
         now = {**first, "resumed": [*first.get("resumed", []), now]}

@@ -17,7 +17,7 @@ from mixop.ops import BatchNorm
 from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
 from mixop.spaces.toy import Toy
 from mixop.supernet import compiled
-from mixop.supernet.fused import FusedCell, _check, fused
+from mixop.supernet.fused import FusedCell, _check_edge, fused
 from mixop.supernet.nodewise import nodewise
 from mixop.supernet.plain import plain
 from mixop.wraps import DropPath, EdgeNormalisation, PartialChannels, Wrap
@@ -312,7 +312,7 @@ def test_what_it_does_not_know_is_refused_by_name(space, norm, wraps, match):
 @pytest.mark.parametrize(("stride", "match"), [(2, "nor_conv_1x1 at stride 2"), (3, "stride 1 and 2, got 3")])
 def test_strides_of_other_spaces(stride, match):
     with pytest.raises(RecipeError, match=match):
-        _check(("none", "nor_conv_1x1")[: 4 - stride], 8, 1, stride)
+        _check_edge(("none", "nor_conv_1x1")[: 4 - stride], 8, stride)
 
 
 def test_other_numbers_are_refused():

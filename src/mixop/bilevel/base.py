@@ -131,6 +131,11 @@ class Scheme(ABC):
     shares_data: ClassVar[bool] = False
     searches: ClassVar[bool] = True
 
+    @property
+    def second_derivatives(self) -> bool:
+        """Whether autograd differentiates the loss twice."""
+        return False
+
     @abstractmethod
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
         """The hypergradient, with the structure of ``params``.

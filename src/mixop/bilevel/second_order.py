@@ -41,6 +41,10 @@ class SecondOrder(Scheme):
             raise RecipeError(f"method of SecondOrder must be 'exact' or 'finite_difference', got {self.method!r}.")
         check_range("epsilon of SecondOrder", self.epsilon, above=0)
 
+    @property
+    def second_derivatives(self) -> bool:
+        return self.method == "exact"
+
     def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
         name = type(relaxation).__name__
         if not isinstance(weight_optimiser, SGD):

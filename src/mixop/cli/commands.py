@@ -52,9 +52,8 @@ def search(told: Parsed) -> None:
         lambda foresight: foresight.search_estimate(recipe, space, data, settings),
     )
     title = f"Searching {space.name} with {recipe.name} on {data.name} for {_count(recipe.epochs, 'epoch')}, into {out}"
-    run_settings = {**_run_settings(settings), "executor": settings.executor}
     with _progress(options, title) as progress:
-        result = api.search(recipe, space, data, out, **run_settings, observe=progress)
+        result = api.search(recipe, space, data, out, **_run_settings(settings, _SEARCH_SETTINGS), observe=progress)
     _finish_search(result, options)
 
 
@@ -320,8 +319,8 @@ def _finish_retraining(result: "RetrainResult", options: Any) -> None:
     return screens.compared(result.out, page)
 
 
-def _run_settings(settings: Any) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in ("seed", "device", "checkpoint_seconds")}
+def _run_settings(settings: Any, names: Sequence[str] = ()) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names or _RUN_SETTINGS}
 
 
 def _labels(run: "RunDirectory") -> list[str]:
@@ -351,7 +350,8 @@ FORESEEN_STEPS = 200
 FORESEEN_SECONDS = 60
 """Estimated length from which a run is announced."""
 
-_RUN_SETTINGS = ("seed", "device", "checkpoint_seconds")
+_RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
+_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture")
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -361,7 +361,7 @@ COMMANDS: Mapping[str, Command] = {
             SearchOptions,
             search,
             values={"recipe": kinds.recipe, "space": kinds.space, "data": kinds.data},
-            settings=(*_RUN_SETTINGS, "executor"),
+            settings=_SEARCH_SETTINGS,
             shortcuts={"epochs": ("recipe", "epochs"), "batch_size": ("recipe", "batch_size")},
             prepare={"epochs": kinds.keep_warmup_share},
             examples=(
@@ -380,7 +380,13 @@ COMMANDS: Mapping[str, Command] = {
                 "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",
             ),
         ),
-        Command("resume", ResumeOptions, resume, settings=("device", "checkpoint_seconds"), examples=("mixop resume runs/x",)),
+        Command(
+            "resume",
+            ResumeOptions,
+            resume,
+            settings=("device", "checkpoint_seconds", "threads"),
+            examples=("mixop resume runs/x",),
+        ),
         Command(
             "retrain",
             RetrainOptions,

@@ -1,7 +1,6 @@
 """Several recipes, several seeds, and random search at equal cost: one table, one report."""
 
 import multiprocessing
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mixop.engine.checkpoint import write_bytes
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
+from mixop.engine.threads import cores
 from mixop.errors import RecipeError, RunError
 from mixop.recipe import Recipe, recipe_to_json
 from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison
@@ -111,7 +111,7 @@ def compare(
         api.note_environment(directory, Settings(seed=seeds[0], device=device, checkpoint_seconds=checkpoint_seconds))
         before = read_comparison(out)
         tell("", {"event": "plan", "total": before.planned, "done": before.done})
-        pool = _Pool(directory, jobs or _cores(device), tell, stop)
+        pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out))
         randoms = [
@@ -143,7 +143,7 @@ class _Pool:
 
     def __init__(self, directory: RunDirectory, jobs: int, tell: Teller, stop: StopRequest) -> None:
         self.directory, self.jobs, self.tell, self.stop = directory, jobs, tell, stop
-        self.threads = max(1, _cores("cpu") // jobs)
+        self.threads = max(1, cores() // jobs)
 
     def run(self, given: Sequence[Task]) -> dict[str, str]:
         """Runs tasks, each in the directory of its name; the failures."""
@@ -153,13 +153,6 @@ class _Pool:
 
 def _name(name: str, seed: int) -> str:
     return f"{name}-{seed}"
-
-
-def _cores(device: str) -> int:
-    """Cores that this process may use; for a GPU, which workers would share, 1."""
-    if device != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _budgets(comparison: Comparison) -> dict[str, float]:

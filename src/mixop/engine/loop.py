@@ -19,8 +19,10 @@ from mixop.bilevel.base import leaves_of
 from mixop.data.core import Data
 from mixop.data.lazy import AHEAD
 from mixop.engine import checkpoint
+from mixop.engine.capture import CapturedLoss
 from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.finish import TrainedSearch
+from mixop.engine.fit import check_fit
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.rundir import RunDirectory
@@ -60,6 +62,7 @@ class Search:
         self, recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None = None
     ) -> None:
         recipe.check(space)
+        check_fit(recipe, space, settings)
         self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
@@ -72,6 +75,7 @@ class Search:
 
     def _bind(self) -> None:
         """The problems of the state's network, which a stage replaces."""
+        self.captured = CapturedLoss(self.state.net) if self.settings.capture else None
         self.problem = self._problem(self.recipe.relaxation)
         other = self.recipe.weight_relaxation
         self.weight_problem = self.problem if other is None else self._problem(other)
@@ -91,6 +95,8 @@ class Search:
             state.generators["draw"],
             state.memory,
             state.fixed,
+            precision=self.settings.precision,
+            captured=self.captured,
         )
 
     def restore(self) -> None:

@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.bilevel.base import InnerStep
+from mixop.engine.capture import CapturedLoss
 from mixop.recipe import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
@@ -64,6 +65,8 @@ class SupernetProblem:
         generator: source of the draws.
         memory: what parts carry from step to step.
         fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
+        precision: of the network's convolutions, ``float32`` or ``bfloat16`` by autocast.
+        captured: takes first-order losses of full mixtures in its place, None if nothing does.
 
     Attributes:
         progress: time of the draws; the engine sets it.
@@ -80,10 +83,14 @@ class SupernetProblem:
         generator: Generator,
         memory: dict[str, Tensor],
         fixed: Mapping[str, Mapping[int, int]] | None = None,
+        *,
+        precision: str = "float32",
+        captured: CapturedLoss | None = None,
     ) -> None:
         self.net, self.recipe, self.relaxation = net, recipe, relaxation
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
+        self.precision, self.captured = precision, captured
         self.progress: float = Progress(0, recipe.epochs)
         self.seen: tuple[Tensor, Tensor] = (torch.zeros(()), torch.zeros(()))
         self.drawn: dict[str, Draw] = {}
@@ -150,16 +157,28 @@ class SupernetProblem:
             batch: images and labels.
         """
         mix, active = mix_of(draws)
-        arguments, time = (batch.x, mix, active), {"progress": self.progress}
-        with fenced(Generator().manual_seed(self._noise[0] + 1)):
-            if weights is None:
-                logits = self.net(*arguments, **time)
-            else:
-                statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                logits = functional_call(self.net, {**weights, **statistics}, arguments, time)
-        loss = cross_entropy(logits, batch.y)
+        if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
+            with self._autocast(batch):
+                loss, logits = self.captured(batch, mix, learn=weights is None)
+        else:
+            arguments, time = (batch.x, mix, active), {"progress": self.progress}
+            with fenced(Generator().manual_seed(self._noise[0] + 1)), self._autocast(batch):
+                if weights is None:
+                    logits = self.net(*arguments, **time)
+                else:
+                    statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+                    logits = functional_call(self.net, {**weights, **statistics}, arguments, time)
+            loss = cross_entropy(logits.float() if self.precision == "bfloat16" else logits, batch.y)
         self.seen = loss.detach(), (logits.detach().argmax(-1) == batch.y).sum()
         return loss
+
+    def _autocast(self, batch: Batch) -> torch.autocast:
+        return torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _own(self, weights: Mapping[str, Tensor]) -> bool:
+        """Whether these are the network's weights where they lie, as constants."""
+        own = self.weights
+        return all(not w.requires_grad and w.data_ptr() == own[name].data_ptr() for name, w in weights.items())
 
     def train_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
         """The lower loss under this step's training draw."""

@@ -1,13 +1,15 @@
-"""What is the run's and not the method's: seed, device, checkpoints."""
+"""What is the run's and not the method's: seed, device, checkpoints, how the network is computed."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from mixop.errors import RecipeError, unknown
 from mixop.schedules import check_range
 from mixop.supernet.executors import EXECUTORS
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,24 +20,71 @@ class Settings:
         seed: of initial weights, data order, augmentation and draws, >= 0.
         device: where torch computes, "cpu" or "cuda".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
-        executor: how a search computes its supernet: ``nodewise``, fast, or ``plain``, as the papers write it. The numbers are
-            the same up to rounding.
+        threads: of torch on the CPU; 0 for torch's own number, but never more than the cores that the process may use.
+        executor: how a search computes its supernet: ``nodewise``, fast; ``fused``, compiled kernels for cells of the
+            NAS-Bench-201 and DARTS spaces on a CPU, several times faster still; or ``plain``, as the papers write it. The
+            numbers are the same up to rounding.
+        precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
+        channels_last: whether the plain executor lays images out with the channels last; the other executors always do.
+        compile: whether torch compiles the supernet's cells at the first step; for other executors than ``fused``.
+        capture: whether the network's part of a step is recorded once as a CUDA graph and replayed: for full mixtures with
+            first derivatives, on "cuda".
     """
 
     seed: int = 0
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
+    threads: int = 0
     executor: Literal["nodewise", "fused", "plain"] = "nodewise"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    capture: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise RecipeError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
         check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 4096:
+            raise RecipeError(f"threads must be a whole number from 0 to 4096, got {self.threads!r}.")
         if self.executor not in EXECUTORS:
             raise RecipeError(unknown("executor", str(self.executor), EXECUTORS))
+        if self.precision not in PRECISIONS:
+            raise RecipeError(unknown("precision", str(self.precision), PRECISIONS))
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise RecipeError(
                 f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
             ) from error
+        cuda = torch.device(self.device).type == "cuda"
+        if self.executor == "fused":
+            self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")
+            self._refuse(self.precision != "float32", "computes in float32", "--precision float32, or --executor nodewise")
+            self._refuse(self.compile, "is compiled already", "--compile false, or --executor nodewise")
+        if self.capture and not cuda:
+            raise RecipeError(f"capture records CUDA graphs, but the device is {self.device!r}: use --device cuda.")
+
+    @staticmethod
+    def _refuse(wrong: bool, what: str, instead: str) -> None:
+        if wrong:
+            raise RecipeError(f"The fused executor {what}: use {instead}.")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run's numbers depend on: the seed, the executor, and of the others what is not as usual."""
+        usual = Settings()
+        others = ("precision", "channels_last", "compile", "capture")
+        changed = {name: getattr(self, name) for name in others if getattr(self, name) != getattr(usual, name)}
+        return {"seed": self.seed, "executor": self.executor, **changed}
+
+    @property
+    def computing(self) -> dict[str, Any]:
+        """How the network is computed, as ``environment.json`` records it."""
+        return {
+            "executor": self.executor,
+            "precision": self.precision,
+            "channels_last": self.channels_last or self.executor != "plain",
+            "compile": self.compile,
+            "capture": self.capture,
+        }

@@ -171,4 +171,10 @@ def stage_space(base: Space, recipe: Recipe, stage: int, kept: dict[str, list[li
 def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, settings: Settings) -> Supernet:
     """The supernet of a stage, freshly initialised, on the run's device."""
     make = EXECUTORS[settings.executor]
-    return make(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage]).to(settings.device)
+    net = make(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage]).to(settings.device)
+    if settings.channels_last and settings.executor == "plain":
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for layer, spec in zip(net.layers, net.specs, strict=True):
+        if settings.compile and spec.kind == "cell":
+            layer.compile(dynamic=False)
+    return net

@@ -111,6 +111,11 @@ class Monitor(ABC):
 
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def second_derivatives(self) -> bool:
+        """Whether autograd differentiates the loss twice."""
+        return False
+
     @abstractmethod
     def __call__(self, view: View) -> Action:
         """Looks at the epoch that has just finished, once, and says how to go on."""

@@ -63,6 +63,10 @@ class Collapse(Monitor):
     weight_decay: float = 1e-3
     batches: int = 1
 
+    @property
+    def second_derivatives(self) -> bool:
+        return self.eigenvalue
+
     def __post_init__(self) -> None:
         check_whole("every of Collapse", self.every, 1)
         check_whole("batches of Collapse", self.batches, 1)

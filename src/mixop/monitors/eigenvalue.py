@@ -88,6 +88,10 @@ class _EigenvalueMonitor(Monitor):
     weight_decay: float = 1e-3
     batches: int = 1
 
+    @property
+    def second_derivatives(self) -> bool:
+        return True
+
     def __post_init__(self) -> None:
         owner = type(self).__name__
         for name, least in (("window", 1), ("every", 1), ("start", 0), ("delta", 1), ("batches", 1)):

@@ -67,6 +67,21 @@ def _processor_flags() -> frozenset[str]:
     return frozenset(word for line in lines if line.startswith("flags") for word in line.split(":")[1].split())
 
 
+def check_machine() -> list[str]:
+    """Refuses a machine on which the kernels cannot be built.
+
+    Returns:
+        The compiler's command.
+
+    Raises:
+        RunError: for another system than Linux, a processor without AVX2, or if there is no compiler.
+    """
+    if platform.system() != "Linux":
+        raise RunError(f"The fused executor runs on Linux, got {platform.system()}: use --executor nodewise.")
+    widest_vector()
+    return _compiler()
+
+
 @cache
 def kernels(width: int) -> ctypes.CDLL:
     """The kernels for vectors of ``width`` floats, built if the cache does not have them.
@@ -74,10 +89,7 @@ def kernels(width: int) -> ctypes.CDLL:
     Raises:
         RunError: if there is no compiler, or it does not succeed.
     """
-    if platform.system() != "Linux":
-        raise RunError(f"The fused executor runs on Linux, got {platform.system()}: use --executor nodewise.")
-    widest_vector()
-    compiler = _compiler()
+    compiler = check_machine()
     command = [*compiler, *FLAGS, f"-DWIDTH={width}", "-shared", "-fPIC"]
     path = cache_folder() / f"cell-{_fingerprint(command)}.so"
     if not path.exists():

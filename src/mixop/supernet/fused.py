@@ -18,6 +18,7 @@ from mixop.network import edge_shape
 from mixop.ops import BatchNorm
 from mixop.rng import fenced
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.supernet.compiled import check_machine
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
 from mixop.supernet.nodewise import NodewiseCell, NodewiseEdge, NodewiseSupernet, Run
@@ -227,36 +228,54 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         RecipeError: for a wrap, an operation, a number of channels or a batch norm that the kernels do not know.
         RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
     """
-    for wrap in wraps:
-        if not isinstance(wrap, (EdgeNormalisation, PartialChannels)):
-            raise RecipeError(f"The fused executor does not know the wrap {type(wrap).__name__}: {INSTEAD}.")
-        if isinstance(wrap, PartialChannels) and wrap.channels == "random":
-            raise RecipeError(f"The fused executor does not know random partial channels: {INSTEAD}, or the first channels.")
-    if sum(isinstance(wrap, PartialChannels) and wrap.k > 1 for wrap in wraps) > 1:
-        raise RecipeError(f"The fused executor knows partial channels once, got them twice: {INSTEAD}.")
-    share = next((wrap.k for wrap in wraps if isinstance(wrap, PartialChannels) and wrap.k > 1), 1)
-    if norm.affine:
-        raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
+    check_fused(space, norm=norm, wraps=wraps)
     make = wrapped(NodewiseEdge, wraps)
     workspace = Workspace()
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        def names(decision: Decision) -> tuple[str, ...]:
-            return tuple(space.searched(option) for option in decision.options)
-
         def make_edge(decision: Decision) -> nn.Module:
             channels, stride = edge_shape(layer, graph, decision)
-            _check(names(decision), channels, share, stride)
-            return make(EdgeSpec(options=names(decision), channels=channels, stride=stride, norm=norm))
+            return make(EdgeSpec(options=_names(space, decision), channels=channels, stride=stride, norm=norm))
 
         edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
-        return FusedCell(layer, graph, group, [names(decision) for decision in group.decisions], edges, norm, workspace)
+        return FusedCell(layer, graph, group, [_names(space, d) for d in group.decisions], edges, norm, workspace)
 
     with fenced(generator):
         return FusedSupernet(space, make_cell, norm, wraps)
 
 
-def _check(names: Sequence[str], channels: int, share: int, stride: int) -> None:
+def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+    """Refuses what the kernels do not know.
+
+    Raises:
+        RecipeError: naming it.
+        RunError: where they cannot be built.
+    """
+    for wrap in wraps:
+        if not isinstance(wrap, (EdgeNormalisation, PartialChannels)):
+            raise RecipeError(f"The fused executor does not know the wrap {type(wrap).__name__}: {INSTEAD}.")
+        if isinstance(wrap, PartialChannels) and wrap.channels == "random":
+            raise RecipeError(f"The fused executor does not know random partial channels: {INSTEAD}, or the first channels.")
+    shares = [wrap.k for wrap in wraps if isinstance(wrap, PartialChannels) and wrap.k > 1]
+    if len(shares) > 1:
+        raise RecipeError(f"The fused executor knows partial channels once, got them twice: {INSTEAD}.")
+    if norm.affine:
+        raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
+    for layer in space.layers:
+        if layer.kind == "cell":
+            group = space.group(layer.group or "")
+            for decision in group.decisions:
+                shape = edge_shape(layer, space.graph(group.name), decision)
+                _check_edge(_names(space, decision), *shape, *shares)
+    check_machine()
+
+
+def _names(space: Space, decision: Decision) -> tuple[str, ...]:
+    """The names of an edge's options in a supernet."""
+    return tuple(space.searched(option) for option in decision.options)
+
+
+def _check_edge(names: Sequence[str], channels: int, stride: int, share: int = 1) -> None:
     """Refuses what the kernels of an edge do not know."""
     for name in names:
         if name != "none" and name not in SHAPES:

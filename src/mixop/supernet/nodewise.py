@@ -337,6 +337,19 @@ class NodewiseSupernet(StackedSupernet):
         return super().forward(x, mix, active, progress=progress)
 
 
+def check_nodewise(wraps: Sequence[Wrap]) -> None:
+    """Refuses wraps that the node-wise executor does not know.
+
+    Raises:
+        RecipeError: naming one.
+    """
+    for wrap in wraps:
+        if not isinstance(wrap, KNOWN_WRAPS):
+            raise RecipeError(
+                f"The nodewise executor does not know the wrap {type(wrap).__name__}: use --executor plain, which takes any."
+            )
+
+
 def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
     """The node-wise supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
 
@@ -349,11 +362,7 @@ def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequ
     Raises:
         RecipeError: for a wrap that it does not know.
     """
-    for wrap in wraps:
-        if not isinstance(wrap, KNOWN_WRAPS):
-            raise RecipeError(
-                f"The nodewise executor does not know the wrap {type(wrap).__name__}: use --executor plain, which takes any."
-            )
+    check_nodewise(wraps)
     make = wrapped(NodewiseEdge, wraps)
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:

@@ -1,0 +1,121 @@
+"""A loss and its gradient recorded once as a CUDA graph, and replayed: no launch of single kernels, which on a GPU is most of
+the time of a step of a full mixture.
+
+Only the network is inside: what draws mixing weights, and the optimisers, stay outside, so that rates and temperatures change
+freely. Weights are read where they lie.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from mixop.supernet.core import Supernet
+from mixop.types import Batch, Mix
+
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]
+"""Turns work on tensors that stay where they are into a function that does it again."""
+
+
+def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
+    """Records work as a CUDA graph.
+
+    Args:
+        work: without synchronisation, and always on the same tensors; it is done three times beforehand.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+class CapturedLoss:
+    """Mean cross-entropy of batches under full mixtures, with its gradient, by recorded work.
+
+    Args:
+        net: the supernet; it draws nothing by itself.
+        record: how work is recorded.
+    """
+
+    def __init__(self, net: Supernet, record: Recorder = cuda_graph) -> None:
+        self.net, self._record = net, record
+        self._pieces: dict[tuple, _Piece] = {}
+
+    def __call__(self, batch: Batch, mix: Mix, *, learn: bool) -> tuple[Tensor, Tensor]:
+        """Loss and logits; the loss has a first derivative in the mix, where that has one, and in the weights if they learn.
+
+        Args:
+            batch: images and labels; work is recorded for every shape.
+            mix: mixing weights of every group.
+            learn: whether it is a weight step: batch-norm statistics then follow, and weights have a gradient.
+        """
+        slopes = any(value.requires_grad for value in mix.values())
+        key = (learn, slopes, batch.x.shape, batch.x.dtype)
+        if key not in self._pieces:
+            self._pieces[key] = _Piece(self.net, self._record, batch, mix, learn=learn, slopes=slopes)
+        piece = self._pieces[key]
+        return _Loss.apply(piece, batch, *mix.values(), *piece.weights)  # type: ignore[return-value]
+
+
+class _Piece:
+    """Recorded work for batches of one shape, with the tensors that it reads and writes."""
+
+    def __init__(self, net: Supernet, record: Recorder, batch: Batch, mix: Mix, *, learn: bool, slopes: bool) -> None:
+        self.net, self.learn = net, learn
+        self.x, self.y = batch.x.clone(), batch.y.clone()
+        self.mix = {name: value.detach().clone().requires_grad_(slopes) for name, value in mix.items()}
+        self.weights = [p for p in net.parameters() if p.requires_grad] if learn else []
+        self.wanted = [*(self.mix.values() if slopes else ()), *self.weights]
+        self.slopes = slopes
+        self.loss = self.logits = torch.empty(0)
+        self.gradient: Sequence[Tensor | None] = ()
+        before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+        self.replay = record(self._work)
+        for name, buffer in net.named_buffers():  # recording did the work several times
+            buffer.copy_(before[name])
+
+    def _work(self) -> None:
+        with torch.enable_grad():
+            if self.learn:
+                logits = self.net(self.x, self.mix)
+            else:
+                still: Mapping[str, Tensor] = {name: p.detach() for name, p in self.net.named_parameters()}
+                statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+                logits = functional_call(self.net, {**still, **statistics}, (self.x, self.mix))
+            loss = cross_entropy(logits.float(), self.y)
+            self.gradient = torch.autograd.grad(loss, self.wanted, allow_unused=True)
+        self.loss, self.logits = loss.detach(), logits.detach()
+
+    def run(self, batch: Batch, mix: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        with torch.no_grad():
+            self.x.copy_(batch.x)
+            self.y.copy_(batch.y)
+            for ours, given in zip(self.mix.values(), mix, strict=True):
+                ours.copy_(given)
+            self.replay()
+            # The next replay writes over what this one wrote.
+            return self.loss.clone(), self.logits.clone(), [None if g is None else g.clone() for g in self.gradient]
+
+
+class _Loss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, piece: _Piece, batch: Batch, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        loss, logits, gradient = piece.run(batch, tensors[: len(piece.mix)])
+        ctx.gradient = [*([] if piece.slopes else [None] * len(piece.mix)), *gradient]
+        ctx.mark_non_differentiable(logits)
+        return loss, logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, None, *(None if g is None else grads[0] * g for g in ctx.gradient))

@@ -1,0 +1,127 @@
+"""Recorded losses: the same numbers and gradients as the network's own; CUDA graphs where there is a GPU."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mixop.data import from_arrays
+from mixop.engine.capture import CapturedLoss
+from mixop.engine.loop import Search
+from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
+from mixop.ops import BatchNorm
+from mixop.recipes import RECIPES
+from mixop.spaces import nasbench201
+from mixop.supernet.nodewise import nodewise
+from mixop.types import Batch
+
+SPACE = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def again(work):
+    """Records nothing: does the work again. What a graph does, on any device."""
+    work()
+    return work
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def net_of(device="cpu"):
+    return nodewise(SPACE, norm=BatchNorm(affine=False), generator=seeded()).to(device)
+
+
+def batch_of(seed, count=6, device="cpu"):
+    return Batch(torch.randn(count, 3, 8, 8, generator=seeded(seed)).to(device), (torch.arange(count) % 5).to(device))
+
+
+def mix_of(seed, device="cpu"):
+    return {g.name: torch.rand(g.shape, generator=seeded(seed)).softmax(-1).to(device) for g in SPACE.groups}
+
+
+@pytest.mark.parametrize("learn", [True, False], ids=["weights", "architecture"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_loss_gradient_and_statistics(device, learn):
+    ours, theirs = net_of(device), net_of(device)
+    captured = CapturedLoss(ours, again) if device == "cpu" else CapturedLoss(ours)
+    for seed in (1, 2, 3):  # three batches and mixes by one recording
+        batch = batch_of(seed, device=device)
+        results = []
+        for net, loss_of in ((ours, lambda b, m: captured(b, m, learn=learn)[0]), (theirs, None)):
+            mix = {name: value.requires_grad_(not learn) for name, value in mix_of(seed, device).items()}
+            if loss_of is None:
+                statistics = [buffer.clone() for buffer in net.buffers()]
+                loss = cross_entropy(net(batch.x, mix), batch.y)
+                if not learn:
+                    for buffer, before in zip(net.buffers(), statistics, strict=True):
+                        buffer.copy_(before)
+            else:
+                loss = loss_of(batch, mix)
+            wanted = list(net.parameters()) if learn else list(mix.values())
+            results.append((loss, torch.autograd.grad(2 * loss, wanted, allow_unused=True)))
+            with torch.no_grad():  # weights are read where they lie
+                for p in net.parameters():
+                    p.mul_(0.99)
+        (loss, grads), (want, wanted) = results
+        torch.testing.assert_close(loss, want)
+        for got, expected in zip(grads, wanted, strict=True):
+            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        for got, expected in zip(ours.buffers(), theirs.buffers(), strict=True):
+            torch.testing.assert_close(got, expected)
+
+
+def test_two_losses_before_one_gradient():
+    """A replay writes over what the last one wrote; the gradients of both must be their own."""
+    net = net_of()
+    captured = CapturedLoss(net, again)
+    mixes = [{name: value.requires_grad_() for name, value in mix_of(seed).items()} for seed in (1, 2)]
+    losses = [captured(batch_of(seed), mix, learn=False)[0] for seed, mix in zip((1, 2), mixes, strict=True)]
+    both = torch.autograd.grad(sum(losses), [value for mix in mixes for value in mix.values()])
+    alone = captured(batch_of(1), mixes[0], learn=False)[0]
+    torch.testing.assert_close(both[0], torch.autograd.grad(alone, list(mixes[0].values()))[0])
+
+
+def test_it_is_recorded_once_for_every_shape():
+    calls = []
+    captured = CapturedLoss(net_of(), lambda work: calls.append(1) or again(work))
+    for count in (6, 6, 4, 6):
+        captured(batch_of(1, count), mix_of(1), learn=True)
+    assert len(calls) == 2
+
+
+def test_second_derivatives_are_refused():
+    mix = {name: value.requires_grad_() for name, value in mix_of(1).items()}
+    loss, _ = CapturedLoss(net_of(), again)(batch_of(1), mix, learn=False)
+    (slope,) = torch.autograd.grad(loss, list(mix.values()), create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        torch.autograd.grad(slope.sum(), list(mix.values()))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_a_search_takes_the_same_steps(device, tmp_path):
+    x = torch.randint(0, 256, (64, 3, 8, 8), generator=seeded(), dtype=torch.uint8)
+    data = from_arrays(x, torch.arange(64) % 5, valid=0.5, test_share=0.1, layout="nchw")
+    recipe = replace(RECIPES["darts"](), epochs=1, batch_size=8, warmup=0)
+    results = []
+    for capture in (False, True):
+        space = nasbench201(channels=4, cells=1).fit(channels=3, size=8, classes=5)
+        settings = Settings(device=device, capture=capture and device == "cuda")
+        search = Search(recipe, space, data, RunDirectory(tmp_path / str(capture)), settings)
+        if capture and device == "cpu":
+            search.captured = CapturedLoss(search.state.net, again)
+            for problem in (search.problem, search.weight_problem):
+                problem.captured = search.captured
+        search._prepare_epoch()
+        for _ in range(3):
+            search._step()
+            search.state.step += 1
+        if capture:
+            assert search.captured is not None
+            assert len(search.captured._pieces) == 2
+        results.append([*search.state.params.values(), *search.state.net.state_dict().values()])
+    for got, want in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-5)

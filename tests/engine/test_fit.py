@@ -1,0 +1,122 @@
+"""Settings that a method or space cannot have are refused when the search is built, and what they do in a search."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mixop import api
+from mixop.data import from_arrays
+from mixop.engine.fit import check_fit
+from mixop.engine.loop import Search
+from mixop.engine.rundir import RunDirectory
+from mixop.engine.settings import Settings
+from mixop.errors import RecipeError
+from mixop.monitors import Collapse
+from mixop.recipes import RECIPES
+from mixop.spaces import S4, darts, nasbench201
+from mixop.wraps import DropPath
+
+SIZES = {"input_channels": 3, "input_size": 8, "classes": 4}
+DARTS = darts(cells=3, channels=8, **SIZES)
+
+
+@pytest.fixture
+def capturing(monkeypatch):
+    """Settings with capture, as on a machine with a GPU."""
+    settings = Settings()
+    object.__setattr__(settings, "capture", True)
+    return settings
+
+
+@pytest.mark.parametrize("name", ["darts_es", "darts_ada"])
+def test_compiled_cells_have_no_second_derivatives(name):
+    recipe = RECIPES[name]()
+    with pytest.raises(RecipeError, match="takes second ones: leave out compile"):
+        check_fit(recipe, DARTS, Settings(compile=True))
+
+
+def test_a_watching_monitor_counts():
+    recipe = replace(RECIPES["darts"](), monitors=(Collapse(eigenvalue=True),))
+    with pytest.raises(RecipeError, match="Collapse takes second ones"):
+        check_fit(recipe, DARTS, Settings(compile=True))
+    check_fit(replace(recipe, monitors=(Collapse(),)), DARTS, Settings(compile=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "space", "match"),
+    [
+        (RECIPES["gdas"](), nasbench201(channels=4, cells=1, **SIZES), "run other options every time"),
+        (replace(RECIPES["darts"](), wraps=(DropPath(),)), DARTS, "DropPath draws in every pass"),
+        (RECIPES["darts"](), S4(cells=3, channels=8, **SIZES), "the option noise draws"),
+        (RECIPES["darts_es"](), DARTS, "EarlyStopping takes second ones"),
+    ],
+    ids=["one path", "drop path", "noise", "Hessian"],
+)
+def test_what_a_cuda_graph_cannot_hold(recipe, space, match, capturing):
+    with pytest.raises(RecipeError, match=match):
+        check_fit(recipe, space, capturing)
+
+
+def test_what_it_can(capturing):
+    for name in ("darts", "drnas", "pcdarts", "gaea", "sdarts_rs"):
+        check_fit(RECIPES[name](), darts(cells=3, channels=16, **SIZES), capturing)
+
+
+def test_the_fused_executor_is_checked_for_every_stage():
+    """Of 36 channels the second stage sees half, the first a sixth, which is no multiple of 4."""
+    recipe = RECIPES["drnas_progressive"]()
+    with pytest.raises(RecipeError, match="fused executor needs operations on a multiple of 4 channels"):
+        check_fit(recipe, darts(cells=20, channels=36, **SIZES), Settings(executor="fused"))
+    check_fit(RECIPES["pcdarts"](), darts(cells=3, channels=16, **SIZES), Settings(executor="fused"))
+
+
+def data():
+    x = torch.randint(0, 256, (64, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return from_arrays(x, torch.arange(64) % 4, valid=0.5, test_share=0.1, layout="nchw")
+
+
+SPACE = nasbench201(channels=4, cells=1)
+
+
+def short(**changes):
+    return replace(RECIPES["darts"](), epochs=1, batch_size=8, warmup=0, **changes)
+
+
+@pytest.mark.parametrize("settings", [{"executor": "fused"}, {"executor": "plain", "channels_last": True}], ids=str)
+def test_the_search_is_the_same(settings, tmp_path):
+    """As by the plain executor as published, up to rounding."""
+    losses = []
+    for name, given in (("reference", {"executor": "plain"}), ("other", settings)):
+        out = tmp_path / name
+        api.search(short(), SPACE, data(), out, **given)
+        (record,) = RunDirectory(out).records()
+        losses.append((record["train_loss"], record["valid_loss"]))
+        noted = json.loads((out / "environment.json").read_text())
+        assert noted["executor"] == given["executor"]
+        assert noted["channels_last"] == given.get("channels_last", given["executor"] != "plain")
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_bfloat16_computes_in_bfloat16(tmp_path):
+    outputs = []
+    for precision in ("float32", "bfloat16"):
+        space = SPACE.fit(channels=3, size=8, classes=4)
+        search = Search(short(), space, data(), RunDirectory(tmp_path / precision), Settings(precision=precision))
+        search._prepare_epoch()
+        seen = []
+        cell = next(layer for layer, spec in zip(search.state.net.layers, space.layers, strict=True) if spec.kind == "cell")
+        cell.register_forward_hook(lambda module, given, output, seen=seen: seen.append(output.dtype))
+        search._step()
+        assert set(seen) == {getattr(torch, precision)}
+        outputs.append(search.problem.seen[0].item())
+    assert outputs[0] != outputs[1]
+    assert outputs[1] == pytest.approx(outputs[0], rel=0.05)
+
+
+def test_a_run_goes_on_as_it_began(tmp_path):
+    api.search(short(), SPACE, data(), tmp_path, precision="bfloat16")
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 0, "executor": "nodewise", "precision": "bfloat16"}
+    with pytest.raises(api.RunError, match="settings"):
+        api.search(short(), SPACE, data(), tmp_path)
