@@ -28,7 +28,7 @@ FLOORS = (
     ("recipe",),
     ("recipes", "engine"),
     ("evaluate", "report", "trackers", "scaling"),
-    ("api", "foresight", "experiments"),
+    ("api", "bench", "foresight", "experiments"),
     ("comparison", "selection"),
     ("testing", "cli"),
     ("__main__",),

@@ -187,11 +187,10 @@ class Steps:
     def step(self) -> tuple[float, float, float]:
         """Seconds of one step, and of its two halves."""
         search = self.search
-        if search.state.step >= search.state.weight_stream.batches:
-            search.state.step = 0
+        for stream in (search.state.weight_stream, search.state.architecture_stream):
+            stream.at = 0  # always whole batches
         self._halves.update(architecture=0.0, weights=0.0)
         whole = seconds(search._step, self.device)
-        search.state.step += 1
         return whole, self._halves["architecture"], self._halves["weights"]
 
     def loss(self) -> Tensor:

@@ -13,6 +13,7 @@ from mixop.cli.arguments import Command, Parsed, parse
 from mixop.cli.interrupt import heed
 from mixop.cli.listing import TOPICS
 from mixop.cli.options import (
+    BenchOptions,
     CompareOptions,
     EvaluateOptions,
     ExportOptions,
@@ -189,6 +190,35 @@ def _given(told: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     else:
         architecture, name = space.from_native(text), space.name
     return architecture, space, data, options.out or str(Path("runs", f"{name}-{data.name}"))
+
+
+def bench(told: Parsed) -> None:
+    """``mixop bench``"""
+    from mixop import bench as benches
+    from mixop.cli import screens
+
+    options = told.options
+    recipe, space, settings = (told.build(name) for name in ("recipe", "space", "settings"))
+    case = benches.Case(recipe=recipe, space=space.fit(channels=3, size=32, classes=10), settings=settings)
+    names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
+    with screens.telling(quiet=options.json) as tell:
+        result = benches.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)
+    if options.json:
+        return _print_json(result.to_json())
+    return screens.bench(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
+
+
+def _executors(case: Any) -> list[str]:
+    """The executors that can compute a case, the plain one first."""
+    from mixop.engine.fit import check_fit
+    from mixop.errors import MixopError
+
+    names = ["plain", "nodewise"]
+    try:
+        check_fit(case.recipe, case.space, case.by("fused").settings)
+    except MixopError:
+        return names
+    return [*names, "fused"]
 
 
 def evaluate(told: Parsed) -> None:
@@ -412,6 +442,15 @@ COMMANDS: Mapping[str, Command] = {
             settings=("device",),
             examples=("mixop evaluate runs/x", "mixop evaluate runs/x --data npz --data.path shifted.npz"),
         ),
+        Command(
+            "bench",
+            BenchOptions,
+            bench,
+            values={"recipe": kinds.recipe, "space": kinds.space},
+            settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
+            shortcuts={"batch": ("recipe", "batch_size")},
+            examples=("mixop bench --space nasbench201 --batch 32", "mixop bench --space darts --batch 16 --recipe pcdarts"),
+        ),
         Command("report", ReportOptions, report, examples=("mixop report runs/x",)),
         Command("export", ExportOptions, export, examples=("mixop export runs/x", "mixop export runs/x --format onnx")),
         Command("list", ListOptions, list_, examples=("mixop list", "mixop list recipes")),
@@ -435,7 +474,8 @@ def run(words: Sequence[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         raise RecipeError(
-            f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, report, export or list."
+            f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, bench, report, export "
+            "or list."
         )
     if name not in COMMANDS:
         raise RecipeError(unknown("command", name, COMMANDS))

@@ -159,6 +159,34 @@ class EvaluateOptions:
     debug: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """Measure how fast a search step is on this machine: executors beside each other, in turns.
+
+    A step is a whole one of the method: batches, augmentation, both halves, clipping, both optimisers, on images that mean
+    nothing. The first executor is what the others are compared with. Memory is measured in processes of their own, and what
+    the machine can do at most in the same run.
+
+    Args:
+        recipe: the method, as in mixop search. [darts]
+        space: the search space. Its sizes are the published ones, the images 32 x 32 in colour with 10 classes, unless set.
+            [nasbench201]
+        executors: which ones, with commas between them. [plain, nodewise and, where it can compute this, fused]
+        repeats: steps of each executor that count. [5]
+        skip_memory: do not measure memory.
+        json: write all figures as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    recipe: str = "darts"
+    space: str = "nasbench201"
+    executors: str | None = None
+    repeats: int = 5
+    skip_memory: bool = False
+    json: bool = False
+    debug: bool = False
+
+
 @dataclass(frozen=True)
 class ReportOptions:
     """Write report.html of a run: the cell, the weights over time, the scores, and how to repeat it.

@@ -1,8 +1,10 @@
 """The last screen of a command: what came of it, and where it is."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -13,6 +15,7 @@ from rich.text import Text
 from mixop.cli.progress import Screen, duration, percent
 
 if TYPE_CHECKING:
+    from mixop.bench import Result
     from mixop.report.comparison import Comparison
 
 
@@ -114,6 +117,69 @@ def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
         f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
         f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats.",
     )
+
+
+@contextmanager
+def telling(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Gives a function that shows what is being done in one line, which is gone at the end; nothing where nobody looks."""
+    console = Screen()
+    if quiet or not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status("") as status:
+        yield lambda what: status.update(Text(f"Measuring: {what}"))
+
+
+def bench(result: "Result", what: str) -> None:
+    """After a measurement: executors beside each other, and what the machine can do.
+
+    Args:
+        result: all figures.
+        what: was measured.
+    """
+    console = Screen()
+    console.print(Text(f"One search step of {what}:", style="bold"))
+    timings = result.timings
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("")
+    for timing in timings:
+        table.add_column(timing.executor, justify="right", no_wrap=True)
+
+    def row(name: str, cells: Iterable[str], style: str = "") -> None:
+        table.add_row(name, *cells, style=style)
+
+    row("whole step, median", (f"{median(t.step):.3f} s" for t in timings), "bold")
+    row("least to most", (f"{min(t.step):.3f} to {max(t.step):.3f} s" for t in timings))
+    for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward and backward", "pass_")):
+        if all(max(getattr(t, part)) for t in timings):
+            row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+    row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
+    row("times the limit", (f"{median(t.step) / result.limit:.1f}" for t in timings))
+    remembered = [t.memory for t in timings if t.memory is not None]
+    if len(remembered) == len(timings):
+        row("memory of a step", (_mebibytes(m.peak) for m in remembered))
+        row("  for each image", (_mebibytes(m.image) for m in remembered), "bold")
+        row("  kept for the gradient", (_mebibytes(m.saved) for m in remembered))
+    console.print(table)
+    console.print()
+    roof = result.roofline
+    _sentence(
+        console,
+        f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
+        f"{result.flops / 1e9:.1f} GFLOP of convolutions and linear maps, counted by hand. The machine reached "
+        f"{roof.gemm / 1e9:.0f} GFLOP/s at a matrix product, {roof.convolution / 1e9:.0f} at a 3x3 convolution, and copied "
+        f"{roof.copy / 1e9:.1f} GB/s: at the convolution's rate a step takes {result.limit:.3f} s, the limit.",
+    )
+    if remembered:
+        _sentence(
+            console,
+            "Memory is what a step adds to the program, the data and the weights, in a process of its own; for each image, "
+            "the difference between two batch sizes, and what a forward pass keeps.",
+        )
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def lists(tables: Mapping[str, Mapping[str, str]]) -> None:

@@ -7,6 +7,7 @@ alone up to the weight.
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -223,18 +224,66 @@ def _depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int = 1) -> Ten
     return conv2d(x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
 
 
-def _fan_out(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int = 1) -> Tensor:
-    """Depthwise and pointwise convolution of one value by the weights of n edges, side by side."""
+def _between(x: Tensor, depthwise: Tensor, stride: int, dilation: int) -> Tensor:
+    """Depthwise convolutions of n edges side by side: of one value ``(B, C, H, W)``, or each of its own ``(B, n C, H, W)``."""
     channels = x.shape[1]
-    ys = [_depthwise(x, weight, stride, dilation) for weight in depthwise.split(channels)]
-    y = torch.cat(ys, dim=1) if len(ys) > 1 else ys[0]
-    return conv2d(y, pointwise, groups=len(ys))
+    if channels == len(depthwise):
+        return _depthwise(x, depthwise, stride, dilation)
+    return torch.cat([_depthwise(x, weight, stride, dilation) for weight in depthwise.split(channels)], dim=1)
+
+
+def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Depthwise and pointwise convolutions of n edges, side by side; what is between the two is not kept for the gradient.
+
+    Args:
+        x: one value for all edges ``(B, C, H, W)``, or that of each ``(B, n C, H, W)``.
+        depthwise: weights ``(n C, 1, k, k)``.
+        pointwise: weights ``(n C, C, 1, 1)``.
+        stride: of the depthwise convolutions.
+        dilation: of the depthwise convolutions.
+
+    Returns:
+        Values ``(B, n C, H', W')``.
+    """
+    return _DepthwisePointwise.apply(x, depthwise, pointwise, stride, dilation)  # type: ignore[return-value]
+
+
+class _DepthwisePointwise(torch.autograd.Function):
+    """Half of what a separable convolution would keep is between the two: it is cheaper to compute again than to hold."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, depthwise, pointwise)
+        ctx.how = stride, dilation
+        return conv2d(_between(x, depthwise, stride, dilation), pointwise, groups=len(pointwise) // pointwise.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, depthwise, pointwise = ctx.saved_tensors
+        groups = len(pointwise) // pointwise.shape[1]
+        want = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():  # the gradients shall have gradients
+            given = [t.view_as(t) if w else t for t, w in zip(ctx.saved_tensors, want, strict=True)]
+            y = conv2d(_between(given[0], given[1], *ctx.how), given[2], groups=groups)
+            chosen = [t for t, w in zip(given, want, strict=True) if w]
+            found = iter(torch.autograd.grad(y, chosen, grads[0], create_graph=True))
+            return (*(next(found) if w else None for w in want), None, None)
+        grad = grads[0].contiguous(memory_format=CHANNELS_LAST)
+        inner = [t.detach().requires_grad_(w) for t, w in zip((x, depthwise), want[:2], strict=True)]
+        with torch.enable_grad():
+            z = _between(inner[0], inner[1], *ctx.how)
+        slope, by_pointwise, _ = torch.ops.aten.convolution_backward(
+            grad, z.detach(), pointwise, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [any(want[:2]), want[2], False]
+        )
+        chosen = [t for t in inner if t.requires_grad]
+        found = iter(torch.autograd.grad(z, chosen, slope) if chosen else ())
+        return (*(next(found) if w else None for w in want[:2]), by_pointwise if want[2] else None, None, None)
 
 
 def _separable(source: Source, bundle: Bundle) -> Tensor:
-    y = _fan_out(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride)
+    y = depthwise_pointwise(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride)
     y = torch.relu(bundle.norm(y, "3", weighted=False))
-    y = conv2d(_depthwise(y, bundle["5.weight"], 1), bundle["6.weight"], groups=len(bundle))
+    y = depthwise_pointwise(y, bundle["5.weight"], bundle["6.weight"])
     return bundle.norm(y, "7", weighted=True)
 
 
@@ -249,7 +298,7 @@ def _dilated(source: Source, bundle: Bundle) -> Tensor:
         x, dilation = source.relu_phases, 1
     else:
         x, dilation = source.relu, 2
-    y = _fan_out(x, bundle["1.weight"], bundle["2.weight"], 1, dilation)
+    y = depthwise_pointwise(x, bundle["1.weight"], bundle["2.weight"], 1, dilation)
     return bundle.norm(y, "3", weighted=True)
 
 

@@ -76,7 +76,6 @@ class NodewiseCell(StackedCell):
                     alone[e].append(o)
         super().__init__(layer, graph, group, edges, {kind: list(its.items()) for kind, its in kinds.items()})
         self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
-        self.partial = next((wrap for wrap in chain if isinstance(wrap, PartialEdge)), None)
         self.norm = StackedNorm(norm)
         self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
         order = sorted(range(len(group.decisions)), key=lambda e: (group.decisions[e].source, e))
@@ -85,6 +84,11 @@ class NodewiseCell(StackedCell):
             kind: [tuple(slots[e] for e in edges if e in slots) for edges in self.outgoing if any(e in slots for e in edges)]
             for kind, slots in self.slots.items()
         }
+
+    @property
+    def partial(self) -> PartialEdge | None:
+        """The partial channels of its edges, None if they see all."""
+        return next((wrap for wrap in self.chain if isinstance(wrap, PartialEdge)), None)
 
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
