@@ -132,8 +132,8 @@ struct Group {  // options that read one node
       packed.push_back(p);
     }
     pooled = average >= 0 || maximum >= 0;
-    MEAN = arena.take<float>(pooled ? map : 0), MOST = arena.take<float>(pooled ? map : 0);
-    WHICH = arena.take<int32_t>(pooled ? map : 0);
+    MEAN = arena.take<float>(average >= 0 ? map : 0), MOST = arena.take<float>(maximum >= 0 ? map : 0);
+    WHICH = arena.take<int32_t>(maximum >= 0 ? map : 0);
     sum = arena.take<double>(T * sums), slopes = arena.take<double>(T * targets.size() * C);
     bias = arena.take<float>(targets.size() * C);
     tile = (padded(H, W, C) + 15) / 16 * 16;
@@ -296,7 +296,7 @@ struct Group {  // options that read one node
     product(&from, 1, nullptr, map(packed[n].p, im), rows, cols, C, false);
   }
   void pool(i64 im) const {
-    pools(image(im), H, W, C, stride, map(MEAN, im), map(MOST, im), WHICH + im * P * C, rows, cols);
+    pools(average >= 0, maximum >= 0, image(im), H, W, C, stride, map(MEAN, im), map(MOST, im), WHICH + im * P * C, rows, cols);
   }
   Const map_of(int n, i64 im) const {
     const Kind kind = terms[n].kind;
@@ -475,12 +475,12 @@ struct Group {  // options that read one node
     bool plain = false;
     if (pooled) {
       plain = true;
-      std::memset(dx.p, 0, (i64)H * W * C * sizeof(float));
       const View mean = flat(2, thread), most = flat(5, thread);
       for (int y = 0; y < rows; ++y)
         for (int q = 0; q < cols; ++q)
           for (int c = 0; c < C; c += V) {
             const i64 at = im * P * C + ((i64)y * cols + q) * C + c;
+            const float part = share(window(y * stride - 1, q * stride - 1, H, W));
             vf a = {}, m = {};
             if (average >= 0) a = load(packed[average].norm[0].b + c) * load(MEAN + at) + load(packed[average].norm[0].c + c);
             if (maximum >= 0) m = load(packed[maximum].norm[0].b + c) * load(MOST + at) + load(packed[maximum].norm[0].c + c);
@@ -489,10 +489,10 @@ struct Group {  // options that read one node
               const View dy = slope(terms[n].target, im);
               (terms[n].kind == AVERAGE ? a : m) += load(packed[n].norm[0].a + c) * load(dy.p + y * dy.row + q * dy.pix + c);
             }
-            store(mean.p + y * mean.row + q * C + c, a);
-            store(most.p + y * most.row + q * C + c, m);
+            if (average >= 0) store(mean.p + y * mean.row + q * C + c, a * part);
+            if (maximum >= 0) store(most.p + y * most.row + q * C + c, m);
           }
-      pools_gradient(mean, most, WHICH + im * P * C, H, W, C, stride, dx, rows, cols);
+      pools_gradient(average >= 0, maximum >= 0, mean, most, WHICH + im * P * C, H, W, C, stride, dx, rows, cols);
     }
     struct Skip { float a; View dy; };
     std::vector<Skip> skips;

@@ -300,41 +300,94 @@ INLINE Window window(int y, int x, int H, int W) {
   return {y, x, y < 0 ? -y : 0, H - y < 3 ? H - y : 3, x < 0 ? -x : 0, W - x < 3 ? W - x : 3};
 }
 
-// The mean of the pixels that exist, the greatest of them and its number in the window, the first of equal ones.
-static void pools(Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which, int rows, int cols) {
+INLINE float share(Window w) { return 1.0f / ((w.i1 - w.i0) * (w.j1 - w.j0)); }
+
+// f(window, y, q) of every pixel; inside an image the window is known to the compiler.
+template <class F>
+INLINE void each_window(int rows, int cols, int stride, int H, int W, F f) {
+  for (int y = 0; y < rows; ++y) {
+    const int top = y * stride - 1;
+    for (int q = 0; q < cols; ++q) {
+      const int left = q * stride - 1;
+      if (top >= 0 && top + 3 <= H && left >= 0 && left + 3 <= W) f(Window{top, left, 0, 3, 0, 3}, y, q);
+      else f(window(top, left, H, W), y, q);
+    }
+  }
+}
+
+// The mean of the pixels that exist (AVERAGE), the greatest of them and its number in the window, the first of equal ones.
+template <bool AVERAGE, bool MAXIMUM>
+static void pools_k(Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which, int rows, int cols) {
   for (int c = 0; c < C; c += V)
-    for (int y = 0; y < rows; ++y)
-      for (int q = 0; q < cols; ++q) {
-        const Window w = window(y * stride - 1, q * stride - 1, H, W);
-        vf sum = {}, top = vf{} - __builtin_inff();
-        vi at = {};
-        for (int i = w.i0; i < w.i1; ++i)
-          for (int j = w.j0; j < w.j1; ++j) {
-            const vf v = load(x.p + (w.y + i) * x.row + (w.x + j) * x.pix + c);
-            sum += v;
+    each_window(rows, cols, stride, H, W, [&](const Window w, int y, int q) __attribute__((always_inline)) {
+      vf sum = {}, top = vf{} - __builtin_inff();
+      vi at = {};
+#pragma GCC unroll 3
+      for (int i = w.i0; i < w.i1; ++i)
+#pragma GCC unroll 3
+        for (int j = w.j0; j < w.j1; ++j) {
+          const vf v = load(x.p + (w.y + i) * x.row + (w.x + j) * x.pix + c);
+          if (AVERAGE) sum += v;
+          if (MAXIMUM) {
             const vi wins = (v > top) | (v != v);
             top = wins ? v : top;
             at = wins ? vi{} + (i * 3 + j) : at;
           }
-        store(mean.p + y * mean.row + q * mean.pix + c, sum * (1.0f / ((w.i1 - w.i0) * (w.j1 - w.j0))));
-        store(most.p + y * most.row + q * most.pix + c, top);
-        store(which + ((i64)y * cols + q) * C + c, at);
-      }
+        }
+      if (AVERAGE) store(mean.p + y * mean.row + q * mean.pix + c, sum * share(w));
+      if (MAXIMUM) store(most.p + y * most.row + q * most.pix + c, top), store(which + ((i64)y * cols + q) * C + c, at);
+    });
 }
-// dx += the gradients of the mean (`mean`) and of the greatest (`most`) in their windows
-static void pools_gradient(Const mean, Const most, const int32_t* which, int H, int W, int C, int stride, View dx, int rows,
-                           int cols) {
-  for (int c = 0; c < C; c += V)
-    for (int y = 0; y < rows; ++y)
-      for (int q = 0; q < cols; ++q) {
-        const Window w = window(y * stride - 1, q * stride - 1, H, W);
-        const vf a = load(mean.p + y * mean.row + q * mean.pix + c) * (1.0f / ((w.i1 - w.i0) * (w.j1 - w.j0)));
-        const vf m = load(most.p + y * most.row + q * most.pix + c);
-        const vi at = load(which + ((i64)y * cols + q) * C + c);
+static void pools(bool average, bool maximum, Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which,
+                  int rows, int cols) {
+  if (average && maximum) pools_k<true, true>(x, H, W, C, stride, mean, most, which, rows, cols);
+  else if (average) pools_k<true, false>(x, H, W, C, stride, mean, most, which, rows, cols);
+  else pools_k<false, true>(x, H, W, C, stride, mean, most, which, rows, cols);
+}
+
+// dx = the gradients of the mean, given times the window's share (`mean`), and of the greatest (`most`), each if it is there:
+// at stride 1 gathered from the windows that a pixel is in, else scattered to the pixels of a window.
+template <bool AVERAGE, bool MAXIMUM>
+static void pools_gradient_k(Const mean, Const most, const int32_t* which, int H, int W, int C, int stride, View dx, int rows,
+                             int cols) {
+  for (int c = 0; c < C; c += V) {
+    if (stride == 1) {
+      each_window(H, W, 1, H, W, [&](const Window w, int y, int q) __attribute__((always_inline)) {
+        vf sum = {};
+#pragma GCC unroll 3
         for (int i = w.i0; i < w.i1; ++i)
+#pragma GCC unroll 3
           for (int j = w.j0; j < w.j1; ++j) {
-            float* p = dx.p + (w.y + i) * dx.row + (w.x + j) * dx.pix + c;
-            store(p, load(p) + a + (at == i * 3 + j ? m : vf{}));
+            const i64 pixel = (i64)(w.y + i) * cols + w.x + j;
+            if (AVERAGE) sum += load(mean.p + (w.y + i) * mean.row + (w.x + j) * mean.pix + c);
+            if (MAXIMUM) {
+              const vf m = load(most.p + (w.y + i) * most.row + (w.x + j) * most.pix + c);
+              sum += load(which + pixel * C + c) == (2 - i) * 3 + (2 - j) ? m : vf{};
+            }
           }
-      }
+        store(dx.p + y * dx.row + q * dx.pix + c, sum);
+      });
+      continue;
+    }
+    for (int y = 0; y < H; ++y)
+      for (int q = 0; q < W; ++q) store(dx.p + y * dx.row + q * dx.pix + c, vf{});
+    each_window(rows, cols, stride, H, W, [&](const Window w, int y, int q) {
+      const vf a = AVERAGE ? load(mean.p + y * mean.row + q * mean.pix + c) : vf{};
+      const vf m = MAXIMUM ? load(most.p + y * most.row + q * most.pix + c) : vf{};
+      const vi at = MAXIMUM ? load(which + ((i64)y * cols + q) * C + c) : vi{};
+      for (int i = w.i0; i < w.i1; ++i)
+        for (int j = w.j0; j < w.j1; ++j) {
+          float* p = dx.p + (w.y + i) * dx.row + (w.x + j) * dx.pix + c;
+          vf add = a;
+          if (MAXIMUM) add += at == i * 3 + j ? m : vf{};
+          store(p, load(p) + add);
+        }
+    });
+  }
+}
+static void pools_gradient(bool average, bool maximum, Const mean, Const most, const int32_t* which, int H, int W, int C,
+                           int stride, View dx, int rows, int cols) {
+  if (average && maximum) pools_gradient_k<true, true>(mean, most, which, H, W, C, stride, dx, rows, cols);
+  else if (average) pools_gradient_k<true, false>(mean, most, which, H, W, C, stride, dx, rows, cols);
+  else pools_gradient_k<false, true>(mean, most, which, H, W, C, stride, dx, rows, cols);
 }
