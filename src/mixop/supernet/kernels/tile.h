@@ -327,13 +327,13 @@ static void pools_k(Const x, int H, int W, int C, int stride, View mean, View mo
 #pragma GCC unroll 3
         for (int j = w.j0; j < w.j1; ++j) {
           const vf v = load(x.p + (w.y + i) * x.row + (w.x + j) * x.pix + c);
-          if (AVERAGE) sum += v;
+          sum += v;
           if (MAXIMUM) {
-            const vi wins = (v > top) | (v != v);
-            top = wins ? v : top;
-            at = wins ? vi{} + (i * 3 + j) : at;
+            at = v > top ? vi{} + (i * 3 + j) : at;
+            top = v > top ? v : top;
           }
         }
+      top = sum == sum ? top : sum;  // what is not a number stays visible
       if (AVERAGE) store(mean.p + y * mean.row + q * mean.pix + c, sum * share(w));
       if (MAXIMUM) store(most.p + y * most.row + q * most.pix + c, top), store(which + ((i64)y * cols + q) * C + c, at);
     });
