@@ -11,7 +11,7 @@ from mixop.data.toy import toy_set
 from mixop.engine import estimate
 from mixop.errors import MemoryLimitError
 from mixop.evaluate.protocol import PROTOCOLS
-from mixop.foresight import retraining_estimate, search_estimate
+from mixop.foresight import fitting_batch, retraining_estimate, search_estimate
 from mixop.recipes import darts, pcdarts
 from mixop.spaces.toy import Toy
 
@@ -65,3 +65,23 @@ def test_too_large_a_batch_is_refused_with_one_that_fits(data, short, monkeypatc
     monkeypatch.setattr(estimate, "free_bytes", lambda device: found.fixed_bytes + 11 * found.image_bytes)
     with pytest.raises(MemoryLimitError, match="a batch size of 11 fits"):
         search_estimate(short, Toy(), data)
+
+
+def test_a_batch_that_fits_is_the_recipes_own(data, short):
+    assert fitting_batch(short, Toy(), data) == 16
+
+
+def test_it_is_halved_until_it_fits(data, short, monkeypatch):
+    images = search_estimate(short, Toy(), data).image_bytes
+    fixed = search_estimate(short, Toy(), data).fixed_bytes
+    for free, batch in ((16, 16), (15, 8), (9, 8), (7, 4), (3, 2)):
+        monkeypatch.setattr("mixop.foresight.free_bytes", lambda device, free=free: (fixed + free * images) * 5 // 4 + 4)
+        assert fitting_batch(short, Toy(), data) == batch
+    monkeypatch.setattr("mixop.foresight.free_bytes", lambda device: fixed)
+    with pytest.raises(MemoryLimitError, match="A batch of 2 needs about"):
+        fitting_batch(short, Toy(), data)
+
+
+def test_it_is_halved_until_the_data_has_one(data, short):
+    assert min(len(data.train), len(data.valid)) < 64
+    assert fitting_batch(replace(short, batch_size=256), Toy(), data) == 32

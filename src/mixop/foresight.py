@@ -1,11 +1,12 @@
 """What a search or a retraining will take, before it is begun."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mixop.data.core import Data
-from mixop.engine.estimate import Estimate
+from mixop.engine.estimate import Estimate, free_bytes
 from mixop.engine.loop import Search
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
@@ -31,6 +32,36 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         return Search(recipe, space, data, run, settings or Settings()).estimate()
+
+
+def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
+    """The recipe's batch size, halved until a batch fits into the free memory and the data.
+
+    Four fifths of the memory count as free: other programs need some of it too.
+
+    Args:
+        recipe: the method; of several stages, the first one stands for all.
+        space: the search space.
+        data: images and labels.
+        settings: of the run: device and executor; by default those of any run.
+
+    Raises:
+        MemoryLimitError: if not even a batch of 2 fits.
+    """
+    settings = settings or Settings()
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    splits = [data.train] if recipe.scheme.shares_data else [data.train, data.valid]
+    batch = recipe.batch_size
+    while batch > min(map(len, splits)) and batch > 2:
+        batch //= 2
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        found = Search(replace(recipe, batch_size=batch), space, data, run, settings).memory()
+    free = free_bytes(settings.device) * 4 // 5
+    while batch > 2 and batch > found.largest_batch(free):
+        batch //= 2
+    replace(found, batch_size=batch).check(free)
+    return batch
 
 
 def retraining_estimate(

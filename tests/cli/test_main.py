@@ -387,3 +387,51 @@ def test_help_comes_without_heavy_imports():
     assert done.returncode == 0, done.stderr
     overview = "import sys; from mixop.cli import main; main(['--help']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", overview], env=environment, capture_output=True, timeout=60, check=True)
+
+
+def test_a_batch_size_is_found(tmp_path, monkeypatch, capsys):
+    """The recipe's own where it fits; a run that was begun keeps its own, however much is free by then."""
+    words = ["search", *TOY[:-2], "--recipe", "darts", "--epochs", "1", "--quiet", "--out", str(tmp_path / "run")]
+    assert main([*words, "--batch-size", "auto"]) == 0
+    batch = json.loads((tmp_path / "run" / "recipe.json").read_text())["batch_size"]
+    assert batch == 32  # of 64, halved for a split of 40 images
+    monkeypatch.setattr("mixop.foresight.fitting_batch", lambda *_: 2)
+    assert main([*words, "--batch-size=auto"]) == 0
+    config = tmp_path / "run.toml"
+    config.write_text('[settings]\nbatch-size = "auto"\n')
+    assert main([*words, "--config", str(config)]) == 0
+    assert main([*words, "--config", str(config), "--out", str(tmp_path / "other")]) == 0
+    assert json.loads((tmp_path / "other" / "recipe.json").read_text())["batch_size"] == 2
+
+
+def test_only_the_batch_size_is_found(fails):
+    assert "epochs" in fails("search", *TOY, "--epochs", "auto")
+    assert "batch" in fails("retrain", "x", "--batch-size", "auto")
+
+
+BENCH = ("bench", "--space.cells", "1", "--space.channels", "4", "--space.input-size", "8", "--batch", "4", "--repeats", "2")
+
+
+def test_bench_says_how_fast(capsys):
+    assert main([*BENCH, "--json", "--executors", "nodewise"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    executors = figures["executors"]
+    assert executors["nodewise"]["times_as_fast"] == 1
+    for its in executors.values():
+        assert len(its["step"]) == 2
+        halves = [a + w for a, w in zip(its["architecture"], its["weights"], strict=True)]
+        assert all(0 < half < whole for half, whole in zip(halves, its["step"], strict=True))
+        assert its["memory"]["saved"] > 0
+    assert figures["limit_seconds"] == pytest.approx(figures["flops"] / figures["roofline"]["convolution"])
+    assert main([*BENCH, "--skip-memory"]) == 0
+    screen = capsys.readouterr().out
+    assert "One search step of darts on nasbench201, batches of 4" in screen
+    assert "plain" in screen
+    assert "memory" not in screen.lower()
+
+
+def test_bench_refuses(fails):
+    assert "no executor 'fast'" in fails(*BENCH, "--executors", "plain,fast")
+    assert "at least 1 repetition" in fails(*BENCH[:-1], "0")
+    assert "measured once" in fails(*BENCH, "--executors", "plain,plain")
+    assert "multiple of 4 channels" in fails(*BENCH, "--space.channels", "6", "--executors", "fused")

@@ -11,6 +11,9 @@ from mixop.cli.tree import Tree, UnknownKnobError, defaults, flag_of
 from mixop.errors import RecipeError, unknown
 from mixop.values import hints_of
 
+AUTO = "auto"
+"""The value of a flag that the command shall find itself."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -25,6 +28,7 @@ class Command:
         settings: which settings of a run it takes, fields of `mixop.engine.loop.Settings`.
         shortcuts: a short flag's name to the path that it stands for, ``epochs`` to ``("recipe", "epochs")``.
         prepare: a short flag's name to what becomes of the value before any flag is set: other epochs move a warm-up.
+        automatic: short flags whose value may be ``auto``: the command then finds it.
         examples: commands to show in the help.
     """
 
@@ -35,6 +39,7 @@ class Command:
     settings: tuple[str, ...] = ()
     shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prepare: Mapping[str, Callable[[Tree, str], None]] = field(default_factory=dict)
+    automatic: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -52,12 +57,14 @@ class Parsed:
         own: the same, as a tree.
         trees: the values to build, by their word.
         help: whether only its help is wanted.
+        automatic: the short flags whose value the command shall find.
     """
 
     options: Any
     own: Tree
     trees: dict[str, Tree]
     help: bool = False
+    automatic: frozenset[str] = frozenset()
 
     def build(self, name: str) -> Any:
         """The value of that word, checked; None if the command was not given one."""
@@ -87,6 +94,8 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     """
     wants_help = any(word in ("-h", "--help") for word in words)
     tokens, places = _split(command, [word for word in words if word not in ("-h", "--help")])
+    automatic = {token.name for token in tokens if token.name in command.automatic and token.value == AUTO}
+    tokens = [token for token in tokens if token.name not in automatic]
     options = _tree("settings", command.options)
     own = hints_of(command.options)
     for token in tokens:
@@ -95,7 +104,9 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     tables = read_table(options.plain["config"]) if options.plain.get("config") else {}
     table = _check_tables(command, tables)
     settings = {name.replace("-", "_"): value for name, value in table.get("settings", {}).items()}
-    said = {token.name for token in tokens}
+    said = {token.name for token in tokens} | automatic
+    automatic |= {name for name, value in settings.items() if name in command.automatic and value == AUTO and name not in said}
+    settings = {name: value for name, value in settings.items() if name not in automatic}
     for name, value in settings.items():
         if name in own and name not in said:
             options.plain[name] = value
@@ -138,7 +149,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
         except UnknownKnobError:
             raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
     built = None if wants_help else options.build()
-    return Parsed(built, options, trees, wants_help)
+    return Parsed(built, options, trees, wants_help, frozenset(automatic))
 
 
 def known_flags(command: Command, trees: Mapping[str, Tree]) -> list[str]:

@@ -47,6 +47,8 @@ def search(told: Parsed) -> None:
 
     from mixop import api
 
+    if "batch_size" in told.automatic:
+        recipe = _with_fitting_batch(recipe, space, data, settings, out)
     _foresee(
         options,
         (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
@@ -199,7 +201,8 @@ def bench(told: Parsed) -> None:
 
     options = told.options
     recipe, space, settings = (told.build(name) for name in ("recipe", "space", "settings"))
-    case = benches.Case(recipe=recipe, space=space.fit(channels=3, size=32, classes=10), settings=settings)
+    sizes = {"channels": space.input_channels or 3, "size": space.input_size or 32, "classes": space.classes or 10}
+    case = benches.Case(recipe=recipe, space=space.fit(**sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
     with screens.telling(quiet=options.json) as tell:
         result = benches.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)
@@ -283,6 +286,20 @@ def list_(told: Parsed) -> None:
     from mixop.cli import screens
 
     return screens.lists(tables)
+
+
+def _with_fitting_batch(recipe: "Recipe", space: "Space", data: "Data", settings: Any, out: str) -> "Recipe":
+    """The recipe with a batch size that fits; in a run that was begun, with that run's."""
+    from dataclasses import replace
+
+    from mixop import api
+    from mixop.engine.rundir import RunDirectory
+    from mixop.foresight import fitting_batch
+
+    run = RunDirectory(out)
+    begun = (run / "recipe.json").exists()
+    batch = api.read_recipe(run).batch_size if begun else fitting_batch(recipe, space, data, settings)
+    return replace(recipe, batch_size=batch)
 
 
 def _watched(recipe: "Recipe", every: int) -> "Recipe":
@@ -394,6 +411,7 @@ COMMANDS: Mapping[str, Command] = {
             settings=_SEARCH_SETTINGS,
             shortcuts={"epochs": ("recipe", "epochs"), "batch_size": ("recipe", "batch_size")},
             prepare={"epochs": kinds.keep_warmup_share},
+            automatic=("batch_size",),
             examples=(
                 "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
                 "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -80,6 +80,20 @@ def saved_bytes(run: Callable[[], Tensor]) -> int:
     return sum(storages.values())
 
 
+def memory(*, forward: Callable[[int], Tensor], weights: int, batch_size: int) -> Estimate:
+    """An estimate of the memory alone, from two small forward passes.
+
+    Args:
+        forward: the loss of so many images.
+        weights: bytes of the weights; their gradients and momentum are as large.
+        batch_size: images in a batch.
+    """
+    small, large = 2, 6
+    few, more = saved_bytes(lambda: forward(small)), saved_bytes(lambda: forward(large))
+    per_image = max(0, more - few) // (large - small)
+    return Estimate(seconds=0.0, fixed_bytes=3 * weights, image_bytes=per_image, batch_size=batch_size)
+
+
 def estimate(
     *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: int, device: str
 ) -> Estimate:
@@ -96,10 +110,7 @@ def estimate(
     Raises:
         MemoryLimitError: if the batch does not fit into the free memory.
     """
-    small, large = 2, 6
-    few, more = saved_bytes(lambda: forward(small)), saved_bytes(lambda: forward(large))
-    per_image = max(0, more - few) // (large - small)
-    found = Estimate(seconds=0.0, fixed_bytes=3 * weights, image_bytes=per_image, batch_size=batch_size)
+    found = memory(forward=forward, weights=weights, batch_size=batch_size)
     found.check(free_bytes(device))
     step()  # the first one is slower: memory is got, algorithms are chosen
     _wait(device)
@@ -107,7 +118,7 @@ def estimate(
     step()
     _wait(device)
     seconds = time.perf_counter() - began
-    return Estimate(seconds=seconds * steps, fixed_bytes=found.fixed_bytes, image_bytes=per_image, batch_size=batch_size)
+    return replace(found, seconds=seconds * steps)
 
 
 def _wait(device: str) -> None:

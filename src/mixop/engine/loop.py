@@ -20,7 +20,7 @@ from mixop.data.core import Data
 from mixop.data.lazy import AHEAD
 from mixop.engine import checkpoint
 from mixop.engine.capture import CapturedLoss
-from mixop.engine.estimate import Estimate, enough_memory, estimate
+from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.fit import check_fit
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
@@ -183,7 +183,22 @@ class Search:
             MemoryLimitError: if a batch does not fit into the memory.
         """
         state, recipe = self.state, self.recipe
-        state.epoch = recipe.warmup
+        return estimate(
+            **self._measured(),
+            step=self._step,
+            batch_size=recipe.batch_size,
+            steps=recipe.epochs * state.weight_stream.batches,
+            device=self.settings.device,
+        )
+
+    def memory(self) -> Estimate:
+        """The memory that the search will take, measured on itself: afterwards the job is of no other use."""
+        return memory(**self._measured(), batch_size=self.recipe.batch_size)
+
+    def _measured(self) -> dict[str, Any]:
+        """What an estimate measures: the loss of so many images, and the bytes of the weights."""
+        state = self.state
+        state.epoch = self.recipe.warmup
         self._prepare_epoch()
 
         def forward(images: int) -> Tensor:
@@ -191,14 +206,7 @@ class Search:
             draws = self.problem.draw({name: value.detach().requires_grad_() for name, value in state.params.items()})
             return self.problem.draw_loss(None, draws, self.data.batch(self.data.train[:images]))
 
-        return estimate(
-            forward=forward,
-            step=self._step,
-            weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
-            batch_size=recipe.batch_size,
-            steps=recipe.epochs * state.weight_stream.batches,
-            device=self.settings.device,
-        )
+        return {"forward": forward, "weights": sum(p.numel() * p.element_size() for p in state.net.parameters())}
 
     def mean(self) -> dict[str, Tensor]:
         """The mean mixing weights, without gradient."""
