@@ -29,6 +29,8 @@ _METAVARS = {
     "recipes": "NAME,...",
 }
 
+_AUTOMATIC = "auto: halved until a batch fits into the free memory"
+
 _LAST = ("config", "quiet", "json", "debug")
 
 _FILES = """\
@@ -135,7 +137,8 @@ def _own(command: Command, parsed: Parsed, width: int) -> Iterator[str]:
     for name, path in [*command.shortcuts.items(), *((name, ("settings", name)) for name in command.settings)]:
         for knob in parsed.trees[path[0]].knobs():
             if knob.path == path[1:]:
-                yield from _entry(_flag((name,), knob.takes), _with_default(knob), width)
+                about = f"{_with_default(knob)}; {_AUTOMATIC}" if name in command.automatic else _with_default(knob)
+                yield from _entry(_flag((name,), knob.takes), about, width)
     for knob in last:
         yield from _entry(_flag(knob.path, _METAVARS.get(knob.path[0], "")), knob.help, width)
 
