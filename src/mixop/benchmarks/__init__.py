@@ -1,12 +1,12 @@
 """Tabular benchmarks: what trained architectures reach, looked up in a file; importing them needs no torch."""
 
 from mixop.benchmarks.archives import convert_official
-from mixop.benchmarks.convert import convert
+from mixop.benchmarks.catalogue import shipped, shipped_names
+from mixop.benchmarks.conversion import convert
 from mixop.benchmarks.latency import AdditiveCost, Latencies, latencies
 from mixop.benchmarks.layout import Column, write_table
 from mixop.benchmarks.official import OfficialApi
 from mixop.benchmarks.plain import convert_built, convert_csv, convert_npz
-from mixop.benchmarks.shipped import shipped, shipped_names
 from mixop.benchmarks.table import Best, SearchTable, Table
 
 __all__ = [

@@ -53,7 +53,7 @@ _SEED_OF_COSTS = 888
 
 
 def split_of(dataset: str, name: str) -> str | None:
-    """What a table calls one of the benchmark's sets: ``ori-test`` is the test of CIFAR-10, and valid and test of the others."""
+    """What a table calls one of the benchmark's sets: ``ori-test`` is CIFAR-10's test, and valid and test of the others."""
     if name == "ori-test":
         return "test" if dataset in ("cifar10-valid", "cifar10") else "valtest"
     return {"train": "train", "x-valid": "valid", "x-test": "test"}.get(name)
@@ -365,14 +365,21 @@ def _last(series: _Series) -> _Series:
 
 
 def from_millions(values: NDArray[Any]) -> NDArray[np.float64] | NDArray[np.int64]:
-    """Millions as they are: whole numbers, if every one of them is the float32 of a whole number of millionths.
+    """Millions as ones: as whole numbers, if every one of them is the float32 of a multiple of 640, 10 or 1.
 
-    Multiply-adds of the benchmark are whole tens, which float32 tells apart where it does not tell ones.
+    Multiply-adds of nasbench201 are multiples of 640, which is the smallest classifier, so that they are told apart although
+    float32 does not tell ones apart among hundreds of millions. Where it does not tell multiples apart, values stay as they are.
+
+    Args:
+        values: numbers in millions, NaN where there is none.
     """
     values = np.asarray(values, dtype=np.float64)
-    there = ~np.isnan(values)
-    for unit in (10, 1):
-        whole = unit * np.rint(values * (1e6 / unit))
-        if np.array_equal((whole[there] / 1e6).astype(np.float32), values[there].astype(np.float32)):
-            return whole.astype(np.int64) if there.all() else whole
+    known = values[~np.isnan(values)]
+    finest = 1e6 * float(np.spacing(np.float32(np.abs(known).max(initial=0))))
+    for unit in (640, 10, 1):
+        whole = unit * np.rint(known * (1e6 / unit))
+        if finest < unit and np.array_equal((whole / 1e6).astype(np.float32), known.astype(np.float32)):
+            exact = values.copy()
+            exact[~np.isnan(values)] = whole
+            return exact.astype(np.int64) if len(known) == len(values) else exact
     return 1e6 * values

@@ -111,8 +111,8 @@ def latencies(path: str | os.PathLike[str]) -> Latencies:
     """Reads a file of latencies of nasbench201.
 
     Args:
-        path: an ``.npz`` file with ``device`` (names) and ``latency_ms`` ``(devices, 15625)``, architectures in the order of the
-            benchmark.
+        path: an ``.npz`` file with ``device`` (names) and ``latency_ms`` ``(devices, 15625)``, architectures in the order of
+            the benchmark.
 
     Raises:
         DataError: if the file is missing, damaged, or holds something else.

@@ -196,14 +196,14 @@ def write_table(
         seen.add(key)
     at, placed, parts = 0, dict[int, Stored](), list[tuple[Stored, Rows | None]]()
     for column in (Column(metric="architecture", values=rows), *columns):
-        at = -(-at // ALIGN) * ALIGN
-        stored, shared = _plan(column, at), placed.get(id(column.values))
+        begin = -(-at // ALIGN) * ALIGN
+        stored, shared = _plan(column, begin), placed.get(id(column.values))
         if shared is not None and (shared.dtype, shared.of) == (stored.dtype, stored.of):
             parts.append((replace(stored, offset=shared.offset), None))  # the same array under another name
             continue
         placed[id(column.values)] = stored
         parts.append((stored, cast(Rows, column.values)))
-        at += stored.bytes
+        at = begin + stored.bytes
     header = {
         "format": FORMAT,
         "version": VERSION,

@@ -92,8 +92,8 @@ class OfficialApi:
         Args:
             index: its number, native string, or itself.
             dataset: "cifar10-valid" (trained on half of the training images, ``valid`` are the others, ``test`` is the test
-                set), "cifar10" (trained on all of them, ``test`` only), "cifar100" or "ImageNet16-120" (``valid``, ``test``, and
-                ``valtest``, which is both).
+                set), "cifar10" (trained on all of them, ``test`` only), "cifar100" or "ImageNet16-120" (``valid``, ``test``,
+                and ``valtest``, which is both).
             iepoch: the epoch, counted from 0; None for the last one.
             hp: the training, "12" or "200" by its epochs.
             is_random: True for one run at random, the same for all entries; False for means over runs; a seed for that run.
@@ -244,7 +244,7 @@ class OfficialApi:
         known = {str(column.epochs) for column in self.table.columns if column.epochs}
         text = str(int(hp)) if str(hp).isdigit() else str(hp)  # "01" is what the size space calls one epoch
         if text not in known:
-            raise DataError(unknown(f"training in the table {self.table.name}", str(hp), known))
+            raise DataError(unknown(f"training in the table {self.table.name} called", str(hp), known))
         return int(text)
 
     def _latency(self, row: int, dataset: str) -> float | None:

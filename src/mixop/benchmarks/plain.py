@@ -1,6 +1,7 @@
 """Tables from plain arrays: ``.npz`` and CSV files whose columns say by their names what they hold."""
 
 import csv
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ def convert_csv(
     path = Path(source)
     try:
         size = path.stat().st_size
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open("rb") as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             head = [cell.strip() for cell in next(reader, [])]
             if len(set(head)) != len(head) or not set(head) & set(NAMES):
@@ -106,7 +107,7 @@ def convert_csv(
                 for title, cell in zip(head, row, strict=True):
                     columns[title].append(cell if title in NAMES else _cell(cell, title, f"{path} line {reader.line_num}"))
                 if observe is not None and reader.line_num % 1000 == 0:
-                    observe(file.buffer.tell(), size)
+                    observe(raw.tell(), size)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"Cannot read {str(path)!r} as a CSV file in UTF-8: {error}.") from error
     if observe is not None:
@@ -154,9 +155,7 @@ def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[A
         DataError: if it is missing, damaged, or holds objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it holds one array without a name")
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {}
             for done, key in enumerate(file.files):
                 arrays[key] = file[key]

@@ -6,6 +6,7 @@ measured on test images is given with ``reveal_test=True`` only, and a search wo
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ COSTS: Mapping[str, tuple[str, str | None]] = {
 """The costs by name: the metric and the split of their columns."""
 
 
-class Best(NamedTuple):
+@dataclass(frozen=True)
+class Best:
     """An architecture of a table and its value.
 
     Args:
@@ -415,11 +417,11 @@ class Table:
         meant = self.header.redirect.get(dataset, {}).get(split, dataset)
         there = [c for c in self.columns if c.dataset == meant and c.split is not None]
         if not any(c.split == split for c in there):
-            raise DataError(unknown(f"split of {dataset} in the table {self.name}", split, self.splits(dataset)))
+            raise DataError(unknown(f"split of {dataset} in the table {self.name} called", split, self.splits(dataset)))
         found = [c for c in there if c.split == split and c.metric == metric]
         if not found:
             known = {c.metric for c in there if c.split == split}
-            raise DataError(unknown(f"metric on {split} of {dataset} in the table {self.name}", metric, known))
+            raise DataError(unknown(f"metric on {split} of {dataset} in the table {self.name} called", metric, known))
         return found
 
     def _of_length(self, candidates: list[Stored], epochs: int | None, what: str) -> Columns:
@@ -446,7 +448,7 @@ class Table:
         if not found:
             known = {cost for cost, (m, s) in COSTS.items() if any((c.metric, c.split) == (m, s) for c in self.columns)}
             known |= {c.metric for c in self.columns if c.split is None}
-            raise DataError(unknown(f"cost in the table {self.name}", name, known))
+            raise DataError(unknown(f"cost in the table {self.name} called", name, known))
         if dataset is not None:
             self._check_dataset(dataset)
             # The same network is trained on the halves of a set and on all of it.
@@ -475,9 +477,8 @@ class Table:
             raise DataError(f"The table {self.name} has only means over runs of {_what(found.any)}: leave out seed={seed}.")
         assert found.runs.seeds is not None
         if seed not in found.runs.seeds:
-            raise DataError(
-                f"{_what(found.runs)} of the table {self.name} has the runs {', '.join(map(str, found.runs.seeds))}, got {seed!r}."
-            )
+            known = ", ".join(map(str, found.runs.seeds))
+            raise DataError(f"The table {self.name} has the runs {known} of {_what(found.runs)}, got {seed!r}.")
         return self._after(found.runs, rows, after)[..., found.runs.seeds.index(seed)]
 
     def _after(self, stored: Stored, rows: int | slice, after: int | None) -> NDArray[np.float64]:
@@ -524,7 +525,7 @@ class Table:
 
     def _check_dataset(self, dataset: str) -> None:
         if dataset not in self.datasets:
-            raise DataError(unknown(f"data set in the table {self.name}", dataset, self.datasets))
+            raise DataError(unknown(f"data set in the table {self.name} called", dataset, self.datasets))
 
     def _check_revealed(self, split: str, reveal_test: bool) -> None:
         if split not in FREE and split in {c.split for c in self.columns} and not reveal_test:
@@ -601,7 +602,7 @@ class SearchTable:
         after: int | None = None,
     ) -> float:
         """What was measured for an architecture; the arguments are those of `Table.query`."""
-        what = {"dataset": self.dataset, "split": self.split, "metric": self.metric}
+        what: dict[str, Any] = {"dataset": self.dataset, "split": self.split, "metric": self.metric}
         return self._table.query(architecture, **what, epochs=epochs or self.epochs, seed=seed, after=after)
 
     def seconds(

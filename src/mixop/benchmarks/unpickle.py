@@ -87,7 +87,7 @@ class Packed:
             raise DataError(f"{where} is damaged, or no benchmark file: {reason}.") from error
 
     @staticmethod
-    def _finished(content: Any, stream: io.BufferedReader) -> Any:
+    def _finished(content: Any, stream: BinaryIO | Any) -> Any:
         """Reads on to the end, where bz2 has its checksum."""
         while stream.read(2**20):
             pass
@@ -118,12 +118,12 @@ def _dropped(*_: Any, **__: Any) -> None:
     """Stands for everything that makes a tensor."""
 
 
-_STORAGES = tuple(
-    f"{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
-)
+_KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 
 _INERT: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "set"): set,
+    ("__builtin__", "set"): set,  # how Python 3 writes it for Python 2
     ("numpy", "dtype"): _Type,
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy._core.multiarray", "scalar"): _scalar,
@@ -154,7 +154,7 @@ _Machine: Any = pickle._Unpickler  # type: ignore[attr-defined]
 class _Unpickler(_Machine):
     dispatch: ClassVar[dict[int, Any]] = dict(_Machine.dispatch)
 
-    def __init__(self, stream: BinaryIO | io.BufferedReader | Any, filled: Filled) -> None:
+    def __init__(self, stream: BinaryIO | Any, filled: Filled) -> None:
         super().__init__(stream, encoding="latin1")
         self.memo = _Memo()
         self.filled = filled
