@@ -28,7 +28,7 @@ class Evil:
 
 
 def read(path: Path) -> Any:
-    return Packed(path).read(lambda filled: None)
+    return Packed(path).read(lambda filled: False)
 
 
 def wrapped(path: Path, content: bytes, kind: str) -> Path:
@@ -67,7 +67,7 @@ def test_dictionaries_are_shown_when_they_are_filled(tmp_path: Path):
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps({"inner": {"x": 1, "y": 2}, "outer": 3}, protocol=4))
     shown: list[dict[str, Any]] = []
-    Packed(path).read(lambda filled: shown.append(dict(filled)))
+    Packed(path).read(lambda filled: bool(shown.append(dict(filled))))
     assert shown == [{"x": 1, "y": 2}, {"inner": {"x": 1, "y": 2}, "outer": 3}]
 
 

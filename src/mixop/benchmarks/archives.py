@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.benchmarks.layout import Column, source_of, write_table
-from mixop.benchmarks.unpickle import Packed
+from mixop.benchmarks.unpickle import ForgottenError, Packed
 from mixop.errors import DataError, SpaceError
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201, benchmark_order
@@ -89,9 +89,23 @@ def convert_official(
         DataError: if the source is missing, damaged, contradicts itself, or names what no benchmark file needs; or the table
             cannot be written.
     """
-    path = Path(source)
+    try:
+        return _convert(Path(source), target, name, curves, observe, forget=True)
+    except ForgottenError:  # parts that records share: then everything has to be held until the end
+        return _convert(Path(source), target, name, curves, observe, forget=False)
+
+
+def _convert(
+    path: Path,
+    target: str | os.PathLike[str],
+    name: str | None,
+    curves: bool,
+    observe: Observer | None,
+    *,
+    forget: bool,
+) -> Path:
     with tempfile.TemporaryDirectory(prefix="mixop-table-") as folder:
-        records = _Records(Path(folder), curves)
+        records = _Records(Path(folder), curves, forget)
         if path.is_dir():
             texts, origin = _read_directory(path, records, observe)
         else:
@@ -100,12 +114,11 @@ def convert_official(
         if not records.found:
             raise DataError(f"{str(path)!r} holds no results of any architecture.")
         count, space = _place(records, texts, repr(str(path)))
-        architectures = texts or tuple(map(_text, benchmark_order()))
         return write_table(
             target,
             records.columns(count),
             name=name or path.name.partition(".")[0],
-            architectures=architectures,
+            architectures=texts or tuple(map(_text, benchmark_order())),
             space=space,
             space_name="natsbench-size",
             redirect=REDIRECT if any(key[0] == "cifar10-valid" for key in records.found) else {},
@@ -141,8 +154,8 @@ def _read_directory(path: Path, records: "_Records", observe: Observer | None) -
     return texts, {"directory": path.name, "files": len(files_and_meta), "sha256": digest.hexdigest()}
 
 
-def _leave(_: dict[Any, Any]) -> None:
-    pass
+def _leave(_: dict[Any, Any]) -> bool:
+    return False
 
 
 def _texts(content: Any, where: str) -> tuple[str, ...]:
@@ -232,17 +245,22 @@ class _Records:
     Args:
         folder: where curves may lie meanwhile.
         curves: whether to keep every epoch.
+        forget: whether records are independent of each other, as they are in all official files that we know of.
     """
 
-    def __init__(self, folder: Path, curves: bool) -> None:
-        self.folder, self.curves = folder, curves
+    def __init__(self, folder: Path, curves: bool, forget: bool = True) -> None:
+        self.folder, self.curves, self.forget = folder, curves, forget
         self.texts: dict[int, str] = {}
         # (data set, split or None, metric, epochs) -> seed -> series
         self.found: dict[tuple[str, str | None, str, int], dict[int, _Series]] = {}
         self.number = 0
 
-    def take(self, filled: dict[Any, Any]) -> None:
-        """Empties a dictionary that is a result or a record of an architecture; leaves all others alone."""
+    def take(self, filled: dict[Any, Any]) -> bool:
+        """Empties a dictionary that is a result or a record of an architecture; leaves all others alone.
+
+        Returns:
+            Whether it was a whole record, and nothing before it is needed any more.
+        """
         if "eval_acc1es" in filled and "train_acc1es" in filled:
             reduced = dict(self._reduce(filled))
             length = int(filled["epochs"])
@@ -251,6 +269,8 @@ class _Records:
         elif "all_results" in filled and "arch_index" in filled:
             self._record(filled)
             filled.clear()
+            return self.forget
+        return False
 
     def columns(self, count: int) -> list[Column]:
         """Everything as columns of a table of so many rows."""
@@ -368,7 +388,8 @@ def from_millions(values: NDArray[Any]) -> NDArray[np.float64] | NDArray[np.int6
     """Millions as ones: as whole numbers, if every one of them is the float32 of a multiple of 640, 10 or 1.
 
     Multiply-adds of nasbench201 are multiples of 640, which is the smallest classifier, so that they are told apart although
-    float32 does not tell ones apart among hundreds of millions. Where it does not tell multiples apart, values stay as they are.
+    float32 does not tell ones apart among hundreds of millions. Where it does not tell multiples apart, values stay as
+    they are.
 
     Args:
         values: numbers in millions, NaN where there is none.

@@ -10,6 +10,7 @@ import io
 import pickle
 import sys
 import zipfile
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ import numpy as np
 
 from mixop.errors import DataError, MixopError
 
-Filled = Callable[[dict[Any, Any]], None]
+Filled = Callable[[dict[Any, Any]], bool]
+"""Looks at a dictionary that was filled; says whether a record was taken, so that the objects before it may be forgotten."""
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 """What files of torch before 1.6 begin with: three pickles, of which this number is the first, and then the object."""
@@ -32,7 +34,7 @@ class Packed:
 
     Args:
         path: the file.
-        observe: is told the bytes read of the file and its size, as often as a dictionary is filled.
+        observe: is told the bytes read of the file and its size, as often as a record is taken.
     """
 
     def __init__(self, path: Path, observe: Callable[[int, int], None] | None = None) -> None:
@@ -46,6 +48,7 @@ class Packed:
                 what it takes out is not kept.
 
         Raises:
+            ForgottenError: if the file refers to an object of a record that was taken before.
             DataError: if the file is missing, damaged, cut short, or names what no benchmark file needs.
         """
         where = repr(str(self.path))
@@ -53,10 +56,11 @@ class Packed:
             with self.path.open("rb") as raw:
                 size = self.path.stat().st_size
 
-                def see(target: dict[Any, Any]) -> None:
-                    filled(target)
-                    if self.observe is not None:
+                def see(target: dict[Any, Any]) -> bool:
+                    taken = filled(target)
+                    if taken and self.observe is not None:
                         self.observe(raw.tell(), size)
+                    return taken
 
                 start = raw.read(4)
                 raw.seek(0)
@@ -76,7 +80,7 @@ class Packed:
                 for _ in ("protocol version", "description of the machine"):
                     _Unpickler(raw, see).load()
                 return _Unpickler(raw, see).load()
-        except MixopError:
+        except (MixopError, ForgottenError):
             raise
         except OSError as error:
             reason = error.strerror or str(error)
@@ -137,14 +141,50 @@ _INERT: dict[tuple[str, str], Callable[..., Any]] = {
 """Everything that a benchmark file may name."""
 
 
-class _Memo(list[Any]):
-    """The objects that a pickle may refer to by number: numbers count up from 0, and there are many, so this is a list."""
+class ForgottenError(Exception):
+    """A pickle refers to an object of a record that was taken before."""
 
-    def __setitem__(self, at: Any, value: Any) -> None:
+
+class _Memo:
+    """The objects that a pickle may refer to by number, counting up from 0.
+
+    Of a file of gigabytes most are of no use any more: texts and functions are kept, each once, and of everything else that
+    `forget` covers only the number is known.
+    """
+
+    def __init__(self) -> None:
+        self.recent: list[Any] = []
+        self.codes = array("I")
+        self.kept: list[Any] = [None]
+        self.code_of: dict[Any, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.codes) + len(self.recent)
+
+    def __getitem__(self, at: int) -> Any:
+        if at >= len(self.codes):
+            return self.recent[at - len(self.codes)]
+        if self.codes[at] == 0:
+            raise ForgottenError
+        return self.kept[self.codes[at]]
+
+    def __setitem__(self, at: int, value: Any) -> None:
         if at == len(self):
-            self.append(value)
+            self.recent.append(value)
         else:
-            super().__setitem__(at, value)
+            self.recent[at - len(self.codes)] = value
+
+    def forget(self) -> None:
+        """Lets go of everything so far that no later record needs."""
+        for value in self.recent:
+            if not (isinstance(value, str | _Type) or callable(value)):
+                self.codes.append(0)
+                continue
+            code = self.code_of.setdefault(value, len(self.kept))
+            if code == len(self.kept):
+                self.kept.append(value)
+            self.codes.append(code)
+        self.recent.clear()
 
 
 # The machine of the standard library that is written in Python: the one in C shows nothing before the end of the file.
@@ -193,6 +233,7 @@ class _Unpickler(_Machine):
         if not isinstance(target, dict):
             raise pickle.UnpicklingError(f"it puts entries into a {type(target).__name__}")
         target.update(zip(items[::2], items[1::2], strict=True))
-        self.filled(target)
+        if self.filled(target):
+            self.memo.forget()
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
