@@ -20,7 +20,7 @@ FLOORS = (
     ("schedules",),
     ("values", "types", "rng"),
     ("spaces",),
-    ("data", "ops", "relax", "optim", "architectures"),
+    ("data", "ops", "relax", "optim", "architectures", "benchmarks"),
     ("network", "analysis", "perturb", "bilevel"),
     ("costs", "weights", "monitors", "wraps"),
     ("regularise",),
@@ -35,8 +35,8 @@ FLOORS = (
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
-TORCH_FREE = {"errors", "schedules", "values", "spaces", "report"}
-UNPICKLERS = {"data/cifar.py"}  # with a list of the four names that a CIFAR file may use
+TORCH_FREE = {"errors", "schedules", "values", "spaces", "report", "benchmarks"}
+UNPICKLERS = {"data/cifar.py", "benchmarks/unpickle.py"}  # each with a list of the few names that its files may use
 SAFELY = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False", "numpy.load": "allow_pickle=False"}
 SPEAKERS = {"cli", "report", "trackers"}
 

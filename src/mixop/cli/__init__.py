@@ -1,4 +1,4 @@
-"""The command line: ``mixop search | compare | resume | retrain | evaluate | bench | report | export | list``.
+"""The command line: ``mixop search | compare | resume | retrain | evaluate | bench | benchmark | report | export | list``.
 
 What a user can mend is told in one sentence on stderr, without a traceback; ``--debug`` shows where it came from.
 """

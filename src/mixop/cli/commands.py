@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixop import __version__
 from mixop.cli import help, kinds
 from mixop.cli.arguments import Command, Parsed, parse
+from mixop.cli.benchmark import BENCHMARK
 from mixop.cli.interrupt import heed
 from mixop.cli.listing import TOPICS
 from mixop.cli.options import (
@@ -469,6 +470,7 @@ COMMANDS: Mapping[str, Command] = {
             shortcuts={"batch": ("recipe", "batch_size")},
             examples=("mixop bench --space nasbench201 --batch 32", "mixop bench --space darts --batch 16 --recipe pcdarts"),
         ),
+        *BENCHMARK,
         Command("report", ReportOptions, report, examples=("mixop report runs/x",)),
         Command("export", ExportOptions, export, examples=("mixop export runs/x", "mixop export runs/x --format onnx")),
         Command("list", ListOptions, list_, examples=("mixop list", "mixop list recipes")),
@@ -492,9 +494,19 @@ def run(words: Sequence[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         raise RecipeError(
-            f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, bench, report, export "
-            "or list."
+            f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, bench, benchmark, "
+            "report, export or list."
         )
+    if rest and f"{name} {rest[0]}" in COMMANDS:  # mixop benchmark show
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    group = [command for command in COMMANDS.values() if command.name.startswith(f"{name} ")]
+    if group and rest[:1] in (["-h"], ["--help"]):
+        print(help.overview(group, __version__))  # noqa: T201
+        return
+    if group:
+        known = ", ".join(f"mixop {command.name}" for command in group)
+        given = f" and not {rest[0]!r}" if rest else ""
+        raise RecipeError(f"mixop {name} is the first word of several commands{given}: {known}.")
     if name not in COMMANDS:
         raise RecipeError(unknown("command", name, COMMANDS))
     command = COMMANDS[name]

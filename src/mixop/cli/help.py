@@ -84,8 +84,9 @@ def overview(commands: Sequence[Command], version: str) -> str:
         "       mixop COMMAND --help",
         "",
     ]
+    column = max(len(command.name) for command in commands) + 4
     for command in commands:
-        lines += _entry(command.name, first_line(command.options), width, column=12)
+        lines += _entry(command.name, first_line(command.options), width, column=column)
     lines += [
         "",
         "A first run, a few minutes on a laptop:",

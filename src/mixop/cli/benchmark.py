@@ -1,0 +1,229 @@
+"""``mixop benchmark ...``: tables of trained architectures."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mixop.cli.arguments import Command, Parsed
+from mixop.cli.interrupt import heed
+from mixop.errors import RecipeError
+
+if TYPE_CHECKING:
+    from mixop.benchmarks.table import Table
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Make a table of trained architectures from a benchmark's files.
+
+    Nothing that a file says is run. The table is one file, which opens at once, however large it is.
+
+    Args:
+        source: a .npz or .csv of plain columns, an official file of NAS-Bench-201 or NATS-Bench (.pth, .pickle.pbz2), its
+            directory simple, or a directory of files of single architectures (000123-FULL.pth).
+        target: the table to write, by custom NAME.table.
+        name: the name of the table. [the source's]
+        curves: keep every epoch of official files, not only the end of each training; the table becomes large.
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    source: str
+    target: str
+    _: KW_ONLY
+    name: str | None = None
+    curves: bool = False
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """Show what a table holds, whether it is undamaged, and its best architectures by validation.
+
+    Args:
+        table: a table, or the name of one that comes with mixop.
+        best: how many architectures to show of each data set.
+        reveal_test: show their test accuracies as well.
+        json: write one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    table: str
+    _: KW_ONLY
+    best: int = 3
+    reveal_test: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+class Converting:
+    """A bar in a terminal, a plain line elsewhere; an observer of a conversion, used as a context manager.
+
+    Args:
+        title: what is being done.
+        quiet: whether to show nothing.
+    """
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        from mixop.cli.progress import Screen
+
+        self.title, self.quiet = title, quiet
+        self.console = Screen()
+        lively = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, transient=True) if lively else None
+        self.task = self.bar.add_task(title, total=None) if self.bar else None
+
+    def __enter__(self) -> Self:
+        heed()
+        if self.bar is not None:
+            self.bar.start()
+        elif not self.quiet:
+            self.console.print(f"{self.title}.", soft_wrap=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Takes how much is done, and of how much."""
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done, total=total)
+
+
+def convert(told: Parsed) -> None:
+    """``mixop benchmark convert``"""
+    from mixop.benchmarks.conversion import convert as run
+    from mixop.benchmarks.table import Table
+
+    options = told.options
+    began = time.monotonic()
+    with Converting(f"Converting {options.source} to {options.target}", quiet=options.quiet or options.json) as progress:
+        target = run(options.source, options.target, name=options.name, curves=options.curves, observe=progress)
+    table = Table.open(target)
+    seconds, size = time.monotonic() - began, target.stat().st_size
+    if options.json:
+        written = {"table": str(target), "architectures": len(table), "columns": len(table.columns), "bytes": size}
+        return _print_json({**written, "seconds": round(seconds, 3), "source": table.header.source})
+    from mixop.cli import screens
+    from mixop.cli.progress import duration
+
+    return screens.places(
+        {
+            "Written": f"{target} ({size:,} bytes, in {duration(seconds)})",
+            "Holds": f"{len(table):,} architectures of {table.header.space_name}, {len(table.columns)} columns",
+            "Next": f"mixop benchmark show {shlex.quote(str(target))}",
+        }
+    )
+
+
+def show(told: Parsed) -> None:
+    """``mixop benchmark show``"""
+    from mixop.benchmarks.catalogue import shipped, shipped_names
+    from mixop.benchmarks.table import Table
+
+    options = told.options
+    if options.best < 0:
+        raise RecipeError(f"--best must be a number of architectures of at least 0, got {options.best}.")
+    began = time.perf_counter()
+    here = options.table not in shipped_names() or Path(options.table).exists()
+    table = Table.open(options.table) if here else shipped(options.table)
+    opened = time.perf_counter() - began
+    table.verify()
+    best = _best(table, options.best, options.reveal_test)
+    if options.json:
+        columns = [
+            {name: getattr(c, name) for name in ("metric", "dataset", "split", "epochs", "seeds", "after", "note")}
+            for c in table.columns
+        ]
+        about = {"table": table.name, "space": table.header.space_name, "architectures": len(table)}
+        return _print_json({**about, "source": table.header.source, "columns": columns, "best": best})
+    return _show(table, opened, best)
+
+
+def _best(table: "Table", count: int, reveal_test: bool) -> dict[str, list[dict[str, Any]]]:
+    """For each data set with a validation accuracy its best architectures after the longest training."""
+    best = {}
+    named = [name for name in table.datasets if name not in {to for by in table.header.redirect.values() for to in by.values()}]
+    for dataset in named:
+        if "valid" not in table.splits(dataset) or not (lengths := table.lengths(dataset, "valid")):
+            continue
+        rows = []
+        for found in table.best(count, dataset=dataset, split="valid", epochs=lengths[-1]):
+            row = {"index": found.index, "architecture": found.native, "valid_accuracy": found.value}
+            if reveal_test and table.has(dataset, "test", "accuracy", lengths[-1]):
+                what: dict[str, Any] = {"dataset": dataset, "split": "test", "epochs": lengths[-1], "reveal_test": True}
+                row["test_accuracy"] = table.query(found.index, **what)
+            rows.append(row)
+        best[f"{dataset}, {lengths[-1]} epochs"] = rows
+    return best
+
+
+def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]]) -> None:
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from mixop.cli import screens
+    from mixop.cli.progress import Screen
+
+    console = Screen()
+    source = table.header.source
+    origin = source.get("file") or source.get("directory")
+    lines = {
+        "Table": f"{table.name}: {len(table):,} architectures of {table.header.space_name}",
+        "File": f"{table.path} ({Path(table.path).stat().st_size:,} bytes)",
+        "Opened in": f"{1000 * opened:.1f} ms",
+        "Checksum": f"right (SHA-256 {table.header.sha256[:16]})",
+    }
+    if origin:
+        lines["Made of"] = f"{origin} (SHA-256 {source.get('sha256', '')[:16]})"
+    screens.places(lines)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("data set", "split", "quantity", "epochs", "runs", "curve"):
+        grid.add_column(name, no_wrap=True, justify="right" if name == "epochs" else "left")
+    for c in table.columns:
+        runs = "mean" if c.seeds is None else ", ".join(map(str, c.seeds))
+        curve = "" if c.after is None else f"{len(c.after)} points"
+        about = (c.dataset or "", c.split or "", c.metric, str(c.epochs or ""), runs if c.split else "", curve)
+        grid.add_row(*about)
+    console.print()
+    console.print(grid)
+    for what, rows in best.items():
+        if rows:
+            console.print(Text(f"\nBest by validation, {what}:", style="bold"))
+        for row in rows:
+            test = f", test {row['test_accuracy']:.2f}" if "test_accuracy" in row else ""
+            console.print(f"  {row['valid_accuracy']:.2f} %{test}  {row['architecture']} ({row['index']})", soft_wrap=True)
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+
+
+BENCHMARK = (
+    # `mixop benchmark build` belongs here, before the others.
+    Command(
+        "benchmark convert",
+        ConvertOptions,
+        convert,
+        examples=(
+            "mixop benchmark convert nasbench201.npz nasbench201.table",
+            "mixop benchmark convert NATS-tss-v1_0-3ffb9.pickle.pbz2 nats.table --curves",
+        ),
+    ),
+    Command("benchmark show", ShowOptions, show, examples=("mixop benchmark show nasbench201.table --best 5",)),
+)
+"""The commands of the group."""
