@@ -29,7 +29,7 @@ FLOORS = (
     ("recipes", "engine"),
     ("evaluate", "report", "trackers", "scaling"),
     ("api", "bench", "foresight", "experiments"),
-    ("comparison", "selection"),
+    ("comparison", "selection", "tabulate"),
     ("testing", "cli"),
     ("__main__",),
 )

@@ -1,0 +1,243 @@
+"""Many small discrete networks as one: each trains as it would alone, in a fraction of the time.
+
+Their channels lie side by side; a convolution of all is one convolution in groups, a batch norm of all one batch norm. Where
+networks differ, on the edges of their cells, those with the same operation are computed together. The gradient of the summed
+losses is that of each network, so one step of an optimiser that treats every number alike is a step of each.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixop.errors import SpaceError
+from mixop.network import DiscreteCell, DiscreteNetwork, Head, LinearHead, Residual
+from mixop.ops import FactorizedReduce, Zero
+
+
+class Many(nn.Module):
+    """G networks of one space side by side.
+
+    Args:
+        networks: of equal sizes, without auxiliary heads; their numbers are copied.
+
+    Raises:
+        SpaceError: for a kind of layer or operation that has no form for many.
+    """
+
+    def __init__(self, networks: Sequence[DiscreteNetwork]) -> None:
+        super().__init__()
+        first = networks[0]
+        self.specs, self.count = first.specs, len(networks)
+        self.layers = nn.ModuleList(together([network.layers[i] for network in networks]) for i in range(len(first.layers)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            x: the images of every network ``(B, G * C, H, W)``; see `side_by_side`.
+
+        Returns:
+            ``(B, G, classes)``.
+        """
+        outputs = [x]
+        for spec, layer in zip(self.specs, self.layers, strict=True):
+            given = [outputs[i] for i in spec.inputs]
+            outputs.append(layer(given) if spec.kind == "cell" else layer(*given))
+        return outputs[-1].unflatten(1, (self.count, -1))
+
+
+def side_by_side(x: Tensor, whose: Tensor) -> Tensor:
+    """The images of every network: those of the batch that it is trained on.
+
+    Args:
+        x: batches ``(S, B, C, H, W)``.
+        whose: for every network the number of its batch ``(G,)``.
+
+    Returns:
+        ``(B, G * C, H, W)``.
+    """
+    return x[whose].transpose(0, 1).flatten(1, 2)
+
+
+def together(modules: Sequence[Any]) -> nn.Module:
+    """Equal modules of all networks as one.
+
+    Raises:
+        SpaceError: if there is no form for many.
+    """
+    first = modules[0]
+    make = _FORMS.get(type(first))
+    if make is None or any(type(module) is not type(first) for module in modules):
+        raise SpaceError(f"{type(first).__name__} has no form for many networks: such a space cannot be tabulated.")
+    return make(modules)
+
+
+def _convolution(modules: Sequence[nn.Conv2d]) -> nn.Module:
+    first, count = modules[0], len(modules)
+    made = nn.Conv2d(
+        count * first.in_channels,
+        count * first.out_channels,
+        first.kernel_size,  # type: ignore[arg-type]
+        first.stride,  # type: ignore[arg-type]
+        first.padding,  # type: ignore[arg-type]
+        first.dilation,  # type: ignore[arg-type]
+        count * first.groups,
+        bias=first.bias is not None,
+    ).to(first.weight.dtype)
+    return _filled(made, modules)
+
+
+def _norm(modules: Sequence[nn.BatchNorm2d]) -> nn.Module:
+    first, count = modules[0], len(modules)
+    made = nn.BatchNorm2d(
+        count * first.num_features, first.eps, first.momentum, first.affine, first.track_running_stats
+    )  # fmt: skip
+    return _filled(made if not first.affine else made.to(first.weight.dtype), modules)
+
+
+@torch.no_grad()
+def _filled(made: nn.Module, modules: Sequence[nn.Module]) -> nn.Module:
+    """With the numbers of all, one behind the other; those that count batches are equal."""
+    states = [module.state_dict() for module in modules]
+    made.load_state_dict({name: torch.cat([s[name] for s in states]) if t.dim() else t for name, t in states[0].items()})
+    return made
+
+
+class _Sequence(nn.Sequential):
+    """Modules one after the other."""
+
+    def __init__(self, modules: Sequence[nn.Sequential]) -> None:
+        super().__init__(*(together([module[i] for module in modules]) for i in range(len(modules[0]))))
+
+
+class _Linear(nn.Module):
+    """Linear maps, each of its own channels."""
+
+    def __init__(self, modules: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([module.weight.detach() for module in modules]))
+        self.bias = nn.Parameter(torch.stack([module.bias.detach() for module in modules]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (torch.einsum("bgc,gkc->bgk", x.unflatten(1, (len(self.weight), -1)), self.weight) + self.bias).flatten(1)
+
+
+class _Residual(nn.Module):
+    """Residual blocks between stages."""
+
+    def __init__(self, modules: Sequence[Residual]) -> None:
+        super().__init__()
+        self.first = together([module.first for module in modules])
+        self.second = together([module.second for module in modules])
+        self.shortcut = together([module.shortcut for module in modules])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.second(self.first(x))
+
+
+class _Head(nn.Module):
+    """Classifiers behind a mean over the image."""
+
+    def __init__(self, modules: Sequence[Head | LinearHead]) -> None:
+        super().__init__()
+        self.norm = together([m.norm for m in modules if isinstance(m, Head)]) if isinstance(modules[0], Head) else None
+        self.linear = together([module.linear for module in modules])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if self.norm is None else torch.relu(self.norm(x))
+        return self.linear(x.mean((2, 3)))
+
+
+class _Reduction(nn.Module):
+    """Factorised reductions."""
+
+    def __init__(self, modules: Sequence[FactorizedReduce]) -> None:
+        super().__init__()
+        self.count = len(modules)
+        self.even = together([module.even for module in modules])
+        self.odd = together([module.odd for module in modules])
+        self.norm = together([module.norm for module in modules])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(x)
+        shifted = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        halves = [half.unflatten(1, (self.count, -1)) for half in (self.even(x), self.odd(shifted))]
+        return self.norm(torch.cat(halves, dim=2).flatten(1, 2))
+
+
+class _Edge(nn.Module):
+    """One edge of many cells: networks with the same operation on it are computed together, those without it get zeros."""
+
+    def __init__(self, operations: Sequence[tuple[str, nn.Module] | None]) -> None:
+        super().__init__()
+        self.count = len(operations)
+        names = dict.fromkeys(found[0] for found in operations if found is not None)
+        whose = {name: [g for g, found in enumerate(operations) if found and found[0] == name] for name in names}
+        self.operations = nn.ModuleList(
+            together([found[1] for found in operations if found and found[0] == name]) for name in names
+        )
+        self.absent = [g for g, found in enumerate(operations) if found is None]
+        self.whose = [torch.tensor(its) for its in whose.values()]
+        order = torch.cat([*self.whose, torch.tensor(self.absent, dtype=torch.int64)])
+        self.back = order.argsort()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(self.whose) == 1 and not self.absent:
+            return self.operations[0](x)
+        each = x.unflatten(1, (self.count, -1))
+        values = [
+            operation(each.index_select(1, its).flatten(1, 2)).unflatten(1, (len(its), -1))
+            for operation, its in zip(self.operations, self.whose, strict=True)
+        ]
+        if self.absent:
+            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), -1, -1, -1))
+        return torch.cat(values, dim=1).index_select(1, self.back).flatten(1, 2)
+
+
+class _Cell(nn.Module):
+    """Cells of one place in many networks."""
+
+    def __init__(self, cells: Sequence[DiscreteCell]) -> None:
+        super().__init__()
+        self.graph = cells[0].graph
+        self.wiring = sorted({edge for cell in cells for edge in cell.edges}, key=lambda edge: (edge[1], edge[0]))
+        self.edges = nn.ModuleList(_Edge([_on(cell, edge) for cell in cells]) for edge in self.wiring)
+
+    def forward(self, inputs: list[Tensor]) -> Tensor:
+        graph = self.graph
+        nodes: list[Tensor | None] = [*inputs, *[None] * (graph.nodes - graph.inputs)]
+        for (source, target), edge in zip(self.wiring, self.edges, strict=True):
+            x, present = nodes[source], nodes[target]
+            value = edge(torch.zeros_like(inputs[0]) if x is None else x)
+            nodes[target] = value if present is None else present + value
+        output = [torch.zeros_like(inputs[0]) if (x := nodes[k]) is None else x for k in graph.output]
+        if len(output) == 1:
+            return output[0]
+        count = self.edges[0].get_submodule("").count  # type: ignore[union-attr]
+        return torch.cat([x.unflatten(1, (count, -1)) for x in output], dim=2).flatten(1, 2)
+
+
+def _on(cell: DiscreteCell, edge: tuple[int, int]) -> tuple[str, nn.Module] | None:
+    """The operation of a cell on an edge, and a text that is the same for equal ones; None if it has none there."""
+    places = [n for n, its in enumerate(cell.edges) if its == edge]
+    if not places:
+        return None
+    operation = cell.operations[places[0]]
+    return repr(operation), operation
+
+
+_FORMS: dict[type, Callable[[Any], nn.Module]] = {
+    nn.Conv2d: _convolution,
+    nn.BatchNorm2d: _norm,
+    nn.Linear: _Linear,
+    nn.Sequential: _Sequence,
+    Residual: _Residual,
+    Head: _Head,
+    LinearHead: _Head,
+    FactorizedReduce: _Reduction,
+    DiscreteCell: _Cell,
+    **{kind: lambda modules: modules[0] for kind in (nn.ReLU, nn.Identity, nn.AvgPool2d, nn.MaxPool2d, Zero)},
+}
+"""What has no numbers of its own is the same for all."""

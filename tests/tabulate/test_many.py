@@ -1,0 +1,87 @@
+"""Many networks side by side against each of them trained alone by the discrete network and torch's own optimiser."""
+
+from random import Random
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mixop.network import build
+from mixop.ops import BatchNorm
+from mixop.spaces import S4, CellSpace, darts, nasbench201
+from mixop.tabulate.build import losses_of
+from mixop.tabulate.many import Many, side_by_side, together
+
+SIZES = {"input_channels": 2, "input_size": 8, "classes": 5}
+SPACES = {
+    "nasbench201": nasbench201(channels=4, cells=1, **SIZES),
+    "three operations": nasbench201(channels=4, cells=1, operations=("skip_connect", "none", "nor_conv_3x3"), **SIZES),
+    "cells": CellSpace(operations=("max_pool_3x3", "nor_conv_1x1", "sep_conv_3x3"), nodes=3, channels=4, cells=1, **SIZES),
+    "darts": darts(cells=3, channels=4, **SIZES),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_each_trains_as_it_would_alone(name):
+    space, rng = SPACES[name], Random(1)
+    architectures = [space.random(rng) for _ in range(5)]
+    seeds = torch.tensor([0, 1, 0, 1, 1])
+    makers = [lambda a=a, g=g: build(a, space, generator=torch.Generator().manual_seed(g)) for g, a in enumerate(architectures)]
+    many = Many([make() for make in makers])
+    alone = [make() for make in makers]
+    optimisers = [
+        torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2) for net in (many, *alone)
+    ]
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        x, y = torch.randn(2, 6, 2, 8, 8, generator=draw), torch.randint(5, (2, 6), generator=draw)
+        losses = losses_of(many, x, y, seeds)
+        wanted = [cross_entropy(net(x[s]), y[s]) for net, s in zip(alone, seeds, strict=True)]
+        torch.testing.assert_close(losses, torch.stack(wanted), rtol=1e-10, atol=1e-10)
+        for optimiser, loss in zip(optimisers, (losses.sum(), *wanted), strict=True):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    for net in (many, *alone):
+        net.eval()
+    logits = many(side_by_side(x, seeds))
+    for g, (net, s) in enumerate(zip(alone, seeds, strict=True)):
+        torch.testing.assert_close(logits[:, g], net(x[s]), rtol=1e-9, atol=1e-9)
+
+
+def test_the_global_numbers_stay(in_double):
+    """What they are made of is not theirs: the networks given are unchanged by training."""
+    space = SPACES["nasbench201"]
+    networks = [build(space.random(Random(g)), space, generator=torch.Generator().manual_seed(g)) for g in range(2)]
+    before = [p.clone() for net in networks for p in net.parameters()]
+    many = Many(networks)
+    many(torch.randn(3, 4, 8, 8)).sum().backward()
+    torch.optim.SGD(many.parameters(), lr=1.0).step()
+    assert all(torch.equal(p, b) for p, b in zip((p for n in networks for p in n.parameters()), before, strict=True))
+
+
+def test_what_has_no_form_is_refused():
+    with pytest.raises(Exception, match="Noise has no form for many networks"):
+        space = S4(cells=3, channels=4, **SIZES)
+        rng = Random(0)
+        Many([build(next(a for a in iter(lambda: space.random(rng), None) if "noise" in str(a)), space)])
+    with pytest.raises(Exception, match="no form"):
+        together([torch.nn.ReLU(), torch.nn.Identity()])
+
+
+def test_batch_norm_without_scale():
+    space = SPACES["nasbench201"]
+    norm = BatchNorm(affine=False, track=False)
+    networks = [build(space.random(Random(g)), space, norm=norm, generator=torch.Generator().manual_seed(g)) for g in range(3)]
+    x = torch.randn(4, 2, 8, 8)
+    whose = torch.zeros(3, dtype=torch.int64)
+    logits = Many(networks)(side_by_side(x[None], whose))
+    for g, net in enumerate(networks):
+        torch.testing.assert_close(logits[:, g], net(x), rtol=1e-10, atol=1e-10)
