@@ -18,7 +18,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = (
     ("errors",),
     ("schedules",),
-    ("values", "types", "rng"),
+    ("values", "types", "rng", "machine"),
     ("spaces",),
     ("data", "ops", "relax", "optim", "architectures", "benchmarks"),
     ("network", "analysis", "perturb", "bilevel"),

@@ -99,10 +99,11 @@ def test_the_search_is_the_same(settings, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_bfloat16_computes_in_bfloat16(tmp_path):
+@pytest.mark.parametrize("space", [SPACE, darts(cells=3, channels=8)], ids=["nasbench201", "darts"])
+def test_bfloat16_computes_in_bfloat16(space, tmp_path):
     outputs = []
     for precision in ("float32", "bfloat16"):
-        space = SPACE.fit(channels=3, size=8, classes=4)
+        space = space.fit(channels=3, size=8, classes=4)
         search = Search(short(), space, data(), RunDirectory(tmp_path / precision), Settings(precision=precision))
         search._prepare_epoch()
         seen = []

@@ -16,8 +16,8 @@ from mixop.engine.checkpoint import write_bytes
 from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.engine.threads import cores
 from mixop.errors import RecipeError, RunError
+from mixop.machine import cores
 from mixop.recipe import Recipe, recipe_to_json
 from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison
 from mixop.report.comparison_page import write_comparison

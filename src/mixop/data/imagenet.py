@@ -11,9 +11,10 @@ import torch
 from mixop.data.augment import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Augment
 from mixop.data.core import Data, Source, assemble
 from mixop.data.folder import SUFFIXES, subfolders
-from mixop.data.lazy import LazyImages, cores
+from mixop.data.lazy import LazyImages
 from mixop.data.split import Split
 from mixop.errors import DataError
+from mixop.machine import cores
 
 IMAGENET_SEARCH = Split(train=0.10, valid=0.025)
 """The part of ImageNet that PC-DARTS and its successors search on: of every class 10 % for the weights, 2.5 % for the

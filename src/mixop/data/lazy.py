@@ -6,7 +6,6 @@ number of threads, with or without decoding ahead, and in a search that goes on.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -218,11 +217,6 @@ def pick(images: Images, at: Tensor, *, then: Tensor | None = None) -> Tensor:
 def subset(images: Images, at: Tensor) -> Images:
     """The images of some indices ``(n,)`` int64 as a set of their own, in memory or in their files as they are."""
     return images[at.to(images.device)] if isinstance(images, Tensor) else images.subset(at)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _remake(files: tuple[Any, ...], settings: dict[str, Any]) -> LazyImages:

@@ -245,6 +245,9 @@ def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride:
     Returns:
         Values ``(B, n C, H', W')``.
     """
+    if torch.is_autocast_enabled(x.device.type):  # which a function of our own does not know, and its gradient still less
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, depthwise, pointwise = x.to(dtype), depthwise.to(dtype), pointwise.to(dtype)
     return _DepthwisePointwise.apply(x, depthwise, pointwise, stride, dilation)  # type: ignore[return-value]
 
 

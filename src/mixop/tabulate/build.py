@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from mixop.data.core import Data
+from mixop.data.lazy import pick
 from mixop.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.network import build
 from mixop.ops import BatchNorm
@@ -174,6 +175,7 @@ def train(
     whose = torch.arange(how.seeds).repeat(len(architectures))
     optimiser = how.optimiser.build(many.parameters())
     streams = [_Order(data, how, seed) for seed in range(how.seeds)]
+    tests = Batch(data.augment.plain(pick(data.test_x, torch.arange(len(data.test_x)))), data.test_y)
     columns: dict[str, list[Tensor]] = {"valid_correct": [], "test_correct": [], "train_loss": []}
     for epoch in range(how.epochs):
         set_rate(optimiser, how.optimiser.lr(Progress(epoch, how.epochs)))
@@ -189,7 +191,7 @@ def train(
         if epoch + 1 in how.kept:
             columns["train_loss"].append(total / seen)
             columns["valid_correct"].append(_correct(many, data.batch(data.valid)))
-            columns["test_correct"].append(_correct(many, Batch(data.augment.plain(data.test_x), data.test_y)))
+            columns["test_correct"].append(_correct(many, tests))
     shape = (len(architectures), how.seeds, len(how.kept))
     found = {name: torch.stack(values, dim=1).reshape(shape).numpy() for name, values in columns.items()}
     seconds = (time.monotonic() - begun) / len(networks)

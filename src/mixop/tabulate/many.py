@@ -201,7 +201,7 @@ class _Cell(nn.Module):
 
     def __init__(self, cells: Sequence[DiscreteCell]) -> None:
         super().__init__()
-        self.graph = cells[0].graph
+        self.graph, self.count = cells[0].graph, len(cells)
         self.wiring = sorted({edge for cell in cells for edge in cell.edges}, key=lambda edge: (edge[1], edge[0]))
         self.edges = nn.ModuleList(_Edge([_on(cell, edge) for cell in cells]) for edge in self.wiring)
 
@@ -215,8 +215,7 @@ class _Cell(nn.Module):
         output = [torch.zeros_like(inputs[0]) if (x := nodes[k]) is None else x for k in graph.output]
         if len(output) == 1:
             return output[0]
-        count = self.edges[0].get_submodule("").count  # type: ignore[union-attr]
-        return torch.cat([x.unflatten(1, (count, -1)) for x in output], dim=2).flatten(1, 2)
+        return torch.cat([x.unflatten(1, (self.count, -1)) for x in output], dim=2).flatten(1, 2)
 
 
 def _on(cell: DiscreteCell, edge: tuple[int, int]) -> tuple[str, nn.Module] | None:
