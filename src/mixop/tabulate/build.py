@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from mixop.data.core import Data
 from mixop.data.lazy import pick
 from mixop.errors import MixopError, RecipeError, RunError, SpaceError
+from mixop.evaluate.score import multiply_adds
 from mixop.network import build
 from mixop.ops import BatchNorm
 from mixop.optim import SGD, set_rate
@@ -119,7 +120,8 @@ def tabulate(
 
     Returns:
         The file: ``arch`` names, ``valid_correct`` and ``test_correct`` ``(n, seeds, kept)``, ``train_loss`` of the same shape
-        (nats, mean over the epoch), ``epochs``, ``seeds``, ``valid_images``, ``test_images``, ``params``, ``seconds`` of one
+        (nats, mean over the epoch), ``epochs``, ``seeds``, ``valid_images``, ``test_images``, ``params``, ``flops``
+        (multiply-adds of an image), ``seconds`` of one
         run's share of its group, and ``settings`` as JSON.
 
     Raises:
@@ -296,10 +298,12 @@ def _facts(
     architectures: Sequence[Architecture], space: Space, data: Data, how: Tabulation, settings: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     natives = [space.to_native(architecture).encode() for architecture in architectures]
-    with torch.device("meta"):
-        params = [
-            sum(p.numel() for p in build(architecture, space, norm=how.norm).parameters()) for architecture in architectures
-        ]
+    x = data.augment.plain(pick(data.x, data.train[:1]))
+    params, flops = [], []
+    for architecture in architectures:
+        net = build(architecture, space, norm=how.norm)
+        params.append(sum(p.numel() for p in net.parameters()))
+        flops.append(multiply_adds(net, x))
     return {
         "arch": np.array(natives),
         "epochs": np.array(how.kept, np.uint16),
@@ -307,5 +311,6 @@ def _facts(
         "valid_images": np.array(len(data.valid), np.uint32),
         "test_images": np.array(len(data.test_x), np.uint32),
         "params": np.array(params, np.uint32),
+        "flops": np.array(flops, np.uint64),
         "settings": np.array(json.dumps(settings)),
     }
