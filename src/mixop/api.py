@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from torch import nn
@@ -151,7 +150,7 @@ def _search(
     job = Search(recipe, space, data, run, settings, observe)
     if known and checkpoint.exists(run.state):
         job.restore()
-    note_environment(run, settings, settings.computing)
+    note_environment(run, settings, **settings.computing)
     architecture = job.run()
     draw(run)
     return SearchResult(run.path, architecture, space, recipe)
@@ -297,7 +296,7 @@ def check_data(run: RunDirectory, data: Data) -> None:
         raise RunError(f"This is not the data that {run.path} began with (its fingerprint differs): bring back the same files.")
 
 
-def note_environment(run: RunDirectory, settings: Settings, computing: Mapping[str, Any] = MappingProxyType({})) -> None:
+def note_environment(run: RunDirectory, settings: Settings, **computing: Any) -> None:
     """Writes ``environment.json`` when a run begins, and adds to it when it goes on.
 
     Args:

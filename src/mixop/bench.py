@@ -282,14 +282,13 @@ def flops(case: Case) -> int:
         case: what is measured.
     """
     generator = torch.Generator().manual_seed(0)
-    recipe, space, batch = case.recipe, case.space, case.recipe.batch_size
-    relaxation, groups = recipe.relaxation, _groups(case)
-    draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in groups}
-    mix, active = mix_of(draws)
+    recipe, (channels, size, _) = case.recipe, _sizes(case.space)
     with torch.device("meta"):
-        net = EXECUTORS["plain"](space, norm=recipe.norm, generator=torch.Generator(), wraps=recipe.all_wraps[0])
-        channels, size, _ = _sizes(space)
-        x = torch.empty(batch, channels, size, size)
+        net = EXECUTORS["plain"](case.space, norm=recipe.norm, generator=torch.Generator(), wraps=recipe.all_wraps[0])
+        x = torch.empty(recipe.batch_size, channels, size, size)
+    relaxation = recipe.relaxation
+    draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
+    mix, active = mix_of(draws)
     counted = [0]
 
     def count(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
@@ -317,12 +316,6 @@ def _sizes(space: Space) -> tuple[int, int, int]:
     if not (channels and size and classes):
         raise RecipeError(f"The sizes of {space.name} are open: give input_channels, input_size and classes.")
     return channels, size, classes
-
-
-def _groups(case: Case) -> Sequence[Any]:
-    with torch.device("meta"):
-        net = EXECUTORS["plain"](case.space, norm=case.recipe.norm, generator=torch.Generator(), wraps=case.recipe.all_wraps[0])
-    return net.groups
 
 
 def roofline(device: str = "cpu") -> Roofline:

@@ -72,17 +72,6 @@ def test_quiet(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "Converting" not in capsys.readouterr().out
 
 
-def test_a_shipped_table_by_its_name(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("mixop.benchmarks.catalogue.FOLDER", tmp_path)
-    assert main(["benchmark", "convert", str(source), str(tmp_path / "mine.table"), "--quiet"]) == 0
-    monkeypatch.chdir(Path(__file__).parent)
-    capsys.readouterr()
-    assert main(["benchmark", "show", "mine"]) == 0
-    assert "4 architectures" in capsys.readouterr().out
-
-
 def test_sentences(source: Path, tmp_path: Path, fails: Callable[..., str]):
     assert "mixop benchmark convert, mixop benchmark show" in fails("benchmark")
     assert "and not 'shw'" in fails("benchmark", "shw")

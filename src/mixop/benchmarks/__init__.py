@@ -1,7 +1,6 @@
 """Tabular benchmarks: what trained architectures reach, looked up in a file; importing them needs no torch."""
 
 from mixop.benchmarks.archives import convert_official
-from mixop.benchmarks.catalogue import shipped, shipped_names
 from mixop.benchmarks.conversion import convert
 from mixop.benchmarks.latency import AdditiveCost, Latencies, latencies
 from mixop.benchmarks.layout import Column, write_table
@@ -23,7 +22,5 @@ __all__ = [
     "convert_npz",
     "convert_official",
     "latencies",
-    "shipped",
-    "shipped_names",
     "write_table",
 ]

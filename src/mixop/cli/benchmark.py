@@ -27,7 +27,7 @@ class ConvertOptions:
     Args:
         source: a .npz or .csv of plain columns, an official file of NAS-Bench-201 or NATS-Bench (.pth, .pickle.pbz2), its
             directory simple, or a directory of files of single architectures (000123-FULL.pth).
-        target: the table to write, by custom NAME.table.
+        target: the table to write, usually NAME.table.
         name: the name of the table. [the source's]
         curves: keep every epoch of official files, not only the end of each training; the table becomes large.
         quiet: show nothing while it runs, only the last screen.
@@ -50,7 +50,7 @@ class ShowOptions:
     """Show what a table holds, whether it is undamaged, and its best architectures by validation.
 
     Args:
-        table: a table, or the name of one that comes with mixop.
+        table: a table.
         best: how many architectures to show of each data set.
         reveal_test: show their test accuracies as well.
         json: write one JSON object, and nothing else, on standard output.
@@ -131,15 +131,13 @@ def convert(told: Parsed) -> None:
 
 def show(told: Parsed) -> None:
     """``mixop benchmark show``"""
-    from mixop.benchmarks.catalogue import shipped, shipped_names
     from mixop.benchmarks.table import Table
 
     options = told.options
     if options.best < 0:
         raise RecipeError(f"--best must be a number of architectures of at least 0, got {options.best}.")
     began = time.perf_counter()
-    here = options.table not in shipped_names() or Path(options.table).exists()
-    table = Table.open(options.table) if here else shipped(options.table)
+    table = Table.open(options.table)
     opened = time.perf_counter() - began
     table.verify()
     best = _best(table, options.best, options.reveal_test)

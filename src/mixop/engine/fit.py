@@ -7,10 +7,6 @@ from mixop.errors import RecipeError
 from mixop.recipe import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.executors import check_executor
-from mixop.wraps.base import Wrap
-from mixop.wraps.dropout import SkipDropout
-from mixop.wraps.edges import DropPath
-from mixop.wraps.partial import PartialChannels
 
 
 def check_fit(recipe: Recipe, space: Space, settings: Settings) -> None:
@@ -38,7 +34,7 @@ def check_fit(recipe: Recipe, space: Space, settings: Settings) -> None:
             f"A CUDA graph always does the same work, but the draws of {type(recipe.relaxation).__name__} run other options "
             "every time: leave out capture."
         )
-    drawing = [type(wrap).__name__ for wraps in recipe.all_wraps for wrap in wraps if _draws(wrap)]
+    drawing = [type(wrap).__name__ for wraps in recipe.all_wraps for wrap in wraps if wrap.draws]
     drawing += ["the option noise" for group in space.groups for d in group.decisions if "noise" in d.options]
     if drawing:
         raise RecipeError(f"A CUDA graph always does the same work, but {drawing[0]} draws in every pass: leave out capture.")
@@ -48,7 +44,3 @@ def _second_derivatives(recipe: Recipe) -> str:
     """The part of a recipe that takes second derivatives by autograd; empty if there is none."""
     parts = [recipe.scheme, *recipe.monitors]
     return next((type(part).__name__ for part in parts if part.second_derivatives), "")
-
-
-def _draws(wrap: Wrap) -> bool:
-    return isinstance(wrap, DropPath | SkipDropout) or (isinstance(wrap, PartialChannels) and wrap.channels == "random")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad
 
 from mixop.ops import BatchNorm
+from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.stacked import StackedCell
 
 CHANNELS_LAST = torch.channels_last
@@ -266,11 +267,10 @@ class _DepthwisePointwise(torch.autograd.Function):
         groups = len(pointwise) // pointwise.shape[1]
         want = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # the gradients shall have gradients
-            given = [t.view_as(t) if w else t for t, w in zip(ctx.saved_tensors, want, strict=True)]
-            y = conv2d(_between(given[0], given[1], *ctx.how), given[2], groups=groups)
-            chosen = [t for t, w in zip(given, want, strict=True) if w]
-            found = iter(torch.autograd.grad(y, chosen, grads[0], create_graph=True))
-            return (*(next(found) if w else None for w in want), None, None)
+            gradients = graph_of_gradients(
+                lambda t: conv2d(_between(t[0], t[1], *ctx.how), t[2], groups=groups), ctx.saved_tensors, want, grads[0]
+            )
+            return (*gradients, None, None)
         grad = grads[0].contiguous(memory_format=CHANNELS_LAST)
         inner = [t.detach().requires_grad_(w) for t, w in zip((x, depthwise), want[:2], strict=True)]
         with torch.enable_grad():

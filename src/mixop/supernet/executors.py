@@ -27,7 +27,11 @@ def check_executor(name: str, space: Space, *, norm: BatchNorm, wraps: Sequence[
         RecipeError: for what it does not know, by name.
         RunError: where it cannot run on this machine.
     """
-    if name == "nodewise":
-        check_nodewise(wraps)
-    if name == "fused":
-        check_fused(space, norm=norm, wraps=wraps)
+    _CHECKS[name](space, norm=norm, wraps=wraps)
+
+
+_CHECKS: Mapping[str, Callable[..., None]] = {
+    "nodewise": lambda space, *, norm, wraps: check_nodewise(wraps),
+    "fused": check_fused,
+    "plain": lambda space, *, norm, wraps: None,  # computes everything
+}

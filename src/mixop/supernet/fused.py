@@ -8,6 +8,7 @@ What the kernels do not know is refused by name when the supernet is built.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
@@ -16,14 +17,13 @@ from torch.func import functional_call
 from mixop.errors import RecipeError, RunError
 from mixop.network import edge_shape
 from mixop.ops import BatchNorm
-from mixop.rng import fenced
-from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.spaces.core import Graph, Group, Layer, Space
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
-from mixop.supernet.nodewise import NodewiseCell, NodewiseEdge, NodewiseSupernet, Run
+from mixop.supernet.nodewise import NodewiseCell, NodewiseSupernet, Run, searched_names, stacked_supernet
 from mixop.types import Paths
-from mixop.wraps.base import EdgeSpec, Wrap, wrapped
+from mixop.wraps.base import Wrap
 from mixop.wraps.edges import EdgeNormalisation
 from mixop.wraps.partial import PartialChannels
 
@@ -229,19 +229,8 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
     """
     check_fused(space, norm=norm, wraps=wraps)
-    make = wrapped(NodewiseEdge, wraps)
-    workspace = Workspace()
-
-    def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        def make_edge(decision: Decision) -> nn.Module:
-            channels, stride = edge_shape(layer, graph, decision)
-            return make(EdgeSpec(options=_names(space, decision), channels=channels, stride=stride, norm=norm))
-
-        edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
-        return FusedCell(layer, graph, group, [_names(space, d) for d in group.decisions], edges, norm, workspace)
-
-    with fenced(generator):
-        return FusedSupernet(space, make_cell, norm, wraps)
+    make_cell = partial(FusedCell, workspace=Workspace())
+    return stacked_supernet(FusedSupernet, make_cell, space, norm=norm, generator=generator, wraps=wraps)
 
 
 def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
@@ -266,13 +255,8 @@ def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) ->
             group = space.group(layer.group or "")
             for decision in group.decisions:
                 shape = edge_shape(layer, space.graph(group.name), decision)
-                _check_edge(_names(space, decision), *shape, *shares)
+                _check_edge(searched_names(space, decision), *shape, *shares)
     check_machine()
-
-
-def _names(space: Space, decision: Decision) -> tuple[str, ...]:
-    """The names of an edge's options in a supernet."""
-    return tuple(space.searched(option) for option in decision.options)
 
 
 def _check_edge(names: Sequence[str], channels: int, stride: int, share: int = 1) -> None:

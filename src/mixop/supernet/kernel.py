@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mixop.ops import BatchNorm
+from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.compiled import kernels, vector_width
 
 CHANNELS_LAST = torch.channels_last
@@ -224,7 +225,14 @@ class _CellFunction(torch.autograd.Function):
         weights, statistics = tensors[kernel.inputs :][: ctx.counts[0]], tensors[len(tensors) - ctx.counts[1] :]
         inputs = tensors[: kernel.inputs]
         if torch.is_grad_enabled():  # the gradients shall have gradients
-            return (None, None, None, None, *_differentiable(ctx, grads[0], mix, inputs, weights))
+            count = kernel.inputs
+            found = graph_of_gradients(
+                lambda x: ctx.again(x[1 : 1 + count], x[0], x[1 + count :]),
+                [mix, *inputs, *weights],
+                ctx.needs_input_grad[4:],
+                grads[0],
+            )
+            return (None, None, None, None, *found)
         wanted = ctx.needs_input_grad[5 : 5 + kernel.inputs]
         learn = any(ctx.needs_input_grad[5 + kernel.inputs :])
         slopes = [torch.empty_like(x, memory_format=CHANNELS_LAST) for x in inputs]
@@ -239,21 +247,6 @@ class _CellFunction(torch.autograd.Function):
             *(slope if want else None for slope, want in zip(slopes, wanted, strict=True)),
             *(gradients or [None] * len(weights)),
         )
-
-
-def _differentiable(
-    ctx: Any, grad: Tensor, mix: Tensor, inputs: Sequence[Tensor], weights: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """The gradients as functions of what they depend on, by torch."""
-    given = [mix, *inputs, *weights]
-    wanted = [x for x, want in zip(given, ctx.needs_input_grad[4:], strict=True) if want]
-    # Views stand for what came in, so that the gradient stops here and its own graph goes on to what came in.
-    views = [x.view_as(x) if want else x for x, want in zip(given, ctx.needs_input_grad[4:], strict=True)]
-    chosen = [x for x, want in zip(views, ctx.needs_input_grad[4:], strict=True) if want]
-    output = ctx.again(views[1 : 1 + len(inputs)], views[0], views[1 + len(inputs) :])
-    found = iter(torch.autograd.grad(output, chosen, grad, create_graph=True, allow_unused=True))
-    assert len(wanted) == len(chosen)
-    return [next(found) if want else None for want in ctx.needs_input_grad[4:]]
 
 
 class _Prepared:

@@ -367,18 +367,43 @@ def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequ
         RecipeError: for a wrap that it does not know.
     """
     check_nodewise(wraps)
+    return stacked_supernet(NodewiseSupernet, NodewiseCell, space, norm=norm, generator=generator, wraps=wraps)
+
+
+def stacked_supernet(
+    make_net: Callable[..., NodewiseSupernet],
+    make_cell: Callable[..., NodewiseCell],
+    space: Space,
+    *,
+    norm: BatchNorm,
+    generator: Generator,
+    wraps: Sequence[Wrap],
+) -> Supernet:
+    """A supernet of node-wise cells or such as are made from them.
+
+    Args:
+        make_net: the supernet's class.
+        make_cell: makes a cell, called as `NodewiseCell`.
+        space: the search space with its sizes.
+        norm: batch norm settings.
+        generator: source of the initial weights.
+        wraps: changes of how its edges compute.
+    """
     make = wrapped(NodewiseEdge, wraps)
 
-    def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        def names(decision: Decision) -> tuple[str, ...]:
-            return tuple(space.searched(option) for option in decision.options)
-
-        def make_edge(decision: Decision) -> nn.Module:
-            channels, stride = edge_shape(layer, graph, decision)
-            return make(EdgeSpec(options=names(decision), channels=channels, stride=stride, norm=norm))
-
-        edges = nn.ModuleList(make_edge(decision) for decision in group.decisions)
-        return NodewiseCell(layer, graph, group, [names(decision) for decision in group.decisions], edges, norm)
+    def cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        names = [searched_names(space, decision) for decision in group.decisions]
+        shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
+        edges = nn.ModuleList(
+            make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm))
+            for options, (channels, stride) in zip(names, shapes, strict=True)
+        )
+        return make_cell(layer, graph, group, names, edges, norm)
 
     with fenced(generator):
-        return NodewiseSupernet(space, make_cell, norm, wraps)
+        return make_net(space, cell, norm, wraps)
+
+
+def searched_names(space: Space, decision: Decision) -> tuple[str, ...]:
+    """The names of an edge's options in a supernet."""
+    return tuple(space.searched(option) for option in decision.options)

@@ -75,6 +75,11 @@ class Wrap(ABC):  # noqa: B024  # each subclass overrides what it changes
 
     weighs_edges: ClassVar[bool] = False
 
+    @property
+    def draws(self) -> bool:
+        """Whether an edge draws random numbers in a pass."""
+        return False
+
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
         """A maker of changed edges from a maker of edges."""
         return make_edge

@@ -61,6 +61,10 @@ class SkipDropout(Wrap):
             return self.rate * max(0.0, 1 - float(progress) - 1 / epochs)
         return self.rate * math.exp(-self.decay * (float(progress) - self.hold))
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
         def make(spec: EdgeSpec) -> nn.Module:
             def make_option(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Module:

@@ -106,5 +106,9 @@ class DropPath(Wrap):
         if not self.probability.bounds[1] < 1:
             raise RecipeError("probability of DropPath must stay below 1, where every path is dropped.")
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
         return lambda spec: DropPathEdge(make_edge(spec), self)

@@ -61,6 +61,10 @@ class PartialChannels(Wrap):
         if self.channels not in ("first", "random"):
             raise RecipeError(f"channels of PartialChannels must be 'first' or 'random', got {self.channels!r}.")
 
+    @property
+    def draws(self) -> bool:
+        return self.channels == "random"
+
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
         if self.k == 1:
             return make_edge
