@@ -36,7 +36,7 @@ SPECIAL = {
     "normal_operations": [str([["none"]] * 14).replace("'", '"')],
     "reduce_operations": [str([["none"]] * 14).replace("'", '"')],
     "jitter": ["0.1,0.2,0.3,0.1"],
-    "edge_operations": ['[["none"], ["none"], ["none"], ["none"], ["none"], ["none"]]'],
+    "edge_operations": [str([[name]] * 6).replace("'", '"') for name in ("none", "skip_connect")],
 }
 
 # What is refused whatever one writes: "best" with a single level, a final network without running statistics.

@@ -9,7 +9,7 @@ import pytest
 
 from mixop.errors import SpaceError
 from mixop.spaces.core import Architecture
-from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201, nasbench201
+from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201, NasBench201Digits, nasbench201
 
 SPACE = nasbench201()
 TABLE = Path(__file__).parents[2].parent / "shared" / "data" / "nasbench201.npz"
@@ -131,3 +131,15 @@ def test_other_operations_are_refused():
         nasbench201(operations=("none", "conv_3x3"))
     with pytest.raises(TypeError):
         NasBench201(nodes=5)  # type: ignore[call-arg]
+
+
+def test_the_space_of_the_table_on_digits_has_the_benchmarks_cells():
+    small = NasBench201Digits()
+    assert small.size() == 3**6
+    architecture = small.from_native(
+        "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_3x3~0|skip_connect~1|nor_conv_3x3~2|"
+    )
+    large = nasbench201()
+    assert small.index(architecture) == large.index(large.from_native(small.to_native(architecture)))
+    with pytest.raises(SpaceError, match="nor_conv_1x1"):
+        small.from_native("|nor_conv_1x1~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_3x3~0|skip_connect~1|nor_conv_3x3~2|")

@@ -3,7 +3,7 @@
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
-from mixop.spaces.nasbench201 import NasBench201, nasbench201
+from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.toy import Toy, toy
 
@@ -24,6 +24,7 @@ __all__ = [
     "Group",
     "Layer",
     "NasBench201",
+    "NasBench201Digits",
     "Space",
     "Toy",
     "darts",
@@ -35,6 +36,7 @@ __all__ = [
 
 SPACES: dict[str, type[Space]] = {
     "nasbench201": NasBench201,
+    "nasbench201-digits": NasBench201Digits,
     "darts": Darts,
     "s0": S5,
     "s1": S1,
@@ -46,5 +48,7 @@ SPACES: dict[str, type[Space]] = {
 }
 """The spaces that have a name; one's own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, NasBench201, Darts, S1, S2, S3, S4, S5, Toy)}
+SPACE_TYPES: dict[str, type[Space]] = {
+    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, Toy)
+}
 """The classes of spaces by the name that files give them, for `mixop.values.from_plain`."""
