@@ -10,6 +10,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 ARGUMENTS = {"compare_methods": ["1", "1"]}
 SAYS = {
     "find_a_network": "accuracy on the test images",
+    "black_box": "found ",
     "compare_methods": "drnas",
     "own_relaxation": "sparsemax",
     "own_space": "found |",

@@ -24,7 +24,7 @@ FLOORS = (
     ("network", "analysis", "perturb", "bilevel"),
     ("costs", "weights", "monitors", "wraps"),
     ("regularise",),
-    ("supernet", "derive", "stage"),
+    ("supernet", "derive", "stage", "searchers"),
     ("recipe",),
     ("recipes", "engine"),
     ("evaluate", "report", "trackers", "scaling"),

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixop import data, evaluate, ops, optim, recipes, relax, report, schedules, spaces, testing
+    from mixop import data, evaluate, ops, optim, recipes, relax, report, schedules, searchers, spaces, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.comparison.compare import compare
     from mixop.errors import MixopError
@@ -45,7 +45,7 @@ _HOME = {
     "write_report": "mixop.report.html",
 }
 
-_FOLDERS = ("data", "evaluate", "ops", "optim", "recipes", "relax", "report", "schedules", "spaces", "testing")
+_FOLDERS = ("data", "evaluate", "ops", "optim", "recipes", "relax", "report", "schedules", "searchers", "spaces", "testing")
 
 __all__ = [
     "Architecture",
@@ -72,6 +72,7 @@ __all__ = [
     "retrain",
     "schedules",
     "search",
+    "searchers",
     "select",
     "spaces",
     "testing",

@@ -1,0 +1,40 @@
+"""Search with nothing but scores: regularised evolution asks, a function of yours answers.  (~1 second)
+
+    python examples/black_box.py [TRIALS]
+
+prints every improvement. The score here is that of a linear classifier on an architecture's features, so that a trial takes
+milliseconds; mixop.comparison.training_objective.TrainingObjective trains networks instead, and a table looks them up.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from mixop.searchers import Evolution, run_search
+from mixop.spaces.toy import toy, toy_data, toy_features
+
+space = toy()
+(x, y), (valid_x, valid_y) = toy_data(space, n=512, seed=0), toy_data(space, n=512, seed=1)
+
+
+def features(architecture, images):
+    return np.pad(toy_features(space, architecture, images), ((0, 0), (1, 0)), constant_values=1.0)
+
+
+def objective(architecture, epochs):
+    """A score in percent, and the seconds that it took; a linear classifier has no use for epochs."""
+    begun = time.perf_counter()
+    weights, *_ = np.linalg.lstsq(features(architecture, x), np.eye(space.classes)[y], rcond=None)
+    right = (features(architecture, valid_x) @ weights).argmax(axis=1) == valid_y
+    return 100 * right.mean(), time.perf_counter() - begun
+
+
+trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+found = run_search(Evolution(), space, objective, max_trials=trials, seed=0, save="runs/black-box.jsonl")
+best = -1.0
+for row in found.rows:
+    if row.best > best:
+        best = row.best
+        print(f"trial {row.trial:3}, {row.spent:6.3f} s: {row.best:5.1f} %  {row.best_architecture}")
+print(f"found {space.to_native(found.architecture)}, the optimum is {space.to_native(space.optimum)}")

@@ -1,0 +1,83 @@
+"""What a black-box search asks, answered by training: each architecture from scratch, scored on the validation split."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mixop.comparison.evaluators import SHORT, Bench
+from mixop.data.core import Data
+from mixop.engine.loop import Observer
+from mixop.errors import DivergedError
+from mixop.evaluate.protocol import Protocol
+from mixop.spaces.core import Architecture, Space
+
+
+def _silent(record: Mapping[str, Any]) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingObjective:
+    """Trains on the weight split and scores on the validation split; never looks at the test set.
+
+    Each training is an ordinary run directory, so a search that was killed goes on inside the training that it was in. An
+    architecture that was trained for so long before is read, and costs what its training did: with the same seed it would
+    be the same training. A training that diverges scores 0.
+
+    Args:
+        space: the search space, its sizes fitting the data.
+        data: images, labels and the split.
+        folder: for the run directories.
+        protocol: how to train; its number of epochs gives way to the trial's.
+        seed: of initial weights, data order and augmentation, the same for every architecture.
+        device: where torch computes.
+        checkpoint_seconds: least time between two checkpoints, in seconds.
+        observe: is told every step and record.
+
+    Example:
+        >>> objective = TrainingObjective(space=space, data=data, folder=Path("runs/mine"))  # doctest: +SKIP
+        >>> run_search(Evolution(epochs=5), space, objective, budget_seconds=600)  # doctest: +SKIP
+    """
+
+    space: Space
+    data: Data
+    folder: Path
+    protocol: Protocol = field(default=SHORT)
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint_seconds: float = 30.0
+    observe: Observer = _silent
+
+    def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
+        """The accuracy on the validation split in percent, and the seconds of the training.
+
+        Args:
+            architecture: what to train.
+            epochs: for how long, >= 1.
+
+        Raises:
+            MixopError: if it cannot be trained: the space does not fit the data, the folder cannot be written.
+            InterruptedRunError: after SIGINT or SIGTERM; the training has saved its state.
+        """
+        bench = Bench(
+            space=self.space,
+            data=self.data,
+            seed=self.seed,
+            device=self.device,
+            checkpoint_seconds=self.checkpoint_seconds,
+            observe=self.observe,
+        )
+        begun = time.monotonic()
+        try:
+            measured = bench.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
+        except DivergedError:
+            return 0.0, time.monotonic() - begun
+        return 100 * measured["valid_accuracy"], measured["seconds"]
+
+    def place(self, architecture: Architecture, epochs: int) -> Path:
+        """The run directory of a training."""
+        digest = hashlib.sha256(self.space.to_native(architecture).encode()).hexdigest()
+        return self.folder / f"{digest[:16]}-{epochs}"

@@ -1,0 +1,41 @@
+"""Black-box searchers: they ask for an architecture, are told its score, and need nothing else."""
+
+from mixop.searchers.base import Scored, Searcher, State, Trial, state_from_json, state_to_json
+from mixop.searchers.bohb import Bohb
+from mixop.searchers.controller import Controller
+from mixop.searchers.driver import Objective, Outcome, Row, read_rows, run_search
+from mixop.searchers.evolution import Evolution
+from mixop.searchers.local_search import LocalSearch
+from mixop.searchers.random_search import RandomSearch
+from mixop.searchers.reinforce import Reinforce
+
+SEARCHERS: dict[str, type[Searcher]] = {
+    "random": RandomSearch,
+    "evolution": Evolution,
+    "reinforce": Reinforce,
+    "local": LocalSearch,
+    "bohb": Bohb,
+    "controller": Controller,
+}
+"""Every searcher by its name on the command line."""
+
+__all__ = [
+    "SEARCHERS",
+    "Bohb",
+    "Controller",
+    "Evolution",
+    "LocalSearch",
+    "Objective",
+    "Outcome",
+    "RandomSearch",
+    "Reinforce",
+    "Row",
+    "Scored",
+    "Searcher",
+    "State",
+    "Trial",
+    "read_rows",
+    "run_search",
+    "state_from_json",
+    "state_to_json",
+]

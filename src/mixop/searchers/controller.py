@@ -1,0 +1,128 @@
+"""NAS-RL: a recurrent controller writes architectures, and the score of each child, trained by itself, is its reward."""
+
+import base64
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from mixop.errors import RecipeError
+from mixop.relax.policy import LstmPolicy
+from mixop.schedules import check_range
+from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
+from mixop.spaces.core import Architecture, Space
+
+POLICY = LstmPolicy(hidden=35, layers=2, tanh=100.0, temperature=100.0)
+"""The paper's controller: two layers of 35 units. Its logits are as good as linear: the tanh bends them beyond 100 only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controller(Searcher):
+    """An LSTM takes the decisions of an architecture one after the other and is trained by REINFORCE, without shared weights.
+
+    The policy is the one of ENAS in this library; what ENAS adds, children that share weights, is left out. The reward is
+    ``(score / 100) ** power``, less a moving mean of the rewards before it; the first trial, which has none before it,
+    changes nothing. The parameters begin at ``U(-0.1, 0.1)``, in the paper ``U(-0.08, 0.08)``. The paper trained 12,800
+    children at a rate of 0.0006; in a hundred trials that rate hardly moves the policy, and the search is a random one.
+
+    Args:
+        epochs: length of the training of every trial, >= 1.
+        policy: the controller; every group of decisions has its own.
+        lr: learning rate of Adam, > 0.
+        power: of the accuracy, >= 1; the paper has 3.
+        decay: weight of the older rewards in the baseline, in [0, 1); the paper does not say.
+
+    Source: Zoph & Le 2017 (arXiv:1611.01578), sections 3.2 and 4.1.
+    """
+
+    policy: LstmPolicy = POLICY
+    lr: float = 6e-4
+    power: float = 3.0
+    decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("lr of Controller", self.lr, above=0)
+        check_range("power of Controller", self.power, at_least=1)
+        check_range("decay of Controller", self.decay, at_least=0)
+        if not self.decay < 1:
+            raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: 1 never takes a reward in.")
+
+    def check(self, space: Space) -> None:
+        if any(group.keep for group in space.groups):
+            raise RecipeError(
+                f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."
+            )
+
+    def begin(self, space: Space, rng: Random) -> dict[str, Any]:
+        generator = _generator(rng)
+        pieces = [self.policy.init(group, generator).double() for group in space.groups]
+        parameters = torch.cat(pieces).numpy()
+        zeros = _pack(np.zeros_like(parameters))
+        return {"parameters": _pack(parameters), "moments": [zeros, zeros], "sizes": [len(piece) for piece in pieces]}
+
+    def propose(self, state: State, rng: Random) -> tuple[Architecture, int] | None:
+        generator = _generator(rng)
+        options: list[list[int]] = []
+        with torch.no_grad():
+            for group, piece in zip(state.space.groups, self._pieces(state), strict=True):
+                active = self.policy.draw(piece, group, 0.0, generator).active
+                assert active is not None
+                options.append([paths[0] for paths in active])
+        return state.space.architecture(options), self.epochs
+
+    def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
+        reward = max(score / 100, 0.0) ** self.power
+        above, below = state.memory.get("baseline", [reward, 1.0])
+        advantage = reward - above / below
+        moving_mean(state.memory, reward, self.decay)
+        if state.told == 0:
+            return
+        gradient = -advantage * self.score_function(state, trial.architecture)
+        moments = (_unpack(state.memory["moments"][0]), _unpack(state.memory["moments"][1]))
+        before = _unpack(state.memory["parameters"])
+        parameters, moments = adam_step(before, gradient, moments, state.told, lr=self.lr)  # the first trial made no step
+        state.memory |= {"parameters": _pack(parameters), "moments": [_pack(moment) for moment in moments]}
+
+    def log_prob(self, state: State, architecture: Architecture, parameters: Tensor | None = None) -> Tensor:
+        """Log-probability of an architecture, a scalar in nats.
+
+        Args:
+            state: of the search.
+            architecture: of its space.
+            parameters: of all groups, one after the other; default those of the state.
+        """
+        terms = []
+        for group, piece in zip(state.space.groups, self._pieces(state, parameters), strict=True):
+            chosen = [group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name)]
+            terms.append(self.policy.log_prob_and_entropy(piece, group, chosen)[0])
+        return torch.stack(terms).sum()
+
+    def score_function(self, state: State, architecture: Architecture) -> Vector:
+        """Gradient of the log-probability of an architecture in all parameters, one vector."""
+        parameters = torch.from_numpy(_unpack(state.memory["parameters"])).requires_grad_()
+        (gradient,) = torch.autograd.grad(self.log_prob(state, architecture, parameters), parameters)
+        return gradient.numpy()
+
+    def _pieces(self, state: State, parameters: Tensor | None = None) -> list[Tensor]:
+        """The parameters of each group."""
+        if parameters is None:
+            parameters = torch.from_numpy(_unpack(state.memory["parameters"]))
+        return list(parameters.split(state.memory["sizes"]))
+
+
+def _generator(rng: Random) -> Generator:
+    return Generator().manual_seed(rng.getrandbits(62))
+
+
+def _pack(vector: Vector) -> str:
+    """Numbers as text, bit for bit: tens of thousands of them would be long as JSON."""
+    return base64.b64encode(vector.astype("<f8").tobytes()).decode()
+
+
+def _unpack(text: str) -> Vector:
+    return np.frombuffer(base64.b64decode(text), dtype="<f8").astype(np.float64)

@@ -1,0 +1,233 @@
+"""Runs a searcher against an objective, on the objective's own clock, and goes on where a killed search stopped."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mixop.errors import RecipeError, RunError
+from mixop.searchers.base import Searcher, State, Trial
+from mixop.spaces.core import Architecture, Space
+from mixop.spaces.describe import describe_space
+from mixop.values import to_plain
+
+Objective = Callable[[Architecture, int], tuple[float, float]]
+"""From an architecture and a length in epochs to its score in percent and what its training and validation took, in seconds.
+
+A table's ``score`` is one, and so is `mixop.comparison.training_objective.TrainingObjective`.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial as it is recorded, and how the search stood after it.
+
+    Args:
+        trial: its number, from 1.
+        architecture: in its community's notation.
+        epochs: length of its training.
+        score: what it reached, in percent.
+        seconds: what it cost.
+        spent: what it and all before it cost, in seconds.
+        best: score of the best so far, of the trials that trained longest.
+        best_architecture: what reached it.
+    """
+
+    trial: int
+    architecture: str
+    epochs: int
+    score: float
+    seconds: float
+    spent: float
+    best: float
+    best_architecture: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found.
+
+    Args:
+        architecture: the best of the trials that trained longest, of equals the first.
+        score: what it reached, in percent.
+        spent: what all trials cost, in seconds.
+        rows: the trials that count, in order.
+    """
+
+    architecture: Architecture
+    score: float
+    spent: float
+    rows: tuple[Row, ...]
+
+
+def run_search(
+    searcher: Searcher,
+    space: Space,
+    objective: Objective,
+    *,
+    budget_seconds: float | None = None,
+    max_trials: int | None = None,
+    seed: int = 0,
+    save: str | Path | None = None,
+    observe: Callable[[Row], None] | None = None,
+) -> Outcome:
+    """Asks, scores and tells until the budget is used.
+
+    The clock is the objective's: a budget is the sum of the seconds that it gives, as in the published runs on tables, where
+    a query costs what the training and one validation would have. What the searcher itself computes costs nothing. A trial
+    that would overrun the budget ends the search and does not count.
+
+    With ``save``, each trial is one line of JSON, on the disk before the next one begins. The same call goes on from there
+    with the very trials that an undisturbed search would have had; with a larger budget it goes on further.
+
+    Args:
+        searcher: how to search.
+        space: where.
+        objective: scores a trial; the same one when a search goes on.
+        budget_seconds: what the trials may cost together, > 0; 12,000 for CIFAR-10 on NAS-Bench-201, and 20,000, 40,000 and
+            120,000 for its three data sets in NATS-Bench. None for no limit.
+        max_trials: number of trials, >= 1; None for no limit. One of the two is needed.
+        seed: of all that the searcher draws, >= 0.
+        save: a file for the record; None keeps it in memory.
+        observe: is told every row, those of an earlier call first.
+
+    Raises:
+        RecipeError: if a budget is missing or out of range, or the searcher does not fit the space.
+        RunError: if not even one trial fits the budget, the objective's answer is no number, or the file holds another
+            search, is torn or cannot be written.
+
+    Source: Dong & Yang 2020 (arXiv:2001.00326), section 5, and its code.
+    """
+    _check(budget_seconds, max_trials, seed)
+    state = searcher.start(space, Random(seed))
+    record = None if save is None else _Record(Path(save), {"searcher": to_plain(searcher), "seed": seed, "space": describe_space(space)})
+    known = [] if record is None else record.rows
+    rows: list[Row] = []
+    while max_trials is None or len(rows) < max_trials:
+        if len(rows) < len(known):
+            old = known[len(rows)]
+            trial = Trial(old["trial"], space.from_native(old["architecture"]), old["epochs"])
+            score, seconds = old["score"], old["seconds"]
+        else:
+            trial = searcher.ask(state)
+            if trial is None:  # nothing is left to try
+                break
+            score, seconds = objective(trial.architecture, trial.epochs)
+        searcher.tell(state, trial, score, seconds)
+        row = _row(state, trial, score, seconds)
+        if record is not None and len(rows) >= len(known):
+            record.append(row)
+        if budget_seconds is not None and row.spent > budget_seconds:
+            break
+        rows.append(row)
+        if observe is not None:
+            observe(row)
+    if not rows:
+        raise RunError(f"Not even the first trial fits into the budget of {budget_seconds} s: give more time.")
+    last = rows[-1]
+    return Outcome(space.from_native(last.best_architecture), last.best, last.spent, tuple(rows))
+
+
+def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[Row]:
+    """The trials that a search recorded, without the one that overran its budget.
+
+    Args:
+        path: the ``save`` of `run_search`.
+        budget_seconds: what the trials may cost together.
+
+    Raises:
+        RunError: if the file is missing, or a line before the last is torn.
+    """
+    if not Path(path).is_file():
+        raise RunError(f"There is no record of a search at {path}: give the file that it was saved to.")
+    _, rows, _ = _read(Path(path))
+    return [Row(**row) for row in rows if row["spent"] <= budget_seconds]
+
+
+class _Record:
+    """The file of a search: what it is on the first line, then a row a line."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self.path = path
+        identity = json.loads(json.dumps(identity))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            here, self.rows, length = _read(path) if path.exists() else (None, [], 0)
+            if here is not None and here != identity:
+                name = next(key for key in (*here, *identity) if here.get(key) != identity.get(key))
+                raise RunError(
+                    f"{path} holds another search: its {name} is {here.get(name)!r}, not {identity.get(name)!r}; "
+                    "choose another file, or remove that one."
+                )
+            if path.exists() and path.stat().st_size > length:
+                os.truncate(path, length)  # a line that a crash left unfinished
+            if here is None:
+                self._write(identity)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def append(self, row: Row) -> None:
+        """Adds a row and forces it to the disk."""
+        try:
+            self._write(asdict(row))
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _refused(self, error: OSError) -> RunError:
+        return RunError(f"Cannot write {self.path} ({error.strerror or error}): make room, or choose another file.")
+
+
+def _read(path: Path) -> tuple[Any, list[Any], int]:
+    """First line, rows and length in bytes of a record, up to its last whole line."""
+    content = path.read_bytes()
+    length = content.rfind(b"\n") + 1
+    lines = []
+    for number, line in enumerate(content[:length].splitlines(), start=1):
+        try:
+            parsed = json.loads(line)
+            if not isinstance(parsed, dict) or (number == 1) != ("searcher" in parsed):
+                raise ValueError("not a line of a search")
+            if number > 1:
+                Row(**parsed)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"Line {number} of {path} is torn or no row of a search: remove the file, or restore it.") from error
+        lines.append(parsed)
+    return (lines[0] if lines else None), lines[1:], length
+
+
+def _row(state: State, trial: Trial, score: float, seconds: float) -> Row:
+    best = state.best
+    assert best is not None
+    native = state.space.to_native
+    return Row(
+        trial=trial.number,
+        architecture=native(trial.architecture),
+        epochs=trial.epochs,
+        score=float(score),
+        seconds=float(seconds),
+        spent=state.spent,
+        best=best.score,
+        best_architecture=native(best.trial.architecture),
+    )
+
+
+def _check(budget_seconds: Any, max_trials: Any, seed: Any) -> None:
+    if budget_seconds is None and max_trials is None:
+        raise RecipeError("A search needs an end: give budget_seconds, max_trials or both.")
+    if budget_seconds is not None:
+        number = isinstance(budget_seconds, int | float) and not isinstance(budget_seconds, bool)
+        if not number or not 0 < budget_seconds < math.inf:
+            raise RecipeError(f"budget_seconds must be a finite number above 0, got {budget_seconds!r}.")
+    for name, value, least in (("max_trials", max_trials, 1), ("seed", seed, 0)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}.")
