@@ -22,8 +22,8 @@ def features(architecture, images):
     return np.pad(toy_features(space, architecture, images), ((0, 0), (1, 0)), constant_values=1.0)
 
 
-def objective(architecture, epochs):
-    """A score in percent, and the seconds that it took; a linear classifier has no use for epochs."""
+def objective(architecture, _epochs):
+    """A score in percent, and the seconds that it took; a linear classifier has no epochs."""
     begun = time.perf_counter()
     weights, *_ = np.linalg.lstsq(features(architecture, x), np.eye(space.classes)[y], rcond=None)
     right = (features(architecture, valid_x) @ weights).argmax(axis=1) == valid_y

@@ -4,6 +4,7 @@ Each check raises `AssertionError` with the promise that is broken, and returns 
 """
 
 import dataclasses
+import hashlib
 import json
 import random
 import tempfile
@@ -22,6 +23,7 @@ from mixop.network import build
 from mixop.ops import BatchNorm
 from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
+from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
@@ -215,3 +217,43 @@ def first_difference(one: object, other: object, where: str = "state") -> str | 
         found = (first_difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
         return next((path for path in found if path), None)
     return None if one == other else where
+
+
+def check_searcher(searcher: Searcher, *, space: Space | None = None, trials: int = 25) -> None:
+    """The contract of a black-box searcher.
+
+    It is a frozen value that survives JSON; it asks for architectures of the space, the same one until it is told its score;
+    asking leaves the state as it is; a state survives JSON after every trial and goes on alike; the same seed makes the same
+    search, and no global generator is touched.
+
+    Args:
+        searcher: the part to check.
+        space: the space to check it in; default the toy.
+        trials: how many it is told, >= 2.
+    """
+    space = space or Toy()
+    assert dataclasses.is_dataclass(searcher), "a searcher must be a dataclass"
+    assert type(searcher).__dataclass_params__.frozen, "a searcher must be frozen: @dataclass(frozen=True, kw_only=True)"  # type: ignore[attr-defined]
+    json.dumps(to_plain(searcher))
+    before = random.getstate(), torch.get_rng_state()
+    state, twin = (searcher.start(space, random.Random(7)) for _ in range(2))
+    for number in range(1, trials + 1):
+        kept = json.dumps(state_to_json(state), allow_nan=False)
+        trial = searcher.ask(state)
+        assert json.dumps(state_to_json(state)) == kept, "ask must leave the state as it is"
+        assert searcher.ask(state) == trial, "asking again must give the same trial"
+        assert searcher.ask(twin) == trial, "the same seed must make the same search, and a state must survive JSON"
+        if trial is None:  # the space is used up
+            break
+        assert trial.number == number, f"trials are counted from 1, got {trial.number} for the {number}th"
+        assert trial.epochs >= 1, f"a training has at least 1 epoch, got {trial.epochs}"
+        space.check(trial.architecture)
+        digest = hashlib.sha256(space.to_native(trial.architecture).encode()).digest()
+        score = 100 * digest[0] / 255
+        searcher.tell(state, trial, score, 1.0)
+        searcher.tell(twin, trial, score, 1.0)
+        twin = state_from_json(space, json.loads(json.dumps(state_to_json(twin))))
+        assert state_to_json(twin) == state_to_json(state), "a state must survive JSON"
+    assert state.told >= 2, f"a searcher tries more than {state.told} architectures"
+    assert random.getstate() == before[0], "a searcher must not touch the global generator of random"
+    assert torch.equal(torch.get_rng_state(), before[1]), "a searcher must not touch torch's global generator"

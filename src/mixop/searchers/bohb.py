@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -125,10 +126,9 @@ def _optuna() -> Any:
         MissingExtraError: if it is not installed.
     """
     try:
-        import optuna
+        return import_module("optuna")
     except ImportError as error:
         raise MissingExtraError("optuna", "hpo", "A search by Bohb") from error
-    return optuna
 
 
 @contextmanager

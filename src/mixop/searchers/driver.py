@@ -104,7 +104,8 @@ def run_search(
     """
     _check(budget_seconds, max_trials, seed)
     state = searcher.start(space, Random(seed))
-    record = None if save is None else _Record(Path(save), {"searcher": to_plain(searcher), "seed": seed, "space": describe_space(space)})
+    identity = {"searcher": to_plain(searcher), "seed": seed, "space": describe_space(space)}
+    record = None if save is None else _Record(Path(save), identity)
     known = [] if record is None else record.rows
     rows: list[Row] = []
     while max_trials is None or len(rows) < max_trials:
