@@ -93,9 +93,12 @@ def test_it_learns_a_hill():
     def hill(architecture, epochs):
         return 100 * (1 - architecture.distance(space.optimum) / 5), 1.0
 
-    rows = run_search(Controller(policy=SMALL, lr=0.03, power=1.0), space, hill, max_trials=300, seed=0).rows
-    assert np.mean([row.score for row in rows[:40]]) < 50  # 25 by chance
-    assert np.mean([row.score for row in rows[-40:]]) > 75
+    gains = []
+    for seed in range(3):
+        rows = run_search(Controller(policy=SMALL, lr=0.02, power=1.0), space, hill, max_trials=300, seed=seed).rows
+        gains.append(np.mean([row.score for row in rows[-40:]]) - np.mean([row.score for row in rows[:40]]))
+    # Without learning a gain has a deviation of 100 sqrt(2 x 0.25 x 0.75 / 5 / 40) = 4.3.
+    assert min(gains) > 13
 
 
 def test_a_negative_score_is_a_reward_of_nothing():

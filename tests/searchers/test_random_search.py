@@ -17,13 +17,13 @@ def hits(searcher: RandomSearch, trials: int, seeds: int) -> int:
 
 
 def test_with_repetition_the_optimum_is_found_as_often_as_independent_draws_find_it():
-    n, trials = 800, 40
+    n, trials = 400, 40
     p = 1 - (1 - 1 / Toy().size()) ** trials
     assert abs(hits(RandomSearch(), trials, n) - n * p) < 3.5 * math.sqrt(n * p * (1 - p))
 
 
 def test_without_repetition_it_is_found_as_often_as_a_share_of_the_space_is_seen():
-    n, trials = 800, 40
+    n, trials = 400, 40
     p = trials / Toy().size()
     assert abs(hits(RandomSearch(repeat=False), trials, n) - n * p) < 3.5 * math.sqrt(n * p * (1 - p))
 

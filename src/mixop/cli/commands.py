@@ -64,7 +64,7 @@ def search(told: Parsed) -> None:
 def compare(told: Parsed) -> None:
     """``mixop compare``"""
     from mixop.cli.comparing import Comparing
-    from mixop.cli.contestants import contestants, evaluator, source_for
+    from mixop.cli.contestants import contestants, evaluator, searchers, source_for
     from mixop.comparison.compare import compare as run
 
     options = told.options
@@ -73,16 +73,24 @@ def compare(told: Parsed) -> None:
     data = source.load()
     scored = evaluator(options.evaluate, options.test)
     recipes, left_out, note = contestants(options, space, data)
+    black_boxes = searchers(options, space, scored)
+    if not recipes and not black_boxes:
+        raise RecipeError("Random search takes part in any case: name a recipe or another searcher in --recipes beside it.")
+    if not recipes and options.budget is None:
+        raise RecipeError("Searchers have as much time as recipes take, and --recipes names none: give --budget in seconds.")
     if not 1 <= options.seeds <= 1000:
         raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
     out = options.out or str(Path("runs", f"compare-{_short(options.space)}-{_short(options.data or data.name)}"))
-    what = f"{_count(len(recipes), 'recipe')} and random search on {data.name}, {_count(options.seeds, 'seed')} each"
+    others = [_count(len(recipes), "recipe")] * bool(recipes) + [_count(len(black_boxes), "searcher")] * bool(black_boxes)
+    what = f"{', '.join(others)} and random search on {data.name}, {_count(options.seeds, 'seed')} each"
     with Comparing(f"Comparing {what}, into {out}", quiet=options.quiet or options.json) as progress:
         result = run(
             recipes,
             space,
             data,
             out,
+            searchers=black_boxes,
+            budget_seconds=options.budget,
             seeds=range(options.seeds),
             jobs=options.jobs,
             evaluate=scored,

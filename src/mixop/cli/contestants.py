@@ -7,14 +7,18 @@ from pathlib import Path
 from mixop.cli import kinds
 from mixop.cli.files import SUFFIXES
 from mixop.cli.options import CompareOptions
-from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain
+from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator
 from mixop.data.core import Data, Source
 from mixop.data.digits import Digits
 from mixop.data.toy import ToySet
 from mixop.errors import RecipeError
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
+from mixop.report.comparison import RANDOM
 from mixop.scaling import scaled
+from mixop.searchers import SEARCHERS
+from mixop.searchers.base import Searcher
+from mixop.searchers.bohb import Bohb
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
 
@@ -49,30 +53,69 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         RecipeError: if a name is unknown or given twice, a number out of range, or nothing is left.
     """
     fitted = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    words = list(RECIPES) if options.recipes == "all" else [word.strip() for word in options.recipes.split(",")]
     recipes: dict[str, Recipe] = {}
     left_out = []
-    for word in words:
-        name = Path(word).stem if word.endswith(SUFFIXES) else word.rpartition(":")[2]
-        if name in recipes:
-            raise RecipeError(f"--recipes names {name!r} twice: name each method once.")
+    for word in _words(options):
+        if word in SEARCHERS:
+            continue
         try:
             recipe = _recipe(word, options, isinstance(space, Toy), data)
             recipe.check(fitted)
         except RecipeError as error:
             if options.recipes != "all":
                 raise
-            left_out.append(f"{name} is left out: {error}")
+            left_out.append(f"{_called(word)} is left out: {error}")
             continue
-        recipes[name] = recipe
-    if not recipes:
+        recipes[_called(word)] = recipe
+    if not recipes and left_out:
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
         "scaled": "Architecture rates are scaled for the length of the search, for every published method by the same rule "
         "(mixop.scaling).",
         "paper": "Architecture rates are the published ones, whatever the length of the search.",
     }
-    return recipes, left_out, rates[options.rates]
+    return recipes, left_out, rates[options.rates] if recipes else ""
+
+
+def searchers(options: CompareOptions, space: Space, scored: Evaluator | None) -> dict[str, Searcher]:
+    """The black-box searchers of a comparison, by name; random search, which always takes part, is not among them.
+
+    Their trials train for as long as those of random search. Bohb's ladder ends there, each rung a third of the next.
+
+    Args:
+        options: of the command.
+        space: the search space.
+        scored: how runs are scored; None for the default of the space.
+    """
+    epochs = (scored or default_evaluator(space)).protocol.epochs
+    found: dict[str, Searcher] = {}
+    for word in _words(options):
+        if word in SEARCHERS and word != RANDOM:
+            searcher = SEARCHERS[word](epochs=epochs)
+            if isinstance(searcher, Bohb):
+                ladder = sorted({max(1, round(epochs / searcher.eta**rung)) for rung in range(3)})
+                searcher = replace(searcher, ladder=tuple(ladder))
+            found[word] = searcher
+    return found
+
+
+def _words(options: CompareOptions) -> list[str]:
+    """The methods as they were written.
+
+    Raises:
+        RecipeError: if one of them comes twice.
+    """
+    words = list(RECIPES) if options.recipes == "all" else [word.strip() for word in options.recipes.split(",")]
+    names = [_called(word) for word in words]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(f"--recipes names {name!r} twice: name each method once.")
+    return words
+
+
+def _called(word: str) -> str:
+    """The name of a method: of a file or a class its own."""
+    return Path(word).stem if word.endswith(SUFFIXES) else word.rpartition(":")[2]
 
 
 def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe:

@@ -45,12 +45,15 @@ class CompareOptions:
     Given again, the same command goes on where it stopped; a run that fails does not stop the others.
 
     Args:
-        recipes: the methods, with commas between them, as in mixop search; all for every recipe that fits the space. [all]
+        recipes: the methods, with commas between them: recipes as in mixop search, and black-box searchers (evolution,
+            reinforce, local, bohb, controller), which train their trials by the protocol of random search and have its time.
+            all stands for every recipe that fits the space. [all]
         space: the search space. [toy]
         data: the data set. [toy for the space toy, else digits]
         seeds: number of runs of each method, with seeds 0, 1, 2 and so on. [5]
         epochs: of each search. [20 on the space toy, else each recipe's own]
         batch_size: of each search. [32 on the space toy, else each recipe's own]
+        budget: seconds that the trainings of random search and of each searcher may take. [the median of the recipes' times]
         rates: scaled multiplies the architecture's learning rate by one rule for all methods, so that a search shorter than
             the published one travels as far; paper takes the published rates. [scaled]
         evaluate: optimum asks whether the known best architecture was found; retrain trains what was found from scratch on
@@ -71,6 +74,7 @@ class CompareOptions:
     seeds: int = 5
     epochs: int | None = None
     batch_size: int | None = None
+    budget: float | None = None
     rates: Literal["scaled", "paper"] = "scaled"
     evaluate: Literal["optimum", "retrain", "supernet"] | None = None
     test: bool = False

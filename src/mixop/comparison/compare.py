@@ -1,5 +1,6 @@
 """Several recipes, several seeds, and random search at equal cost: one table, one report."""
 
+import math
 import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from mixop.machine import cores
 from mixop.recipe import Recipe, recipe_to_json
 from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison
 from mixop.report.comparison_page import write_comparison
+from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
 from mixop.values import to_plain
@@ -32,6 +34,8 @@ def compare(
     data: Data,
     out: str | Path,
     *,
+    searchers: Mapping[str, Searcher] | None = None,
+    budget_seconds: float | None = None,
     seeds: Sequence[int] = range(4),
     jobs: int | None = None,
     evaluate: Evaluator | None = None,
@@ -40,13 +44,16 @@ def compare(
     checkpoint_seconds: float = 30.0,
     observe: Teller | None = None,
 ) -> Comparison:
-    """Runs every recipe with every seed in worker processes, and random search beside them.
+    """Runs every recipe and every searcher with every seed in worker processes, and random search beside them.
 
     Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed goes on with the same
     call; what is finished is not repeated. A run that fails, because its loss diverges for example, is recorded with its
     sentence, and the others go on. Random search has as much time as the recipes took: for each recipe, and for the median
     recipe, it is told what it finds within the mean time of a search. It trains architectures drawn uniformly, none twice,
     from scratch on the weight split, and takes the one that is best on the validation split.
+
+    Black-box searchers train their trials in the same way, as long as random search does; their seconds are those of the
+    trainings, and the first one counts in any case.
 
     Workers import the script that calls this: it needs ``if __name__ == "__main__":`` around the call.
 
@@ -55,7 +62,10 @@ def compare(
         space: the search space; sizes left open are taken from the data.
         data: images and labels; the test set is not looked at unless the evaluator is told to.
         out: the directory of the comparison, new or this comparison's own.
-        seeds: of the runs of every recipe, each >= 0 and different.
+        searchers: black-box searchers by name, which differ from those of the recipes.
+        budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
+            recipes' mean times. Needed where there are no recipes.
+        seeds: of the runs of every method, each >= 0 and different.
         jobs: workers at a time; default the number of cores, on a GPU 1.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
         note: a sentence that table and report show.
@@ -72,10 +82,10 @@ def compare(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RunError('A script that calls mixop.compare needs `if __name__ == "__main__":` around it: workers import it.')
-    seeds = list(seeds)
+    seeds, searchers = list(seeds), dict(searchers or {})
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    _check(recipes, seeds, space, evaluator, jobs)
+    _check(recipes, searchers, budget_seconds, seeds, space, evaluator, jobs)
     if evaluator.protocol.batch_size > len(data.train):
         raise RecipeError(
             f"Trainings from scratch take batches of {evaluator.protocol.batch_size}, but the weight split has "
@@ -93,6 +103,10 @@ def compare(
         "score": evaluator.score,
         "note": note,
     }
+    if searchers:  # comparisons without any, and without a budget, keep the identity that they had
+        identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
+    if budget_seconds is not None:
+        identity["budget_seconds"] = budget_seconds
     directory.claim({COMPARISON: identity}, markers=(COMPARISON,))
     options = {
         "space": space,
@@ -113,11 +127,19 @@ def compare(
         tell("", {"event": "plan", "total": before.planned, "done": before.done})
         pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
-        budgets = {} if stop else _budgets(read_comparison(out))
-        randoms = [
+        budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
+        rivals = [
             Task(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options}) for seed in seeds
         ]
-        failures |= pool.run([] if stop else [task for task in randoms if _open(directory / task.name, budgets)])
+        equal = {name: seconds for name, seconds in budgets.items() if name == "median"}
+        rivals += [
+            Task(_name(name, seed), tasks.black_box, {"name": name, "searcher": s, "seed": seed, "budgets": equal, **options})
+            for seed in seeds
+            for name, s in searchers.items()
+        ]
+        failures |= pool.run(
+            [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
+        )
         result = read_comparison(out)
         write_bytes(directory / "table.txt", result.table().encode())
         write_comparison(out)
@@ -127,7 +149,7 @@ def compare(
             "the same command goes on from there.",
             stop.signum,
         )
-    lasting = {task.name for task in searches if (directory / task.name / TRIAL).exists()}
+    lasting = {task.name for task in [*searches, *rivals] if (directory / task.name / TRIAL).exists()}
     broken = {name: sentence for name, sentence in failures.items() if name not in lasting}
     if broken:
         name, sentence = next(iter(broken.items()))
@@ -155,26 +177,49 @@ def _name(name: str, seed: int) -> str:
     return f"{name}-{seed}"
 
 
-def _budgets(comparison: Comparison) -> dict[str, float]:
-    """Seconds of random search: those of each recipe, and of the median one."""
+def _budgets(comparison: Comparison, given: float | None) -> dict[str, float]:
+    """Seconds of random search: those of each recipe, and of the median one, or what is given in its place."""
     budgets = dict(comparison.budgets)
-    return {**budgets, "median": median(budgets.values()) if budgets else 0.0}
+    middle = median(budgets.values()) if budgets else 0.0
+    return {**budgets, "median": middle if given is None else float(given)}
 
 
 def _open(folder: Path, budgets: Mapping[str, float]) -> bool:
-    """Whether a random search is still to be done; with other budgets it goes on."""
-    return not (folder / TRIAL).exists() or RunDirectory(folder).read_json(TRIAL)["budgets"] != dict(budgets)
+    """Whether a black-box search is still to be done; with other budgets it goes on."""
+    if not (folder / TRIAL).exists():
+        return True
+    done = RunDirectory(folder).read_json(TRIAL)
+    return "error" not in done and done["budgets"] != dict(budgets)
 
 
-def _check(recipes: Mapping[str, Recipe], seeds: Sequence[int], space: Space, evaluator: Evaluator, jobs: Any) -> None:
-    if not recipes:
-        raise RecipeError("A comparison needs at least one recipe, got none.")
-    for name, recipe in recipes.items():
+def _check(
+    recipes: Mapping[str, Recipe],
+    searchers: Mapping[str, Searcher],
+    budget_seconds: Any,
+    seeds: Sequence[int],
+    space: Space,
+    evaluator: Evaluator,
+    jobs: Any,
+) -> None:
+    if not recipes and not searchers:
+        raise RecipeError("A comparison needs at least one recipe or searcher, got none.")
+    for name in (*recipes, *searchers):
         if name in (RANDOM, "median") or not re.fullmatch(r"[\w.+-]+", name) or name.startswith((".", "-")):
             raise RecipeError(
-                f"A recipe in a comparison is called by letters, digits, - and _, and not 'random', got {name!r}."
+                f"A method in a comparison is called by letters, digits, - and _, and not 'random', got {name!r}."
             )
+        if name in recipes and name in searchers:
+            raise RecipeError(f"{name!r} is the name of a recipe and of a searcher: give one of them another name.")
+    for recipe in recipes.values():
         recipe.check(space)
+    for searcher in searchers.values():
+        searcher.check(space)
+    if not recipes and budget_seconds is None:
+        raise RecipeError("Searchers have as much time as recipes take, and there are none: give budget_seconds.")
+    if budget_seconds is not None:
+        number = isinstance(budget_seconds, int | float) and not isinstance(budget_seconds, bool)
+        if not number or not 0 < budget_seconds < math.inf:
+            raise RecipeError(f"budget_seconds must be a finite number above 0, got {budget_seconds!r}.")
     if not seeds or len(set(seeds)) != len(seeds):
         raise RecipeError(f"The seeds of a comparison must be different, at least one, got {list(seeds)}.")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):

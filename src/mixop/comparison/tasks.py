@@ -11,12 +11,15 @@ import torch
 
 from mixop import api
 from mixop.comparison.evaluators import Bench, Evaluator
+from mixop.comparison.training_objective import TrainingObjective
 from mixop.data.core import Data, Source
 from mixop.engine.loop import Observer
 from mixop.engine.rundir import RunDirectory
 from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.recipe import Recipe
 from mixop.report.comparison import TRIAL, chosen
+from mixop.searchers.base import Searcher
+from mixop.searchers.driver import Row, run_search
 from mixop.spaces.core import Architecture, Space
 
 REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
@@ -146,3 +149,56 @@ def random_search(
         candidates[index] |= evaluator.of_trained(architecture, trained, candidates[index]["valid_accuracy"], bench)
     trial = {"recipe": "random", "seed": seed, "budgets": dict(budgets), "candidates": candidates}
     RunDirectory(folder).write_json(TRIAL, trial)
+
+
+def black_box(
+    *,
+    name: str,
+    searcher: Searcher,
+    space: Space,
+    data: Portable,
+    folder: Path,
+    seed: int,
+    device: str,
+    checkpoint_seconds: float,
+    evaluator: Evaluator,
+    budgets: Mapping[str, float],
+    observe: Observer,
+) -> None:
+    """Searches by training each trial from scratch, scores what was found and writes ``trial.json``.
+
+    The file has the fields of a recipe's run, and how many networks were trained; ``trials.jsonl`` has the trials.
+
+    Args:
+        searcher: how to search.
+        budgets: seconds, by name; a searcher has those of the median recipe. The first trial counts in any case.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run, budget = RunDirectory(folder), budgets["median"]
+    trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
+    rows: list[Row] = []
+
+    def told(record: Mapping[str, Any]) -> None:
+        spent = rows[-1].spent if rows else 0.0
+        within = min(1.0, (spent + record.get("seconds", 0.0)) / budget) if budget else 1.0
+        observe({**record, "share": within, "network": len(rows) + 1})
+
+    try:
+        loaded = data.load()
+        options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
+        objective = TrainingObjective(
+            space=space, data=loaded, folder=folder / "trained", protocol=evaluator.protocol, seed=seed, **options
+        )
+        searching = {"seed": seed, "save": folder / "trials.jsonl"}
+        first = run_search(searcher, space, objective, max_trials=1, **searching)
+        time_left = max(budget, first.spent)
+        found = run_search(searcher, space, objective, budget_seconds=time_left, observe=rows.append, **searching)
+        best = found.best
+        trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
+        bench = Bench(space=space, data=loaded, seed=seed, **options)
+        place = objective.place(found.architecture, best.epochs)
+        trial |= evaluator.of_trained(found.architecture, place, found.score / 100, bench)
+    except REPEATABLE as error:
+        run.write_json(TRIAL, {**trial, "error": str(error)})
+        raise
+    run.write_json(TRIAL, trial)

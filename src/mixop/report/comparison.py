@@ -29,7 +29,7 @@ class Trial:
         score: in [0, 1], larger is better; None if it failed.
         hit: whether it found the optimum; None where that is not known.
         distance: number of decisions that differ from the optimum's.
-        trained: architectures that random search trained; None for others.
+        trained: architectures that a black-box search trained; None for others.
         error: why it failed.
     """
 
@@ -51,7 +51,7 @@ class Row:
     Args:
         name: of the method.
         trials: its runs, by seed; those not yet done are not among them.
-        rival: random search with as much time as a run of the method takes on average; None for random search itself.
+        rival: random search with as much time as a run of the method takes on average, or had; None for random search itself.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Row:
 
     @property
     def trained(self) -> float | None:
-        """Mean number of architectures that random search trained."""
+        """Mean number of architectures that a black-box search trained."""
         known = [trial.trained for trial in self.trials if trial.trained is not None]
         return fmean(known) if known else None
 
@@ -159,7 +159,12 @@ class Comparison:
     @property
     def planned(self) -> int:
         """Runs in all, those of random search included."""
-        return (len(self.identity["recipes"]) + 1) * len(self.seeds)
+        return (len(self.methods) + 1) * len(self.seeds)
+
+    @property
+    def methods(self) -> list[str]:
+        """Recipes and searchers, by name; random search aside."""
+        return [*self.identity["recipes"], *self.identity.get("searchers", ())]
 
     @property
     def done(self) -> int:
@@ -232,13 +237,22 @@ class Comparison:
             notes.append(self.identity["note"])
         trained = next((row.trained for row in self.rows if row.name == RANDOM), None)
         if trained is not None:
-            what, time = "rate" if self.knows_optimum else "mean score", median(self.budgets.values() or [0])
+            what, time = "rate" if self.knows_optimum else "mean score", self.identity.get("budget_seconds")
+            whose = "the median method's time" if time is None else "the time that was given"
+            time = median(self.budgets.values() or [0]) if time is None else time
             notes.append(
                 "Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
                 f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the "
-                f"validation split. Its row has the time of the median method, {time:.2g} s: as many as "
+                f"validation split. Its row has {whose}, {time:.2g} s: as many as "
                 f"fit, {trained:.1f} on average, at least one. “random, same time” is its {what} within the mean time of the "
                 "method in that row. Only time spent searching counts; scoring what was found does not."
+            )
+        searchers = [row for row in self.rows if row.name in self.identity.get("searchers", ()) and row.trained is not None]
+        if searchers:
+            counts = ", ".join(f"{row.name} {row.trained:.1f}" for row in searchers)
+            notes.append(
+                "Black-box searchers train their trials in the same way and had the time of the row of random search; "
+                f"networks trained on average: {counts}."
             )
         if n < 10:
             width = interval(0.5, n)
@@ -324,16 +338,20 @@ def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
     seeds = identity["seeds"]
     trials = {
         name: tuple(t for t in (_trial(path / f"{name}-{seed}", seed) for seed in seeds) if t is not None)
-        for name in identity["recipes"]
+        for name in (*identity["recipes"], *identity.get("searchers", ()))
     }
-    budgets = mean_seconds(trials)
+    budgets = mean_seconds({name: trials[name] for name in identity["recipes"]})
     drawn = [(seed, found) for seed in seeds if (found := _read(path / f"{RANDOM}-{seed}" / TRIAL, missing=True))]
 
     def at(name: str) -> Row:
         own = tuple(_random_trial(path / f"{RANDOM}-{seed}", seed, found, found["budgets"][name]) for seed, found in drawn)
         return Row(RANDOM, own)
 
-    rows = [Row(n, own, at(n) if drawn and n in drawn[0][1]["budgets"] else None) for n, own in trials.items()]
+    searchers = identity.get("searchers", ())  # they have the time of random search's own row
+    time_of = {n: "median" if n in searchers else n for n in trials}
+    rows = [
+        Row(n, own, at(time_of[n]) if drawn and time_of[n] in drawn[0][1]["budgets"] else None) for n, own in trials.items()
+    ]
     if drawn:
         rows.append(at("median"))
     order = sorted(rows, key=lambda r: (-(r.rate or 0), -(-1 if r.mean is None else r.mean), r.seconds or math.inf))
@@ -358,6 +376,7 @@ def _trial(folder: Path, seed: int) -> Trial | None:
         score=found.get("score"),
         hit=found.get("hit"),
         distance=found.get("distance"),
+        trained=found.get("trained"),
         error=found.get("error"),
     )
 

@@ -88,7 +88,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     return [
         ("space", str(identity["space"]["space"]["type"])),
         ("data", str(identity["data"]["name"])),
-        ("methods", str(len(identity["recipes"]) + 1)),
+        ("methods", str(len(comparison.methods) + 1)),
         ("seeds", ", ".join(map(str, comparison.seeds))),
         ("scored by", comparison.evaluator),
         ("runs", f"{comparison.done} of {comparison.planned}"),

@@ -6,6 +6,7 @@ from mixop.searchers.controller import Controller
 from mixop.searchers.driver import Objective, Outcome, Row, read_rows, run_search
 from mixop.searchers.evolution import Evolution
 from mixop.searchers.local_search import LocalSearch
+from mixop.searchers.objective import TableObjective
 from mixop.searchers.random_search import RandomSearch
 from mixop.searchers.reinforce import Reinforce
 
@@ -33,6 +34,7 @@ __all__ = [
     "Scored",
     "Searcher",
     "State",
+    "TableObjective",
     "Trial",
     "read_rows",
     "run_search",

@@ -18,7 +18,7 @@ from mixop.values import to_plain
 Objective = Callable[[Architecture, int], tuple[float, float]]
 """From an architecture and a length in epochs to its score in percent and what its training and validation took, in seconds.
 
-A table's ``score`` is one, and so is `mixop.comparison.training_objective.TrainingObjective`.
+`mixop.searchers.objective.TableObjective` looks it up, `mixop.comparison.training_objective.TrainingObjective` trains.
 """
 
 
@@ -62,6 +62,13 @@ class Outcome:
     score: float
     spent: float
     rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row:
+        """The trial that was best."""
+        last = self.rows[-1]
+        longest = max(row.epochs for row in self.rows)
+        return next(r for r in self.rows if (r.epochs, r.score, r.architecture) == (longest, last.best, last.best_architecture))
 
 
 def run_search(

@@ -1,0 +1,83 @@
+"""Scores and seconds that are looked up."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mixop.benchmarks import Column, Table, write_table
+from mixop.errors import DataError
+from mixop.searchers.driver import run_search
+from mixop.searchers.objective import TableObjective
+from mixop.searchers.random_search import RandomSearch
+from mixop.spaces.toy import Toy
+
+
+class Dictionary:
+    """A table of three runs, of which every other architecture lacks the last."""
+
+    def __init__(self, space):
+        self.rows = {architecture: row for row, architecture in enumerate(space.architectures())}
+
+    def index(self, architecture):
+        return self.rows[architecture]
+
+    def seeds(self, epochs=None):
+        return (777, 888, 999) if epochs == 12 else ()
+
+    def query(self, architecture, *, epochs=None, seed=None):
+        if seed == 999 and self.index(architecture) % 2:
+            raise DataError("not measured")
+        return self.index(architecture) + ({777: 0.25, 888: 0.5, 999: 0.75}[seed] if seed else 0.0)
+
+    def seconds(self, architecture, *, epochs=None, seed=None):
+        return 10.0 * epochs + (seed or 0)
+
+
+def test_without_a_seed_it_is_the_mean():
+    space = Toy()
+    objective = TableObjective(Dictionary(space))
+    for row, architecture in enumerate(space.architectures()):
+        assert objective(architecture, 12) == (row, 120.0)
+
+
+def test_with_a_seed_it_is_one_run_and_the_same_one_again():
+    space = Toy()
+    table = Dictionary(space)
+    drawn = Counter()
+    for row, architecture in enumerate(space.architectures()):
+        for seed in range(30):
+            score, seconds = TableObjective(table, seed)(architecture, 12)
+            run = {0.25: 777, 0.5: 888, 0.75: 999}[score - row]
+            assert seconds == 120 + run
+            assert TableObjective(table, seed)(architecture, 12) == (score, seconds)
+            drawn[run, row % 2] += 1
+    n = 32 * 30
+    assert drawn[999, 1] == 0  # half of the architectures have no such run, and take one of the others
+    for run, odd, share in ((777, 0, 1 / 3), (888, 0, 1 / 3), (999, 0, 1 / 3), (777, 1, 1 / 2), (888, 1, 1 / 2)):
+        assert abs(drawn[run, odd] - n * share) < 4 * np.sqrt(n * share * (1 - share))
+
+
+def test_where_only_means_are_known_they_are_taken():
+    space = Toy()
+    assert TableObjective(Dictionary(space), seed=1)(space.optimum, 5) == (Dictionary(space).index(space.optimum), 50.0)
+
+
+def test_a_table_of_this_package_answers(tmp_path):
+    """Its rows, columns and clock by hand: 12 epochs of training and one validation pass."""
+    space = Toy()
+    natives = [space.to_native(architecture) for architecture in space.architectures()]
+    rng = np.random.default_rng(0)
+    accuracy, train = rng.uniform(10, 90, len(natives)), rng.uniform(5, 9, len(natives))
+    columns = [
+        Column(metric="accuracy", dataset="toy", split="valid", epochs=12, values=accuracy),
+        Column(metric="seconds", dataset="toy", split="train", epochs=12, values=train),
+    ]
+    path = tmp_path / "toy.table"
+    write_table(path, columns, name="toy", space=space, architectures=natives)
+    table = Table.open(path).for_search(dataset="toy")
+    outcome = run_search(RandomSearch(repeat=False), space, TableObjective(table), max_trials=len(natives))
+    assert outcome.score == pytest.approx(accuracy.max(), rel=1e-4)
+    assert outcome.spent == pytest.approx(train.sum(), rel=1e-4)
+    with pytest.raises(DataError):
+        run_search(RandomSearch(epochs=200), space, TableObjective(table), max_trials=1)
