@@ -9,13 +9,14 @@ from rich.console import Console
 
 from mixop.cli import main
 from mixop.cli.comparing import Comparing, share_of
-from mixop.cli.contestants import contestants, evaluator, source_for
+from mixop.cli.contestants import contestants, evaluator, searchers, source_for
 from mixop.cli.options import CompareOptions
 from mixop.comparison.evaluators import Retrain, Supernet
 from mixop.data.toy import toy_set
 from mixop.errors import RecipeError
 from mixop.recipes import RECIPES
 from mixop.scaling import scaled
+from mixop.searchers import Bohb, Evolution
 from mixop.spaces.toy import Toy
 
 SMALL = ("--data", "toy", "--data.n", "160", "--epochs", "2", "--batch-size", "16")
@@ -47,6 +48,10 @@ def test_compare_shows_and_keeps_a_table_and_is_not_done_twice(tmp_path: Path, c
     [
         (("--recipes", "dartz"), "did you mean 'darts'"),
         (("--recipes", "darts,darts"), "twice"),
+        (("--recipes", "random"), "name a recipe or another searcher"),
+        (("--recipes", "evolution"), "give --budget"),
+        (("--recipes", "evolution,evolution", "--budget", "1"), "twice"),
+        (("--recipes", "evolution", "--budget", "0"), "budget_seconds must be"),
         (("--seeds", "0"), "--seeds"),
         (("--epochs", "0"), "--epochs"),
         (("--evaluate", "supernet", "--test"), "--evaluate retrain"),
@@ -159,3 +164,21 @@ def test_watching_a_search_adds_columns_and_leaves_the_rest_as_it_was(tmp_path: 
     assert "Dominant eigenvalue" in page
     assert "Gap to the derived network" in page
     assert "Dominant eigenvalue" not in (tmp_path / "plain" / "report.html").read_text()
+
+
+def test_searchers_take_part_by_their_names_and_train_as_long_as_random_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["--recipes", "darts,random,evolution", "--budget", "0.3", "--seeds", "1", "--jobs", "2"]
+    assert main(["compare", *words, *SMALL, "--out", str(tmp_path / "c"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["method"]: row["n"] for row in told["methods"]} == {"darts": 1, "evolution": 1, "random": 1}
+
+    options = CompareOptions(recipes="darts,evolution,bohb,random")
+    recipes, _, _ = contestants(options, Toy(), toy_set(Toy(), n=160))
+    assert list(recipes) == ["darts"]
+    epochs = Retrain().protocol.epochs
+    assert searchers(options, Toy(), None) == {
+        "evolution": Evolution(epochs=epochs),
+        "bohb": Bohb(epochs=10, ladder=(1, 3, 10)),
+    }

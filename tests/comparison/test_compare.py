@@ -17,6 +17,7 @@ import torch
 from mixop import api, recipes
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum, Retrain, Supernet
+from mixop.data import digits
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.engine.interrupt import InterruptedRunError
@@ -26,6 +27,11 @@ from mixop.optim import SGD
 from mixop.recipe import Recipe
 from mixop.report.comparison import Comparison, read_comparison
 from mixop.schedules import Constant
+from mixop.searchers.controller import Controller
+from mixop.searchers.driver import read_rows
+from mixop.searchers.evolution import Evolution
+from mixop.searchers.local_search import LocalSearch
+from mixop.spaces import darts
 from mixop.spaces.toy import Toy
 
 EPOCHS = 30
@@ -232,3 +238,72 @@ def test_the_test_set_is_read_only_when_asked(tmp_path: Path, data: Data):
     assert trial["valid_accuracy"] == one.row("a").scores[0]
     assert tested.row("a").scores == [trial["test_accuracy"]]
     assert "test set" in tested.score
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, data: Data) -> Comparison:
+    """A recipe, a searcher and random search, with a second for the trainings of the latter two."""
+    out = tmp_path_factory.mktemp("mixed") / "c"
+    recipe = {"a": two()["a"]}
+    rivals = {"evolution": Evolution(epochs=1, population=3)}
+    return compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.5, seeds=range(2), jobs=2, evaluate=SHORT)
+
+
+def test_searchers_have_rows_like_recipes_and_the_time_of_random_search(mixed: Comparison):
+    assert {row.name: row.n for row in mixed.rows} == {"a": 2, "evolution": 2, "random": 2}
+    assert mixed.done == mixed.planned == 6
+    row, random = mixed.row("evolution"), mixed.row("random")
+    assert row.rival is not None
+    assert row.rival.scores == random.scores
+    for trial in row.trials:
+        rows = read_rows(trial.path / "trials.jsonl", budget_seconds=0.5)
+        best = max(rows, key=lambda found: found.score)  # of equals the first
+        assert trial.architecture == best.architecture
+        assert trial.trained == len(rows)
+        assert trial.seconds == rows[-1].spent <= 0.5
+        right = 1 - Toy().from_native(best.architecture).distance(Toy().optimum) / 3
+        assert trial.score == pytest.approx(right)
+    recipe = json.loads((mixed.path / "a-0" / "trial.json").read_text())
+    searcher = json.loads((mixed.path / "evolution-0" / "trial.json").read_text())
+    assert recipe.keys() <= searcher.keys()
+    assert set(mixed.budgets) == {"a"}, "the time of a searcher is given, not measured: it is no budget of random search"
+    assert "evolution" in mixed.table()
+    assert "the time that was given, 0.5 s" in mixed.table()
+
+
+def test_with_more_time_a_searcher_goes_on_and_nothing_is_trained_twice(mixed: Comparison, data: Data, tmp_path: Path):
+    out = tmp_path / "c"
+    shutil.copytree(mixed.path, out)
+    before = {seed: read_rows(out / f"evolution-{seed}" / "trials.jsonl") for seed in range(2)}
+    identity = json.loads((out / "comparison.json").read_text())
+    (out / "comparison.json").write_text(json.dumps(identity | {"budget_seconds": 0.8}))
+    recipe, rivals = {"a": two()["a"]}, {"evolution": Evolution(epochs=1, population=3)}
+    more = compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.8, seeds=range(2), jobs=2, evaluate=SHORT)
+    for trial in more.row("evolution").trials:
+        rows = read_rows(trial.path / "trials.jsonl")
+        assert rows[: len(before[trial.seed])] == before[trial.seed]
+        assert trial.trained > sum(row.spent <= 0.5 for row in before[trial.seed])
+
+
+def test_searchers_alone_need_a_budget_and_names_of_their_own(data: Data, tmp_path: Path):
+    run = {"evaluate": SHORT, "seeds": [0], "jobs": 1}
+    for recipes_, searchers, budget, sentence in (
+        ({}, {"local": LocalSearch()}, None, "give budget_seconds"),
+        ({}, {}, None, "at least one recipe or searcher"),
+        ({}, {"local": LocalSearch()}, 0, "budget_seconds must be a finite number above 0, got 0"),
+        (two(), {"a": LocalSearch()}, None, "'a' is the name of a recipe and of a searcher"),
+        ({}, {"random": LocalSearch()}, 1.0, "not 'random'"),
+    ):
+        with pytest.raises(RecipeError, match=sentence):
+            compare(recipes_, Toy(), data, tmp_path / "c", searchers=searchers, budget_seconds=budget, **run)
+    assert not (tmp_path / "c").exists()
+    alone = compare({}, Toy(), data, tmp_path / "c", searchers={"local": LocalSearch(epochs=1)}, budget_seconds=0.01, **run)
+    (trial,) = alone.row("local").trials
+    assert trial.trained is not None
+    assert trial.trained >= 1  # the first trial counts in any case
+
+
+def test_a_searcher_that_does_not_fit_the_space_is_refused_before_anything_is_trained(tmp_path: Path):
+    with pytest.raises(RecipeError, match="darts keeps some edges of each node"):
+        compare({}, darts(), digits(), tmp_path / "c", searchers={"controller": Controller()}, budget_seconds=1.0)
+    assert not (tmp_path / "c").exists()
