@@ -141,7 +141,7 @@ def bench(result: "Result", what: str) -> None:
     console.print(Text(f"One search step of {what}:", style="bold"))
     timings = result.timings
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for timing in timings:
         table.add_column(timing.executor, justify="right", no_wrap=True)
 
@@ -150,7 +150,7 @@ def bench(result: "Result", what: str) -> None:
 
     row("whole step, median", (f"{median(t.step):.3f} s" for t in timings), "bold")
     row("least to most", (f"{min(t.step):.3f} to {max(t.step):.3f} s" for t in timings))
-    for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward and backward", "pass_")):
+    for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
             row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
     row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
@@ -159,7 +159,7 @@ def bench(result: "Result", what: str) -> None:
     if len(remembered) == len(timings):
         row("memory of a step", (_mebibytes(m.peak) for m in remembered))
         row("  for each image", (_mebibytes(m.image) for m in remembered), "bold")
-        row("  kept for the gradient", (_mebibytes(m.saved) for m in remembered))
+        row("  kept for gradient", (_mebibytes(m.saved) for m in remembered))
     console.print(table)
     console.print()
     roof = result.roofline
