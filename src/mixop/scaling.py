@@ -34,11 +34,12 @@ def published_steps(recipe: Recipe) -> int:
     return published.epochs * ceil(examples / published.batch_size)
 
 
-def scaled(recipe: Recipe, steps: int) -> Recipe:
+def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
     """The recipe for a search of few steps, its architecture travelling as far as in the published one.
 
     The architecture's learning rate is multiplied by ``published steps / steps``, so that rate times steps stays the same,
-    and the warm-up keeps its share of the epochs. The same rule holds for every method; nothing else is changed.
+    and the warm-up keeps its share of the epochs. With a warm-up of one's own, steps of warm-up, in which the architecture
+    stands still, count neither here nor there. The same rule holds for every method; nothing else is changed.
 
     The factor lies between 1 and 100, and the rate does not rise above 0.1 by it, above 1 on the simplex: beyond, single
     batches decide. Parameters of a policy keep their rate, for they are weights of a network like those of the supernet.
@@ -46,23 +47,32 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     Args:
         recipe: a recipe of a published name, with the epochs of the short search.
         steps: weight steps of the short search: epochs times batches in an epoch, >= 1.
+        warmup: epochs at the start in which only the weights are trained, in [0, epochs), at most what the shortest stage
+            leaves; None for the share of the published search.
 
     Raises:
-        RecipeError: if no recipe has that name, or if steps is less than 1.
+        RecipeError: if no recipe has that name, if steps is less than 1, or if the warm-up leaves no epoch.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RecipeError(f"steps of a short search must be a whole number of at least 1, got {steps!r}.")
     travel = published_steps(recipe) / steps
     published, optimiser = RECIPES[recipe.name](), recipe.architecture_optimiser
+    longest = shortest_stage(recipe.stages, recipe.epochs) - 1
+    if warmup is None:
+        warmup = round(published.warmup / published.epochs * recipe.epochs)
+    elif isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < recipe.epochs:
+        raise RecipeError(f"A warm-up must be a number of epochs from 0 to {recipe.epochs - 1}, got {warmup!r}.")
+    else:
+        searching = (1 - published.warmup / published.epochs) / (1 - min(warmup, longest) / recipe.epochs)
+        travel *= searching
     largest = LARGEST_SIMPLEX_RATE if optimiser.keeps_simplex else LARGEST_RATE
     factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
     if recipe.relaxation.domain is Domain.POLICY:
         factor = 1.0
-    longest = shortest_stage(recipe.stages, recipe.epochs) - 1
     return replace(
         recipe,
         architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
-        warmup=min(round(published.warmup / published.epochs * recipe.epochs), longest),
+        warmup=min(warmup, longest),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.comparison.evaluators import held_out
+from mixop.comparison.bench import held_out
 from mixop.comparison.training_objective import TrainingObjective
 from mixop.data.toy import toy_set
 from mixop.evaluate.protocol import PROTOCOLS

@@ -16,6 +16,8 @@ from mixop.spaces.toy import Toy
 class Dictionary:
     """A table of three runs, of which every other architecture lacks the last."""
 
+    lengths = (12, 200)
+
     def __init__(self, space):
         self.rows = {architecture: row for row, architecture in enumerate(space.architectures())}
 
@@ -25,12 +27,13 @@ class Dictionary:
     def seeds(self, epochs=None):
         return (777, 888, 999) if epochs == 12 else ()
 
-    def query(self, architecture, *, epochs=None, seed=None):
+    def query(self, architecture, *, epochs=None, seed=None, after=None):
         if seed == 999 and self.index(architecture) % 2:
             raise DataError("not measured")
+        assert after is None
         return self.index(architecture) + ({777: 0.25, 888: 0.5, 999: 0.75}[seed] if seed else 0.0)
 
-    def seconds(self, architecture, *, epochs=None, seed=None):
+    def seconds(self, architecture, *, epochs=None, seed=None, after=None):
         return 10.0 * epochs + (seed or 0)
 
 
@@ -81,3 +84,23 @@ def test_a_table_of_this_package_answers(tmp_path):
     assert outcome.spent == pytest.approx(train.sum(), rel=1e-4)
     with pytest.raises(DataError):
         run_search(RandomSearch(epochs=200), space, TableObjective(table), max_trials=1)
+
+
+def test_a_shorter_training_is_the_only_one_stopped_early(tmp_path):
+    space = Toy()
+    architectures = list(space.architectures())
+    runs = np.arange(len(architectures) * 2 * 3, dtype=np.float64).reshape(-1, 2, 3)  # architecture, run, after 1, 4 and 12
+    columns = [
+        Column("accuracy", runs, dataset="toy", split="valid", epochs=12, seeds=(0, 1), after=(1, 4, 12)),
+        Column("seconds", np.full(len(architectures), 60.0), dataset="toy", split="train", epochs=12, linear=True),
+    ]
+    write_table(tmp_path / "toy.table", columns, space=space, architectures=architectures, name="toy")
+    table = Table.open(tmp_path / "toy.table").for_search(dataset="toy")
+    objective = TableObjective(table, seed=0)
+    whole, seconds = objective(architectures[5], 12)
+    run = {runs[5, r, 2]: r for r in range(2)}[whole]
+    assert seconds == 60.0
+    assert objective(architectures[5], 4) == (runs[5, run, 1], pytest.approx(20.0))  # the same run, a third of the time
+    assert objective(architectures[5], 1) == (runs[5, run, 0], pytest.approx(5.0))
+    with pytest.raises(DataError, match="after=3"):
+        objective(architectures[5], 3)

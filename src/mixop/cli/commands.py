@@ -71,7 +71,7 @@ def compare(told: Parsed) -> None:
     space, settings = told.build("space"), told.build("settings")
     source = told.build("data") or source_for(space)
     data = source.load()
-    scored = evaluator(options.evaluate, options.test)
+    scored = evaluator(options, space)
     recipes, left_out, note = contestants(options, space, data)
     black_boxes = searchers(options, space, scored)
     if not recipes and not black_boxes:

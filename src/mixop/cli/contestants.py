@@ -4,10 +4,11 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
+from mixop.benchmarks.catalogue import shipped_names
 from mixop.cli import kinds
 from mixop.cli.files import SUFFIXES
 from mixop.cli.options import CompareOptions
-from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator
+from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator, tabular
 from mixop.data.core import Data, Source
 from mixop.data.digits import Digits
 from mixop.data.toy import ToySet
@@ -30,15 +31,28 @@ def source_for(space: Space) -> Source:
     return ToySet(space=space) if isinstance(space, Toy) else Digits()
 
 
-def evaluator(word: str | None, test: bool) -> Evaluator | None:
-    """The evaluator of a word; None for the default of the space.
+def evaluator(options: CompareOptions, space: Space) -> Evaluator | None:
+    """How the runs of a command are scored; None for the default of the space.
 
     Raises:
-        RecipeError: if the test set is wanted, but nothing is trained that could be tested.
+        RecipeError: if flags do not go together, or no table is known for the space.
+        DataError: if there is no such table or data set.
     """
-    if test and word not in (None, "retrain"):
-        raise RecipeError(f"--test scores trainings from scratch, but --evaluate {word} makes none: use --evaluate retrain.")
-    if test:
+    word, named = options.evaluate, options.table is not None or options.dataset is not None
+    if word == "table" or (word is None and options.table is not None):
+        if options.table is None and space.name not in shipped_names():
+            known = ", ".join(shipped_names()) or "no space"
+            raise RecipeError(
+                f"No table of {space.name} comes with mixop, only of {known}: give --table FILE, made by mixop benchmark."
+            )
+        return tabular(options.table or space.name, options.dataset, test=options.test)
+    if named:
+        raise RecipeError("--table and --dataset are for --evaluate table: leave them out, or use it.")
+    if options.test and word not in (None, "retrain"):
+        raise RecipeError(
+            f"--test scores trainings from scratch, but --evaluate {word} makes none: use --evaluate retrain or table."
+        )
+    if options.test:
         return Retrain(test=True)
     return None if word is None else EVALUATORS[word]()
 
@@ -74,27 +88,27 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         "(mixop.scaling).",
         "paper": "Architecture rates are the published ones, whatever the length of the search.",
     }
-    return recipes, left_out, rates[options.rates] if recipes else ""
+    same = f" Every search begins with {options.warmup} epochs that train the weights only, or as many as its stages leave."
+    return recipes, left_out, rates[options.rates] + same * (options.warmup is not None) if recipes else ""
 
 
 def searchers(options: CompareOptions, space: Space, scored: Evaluator | None) -> dict[str, Searcher]:
     """The black-box searchers of a comparison, by name; random search, which always takes part, is not among them.
 
-    Their trials train for as long as those of random search. Bohb's ladder ends there, each rung a third of the next.
+    Their trials train for as long as those of random search. Bohb's ladder has three rungs, each a third of the next one.
 
     Args:
         options: of the command.
         space: the search space.
         scored: how runs are scored; None for the default of the space.
     """
-    epochs = (scored or default_evaluator(space)).protocol.epochs
+    scored = scored or default_evaluator(space)
     found: dict[str, Searcher] = {}
     for word in _words(options):
         if word in SEARCHERS and word != RANDOM:
-            searcher = SEARCHERS[word](epochs=epochs)
+            searcher = SEARCHERS[word](epochs=scored.trial_epochs)
             if isinstance(searcher, Bohb):
-                ladder = sorted({max(1, round(epochs / searcher.eta**rung)) for rung in range(3)})
-                searcher = replace(searcher, ladder=tuple(ladder))
+                searcher = replace(searcher, ladder=scored.ladder(3, searcher.eta))
             found[word] = searcher
     return found
 
@@ -131,6 +145,6 @@ def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe
     if batch is not None:
         recipe = replace(recipe, batch_size=batch)
     if options.rates == "paper" or recipe.name not in RECIPES:
-        return recipe
+        return recipe if options.warmup is None else replace(recipe, warmup=options.warmup)
     examples = len(data.train) + (len(data.valid) if recipe.scheme.shares_data else 0)
-    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size))
+    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size), warmup=options.warmup)

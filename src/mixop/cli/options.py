@@ -46,20 +46,25 @@ class CompareOptions:
 
     Args:
         recipes: the methods, with commas between them: recipes as in mixop search, and black-box searchers (evolution,
-            reinforce, local, bohb, controller), which train their trials by the protocol of random search and have its time.
+            reinforce, local, bohb, controller), which score their trials as random search does and have its time.
             all stands for every recipe that fits the space. [all]
         space: the search space. [toy]
         data: the data set. [toy for the space toy, else digits]
         seeds: number of runs of each method, with seeds 0, 1, 2 and so on. [5]
         epochs: of each search. [20 on the space toy, else each recipe's own]
         batch_size: of each search. [32 on the space toy, else each recipe's own]
-        budget: seconds that the trainings of random search and of each searcher may take. [the median of the recipes' times]
+        warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
+        budget: seconds that the trainings of random search and of each searcher may take; those of a table are the ones that
+            they took where it was made. [the median of the recipes' times]
         rates: scaled multiplies the architecture's learning rate by one rule for all methods, so that a search shorter than
             the published one travels as far; paper takes the published rates. [scaled]
         evaluate: optimum asks whether the known best architecture was found; retrain trains what was found from scratch on
-            the weight split and scores it on the validation split; supernet takes the supernet's validation accuracy.
-            [optimum where it is known, else retrain]
-        test: score by retrain on the test set in place of the validation split, once for each run.
+            the weight split and scores it on the validation split; table looks it up in a table of trained architectures, and
+            trials of black-box searches too; supernet takes the supernet's validation accuracy. [table where --table is
+            given, optimum where it is known, else retrain]
+        table: a table of mixop benchmark, or the name of one that comes with mixop. [the one of the space]
+        dataset: the data set of the table. [the only one]
+        test: score by retrain or table on the test set in place of the validation split, once for each run.
         jobs: worker processes. [the number of cores; on a GPU 1]
         out: the directory of the comparison, new or this one's own. [runs/compare-SPACE-DATA]
         config: file of settings, .toml or .json; see the end of this page.
@@ -74,9 +79,12 @@ class CompareOptions:
     seeds: int = 5
     epochs: int | None = None
     batch_size: int | None = None
+    warmup: int | None = None
     budget: float | None = None
     rates: Literal["scaled", "paper"] = "scaled"
-    evaluate: Literal["optimum", "retrain", "supernet"] | None = None
+    evaluate: Literal["optimum", "retrain", "table", "supernet"] | None = None
+    table: str | None = None
+    dataset: str | None = None
     test: bool = False
     jobs: int | None = None
     out: str | None = None

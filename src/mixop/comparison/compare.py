@@ -1,5 +1,6 @@
 """Several recipes, several seeds, and random search at equal cost: one table, one report."""
 
+import json
 import math
 import multiprocessing
 import re
@@ -10,7 +11,8 @@ from typing import Any
 
 from mixop import api
 from mixop.comparison import tasks
-from mixop.comparison.evaluators import Evaluator, default_evaluator
+from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
+from mixop.comparison.paper import paper_of
 from mixop.comparison.pool import Task, Teller, work
 from mixop.data.core import Data
 from mixop.engine.checkpoint import write_bytes
@@ -49,10 +51,11 @@ def compare(
     Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed goes on with the same
     call; what is finished is not repeated. A run that fails, because its loss diverges for example, is recorded with its
     sentence, and the others go on. Random search has as much time as the recipes took: for each recipe, and for the median
-    recipe, it is told what it finds within the mean time of a search. It trains architectures drawn uniformly, none twice,
-    from scratch on the weight split, and takes the one that is best on the validation split.
+    recipe, it is told what it finds within the mean time of a search. It scores architectures drawn uniformly, none twice,
+    as the evaluator scores trials, by training them or looking them up, and takes the one that is best on the validation
+    split.
 
-    Black-box searchers train their trials in the same way, as long as random search does; their seconds are those of the
+    Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.
 
     Workers import the script that calls this: it needs ``if __name__ == "__main__":`` around the call.
@@ -74,7 +77,8 @@ def compare(
         observe: is told what happens, by run.
 
     Returns:
-        The runs and their statistics; ``table()`` is the text of ``table.txt``, ``comparison.html`` the report.
+        The runs and their statistics; ``table()`` is the text of ``table.txt``, ``comparison.html`` the report,
+        ``runs.jsonl`` every run on a line.
 
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
@@ -85,12 +89,8 @@ def compare(
     seeds, searchers = list(seeds), dict(searchers or {})
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    _check(recipes, searchers, budget_seconds, seeds, space, evaluator, jobs)
-    if evaluator.protocol.batch_size > len(data.train):
-        raise RecipeError(
-            f"Trainings from scratch take batches of {evaluator.protocol.batch_size}, but the weight split has "
-            f"{len(data.train)} examples: give the evaluator a protocol with a smaller batch_size."
-        )
+    _check(recipes, searchers, budget_seconds, seeds, space, jobs)
+    evaluator.check(space, data)
     for seed in seeds:
         Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
     directory = RunDirectory(out)
@@ -103,6 +103,8 @@ def compare(
         "score": evaluator.score,
         "note": note,
     }
+    if isinstance(evaluator, Tabular) and (paper := paper_of(recipes, searchers, space, data, evaluator)):
+        identity["paper"] = paper
     if searchers:  # comparisons without any, and without a budget, keep the identity that they had
         identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
     if budget_seconds is not None:
@@ -142,6 +144,7 @@ def compare(
         )
         result = read_comparison(out)
         write_bytes(directory / "table.txt", result.table().encode())
+        write_bytes(directory / "runs.jsonl", "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
         write_comparison(out)
     if stop.signum is not None:
         raise InterruptedRunError(
@@ -198,7 +201,6 @@ def _check(
     budget_seconds: Any,
     seeds: Sequence[int],
     space: Space,
-    evaluator: Evaluator,
     jobs: Any,
 ) -> None:
     if not recipes and not searchers:
@@ -224,4 +226,3 @@ def _check(
         raise RecipeError(f"The seeds of a comparison must be different, at least one, got {list(seeds)}.")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise RecipeError(f"jobs must be a whole number of at least 1, got {jobs!r}.")
-    evaluator.check(space)

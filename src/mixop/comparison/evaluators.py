@@ -1,84 +1,57 @@
-"""How the runs of a comparison are scored: against a known optimum, by a short training, or by the supernet itself."""
+"""How the runs of a comparison are scored: against a known optimum, by training, by a table, or by the supernet itself."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mixop import api
+from mixop.benchmarks.catalogue import open_table
+from mixop.benchmarks.table import SearchTable, Table
+from mixop.comparison.bench import SHORT, Bench
+from mixop.comparison.training_objective import TrainingObjective
 from mixop.data.core import Data
-from mixop.engine.loop import Observer
-from mixop.errors import RecipeError
-from mixop.evaluate.protocol import PROTOCOLS, Protocol
-from mixop.evaluate.score import evaluate_network
-from mixop.evaluate.trained import load_network
+from mixop.errors import DataError, RecipeError, SpaceError, unknown
+from mixop.evaluate.protocol import Protocol
+from mixop.searchers.driver import Objective
+from mixop.searchers.objective import TableObjective
 from mixop.spaces.core import Architecture, Space
-
-SHORT = replace(PROTOCOLS["quick"], name="short", epochs=10)
-"""The training from scratch of a comparison, unless told otherwise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What the runs of one seed of a comparison share.
-
-    Args:
-        space: the search space, its sizes fitting the data.
-        data: images, labels and splits.
-        seed: of the search, and of the trainings that score it.
-        device: where torch computes.
-        checkpoint_seconds: least time between two checkpoints, in seconds.
-        observe: is told every step and record.
-    """
-
-    space: Space
-    data: Data
-    seed: int
-    device: str
-    checkpoint_seconds: float
-    observe: Observer
-
-    def train(self, architecture: Architecture, protocol: Protocol, folder: Path) -> dict[str, float]:
-        """Trains an architecture on the weight split and scores it on the validation split; done before, it is read.
-
-        Returns:
-            ``valid_accuracy`` in [0, 1] and ``seconds`` of the training.
-        """
-        data = held_out(self.data)
-        options = {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds, "observe": self.observe}
-        result = api.retrain(architecture, self.space, data, folder, protocol=protocol, seed=self.seed, **options)
-        return {"valid_accuracy": result.accuracy, "seconds": result.score["networks"][0]["seconds"]}
-
-    def test(self, folder: Path) -> float:
-        """Accuracy on the test set, in [0, 1], of the network that `train` trained in a folder."""
-        return evaluate_network(load_network(folder).to(self.device), self.data.to(self.device))["accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluator(ABC):
-    """How the architecture of a run is scored, as a value.
-
-    Random search, which is part of every comparison, always trains its architectures from scratch by `protocol`, on the
-    weight split, and takes the one that is best on the validation split; the evaluator scores what it took.
-
-    Args:
-        protocol: of the trainings from scratch.
-    """
-
-    protocol: Protocol = field(default=SHORT)
+    """How the architecture of a run is scored, and how trials of black-box searches are, as a value."""
 
     @property
     @abstractmethod
     def score(self) -> str:
         """What the score is, in words; it is in [0, 1], larger is better."""
 
-    def check(self, space: Space) -> None:  # noqa: B027
-        """Refuses a space that cannot be scored in this way.
+    @property
+    @abstractmethod
+    def trial_epochs(self) -> int:
+        """Length of a trial's training."""
+
+    def ladder(self, rungs: int, factor: int) -> tuple[int, ...]:
+        """Increasing lengths of trainings up to `trial_epochs`, each about ``factor`` times the one before it."""
+        return tuple(sorted({max(1, round(self.trial_epochs / factor**rung)) for rung in range(rungs)}))
+
+    def check(self, space: Space, data: Data) -> None:  # noqa: B027
+        """Refuses what cannot be scored in this way.
 
         Raises:
-            RecipeError: naming the evaluator that can.
+            RecipeError: naming what can.
+        """
+
+    @abstractmethod
+    def objective(self, bench: Bench, folder: Path) -> Objective:
+        """Scores a trial on the validation split.
+
+        Args:
+            bench: what the runs of a seed share.
+            folder: for what is trained.
         """
 
     @abstractmethod
@@ -90,38 +63,65 @@ class Evaluator(ABC):
         """
 
     @abstractmethod
-    def of_trained(self, architecture: Architecture, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
-        """Scores what random search took.
+    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+        """Scores what a black-box search took.
 
         Args:
             architecture: what it took.
-            folder: where `Bench.train` trained it.
-            valid_accuracy: its accuracy on the validation split.
+            valid_accuracy: what `objective` gave for it, in [0, 1].
             bench: the rest.
+            folder: the one of `objective`.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimum(Evaluator):
+class Training(Evaluator):
+    """Base of those whose trials are trained from scratch, on the weight split, and scored on the validation split.
+
+    Args:
+        protocol: of the trainings from scratch.
+    """
+
+    protocol: Protocol = field(default=SHORT)
+
+    @property
+    def trial_epochs(self) -> int:
+        return self.protocol.epochs
+
+    def check(self, space: Space, data: Data) -> None:
+        if self.protocol.batch_size > len(data.train):
+            raise RecipeError(
+                f"Trainings from scratch take batches of {self.protocol.batch_size}, but the weight split has "
+                f"{len(data.train)} examples: give the evaluator a protocol with a smaller batch_size."
+            )
+
+    def objective(self, bench: Bench, folder: Path) -> TrainingObjective:
+        shared = {f.name: getattr(bench, f.name) for f in fields(Bench)}
+        return TrainingObjective(folder=folder, protocol=self.protocol, **shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimum(Training):
     """Against the known optimum of a space such as `mixop.spaces.toy`: found or not, and how many decisions are right."""
 
     @property
     def score(self) -> str:
         return "share of decisions that are those of the optimum"
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Space, data: Data) -> None:
+        super().check(space, data)
         if not isinstance(getattr(space, "optimum", None), Architecture):
             raise RecipeError(f"The best architecture of {space.name} is not known: score its runs by retrain or supernet.")
 
     def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
         return against(found.architecture, bench.space)
 
-    def of_trained(self, architecture: Architecture, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
         return against(architecture, bench.space)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrain(Evaluator):
+class Retrain(Training):
     """By training what was found from scratch on the weight split, and scoring it on the validation split.
 
     Args:
@@ -137,10 +137,13 @@ class Retrain(Evaluator):
     def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
         folder = found.out / "trained"
         measured = bench.train(found.architecture, self.protocol, folder)
-        scored = self.of_trained(found.architecture, folder, measured["valid_accuracy"], bench)
-        return {**scored, "scoring_seconds": measured["seconds"]}
+        return {**self._scored(folder, measured["valid_accuracy"], bench), "scoring_seconds": measured["seconds"]}
 
-    def of_trained(self, architecture: Architecture, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+        place = self.objective(bench, folder).place(architecture, self.trial_epochs)
+        return self._scored(place, valid_accuracy, bench)
+
+    def _scored(self, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
         if not self.test:
             return {"score": valid_accuracy}
         accuracy = bench.test(folder) if (folder / "score.json").exists() else 0.0  # a training that diverged has no network
@@ -148,7 +151,7 @@ class Retrain(Evaluator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Supernet(Evaluator):
+class Supernet(Training):
     """By the supernet's accuracy on the validation split after the last epoch: costs nothing, and says the least.
 
     It is no forecast of what the architecture is worth alone, and random search, which has no supernet, is scored by the
@@ -168,12 +171,148 @@ class Supernet(Evaluator):
             )
         return {"score": accuracy}
 
-    def of_trained(self, architecture: Architecture, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
         return {"score": valid_accuracy}
 
 
-EVALUATORS: dict[str, type[Evaluator]] = {"optimum": Optimum, "retrain": Retrain, "supernet": Supernet}
-"""Every evaluator by its word on the command line."""
+@dataclass(frozen=True, kw_only=True)
+class Tabular(Evaluator):
+    """By looking it up in a table of trained architectures: costs nothing, and is the truth of that table.
+
+    An architecture's score is its mean over all runs that the table has. Trials of black-box searches are looked up too: each
+    is one run of a training, drawn by the seed, and its seconds are those that the training and its validation took, on the
+    machine that made the table. `tabular` fills in what a table itself knows.
+
+    Args:
+        table: the file of a table, or the name of one that comes with mixop.
+        dataset: the data set of the table.
+        epochs: length of the training whose accuracy is the score.
+        trial_length: epochs of a trial's training; another length than ``epochs`` is another training.
+        test: score on the test set in place of the validation split. Searches never see it.
+        sha256: of the table, so that a comparison is not continued on another one.
+    """
+
+    table: str
+    dataset: str
+    epochs: int
+    trial_length: int
+    test: bool = False
+    sha256: str = ""
+
+    @property
+    def score(self) -> str:
+        split = "test" if self.test else "validation"
+        return (
+            f"{split} accuracy on {self.dataset} after {self.epochs} epochs of training from scratch, mean over the runs of "
+            f"the table {_opened(self.table).name}"
+        )
+
+    @property
+    def trial_epochs(self) -> int:
+        return self.trial_length
+
+    def ladder(self, rungs: int, factor: int) -> tuple[int, ...]:
+        known = self._search_table.lengths if len(self._search_table.lengths) > 1 else self._search_table.curve(self.epochs)
+        wanted = [max(known) / factor**rung for rung in range(rungs)]
+        return tuple(sorted({min(known, key=lambda length: abs(length - want)) for want in wanted}))
+
+    def check(self, space: Space, data: Data) -> None:
+        table = _opened(self.table)
+        if self.sha256 and table.header.sha256 != self.sha256:
+            raise DataError(f"The table {self.table} is not the one that the comparison began with: bring that one back.")
+        if table.space.name != space.name or not _covers(table.space, space):
+            raise RecipeError(
+                f"The table {table.name} is about {table.space.name} ({table.space.size():,} architectures), which does not "
+                f"cover {space.name} with {space.size():,}: search its space, or give another --table."
+            )
+
+    def objective(self, bench: Bench, folder: Path) -> TableObjective:
+        return TableObjective(self._search_table, seed=bench.seed)
+
+    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+        curve = []
+        for record in found.history:
+            try:
+                architecture = bench.space.from_native(record.get("architecture") or "")
+            except SpaceError:  # a stage of the search has a space of its own
+                continue
+            curve.append([record["epoch"], record["seconds"], self.look_up(architecture)])
+        return {"score": self.look_up(found.architecture), "curve": curve}
+
+    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+        return {"score": self.look_up(architecture)}
+
+    def look_up(self, architecture: Architecture) -> float:
+        """The score of an architecture, in [0, 1].
+
+        Raises:
+            SpaceError: if the table does not hold it.
+        """
+        where: dict[str, Any] = {"dataset": self.dataset, "split": "test" if self.test else "valid", "epochs": self.epochs}
+        return _opened(self.table).query(architecture, **where, reveal_test=self.test) / 100
+
+    @property
+    def _search_table(self) -> SearchTable:
+        return _opened(self.table).for_search(dataset=self.dataset, epochs=self.trial_length)
+
+
+def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Tabular:
+    """The evaluator of a table: scores are of its longest training, trials of black-box searches have its shortest one.
+
+    Args:
+        table: its file, or the name of one that comes with mixop.
+        dataset: the data set; None where the table has one only.
+        test: as in `Tabular`.
+
+    Raises:
+        DataError: if there is no such table or data set, or the data set must be named.
+    """
+    opened = _opened(table)
+    named = [n for n in opened.datasets if n not in {to for by in opened.header.redirect.values() for to in by.values()}]
+    if dataset is None and len(named) == 1:
+        dataset = named[0]
+    if dataset is None or dataset not in opened.datasets:
+        known = ", ".join(named)
+        if dataset is None:
+            raise DataError(f"The table {opened.name} has the data sets {known}: say --dataset, which one.")
+        raise DataError(unknown(f"data set in the table {opened.name} called", dataset, named))
+    lengths = opened.lengths(dataset, "valid")
+    if test:
+        lengths = tuple(n for n in lengths if opened.has(dataset, "test", "accuracy", n))
+    if not lengths:
+        raise DataError(f"The table {opened.name} has no {'test ' if test else ''}accuracies of {dataset}: choose another one.")
+    return Tabular(
+        table=table,
+        dataset=dataset,
+        epochs=lengths[-1],
+        trial_length=opened.lengths(dataset, "valid")[0],
+        test=test,
+        sha256=opened.header.sha256,
+    )
+
+
+@lru_cache(maxsize=4)
+def _opened(table: str) -> Table:
+    """A table by its file or, where that is missing, by the name of one that comes with mixop."""
+    return open_table(table)
+
+
+def _covers(large: Space, small: Space) -> bool:
+    """Whether every architecture of one space belongs to the other."""
+    options: list[Mapping[str, list[set[str]]]] = [
+        {group.name: [set(decision.options) for decision in group.decisions] for group in space.groups}
+        for space in (large, small)
+    ]
+    if options[0].keys() != options[1].keys():
+        return False
+    return all(
+        len(own) == len(options[0][name]) and all(a <= b for a, b in zip(own, options[0][name], strict=True))
+        for name, own in options[1].items()
+    )
+
+
+EVALUATORS: dict[str, type[Training]] = {"optimum": Optimum, "retrain": Retrain, "supernet": Supernet}
+"""Evaluators that need no table, by their words on the command line."""
 
 
 def default_evaluator(space: Space) -> Evaluator:
@@ -194,29 +333,3 @@ def against(architecture: Architecture, space: Space) -> dict[str, Any]:
     decisions = [(group.name, e) for group in space.groups for e in range(len(group.decisions))]
     distance = sum(chosen.get(place) != best.get(place) for place in decisions)
     return {"hit": distance == 0, "distance": distance, "score": 1 - distance / len(decisions)}
-
-
-def held_out(data: Data) -> Data:
-    """A set for trainings that must not see the test set: it holds the weight split, and the validation split as its test.
-
-    A retraining uses both parts of the split that is made here, so all of the weight split is trained on.
-
-    Raises:
-        DataError: if a class has fewer than two examples in the weight split.
-    """
-    x, y = data.x[data.train], data.y[data.train]
-    first = torch.stack([(y == label).nonzero()[0, 0] for label in y.unique()])  # one of each class, for form's sake
-    rest = torch.ones(len(y), dtype=torch.bool, device=y.device)
-    rest[first] = False
-    return replace(
-        data,
-        name=f"{data.name} (weight split; tested on the validation split)",
-        x=x,
-        y=y,
-        test_x=data.x[data.valid],
-        test_y=data.y[data.valid],
-        train=rest.nonzero()[:, 0],
-        valid=first.sort().values,
-        source=None,
-        record={"held out of": data.fingerprint},
-    )

@@ -1,6 +1,5 @@
 """What the workers of a comparison do: one search and its score, or random search with one seed."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 import torch
 
 from mixop import api
-from mixop.comparison.evaluators import Bench, Evaluator
-from mixop.comparison.training_objective import TrainingObjective
+from mixop.comparison.bench import Bench
+from mixop.comparison.evaluators import Evaluator
 from mixop.data.core import Data, Source
 from mixop.engine.loop import Observer
 from mixop.engine.rundir import RunDirectory
@@ -90,7 +89,9 @@ def search(
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
         found = api.search(recipe, space, loaded, folder, seed=seed, **options)
-        trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"]}
+        trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"], **_skips(found.architecture)}
+        if (entropy := found.history[-1].get("entropy")) is not None:
+            trial["entropy"] = entropy
         bench = Bench(space=space, data=loaded, seed=seed, **options)
         trial |= evaluator.of_search(found, bench)
     except REPEATABLE as error:
@@ -111,7 +112,7 @@ def random_search(
     budgets: Mapping[str, float],
     observe: Observer,
 ) -> None:
-    """Trains random architectures, each from scratch, as long as the largest budget lasts, and writes ``trial.json``.
+    """Trains or looks up random architectures as long as the largest budget lasts, and writes ``trial.json``.
 
     They are drawn uniformly, none twice. For every budget the one that is best on the validation split is scored, of those
     that were trained within it; the first one counts in any case.
@@ -128,25 +129,23 @@ def random_search(
         observe({**record, "share": within, "network": len(candidates) + 1})
 
     bench = Bench(space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told)
+    objective = evaluator.objective(bench, folder)
     candidates: list[dict[str, Any]] = []
-    architectures: dict[Architecture, Path] = {}  # keeps the order
+    drawn: dict[Architecture, None] = {}  # keeps the order
     rng = Random(seed)
     while len(candidates) < space.size():
         if candidates and spent + candidates[-1]["seconds"] > budget:  # another one would not fit any more
             break
-        while (architecture := space.random(rng)) in architectures:
+        while (architecture := space.random(rng)) in drawn:
             pass
-        architectures[architecture] = folder / str(len(candidates) + 1)
-        begun = time.monotonic()
-        try:
-            measured = bench.train(architecture, evaluator.protocol, architectures[architecture])
-        except DivergedError:
-            measured = {"valid_accuracy": 0.0, "seconds": time.monotonic() - begun}
-        candidates.append({"architecture": space.to_native(architecture), **measured})
-        spent += measured["seconds"]
+        drawn[architecture] = None
+        score, seconds = objective(architecture, evaluator.trial_epochs)
+        native = space.to_native(architecture)
+        candidates.append({"architecture": native, "valid_accuracy": score / 100, "seconds": seconds, **_skips(architecture)})
+        spent += seconds
+    architectures = list(drawn)
     for index in {chosen(candidates, seconds) for seconds in budgets.values()}:
-        architecture, trained = list(architectures.items())[index]
-        candidates[index] |= evaluator.of_trained(architecture, trained, candidates[index]["valid_accuracy"], bench)
+        candidates[index] |= evaluator.of_trial(architectures[index], candidates[index]["valid_accuracy"], bench, folder)
     trial = {"recipe": "random", "seed": seed, "budgets": dict(budgets), "candidates": candidates}
     RunDirectory(folder).write_json(TRIAL, trial)
 
@@ -165,7 +164,7 @@ def black_box(
     budgets: Mapping[str, float],
     observe: Observer,
 ) -> None:
-    """Searches by training each trial from scratch, scores what was found and writes ``trial.json``.
+    """Searches by training each trial or looking it up, scores what was found and writes ``trial.json``.
 
     The file has the fields of a recipe's run, and how many networks were trained; ``trials.jsonl`` has the trials.
 
@@ -186,19 +185,23 @@ def black_box(
     try:
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
-        objective = TrainingObjective(
-            space=space, data=loaded, folder=folder / "trained", protocol=evaluator.protocol, seed=seed, **options
-        )
+        bench = Bench(space=space, data=loaded, seed=seed, **options)
+        trained = folder / "trained"
+        objective = evaluator.objective(bench, trained)
         searching = {"seed": seed, "save": folder / "trials.jsonl"}
         first = run_search(searcher, space, objective, max_trials=1, **searching)
         time_left = max(budget, first.spent)
         found = run_search(searcher, space, objective, budget_seconds=time_left, observe=rows.append, **searching)
         best = found.best
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
-        bench = Bench(space=space, data=loaded, seed=seed, **options)
-        place = objective.place(found.architecture, best.epochs)
-        trial |= evaluator.of_trained(found.architecture, place, found.score / 100, bench)
+        trial |= _skips(found.architecture)
+        trial |= evaluator.of_trial(found.architecture, found.score / 100, bench, trained)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
     run.write_json(TRIAL, trial)
+
+
+def _skips(architecture: Architecture) -> dict[str, int]:
+    """How many edges of an architecture are skip connections."""
+    return {"skips": list(architecture.options()).count("skip_connect")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mixop.comparison.evaluators import SHORT, Bench
+from mixop.comparison.bench import SHORT, Bench
 from mixop.data.core import Data
 from mixop.engine.loop import Observer
 from mixop.errors import DivergedError

@@ -3,12 +3,13 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
 from mixop.errors import RunError
+from mixop.report.paired import Paired, sign_flip
 from mixop.report.palette import ABSENT
 from mixop.report.verdict import interval
 
@@ -29,7 +30,10 @@ class Trial:
         score: in [0, 1], larger is better; None if it failed.
         hit: whether it found the optimum; None where that is not known.
         distance: number of decisions that differ from the optimum's.
-        trained: architectures that a black-box search trained; None for others.
+        trained: architectures that a black-box search trained or looked up; None for others.
+        skips: edges of the architecture that are skip connections; None where that was not counted.
+        entropy: of the mixing weights at the end of the search, in nats; None where there are none.
+        curve: ``(epoch, seconds, score)`` of what the search would have given after each epoch, where a table knows it.
         error: why it failed.
     """
 
@@ -41,6 +45,9 @@ class Trial:
     hit: bool | None = None
     distance: int | None = None
     trained: int | None = None
+    skips: int | None = None
+    entropy: float | None = None
+    curve: tuple[tuple[int, float, float], ...] = ()
     error: str | None = None
 
 
@@ -101,6 +108,12 @@ class Row:
         return fmean(known) if known else None
 
     @property
+    def skips(self) -> float | None:
+        """Mean number of skip connections of what was found."""
+        known = [trial.skips for trial in self.trials if trial.skips is not None]
+        return fmean(known) if known else None
+
+    @property
     def hits(self) -> int | None:
         """Runs that found the optimum; None where it is not known. A run that failed has not found it."""
         return sum(trial.hit is True for trial in self.trials) if any(t.hit is not None for t in self.trials) else None
@@ -148,7 +161,7 @@ class Comparison:
 
     @property
     def evaluator(self) -> str:
-        """Class of the evaluator: ``Optimum``, ``Retrain``, ``Supernet``."""
+        """Class of the evaluator: ``Optimum``, ``Retrain``, ``Supernet``, ``Tabular``."""
         return self.identity["evaluator"]["type"]
 
     @property
@@ -187,11 +200,32 @@ class Comparison:
                 return row
         raise RunError(f"The comparison in {self.path} has no method {name!r}: it has {', '.join(r.name for r in self.rows)}.")
 
+    @property
+    def paper(self) -> Mapping[str, Mapping[str, Any]]:
+        """What papers report, by method: ``mean`` and ``deviation`` in percent, ``source``; empty where nothing fits."""
+        return self.identity.get("paper", {}).get("reported", {})
+
+    @property
+    def tabular(self) -> bool:
+        """Whether scores were looked up in a table."""
+        return self.evaluator == "Tabular"
+
+    def paired(self, name: str, other: str) -> Paired | None:
+        """One method against another by the seeds that both have a score for; None if there are none.
+
+        Raises:
+            RunError: if there is no such method.
+        """
+        scores = [{t.seed: t.score for t in self.row(n).trials if t.score is not None} for n in (name, other)]
+        differences = [scores[0][seed] - scores[1][seed] for seed in scores[0] if seed in scores[1]]
+        return Paired(fmean(differences), len(differences), sign_flip(differences)) if differences else None
+
     def columns(self) -> list[str]:
         """Heads of the table."""
         optimum = ["found", "95 % interval"] if self.knows_optimum else []
-        rival = "random, same time"
-        return ["method", "n", *optimum, "mean +- sd", "best", "seconds", rival, *(["failed"] if self._failures() else [])]
+        skips = ["skips"] if any(row.skips is not None for row in self.rows) and self.tabular else []
+        middle = ["mean +- sd", *(["paper"] if self.paper else ["best"]), *skips]
+        return ["method", "n", *optimum, *middle, "seconds", "random, same time", *(["failed"] if self._failures() else [])]
 
     def cells(self) -> list[list[str]]:
         """Cells of the table, a list for each row."""
@@ -218,16 +252,27 @@ class Comparison:
                 "mean": row.mean,
                 "deviation": row.deviation,
                 "best": row.best,
+                "skips": row.skips,
+                "paper": self.paper.get(row.name),
                 "seconds": row.seconds,
+                "against_random": None if (pair := self._against_random(row)) is None else asdict(pair),
                 "random_same_time": None if row.rival is None else {"rate": row.rival.rate, "mean": row.rival.mean},
                 "scores": row.scores,
             }
             for row in self.rows
         ]
 
+    def lines(self) -> list[dict[str, Any]]:
+        """Every run as JSON data, those of random search with the time of its own row."""
+        return [
+            {"method": row.name, **{k: v for k, v in asdict(trial).items() if k != "path"}, "path": trial.path.name}
+            for row in self.rows
+            for trial in row.trials
+        ]
+
     def notes(self) -> list[str]:
         """What was done, and how much the numbers can bear, in sentences."""
-        n, protocol = len(self.seeds), self.identity["evaluator"]["protocol"]
+        n = len(self.seeds)
         data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
         notes = [
             f"{_count(n, 'seed')} for each method on {space}, data {data}. Score, in %: {self.score}; sd is the standard "
@@ -240,19 +285,36 @@ class Comparison:
             what, time = "rate" if self.knows_optimum else "mean score", self.identity.get("budget_seconds")
             whose = "the median method's time" if time is None else "the time that was given"
             time = median(self.budgets.values() or [0]) if time is None else time
+            how = "looks up architectures drawn uniformly, none twice, each as one run of the table,"
+            if not self.tabular:
+                protocol = self.identity["evaluator"]["protocol"]
+                how = (
+                    "trains architectures drawn uniformly, none twice, from scratch on the weight split "
+                    f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']})"
+                )
             notes.append(
-                "Random search trains architectures drawn uniformly, none twice, from scratch on the weight split "
-                f"({_count(protocol['epochs'], 'epoch')} of protocol {protocol['name']}) and takes the one that is best on the "
-                f"validation split. Its row has {whose}, {time:.2g} s: as many as "
-                f"fit, {trained:.1f} on average, at least one. “random, same time” is its {what} within the mean time of the "
-                "method in that row. Only time spent searching counts; scoring what was found does not."
+                f"Random search {how} and takes the one that is best on the validation split. Its row has {whose}, "
+                f"{time:.2g} s: as many as fit, {trained:.1f} on average, at least one. “random, same time” is its {what} "
+                "within the mean time of the method in that row. Only time spent searching counts; scoring what was found does "
+                "not."
             )
+            if self.tabular:
+                notes.append("Seconds of black-box searches are those that the table's trainings took, where it was made.")
         searchers = [row for row in self.rows if row.name in self.identity.get("searchers", ()) and row.trained is not None]
         if searchers:
             counts = ", ".join(f"{row.name} {row.trained:.1f}" for row in searchers)
             notes.append(
-                "Black-box searchers train their trials in the same way and had the time of the row of random search; "
-                f"networks trained on average: {counts}."
+                "Black-box searchers score their trials in the same way and had the time of the row of random search; "
+                f"trials on average: {counts}."
+            )
+        notes += self._about_paper()
+        pairs = [(row.name, pair) for row in self.rows if (pair := self._against_random(row)) is not None]
+        if pairs:
+            words = ", ".join(f"{name} {100 * pair.difference:+.1f} (p {pair.p:.2g})" for name, pair in pairs)
+            least = min(2 / 2**pair.n for _, pair in pairs)
+            notes.append(
+                f"Against random search's own row, paired by seed (exact test of signs): {words}. {_count(n, 'pair')} can show "
+                f"no p below {least:.2g}."
             )
         if n < 10:
             width = interval(0.5, n)
@@ -267,6 +329,21 @@ class Comparison:
             notes.append(f"Not finished: {self.done} of {_count(self.planned, 'run')} are done.")
         return notes
 
+    def _against_random(self, row: Row) -> Paired | None:
+        known = any(other.name == RANDOM for other in self.rows)
+        return self.paired(row.name, RANDOM) if known and row.name != RANDOM else None
+
+    def _about_paper(self) -> list[str]:
+        """Where reported numbers are from, and what was different there."""
+        if not self.paper:
+            return []
+        sources: dict[str, list[str]] = {}
+        for name, reported in self.paper.items():
+            sources.setdefault(reported["source"], []).append(name)
+        words = "; ".join(f"{', '.join(names)}: {source}" for source, names in sources.items())
+        differences = self.identity["paper"]["differences"]
+        return [f"“paper” is what is reported ({words}).", *([f"Different here: {differences}"] if differences else [])]
+
     def _failures(self) -> bool:
         return any(row.failed for row in self.rows)
 
@@ -277,7 +354,14 @@ class Comparison:
             cells += [ABSENT, ABSENT] if row.rate is None else [_rate(row), f"{low:.0%} - {high:.0%}"]
         deviation = "" if row.deviation is None else f" +- {100 * row.deviation:4.1f}"
         cells.append(ABSENT if row.mean is None else f"{100 * row.mean:.1f}{deviation}")
-        cells.append(share(row.best))
+        if self.paper:
+            reported = self.paper.get(row.name, {})
+            deviation = "" if reported.get("deviation") is None else f" +- {reported['deviation']:4.1f}"
+            cells.append(f"{reported['mean']:.1f}{deviation}" if reported else ABSENT)
+        else:
+            cells.append(share(row.best))
+        if "skips" in self.columns():
+            cells.append(ABSENT if row.skips is None else f"{row.skips:.1f}")
         cells.append(ABSENT if row.seconds is None else f"{row.seconds:.1f}")
         rival = row.rival
         known = None if rival is None else rival.rate if self.knows_optimum else rival.mean
@@ -377,6 +461,9 @@ def _trial(folder: Path, seed: int) -> Trial | None:
         hit=found.get("hit"),
         distance=found.get("distance"),
         trained=found.get("trained"),
+        skips=found.get("skips"),
+        entropy=found.get("entropy"),
+        curve=tuple((epoch, seconds, score) for epoch, seconds, score in found.get("curve", ())),
         error=found.get("error"),
     )
 
@@ -393,6 +480,7 @@ def _random_trial(folder: Path, seed: int, found: Mapping[str, Any], budget: flo
         hit=taken.get("hit"),
         distance=taken.get("distance"),
         trained=count,
+        skips=taken.get("skips"),
     )
 
 

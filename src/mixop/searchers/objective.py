@@ -11,6 +11,11 @@ from mixop.spaces.core import Architecture
 class Queried(Protocol):
     """What a table has to offer; `mixop.benchmarks.SearchTable` does."""
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of training, in epochs."""
+        ...
+
     def index(self, architecture: Architecture, /) -> int:
         """The row of an architecture."""
         ...
@@ -19,12 +24,16 @@ class Queried(Protocol):
         """The seeds of single runs; empty where only means are known."""
         ...
 
-    def query(self, architecture: Architecture, /, *, epochs: int | None = None, seed: int | None = None) -> float:
-        """The score of a training in percent, by one run or the mean of all."""
+    def query(
+        self, architecture: Architecture, /, *, epochs: int | None = None, seed: int | None = None, after: int | None = None
+    ) -> float:
+        """The score of a training in percent, by one run or the mean of all, at its end or after some of its epochs."""
         ...
 
-    def seconds(self, architecture: Architecture, /, *, epochs: int | None = None, seed: int | None = None) -> float:
-        """What that training and its validation cost, in seconds."""
+    def seconds(
+        self, architecture: Architecture, /, *, epochs: int | None = None, seed: int | None = None, after: int | None = None
+    ) -> float:
+        """What that training, or so much of it, and its validation cost, in seconds."""
         ...
 
 
@@ -44,19 +53,23 @@ class TableObjective:
     def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
         """Score in percent and simulated seconds of a training of so many epochs.
 
+        Where the table has trainings of one length only, a shorter one is that training, stopped early.
+
         Raises:
             DataError: if the table does not know such trainings.
             SpaceError: if the architecture is not in the table.
         """
-        runs = list(self.table.seeds(epochs)) if self.seed is not None else []
-        Random(f"{self.seed}/{self.table.index(architecture)}/{epochs}").shuffle(runs)
+        lengths = self.table.lengths
+        length, after = (lengths[0], epochs) if len(lengths) == 1 and epochs != lengths[0] else (epochs, None)
+        runs = list(self.table.seeds(length)) if self.seed is not None else []
+        Random(f"{self.seed}/{self.table.index(architecture)}/{length}").shuffle(runs)
         for run in runs:
             try:
-                return self._look_up(architecture, epochs, run)
+                return self._look_up(architecture, length, run, after)
             except DataError:  # this architecture had fewer runs than others
                 continue
-        return self._look_up(architecture, epochs, None)
+        return self._look_up(architecture, length, None, after)
 
-    def _look_up(self, architecture: Architecture, epochs: int, run: int | None) -> tuple[float, float]:
-        score = self.table.query(architecture, epochs=epochs, seed=run)
-        return score, self.table.seconds(architecture, epochs=epochs, seed=run)
+    def _look_up(self, architecture: Architecture, epochs: int, run: int | None, after: int | None) -> tuple[float, float]:
+        what = {"epochs": epochs, "seed": run, "after": after}
+        return self.table.query(architecture, **what), self.table.seconds(architecture, **what)
