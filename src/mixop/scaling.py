@@ -47,8 +47,8 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
     Args:
         recipe: a recipe of a published name, with the epochs of the short search.
         steps: weight steps of the short search: epochs times batches in an epoch, >= 1.
-        warmup: epochs at the start in which only the weights are trained, in [0, epochs), at most what the shortest stage
-            leaves; None for the share of the published search.
+        warmup: epochs at the start in which only the weights are trained, in [0, epochs); where a search has stages, the same
+            share of each. None for the share of the published search.
 
     Raises:
         RecipeError: if no recipe has that name, if steps is less than 1, or if the warm-up leaves no epoch.
@@ -57,14 +57,14 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
         raise RecipeError(f"steps of a short search must be a whole number of at least 1, got {steps!r}.")
     travel = published_steps(recipe) / steps
     published, optimiser = RECIPES[recipe.name](), recipe.architecture_optimiser
-    longest = shortest_stage(recipe.stages, recipe.epochs) - 1
+    shortest = shortest_stage(recipe.stages, recipe.epochs)
     if warmup is None:
         warmup = round(published.warmup / published.epochs * recipe.epochs)
     elif isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < recipe.epochs:
         raise RecipeError(f"A warm-up must be a number of epochs from 0 to {recipe.epochs - 1}, got {warmup!r}.")
     else:
-        searching = (1 - published.warmup / published.epochs) / (1 - min(warmup, longest) / recipe.epochs)
-        travel *= searching
+        travel *= (1 - published.warmup / published.epochs) / (1 - warmup / recipe.epochs)
+        warmup = round(warmup * shortest / recipe.epochs)
     largest = LARGEST_SIMPLEX_RATE if optimiser.keeps_simplex else LARGEST_RATE
     factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
     if recipe.relaxation.domain is Domain.POLICY:
@@ -72,7 +72,7 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
     return replace(
         recipe,
         architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
-        warmup=min(warmup, longest),
+        warmup=min(warmup, shortest - 1),
     )
 
 

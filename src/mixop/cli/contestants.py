@@ -69,6 +69,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
     fitted = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     recipes: dict[str, Recipe] = {}
     left_out = []
+    everything = "all" in [word.strip() for word in options.recipes.split(",")]
     for word in _words(options):
         if word in SEARCHERS:
             continue
@@ -76,7 +77,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
             recipe = _recipe(word, options, isinstance(space, Toy), data)
             recipe.check(fitted)
         except RecipeError as error:
-            if options.recipes != "all":
+            if not everything:
                 raise
             left_out.append(f"{_called(word)} is left out: {error}")
             continue
@@ -88,7 +89,10 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         "(mixop.scaling).",
         "paper": "Architecture rates are the published ones, whatever the length of the search.",
     }
-    same = f" Every search begins with {options.warmup} epochs that train the weights only, or as many as its stages leave."
+    same = (
+        f" Every search begins with {options.warmup} epochs that train the weights only; where it has stages, each begins with "
+        "that share."
+    )
     return recipes, left_out, rates[options.rates] + same * (options.warmup is not None) if recipes else ""
 
 
@@ -119,7 +123,8 @@ def _words(options: CompareOptions) -> list[str]:
     Raises:
         RecipeError: if one of them comes twice.
     """
-    words = list(RECIPES) if options.recipes == "all" else [word.strip() for word in options.recipes.split(",")]
+    written = [word.strip() for word in options.recipes.split(",")]
+    words = [word for one in written for word in (RECIPES if one == "all" else (one,))]
     names = [_called(word) for word in words]
     for name in names:
         if names.count(name) > 1:
