@@ -86,11 +86,15 @@ def test_every_recipe_takes_part_unless_it_does_not_fit():
 
 
 def test_evaluators_by_their_words():
-    assert evaluator(None, False) is None
-    assert isinstance(evaluator("supernet", False), Supernet)
-    assert evaluator(None, True) == Retrain(test=True)
-    with pytest.raises(RecipeError):
-        evaluator("optimum", True)
+    assert evaluator(CompareOptions(), Toy()) is None
+    assert isinstance(evaluator(CompareOptions(evaluate="supernet"), Toy()), Supernet)
+    assert evaluator(CompareOptions(test=True), Toy()) == Retrain(test=True)
+    with pytest.raises(RecipeError, match="use --evaluate retrain or table"):
+        evaluator(CompareOptions(evaluate="optimum", test=True), Toy())
+    with pytest.raises(RecipeError, match="are for --evaluate table"):
+        evaluator(CompareOptions(evaluate="supernet", table="a.table"), Toy())
+    with pytest.raises(RecipeError, match="No table of toy comes with mixop"):
+        evaluator(CompareOptions(evaluate="table"), Toy())
 
 
 def test_the_data_of_a_toy_space_are_labelled_by_its_own_optimum():

@@ -89,12 +89,13 @@ def test_a_table_of_this_package_answers(tmp_path):
 def test_a_shorter_training_is_the_only_one_stopped_early(tmp_path):
     space = Toy()
     architectures = list(space.architectures())
-    runs = np.arange(len(architectures) * 2 * 3, dtype=np.float64).reshape(-1, 2, 3)  # architecture, run, after 1, 4 and 12
+    natives = [space.to_native(architecture) for architecture in architectures]
+    runs = np.arange(len(natives) * 2 * 3, dtype=np.float64).reshape(-1, 2, 3) / 4  # architecture, run, after 1, 4 and 12
     columns = [
         Column("accuracy", runs, dataset="toy", split="valid", epochs=12, seeds=(0, 1), after=(1, 4, 12)),
-        Column("seconds", np.full(len(architectures), 60.0), dataset="toy", split="train", epochs=12, linear=True),
+        Column("seconds", np.full(len(natives), 60.0), dataset="toy", split="train", epochs=12, linear=True),
     ]
-    write_table(tmp_path / "toy.table", columns, space=space, architectures=architectures, name="toy")
+    write_table(tmp_path / "toy.table", columns, space=space, architectures=natives, name="toy")
     table = Table.open(tmp_path / "toy.table").for_search(dataset="toy")
     objective = TableObjective(table, seed=0)
     whole, seconds = objective(architectures[5], 12)

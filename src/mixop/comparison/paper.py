@@ -1,7 +1,6 @@
 """What papers report of the methods of a comparison, and what was different there."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from mixop.comparison.evaluators import Tabular
@@ -14,8 +13,8 @@ from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201
 
-IMAGES = 25_000
-"""In each split of the published searches on CIFAR."""
+IMAGES, PIXELS = 25_000, 32
+"""Images in each split of the published searches on CIFAR, and their height and width."""
 
 
 def paper_of(
@@ -32,9 +31,9 @@ def paper_of(
 
     Returns:
         ``reported``: for each method with a published number its ``mean`` and ``deviation`` in percent and its ``source``;
-        ``differences``: a sentence, empty if nothing is different. An empty dictionary if nothing is reported.
+        ``differences``: what ours have that differs, that of the published searches in brackets; may be empty. An empty dictionary if nothing is reported.
     """
-    if space.name != NasBench201().name:
+    if not isinstance(space, NasBench201) or space.name != NasBench201().name:
         return {}
     reported = {}
     for name in (*recipes, *searchers, RANDOM):
@@ -46,26 +45,21 @@ def paper_of(
     return {"reported": reported, "differences": _differences(recipes, space, data)} if reported else {}
 
 
-def _differences(recipes: Mapping[str, Recipe], space: Space, data: Data) -> str:
-    """What the papers' searches had, and ours have not."""
-    usual = NasBench201(input_size=32, input_channels=3, classes=10)
-    words = [
-        f"{getattr(space, f.name)} {f.name.replace('_', ' ')} ({getattr(usual, f.name)})"
-        for f in fields(usual)
-        if f.name in ("channels", "cells", "input_size") and getattr(space, f.name) != getattr(usual, f.name)
+def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data) -> str:
+    """What ours have that differs, with that of the published searches in brackets."""
+    usual = NasBench201()
+    facts = [
+        ("{} channels", str(space.channels), str(usual.channels)),
+        ("{} cells a stage", str(space.cells), str(usual.cells)),
+        ("images of {} pixels", str(space.input_size), str(PIXELS)),
+        ("{} images", f"{len(data.train):,} + {len(data.valid):,}", f"{IMAGES:,} + {IMAGES:,}"),
     ]
-    if (len(data.train), len(data.valid)) != (IMAGES, IMAGES):
-        words.append(f"{len(data.train):,} and {len(data.valid):,} images in the two splits ({IMAGES:,} each)")
-    lengths: dict[tuple[int, int], list[str]] = {}
-    warmups: dict[tuple[int, int], list[str]] = {}
-    for name, recipe in recipes.items():
-        if recipe.name in RECIPES:
-            own = RECIPES[recipe.name]()
-            lengths.setdefault((recipe.epochs, own.epochs), []).append(name)
-            warmups.setdefault((recipe.warmup, own.warmup), []).append(name)
-    for what, found in (("epochs", lengths), ("epochs of warm-up", warmups)):
-        for (here, there), names in found.items():
-            if here != there:
-                whose = "" if len(found) == 1 else f" for {', '.join(names)}"
-                words.append(f"{here} {what} ({there}){whose}")
-    return f"{'; '.join(words)}; what the published recipe has is in brackets." if words else ""
+    known = [(recipe, RECIPES[recipe.name]()) for recipe in recipes.values() if recipe.name in RECIPES]
+    for text, name in (("{} epochs", "epochs"), ("{} of them a warm-up", "warmup"), ("batches of {}", "batch_size")):
+        here, there = (_range({getattr(pair[side], name) for pair in known}) for side in (0, 1))
+        facts.append((text, here, there))
+    return ", ".join(f"{text.format(here)} ({there})" for text, here, there in facts if here != there)
+
+
+def _range(values: set[int]) -> str:
+    return "" if not values else f"{min(values)}" if len(values) == 1 else f"{min(values)} to {max(values)}"

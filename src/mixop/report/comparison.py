@@ -342,7 +342,10 @@ class Comparison:
             sources.setdefault(reported["source"], []).append(name)
         words = "; ".join(f"{', '.join(names)}: {source}" for source, names in sources.items())
         differences = self.identity["paper"]["differences"]
-        return [f"“paper” is what is reported ({words}).", *([f"Different here: {differences}"] if differences else [])]
+        return [
+            f"“paper” is what is reported ({words}).",
+            *([f"Different here, in brackets what was published: {differences}."] if differences else []),
+        ]
 
     def _failures(self) -> bool:
         return any(row.failed for row in self.rows)
