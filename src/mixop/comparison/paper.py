@@ -31,7 +31,8 @@ def paper_of(
 
     Returns:
         ``reported``: for each method with a published number its ``mean`` and ``deviation`` in percent and its ``source``;
-        ``differences``: what ours have that differs, that of the published searches in brackets; may be empty. An empty dictionary if nothing is reported.
+        ``differences``: what ours have that differs, that of the published searches in brackets; may be empty. An empty
+        dictionary if nothing is reported.
     """
     if not isinstance(space, NasBench201) or space.name != NasBench201().name:
         return {}
