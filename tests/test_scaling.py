@@ -54,3 +54,18 @@ def test_steps_that_are_none_are_refused(steps):
 def test_a_recipe_of_ones_own_has_no_published_steps():
     with pytest.raises(RecipeError, match="There is no recipe"):
         scaled(replace(darts(), name="mine"), 10)
+
+
+def test_with_a_warm_up_of_ones_own_steps_of_warm_up_do_not_count():
+    """Rate times steps in which the architecture moves is the published one, whatever the warm-up there and here."""
+    for name in ("darts", "drnas", "pcdarts"):
+        published = RECIPES[name]()
+        moving = published_steps(published) * (1 - published.warmup / published.epochs)
+        short = scaled(RECIPES[name](epochs=22), 22 * 200, warmup=10)
+        assert short.warmup == 10
+        rate, usual = short.architecture_optimiser.lr.bounds[1], published.architecture_optimiser.lr.bounds[1]
+        assert rate * 12 * 200 == pytest.approx(usual * moving)
+    staged = scaled(RECIPES["drnas_progressive_201"](epochs=22), 22 * 200, warmup=10)
+    assert staged.warmup == 5  # of the 11 epochs of a stage
+    with pytest.raises(RecipeError, match="from 0 to 21, got 22"):
+        scaled(RECIPES["darts"](epochs=22), 100, warmup=22)

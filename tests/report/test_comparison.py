@@ -13,6 +13,7 @@ from mixop.errors import RunError
 from mixop.report.comparison import Row, Trial, chosen, fitting, read_comparison
 from mixop.report.comparison_page import render, write_comparison
 from mixop.report.comparison_plots import mean_over_runs
+from mixop.report.palette import ABSENT
 
 CANDIDATES = [
     {"architecture": "x", "seconds": 2.0, "valid_accuracy": 0.5, "score": 1 / 3, "hit": False, "distance": 2},
@@ -145,3 +146,83 @@ def test_what_is_no_comparison_is_refused(comparison: Path, tmp_path: Path):
     (comparison / "quick-1" / "trial.json").write_text('{"score": "much", "search_seconds": 1.0}')
     with pytest.raises(RunError, match="damaged"):
         read_comparison(comparison)
+
+
+@pytest.fixture
+def tabular(tmp_path: Path) -> Path:
+    """Three seeds of two recipes that were looked up, with curves and a paper's number, and random search."""
+    out = tmp_path / "looked-up"
+    identity = {
+        "recipes": {"darts": {"name": "darts"}, "drnas": {"name": "drnas"}},
+        "space": {"space": {"type": "NasBench201"}},
+        "data": {"name": "cifar10"},
+        "seeds": [0, 1, 2],
+        "evaluator": {"type": "Tabular", "table": "a.table", "dataset": "cifar10", "epochs": 200, "test": True},
+        "score": "test accuracy",
+        "note": "",
+        "paper": {
+            "reported": {"darts": {"mean": 54.3, "deviation": 0.0, "source": "A paper"}},
+            "differences": "8 channels (16)",
+        },
+    }
+    write(out / "comparison.json", identity)
+    for name, scores, skips in (("darts", (0.54, 0.70, 0.88), (6, 5, 3)), ("drnas", (0.90, 0.92, 0.94), (2, 1, 0))):
+        for seed, (score, skip) in enumerate(zip(scores, skips, strict=True)):
+            curve = [[1, 5.0, 0.9], [2, 10.0, score]]
+            trial = {"architecture": f"{name}{seed}", "search_seconds": 10.0, "score": score, "skips": skip, "curve": curve}
+            write(out / f"{name}-{seed}" / "trial.json", {"recipe": name, "seed": seed, **trial})
+    candidates = [{"architecture": "r", "seconds": 100.0, "valid_accuracy": 0.9, "score": 0.91, "skips": 1}]
+    for seed in range(3):
+        budgets = {"darts": 10.0, "drnas": 10.0, "median": 10.0}
+        write(out / f"random-{seed}" / "trial.json", {"seed": seed, "budgets": budgets, "candidates": candidates})
+    return out
+
+
+def test_what_a_table_says_stands_beside_the_paper(tabular: Path):
+    result = read_comparison(tabular)
+    head, cells = result.columns(), {row[0]: row for row in result.cells()}
+    assert head == ["method", "n", "mean +- sd", "paper", "skips", "seconds", "random, same time"]
+    assert cells["darts"][3:5] == ["54.3 +-  0.0", "4.7"]
+    assert cells["drnas"][3] == ABSENT
+    notes = "\n".join(result.notes())
+    assert "“paper” is what is reported (darts: A paper)." in notes
+    assert "in brackets what was published: 8 channels (16)." in notes
+    assert max(map(len, result.table().splitlines()[:6])) <= 80
+
+
+def test_methods_are_paired_by_their_seeds(tabular: Path):
+    result = read_comparison(tabular)
+    pair = result.paired("drnas", "darts")
+    assert pair is not None
+    assert pair.difference == pytest.approx((0.36 + 0.22 + 0.06) / 3)
+    assert (pair.n, pair.p) == (3, 2 / 8)
+    back = result.paired("darts", "drnas")
+    assert back is not None
+    assert back.difference == -pair.difference
+    notes = "\n".join(result.notes())
+    assert "drnas +1.0 (p 0.75)" in notes  # -1, 1, 3: six of eight patterns of signs are as far from 0
+    assert "3 pairs can show no p below 0.25" in notes
+    (tabular / "drnas-1" / "trial.json").write_text(json.dumps({"recipe": "drnas", "seed": 1, "error": "It diverged."}))
+    short = read_comparison(tabular).paired("drnas", "darts")
+    assert short is not None
+    assert (short.n, short.difference) == (2, pytest.approx((0.36 + 0.06) / 2))
+
+
+def test_the_page_shows_what_searches_would_have_given_earlier(tabular: Path):
+    page = render(read_comparison(tabular))
+    for words in (
+        "Had they stopped earlier",
+        "drnas: 90.0 % after epoch 1, 92.0 % at the end",
+        "Method against method",
+        "+21.3",
+    ):
+        assert words in page, words
+
+
+def test_every_run_is_a_line_of_data(tabular: Path):
+    lines = read_comparison(tabular).lines()
+    assert len(lines) == 9
+    first = next(line for line in lines if line["method"] == "darts" and line["seed"] == 1)
+    assert (first["score"], first["skips"], first["path"]) == (0.70, 5, "darts-1")
+    assert [list(point) for point in first["curve"]] == [[1, 5.0, 0.9], [2, 10.0, 0.7]]
+    assert json.loads(json.dumps(lines))

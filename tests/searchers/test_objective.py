@@ -92,8 +92,8 @@ def test_a_shorter_training_is_the_only_one_stopped_early(tmp_path):
     natives = [space.to_native(architecture) for architecture in architectures]
     runs = np.arange(len(natives) * 2 * 3, dtype=np.float64).reshape(-1, 2, 3) / 4  # architecture, run, after 1, 4 and 12
     columns = [
-        Column("accuracy", runs, dataset="toy", split="valid", epochs=12, seeds=(0, 1), after=(1, 4, 12)),
-        Column("seconds", np.full(len(natives), 60.0), dataset="toy", split="train", epochs=12, linear=True),
+        Column(metric="accuracy", values=runs, dataset="toy", split="valid", epochs=12, seeds=(0, 1), after=(1, 4, 12)),
+        Column(metric="seconds", values=np.full(len(natives), 60.0), dataset="toy", split="train", epochs=12, linear=True),
     ]
     write_table(tmp_path / "toy.table", columns, space=space, architectures=natives, name="toy")
     table = Table.open(tmp_path / "toy.table").for_search(dataset="toy")

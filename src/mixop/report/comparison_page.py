@@ -44,6 +44,8 @@ def render(comparison: Comparison) -> str:
         notes=comparison.notes(),
         dots=_dots(comparison),
         panels=_panels(comparison),
+        curves=_curves(comparison),
+        pairs=_pairs(comparison),
         found=_found(comparison),
         runs=_runs(comparison),
         command=f"mixop report {shlex.quote(str(comparison.path))}",
@@ -140,6 +142,44 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
         )
         panels.append({"name": row.name, "svg": Markup(svg)})
     return panels
+
+
+def _curves(comparison: Comparison) -> list[dict[str, Any]]:
+    """What every recipe's searches would have given after each epoch, where a table knows it."""
+    known = [(row, [t for t in row.trials if t.curve]) for row in comparison.rows]
+    known = [(row, trials) for row, trials in known if trials]
+    if not known:
+        return []
+    everything = [score for _, trials in known for trial in trials for _, _, score in trial.curve]
+    limits = (min(everything), max(everything))
+    rival = next((row.mean for row in comparison.rows if row.name == RANDOM), None)
+    panels = []
+    for row, trials in known:
+        epochs = sorted({epoch for trial in trials for epoch, _, _ in trial.curve})
+        scores = np.full((len(trials), len(epochs)), np.nan)
+        for index, trial in enumerate(trials):
+            scores[index, np.searchsorted(epochs, [epoch for epoch, _, _ in trial.curve])] = [s for *_, s in trial.curve]
+        means = comparison_plots.mean_over_runs(scores)
+        words = f"{row.name}: {percent(float(means[0]))} after epoch {epochs[0]}, {percent(float(means[-1]))} at the end"
+        svg = comparison_plots.anytime(epochs, scores, limits, rival, description=words)
+        panels.append({"name": row.name, "svg": Markup(svg)})
+    return panels
+
+
+def _pairs(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Method against method: difference of the means in percentage points and p, by shared seeds; rows against columns."""
+    rows = [row for row in comparison.rows if row.n]
+    if len(rows) < 2 or max(row.n for row in rows) < 2:
+        return []
+    table = []
+    for row in rows:
+        cells = []
+        for other in rows:
+            pair = None if other is row else comparison.paired(row.name, other.name)
+            words = ("", "") if pair is None else (f"{100 * pair.difference:+.1f}", f"p {pair.p:.2g}, {pair.n} seeds")
+            cells.append(words)
+        table.append((row.name, cells))
+    return table
 
 
 def _found(comparison: Comparison) -> list[tuple[str, int, list[tuple[str, int]]]]:

@@ -120,6 +120,38 @@ def inside(epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, des
         return to_svg(figure, description)
 
 
+def anytime(
+    epochs: Sequence[int], scores: np.ndarray, limits: tuple[float, float], rival: float | None, *, description: str
+) -> str:
+    """What a method's searches would have given after each epoch: each run thin, the mean over runs bold.
+
+    Args:
+        epochs: the T epochs.
+        scores: ``(S, T)`` for S runs, in [0, 1], NaN where unknown.
+        limits: smallest and largest score of the figure, the same for all methods.
+        rival: mean score of random search, a dashed line; None for no line.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    with matplotlib.rc_context():
+        figure, axes = blank(4.1, 1.9, (0.145, 0.13, 0.83, 0.83))
+        if rival is not None:
+            axes.axhline(rival, color=themed("rival"), linewidth=1, linestyle=(0, (4, 3)))
+        for run in scores:
+            axes.plot(list(epochs), run, color=themed("accent"), linewidth=0.8, alpha=0.35)
+        marker = "o" if len(epochs) == 1 else ""
+        axes.plot(list(epochs), mean_over_runs(scores), color=themed("accent"), linewidth=2.2, marker=marker)
+        air = max(0.04 * (limits[1] - limits[0]), 0.004)
+        axes.set_ylim(limits[0] - air, limits[1] + air)
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
+        return to_svg(figure, description)
+
+
 def mean_over_runs(values: np.ndarray) -> np.ndarray:
     """Means ``(T,)`` of ``(S, T)`` over the runs that know a value, NaN where none does."""
     known = np.isfinite(values)

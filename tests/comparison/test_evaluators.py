@@ -1,0 +1,129 @@
+"""Scores that are looked up, against the table's own columns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mixop import recipes
+from mixop.benchmarks.layout import Column, write_table
+from mixop.benchmarks.table import Table
+from mixop.comparison.compare import compare
+from mixop.comparison.evaluators import Supernet, Tabular, tabular
+from mixop.comparison.paper import paper_of
+from mixop.data.digits import Digits
+from mixop.data.toy import toy_set
+from mixop.errors import DataError, RecipeError, RunError
+from mixop.searchers.evolution import Evolution
+from mixop.spaces.nasbench201 import NasBench201
+from mixop.spaces.toy import Toy
+
+SPACE = Toy()
+NATIVES = [SPACE.to_native(architecture) for architecture in SPACE.architectures()]
+RNG = np.random.default_rng(0)
+VALID = RNG.uniform(10, 90, (len(NATIVES), 2, 2)).astype(np.float32)  # architecture, run, after 4 and 12 epochs
+TEST = RNG.uniform(10, 90, (len(NATIVES), 2, 2)).astype(np.float32)
+
+
+SHORT = Supernet(protocol=replace(Supernet().protocol, batch_size=16))
+
+
+def written(path: Path, *, name: str = "toy", datasets: tuple[str, ...] = ("toy",), seconds: float = 1e-3) -> Path:
+    runs = {"epochs": 12, "seeds": (0, 1), "after": (4, 12)}
+    columns = []
+    for dataset in datasets:
+        columns += [
+            Column(metric="accuracy", dataset=dataset, split="valid", values=VALID, **runs),
+            Column(metric="accuracy", dataset=dataset, split="test", values=TEST, **runs),
+            Column(metric="seconds", dataset=dataset, split="train", epochs=12, values=np.full(len(NATIVES), seconds)),
+        ]
+    return write_table(path, columns, name=name, space=SPACE, architectures=NATIVES)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    return str(written(tmp_path / "toy.table"))
+
+
+def test_the_score_is_the_mean_over_all_runs_at_the_end(table: str):
+    for test, columns in ((False, VALID), (True, TEST)):
+        evaluator = tabular(table, test=test)
+        for row in (0, 7, len(NATIVES) - 1):
+            assert evaluator.look_up(SPACE.from_native(NATIVES[row])) == pytest.approx(
+                columns[row, :, 1].mean() / 100, rel=1e-3
+            )
+
+
+def test_what_is_not_said_is_read_from_the_table(table: str, tmp_path: Path):
+    evaluator = tabular(table)
+    assert (evaluator.dataset, evaluator.epochs, evaluator.trial_epochs, evaluator.test) == ("toy", 12, 12, False)
+    assert evaluator.ladder(3, 3) == (4, 12)  # 12, 4 and about 1.3, of what the curve has
+    several = str(written(tmp_path / "several.table", datasets=("a", "b")))
+    with pytest.raises(DataError, match="a, b: say --dataset"):
+        tabular(several)
+    assert tabular(several, "b").dataset == "b"
+    with pytest.raises(DataError, match="'c'"):
+        tabular(several, "c")
+    with pytest.raises(DataError):
+        tabular(str(tmp_path / "none.table"))
+
+
+def test_what_the_table_does_not_cover_is_refused(table: str, tmp_path: Path):
+    evaluator = tabular(table)
+    evaluator.check(SPACE, toy_set())
+    with pytest.raises(RecipeError, match="does not cover nasbench201"):
+        evaluator.check(NasBench201(), Digits().load())
+    with pytest.raises(RecipeError, match="does not cover toy"):
+        evaluator.check(Toy(blocks=4), toy_set(Toy(blocks=4)))
+    changed = replace(evaluator, sha256="0" * 64)
+    with pytest.raises(DataError, match="not the one that the comparison began with"):
+        changed.check(SPACE, toy_set())
+
+
+def test_a_comparison_by_a_table_trains_nothing_but_searches(table: str, tmp_path: Path):
+    """Recipes, a searcher and random search end to end: scores, curves and seconds are the table's."""
+    recipe = replace(recipes.darts(epochs=3), batch_size=16)
+    data = toy_set(SPACE, n=96)
+    evaluator = tabular(table, test=True)
+    given = {"a": recipe}, SPACE, data
+    searchers = {"evolution": Evolution(epochs=evaluator.trial_epochs)}
+    options = {"searchers": searchers, "budget_seconds": 0.0205, "seeds": range(2), "jobs": 2, "evaluate": evaluator}
+    result = compare(*given, tmp_path / "c", **options)
+    opened = Table.open(table)
+
+    def accuracy(native: str) -> float:
+        return opened.query(native, dataset="toy", split="test", epochs=12, reveal_test=True) / 100
+
+    for row in result.rows:
+        assert row.n == 2
+        for trial in row.trials:
+            assert trial.architecture is not None
+            assert trial.score == accuracy(trial.architecture)
+    for trial in result.row("a").trials:
+        assert [epoch for epoch, _, _ in trial.curve] == [1, 2, 3]
+        assert trial.curve[-1][2] == trial.score
+    for name in ("random", "evolution"):
+        assert [trial.trained for trial in result.row(name).trials] == [20, 20]  # of a thousandth of a second each
+    assert result.row("random").skips is not None
+    assert not list(tmp_path.glob("c/**/score.json"))  # no network was trained from scratch
+    assert (tmp_path / "c" / "runs.jsonl").read_text().count("\n") == 6
+    with pytest.raises(RunError, match="evaluator"):
+        compare(*given, tmp_path / "c", **{**options, "evaluate": SHORT})
+
+
+def test_papers_numbers_stand_beside_their_own_space_and_data_only():
+    data = Digits().load()
+    known = {"darts": recipes.darts(epochs=7), "mine": recipes.drnas()}
+    evaluator = Tabular(table="t", dataset="cifar10", epochs=200, trial_length=12, test=True)
+    space = NasBench201(channels=8, input_size=8, input_channels=1, classes=10)
+    found = paper_of(known, {}, space, data, evaluator)
+    assert found["reported"].keys() == {"darts", "random"}
+    assert found["reported"]["darts"]["mean"] == 54.30
+    assert found["reported"]["random"]["mean"] == 93.70
+    assert "8 channels (16)" in found["differences"]
+    assert "7 to 100 epochs (50 to 100)" in found["differences"]
+    assert "cells" not in found["differences"]
+    assert paper_of(known, {}, space, data, replace(evaluator, test=False))["reported"]["darts"]["mean"] == 39.77
+    assert paper_of(known, {}, space, data, replace(evaluator, dataset="digits")) == {}
+    assert paper_of(known, {}, Toy(), data, evaluator) == {}
