@@ -30,6 +30,7 @@ FLOORS = (
     ("evaluate", "report", "trackers", "scaling"),
     ("api", "bench", "foresight", "experiments"),
     ("comparison", "selection", "tabulate"),
+    ("reproduction",),
     ("testing", "cli"),
     ("__main__",),
 )

@@ -76,6 +76,22 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
     )
 
 
+def scaled_to(recipe: Recipe, train: int, valid: int, *, warmup: int | None = None) -> Recipe:
+    """`scaled` for a search on splits of so many examples.
+
+    Args:
+        recipe: a recipe of a published name, with the epochs and the batch size of the short search.
+        train: examples of the weight split, >= 1.
+        valid: examples of the validation split, which a search on one level goes through as well.
+        warmup: as in `scaled`.
+
+    Raises:
+        RecipeError: as `scaled`.
+    """
+    examples = train + (valid if recipe.scheme.shares_data else 0)
+    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size), warmup=warmup)
+
+
 def _times(rate: Schedule, factor: float) -> Schedule:
     if isinstance(rate, Constant):
         return Constant(rate.value * factor)

@@ -1,7 +1,6 @@
 """Who takes part in ``mixop compare``, and how it is scored: from the words of the command to values."""
 
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 
 from mixop.benchmarks.catalogue import shipped_names
@@ -16,7 +15,7 @@ from mixop.errors import RecipeError
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.comparison import RANDOM
-from mixop.scaling import scaled
+from mixop.scaling import scaled_to
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import Searcher
 from mixop.searchers.bohb import Bohb
@@ -151,5 +150,4 @@ def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe
         recipe = replace(recipe, batch_size=batch)
     if options.rates == "paper" or recipe.name not in RECIPES:
         return recipe if options.warmup is None else replace(recipe, warmup=options.warmup)
-    examples = len(data.train) + (len(data.valid) if recipe.scheme.shares_data else 0)
-    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size), warmup=options.warmup)
+    return scaled_to(recipe, len(data.train), len(data.valid), warmup=options.warmup)
