@@ -1,8 +1,11 @@
 """``mixop benchmark``: screens, JSON, sentences."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from mixop.benchmarks import Table
 from mixop.cli import main
 from mixop.cli.benchmark import Converting
 from mixop.spaces.nasbench201 import NasBench201
+from mixop.tabulate import build as tabulate_build
 
 SPACE = NasBench201()
 TEXTS = [SPACE.to_native(SPACE.from_index(i)) for i in range(4)]
@@ -105,3 +109,94 @@ def test_the_bar_of_a_terminal_moves(monkeypatch: pytest.MonkeyPatch):
         assert (progress.bar.tasks[0].completed, progress.bar.tasks[0].total) == (3, 10)
         progress(10, 10)
         assert progress.bar.finished
+
+
+TINY = (
+    "--space.stages",
+    "1",
+    "--space.operations",
+    "skip_connect,nor_conv_1x1",
+    "--epochs",
+    "2",
+    "--seeds",
+    "2",
+    "--limit",
+    "6",
+)
+
+
+def test_a_table_is_built_and_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    target = tmp_path / "own.table"
+    words = ["benchmark", "build", str(target), *TINY, "--keep", "1,2", "--group", "6"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "Plan      6 architectures x 2 seeds x 2 epochs on digits" in told
+    assert "Estimate" in told
+    assert "100% of 6 architectures" in told
+    assert "standard deviation" in told
+    table = Table.open(target, verify=True)
+    assert len(table) == 6
+    assert table.datasets == ("digits",)
+    assert table.curve("digits", "valid", epochs=2) == (1, 2)
+    before = target.read_bytes()
+    with np.load(tmp_path / "own.npz", allow_pickle=False) as file:
+        counts = file["valid_correct"]
+        images = int(file["valid_images"])
+    assert table.query(3, dataset="digits", split="valid", epochs=2, seed=1) == pytest.approx(100 * counts[3, 1, 1] / images)
+    assert main([*words, "--json"]) == 0  # all of it is there
+    found = json.loads(capsys.readouterr().out)
+    assert found["architectures"] == 6
+    means = 100 * counts[:, :, 1].mean(axis=1) / images
+    assert found["deviation"] == pytest.approx(means.std(ddof=1), rel=1e-4)
+    assert found["noise"] == pytest.approx(np.sqrt((100 * counts[:, :, 1] / images).var(axis=1, ddof=1).mean()), rel=1e-4)
+    assert target.read_bytes() == before
+    assert main(["benchmark", "build", str(target), *TINY, "--keep", "1,2", "--batch-size", "32"]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_table_of_the_package_is_shown_by_its_name(capsys: pytest.CaptureFixture[str], fails: Callable[..., str]):
+    assert main(["benchmark", "show", "nasbench201-digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["architectures"] == 729
+    assert "nasbench201-digits" in fails("benchmark", "show", "nasbench202-digits")
+
+
+def test_a_build_that_is_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """A signal in the second group: the first is kept, and the end is that of a build left alone."""
+    words = [*TINY, "--group", "6", "--quiet"]
+    assert main(["benchmark", "build", str(tmp_path / "alone.table"), *words]) == 0
+    train = tabulate_build.train
+
+    def interrupted(architectures: Any, indices: Any, *rest: Any, **options: Any) -> Any:
+        if indices[0] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train(architectures, indices, *rest, **options)
+
+    monkeypatch.setattr(tabulate_build, "train", interrupted)
+    assert main(["benchmark", "build", str(tmp_path / "own.table"), *words]) == 128 + signal.SIGTERM
+    assert "Stopped with 3 of 6 architectures done" in capsys.readouterr().err
+    assert not (tmp_path / "own.table").exists()
+    monkeypatch.undo()
+    assert main(["benchmark", "build", str(tmp_path / "own.table"), *words]) == 0
+    for name in ("valid_correct", "test_correct", "train_loss", "arch", "params", "flops"):
+        alone, own = (np.load(tmp_path / f"{n}.npz", allow_pickle=False)[name] for n in ("alone", "own"))
+        assert (alone == own).all(), name
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("own.npz",), "must be called NAME.table, got 'own.npz'"),
+        (("own.table", "--space", "darts"), "a table of more than 20,000 is not built here"),
+        (("own.table", "--group", "0"), "At least 1 network is trained at a time, got 0"),
+        (("own.table", "--limit", "0"), "At least 1 architecture is trained, got a limit of 0"),
+        (("own.table", "--keep", "2,1"), "must ascend from 1 to 12"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_a_sentence(
+    words: tuple[str, ...], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "build", *words]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1

@@ -13,7 +13,7 @@ from mixop.data import from_arrays
 from mixop.errors import RecipeError, RunError, SpaceError
 from mixop.spaces import darts, nasbench201
 from mixop.tabulate import build
-from mixop.tabulate.build import Tabulation, architectures_of, tabulate, train
+from mixop.tabulate.build import Tabulation, architectures_of, seconds_of, tabulate, train
 
 SPACE = nasbench201(channels=4, cells=1, stages=1, operations=("skip_connect", "nor_conv_1x1"))
 HOW = Tabulation(epochs=2, batch_size=16, seeds=2, keep=(1, 2))
@@ -82,10 +82,10 @@ def test_it_is_a_table_of_benchmarks(table, tmp_path):
 def test_a_build_that_stopped_goes_on(table, data, tmp_path, monkeypatch):
     out, calls, real = tmp_path / "other.npz", count(), build.train
 
-    def some(*given):
+    def some(*given, **options):
         if next(calls) == 2:
             raise KeyboardInterrupt
-        return real(*given)
+        return real(*given, **options)
 
     monkeypatch.setattr(build, "train", some)
     with pytest.raises(KeyboardInterrupt):
@@ -119,3 +119,13 @@ def test_what_cannot_be_tabulated(data, tmp_path):
         tabulate(SPACE, data, HOW, tmp_path / "table.csv")
     with pytest.raises(RecipeError, match="At least 1 network"):
         tabulate(SPACE, data, HOW, tmp_path / "table.npz", group=0)
+
+
+def test_the_time_is_foretold_and_leaves_nothing_behind(data, tmp_path, monkeypatch):
+    """By a clock that ticks a second a step: two epochs of three batches and two evaluations for each of eight groups."""
+    monkeypatch.chdir(tmp_path)
+    ticks = count()
+    monkeypatch.setattr(build.time, "monotonic", lambda: float(next(ticks)))
+    foretold = seconds_of(SPACE, data, HOW, group=16)
+    assert foretold == 8 * (2 * 3 + 2)
+    assert not list(tmp_path.iterdir())

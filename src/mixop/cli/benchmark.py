@@ -10,12 +10,49 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.interrupt import heed
 from mixop.errors import RecipeError
 
 if TYPE_CHECKING:
     from mixop.benchmarks.table import Table
+    from mixop.cli.tree import Tree
+
+PARTS = 1000
+"""An architecture counts as so many steps of the whole."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Make a table of one's own: train every architecture of a small space, several times each.
+
+    Many networks are trained at once, side by side. What each learns depends on itself, its seed and the settings alone. Given
+    again, the same command goes on where it stopped.
+
+    Args:
+        target: the table to write, NAME.table. The counts behind it lie beside it as NAME.npz.
+        space: the search space, of at most 20,000 architectures: leave operations out. Sizes left open are taken from the
+            data. [nasbench201-digits]
+        data: the data set. [digits]
+        group: networks that are trained together; more need more memory, fewer are slower.
+        limit: only so many architectures, the first ones, to try it out. [all]
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        config: file of settings, .toml or .json; see the end of this page.
+        debug: with an error, show where it came from.
+    """
+
+    target: str
+    _: KW_ONLY
+    space: str = "nasbench201-digits"
+    data: str = "digits"
+    group: int = 81
+    limit: int | None = None
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +87,7 @@ class ShowOptions:
     """Show what a table holds, whether it is undamaged, and its best architectures by validation.
 
     Args:
-        table: a table.
+        table: a table, or the name of one that comes with mixop.
         best: how many architectures to show of each data set.
         reveal_test: show their test accuracies as well.
         json: write one JSON object, and nothing else, on standard output.
@@ -103,6 +140,104 @@ class Converting:
             self.bar.update(self.task, completed=done, total=total)
 
 
+class Building(Converting):
+    """The same for a build, which takes long: without a terminal, a line for every twentieth, with the time that is left."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        super().__init__(title, quiet=quiet)
+        from mixop.cli.progress import Clock
+
+        self.clock, self.told = Clock(), 0
+
+    def __call__(self, done: float, total: int) -> None:
+        """Takes how many architectures are done, those in training in part, and their number."""
+        left = self.clock.left(round(PARTS * done), PARTS * total)
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done, total=total)
+        elif not self.quiet and (twentieth := int(20 * done / total)) > self.told:
+            from mixop.cli.progress import duration
+
+            self.told = twentieth
+            more = "" if left is None or done >= total else f"  {duration(left)} left"
+            self.console.print(f"{done / total:4.0%} of {total:,} architectures{more}", soft_wrap=True)
+
+
+def build(told: Parsed) -> None:
+    """``mixop benchmark build``"""
+    from mixop.benchmarks.plain import convert_built
+    from mixop.benchmarks.table import Table
+    from mixop.cli import screens
+    from mixop.cli.progress import duration
+    from mixop.engine.threads import using
+    from mixop.tabulate.build import architectures_of, seconds_of, tabulate
+
+    options = told.options
+    target = Path(options.target)
+    if target.suffix != ".table":
+        raise RecipeError(f"The table to write must be called NAME.table, got {options.target!r}.")
+    space, data, how = told.build("space"), told.build("data").load(), told.build("training")
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    silent, counts = options.quiet or options.json, target.with_suffix(".npz")
+    plan = {"group": options.group, "limit": options.limit}
+    with using(told.build("settings").threads):
+        number = len(architectures_of(space)[: options.limit])
+        if not silent and not counts.with_name(counts.name + ".parts").exists():
+            took = seconds_of(space, data, how, **plan)
+            each = f"{number:,} architectures x {how.seeds} seeds x {how.epochs} epochs on {data.name}"
+            screens.places({"Plan": each, "Estimate": f"{duration(took)} from two steps of the first group"})
+        title = f"Training {number:,} architectures of {space.name} {how.seeds} times each on {data.name}, into {target}"
+        with Building(title, quiet=silent) as progress:
+            tabulate(space, data, how, counts, tell=progress, **plan)
+    convert_built(counts, target, space=space, dataset=data.name)
+    table = Table.open(target)
+    about = worth(table, data.name, how.epochs)
+    if options.json:
+        return _print_json({"table": str(target), "counts": str(counts), "architectures": len(table), **about})
+    lines = {
+        "Table": f"{target} ({target.stat().st_size:,} bytes)",
+        "Holds": f"{len(table):,} architectures of {space.name}, {how.seeds} runs each",
+    }
+    if about["deviation"] is not None:
+        lines["Validation"] = (
+            f"{about['least']:.1f} to {about['largest']:.1f} %, standard deviation {about['deviation']:.2f} over architectures"
+        )
+    if about["noise"] is not None:
+        lines["Noise"] = f"standard deviation {about['noise']:.2f} over the runs of an architecture"
+    lines["Counts"] = f"{counts}; {counts.name}.parts beside it is not needed any more"
+    lines["Next"] = f"mixop benchmark show {shlex.quote(str(target))}"
+    return screens.places(lines)
+
+
+def worth(table: "Table", dataset: str, epochs: int) -> dict[str, float | None]:
+    """What validation accuracies of a table can tell apart, in percent.
+
+    Returns:
+        ``least`` and ``largest`` mean over runs; ``deviation`` of those means over architectures; ``noise``, the root of the
+        mean variance over the runs of an architecture. None where there are too few.
+    """
+    import numpy as np
+
+    what: dict[str, Any] = {"dataset": dataset, "split": "valid", "epochs": epochs}
+    runs = np.stack([table.column(**what, seed=seed) for seed in table.seeds(dataset, "valid", epochs=epochs)])
+    means = runs.mean(axis=0)
+    several = len(runs) > 1
+    return {
+        "least": float(means.min()),
+        "largest": float(means.max()),
+        "deviation": float(means.std(ddof=1)) if len(means) > 1 else None,
+        "noise": float(np.sqrt(runs.var(axis=0, ddof=1).mean())) if several else None,
+    }
+
+
+def _training(_: str | None) -> "Tree":
+    """How a table's networks are trained."""
+    from mixop.cli.tree import Tree, defaults
+    from mixop.evaluate.protocol import PARTS as PROTOCOL_PARTS
+    from mixop.tabulate.build import Tabulation
+
+    return Tree("training", Tabulation, {**PROTOCOL_PARTS, "Tabulation": Tabulation}, defaults(Tabulation))
+
+
 def convert(told: Parsed) -> None:
     """``mixop benchmark convert``"""
     from mixop.benchmarks.conversion import convert as run
@@ -131,13 +266,13 @@ def convert(told: Parsed) -> None:
 
 def show(told: Parsed) -> None:
     """``mixop benchmark show``"""
-    from mixop.benchmarks.table import Table
+    from mixop.benchmarks.catalogue import open_table
 
     options = told.options
     if options.best < 0:
         raise RecipeError(f"--best must be a number of architectures of at least 0, got {options.best}.")
     began = time.perf_counter()
-    table = Table.open(options.table)
+    table = open_table(options.table)
     opened = time.perf_counter() - began
     table.verify()
     best = _best(table, options.best, options.reveal_test)
@@ -212,7 +347,18 @@ def _print_json(content: Any) -> None:
 
 
 BENCHMARK = (
-    # `mixop benchmark build` belongs here, before the others.
+    Command(
+        "benchmark build",
+        BuildOptions,
+        build,
+        values={"training": _training, "space": kinds.space, "data": kinds.data},
+        settings=("threads",),
+        shortcuts={name: ("training", name) for name in ("epochs", "batch_size", "seeds", "keep")},
+        examples=(
+            "mixop benchmark build digits.table --limit 9 --epochs 2",
+            "mixop benchmark build faces.table --data npz --data.path faces.npz --space.cells 2",
+        ),
+    ),
     Command(
         "benchmark convert",
         ConvertOptions,

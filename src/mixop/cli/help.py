@@ -17,6 +17,7 @@ _TITLES = {
     "space": "The search space, --space {kind}",
     "data": "The data, --data {kind}",
     "protocol": "The training, --protocol {kind}",
+    "training": "The training of every network",
 }
 
 _METAVARS = {
@@ -54,6 +55,13 @@ _EXAMPLES = {
     label_smoothing = 0.1               # --protocol.label-smoothing 0.1
     optimiser.lr.start = 0.05
     crop = 2""",
+    "training": """\
+    [settings]                          # the flags without a dot
+    space = "nasbench201"
+    epochs = 20
+
+    [training]
+    optimiser.lr.start = 0.05           # --training.optimiser.lr.start 0.05""",
     "space": """\
     [settings]                          # the flags without a dot
     recipes = "darts,drnas"
@@ -118,7 +126,7 @@ def screen(command: Command, parsed: Parsed) -> str:
     lines += _own(command, parsed, width)
     for name, tree in parsed.trees.items():
         if name != "settings":
-            lines += ["", *_tree(name, tree, parsed.own.plain[name], width)]
+            lines += ["", *_tree(name, tree, parsed.own.plain.get(name, ""), width)]
     if command.values:
         example = _EXAMPLES[next(iter(command.values))]
         page = "\n\n".join((textwrap.fill(_FILES, width - 2), example, textwrap.fill(_PRECEDENCE, width - 2)))

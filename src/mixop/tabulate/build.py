@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from mixop.data.core import Data
 from mixop.data.lazy import pick
+from mixop.engine.interrupt import InterruptedRunError, listening
 from mixop.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.evaluate.score import multiply_adds
 from mixop.network import build
@@ -35,8 +36,8 @@ from mixop.values import to_plain
 LARGEST = 20_000
 """Architectures from which a space is too large to tabulate."""
 
-Teller = Callable[[int, int], None]
-"""Called with the networks that are trained and their number."""
+Teller = Callable[[float, int], None]
+"""Called with how many architectures are done, those in training in part, and their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ def tabulate(
 ) -> Path:
     """Trains every architecture of a space and writes what each scored.
 
-    Given again, it goes on where it stopped.
+    Given again, it goes on where it stopped: what was trained together and is not finished is trained again.
 
     Args:
         space: a small space; sizes left open are taken from the data.
@@ -116,7 +117,7 @@ def tabulate(
         out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are there.
         group: networks that are trained together, >= 1.
         limit: only so many architectures, the first ones.
-        tell: is told the progress.
+        tell: is told the progress after every epoch.
 
     Returns:
         The file: ``arch`` names, ``valid_correct`` and ``test_correct`` ``(n, seeds, kept)``, ``train_loss`` of the same shape
@@ -125,34 +126,89 @@ def tabulate(
         run's share of its group, and ``settings`` as JSON.
 
     Raises:
-        RunError: if the parts are of other settings.
+        RecipeError: if a number is out of range.
+        RunError: if the parts are of other settings, or a file cannot be written.
+        InterruptedRunError: after SIGINT or SIGTERM.
     """
-    if group < 1:
-        raise RecipeError(f"At least 1 network is trained at a time, got {group}.")
     out = Path(out)
     if out.suffix != ".npz":
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    everything = architectures_of(space)
-    everything = everything[: limit or len(everything)]
+    space, everything = _planned(space, data, group, limit)
     settings = _settings(space, data, how)
     parts = out.with_name(out.name + ".parts")
     done = _begin(parts, settings)
     left = [index for index in range(len(everything)) if index not in done]
     each = max(1, group // how.seeds)
     tell(len(done), len(everything))
-    while left:
-        some, left = left[:each], left[each:]
-        found = train([everything[i] for i in some], some, space, data, how)
-        _write(parts / f"{some[0]:06d}.npz", {"index": np.array(some), **found})
-        done.update(some)
-        tell(len(done), len(everything))
+    with listening() as stop:
+        while left:
+            some, left = left[:each], left[each:]
+
+            def watch(share: float, before: int = len(done), count: int = len(some)) -> None:
+                tell(before + share * count, len(everything))
+                if stop.signum is not None:
+                    raise InterruptedRunError(
+                        f"Stopped with {before} of {len(everything)} architectures done and kept in {parts}: the same command "
+                        "goes on from there.",
+                        stop.signum,
+                    )
+
+            found = train([everything[i] for i in some], some, space, data, how, watch=watch)
+            _write(parts / f"{some[0]:06d}.npz", {"index": np.array(some), **found})
+            done.update(some)
+            tell(len(done), len(everything))
     _write(out, {**_joined(parts, len(everything)), **_facts(everything, space, data, how, settings)})
     return out
 
 
+def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[Space, list[Architecture]]:
+    """The space with its sizes, and the architectures to train."""
+    if group < 1:
+        raise RecipeError(f"At least 1 network is trained at a time, got {group}.")
+    if limit is not None and limit < 1:
+        raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    return space, architectures_of(space)[:limit]
+
+
+def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
+    """What `tabulate` will take, in seconds, from two steps and one evaluation of the first group.
+
+    Args:
+        space: as in `tabulate`, like what follows.
+        data: images and labels.
+        how: how every network is trained.
+        group: networks that are trained together.
+        limit: only so many architectures.
+
+    Raises:
+        RecipeError: if a number is out of range.
+        SpaceError: if there are too many architectures.
+    """
+    space, everything = _planned(space, data, group, limit)
+    some = everything[: max(1, group // how.seeds)]
+    marks: list[float] = []
+
+    def watch(_: float) -> None:
+        marks.append(time.monotonic())
+
+    few = data.train[: 3 * how.batch_size]
+    train(some, range(len(some)), space, replace(data, train=few), replace(how, epochs=1, keep=()), watch=watch)
+    *steps, last = marks
+    steps_of_epoch = max(1, len(steps) - 1)
+    step = (steps[-1] - steps[0]) / steps_of_epoch if len(steps) > 1 else last - steps[0]
+    per_group = how.epochs * math.ceil(len(data.train) / how.batch_size) * step + len(how.kept) * (last - steps[-1])
+    return per_group * len(everything) / len(some)
+
+
 def train(
-    architectures: Sequence[Architecture], indices: Sequence[int], space: Space, data: Data, how: Tabulation
+    architectures: Sequence[Architecture],
+    indices: Sequence[int],
+    space: Space,
+    data: Data,
+    how: Tabulation,
+    *,
+    watch: Callable[[float], None] = lambda share: None,
 ) -> dict[str, np.ndarray]:
     """Trains architectures with all seeds side by side.
 
@@ -162,6 +218,7 @@ def train(
         space: their space.
         data: images and labels.
         how: how they are trained.
+        watch: is told after every step, and after every evaluation, which share of the training is done.
 
     Returns:
         ``valid_correct``, ``test_correct``, ``train_loss`` ``(n, seeds, kept)`` and ``seconds`` ``(n,)``.
@@ -179,6 +236,7 @@ def train(
     streams = [_Order(data, how, seed) for seed in range(how.seeds)]
     tests = Batch(data.augment.plain(pick(data.test_x, torch.arange(len(data.test_x)))), data.test_y)
     columns: dict[str, list[Tensor]] = {"valid_correct": [], "test_correct": [], "train_loss": []}
+    step, steps = 0, how.epochs * math.ceil(len(data.train) / how.batch_size)
     for epoch in range(how.epochs):
         set_rate(optimiser, how.optimiser.lr(Progress(epoch, how.epochs)))
         many.train()
@@ -189,17 +247,20 @@ def train(
             optimiser.zero_grad(set_to_none=True)
             losses.sum().backward()
             optimiser.step()
+            step += 1
+            watch(step / steps)
             total, seen = total + losses.detach() * y.shape[1], seen + y.shape[1]
         if epoch + 1 in how.kept:
             columns["train_loss"].append(total / seen)
             columns["valid_correct"].append(_correct(many, data.batch(data.valid)))
             columns["test_correct"].append(_correct(many, tests))
+            watch(min(1.0, step / steps))
     shape = (len(architectures), how.seeds, len(how.kept))
     found = {name: torch.stack(values, dim=1).reshape(shape).numpy() for name, values in columns.items()}
     seconds = (time.monotonic() - begun) / len(networks)
     return {
-        "valid_correct": found["valid_correct"].astype(np.uint16),
-        "test_correct": found["test_correct"].astype(np.uint16),
+        "valid_correct": found["valid_correct"].astype(np.int32),
+        "test_correct": found["test_correct"].astype(np.int32),
         "train_loss": found["train_loss"].astype(np.float32),
         "seconds": np.full(len(architectures), seconds, np.float32),
     }
