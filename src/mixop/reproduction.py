@@ -236,7 +236,11 @@ def _results(method: str, result: Comparison, table: Table) -> list[Line]:
     """Accuracies of what was found, of every data set of the table, beside the papers'."""
     found = [trial.architecture for trial in result.row(method).trials if trial.architecture is not None]
     lines = []
-    for dataset, title in ((CIFAR10, "CIFAR-10"), ("cifar100", "CIFAR-100"), ("ImageNet16-120", "ImageNet16-120")):
+    for dataset, title in (
+        (CIFAR10, "CIFAR-10"),
+        ("cifar100", "carried to CIFAR-100"),
+        ("ImageNet16-120", "carried to ImageNet16"),
+    ):
         known = published(method, dataset) if dataset == CIFAR10 else CARRIED.get(method, {}).get(dataset.lower())
         for split in ("valid", "test"):
             if dataset not in table.datasets or split not in table.splits(dataset):

@@ -24,6 +24,7 @@ from mixop.cli.options import (
     RetrainOptions,
     SearchOptions,
 )
+from mixop.cli.reproducing import REPRODUCE
 from mixop.errors import RecipeError, RunError, unknown
 
 if TYPE_CHECKING:
@@ -479,6 +480,7 @@ COMMANDS: Mapping[str, Command] = {
             examples=("mixop bench --space nasbench201 --batch 32", "mixop bench --space darts --batch 16 --recipe pcdarts"),
         ),
         *BENCHMARK,
+        REPRODUCE,
         Command("report", ReportOptions, report, examples=("mixop report runs/x",)),
         Command("export", ExportOptions, export, examples=("mixop export runs/x", "mixop export runs/x --format onnx")),
         Command("list", ListOptions, list_, examples=("mixop list", "mixop list recipes")),
@@ -503,7 +505,7 @@ def run(words: Sequence[str]) -> None:
     if name.startswith("-"):
         raise RecipeError(
             f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, bench, benchmark, "
-            "report, export or list."
+            "reproduce, report, export or list."
         )
     if rest and f"{name} {rest[0]}" in COMMANDS:  # mixop benchmark show
         name, rest = f"{name} {rest[0]}", rest[1:]

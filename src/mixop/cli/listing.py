@@ -45,6 +45,27 @@ def _architectures() -> dict[str, str]:
     return {name: Darts().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
 
 
+def _experiments() -> dict[str, str]:
+    from mixop.recipes import RECIPES
+    from mixop.reproduction import EXPERIMENTS
+
+    return {name: f"CIFAR-10 in NAS-Bench-201, {first_line(RECIPES[recipe])}" for name, recipe in EXPERIMENTS.items()}
+
+
+def _searchers() -> dict[str, str]:
+    from mixop.searchers import SEARCHERS
+
+    return {name: first_line(cls) for name, cls in SEARCHERS.items()}
+
+
+def _tables() -> dict[str, str]:
+    from mixop.benchmarks.catalogue import open_table, shipped_names
+
+    return {
+        name: f"{len(open_table(name))} architectures on {', '.join(open_table(name).datasets)}" for name in shipped_names()
+    }
+
+
 def _operations() -> dict[str, str]:
     from mixop.ops import OPERATIONS, BatchNorm
 
@@ -62,11 +83,14 @@ def _layer(module: Any) -> str:
 
 TOPICS: Mapping[str, Callable[[], dict[str, str]]] = {
     "recipes": _recipes,
+    "searchers": _searchers,
     "spaces": _spaces,
     "data": _data,
     "relaxations": _relaxations,
     "protocols": _protocols,
     "architectures": _architectures,
     "operations": _operations,
+    "tables": _tables,
+    "experiments": _experiments,
 }
 """Names and descriptions of each topic."""

@@ -239,10 +239,11 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List recipes, search spaces, data sets, relaxations, training protocols, published architectures or operations.
+    """List what there is to choose from.
 
     Args:
-        topic: one of recipes, spaces, data, relaxations, protocols, architectures, operations. [all of them]
+        topic: one of recipes, searchers, spaces, data, relaxations, protocols, architectures, operations, tables, experiments.
+            [all of them]
         json: write one JSON object of names and descriptions on standard output.
         debug: with an error, show where it came from.
     """

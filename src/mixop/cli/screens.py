@@ -35,7 +35,7 @@ def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: P
     console.print(Text(f"{recipe} found{spent}:", style="bold"))
     _long(console, f"  {native}")
     if last.get("valid_accuracy") is not None:
-        _sentence(
+        sentence(
             console,
             f"\nThe supernet ended with {percent(last['valid_accuracy'])} accuracy on the validation split; "
             "what the architecture is worth alone shows when it is trained from scratch.",
@@ -83,7 +83,7 @@ def compared(out: Path, page: Path) -> None:
         )
     console.print(table)
     console.print()
-    _sentence(console, verdict(run))
+    sentence(console, verdict(run))
     console.print()
     quoted = shlex.quote(str(out))
     places({"Run directory": out, "Report": page, "Weights": out / "weights.safetensors", "Next": f"mixop export {quoted}"})
@@ -96,7 +96,7 @@ def comparison(result: "Comparison") -> None:
     _long(console, head)
     console.print()
     for note in "\n\n".join(rest).strip().splitlines():
-        _sentence(console, note)
+        sentence(console, note)
     console.print()
     places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / "comparison.html"})
 
@@ -112,7 +112,7 @@ def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
     from mixop.report.verdict import interval
 
     low, high = interval(score["accuracy"], images)
-    _sentence(
+    sentence(
         Screen(),
         f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
         f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats.",
@@ -163,7 +163,7 @@ def bench(result: "Result", what: str) -> None:
     console.print(table)
     console.print()
     roof = result.roofline
-    _sentence(
+    sentence(
         console,
         f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
         f"{result.flops / 1e9:.1f} GFLOP of convolutions and linear maps, counted by hand. The machine reached "
@@ -171,7 +171,7 @@ def bench(result: "Result", what: str) -> None:
         f"{roof.copy / 1e9:.1f} GB/s: at the convolution's rate a step takes {result.limit:.3f} s, the limit.",
     )
     if remembered:
-        _sentence(
+        sentence(
             console,
             "Memory is what a step adds to the program, the data and the weights, in a process of its own; for each image, "
             "the difference between two batch sizes, and what a forward pass keeps.",
@@ -203,7 +203,7 @@ def places(lines: Mapping[str, object]) -> None:
         _long(console, str(value))
 
 
-def _sentence(console: Console, text: str) -> None:
+def sentence(console: Console, text: str) -> None:
     """Prints prose, broken into lines where a person reads it."""
     console.print(text, soft_wrap=not console.is_terminal)
 

@@ -1,0 +1,130 @@
+"""``mixop reproduce``: a published experiment again, and what came out beside what was published."""
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mixop.cli.arguments import Command, Parsed
+from mixop.errors import RecipeError
+
+if TYPE_CHECKING:
+    from mixop.reproduction import Line, Reproduction
+
+
+@dataclass(frozen=True)
+class ReproduceOptions:
+    """Run a published experiment again, and show the paper's results and ours side by side.
+
+    The experiments are searches on CIFAR-10 in the space of NAS-Bench-201; what they find is looked up in the benchmark's
+    table. Random search runs beside. Whatever differs from the published setting is marked. Given again, the command goes on.
+
+    Args:
+        name: the experiment (see mixop list experiments).
+        data: a folder with CIFAR-10, as the official archive or as sheets of images, and with the benchmark's table.
+            [required]
+        scale: full is the published setting, for hours on a GPU; small takes minutes a run on a core, with fewer and smaller
+            images, fewer channels and cells, and the architecture's rate scaled; tiny takes seconds and shows nothing.
+        table: the table of NAS-Bench-201, from mixop benchmark convert. [in the folder of the data]
+        seeds: number of runs. [the scale's; in full the paper's]
+        jobs: worker processes. [the number of cores; on a GPU 1]
+        out: the directory of the runs, new or this one's own. [runs/NAME-SCALE]
+        quiet: show nothing while it runs, only the last screen.
+        json: write the result as one JSON object, and nothing else, on standard output.
+        debug: with an error, show where it came from.
+    """
+
+    name: str
+    _: KW_ONLY
+    data: str | None = None
+    scale: Literal["full", "small", "tiny"] = "small"
+    table: str | None = None
+    seeds: int | None = None
+    jobs: int | None = None
+    out: str | None = None
+    quiet: bool = False
+    json: bool = False
+    debug: bool = False
+
+
+def reproduce(told: Parsed) -> None:
+    """``mixop reproduce``"""
+    from mixop.cli.comparing import Comparing
+    from mixop.reproduction import reproduce as run
+
+    options = told.options
+    if options.data is None:
+        raise RecipeError("mixop reproduce needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
+    if options.seeds is not None and not 1 <= options.seeds <= 1000:
+        raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
+    out = options.out or str(Path("runs", f"{options.name}-{options.scale}"))
+    title = f"Reproducing {options.name} at scale {options.scale}, into {out}"
+    with Comparing(title, quiet=options.quiet or options.json) as progress:
+        found = run(
+            options.name,
+            options.data,
+            out,
+            scale=options.scale,
+            table=options.table,
+            seeds=options.seeds,
+            jobs=options.jobs,
+            device=told.build("settings").device,
+            observe=progress,
+        )
+    if options.json:
+        return _json(found)
+    return _show(found)
+
+
+def _json(found: "Reproduction") -> None:
+    import json
+    import sys
+    from dataclasses import asdict
+
+    lines = [{**asdict(line), "differs": line.differs} for line in found.lines]
+    content = {"experiment": found.name, "scale": found.scale, "runs": str(found.comparison.path), "source": found.source}
+    sys.stdout.write(json.dumps({**content, "lines": lines}) + "\n")
+
+
+def _show(found: "Reproduction") -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from mixop.cli import screens
+    from mixop.cli.progress import Screen
+
+    console = Screen()
+    console.print(Text(f"{found.name}, scale {found.scale}:", style="bold"))
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    grid.add_column("", no_wrap=True)
+    for name in ("paper", "ours"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for index, line in enumerate(found.lines):
+        if index and line.result != found.lines[index - 1].result:
+            grid.add_section()
+        grid.add_row(line.what, line.paper, line.ours, _mark(line), style="bold" if line.result else "")
+    console.print(grid)
+    console.print()
+    different = sum(line.differs for line in found.lines)
+    n = found.comparison.seeds
+    words = f"Accuracies in %, mean and standard deviation over {len(n)} runs; paper: {found.source}."
+    more = f" {different} settings differ from the published ones, so the accuracies need not agree." if different else ""
+    screens.sentence(console, words + more)
+    console.print()
+    path = found.comparison.path
+    screens.places({"Directory": path, "Report": Path(path) / "comparison.html"})
+
+
+def _mark(line: "Line") -> str:
+    return "differs" if line.differs else ""
+
+
+REPRODUCE = Command(
+    "reproduce",
+    ReproduceOptions,
+    reproduce,
+    settings=("device",),
+    examples=("mixop reproduce drnas-nasbench201 --scale small --data data",),
+)
+"""The command."""
