@@ -37,6 +37,7 @@ def test_the_commands_run_in_their_order(tmp_path):
         "report",
         "export",
         "compare",
+        "benchmark",
         "list",
     }
     for command in commands():
