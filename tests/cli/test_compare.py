@@ -184,5 +184,5 @@ def test_searchers_take_part_by_their_names_and_train_as_long_as_random_search(
     epochs = Retrain().protocol.epochs
     assert searchers(options, Toy(), None) == {
         "evolution": Evolution(epochs=epochs),
-        "bohb": Bohb(epochs=10, ladder=(1, 3, 10)),
+        "bohb": Bohb(ladder=(1, 3, 10)),
     }

@@ -17,7 +17,7 @@ from mixop.recipes import RECIPES
 from mixop.report.comparison import RANDOM
 from mixop.scaling import scaled_to
 from mixop.searchers import SEARCHERS
-from mixop.searchers.base import Searcher
+from mixop.searchers.base import SameLength, Searcher
 from mixop.searchers.bohb import Bohb
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
@@ -109,11 +109,15 @@ def searchers(options: CompareOptions, space: Space, scored: Evaluator | None) -
     found: dict[str, Searcher] = {}
     for word in _words(options):
         if word in SEARCHERS and word != RANDOM:
-            searcher = SEARCHERS[word](epochs=scored.trial_epochs)
-            if isinstance(searcher, Bohb):
-                searcher = replace(searcher, ladder=scored.ladder(3, searcher.eta))
-            found[word] = searcher
+            found[word] = _searcher(SEARCHERS[word], scored)
     return found
+
+
+def _searcher(cls: type[Searcher], scored: Evaluator) -> Searcher:
+    if issubclass(cls, Bohb):
+        return cls(ladder=scored.ladder(3, cls.eta))
+    assert issubclass(cls, SameLength)
+    return cls(epochs=scored.trial_epochs)
 
 
 def _words(options: CompareOptions) -> list[str]:

@@ -1,6 +1,6 @@
 """Black-box searchers: they ask for an architecture, are told its score, and need nothing else."""
 
-from mixop.searchers.base import Scored, Searcher, State, Trial, state_from_json, state_to_json
+from mixop.searchers.base import SameLength, Scored, Searcher, State, Trial, state_from_json, state_to_json
 from mixop.searchers.bohb import Bohb
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import Objective, Outcome, Row, read_rows, run_search
@@ -31,6 +31,7 @@ __all__ = [
     "RandomSearch",
     "Reinforce",
     "Row",
+    "SameLength",
     "Scored",
     "Searcher",
     "State",

@@ -71,16 +71,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Searcher(ABC):
-    """Base of the black-box searchers. Subclasses are frozen dataclasses of settings.
-
-    Args:
-        epochs: length of the training of every trial, >= 1.
-    """
-
-    epochs: int = 12
-
-    def __post_init__(self) -> None:
-        self.check_whole("epochs", self.epochs)
+    """Base of the black-box searchers. Subclasses are frozen dataclasses of settings."""
 
     def check(self, space: Space) -> None:  # noqa: B027
         """Refuses a space that this searcher cannot search.
@@ -158,6 +149,20 @@ class Searcher(ABC):
         """
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RecipeError(f"{name} of {type(self).__name__} must be a whole number of at least {least}, got {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameLength(Searcher):
+    """Base of the searchers whose trials all train for as long.
+
+    Args:
+        epochs: length of the training of every trial, >= 1.
+    """
+
+    epochs: int = 12
+
+    def __post_init__(self) -> None:
+        self.check_whole("epochs", self.epochs)
 
 
 def state_to_json(state: State) -> dict[str, Any]:

@@ -26,7 +26,6 @@ class Bohb(Searcher):
     bandwidth and no bandwidth factor (0.3 and 3 in the published runs).
 
     Args:
-        epochs: not used: the ladder says how long trials train.
         ladder: lengths of trainings in epochs, increasing; the published ones go from 12 to 200 by factors of 3, which
             leaves 22, 67 and 200. A table must know them: ``(12, 200)`` is what every table of NAS-Bench-201 has.
         eta: one in so many goes on, >= 2.
@@ -44,7 +43,6 @@ class Bohb(Searcher):
     startup: int = 7
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.ladder or list(self.ladder) != sorted(set(self.ladder)):
             raise RecipeError(f"ladder of Bohb must be increasing lengths in epochs, at least one, got {list(self.ladder)}.")
         for epochs in self.ladder:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from mixop.errors import RecipeError
 from mixop.relax.policy import LstmPolicy
 from mixop.schedules import check_range
-from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
 from mixop.spaces.core import Architecture, Space
 
@@ -21,7 +21,7 @@ POLICY = LstmPolicy(hidden=35, layers=2, tanh=100.0, temperature=100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Controller(Searcher):
+class Controller(SameLength):
     """An LSTM takes the decisions of an architecture one after the other and is trained by REINFORCE, without shared weights.
 
     The policy is the one of ENAS in this library; what ENAS adds, children that share weights, is left out. The reward is

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.coding import mutated
 from mixop.spaces.core import Architecture, Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evolution(Searcher):
+class Evolution(SameLength):
     """A child of the best of a few random members joins the population, and the oldest member leaves it.
 
     The first ``population`` trials are drawn uniformly. The tournament draws with replacement, and of equals the one drawn

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.coding import neighbours, unseen
 from mixop.spaces.core import Architecture, Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalSearch(Searcher):
+class LocalSearch(SameLength):
     """Tries all neighbours of an architecture in random order and moves to the best one, as long as it is better.
 
     A neighbour differs in one choice. Stuck, it begins anew from an architecture that is drawn uniformly. Nothing is tried

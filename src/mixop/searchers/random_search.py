@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.coding import unseen
 from mixop.spaces.core import Architecture, Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSearch(Searcher):
+class RandomSearch(SameLength):
     """Architectures drawn uniformly, one after the other; the best one wins.
 
     Args:

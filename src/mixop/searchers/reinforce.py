@@ -9,14 +9,14 @@ import numpy as np
 
 from mixop.errors import RecipeError
 from mixop.schedules import check_range
-from mixop.searchers.base import Searcher, State, Trial
+from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.coding import questions, read, write
 from mixop.searchers.policy_gradient import Vector, adam_step, log_softmax, moving_mean
 from mixop.spaces.core import Architecture, Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reinforce(Searcher):
+class Reinforce(SameLength):
     """Samples from independent softmax distributions and steps along ``(R - b) grad log p(A)`` after every trial.
 
     R is the score in percent, b a moving mean of the rewards that takes each one in before its advantage is formed and is
