@@ -21,7 +21,7 @@ def rdarts_l2(*, epochs: int = 50) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published (test error 2.95 +- 0.21 in the DARTS space; tables of later papers)
-        ours: not measured
+        ours: 86.9 +- 8.7 at a small scale, 3 seeds (docs/results.md)
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 4; settings of the authors' code, which are those of DARTS.
     """
@@ -39,6 +39,10 @@ def rdarts_dp(*, epochs: int = 50) -> Recipe:
     Scorecard (DARTS space S1 to S4, searched on CIFAR-10, test error in %):
         paper: 3.11, 3.48, 2.93, 3.58
         ours: not measured
+
+    Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
+        paper: not published
+        ours: 87.4 +- 6.0 at a small scale, 3 seeds (docs/results.md)
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 4; settings of the authors' code.
     """
@@ -62,7 +66,7 @@ def darts_es(*, epochs: int = 50) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published
-        ours: not measured
+        ours: 91.4 +- 1.5 at a small scale, 3 seeds (docs/results.md)
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 4; numbers of the authors' scripts.
     """
@@ -77,7 +81,7 @@ def darts_ada(*, epochs: int = 50) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published
-        ours: not measured
+        ours: 91.4 +- 1.5 at a small scale, 3 seeds (docs/results.md)
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 5; numbers of the authors' code.
     """

@@ -18,7 +18,7 @@ def rsws(*, epochs: int = 250) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 87.66 +- 1.69 (Dong & Yang 2020, table 5)
-        ours: not measured
+        ours: 88.8 +- 1.2 at a small scale, 3 seeds (docs/results.md)
 
     Source: Li & Talwalkar 2019 (arXiv:1902.07638); settings of Dong & Yang 2020 (arXiv:2001.00326).
     """

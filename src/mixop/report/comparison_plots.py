@@ -60,11 +60,15 @@ def dots(rows: Sequence[Dots], *, description: str) -> str:
         if seconds and max(seconds) > 8 * min(seconds):
             times.set_xscale("log")
             times.xaxis.set_minor_locator(NullLocator())
-            times.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=6))
+            times.xaxis.set_major_locator(
+                LogLocator(subs=(1.0, 3.0) if max(seconds) < 300 * min(seconds) else (1.0,), numticks=6)
+            )
         elif seconds:
             times.set_xlim(0, 1.08 * max(seconds))
             times.xaxis.set_major_locator(MaxNLocator(4))
-        times.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g} s"))
+        times.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s")
+        )
         for panel, title in ((axes, "score of each run"), (times, "time of each search")):
             panel.set_ylim(len(rows) - 0.45, -0.55)
             panel.yaxis.set_major_locator(FixedLocator([]))
