@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     natives = [space.to_native(space.from_index(index)) for index in range(15_625)]
     rank = np.arange(15_625, dtype=np.float32) / 15_625
     arrays = {"c10_valid_e200": 50 + rank, "c10_test_e200": 60 + rank, "c10_valid_e12": 40 + rank, "c100_test_e200": 70 + rank}
-    seconds = {"c10valid_train_seconds_e200": np.full(15_625, 2.0, np.float32)}
+    seconds = {"c10valid_train_seconds_e200": np.full(15_625, 20_000.0, np.float32)}
     np.savez(path / "nasbench201.npz", arch=np.array(natives), **arrays, **seconds)
     return path
 
@@ -53,6 +53,8 @@ def test_paper_and_ours_stand_side_by_side(folder: Path, tmp_path: Path):
     assert lines["carried to CIFAR-100 test"].paper == "15.61"
     assert "carried to ImageNet16 test" not in lines  # the table does not have it
     assert lines["random search, CIFAR-10 test"].ours.startswith("60.")
+    random = found.comparison.row("random")
+    assert random.trained == 10  # of 1,200 seconds each: twelve epochs of 200 that take 20,000
     usual = RECIPES["darts"]()
     settings = {line.what: (line.paper, line.ours) for line in found.lines if not line.result}
     assert settings["channels"] == ("16", "4")
