@@ -20,11 +20,11 @@ from mixop.experiments.published import CARRIED, Published, published
 from mixop.recipe import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.comparison import Comparison
+from mixop.report.palette import ABSENT
 from mixop.scaling import scaled_to
 from mixop.schedules import Schedule
 from mixop.spaces.nasbench201 import NasBench201
 
-ABSENT = "–"  # noqa: RUF001
 CIFAR10 = "cifar10"
 TABLE = "nasbench201"
 BUDGET = 12_000.0

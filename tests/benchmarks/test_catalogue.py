@@ -1,9 +1,11 @@
 """The tables that come with mixop: small, whole, and true."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mixop.benchmarks import catalogue
 from mixop.benchmarks.catalogue import open_table, shipped_names
@@ -40,6 +42,31 @@ def test_the_one_on_digits_has_every_architecture_with_three_seeds():
         runs.var(axis=0, ddof=1).mean() / 3
     )  # architectures differ more than their means are unsure
     assert table.optimum(dataset="digits", split="valid", epochs=12).value == pytest.approx(means.max())
+
+
+def test_the_page_of_tables_says_what_is_in_it():
+    """Every figure of docs/tables.md about the table."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "tables.md").read_text().split())
+    table = open_table(DIGITS)
+    skips = next(i for i in range(len(table)) if table.native(i).count("skip_connect") == 6)
+    means, cells = {}, []
+    for split in ("valid", "test"):
+        where: dict[str, Any] = {"dataset": "digits", "split": split, "epochs": 12, "reveal_test": True}
+        runs = np.stack([table.column(**where, seed=seed) for seed in range(3)])
+        means[split] = mean = runs.mean(axis=0)
+        deviations = mean.std(ddof=1), np.sqrt(runs.var(axis=0, ddof=1).mean())
+        cells.append([f"{mean.min():.1f} %, {mean.max():.1f} %", *(f"{d:.1f}" for d in deviations), f"{mean[skips]:.1f} %"])
+    titles = (
+        "least and largest mean over seeds",
+        "standard deviation over architectures",
+        "standard deviation over the seeds of an architecture",
+        "skip connections only",
+    )
+    for title, valid, test in zip(titles, *cells, strict=True):
+        assert f"| {title} | {valid} | {test} |" in page
+    correlation = stats.spearmanr(means["valid"], means["test"]).statistic
+    assert f"validation and test over architectures is {correlation:.2f}" in page
+    assert f"{100 * (means['valid'] > means['valid'][skips]).mean():.0f} % of the architectures are better" in page
 
 
 @pytest.mark.parametrize("index", [0, 364, 728])

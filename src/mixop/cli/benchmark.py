@@ -1,8 +1,6 @@
 """``mixop benchmark ...``: tables of trained architectures."""
 
-import json
 import shlex
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -13,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.interrupt import heed
+from mixop.cli.output import print_json
 from mixop.errors import RecipeError
 
 if TYPE_CHECKING:
     from mixop.benchmarks.table import Table
     from mixop.cli.tree import Tree
-
-PARTS = 1000
-"""An architecture counts as so many steps of the whole."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ class Building(Converting):
 
     def __call__(self, done: float, total: int) -> None:
         """Takes how many architectures are done, those in training in part, and their number."""
-        left = self.clock.left(round(PARTS * done), PARTS * total)
+        left = self.clock.left(done, total)
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=done, total=total)
         elif not self.quiet and (twentieth := int(20 * done / total)) > self.told:
@@ -192,7 +188,7 @@ def build(told: Parsed) -> None:
     table = Table.open(target)
     about = worth(table, data.name, how.epochs)
     if options.json:
-        return _print_json({"table": str(target), "counts": str(counts), "architectures": len(table), **about})
+        return print_json({"table": str(target), "counts": str(counts), "architectures": len(table), **about})
     lines = {
         "Table": f"{target} ({target.stat().st_size:,} bytes)",
         "Holds": f"{len(table):,} architectures of {space.name}, {how.seeds} runs each",
@@ -251,7 +247,7 @@ def convert(told: Parsed) -> None:
     seconds, size = time.monotonic() - began, target.stat().st_size
     if options.json:
         written = {"table": str(target), "architectures": len(table), "columns": len(table.columns), "bytes": size}
-        return _print_json({**written, "seconds": round(seconds, 3), "source": table.header.source})
+        return print_json({**written, "seconds": round(seconds, 3), "source": table.header.source})
     from mixop.cli import screens
     from mixop.cli.progress import duration
 
@@ -282,7 +278,7 @@ def show(told: Parsed) -> None:
             for c in table.columns
         ]
         about = {"table": table.name, "space": table.header.space_name, "architectures": len(table)}
-        return _print_json({**about, "source": table.header.source, "columns": columns, "best": best})
+        return print_json({**about, "source": table.header.source, "columns": columns, "best": best})
     return _show(table, opened, best)
 
 
@@ -340,10 +336,6 @@ def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]
         for row in rows:
             test = f", test {row['test_accuracy']:.2f}" if "test_accuracy" in row else ""
             console.print(f"  {row['valid_accuracy']:.2f} %{test}  {row['architecture']} ({row['index']})", soft_wrap=True)
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
 
 
 BENCHMARK = (

@@ -1,8 +1,6 @@
 """The commands. What needs torch, matplotlib or the data is imported where it is used: help comes at once."""
 
-import json
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from mixop.cli.options import (
     RetrainOptions,
     SearchOptions,
 )
+from mixop.cli.output import print_json
 from mixop.cli.reproducing import REPRODUCE
 from mixop.errors import RecipeError, RunError, unknown
 
@@ -101,7 +100,7 @@ def compare(told: Parsed) -> None:
             observe=progress,
         )
     if options.json:
-        return _print_json({"comparison": out, "report": str(Path(out, "comparison.html")), "methods": result.summary()})
+        return print_json({"comparison": out, "report": str(Path(out, "comparison.html")), "methods": result.summary()})
     from mixop.cli import screens
 
     return screens.comparison(result)
@@ -217,7 +216,7 @@ def bench(told: Parsed) -> None:
     with screens.telling(quiet=options.json) as tell:
         result = benches.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)
     if options.json:
-        return _print_json(result.to_json())
+        return print_json(result.to_json())
     return screens.bench(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
 
 
@@ -247,7 +246,7 @@ def evaluate(told: Parsed) -> None:
     data = api.load_data(run) if source is None else source.load()
     score = evaluate_run(options.run, data.to(settings.device))
     if options.json:
-        return _print_json({"run": options.run, "data": data.name, "images": len(data.test_x), **score})
+        return print_json({"run": options.run, "data": data.name, "images": len(data.test_x), **score})
     from mixop.cli import screens
 
     return screens.evaluation(data.name, len(data.test_x), score)
@@ -292,7 +291,7 @@ def list_(told: Parsed) -> None:
     topics = [topic] if topic else list(TOPICS)
     tables = {topic: TOPICS[topic]() for topic in topics}
     if told.options.json:
-        return _print_json(tables)
+        return print_json(tables)
     from mixop.cli import screens
 
     return screens.lists(tables)
@@ -359,7 +358,7 @@ def _finish_search(result: "SearchResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
-        return _print_json({"architecture": result.native, "run": str(result.out), "report": str(page)})
+        return print_json({"architecture": result.native, "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
     return screens.found(result.native, result.recipe.name, result.history, result.out, page)
@@ -370,7 +369,7 @@ def _finish_retraining(result: "RetrainResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
-        return _print_json({**result.score, "run": str(result.out), "report": str(page)})
+        return print_json({**result.score, "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
     return screens.compared(result.out, page)
@@ -395,10 +394,6 @@ def _short(kind: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
 
 
 FORESEEN_STEPS = 200

@@ -68,7 +68,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
     fitted = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
     recipes: dict[str, Recipe] = {}
     left_out = []
-    everything = "all" in [word.strip() for word in options.recipes.split(",")]
+    everything = "all" in _written(options)
     for word in _words(options):
         if word in SEARCHERS:
             continue
@@ -120,14 +120,17 @@ def _searcher(cls: type[Searcher], scored: Evaluator) -> Searcher:
     return cls(epochs=scored.trial_epochs)
 
 
+def _written(options: CompareOptions) -> list[str]:
+    return [word.strip() for word in options.recipes.split(",")]
+
+
 def _words(options: CompareOptions) -> list[str]:
-    """The methods as they were written.
+    """The methods as they were written, ``all`` spelt out.
 
     Raises:
         RecipeError: if one of them comes twice.
     """
-    written = [word.strip() for word in options.recipes.split(",")]
-    words = [word for one in written for word in (RECIPES if one == "all" else (one,))]
+    words = [word for one in _written(options) for word in (RECIPES if one == "all" else (one,))]
     names = [_called(word) for word in words]
     for name in names:
         if names.count(name) > 1:

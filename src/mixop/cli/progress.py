@@ -38,9 +38,9 @@ class Clock:
     """How long what is left will take, judged by the steps done since this process began."""
 
     def __init__(self) -> None:
-        self.began: tuple[float, int] | None = None
+        self.began: tuple[float, float] | None = None
 
-    def left(self, done: int, total: int) -> float | None:
+    def left(self, done: float, total: float) -> float | None:
         """Seconds left, or None while that is unknown.
 
         Args:

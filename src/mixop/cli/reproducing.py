@@ -1,14 +1,15 @@
 """``mixop reproduce``: a published experiment again, and what came out beside what was published."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixop.cli.arguments import Command, Parsed
+from mixop.cli.output import print_json
 from mixop.errors import RecipeError
 
 if TYPE_CHECKING:
-    from mixop.reproduction import Line, Reproduction
+    from mixop.reproduction import Reproduction
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,15 @@ def reproduce(told: Parsed) -> None:
             observe=progress,
         )
     if options.json:
-        return _json(found)
+        return print_json(_plain(found))
     return _show(found)
 
 
-def _json(found: "Reproduction") -> None:
-    import json
-    import sys
-    from dataclasses import asdict
-
+def _plain(found: "Reproduction") -> dict[str, Any]:
+    """What came out as JSON data."""
     lines = [{**asdict(line), "differs": line.differs} for line in found.lines]
-    content = {"experiment": found.name, "scale": found.scale, "runs": str(found.comparison.path), "source": found.source}
-    sys.stdout.write(json.dumps({**content, "lines": lines}) + "\n")
+    about = {"experiment": found.name, "scale": found.scale, "runs": str(found.comparison.path), "source": found.source}
+    return {**about, "lines": lines}
 
 
 def _show(found: "Reproduction") -> None:
@@ -103,21 +101,16 @@ def _show(found: "Reproduction") -> None:
     for index, line in enumerate(found.lines):
         if index and line.result != found.lines[index - 1].result:
             grid.add_section()
-        grid.add_row(line.what, line.paper, line.ours, _mark(line), style="bold" if line.result else "")
+        grid.add_row(line.what, line.paper, line.ours, "differs" if line.differs else "", style="bold" if line.result else "")
     console.print(grid)
     console.print()
     different = sum(line.differs for line in found.lines)
-    n = found.comparison.seeds
-    words = f"Accuracies in %, mean and standard deviation over {len(n)} runs; paper: {found.source}."
+    words = f"Accuracies in %, mean and standard deviation over {len(found.comparison.seeds)} runs; paper: {found.source}."
     more = f" {different} settings differ from the published ones, so the accuracies need not agree." if different else ""
     screens.sentence(console, words + more)
     console.print()
     path = found.comparison.path
     screens.places({"Directory": path, "Report": Path(path) / "comparison.html"})
-
-
-def _mark(line: "Line") -> str:
-    return "differs" if line.differs else ""
 
 
 REPRODUCE = Command(

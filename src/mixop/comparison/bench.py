@@ -1,7 +1,9 @@
 """What the trainings from scratch of a comparison share; none of them sees the test set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +17,10 @@ from mixop.spaces.core import Architecture, Space
 
 SHORT = replace(PROTOCOLS["quick"], name="short", epochs=10)
 """The training from scratch of a comparison, unless told otherwise."""
+
+
+def _silent(record: Mapping[str, Any]) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +38,10 @@ class Bench:
 
     space: Space
     data: Data
-    seed: int
-    device: str
-    checkpoint_seconds: float
-    observe: Observer
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint_seconds: float = 30.0
+    observe: Observer = _silent
 
     def train(self, architecture: Architecture, protocol: Protocol, folder: Path) -> dict[str, float]:
         """Trains an architecture on the weight split and scores it on the validation split; done before, it is read.

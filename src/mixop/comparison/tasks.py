@@ -1,6 +1,6 @@
 """What the workers of a comparison do: one search and its score, or random search with one seed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
@@ -124,10 +124,7 @@ def random_search(
     loaded, budget = data.load(), max(budgets.values())
     spent = 0.0
 
-    def told(record: Mapping[str, Any]) -> None:
-        within = min(1.0, (spent + record.get("seconds", 0.0)) / budget) if budget else 1.0
-        observe({**record, "share": within, "network": len(candidates) + 1})
-
+    told = _within(budget, observe, lambda: (spent, len(candidates)))
     bench = Bench(space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told)
     objective = evaluator.objective(bench, folder)
     candidates: list[dict[str, Any]] = []
@@ -176,12 +173,7 @@ def black_box(
     run, budget = RunDirectory(folder), budgets["median"]
     trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
     rows: list[Row] = []
-
-    def told(record: Mapping[str, Any]) -> None:
-        spent = rows[-1].spent if rows else 0.0
-        within = min(1.0, (spent + record.get("seconds", 0.0)) / budget) if budget else 1.0
-        observe({**record, "share": within, "network": len(rows) + 1})
-
+    told = _within(budget, observe, lambda: (rows[-1].spent if rows else 0.0, len(rows)))
     try:
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
@@ -200,6 +192,23 @@ def black_box(
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
     run.write_json(TRIAL, trial)
+
+
+def _within(budget: float, observe: Observer, done: Callable[[], tuple[float, int]]) -> Observer:
+    """Adds to what a training tells which share of the time is used, and the network's number.
+
+    Args:
+        budget: seconds.
+        observe: is told.
+        done: gives the seconds that earlier networks took, and their number.
+    """
+
+    def told(record: Mapping[str, Any]) -> None:
+        spent, number = done()
+        share = min(1.0, (spent + record.get("seconds", 0.0)) / budget) if budget else 1.0
+        observe({**record, "share": share, "network": number + 1})
+
+    return told
 
 
 def _skips(architecture: Architecture) -> dict[str, int]:

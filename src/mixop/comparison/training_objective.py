@@ -2,25 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mixop.comparison.bench import SHORT, Bench
-from mixop.data.core import Data
-from mixop.engine.loop import Observer
 from mixop.errors import DivergedError
 from mixop.evaluate.protocol import Protocol
-from mixop.spaces.core import Architecture, Space
-
-
-def _silent(record: Mapping[str, Any]) -> None:
-    """Tells nobody."""
+from mixop.spaces.core import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingObjective:
+class TrainingObjective(Bench):
     """Trains on the weight split and scores on the validation split; never looks at the test set.
 
     Each training is an ordinary run directory, so a search that was killed goes on inside the training that it was in. An
@@ -42,14 +34,8 @@ class TrainingObjective:
         >>> run_search(Evolution(epochs=5), space, objective, budget_seconds=600)  # doctest: +SKIP
     """
 
-    space: Space
-    data: Data
     folder: Path
     protocol: Protocol = field(default=SHORT)
-    seed: int = 0
-    device: str = "cpu"
-    checkpoint_seconds: float = 30.0
-    observe: Observer = _silent
 
     def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
         """The accuracy on the validation split in percent, and the seconds of the training.
@@ -62,17 +48,9 @@ class TrainingObjective:
             MixopError: if it cannot be trained: the space does not fit the data, the folder cannot be written.
             InterruptedRunError: after SIGINT or SIGTERM; the training has saved its state.
         """
-        bench = Bench(
-            space=self.space,
-            data=self.data,
-            seed=self.seed,
-            device=self.device,
-            checkpoint_seconds=self.checkpoint_seconds,
-            observe=self.observe,
-        )
         begun = time.monotonic()
         try:
-            measured = bench.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
+            measured = self.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
         except DivergedError:
             return 0.0, time.monotonic() - begun
         return 100 * measured["valid_accuracy"], measured["seconds"]
