@@ -16,7 +16,7 @@ def parsec(*, epochs: int = 100) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published (test error 2.81 +- 0.03 in the DARTS space)
-        ours: 86.5 +- 0.0 at a small scale, 2 seeds (docs/results.md)
+        ours: 86.5 +- 0.0 at a small scale, 3 seeds (docs/results.md)
 
     Source: Casale, Gordon & Fusi 2019 (arXiv:1902.05116).
     """
