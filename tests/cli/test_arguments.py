@@ -1,14 +1,18 @@
 """Names, files and flags: who wins, and what is told when one of them is wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mixop.bilevel import SingleLevel
 from mixop.cli.arguments import Parsed, parse
 from mixop.cli.commands import COMMANDS
 from mixop.errors import MixopError, RecipeError
+from mixop.recipe import recipe_to_json
+from mixop.recipes import RECIPES
 from mixop.regularise import DirichletKL
 from mixop.schedules import Constant
 
@@ -59,6 +63,34 @@ def test_other_epochs_move_the_warmup_unless_it_is_said_as_well(tmp_path: Path):
     assert told("--epochs", "10", "--recipe.warmup", "4", "--recipe", "gaea_gdas").build("recipe").warmup == 4
     (tmp_path / "short.toml").write_text("[settings]\nepochs = 10\n")
     assert told("--recipe", "gaea_gdas", "--config", str(tmp_path / "short.toml")).build("recipe").warmup == 2
+
+
+def test_a_variant_says_what_it_starts_from_and_what_is_different(tmp_path: Path):
+    path = tmp_path / "one_level.toml"
+    path.write_text('base = "drnas"\nscheme = "SingleLevel"\nweight_optimiser.lr.start = 0.1\n')
+    base = RECIPES["drnas"]()
+    lr = replace(base.weight_optimiser.lr, start=0.1)
+    expected = replace(base, scheme=SingleLevel(), weight_optimiser=replace(base.weight_optimiser, lr=lr))
+    assert told("--recipe", str(path)).build("recipe") == expected
+    assert told("--recipe", str(path), "--recipe.clip", "1").build("recipe") == replace(expected, clip=1.0)
+    (tmp_path / "written.json").write_text(json.dumps(recipe_to_json(expected)))
+    assert told("--recipe", str(tmp_path / "written.json")).build("recipe") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('base = "dranas"', "did you mean 'drnas'?"),
+        ("base = 3", "base in .* must be a recipe's name, or package.module:function, got 3"),
+        ('base = "other.toml"', "got 'other.toml'"),
+        ('base = "drnas"\nscheme = "SingelLevel"', "did you mean 'SingleLevel'?"),
+        ('base = "drnas"\nepoch = 3', "did you mean 'epochs'?"),
+    ],
+)
+def test_a_variant_is_refused_in_one_sentence(tmp_path: Path, text: str, says: str):
+    (tmp_path / "v.toml").write_text(text)
+    with pytest.raises(RecipeError, match=says):
+        told("--recipe", str(tmp_path / "v.toml")).build("recipe")
 
 
 def test_a_later_flag_wins():

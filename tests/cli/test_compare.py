@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mixop.bilevel import SingleLevel
 from mixop.cli import main
 from mixop.cli.comparing import Comparing, share_of
 from mixop.cli.contestants import contestants, evaluator, searchers, source_for
@@ -77,6 +78,15 @@ def test_on_the_toy_space_searches_are_short_and_scaled():
     assert plain["darts"].architecture_optimiser == RECIPES["darts"]().architecture_optimiser
     assert not left_out
     assert note != paper
+
+
+def test_a_variant_takes_part_under_the_name_of_its_file_and_is_scaled_like_its_base(tmp_path: Path):
+    (tmp_path / "one_level.toml").write_text('base = "darts"\nscheme = "SingleLevel"\n')
+    given, _, _ = contestants(CompareOptions(recipes=f"darts,{tmp_path}/one_level.toml"), Toy(), toy_set())
+    assert given.keys() == {"darts", "one_level"}
+    assert given["one_level"].scheme == SingleLevel()
+    here, there = (given[name].architecture_optimiser.lr.bounds[1] for name in ("darts", "one_level"))
+    assert here == pytest.approx(2 * there)  # on one level an epoch goes through both splits: twice the steps
 
 
 def test_every_recipe_takes_part_unless_it_does_not_fit():

@@ -114,7 +114,7 @@ def test_a_comparison_by_a_table_trains_nothing_but_searches(table: str, tmp_pat
 
 def test_papers_numbers_stand_beside_their_own_space_and_data_only():
     data = Digits().load()
-    known = {"darts": recipes.darts(epochs=7), "mine": recipes.drnas()}
+    known = {"darts": recipes.darts(epochs=7), "mine": recipes.drnas(), "gdas": recipes.drnas()}  # gdas by name only
     evaluator = Tabular(table="t", dataset="cifar10", epochs=200, trial_length=12, test=True)
     space = NasBench201(channels=8, input_size=8, input_channels=1, classes=10)
     found = paper_of(known, {}, space, data, evaluator)

@@ -12,15 +12,20 @@ from mixop.values import to_plain
 
 
 def recipe(kind: str | None) -> Tree:
-    """The recipe of a name, of ``package.module:function``, or of a ``.json`` or ``.toml`` file such as a run's recipe.json."""
+    """The recipe of a name, of ``package.module:function``, or of a ``.json`` or ``.toml`` file.
+
+    Such a file is a run's ``recipe.json``, or says in ``base`` what it starts from, and then what is different.
+    """
     from mixop.recipe import PARTS, Recipe
     from mixop.recipes import RECIPES
 
     kind = kind or "drnas"
-    if not kind.endswith(SUFFIXES):
-        return Tree("recipe", Recipe, PARTS, _plain("recipe", kind, RECIPES, Recipe))
-    tree = Tree("recipe", Recipe, PARTS, defaults(Recipe))
-    tree.merge(read_table(kind))
+    changes = read_table(kind) if kind.endswith(SUFFIXES) else {}
+    base = changes.pop("base", None) if changes else kind
+    if not isinstance(base, str | None) or (base is not None and base.endswith(SUFFIXES)):
+        raise RecipeError(f"base in {kind!r} must be a recipe's name, or package.module:function, got {base!r}.")
+    tree = Tree("recipe", Recipe, PARTS, defaults(Recipe) if base is None else _plain("recipe", base, RECIPES, Recipe))
+    tree.merge(changes)
     return tree
 
 

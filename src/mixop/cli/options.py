@@ -12,8 +12,8 @@ class SearchOptions:
     Given again, the same command goes on where it stopped.
 
     Args:
-        recipe: the method: a name (see mixop list recipes), package.module:function of one's own, or a .json or .toml file
-            such as the recipe.json of another run. [drnas]
+        recipe: the method: a name (see mixop list recipes), package.module:function of one's own, or a .json or .toml file:
+            the recipe.json of another run, or a variant, which says base = "drnas" and what is different. [drnas]
         space: the search space: a name (see mixop list spaces), or package.module:name of one's own. Sizes left open are
             taken from the data. [nasbench201]
         data: the data set: a name (see mixop list data), or package.module:name of one's own. [digits]
