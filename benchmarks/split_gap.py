@@ -24,8 +24,9 @@ from mixop.data.sheets import Sheets
 from mixop.types import Batch, Params
 
 EPOCHS, WARMUP, CHANNELS, PIXELS = 22, 10, 8, 16
-MEASURED: list[tuple[float, Tensor, float, Tensor]] = []
-"""For each step: loss and derivative on the training batch, loss and derivative on the validation batch."""
+SPLITS = ("training", "validation")
+LOSSES: dict[str, list[float]] = {split: [] for split in SPLITS}
+SLOPES: dict[str, list[Tensor]] = {split: [] for split in SPLITS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +34,11 @@ class Measure(FirstOrder):
     """Takes both gradients down and moves nothing."""
 
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
-        taken: list[float | Tensor] = []
-        for batch in (train_batch, valid_batch):
+        for split, batch in zip(SPLITS, (train_batch, valid_batch), strict=True):
             leaves = leaves_of(params)
             loss = problem.valid_loss(fixed(problem), leaves, batch)
-            taken += [float(loss.detach()), gradient(loss, leaves)["cell"].detach().clone()]
-        MEASURED.append(tuple(taken))  # type: ignore[arg-type]
+            LOSSES[split].append(float(loss.detach()))
+            SLOPES[split].append(gradient(loss, leaves)["cell"].detach().clone())
         return {name: torch.zeros_like(value) for name, value in params.items()}
 
 
@@ -51,18 +51,18 @@ def main(folder: Path, images: int, seeds: int) -> None:
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as out:
             mixop.search(recipe, space, data, out, seed=seed, threads=1)
-    print(f"{images} images, {seeds} seeds, {len(MEASURED)} steps; -1000 dL/d eta, mean over edges +- standard error")
     names = space.groups[0].decisions[0].options
-    print(f"{'':>12}{'loss':>16}" + "".join(f"{name:>16}" for name in names))
-    for row, split in enumerate(("training", "validation")):
-        losses = torch.tensor([taken[2 * row] for taken in MEASURED])
-        slopes = -1000 * torch.stack([taken[2 * row + 1] for taken in MEASURED]).mean(1)
-        print(f"{split:>12}{_mean(losses)}" + "".join(_mean(slopes[:, o], 2) for o in range(len(names))))
+    print(f"{images} images, {seeds} seeds; -1000 dL/d eta, mean over steps and edges +- standard error")
+    print(f"{'':>12}{'loss':>18}" + "".join(f"{name:>18}" for name in names))
+    for split in SPLITS:
+        slopes = -1000 * torch.stack(SLOPES[split]).mean(1)
+        columns = [_mean(torch.tensor(LOSSES[split]), 4), *(_mean(slopes[:, o], 2) for o in range(len(names)))]
+        print(f"{split:>12}" + "".join(columns))
 
 
-def _mean(values: Tensor, digits: int = 4) -> str:
+def _mean(values: Tensor, digits: int) -> str:
     error = values.std() / len(values) ** 0.5
-    return f"{values.mean():.{digits}f} +- {error:.{digits}f}".rjust(16)
+    return f"{values.mean():.{digits}f} +- {error:.{digits}f}".rjust(18)
 
 
 if __name__ == "__main__":
