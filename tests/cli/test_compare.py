@@ -54,6 +54,7 @@ def test_compare_shows_and_keeps_a_table_and_is_not_done_twice(tmp_path: Path, c
         (("--recipes", "evolution,evolution", "--budget", "1"), "twice"),
         (("--recipes", "evolution", "--budget", "0"), "budget_seconds must be"),
         (("--seeds", "0"), "--seeds"),
+        (("--first-seed", "-1"), "--first-seed must be at least 0"),
         (("--epochs", "0"), "--epochs"),
         (("--evaluate", "supernet", "--test"), "--evaluate retrain"),
         (("--space", "nasbench201", "--space.channels", "2", "--evaluate", "optimum"), "not known"),

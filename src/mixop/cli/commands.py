@@ -80,6 +80,8 @@ def compare(told: Parsed) -> None:
         raise RecipeError("Searchers have as much time as recipes take, and --recipes names none: give --budget in seconds.")
     if not 1 <= options.seeds <= 1000:
         raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
+    if options.first_seed < 0:
+        raise RecipeError(f"--first-seed must be at least 0, got {options.first_seed}.")
     out = options.out or str(Path("runs", f"compare-{_short(options.space)}-{_short(options.data or data.name)}"))
     others = [_count(len(recipes), "recipe")] * bool(recipes) + [_count(len(black_boxes), "searcher")] * bool(black_boxes)
     what = f"{', '.join(others)} and random search on {data.name}, {_count(options.seeds, 'seed')} each"
@@ -91,7 +93,7 @@ def compare(told: Parsed) -> None:
             out,
             searchers=black_boxes,
             budget_seconds=options.budget,
-            seeds=range(options.seeds),
+            seeds=range(options.first_seed, options.first_seed + options.seeds),
             jobs=options.jobs,
             evaluate=scored,
             note=" ".join([note, *left_out]),

@@ -42,7 +42,8 @@ class CompareOptions:
     """Run several methods with several seeds, and random search at equal cost beside them.
 
     Runs go to worker processes. The result is one table and one report: mean, deviation, time and best, for each method.
-    Given again, the same command goes on where it stopped; a run that fails does not stop the others.
+    Given again, the same command goes on where it stopped; with more methods, seeds or seconds it adds them. A run that
+    fails does not stop the others.
 
     Args:
         recipes: the methods, with commas between them: recipes as in mixop search, and black-box searchers (evolution,
@@ -50,7 +51,8 @@ class CompareOptions:
             all stands for every recipe that fits the space. [all]
         space: the search space. [toy]
         data: the data set. [toy for the space toy, else digits]
-        seeds: number of runs of each method, with seeds 0, 1, 2 and so on. [5]
+        seeds: number of runs of each method. [5]
+        first_seed: seed of the first of them; the next one has the next number. [0]
         epochs: of each search. [20 on the space toy, else each recipe's own]
         batch_size: of each search. [32 on the space toy, else each recipe's own]
         warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
@@ -77,6 +79,7 @@ class CompareOptions:
     space: str = "toy"
     data: str | None = None
     seeds: int = 5
+    first_seed: int = 0
     epochs: int | None = None
     batch_size: int | None = None
     warmup: int | None = None

@@ -49,11 +49,11 @@ def compare(
     """Runs every recipe and every searcher with every seed in worker processes, and random search beside them.
 
     Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed goes on with the same
-    call; what is finished is not repeated. A run that fails, because its loss diverges for example, is recorded with its
-    sentence, and the others go on. Random search has as much time as the recipes took: for each recipe, and for the median
-    recipe, it is told what it finds within the mean time of a search. It scores architectures drawn uniformly, none twice,
-    as the evaluator scores trials, by training them or looking them up, and takes the one that is best on the validation
-    split.
+    call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that fails,
+    because its loss diverges for example, is recorded with its sentence, and the others go on. Random search has as much time
+    as the recipes took: for each recipe, and for the median recipe, it is told what it finds within the mean time of a search.
+    It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by training them or looking them up,
+    and takes the one that is best on the validation split.
 
     Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.
@@ -109,7 +109,8 @@ def compare(
         identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
-    directory.claim({COMPARISON: identity}, markers=(COMPARISON,))
+    before = directory.read_json(COMPARISON) if (directory / COMPARISON).exists() else identity
+    directory.claim({COMPARISON: _without_growth(identity, before)}, markers=(COMPARISON,))
     options = {
         "space": space,
         "data": tasks.Portable.of(data),
@@ -124,9 +125,10 @@ def compare(
     ]
     tell = observe or (lambda name, record: None)
     with directory.locked(), listening() as stop:
+        directory.write_json(COMPARISON, identity)
         api.note_environment(directory, Settings(seed=seeds[0], device=device, checkpoint_seconds=checkpoint_seconds))
-        before = read_comparison(out)
-        tell("", {"event": "plan", "total": before.planned, "done": before.done})
+        begun = read_comparison(out)
+        tell("", {"event": "plan", "total": begun.planned, "done": begun.done})
         pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
@@ -161,6 +163,19 @@ def compare(
             f"the others are kept in {out}, and the same command tries these again."
         )
     return result
+
+
+def _without_growth(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a comparison, with what was there before in place of more of the same, and of words about it."""
+    kept = {"note", "paper"}
+    for name in ("recipes", "searchers"):
+        if before.get(name, {}).items() <= now.get(name, {}).items():
+            kept.add(name)
+    if set(before.get("seeds", ())) <= set(now["seeds"]):
+        kept.add("seeds")
+    if (before.get("budget_seconds") or math.inf) <= (now.get("budget_seconds") or 0):
+        kept.add("budget_seconds")
+    return {name: now[name] for name in now if name not in kept} | {name: before[name] for name in kept if name in before}
 
 
 class _Pool:
