@@ -190,6 +190,18 @@ def test_what_a_table_says_stands_beside_the_paper(tabular: Path):
     assert max(map(len, result.table().splitlines()[:6])) <= 80
 
 
+def test_many_seconds_are_whole_and_few_are_not(tabular: Path):
+    identity = json.loads((tabular / "comparison.json").read_text())
+    write(tabular / "comparison.json", {**identity, "budget_seconds": 12000.0})
+    candidates = [{"architecture": "r", "seconds": 11925.25, "valid_accuracy": 0.9, "score": 0.91}]
+    for seed in range(3):
+        write(tabular / f"random-{seed}" / "trial.json", {"budgets": {"median": 12000.0}, "candidates": candidates})
+    result = read_comparison(tabular)
+    at = result.columns().index("seconds")
+    assert {row[0]: row[at] for row in result.cells()} == {"darts": "10.0", "drnas": "10.0", "random": "11,925"}
+    assert "the time that was given, 12,000 s: as many as fit" in "\n".join(result.notes())
+
+
 def test_methods_are_paired_by_their_seeds(tabular: Path):
     result = read_comparison(tabular)
     pair = result.paired("drnas", "darts")

@@ -52,7 +52,7 @@ def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data) 
     usual = NasBench201()
     facts = [
         ("{} channels", str(space.channels), str(usual.channels)),
-        ("{} cells a stage", str(space.cells), str(usual.cells)),
+        ("{} cell a stage" if space.cells == 1 else "{} cells a stage", str(space.cells), str(usual.cells)),
         ("images of {} pixels", str(space.input_size), str(PIXELS)),
         ("{} images", f"{len(data.train):,} + {len(data.valid):,}", f"{IMAGES:,} + {IMAGES:,}"),
     ]

@@ -294,9 +294,9 @@ class Comparison:
                 )
             notes.append(
                 f"Random search {how} and takes the one that is best on the validation split. Its row has {whose}, "
-                f"{time:.2g} s: as many as fit, {trained:.1f} on average, at least one. “random, same time” is its {what} "
-                "within the mean time of the method in that row. Only time spent searching counts; scoring what was found does "
-                "not."
+                f"{_of_seconds(time, '.2g')} s: as many as fit, {trained:.1f} on average, at least one. “random, same time” is "
+                f"its {what} within the mean time of the method in that row. Only time spent searching counts; scoring what "
+                "was found does not."
             )
             if self.tabular:
                 notes.append("Seconds of black-box searches are those that the table's trainings took, where it was made.")
@@ -365,7 +365,7 @@ class Comparison:
             cells.append(share(row.best))
         if "skips" in self.columns():
             cells.append(ABSENT if row.skips is None else f"{row.skips:.1f}")
-        cells.append(ABSENT if row.seconds is None else f"{row.seconds:.1f}")
+        cells.append(ABSENT if row.seconds is None else _of_seconds(row.seconds))
         rival = row.rival
         known = None if rival is None else rival.rate if self.knows_optimum else rival.mean
         cells.append(share(known, digits=0 if self.knows_optimum else 1))
@@ -443,6 +443,11 @@ def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
         rows.append(at("median"))
     order = sorted(rows, key=lambda r: (-(r.rate or 0), -(-1 if r.mean is None else r.mean), r.seconds or math.inf))
     return Comparison(path, identity, tuple(order), budgets)
+
+
+def _of_seconds(value: float, digits: str = ".1f") -> str:
+    """A number of seconds: from a hundred on whole, with commas."""
+    return format(value, ",.0f" if value >= 100 else digits)
 
 
 def mean_seconds(trials: Mapping[str, Sequence[Trial]]) -> dict[str, float]:
