@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from mixop.benchmarks.table import Table
 from mixop.cli import main
+from mixop.cli.reproducing import ReproduceOptions
 from mixop.errors import DataError, RecipeError
 from mixop.experiments.published import published
 from mixop.recipes import RECIPES
@@ -107,3 +108,7 @@ def test_the_command_shows_what_differs(folder: Path, tmp_path: Path, capsys: py
     assert (channels["paper"], channels["ours"], channels["differs"]) == ("16", "4", True)
     assert main(["reproduce", "gdas-nasbench201"]) == 2
     assert "needs --data FOLDER" in capsys.readouterr().err
+
+
+def test_the_command_knows_every_scale():
+    assert get_args(get_type_hints(ReproduceOptions)["scale"]) == tuple(SCALES)

@@ -60,6 +60,17 @@ class Scale:
 
 SCALES: Mapping[str, Scale] = {
     "full": Scale(about="the published settings; days on a CPU, hours on a GPU"),
+    "medium": Scale(
+        about="6,000 + 6,000 images of 16 pixels, 16 channels, a cell a stage, 22 epochs; about 7 minutes a run on one core",
+        channels=16,
+        cells=1,
+        size=16,
+        images=12_000,
+        epochs=22,
+        warmup=10,
+        batch=64,
+        seeds=3,
+    ),
     "small": Scale(
         about="3,000 + 3,000 images of 16 pixels, 8 channels, a cell a stage, 22 epochs; minutes a run on one core",
         channels=8,
