@@ -58,30 +58,27 @@ class Scale:
     seeds: int | None = None
 
 
+_SMALL = Scale(
+    about="3,000 + 3,000 images of 16 pixels, 8 channels, a cell a stage, 22 epochs; about a minute a run on one core",
+    channels=8,
+    cells=1,
+    size=16,
+    images=6000,
+    epochs=22,
+    warmup=10,
+    batch=64,
+    seeds=3,
+)
+
 SCALES: Mapping[str, Scale] = {
     "full": Scale(about="the published settings; days on a CPU, hours on a GPU"),
-    "medium": Scale(
+    "medium": replace(
+        _SMALL,
         about="6,000 + 6,000 images of 16 pixels, 16 channels, a cell a stage, 22 epochs; about 7 minutes a run on one core",
         channels=16,
-        cells=1,
-        size=16,
         images=12_000,
-        epochs=22,
-        warmup=10,
-        batch=64,
-        seeds=3,
     ),
-    "small": Scale(
-        about="3,000 + 3,000 images of 16 pixels, 8 channels, a cell a stage, 22 epochs; minutes a run on one core",
-        channels=8,
-        cells=1,
-        size=16,
-        images=6000,
-        epochs=22,
-        warmup=10,
-        batch=64,
-        seeds=3,
-    ),
+    "small": _SMALL,
     "tiny": Scale(
         about="300 + 300 images of 8 pixels, 4 channels, a cell a stage, 3 epochs; seconds, to see that it runs",
         channels=4,
