@@ -59,7 +59,7 @@ class Scale:
 
 
 _SMALL = Scale(
-    about="3,000 + 3,000 images of 16 pixels, 8 channels, a cell a stage, 22 epochs; one to eight minutes a run on one core",
+    about="3,000 + 3,000 images of 16 pixels, 8 channels, a cell a stage, 22 epochs; minutes a run on one core",
     channels=8,
     cells=1,
     size=16,
@@ -74,7 +74,7 @@ SCALES: Mapping[str, Scale] = {
     "full": Scale(about="the published settings; days on a CPU, hours on a GPU"),
     "medium": replace(
         _SMALL,
-        about="6,000 + 6,000 images of 16 pixels, 16 channels, a cell a stage, 22 epochs; 5 to 40 minutes a run on one core",
+        about="6,000 + 6,000 images of 16 pixels, 16 channels, a cell a stage, 22 epochs; minutes a run on one core",
         channels=16,
         images=12_000,
     ),

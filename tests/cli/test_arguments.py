@@ -85,6 +85,7 @@ def test_a_variant_says_what_it_starts_from_and_what_is_different(tmp_path: Path
         ('base = "other.toml"', "got 'other.toml'"),
         ('base = "drnas"\nscheme = "SingelLevel"', "did you mean 'SingleLevel'?"),
         ('base = "drnas"\nepoch = 3', "did you mean 'epochs'?"),
+        ("", "needs --recipe.name"),
     ],
 )
 def test_a_variant_is_refused_in_one_sentence(tmp_path: Path, text: str, says: str):

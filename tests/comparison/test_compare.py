@@ -121,6 +121,14 @@ def test_with_more_methods_and_seeds_it_grows(finished: Comparison, data: Data, 
         compare(more, Toy(), data, out, seeds=range(2), **options)
 
 
+@pytest.mark.parametrize("content", [[], {"recipes": 3}, {"seeds": 3}, {"budget_seconds": "much"}])
+def test_a_damaged_comparison_is_refused(content: Any, data: Data, tmp_path: Path):
+    (tmp_path / "comparison.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="holds another run"):
+        compare(two(), Toy(), data, tmp_path, budget_seconds=1.0, seeds=range(2), jobs=2, evaluate=SHORT)
+    assert json.loads((tmp_path / "comparison.json").read_text()) == content
+
+
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [

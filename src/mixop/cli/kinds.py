@@ -20,8 +20,10 @@ def recipe(kind: str | None) -> Tree:
     from mixop.recipes import RECIPES
 
     kind = kind or "drnas"
-    changes = read_table(kind) if kind.endswith(SUFFIXES) else {}
-    base = changes.pop("base", None) if changes else kind
+    if not kind.endswith(SUFFIXES):
+        return Tree("recipe", Recipe, PARTS, _plain("recipe", kind, RECIPES, Recipe))
+    changes = read_table(kind)
+    base = changes.pop("base", None)
     if not isinstance(base, str | None) or (base is not None and base.endswith(SUFFIXES)):
         raise RecipeError(f"base in {kind!r} must be a recipe's name, or package.module:function, got {base!r}.")
     tree = Tree("recipe", Recipe, PARTS, defaults(Recipe) if base is None else _plain("recipe", base, RECIPES, Recipe))

@@ -24,8 +24,8 @@ class ReproduceOptions:
         data: a folder with CIFAR-10, as the official archive or as sheets of images, and with the benchmark's table.
             [required]
         scale: full is the published setting, for hours on a GPU; small takes minutes a run on a core, with fewer and smaller
-            images, fewer channels and cells, and the architecture's rate scaled; medium has twice the images and channels and
-            takes five times as long; tiny takes seconds and shows nothing.
+            images, fewer channels and cells, and the architecture's rate scaled; medium has twice the images and channels, and
+            DrNAS takes five times as long; tiny takes seconds and shows nothing.
         table: the table of NAS-Bench-201, from mixop benchmark convert. [in the folder of the data]
         seeds: number of runs. [the scale's; in full the paper's]
         jobs: worker processes. [the number of cores; on a GPU 1]

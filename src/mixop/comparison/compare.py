@@ -165,16 +165,19 @@ def compare(
     return result
 
 
-def _without_growth(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+def _without_growth(now: Mapping[str, Any], before: Any) -> dict[str, Any]:
     """What makes a comparison, with what was there before in place of more of the same, and of words about it."""
-    kept = {"note", "paper"}
-    for name in ("recipes", "searchers"):
-        if before.get(name, {}).items() <= now.get(name, {}).items():
-            kept.add(name)
-    if set(before.get("seeds", ())) <= set(now["seeds"]):
-        kept.add("seeds")
-    if (before.get("budget_seconds") or math.inf) <= (now.get("budget_seconds") or 0):
-        kept.add("budget_seconds")
+    try:
+        kept = {"note", "paper"}
+        for name in ("recipes", "searchers"):
+            if before.get(name, {}).items() <= now.get(name, {}).items():
+                kept.add(name)
+        if set(before.get("seeds", ())) <= set(now["seeds"]):
+            kept.add("seeds")
+        if (before.get("budget_seconds") or math.inf) <= (now.get("budget_seconds") or 0):
+            kept.add("budget_seconds")
+    except (AttributeError, TypeError):  # a damaged file: nothing grows, and the difference is told
+        return dict(now)
     return {name: now[name] for name in now if name not in kept} | {name: before[name] for name in kept if name in before}
 
 
