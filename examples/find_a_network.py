@@ -20,7 +20,7 @@ data = mixop.data.from_arrays(x.reshape(-1, 8, 8), y, valid=0.5, seed=0)
 space = mixop.spaces.nasbench201(channels=8, cells=1)
 recipe = mixop.recipes.drnas(epochs=epochs)
 # The paper's rate is for 39,000 steps; a search of a few hundred needs a larger one.
-recipe = replace(recipe, architecture_optimiser=replace(recipe.architecture_optimiser, lr=mixop.schedules.Constant(0.01)))
+recipe = replace(recipe, architecture_optimiser=replace(recipe.architecture_optimiser, lr=mixop.core.schedules.Constant(0.01)))
 
 run = mixop.search(recipe, space, data, out="runs/find-a-network")
 print("found", run.native)

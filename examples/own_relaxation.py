@@ -35,7 +35,7 @@ epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 space = mixop.spaces.toy()
 data = mixop.data.toy_set(space)
 base = mixop.recipes.darts(epochs=epochs)
-base = replace(base, architecture_optimiser=replace(base.architecture_optimiser, lr=mixop.schedules.Constant(0.05)))
+base = replace(base, architecture_optimiser=replace(base.architecture_optimiser, lr=mixop.core.schedules.Constant(0.05)))
 print("best      ", space.to_native(space.optimum))
 for name, relaxation in {
     "softmax": mixop.relax.Softmax(),

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from mixop.core.types import Draw
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
 from mixop.spaces import SPACES, CellSpace
 from mixop.spaces.core import Space
 from mixop.testing import check_recipe, check_relaxation, check_space
-from mixop.types import Draw
 
 SMALL: dict[str, Space] = {
     **{name: space(channels=4, cells=1, input_size=8) if name == "nasbench201" else space() for name, space in SPACES.items()},

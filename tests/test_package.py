@@ -57,7 +57,7 @@ def test_source_distribution_can_be_tested_and_set_up(dist: Path):
     assert {f"src/{name}" for name in package_files()} <= files
     beside = {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "constraints.txt", "pyproject.toml"}
     assert beside | {"docs/design.md", "tests/test_package.py"} <= files
-    folders = {"src", "tests", "docs", "examples", "benchmarks"}
+    folders = {"src", "tests", "docs", "examples", "studies"}
     assert {name.split("/")[0] for name in files if "/" in name} <= folders, "something was packed by accident"
 
 

@@ -7,45 +7,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixop import data, evaluate, ops, optim, recipes, relax, report, schedules, searchers, spaces, testing
+    from mixop import data, evaluate, recipes, relax, report, searchers, spaces, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.comparison.compare import compare
-    from mixop.errors import MixopError
+    from mixop.comparison.select import select
+    from mixop.core import optim, schedules
+    from mixop.core.errors import MixopError
+    from mixop.core.types import Draw
     from mixop.evaluate.export import export
     from mixop.evaluate.protocol import Protocol
     from mixop.evaluate.trained import load_network
-    from mixop.network import build
-    from mixop.recipe import Recipe
+    from mixop.nets import ops
+    from mixop.nets.discrete import build
+    from mixop.recipe.core import Recipe
     from mixop.relax.base import Relaxation
     from mixop.report.html import write_report
-    from mixop.selection import select
     from mixop.spaces.core import Architecture, Space
-    from mixop.types import Draw
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Architecture": "mixop.spaces.core",
-    "Draw": "mixop.types",
-    "MixopError": "mixop.errors",
+    "Draw": "mixop.core.types",
+    "MixopError": "mixop.core.errors",
     "Protocol": "mixop.evaluate.protocol",
-    "Recipe": "mixop.recipe",
+    "Recipe": "mixop.recipe.core",
     "Relaxation": "mixop.relax.base",
     "RetrainResult": "mixop.api",
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",
-    "build": "mixop.network",
+    "build": "mixop.nets.discrete",
     "compare": "mixop.comparison.compare",
     "export": "mixop.evaluate.export",
     "load_network": "mixop.evaluate.trained",
     "resume": "mixop.api",
     "retrain": "mixop.api",
     "search": "mixop.api",
-    "select": "mixop.selection",
+    "select": "mixop.comparison.select",
     "write_report": "mixop.report.html",
 }
 
-_FOLDERS = ("data", "evaluate", "ops", "optim", "recipes", "relax", "report", "schedules", "searchers", "spaces", "testing")
+_MODULES = {
+    **{name: f"mixop.{name}" for name in ("data", "evaluate", "recipes", "relax", "report", "searchers", "spaces", "testing")},
+    "ops": "mixop.nets.ops",
+    "optim": "mixop.core.optim",
+    "schedules": "mixop.core.schedules",
+}
 
 __all__ = [
     "Architecture",
@@ -81,8 +88,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FOLDERS:
-        return import_module(f"mixop.{name}")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'mixop' has no attribute {name!r}")

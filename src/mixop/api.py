@@ -7,20 +7,21 @@ from typing import Any, Literal
 
 from torch import nn
 
+from mixop.core.errors import RunError
 from mixop.data import source_from_json
 from mixop.data.core import Data
-from mixop.engine import checkpoint
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Observer, Search
-from mixop.engine.rundir import RunDirectory, environment
 from mixop.engine.settings import Settings
 from mixop.engine.threads import using
-from mixop.errors import RunError
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.trained import load_network, read_space
-from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
+from mixop.recipe.core import Recipe
+from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.report.cell import draw_cell
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory, environment
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space, read_architecture
 

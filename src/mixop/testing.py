@@ -14,23 +14,24 @@ import torch
 from torch import Generator, Tensor
 
 from mixop import api
-from mixop.data import digits
+from mixop.core.errors import RecipeError
+from mixop.core.types import Domain
+from mixop.core.values import to_plain
 from mixop.data.core import Data
+from mixop.data.images.digits import digits
 from mixop.data.toy import toy_set
-from mixop.engine import checkpoint
-from mixop.errors import RecipeError
-from mixop.network import build
-from mixop.ops import BatchNorm
-from mixop.recipe import Recipe, recipe_from_json, recipe_to_json
+from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
+from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
+from mixop.runs import checkpoint
 from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.toy import Toy
 from mixop.supernet.plain import plain
-from mixop.types import Domain
-from mixop.values import to_plain
 
 
 def _generator(seed: int = 0) -> Generator:

@@ -13,7 +13,7 @@ from mixop.analysis.collapse import (
     skip_count,
     skip_share,
 )
-from mixop.errors import RecipeError, SpaceError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.spaces import nasbench201, toy
 from mixop.spaces.core import Architecture, Choice
 

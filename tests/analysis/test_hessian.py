@@ -9,8 +9,8 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.analysis.hessian import LARGEST, Curvature, curvature, dominant_eigenvalue, hessian
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm
 from mixop.relax import Dirichlet, SimplexPoint, Softmax
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain

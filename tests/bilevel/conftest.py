@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Batch, Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.toy import Toy
-from mixop.types import Batch, Draw
 
 EXAMPLES = 8
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mixop.bilevel import FirstOrder, SingleLevel, gradient
-from mixop.types import Batch
+from mixop.core.types import Batch
 
 A, B = 0.7, 0.3
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mixop.bilevel.importance import ImportanceWeighted, importance_weights
-from mixop.errors import RecipeError
-from mixop.optim import SGD
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD
 from mixop.relax.categorical import Categorical
 from mixop.relax.softmax import Softmax
 

@@ -11,16 +11,16 @@ from torch.nn.functional import cross_entropy
 
 from mixop.bilevel import FirstOrder, SecondOrder
 from mixop.bilevel.base import InnerStep
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD, Adam
+from mixop.core.types import Batch
+from mixop.nets.ops import BatchNorm
 from mixop.relax.categorical import Categorical, Uniform
 from mixop.relax.dirichlet import Dirichlet
 from mixop.relax.gumbel import GumbelSoftmax
 from mixop.relax.softmax import Softmax
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain
-from mixop.types import Batch
 
 A, B = 0.7, 0.3
 METHODS = ("exact", "finite_difference")

@@ -10,11 +10,11 @@ import pytest
 from mixop.bilevel import SingleLevel
 from mixop.cli.arguments import Parsed, parse
 from mixop.cli.commands import COMMANDS
-from mixop.errors import MixopError, RecipeError
-from mixop.recipe import recipe_to_json
+from mixop.core.errors import MixopError, RecipeError
+from mixop.core.schedules import Constant
+from mixop.recipe.parts import recipe_to_json
 from mixop.recipes import RECIPES
 from mixop.regularise import DirichletKL
-from mixop.schedules import Constant
 
 
 def told(*words: str, command: str = "search") -> Parsed:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixop.benchmarks import Table
 from mixop.cli import main
 from mixop.cli.benchmark import Converting
 from mixop.spaces.nasbench201 import NasBench201
+from mixop.tables import Table
 from mixop.tabulate import build as tabulate_build
 
 SPACE = NasBench201()

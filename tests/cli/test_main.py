@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 import mixop.cli
-from mixop.architectures import DARTS_V2
 from mixop.cli import main
 from mixop.cli.commands import COMMANDS
-from mixop.engine.interrupt import InterruptedRunError
-from mixop.errors import MissingExtraError
+from mixop.core.errors import MissingExtraError
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.darts import Darts
+from mixop.spaces.published import DARTS_V2
 
 TOY = ("--space", "toy", "--data", "toy", "--data.n", "96", "--batch-size", "16")
 DARTS_V2_TEXT = Darts().to_native(DARTS_V2)
@@ -238,7 +238,7 @@ def test_a_missing_extra_is_named(runs: dict[str, Path], fails: Callable[..., st
     def missing(run: str) -> Path:
         raise MissingExtraError("TensorBoard", "trackers", "Writing event files")
 
-    monkeypatch.setattr("mixop.trackers.write_tensorboard", missing)
+    monkeypatch.setattr("mixop.runs.tensorboard.write_tensorboard", missing)
     assert "pip install 'mixop[trackers]'" in fails("report", str(runs["retrained"]), "--tensorboard")
 
 
@@ -395,7 +395,7 @@ def test_a_batch_size_is_found(tmp_path, monkeypatch, capsys):
     assert main([*words, "--batch-size", "auto"]) == 0
     batch = json.loads((tmp_path / "run" / "recipe.json").read_text())["batch_size"]
     assert batch == 32  # of 64, halved for a split of 40 images
-    monkeypatch.setattr("mixop.foresight.fitting_batch", lambda *_: 2)
+    monkeypatch.setattr("mixop.measure.foresight.fitting_batch", lambda *_: 2)
     assert main([*words, "--batch-size=auto"]) == 0
     config = tmp_path / "run.toml"
     config.write_text('[settings]\nbatch-size = "auto"\n')

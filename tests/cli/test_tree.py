@@ -8,16 +8,17 @@ import pytest
 
 from mixop.cli import kinds
 from mixop.cli.tree import Knob, Tree, UnknownKnobError, arguments_of, defaults, flag_of
+from mixop.core.errors import MixopError, RecipeError
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.data import SOURCES
-from mixop.errors import MixopError, RecipeError
 from mixop.evaluate.protocol import PROTOCOLS
-from mixop.optim import SGD, Adam
-from mixop.recipe import PARTS, Recipe
+from mixop.recipe.core import Recipe
+from mixop.recipe.parts import PARTS
 from mixop.recipes import RECIPES, drnas
 from mixop.regularise import AnchorL2, DirichletKL
 from mixop.relax.dirichlet import Dirichlet
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Constant, Cosine
 from mixop.spaces import SPACES, NasBench201
 
 BEGIN = {"recipe": kinds.recipe, "space": kinds.space, "data": kinds.data, "protocol": kinds.protocol}
@@ -295,7 +296,7 @@ def test_defaults_leave_out_what_has_none():
 def test_a_recipe_file_is_a_whole_recipe(tmp_path: Any):
     import json
 
-    from mixop.recipe import recipe_to_json
+    from mixop.recipe.parts import recipe_to_json
 
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(recipe_to_json(drnas(epochs=7))))

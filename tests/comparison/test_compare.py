@@ -17,16 +17,16 @@ import torch
 from mixop import api, recipes
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum, Retrain, Supernet
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.optim import SGD
+from mixop.core.schedules import Constant
 from mixop.data import digits
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
-from mixop.engine.interrupt import InterruptedRunError
-from mixop.engine.rundir import RunDirectory
-from mixop.errors import RecipeError, RunError
-from mixop.optim import SGD
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.report.comparison import Comparison, read_comparison
-from mixop.schedules import Constant
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import read_rows
 from mixop.searchers.evolution import Evolution

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from mixop import recipes
-from mixop.benchmarks.layout import Column, write_table
-from mixop.benchmarks.table import Table
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Supernet, Tabular, tabular
 from mixop.comparison.paper import paper_of
-from mixop.data.digits import Digits
+from mixop.core.errors import DataError, RecipeError, RunError
+from mixop.data.images.digits import Digits
 from mixop.data.toy import toy_set
-from mixop.errors import DataError, RecipeError, RunError
 from mixop.searchers.evolution import Evolution
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.toy import Toy
+from mixop.tables.layout import Column, write_table
+from mixop.tables.table import Table
 
 SPACE = Toy()
 NATIVES = [SPACE.to_native(architecture) for architecture in SPACE.architectures()]

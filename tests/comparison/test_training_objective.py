@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.comparison.bench import held_out
+from mixop.comparison.seed import held_out
 from mixop.comparison.training_objective import TrainingObjective
+from mixop.core.optim import SGD
+from mixop.core.schedules import Constant
 from mixop.data.toy import toy_set
 from mixop.evaluate.protocol import PROTOCOLS
-from mixop.optim import SGD
-from mixop.schedules import Constant
 from mixop.searchers.driver import run_search
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces.toy import Toy

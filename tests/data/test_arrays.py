@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mixop.core.errors import DataError
 from mixop.data import Augment, Npz, Split, from_arrays, from_npz
-from mixop.errors import DataError
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (48, 3, 8, 8), dtype=np.uint8)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from mixop.core.errors import DataError
+from mixop.core.values import from_plain, to_plain
 from mixop.data import SOURCES, Augment, Cifar10, Cifar100, Data, Digits, Folder, Npz, Source, Split, digits, from_arrays
 from mixop.data.core import measured
-from mixop.errors import DataError
-from mixop.values import from_plain, to_plain
 
 PARTS = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment)}
 

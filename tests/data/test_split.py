@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from mixop.core.errors import DataError, RecipeError
 from mixop.data.split import Split, divide, divide_by_indices
-from mixop.errors import DataError, RecipeError
 
 CLASSES = ("cat", "dog", "owl")
 Y = torch.tensor([0] * 40 + [1] * 21 + [2] * 10)[torch.randperm(71, generator=torch.Generator().manual_seed(9))]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from mixop.core.errors import RecipeError
 from mixop.derive.activation import ActivationThreshold
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import CellSpace, nasbench201
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from mixop.core.errors import RecipeError
 from mixop.derive.argmax import Argmax
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import CellSpace, darts, nasbench201
 
 DARTS_ORDER = (

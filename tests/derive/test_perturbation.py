@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from mixop.core.errors import RecipeError
+from mixop.core.types import DROPPED
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.engine.problem import fix_rows
-from mixop.errors import RecipeError
 from mixop.spaces import S2
 from mixop.spaces.toy import Toy
-from mixop.types import DROPPED
 
 SPACE = Toy()
 EDGES, OPTIONS = SPACE.groups[0].shape

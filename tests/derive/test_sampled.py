@@ -7,9 +7,9 @@ from itertools import product
 import pytest
 import torch
 
+from mixop.core.errors import RecipeError
 from mixop.derive.sampled import BestSampled, most_probable
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.toy import Toy
 
 SPACE = Toy()

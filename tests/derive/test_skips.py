@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from mixop.core.errors import RecipeError
 from mixop.derive.skips import RestrictedSkips
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import S2, darts, nasbench201
 
 SPACE = S2()  # skip_connect or sep_conv_3x3 on every edge

@@ -9,10 +9,10 @@ import pytest
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.engine.loop import Search
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes import darts
+from mixop.runs.directory import RunDirectory
 from mixop.spaces.toy import Toy
 
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from mixop.core.types import Batch
 from mixop.data import from_arrays
 from mixop.engine.capture import CapturedLoss
 from mixop.engine.loop import Search
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.recipes import RECIPES
+from mixop.runs.directory import RunDirectory
 from mixop.spaces import nasbench201
 from mixop.supernet.nodewise import nodewise
-from mixop.types import Batch
 
 SPACE = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from mixop.core.errors import MemoryLimitError
 from mixop.engine import estimate as module
 from mixop.engine.estimate import Estimate, duration, enough_memory, estimate, free_bytes, gigabytes, saved_bytes
-from mixop.errors import MemoryLimitError
 
 MIB = 2**20
 

@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from mixop.bilevel.direct import SingleLevel
+from mixop.core.errors import RecipeError
 from mixop.derive.argmax import Argmax
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.derive.relevance import Relevance
 from mixop.derive.sampled import BestSampled
-from mixop.engine import checkpoint
 from mixop.engine.finish import TrainedSearch
-from mixop.engine.interrupt import InterruptedRunError
 from mixop.engine.score import one_path, score
-from mixop.errors import RecipeError
 from mixop.relax.categorical import Uniform
 from mixop.relax.gates import BinaryGates
 from mixop.relax.gumbel import GumbelHard
+from mixop.runs import checkpoint
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.toy import Toy
 from mixop.testing import first_difference
 

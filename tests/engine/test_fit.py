@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from mixop import api
+from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.errors import RecipeError
 from mixop.monitors import Collapse
 from mixop.recipes import RECIPES
+from mixop.runs.directory import RunDirectory
 from mixop.spaces import S4, darts, nasbench201
 from mixop.wraps import DropPath
 

@@ -12,17 +12,17 @@ from mixop import api
 from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
 from mixop.bilevel import FirstOrder
+from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant
 from mixop.data import digits
 from mixop.data.toy import toy_set
-from mixop.engine import checkpoint
-from mixop.engine.interrupt import InterruptedRunError
 from mixop.engine.loop import Search
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
-from mixop.optim import SGD, Adam
 from mixop.recipes import RECIPES, darts, drnas, gaea
-from mixop.schedules import Constant
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import nasbench201
 from mixop.spaces.toy import Toy
 

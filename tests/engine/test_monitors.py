@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from mixop.bilevel.none import Frozen
-from mixop.engine import checkpoint
+from mixop.bilevel.perturb import Perturbation
 from mixop.engine.loop import Search
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
 from mixop.monitors.base import Continue, Monitor, Restart, Stop
-from mixop.perturb import Perturbation
 from mixop.regularise.base import Regulariser
 from mixop.relax.softmax import Softmax
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
 from mixop.spaces.toy import Toy
 from mixop.testing import first_difference
 

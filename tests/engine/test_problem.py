@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mixop.core.types import Batch
 from mixop.engine.problem import SupernetProblem
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.recipes import drnas
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain
-from mixop.types import Batch
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.engine import checkpoint
-from mixop.engine.rundir import RunDirectory
 from mixop.recipes import RECIPES
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
 from mixop.testing import first_difference, small_space
 
 # Children are forked from one process that has imported everything: starting Python and torch anew takes seconds, and so does

@@ -5,7 +5,7 @@ import torch
 
 from mixop.data import digits
 from mixop.engine.score import CALIBRATION, EVALUATION_BATCH, one_path, score
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain
 

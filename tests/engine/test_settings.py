@@ -2,8 +2,8 @@
 
 import pytest
 
+from mixop.core.errors import RecipeError
 from mixop.engine.settings import Settings
-from mixop.errors import RecipeError
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from mixop.core.errors import DataError
 from mixop.engine.stream import Stream, batches
-from mixop.errors import DataError
 
 
 def stream(count, batch_size, seed=0):

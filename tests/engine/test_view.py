@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mixop.analysis.hessian import hessian
+from mixop.core.types import Draw
 from mixop.engine.view import SearchView
-from mixop.types import Draw
 
 
 @pytest.fixture

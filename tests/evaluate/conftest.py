@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from mixop.core.optim import SGD
 from mixop.data import from_arrays
-from mixop.data.augment import Augment
 from mixop.data.core import Data
-from mixop.engine.rundir import RunDirectory
+from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import Retraining
-from mixop.optim import SGD
+from mixop.runs.directory import RunDirectory
 from mixop.spaces import CellSpace
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from mixop.errors import MissingExtraError, RunError
+from mixop.core.errors import MissingExtraError, RunError
 from mixop.evaluate.export import export
 from mixop.evaluate.trained import load_network
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from mixop.errors import DataError, RecipeError
+from mixop.core.errors import DataError, RecipeError
+from mixop.core.optim import SGD, Adam, ExponentiatedGradient
+from mixop.core.schedules import Cosine, Progress
+from mixop.core.values import merge
 from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol, protocol_from_json, protocol_to_json
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam, ExponentiatedGradient
-from mixop.schedules import Cosine, Progress
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import darts
 from mixop.spaces.toy import Toy
-from mixop.values import merge
 
 QUICK = PROTOCOLS["quick"]
 

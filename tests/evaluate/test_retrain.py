@@ -18,22 +18,22 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
 import mixop
+from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.core.optim import SGD, Adam
+from mixop.core.rng import generators
+from mixop.core.schedules import Cosine
 from mixop.data import digits, from_arrays
-from mixop.data.augment import Augment
-from mixop.engine import checkpoint
-from mixop.engine.interrupt import InterruptedRunError
-from mixop.engine.rundir import RunDirectory
+from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
-from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.evaluate.protocol import Protocol, protocol_to_json
 from mixop.evaluate.retrain import Retraining, random_architectures
 from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network
 from mixop.evaluate.training import GENERATORS
-from mixop.network import build
-from mixop.optim import SGD, Adam
-from mixop.rng import generators
-from mixop.schedules import Cosine
+from mixop.nets.discrete import build
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import nasbench201
 
 PROTOCOL = Protocol(
@@ -247,12 +247,12 @@ CHILD = """
 import sys, torch
 torch.set_num_threads(1)
 from mixop.data import from_arrays
-from mixop.data.augment import Augment
+from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
-from mixop.engine.rundir import RunDirectory
+from mixop.runs.directory import RunDirectory
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import Retraining
-from mixop.optim import SGD
+from mixop.core.optim import SGD
 from mixop.spaces import CellSpace
 
 generator = torch.Generator().manual_seed(0)

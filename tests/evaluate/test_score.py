@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
-from mixop.network import build
+from mixop.nets.discrete import build
 from mixop.spaces import nasbench201
 
 

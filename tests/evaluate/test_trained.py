@@ -6,10 +6,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from mixop.core.errors import DataError, RecipeError, RunError, SpaceError
 from mixop.data import from_arrays
-from mixop.engine.rundir import RunDirectory
-from mixop.errors import DataError, RecipeError, RunError, SpaceError
 from mixop.evaluate.trained import evaluate_run, load_network, read_space
+from mixop.runs.directory import RunDirectory
 
 
 @pytest.fixture

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from mixop.architectures import DARTS_V2
+from mixop.core.optim import SGD
+from mixop.core.schedules import Constant
 from mixop.data import from_arrays
-from mixop.data.augment import Augment
-from mixop.engine.interrupt import InterruptedRunError
-from mixop.engine.rundir import RunDirectory
+from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import Retraining
 from mixop.evaluate.training import TrainingState
-from mixop.optim import SGD
-from mixop.schedules import Constant
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import darts
+from mixop.spaces.published import DARTS_V2
 
 SPACE = darts(cells=1, channels=4, input_channels=1, input_size=16, classes=3)
 RICH = Protocol(

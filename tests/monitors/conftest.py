@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from mixop.core.types import Params
 from mixop.spaces import nasbench201
 from mixop.spaces.core import Space
-from mixop.types import Params
 
 
 @dataclass

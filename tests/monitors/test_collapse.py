@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.types import Domain
 from mixop.monitors.base import Continue
 from mixop.monitors.collapse import Collapse
 from mixop.relax import Softmax
-from mixop.types import Domain
 
 EVEN = [0.2] * 5  # none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.types import Domain
 from mixop.monitors.base import Continue, Restart, Stop
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping, es_rule, growth, moving_means
 from mixop.relax import Softmax
-from mixop.types import Domain
 
 
 def golden(epoch: int) -> float:

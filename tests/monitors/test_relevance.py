@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.monitors.relevance import RelevanceUpdate
 from mixop.regularise.base import Point
 from mixop.regularise.switches import SwitchPenalty

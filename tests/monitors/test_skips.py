@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixop.errors import RecipeError, SpaceError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.monitors.base import Continue, Stop
 from mixop.monitors.skips import SkipStop
 from mixop.relax import Softmax

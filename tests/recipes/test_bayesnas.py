@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import SingleLevel
-from mixop.errors import RecipeError
-from mixop.optim import SGD
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD
+from mixop.core.schedules import Constant
 from mixop.recipes import bayesnas
 from mixop.relax import Softmax, Switches
-from mixop.schedules import Constant
 
 
 def test_one_epoch_of_weights_and_one_pass_with_the_penalty():

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import FirstOrder, SecondOrder
-from mixop.errors import RecipeError
-from mixop.optim import SGD, Adam
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.recipes import darts, darts2
 from mixop.relax import Categorical, Dirichlet, Softmax
-from mixop.schedules import Constant, Cosine
 
 
 def test_darts_has_the_settings_of_the_benchmark():

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import SingleLevel
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant
 from mixop.derive import PerturbationSelection
-from mixop.errors import RecipeError
 from mixop.recipes import darts_pt
-from mixop.schedules import Constant
 
 
 def test_darts_pt_is_darts_with_another_selection():

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from mixop import api
+from mixop.core.schedules import Constant
 from mixop.data import digits
 from mixop.recipes import RECIPES
-from mixop.schedules import Constant
 from mixop.spaces import darts, nasbench201
 
 EPOCHS = 3

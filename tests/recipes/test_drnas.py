@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import SecondOrder
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.recipes import drnas
 from mixop.regularise import AnchorL2
 from mixop.relax import Dirichlet

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import ScoreFunction
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive import BestSampled
-from mixop.errors import RecipeError
-from mixop.optim import SGD, Adam
 from mixop.recipes import enas
 from mixop.regularise import Entropy
 from mixop.relax import LstmPolicy, Softmax
-from mixop.schedules import Constant, Cosine
 
 
 def test_enas_has_the_settings_of_the_benchmark():

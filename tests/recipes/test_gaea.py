@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from mixop.errors import RecipeError
-from mixop.optim import Adam, ExponentiatedGradient
+from mixop.core.errors import RecipeError
+from mixop.core.optim import Adam, ExponentiatedGradient
+from mixop.core.schedules import Constant, Progress
 from mixop.recipes import gaea, gaea_bilevel, gaea_gdas
 from mixop.regularise import Entropy
-from mixop.schedules import Constant, Progress
 
 
 @pytest.mark.parametrize("make", [gaea, gaea_bilevel])

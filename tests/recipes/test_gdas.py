@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from mixop.core.schedules import Progress
 from mixop.recipes import darts, gdas
 from mixop.relax import GumbelHard
-from mixop.schedules import Progress
 
 
 def test_gdas_is_darts_of_one_path_with_weights_first():

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import ImportanceWeighted
-from mixop.errors import RecipeError
-from mixop.perturb import RandomSmoothing
+from mixop.bilevel.perturb import RandomSmoothing
+from mixop.bilevel.weight_step import ImportanceDraws
+from mixop.core.errors import RecipeError
 from mixop.recipes import parsec
 from mixop.relax import Categorical, Softmax
-from mixop.weights import ImportanceDraws
 
 
 def test_both_steps_weigh_16_sampled_architectures():

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from mixop.bilevel import FirstOrder
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear
 from mixop.recipes import prdarts
 from mixop.regularise import GatePenalty
 from mixop.relax import HardConcrete, Softmax
-from mixop.schedules import Linear
 from mixop.spaces import nasbench201
 
 

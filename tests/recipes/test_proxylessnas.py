@@ -1,9 +1,9 @@
 import pytest
 
-from mixop.optim import Adam
+from mixop.core.optim import Adam
+from mixop.core.schedules import Constant
 from mixop.recipes import proxylessnas
 from mixop.relax import BinaryGates, Categorical
-from mixop.schedules import Constant
 
 
 def test_weights_see_one_path_and_logits_two():

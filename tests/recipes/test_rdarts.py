@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import SecondOrder
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
 from mixop.recipes import darts_ada, darts_es, rdarts_l2
 from mixop.spaces.toy import Toy

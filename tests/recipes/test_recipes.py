@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixop import recipes
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.recipes import RECIPES
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.toy import Toy

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import FirstOrder
-from mixop.errors import RecipeError
-from mixop.perturb import Adversarial, RandomSmoothing
+from mixop.bilevel.perturb import Adversarial, RandomSmoothing
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Progress
 from mixop.recipes import sdarts_adv, sdarts_rs
 from mixop.relax import HardConcrete
-from mixop.schedules import Progress
 
 
 @pytest.mark.parametrize(("make", "part"), [(sdarts_rs, RandomSmoothing), (sdarts_adv, Adversarial)])

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from mixop.bilevel import FirstOrder, SingleLevel
+from mixop.core.errors import RecipeError
 from mixop.derive import BestSampled
-from mixop.errors import RecipeError
 from mixop.recipes import setn
 from mixop.relax import Softmax, Uniform
 

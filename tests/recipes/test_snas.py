@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from mixop.bilevel import SingleLevel
-from mixop.optim import Adam
+from mixop.core.optim import Adam
+from mixop.core.schedules import Constant, Progress
 from mixop.recipes import dsnas, snas
-from mixop.schedules import Constant, Progress
 from mixop.spaces import nasbench201
 
 

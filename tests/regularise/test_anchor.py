@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.regularise import AnchorL2, Point
 from mixop.relax.softmax import Softmax
 from mixop.spaces import toy

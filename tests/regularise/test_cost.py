@@ -6,17 +6,17 @@ from math import log
 import pytest
 import torch
 
-from mixop.costs import CostTable, measured
-from mixop.errors import RecipeError
-from mixop.recipe import PARTS
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear
+from mixop.core.values import from_plain, to_plain
+from mixop.nets.costs import CostTable, measured
+from mixop.recipe.parts import PARTS
 from mixop.regularise import CostCeiling, ExpectedCost, Point
 from mixop.relax.gumbel import GumbelSoftmax
 from mixop.relax.hard_concrete import HardConcrete
 from mixop.relax.policy import LstmPolicy
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Linear
 from mixop.spaces import CellSpace, nasbench201, toy
-from mixop.values import from_plain, to_plain
 
 SPACE = CellSpace(
     operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, channels=4, cells=2, stages=2, input_size=8, classes=3

@@ -6,7 +6,7 @@ import scipy.integrate
 import scipy.stats
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.regularise import DirichletKL, Point, dirichlet_kl
 from mixop.relax.dirichlet import Dirichlet, concentration
 from mixop.relax.softmax import Softmax

@@ -4,12 +4,12 @@ import pytest
 import scipy.stats
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear
 from mixop.regularise import Entropy, Point, entropy
 from mixop.relax.hard_concrete import HardConcrete
 from mixop.relax.policy import LstmPolicy
 from mixop.relax.simplex import SimplexPoint
-from mixop.schedules import Linear
 from mixop.spaces import toy
 
 THETA = torch.tensor([[0.7, 0.1, 0.2, 0.0], [0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)

@@ -5,12 +5,12 @@ from math import exp, log
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear
 from mixop.regularise import GatePenalty, Point
 from mixop.regularise.gates import chain, has_weights
 from mixop.relax.hard_concrete import HardConcrete
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Linear
 from mixop.spaces import nasbench201, toy
 from mixop.spaces.core import Decision, Group
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.regularise.base import Point
 from mixop.regularise.switches import SwitchPenalty, initial_relevance
 from mixop.relax.softmax import Softmax

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.relax.categorical import Categorical, CategoricalGate, Uniform
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation

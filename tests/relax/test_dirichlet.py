@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.relax.dirichlet import Dirichlet, concentration
 from mixop.spaces.core import Decision, Group
 

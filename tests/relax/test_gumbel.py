@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant, Linear, Progress
 from mixop.relax.gumbel import GumbelHard, GumbelSimplex, GumbelSoftmax, concrete_log_density, gumbel_softmax
-from mixop.schedules import Constant, Linear, Progress
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Progress
 from mixop.relax.hard_concrete import HardConcrete, activation_probability, sample_gates
-from mixop.schedules import Progress
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation
 

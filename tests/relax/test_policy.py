@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from mixop.errors import RecipeError, SpaceError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.relax.policy import LstmPolicy, lstm_step
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation

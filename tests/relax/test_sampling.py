@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from mixop.core.types import Draw
 from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, sample_options, score_surrogate, straight_through
-from mixop.types import Draw
 
 LOGITS = torch.tensor([0.7, -0.4, 1.1, -1.5], dtype=torch.float64)
 

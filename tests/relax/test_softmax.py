@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.relax.softmax import Softmax
 from mixop.spaces.core import Decision, Group
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.relax.switches import Switches, switch_penalty, update_relevance
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation

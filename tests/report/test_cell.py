@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.report.cell import draw_cell
 from mixop.report.palette import KINDS, kind_of
 

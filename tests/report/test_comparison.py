@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.report.comparison import Row, Trial, chosen, fitting, read_comparison
 from mixop.report.comparison_page import render, write_comparison
 from mixop.report.comparison_plots import mean_over_runs

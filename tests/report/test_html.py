@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.report import write_report
 
 SECTIONS = ["cell", "comparison", "confusion", "search", "weights", "changes", "retraining", "recipe", "environment", "repeat"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from mixop.report.run import Network, Run, Score, Search, read_run
 from mixop.report.verdict import interval, rank, remarks, stable_since, verdict
+from mixop.runs.read import Network, Run, Score, Search, read_run
 
 
 def scored(found, rivals, *, images=360):

@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
-from mixop.errors import MixopError, RecipeError, RunError
+from mixop.core.errors import MixopError, RecipeError, RunError
+from mixop.core.values import from_plain, to_plain
 from mixop.searchers import SEARCHERS, Bohb, Controller, Evolution, LocalSearch, RandomSearch, Reinforce
 from mixop.searchers.base import Trial, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.toy import Toy
 from mixop.testing import check_searcher
-from mixop.values import from_plain, to_plain
 
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason='needs pip install "mixop[hpo]"')
 every = pytest.mark.parametrize(

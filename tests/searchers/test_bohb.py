@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from mixop.errors import MissingExtraError
+from mixop.core.errors import MissingExtraError
 from mixop.searchers import bohb
 from mixop.searchers.bohb import Bohb
 from mixop.searchers.driver import run_search

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from scipy.stats import chisquare
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.searchers.coding import mutated, neighbours, questions, read, unseen, write
 from mixop.spaces import CellSpace, darts
 from mixop.spaces.core import Architecture, Choice

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from mixop.errors import RecipeError, RunError
+from mixop.core.errors import RecipeError, RunError
 from mixop.searchers import SEARCHERS
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import read_rows, run_search

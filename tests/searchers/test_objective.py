@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mixop.benchmarks import Column, Table, write_table
-from mixop.errors import DataError
+from mixop.core.errors import DataError
 from mixop.searchers.driver import run_search
 from mixop.searchers.objective import TableObjective
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces.toy import Toy
+from mixop.tables import Column, Table, write_table
 
 
 class Dictionary:

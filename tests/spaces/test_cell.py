@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Graph, Layer
 

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Group, check_complete
 

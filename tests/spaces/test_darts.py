@@ -6,13 +6,13 @@ from math import comb
 
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
+from mixop.core.values import from_plain, to_plain
 from mixop.spaces import S1, S2, S3, S4, S5, SPACE_TYPES, SPACES, Darts, Space, darts
 from mixop.spaces.core import Choice
 from mixop.spaces.darts import DARTS_OPERATIONS, EDGES
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.testing import check_space
-from mixop.values import from_plain, to_plain
 
 NODES = 2, 3, 4, 5
 RELATIVES = [Darts, S1, S2, S3, S4, S5]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
+from mixop.core.values import from_plain, to_plain
 from mixop.spaces import SPACE_TYPES, CellSpace, Space, nasbench201, toy
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
-from mixop.values import from_plain, to_plain
 
 SPACES = [
     nasbench201(channels=4, cells=1),

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces import S2, darts
 
 TEXT = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.core import Architecture
 from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201, NasBench201Digits, nasbench201
 

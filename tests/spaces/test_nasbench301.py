@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from mixop.architectures import ARCHITECTURES, DARTS_V2
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces import S4, S5, darts, from_nasbench301, to_nasbench301
 from mixop.spaces.nasbench301 import PREFIX
+from mixop.spaces.published import ARCHITECTURES, DARTS_V2
 
 DARTS_V2_REDUCE = {  # max(0) max(1) | skip(2) max(1) | max(0) skip(2) | skip(2) max(1)
     "edge_reduce_0": "max_pool_3x3",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.core import Choice, Graph, Layer
 from mixop.spaces.toy import TOY_MAPS, Toy, toy, toy_data, toy_features
 

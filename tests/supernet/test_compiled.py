@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.supernet import compiled
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernels are for Linux")

@@ -12,8 +12,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mixop.analysis.hessian import hessian
-from mixop.errors import RecipeError, RunError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError, RunError
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
 from mixop.spaces.toy import Toy
 from mixop.supernet import compiled

@@ -7,14 +7,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mixop.bilevel.second_order import SecondOrder
+from mixop.core.errors import RunError
+from mixop.core.types import Batch
 from mixop.engine.problem import SupernetProblem
-from mixop.errors import RunError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.recipes import RECIPES
 from mixop.spaces import darts, nasbench201
 from mixop.supernet.executors import EXECUTORS
 from mixop.supernet.plain import plain
-from mixop.types import Batch
 from mixop.wraps import EdgeNormalisation, PartialChannels
 
 SIZES = {"input_size": 16, "input_channels": 3, "classes": 10}

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from mixop.analysis.hessian import hessian
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
 from mixop.spaces.toy import Toy
 from mixop.supernet.executors import EXECUTORS

@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from mixop.network import build
-from mixop.ops import BatchNorm, operation
+from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm, operation
 from mixop.spaces import CellSpace, nasbench201, toy
 from mixop.supernet.plain import MixedEdge, plain
 from mixop.wraps.base import EdgeSpec

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import darts, nasbench201
 from mixop.supernet.nodewise import nodewise
 from mixop.supernet.plain import plain

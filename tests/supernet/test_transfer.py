@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import CellSpace, nasbench201
 from mixop.supernet.plain import plain
 from mixop.supernet.transfer import transfer

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mixop.errors import RecipeError
-from mixop.ops import OPERATIONS, BatchNorm, FactorizedReduce, operation, relu_conv_norm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import OPERATIONS, BatchNorm, FactorizedReduce, operation, relu_conv_norm
 from mixop.supernet.widen import Carry, index_map, map_drawer, plan_operation
 
 NORM = BatchNorm(affine=True, track=True)

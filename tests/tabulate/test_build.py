@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from mixop.benchmarks.plain import convert_built
-from mixop.benchmarks.table import Table
+from mixop.core.errors import RecipeError, RunError, SpaceError
 from mixop.data import from_arrays
-from mixop.errors import RecipeError, RunError, SpaceError
 from mixop.spaces import darts, nasbench201
+from mixop.tables.plain import convert_built
+from mixop.tables.table import Table
 from mixop.tabulate import build
 from mixop.tabulate.build import Tabulation, architectures_of, seconds_of, tabulate, train
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from mixop.errors import SpaceError
-from mixop.network import build
-from mixop.ops import BatchNorm
+from mixop.core.errors import SpaceError
+from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm
 from mixop.spaces import S4, CellSpace, darts, nasbench201
 from mixop.tabulate.build import losses_of
 from mixop.tabulate.many import Many, side_by_side, together

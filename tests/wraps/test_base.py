@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge, check_wraps, wrapped
 
 SPEC = EdgeSpec(options=("none",), channels=1, stride=1, norm=BatchNorm())

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
-from mixop.schedules import Progress
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Progress
+from mixop.nets.ops import BatchNorm
 from mixop.supernet.plain import MixedEdge
 from mixop.wraps import SkipDropout
 from mixop.wraps.base import EdgeSpec

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm, FactorizedReduce
-from mixop.schedules import Cosine, Linear, Progress
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Cosine, Linear, Progress
+from mixop.nets.ops import BatchNorm, FactorizedReduce
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import MixedEdge, plain
 from mixop.wraps import AuxiliarySkip, DropPath, EdgeNormalisation, PartialChannels

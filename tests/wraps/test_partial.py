@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm
 from mixop.recipes import darts
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import MixedEdge

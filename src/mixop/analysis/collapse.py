@@ -6,9 +6,9 @@ from functools import cache
 
 from torch import Generator, Tensor
 
-from mixop.ops import BatchNorm, operation
-from mixop.rng import fenced
-from mixop.schedules import check_range
+from mixop.core.rng import fenced
+from mixop.core.schedules import check_range
+from mixop.nets.ops import BatchNorm, operation
 from mixop.spaces.core import Architecture, Space
 
 SKIP = "skip_connect"

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixop.errors import RecipeError, unknown
-from mixop.schedules import check_range
-from mixop.types import Params
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.schedules import check_range
+from mixop.core.types import Params
 
 Loss = Callable[[Params], Tensor]
 """A scalar as a function of architecture parameters, differentiable twice."""

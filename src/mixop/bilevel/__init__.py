@@ -4,7 +4,7 @@ from mixop.bilevel.base import InnerStep, Problem, Scheme, gradient
 from mixop.bilevel.direct import FirstOrder, SingleLevel
 from mixop.bilevel.importance import ImportanceWeighted, importance_weights
 from mixop.bilevel.none import Frozen
-from mixop.bilevel.score import ScoreFunction
+from mixop.bilevel.score_function import ScoreFunction
 from mixop.bilevel.second_order import SecondOrder
 
 __all__ = [

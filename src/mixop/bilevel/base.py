@@ -12,11 +12,11 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
-from mixop.optim import Optimiser
+from mixop.core.errors import RecipeError
+from mixop.core.optim import Optimiser
+from mixop.core.types import Batch, Draw, Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Decision, Group, Space
-from mixop.types import Batch, Draw, Params
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mixop.bilevel.base import Problem, Scheme, check_differentiable, fixed, gradient, leaves_of, reshapes_loss
-from mixop.errors import RecipeError
-from mixop.optim import Optimiser
+from mixop.core.errors import RecipeError
+from mixop.core.optim import Optimiser
+from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
-from mixop.types import Batch, Params
 
 
 def direct(problem: Problem, params: Params, batch: Batch) -> Params:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of
 from mixop.bilevel.sampled import check_samples, check_scored, log_prob_of
-from mixop.optim import Optimiser
+from mixop.core.optim import Optimiser
+from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
-from mixop.types import Batch, Params
 
 
 def importance_weights(losses: Tensor, examples: int) -> Tensor:

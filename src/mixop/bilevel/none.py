@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from mixop.bilevel.base import Problem, Scheme
-from mixop.types import Batch, Params
+from mixop.core.types import Batch, Params
 
 
 @dataclass(frozen=True, kw_only=True)

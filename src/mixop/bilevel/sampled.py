@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from mixop.bilevel.base import Scheme, trial
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.types import Draw, Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
-from mixop.types import Draw, Params
 
 
 def log_prob_of(draws: Mapping[str, Draw]) -> Tensor:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of, reshapes_loss, trial
-from mixop.errors import RecipeError
-from mixop.optim import SGD, Optimiser
+from mixop.core.errors import RecipeError
+from mixop.core.optim import SGD, Optimiser
+from mixop.core.schedules import check_range
+from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range
-from mixop.types import Batch, Params
 
 
 @dataclass(frozen=True, kw_only=True)

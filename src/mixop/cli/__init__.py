@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixop.cli.interrupt import noting_ctrl_c, pressed
-from mixop.errors import MixopError
+from mixop.core.errors import MixopError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

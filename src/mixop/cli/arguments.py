@@ -8,8 +8,8 @@ from typing import Any
 
 from mixop.cli.files import read_table
 from mixop.cli.tree import Tree, UnknownKnobError, defaults, flag_of
-from mixop.errors import RecipeError, unknown
-from mixop.values import hints_of
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.values import hints_of
 
 AUTO = "auto"
 """The value of a flag that the command shall find itself."""

@@ -12,11 +12,11 @@ from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.interrupt import heed
 from mixop.cli.output import print_json
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from mixop.benchmarks.table import Table
     from mixop.cli.tree import Tree
+    from mixop.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,11 @@ class Building(Converting):
 
 def build(told: Parsed) -> None:
     """``mixop benchmark build``"""
-    from mixop.benchmarks.plain import convert_built
-    from mixop.benchmarks.table import Table
     from mixop.cli import screens
     from mixop.cli.progress import duration
     from mixop.engine.threads import using
+    from mixop.tables.plain import convert_built
+    from mixop.tables.table import Table
     from mixop.tabulate.build import architectures_of, seconds_of, tabulate
 
     options = told.options
@@ -236,8 +236,8 @@ def _training(_: str | None) -> "Tree":
 
 def convert(told: Parsed) -> None:
     """``mixop benchmark convert``"""
-    from mixop.benchmarks.conversion import convert as run
-    from mixop.benchmarks.table import Table
+    from mixop.tables.conversion import convert as run
+    from mixop.tables.table import Table
 
     options = told.options
     began = time.monotonic()
@@ -262,7 +262,7 @@ def convert(told: Parsed) -> None:
 
 def show(told: Parsed) -> None:
     """``mixop benchmark show``"""
-    from mixop.benchmarks.catalogue import open_table
+    from mixop.tables.catalogue import open_table
 
     options = told.options
     if options.best < 0:

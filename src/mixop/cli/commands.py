@@ -24,15 +24,15 @@ from mixop.cli.options import (
 )
 from mixop.cli.output import print_json
 from mixop.cli.reproducing import REPRODUCE
-from mixop.errors import RecipeError, RunError, unknown
+from mixop.core.errors import RecipeError, RunError, unknown
 
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import Progress
     from mixop.data.core import Data
     from mixop.engine.estimate import Estimate
-    from mixop.engine.rundir import RunDirectory
-    from mixop.recipe import Recipe
+    from mixop.recipe.core import Recipe
+    from mixop.runs.directory import RunDirectory
     from mixop.spaces.core import Architecture, Space
 
 
@@ -111,7 +111,7 @@ def compare(told: Parsed) -> None:
 def resume(told: Parsed) -> None:
     """``mixop resume``"""
     from mixop import api
-    from mixop.engine.rundir import RunDirectory
+    from mixop.runs.directory import RunDirectory
 
     options = told.options
     run = RunDirectory(options.run)
@@ -167,8 +167,8 @@ def retrain(told: Parsed) -> None:
 def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
     """What a finished search found, its space and data, and where the retraining goes."""
     from mixop import api
-    from mixop.engine.rundir import RunDirectory
     from mixop.evaluate.trained import read_space
+    from mixop.runs.directory import RunDirectory
     from mixop.spaces.describe import read_architecture
 
     given = [f"--{name}" for name in ("architecture", "space", "data") if getattr(options, name) is not None]
@@ -187,9 +187,9 @@ def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
 
 def _given(told: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
-    from mixop.architectures import ARCHITECTURES
-    from mixop.data.digits import Digits
+    from mixop.data.images.digits import Digits
     from mixop.spaces.darts import Darts
+    from mixop.spaces.published import ARCHITECTURES
 
     options = told.options
     text = options.architecture
@@ -207,8 +207,8 @@ def _given(told: Parsed) -> tuple["Architecture", "Space", "Data", str]:
 
 def bench(told: Parsed) -> None:
     """``mixop bench``"""
-    from mixop import bench as benches
     from mixop.cli import screens
+    from mixop.measure import speed as benches
 
     options = told.options
     recipe, space, settings = (told.build(name) for name in ("recipe", "space", "settings"))
@@ -224,8 +224,8 @@ def bench(told: Parsed) -> None:
 
 def _executors(case: Any) -> list[str]:
     """The executors that can compute a case, the plain one first."""
+    from mixop.core.errors import MixopError
     from mixop.engine.fit import check_fit
-    from mixop.errors import MixopError
 
     names = ["plain", "nodewise"]
     try:
@@ -238,8 +238,8 @@ def _executors(case: Any) -> list[str]:
 def evaluate(told: Parsed) -> None:
     """``mixop evaluate``"""
     from mixop import api
-    from mixop.engine.rundir import RunDirectory
     from mixop.evaluate.trained import evaluate_run
+    from mixop.runs.directory import RunDirectory
 
     options = told.options
     run = RunDirectory(options.run)
@@ -266,7 +266,7 @@ def report(told: Parsed) -> None:
         return screens.places({"Report": write_comparison(run)})
     lines: dict[str, object] = {"Report": write_report(run)}
     if told.options.tensorboard:
-        from mixop.trackers import write_tensorboard
+        from mixop.runs.tensorboard import write_tensorboard
 
         folder = write_tensorboard(run)
         lines |= {"TensorBoard": folder, "To see it": f"tensorboard --logdir {shlex.quote(str(folder))}"}
@@ -304,8 +304,8 @@ def _with_fitting_batch(recipe: "Recipe", space: "Space", data: "Data", settings
     from dataclasses import replace
 
     from mixop import api
-    from mixop.engine.rundir import RunDirectory
-    from mixop.foresight import fitting_batch
+    from mixop.measure.foresight import fitting_batch
+    from mixop.runs.directory import RunDirectory
 
     run = RunDirectory(out)
     begun = (run / "recipe.json").exists()
@@ -317,8 +317,8 @@ def _watched(recipe: "Recipe", every: int) -> "Recipe":
     """The recipe with a monitor that warns of a collapse."""
     from dataclasses import replace
 
+    from mixop.core.types import Domain
     from mixop.monitors.collapse import Collapse
-    from mixop.types import Domain
 
     sampled = recipe.relaxation.domain is Domain.POLICY  # without mixing weights of its own to differentiate in
     others = tuple(monitor for monitor in recipe.monitors if not isinstance(monitor, Collapse))
@@ -335,9 +335,9 @@ def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], 
     Args:
         options: of the command.
         run: its settings, its number of steps, and its directory: one that was begun is not estimated again.
-        estimate: measures, given the module `mixop.foresight`.
+        estimate: measures, given the module `mixop.measure.foresight`.
     """
-    from mixop import foresight
+    from mixop.measure import foresight
 
     settings, steps, out = run
     if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in ("state.pt", "retrain.pt")):

@@ -3,24 +3,24 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mixop.benchmarks.catalogue import shipped_names
 from mixop.cli import kinds
 from mixop.cli.files import SUFFIXES
 from mixop.cli.options import CompareOptions
 from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator, tabular
+from mixop.comparison.scaling import scaled_to
+from mixop.core.errors import RecipeError
 from mixop.data.core import Data, Source
-from mixop.data.digits import Digits
+from mixop.data.images.digits import Digits
 from mixop.data.toy import ToySet
-from mixop.errors import RecipeError
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.comparison import RANDOM
-from mixop.scaling import scaled_to
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import SameLength, Searcher
 from mixop.searchers.bohb import Bohb
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
+from mixop.tables.catalogue import shipped_names
 
 TOY_EPOCHS, TOY_BATCH = 20, 32
 
@@ -85,7 +85,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
         "scaled": "Architecture rates are scaled for the length of the search, for every published method by the same rule "
-        "(mixop.scaling).",
+        "(mixop.comparison.scaling).",
         "paper": "Architecture rates are the published ones, whatever the length of the search.",
     }
     same = (

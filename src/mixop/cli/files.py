@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 
 SUFFIXES = (".json", ".toml")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from mixop.cli.files import SUFFIXES, read_table
 from mixop.cli.tree import Tree, defaults
-from mixop.errors import MixopError, RecipeError, unknown
-from mixop.values import to_plain
+from mixop.core.errors import MixopError, RecipeError, unknown
+from mixop.core.values import to_plain
 
 
 def recipe(kind: str | None) -> Tree:
@@ -16,7 +16,8 @@ def recipe(kind: str | None) -> Tree:
 
     Such a file is a run's ``recipe.json``, or says in ``base`` what it starts from, and then what is different.
     """
-    from mixop.recipe import PARTS, Recipe
+    from mixop.recipe.core import Recipe
+    from mixop.recipe.parts import PARTS
     from mixop.recipes import RECIPES
 
     kind = kind or "drnas"

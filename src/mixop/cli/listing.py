@@ -39,15 +39,15 @@ def _protocols() -> dict[str, str]:
 
 
 def _architectures() -> dict[str, str]:
-    from mixop.architectures import ARCHITECTURES
     from mixop.spaces.darts import Darts
+    from mixop.spaces.published import ARCHITECTURES
 
     return {name: Darts().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
 
 
 def _experiments() -> dict[str, str]:
+    from mixop.comparison.reproduce import EXPERIMENTS
     from mixop.recipes import RECIPES
-    from mixop.reproduction import EXPERIMENTS
 
     return {name: f"CIFAR-10 in NAS-Bench-201, {first_line(RECIPES[recipe])}" for name, recipe in EXPERIMENTS.items()}
 
@@ -59,7 +59,7 @@ def _searchers() -> dict[str, str]:
 
 
 def _tables() -> dict[str, str]:
-    from mixop.benchmarks.catalogue import open_table, shipped_names
+    from mixop.tables.catalogue import open_table, shipped_names
 
     return {
         name: f"{len(open_table(name))} architectures on {', '.join(open_table(name).datasets)}" for name in shipped_names()
@@ -67,7 +67,7 @@ def _tables() -> dict[str, str]:
 
 
 def _operations() -> dict[str, str]:
-    from mixop.ops import OPERATIONS, BatchNorm
+    from mixop.nets.ops import OPERATIONS, BatchNorm
 
     operations = {name: make(4, 1, BatchNorm()) for name, make in OPERATIONS.items()}
     return {name: " - ".join(_layer(module) for module in [*net.children()] or [net]) for name, net in operations.items()}

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.output import print_json
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from mixop.reproduction import Reproduction
+    from mixop.comparison.reproduce import Reproduction
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ReproduceOptions:
 def reproduce(told: Parsed) -> None:
     """``mixop reproduce``"""
     from mixop.cli.comparing import Comparing
-    from mixop.reproduction import reproduce as run
+    from mixop.comparison.reproduce import reproduce as run
 
     options = told.options
     if options.data is None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from mixop.cli.progress import Screen, duration, percent
 
 if TYPE_CHECKING:
-    from mixop.bench import Result
+    from mixop.measure.speed import Result
     from mixop.report.comparison import Comparison
 
 
@@ -51,8 +51,8 @@ def compared(out: Path, page: Path) -> None:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.run import Network, read_run
     from mixop.report.verdict import interval, verdict
+    from mixop.runs.read import Network, read_run
 
     run = read_run(out)
     assert run.score is not None

@@ -1,6 +1,6 @@
 """Knobs: the fields of a value and of all its parts, each under a dotted name.
 
-A `Tree` holds a value as the JSON data of `mixop.values` until everything that the user said is in it: a name chose where
+A `Tree` holds a value as the JSON data of `mixop.core.values` until everything that the user said is in it: a name chose where
 to begin, a file changed some fields, flags changed others. Only then is the value built and checked, once and as a whole,
 so that changes which fit together only jointly need no order.
 """
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
-from mixop.errors import RecipeError
-from mixop.schedules import Constant
-from mixop.values import Parts, find_type, from_plain, hints_of, to_plain, type_name
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant
+from mixop.core.values import Parts, find_type, from_plain, hints_of, to_plain, type_name
 
 _SCALARS = (bool, int, float, str, type(None))
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

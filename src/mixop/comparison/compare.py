@@ -14,20 +14,21 @@ from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
 from mixop.comparison.pool import Task, Teller, work
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.machine import cores
+from mixop.core.values import to_plain
 from mixop.data.core import Data
-from mixop.engine.checkpoint import write_bytes
-from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
-from mixop.errors import RecipeError, RunError
-from mixop.machine import cores
-from mixop.recipe import Recipe, recipe_to_json
+from mixop.recipe.core import Recipe
+from mixop.recipe.parts import recipe_to_json
 from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison
 from mixop.report.comparison_page import write_comparison
+from mixop.runs.checkpoint import write_bytes
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
-from mixop.values import to_plain
 
 
 def compare(

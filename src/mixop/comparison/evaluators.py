@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mixop import api
-from mixop.benchmarks.catalogue import open_table
-from mixop.benchmarks.table import SearchTable, Table
-from mixop.comparison.bench import SHORT, Bench
+from mixop.comparison.seed import SHORT, Bench
 from mixop.comparison.training_objective import TrainingObjective
+from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.data.core import Data
-from mixop.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.evaluate.protocol import Protocol
 from mixop.searchers.driver import Objective
 from mixop.searchers.objective import TableObjective
 from mixop.spaces.core import Architecture, Space
+from mixop.tables.catalogue import open_table
+from mixop.tables.table import SearchTable, Table
 
 
 @dataclass(frozen=True, kw_only=True)

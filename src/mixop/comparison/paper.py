@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixop.comparison.evaluators import Tabular
+from mixop.comparison.published import published
 from mixop.data.core import Data
-from mixop.experiments.published import published
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.comparison import RANDOM
 from mixop.searchers.base import Searcher

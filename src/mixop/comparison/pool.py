@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from mixop.engine.interrupt import InterruptedRunError, StopRequest
+from mixop.core.errors import MixopError
 from mixop.engine.loop import Observer
-from mixop.errors import MixopError
+from mixop.runs.interrupt import InterruptedRunError, StopRequest
 
 # A server forks every worker from one process that has imported everything: starting Python and torch anew takes seconds.
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from mixop import api
-from mixop.comparison.bench import Bench
 from mixop.comparison.evaluators import Evaluator
+from mixop.comparison.seed import Bench
+from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import Data, Source
 from mixop.engine.loop import Observer
-from mixop.engine.rundir import RunDirectory
-from mixop.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.report.comparison import TRIAL, chosen
+from mixop.runs.directory import RunDirectory
 from mixop.searchers.base import Searcher
 from mixop.searchers.driver import Row, run_search
 from mixop.spaces.core import Architecture, Space

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mixop.comparison.bench import SHORT, Bench
-from mixop.errors import DivergedError
+from mixop.comparison.seed import SHORT, Bench
+from mixop.core.errors import DivergedError
 from mixop.evaluate.protocol import Protocol
 from mixop.spaces.core import Architecture
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from mixop.core.values import from_plain
 from mixop.data.arrays import Npz, from_arrays, from_npz
-from mixop.data.augment import (
+from mixop.data.core import Data, Source
+from mixop.data.images.augment import (
     CIFAR10_DARTS,
     CIFAR10_NASBENCH201,
     CIFAR100_DARTS,
@@ -11,17 +13,15 @@ from mixop.data.augment import (
     IMAGENET,
     Augment,
 )
-from mixop.data.cifar import Cifar10, Cifar100, cifar10, cifar100
-from mixop.data.core import Data, Source
-from mixop.data.digits import Digits, digits
-from mixop.data.folder import Folder, from_folder
-from mixop.data.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
-from mixop.data.lazy import LazyImages
-from mixop.data.sheets import Sheets, sheets
+from mixop.data.images.cifar import Cifar10, Cifar100, cifar10, cifar100
+from mixop.data.images.digits import Digits, digits
+from mixop.data.images.folder import Folder, from_folder
+from mixop.data.images.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
+from mixop.data.images.lazy import LazyImages
+from mixop.data.images.sheets import Sheets, sheets
 from mixop.data.split import Split
 from mixop.data.toy import ToySet, toy_set
 from mixop.spaces.toy import Toy
-from mixop.values import from_plain
 
 SOURCES: dict[str, type[Source]] = {
     source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, ToySet)
@@ -33,7 +33,7 @@ PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split
 
 
 def source_from_json(data: Any) -> Source:
-    """The source that `mixop.values.to_plain` wrote.
+    """The source that `mixop.core.values.to_plain` wrote.
 
     Raises:
         RecipeError: with the path to what is unknown, missing or of the wrong type.

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from mixop.data.augment import Augment
+from mixop.core.errors import DataError
 from mixop.data.core import Data, Source, assemble
+from mixop.data.images.augment import Augment
 from mixop.data.split import Split
-from mixop.errors import DataError
 
 Layout = Literal["auto", "nchw", "nhwc"]
 """Order of the axes of images: N images, C channels, H and W height and width."""

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
-from mixop.data.augment import Augment
-from mixop.data.lazy import Images, LazyImages, pick, subset
+from mixop.core.errors import DataError
+from mixop.core.types import Batch
+from mixop.core.values import to_plain
+from mixop.data.images.augment import Augment
+from mixop.data.images.lazy import Images, LazyImages, pick, subset
 from mixop.data.split import Indices, Split, divide, divide_by_indices, refuse_empty_class
-from mixop.errors import DataError
-from mixop.types import Batch
-from mixop.values import to_plain
 
 
 @dataclass(frozen=True)

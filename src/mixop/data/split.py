@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import DataError, RecipeError
+from mixop.core.errors import DataError, RecipeError
 
 Indices = Sequence[int] | np.ndarray | Tensor
 """Whole numbers that each name an example, counted from 0."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mixop.core.schedules import check_range
 from mixop.derive.base import Derivation, best_options, check_not_only_none, derived, drop_weak
-from mixop.ops import BatchNorm
-from mixop.schedules import check_range
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor
 
+from mixop.core.errors import RecipeError
 from mixop.derive.base import Derivation, architecture_from, best_options, check_not_only_none, derived, edge_weights
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
 
 

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError, unknown
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.types import Mix, Params
+from mixop.nets.ops import BatchNorm
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Architecture, Choice, Group, Space
-from mixop.types import Mix, Params
 
 Norm = Literal["batch", "running", "recalibrated"]
 """What batch norm uses while shared weights are scored.
@@ -74,7 +74,7 @@ class Trained(Protocol):
         ...
 
     def fix(self, group: str, decision: int, option: int) -> None:
-        """From now on that decision is one-hot in every draw and mean, or absent if the option is `mixop.types.DROPPED`.
+        """From now on that decision is one-hot in every draw and mean, or absent if the option is `mixop.core.types.DROPPED`.
 
         Its parameters stay as they are.
         """

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.schedules import Constant, Progress, Schedule, check_range, schedule
+from mixop.core.types import DROPPED
 from mixop.derive.base import Derivation, Norm, Trained, architecture_from, best_options, check_norm, derived
-from mixop.errors import RecipeError, unknown
-from mixop.ops import BatchNorm
-from mixop.schedules import Constant, Progress, Schedule, check_range, schedule
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Space
-from mixop.types import DROPPED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from mixop.core.schedules import check_range
 from mixop.derive.base import Derivation, Trained, best_options, check_not_only_none, derived, drop_weak
-from mixop.ops import BatchNorm
-from mixop.schedules import check_range
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
 
 

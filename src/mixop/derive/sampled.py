@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.types import DROPPED
 from mixop.derive.base import Derivation, Norm, Trained, best_options, check_norm, derived
-from mixop.errors import RecipeError, unknown
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
-from mixop.types import DROPPED
 
 
 def most_probable(rows: Sequence[Sequence[float]], count: int) -> list[tuple[int, ...]]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mixop.core.errors import RecipeError
 from mixop.derive.base import Derivation, architecture_from, best_options, check_not_only_none, edge_weights, strongest
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Space
 
 

@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from mixop.core.types import Batch, Mix
 from mixop.supernet.core import Supernet
-from mixop.types import Batch, Mix
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 """Turns work on tensors that stay where they are into a function that does it again."""

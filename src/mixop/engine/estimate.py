@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from mixop.errors import MemoryLimitError
+from mixop.core.errors import MemoryLimitError
 
 
 @dataclass(frozen=True, kw_only=True)

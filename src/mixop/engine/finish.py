@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Active, Mix, Params
 from mixop.data.core import Data
 from mixop.derive.base import Norm, architecture_from
 from mixop.engine.problem import SupernetProblem
@@ -13,7 +14,6 @@ from mixop.engine.state import SearchState
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import some_edges
 from mixop.spaces.core import Architecture, Group, Space
-from mixop.types import Active, Mix, Params
 
 
 class TrainedSearch:

@@ -1,10 +1,10 @@
 """Whether a run's settings fit its method and space: refused before anything is computed, for every stage."""
 
 from mixop.bilevel.base import trial
+from mixop.core.errors import RecipeError
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
-from mixop.errors import RecipeError
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.executors import check_executor
 

@@ -16,31 +16,31 @@ from torch import Tensor
 from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
 from mixop.bilevel.base import leaves_of
+from mixop.core.errors import DivergedError, RunError
+from mixop.core.optim import set_rate
+from mixop.core.types import Batch, Params
 from mixop.data.core import Data
-from mixop.data.lazy import AHEAD
-from mixop.engine import checkpoint
+from mixop.data.images.lazy import AHEAD
 from mixop.engine.capture import CapturedLoss
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.fit import check_fit
-from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.problem import SupernetProblem
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.stream import Stream
 from mixop.engine.watch import Snapshots, ask_monitors
-from mixop.errors import DivergedError, RunError
 from mixop.monitors.base import Action, Continue, Restart, Stop
-from mixop.optim import set_rate
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
+from mixop.recipe.stage import stage_ends, stage_progress
 from mixop.relax.base import Relaxation
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
-from mixop.stage import stage_ends, stage_progress
-from mixop.types import Batch, Params
 
 Observer = Callable[[Mapping[str, Any]], None]
 """Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""

@@ -8,15 +8,15 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.bilevel.base import InnerStep
+from mixop.core.rng import draw_seed, fenced
+from mixop.core.schedules import Progress
+from mixop.core.types import DROPPED, Active, Batch, Draw, Mix, Params
 from mixop.engine.capture import CapturedLoss
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
-from mixop.rng import draw_seed, fenced
-from mixop.schedules import Progress
 from mixop.spaces.core import Group, Space
 from mixop.supernet.core import Supernet
-from mixop.types import DROPPED, Active, Batch, Draw, Mix, Params
 
 
 def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:

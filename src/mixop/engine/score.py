@@ -8,16 +8,16 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from mixop.core.rng import fenced
+from mixop.core.types import Active, Mix
 from mixop.data.core import Data
-from mixop.data.lazy import AHEAD
+from mixop.data.images.lazy import AHEAD
 from mixop.derive.base import Norm
 from mixop.engine.state import Sums
 from mixop.engine.stream import batches as pieces
-from mixop.rng import fenced
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.batched import NORMS
 from mixop.supernet.core import Supernet
-from mixop.types import Active, Mix
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""

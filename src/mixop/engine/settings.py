@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import torch
 
-from mixop.errors import RecipeError, unknown
-from mixop.schedules import check_range
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.schedules import check_range
 from mixop.supernet.executors import EXECUTORS
 
 PRECISIONS = ("float32", "bfloat16")

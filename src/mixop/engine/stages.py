@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mixop.core.types import Mix
 from mixop.engine.settings import Settings
 from mixop.engine.state import SearchState, stage_net, stage_space
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
+from mixop.recipe.stage import stage_ends
 from mixop.spaces.core import Space
-from mixop.stage import stage_ends
 from mixop.supernet.transfer import transfer
-from mixop.types import Mix
 
 Kept = dict[str, list[list[int]]]
 """Group name -> for each decision its options that are left, as indices into the options of the whole space."""

@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.rng import generators
+from mixop.core.types import Params
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.stream import Stream
-from mixop.recipe import Recipe
-from mixop.rng import generators
+from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet
 from mixop.supernet.executors import EXECUTORS
-from mixop.types import Params
 
 GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive")
 

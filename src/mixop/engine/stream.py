@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import DataError
+from mixop.core.errors import DataError
 
 
 class Stream:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from mixop.machine import cores
+from mixop.core.machine import cores
 
 
 @contextmanager

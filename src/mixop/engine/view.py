@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Draw, Params
 from mixop.data.core import Data
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.state import SearchState
 from mixop.spaces.core import Space
-from mixop.types import Draw, Params
 
 
 class SearchView:

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from mixop.core.types import Mix
 from mixop.data.core import Data
-from mixop.engine import checkpoint
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import EVALUATION_BATCH, one_path, score
 from mixop.engine.state import SearchState, Sums
 from mixop.engine.view import SearchView
 from mixop.monitors.base import Action, Continue, Restart, Stop
-from mixop.types import Mix
+from mixop.runs import checkpoint
 
 
 def ask_monitors(

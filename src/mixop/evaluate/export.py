@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from mixop.engine.checkpoint import write_bytes
-from mixop.engine.rundir import RunDirectory
-from mixop.errors import MissingExtraError, RunError, unknown
+from mixop.core.errors import MissingExtraError, RunError, unknown
 from mixop.evaluate.trained import load_network
+from mixop.runs.checkpoint import write_bytes
+from mixop.runs.directory import RunDirectory
 
 Format = Literal["pt2", "onnx"]
 

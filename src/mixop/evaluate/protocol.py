@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mixop.data.augment import Augment
+from mixop.core.errors import RecipeError, unknown
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Cosine, Exponential, LinearWithTail, Schedule, check_range
+from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data, check_augment
-from mixop.errors import RecipeError, unknown
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
-from mixop.recipe import PARTS as RECIPE_PARTS
-from mixop.schedules import Cosine, Exponential, LinearWithTail, Schedule, check_range
+from mixop.data.images.augment import Augment
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.parts import PARTS as RECIPE_PARTS
 from mixop.spaces.core import Space
-from mixop.values import from_plain, to_plain
 
 
 @dataclass(frozen=True, kw_only=True)

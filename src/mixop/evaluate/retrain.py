@@ -13,24 +13,24 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.optim import set_rate
+from mixop.core.schedules import Progress
+from mixop.core.values import to_plain
 from mixop.data.core import Data
-from mixop.data.lazy import AHEAD
-from mixop.engine import checkpoint
+from mixop.data.images.lazy import AHEAD
 from mixop.engine.estimate import Estimate, enough_memory, estimate
-from mixop.engine.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.engine.loop import Observer
-from mixop.engine.rundir import RunDirectory
 from mixop.engine.settings import Settings
 from mixop.engine.state import Sums
-from mixop.errors import DivergedError, RecipeError, RunError
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
 from mixop.evaluate.training import TrainingState
-from mixop.optim import set_rate
-from mixop.schedules import Progress
+from mixop.runs import checkpoint
+from mixop.runs.directory import RunDirectory
+from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
-from mixop.values import to_plain
 
 FOUND = "found"
 """Label of the network whose weights are kept."""

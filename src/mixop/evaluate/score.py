@@ -7,9 +7,9 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixop.core.rng import fenced
 from mixop.data.core import Data
 from mixop.engine.stream import batches
-from mixop.rng import fenced
 
 
 @torch.no_grad()

@@ -9,16 +9,16 @@ import safetensors
 import safetensors.torch
 from torch import Generator, nn
 
+from mixop.core.errors import DataError, RunError
+from mixop.core.values import from_plain
 from mixop.data.core import Data
-from mixop.engine.rundir import RunDirectory
-from mixop.errors import DataError, RunError
 from mixop.evaluate.protocol import protocol_from_json
 from mixop.evaluate.score import evaluate_network
-from mixop.network import build
+from mixop.nets.discrete import build
+from mixop.runs.directory import RunDirectory
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Space
 from mixop.spaces.describe import read_architecture
-from mixop.values import from_plain
 
 _INPUT = ("channels", "size", "mean", "std")
 

@@ -8,15 +8,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from mixop.core.rng import fenced, generators
+from mixop.core.types import Batch
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import Sums
 from mixop.engine.stream import Stream
 from mixop.evaluate.protocol import Protocol
-from mixop.network import DiscreteNetwork, build
-from mixop.rng import fenced, generators
+from mixop.nets.discrete import DiscreteNetwork, build
 from mixop.spaces.core import Architecture, Space
-from mixop.types import Batch
 
 GENERATORS = ("init", "order", "augment", "forward")
 

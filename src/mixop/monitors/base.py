@@ -9,10 +9,10 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.types import Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space
-from mixop.types import Params
 
 Column = float | str | None
 """A value in the record of an epoch: a finite number, a text, or None where nothing was measured."""

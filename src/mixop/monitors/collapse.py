@@ -12,13 +12,13 @@ from mixop.analysis.collapse import (
 )
 from mixop.analysis.entropy import relative_entropy
 from mixop.analysis.hessian import dominant_eigenvalue
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
+from mixop.core.types import Domain
 from mixop.monitors.base import Action, Column, Continue, Monitor, View, check_whole, latest, recall, remember
 from mixop.monitors.eigenvalue import growth
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range
 from mixop.spaces.core import Space
-from mixop.types import Domain
 
 
 @dataclass(frozen=True, kw_only=True)

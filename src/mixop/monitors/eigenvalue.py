@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixop.analysis.hessian import dominant_eigenvalue
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
+from mixop.core.types import Domain
 from mixop.monitors.base import Action, Column, Continue, Monitor, Restart, Stop, View, check_whole, latest, remember
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range
 from mixop.spaces.core import Space
-from mixop.types import Domain
 
 
 def moving_means(values: Sequence[float], window: int) -> list[float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mixop.analysis.hessian import hessian
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.monitors.base import Action, Continue, Monitor, View
 from mixop.relax.base import Relaxation
 from mixop.relax.switches import Switches, update_relevance

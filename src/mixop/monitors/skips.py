@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mixop.analysis.collapse import SKIP, skip_count
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.monitors.base import Action, Continue, Monitor, Stop, View, check_whole
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes.bayesnas import bayesnas
 from mixop.recipes.darts import darts, darts2
 from mixop.recipes.darts_minus import darts_minus

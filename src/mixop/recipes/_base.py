@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from mixop.optim import SGD
-from mixop.recipe import Recipe
+from mixop.core.optim import SGD
+from mixop.core.schedules import Cosine
+from mixop.recipe.core import Recipe
 from mixop.recipes.darts import darts
-from mixop.schedules import Cosine
 
 
 def benchmark(name: str, epochs: int, **parts: Any) -> Recipe:

@@ -1,14 +1,14 @@
 """BayesNAS: switches under a sparse hierarchical prior."""
 
 from mixop.bilevel.direct import SingleLevel
+from mixop.core.optim import SGD
+from mixop.core.schedules import Constant
 from mixop.derive.relevance import Relevance
 from mixop.monitors.relevance import RelevanceUpdate
-from mixop.optim import SGD
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.regularise.switches import SwitchPenalty
 from mixop.relax.switches import Switches
-from mixop.schedules import Constant
 
 
 def bayesnas(*, epochs: int = 2) -> Recipe:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from mixop.bilevel.direct import FirstOrder
 from mixop.bilevel.second_order import SecondOrder
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive.argmax import Argmax
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Constant, Cosine
 
 
 def darts(*, epochs: int = 50) -> Recipe:

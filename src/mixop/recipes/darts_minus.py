@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from mixop.ops import BatchNorm
-from mixop.recipe import Recipe
+from mixop.core.schedules import Linear
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
-from mixop.schedules import Linear
 from mixop.wraps.edges import AuxiliarySkip
 
 

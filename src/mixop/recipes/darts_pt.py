@@ -1,9 +1,9 @@
 """DARTS-PT: the supernet of DARTS, another selection."""
 
+from mixop.core.schedules import Constant
 from mixop.derive.perturbation import PerturbationSelection
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
-from mixop.schedules import Constant
 
 
 def darts_pt(*, epochs: int = 100) -> Recipe:

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from mixop.bilevel.direct import FirstOrder
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive.argmax import Argmax
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
+from mixop.recipe.stage import Stage
 from mixop.regularise.anchor import AnchorL2
 from mixop.relax.dirichlet import Dirichlet
-from mixop.schedules import Constant, Cosine
-from mixop.stage import Stage
 from mixop.wraps.partial import PartialChannels
 
 

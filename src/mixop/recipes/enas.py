@@ -1,12 +1,12 @@
 """ENAS: a recurrent policy, rewarded with the accuracy under shared weights."""
 
-from mixop.bilevel.score import ScoreFunction
+from mixop.bilevel.score_function import ScoreFunction
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive.sampled import BestSampled
-from mixop.optim import SGD, Adam
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.relax.policy import LstmPolicy
-from mixop.schedules import Constant, Cosine
 
 
 def enas(*, epochs: int = 250) -> Recipe:

@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 from mixop.bilevel.direct import FirstOrder, SingleLevel
+from mixop.core.optim import SGD, ExponentiatedGradient
+from mixop.core.schedules import Constant, Cosine, Linear
 from mixop.derive.argmax import Argmax
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, ExponentiatedGradient
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.recipes.pcdarts import pcdarts
 from mixop.regularise.entropy import Entropy
 from mixop.relax.gumbel import GumbelSimplex
 from mixop.relax.simplex import SimplexPoint
-from mixop.schedules import Constant, Cosine, Linear
 
 
 def gaea(*, epochs: int = 25) -> Recipe:

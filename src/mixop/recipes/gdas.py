@@ -1,9 +1,9 @@
 """GDAS: one path at a time, with the gradient of a Gumbel-softmax."""
 
-from mixop.recipe import Recipe
+from mixop.core.schedules import Linear
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.relax.gumbel import GumbelHard
-from mixop.schedules import Linear
 
 
 def gdas(*, epochs: int = 250) -> Recipe:

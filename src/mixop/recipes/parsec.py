@@ -1,10 +1,10 @@
 """PARSEC: sampled architectures, weighted by how well they explain the data."""
 
 from mixop.bilevel.importance import ImportanceWeighted
-from mixop.recipe import Recipe
+from mixop.bilevel.weight_step import ImportanceDraws
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
 from mixop.relax.categorical import Categorical
-from mixop.weights import ImportanceDraws
 
 
 def parsec(*, epochs: int = 100) -> Recipe:

@@ -1,12 +1,12 @@
 """PC-DARTS: partial channels and edge normalisation."""
 
 from mixop.bilevel.direct import FirstOrder
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive.argmax import Argmax
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Constant, Cosine
 from mixop.wraps.edges import EdgeNormalisation
 from mixop.wraps.partial import PartialChannels
 

@@ -1,13 +1,13 @@
 """P-DARTS: a network that grows deeper while its options grow fewer."""
 
 from mixop.bilevel.direct import FirstOrder
+from mixop.core.optim import SGD, Adam
+from mixop.core.schedules import Constant, Cosine
 from mixop.derive.skips import RestrictedSkips
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, Adam
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
+from mixop.recipe.stage import Stage
 from mixop.relax.softmax import Softmax
-from mixop.schedules import Constant, Cosine
-from mixop.stage import Stage
 from mixop.wraps.dropout import SkipDropout
 
 

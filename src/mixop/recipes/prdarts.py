@@ -1,11 +1,11 @@
 """PR-DARTS: independent gates instead of a competition, and a reward for depth."""
 
+from mixop.core.schedules import Linear
 from mixop.derive.argmax import Argmax
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.regularise.gates import GatePenalty
 from mixop.relax.hard_concrete import HardConcrete
-from mixop.schedules import Linear
 
 
 def prdarts(*, epochs: int = 200) -> Recipe:

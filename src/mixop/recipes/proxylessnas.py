@@ -1,11 +1,11 @@
 """ProxylessNAS: binary gates, two paths at a time."""
 
-from mixop.optim import Adam
-from mixop.recipe import Recipe
+from mixop.core.optim import Adam
+from mixop.core.schedules import Constant
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.relax.categorical import Categorical
 from mixop.relax.gates import BinaryGates
-from mixop.schedules import Constant
 
 
 def proxylessnas(*, epochs: int = 160) -> Recipe:

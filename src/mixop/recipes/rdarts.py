@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from mixop.bilevel.second_order import SecondOrder
+from mixop.core.optim import SGD
+from mixop.core.schedules import Cosine, Linear
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
-from mixop.ops import BatchNorm
-from mixop.optim import SGD
-from mixop.recipe import Recipe
+from mixop.nets.ops import BatchNorm
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
-from mixop.schedules import Cosine, Linear
 from mixop.wraps.edges import DropPath
 
 

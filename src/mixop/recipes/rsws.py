@@ -2,7 +2,7 @@
 
 from mixop.bilevel.none import Frozen
 from mixop.derive.sampled import BestSampled
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.relax.categorical import Uniform
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from mixop.perturb import Adversarial, RandomSmoothing
-from mixop.recipe import Recipe
+from mixop.bilevel.perturb import Adversarial, RandomSmoothing
+from mixop.core.schedules import Linear
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
 from mixop.recipes.pcdarts import pcdarts
-from mixop.schedules import Linear
 
 
 def sdarts_rs(*, epochs: int = 100) -> Recipe:

@@ -1,7 +1,7 @@
 """SETN: an evaluator trained on uniform paths, and a sampler that learns which to propose."""
 
 from mixop.derive.sampled import BestSampled
-from mixop.recipe import Recipe
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import benchmark
 from mixop.relax.categorical import Uniform
 from mixop.relax.softmax import Softmax

@@ -1,12 +1,12 @@
 """SNAS and DSNAS: architecture and weights from one loss on the same batch."""
 
 from mixop.bilevel.direct import SingleLevel
-from mixop.optim import Adam
-from mixop.recipe import Recipe
+from mixop.core.optim import Adam
+from mixop.core.schedules import Constant, Linear
+from mixop.recipe.core import Recipe
 from mixop.recipes._base import family
 from mixop.relax.categorical import CategoricalGate
 from mixop.relax.gumbel import GumbelSoftmax
-from mixop.schedules import Constant, Linear
 
 
 def snas(*, epochs: int = 150) -> Recipe:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mixop.core.schedules import check_range
 from mixop.regularise.base import Point, Regulariser, total
-from mixop.schedules import check_range
 
 
 @dataclass(frozen=True, kw_only=True)

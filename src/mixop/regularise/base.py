@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mixop.core.types import Mix, Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space
-from mixop.types import Mix, Params
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixop.costs import Cost, CostTable, costs_of
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant, Schedule, check_range, schedule
+from mixop.core.types import Domain
+from mixop.nets.costs import Cost, CostTable, costs_of
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
-from mixop.schedules import Constant, Schedule, check_range, schedule
 from mixop.spaces.core import Space
-from mixop.types import Domain
 
 
 class _OfCost(Regulariser):

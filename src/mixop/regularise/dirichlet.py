@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
 from mixop.relax.dirichlet import Dirichlet, concentration
-from mixop.schedules import check_range
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant, Schedule, check_range, schedule
+from mixop.core.types import Domain
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
-from mixop.schedules import Constant, Schedule, check_range, schedule
-from mixop.types import Domain
 
 
 @dataclass(frozen=True, kw_only=True)

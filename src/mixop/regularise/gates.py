@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm, operation
+from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
+from mixop.core.schedules import check_range
+from mixop.nets.ops import BatchNorm, operation
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
 from mixop.relax.hard_concrete import HardConcrete, activation_probability
-from mixop.rng import fenced
-from mixop.schedules import check_range
 from mixop.spaces.core import Group
 
 SKIP = "skip_connect"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
 from mixop.relax.switches import Switches, switch_penalty
-from mixop.schedules import check_range
 from mixop.spaces.core import Space
 
 INITIAL_SEED = 0

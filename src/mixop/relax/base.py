@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Domain, Draw
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 
 class Relaxation(ABC):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.schedules import check_range
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate, some_edges
-from mixop.schedules import check_range
 from mixop.spaces.core import Group
-from mixop.types import Draw
 
 
 @dataclass(frozen=True, kw_only=True)

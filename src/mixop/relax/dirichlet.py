@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
-from mixop.rng import fenced
 from mixop.spaces.core import Group
-from mixop.types import Draw
 
 
 def concentration(params: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, sample_options, straight_through
 from mixop.spaces.core import Group
-from mixop.types import Draw
 
 
 def restrict(logits: Tensor, kept: Tensor) -> Tensor:

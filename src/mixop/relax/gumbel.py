@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.core.types import Domain, Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, straight_through
-from mixop.schedules import Linear, Schedule, check_range, schedule
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 
 def gumbel_softmax(logits: Tensor, temperature: float, generator: Generator) -> Tensor:

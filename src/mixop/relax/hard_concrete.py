@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.core.types import Domain, Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, straight_through
-from mixop.schedules import Linear, Schedule, check_range, schedule
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 _REDRAWS = 100  # of gates that are all closed; logits far below 0 would otherwise never end
 

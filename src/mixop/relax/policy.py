@@ -7,12 +7,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError, SpaceError
+from mixop.core.errors import RecipeError, SpaceError
+from mixop.core.schedules import check_range
+from mixop.core.types import Domain, Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate
-from mixop.schedules import check_range
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 
 class Cell(NamedTuple):

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Draw, Paths
 from mixop.spaces.core import Group
-from mixop.types import Draw, Paths
 
 
 def gumbel_noise(like: Tensor, generator: Generator) -> Tensor:

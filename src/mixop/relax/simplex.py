@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.types import Domain, Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
+from mixop.core.schedules import check_range
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range
 from mixop.spaces.core import Group
-from mixop.types import Draw
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.schedules import check_range
+from mixop.core.types import Domain, Draw
 from mixop.relax.base import Relaxation
-from mixop.schedules import check_range
 from mixop.spaces.core import Group
-from mixop.types import Domain, Draw
 
 _LEAST_OMEGA = 1e-6  # a switch without curvature would have no weight in the penalty and infinite relevance
 

@@ -14,35 +14,28 @@ from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from mixop.errors import RunError
 from mixop.report.palette import KINDS, kind_of
+from mixop.runs.cells import Cell, parse_cell
 
 CHARACTER = 7.3  # px of one monospaced character at 12 px
+
+
 LABEL_HEIGHT = 24.0
+
+
 NODE_HEIGHT = 34.0
+
+
 PORT = 12.0  # px between two edges that meet at a node
+
+
 GAP = 16.0  # px between neighbours in a column
+
+
 BEND = 34.0  # px between two columns, where the curves turn
+
+
 INK, MUTED, GROUND = "#1d2430", "#667085", "#eef0f4"
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An edge of a drawn cell: node ``source`` to node ``target`` > source by an operation."""
-
-    source: int
-    target: int
-    operation: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges."""
-
-    inputs: int
-    nodes: int
-    output: tuple[int, ...]
-    edges: tuple[Edge, ...]
 
 
 @dataclass(eq=False)
@@ -66,32 +59,6 @@ class _Chain:
 
     items: tuple[_Item, ...]
     operation: str | None
-
-
-def parse_cell(data: Any, where: str = "the cell") -> Cell:
-    """A cell from the JSON of ``architecture.json``.
-
-    Args:
-        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``.
-        where: what is read, for error messages.
-
-    Raises:
-        RunError: if a field is missing or no such cell can exist.
-    """
-    try:
-        edges = tuple(Edge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
-        cell = Cell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{where} must have inputs, nodes, output and edges of source, target and operation; "
-            f"it is damaged ({type(error).__name__}: {error})."
-        ) from error
-    good_nodes = 1 <= cell.inputs < cell.nodes and cell.output and all(0 <= node < cell.nodes for node in cell.output)
-    if not good_nodes or not all(0 <= e.source < e.target < cell.nodes for e in cell.edges):
-        raise RunError(
-            f"{where} must have edges from lower to higher nodes below {cell.nodes} and output nodes among them; it is damaged."
-        )
-    return cell
 
 
 def draw_cell(cell: Mapping[str, Any]) -> str:

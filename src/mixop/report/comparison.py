@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.report.paired import Paired, sign_flip
 from mixop.report.palette import ABSENT
 from mixop.report.verdict import interval

@@ -11,9 +11,9 @@ from mixop.report import comparison_plots
 from mixop.report.comparison import RANDOM, Comparison, Row, read_comparison
 from mixop.report.html import template, unique_ids, write_page
 from mixop.report.palette import ABSENT, KINDS
-from mixop.report.run import read_run
 from mixop.report.sections import duration
 from mixop.report.verdict import percent
+from mixop.runs.read import read_run
 
 
 def write_comparison(path: str | Path) -> Path:

@@ -10,11 +10,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 from mixop.report import sections, verdict
 from mixop.report.cell import draw_cell
 from mixop.report.palette import KINDS
-from mixop.report.run import Run, read_run
+from mixop.runs.read import Run, read_run
 
 
 def write_report(run: str | Path) -> Path:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from mixop.report import plots, verdict
 from mixop.report.palette import ABSENT, KINDS, kind_of
-from mixop.report.run import Decision, Run, Score
+from mixop.runs.read import Decision, Run, Score
 
 TABLE_CLASSES = 20  # a confusion matrix of more classes is drawn, not written
 SHOWN_CHANGES = 8  # more changes of the architecture are folded away

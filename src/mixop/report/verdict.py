@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixop.report.palette import kind_of
-from mixop.report.run import Network, Run
+from mixop.runs.read import Network, Run
 
 FEW_IMAGES = 3  # a difference of so many test images is never called a difference
 

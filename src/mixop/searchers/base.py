@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from mixop.errors import MixopError, RecipeError, RunError
+from mixop.core.errors import MixopError, RecipeError, RunError
 from mixop.spaces.core import Architecture, Space
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from random import Random
 from typing import Any
 
-from mixop.errors import MissingExtraError, RecipeError
+from mixop.core.errors import MissingExtraError, RecipeError
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.searchers.coding import questions, read, write
 from mixop.spaces.core import Architecture, Space

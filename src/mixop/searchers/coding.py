@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from random import Random
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.core import Architecture, Choice, Group, Space
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.relax.policy import LstmPolicy
-from mixop.schedules import check_range
 from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
 from mixop.spaces.core import Architecture, Space

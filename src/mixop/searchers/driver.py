@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mixop.errors import RecipeError, RunError
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.values import to_plain
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space
-from mixop.values import to_plain
 
 Objective = Callable[[Architecture, int], tuple[float, float]]
 """From an architecture and a length in epochs to its score in percent and what its training and validation took, in seconds.

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from mixop.errors import DataError
+from mixop.core.errors import DataError
 from mixop.spaces.core import Architecture
 
 
 class Queried(Protocol):
-    """What a table has to offer; `mixop.benchmarks.SearchTable` does."""
+    """What a table has to offer; `mixop.tables.SearchTable` does."""
 
     @property
     def lengths(self) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mixop.errors import RecipeError
-from mixop.schedules import check_range
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.coding import questions, read, write
 from mixop.searchers.policy_gradient import Vector, adam_step, log_softmax, moving_mean
@@ -27,7 +27,7 @@ class Reinforce(SameLength):
     Args:
         epochs: length of the training of every trial, >= 1.
         lr: learning rate of Adam, > 0; 0.01 in the scripts of NATS-Bench, 0.5 in those of NAS-Bench-201, where it decides too
-            soon: see `benchmarks/black_box.py`.
+            soon: see `studies/black_box.py`.
         decay: weight of the older rewards in the baseline, in [0, 1).
 
     Source: Williams 1992 (doi:10.1007/BF00992696); settings of Dong & Yang 2020 (arXiv:2001.00326) and its code.

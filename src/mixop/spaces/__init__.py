@@ -51,4 +51,4 @@ SPACES: dict[str, type[Space]] = {
 SPACE_TYPES: dict[str, type[Space]] = {
     cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, Toy)
 }
-"""The classes of spaces by the name that files give them, for `mixop.values.from_plain`."""
+"""The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""

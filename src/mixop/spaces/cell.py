@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
@@ -29,7 +29,7 @@ class CellSpace(Space):
     classifier.
 
     Args:
-        operations: candidate operations of every edge, in the order of the mixing weights: names that `mixop.ops` knows,
+        operations: candidate operations of every edge, in the order of the mixing weights: names that `mixop.nets.ops` knows,
             or ``package.module:make`` of one's own.
         edge_operations: where edges differ, one list for each edge, all of the same length and, if ``operations`` is given
             as well, taken from it.

@@ -13,7 +13,7 @@ from math import prod
 from random import Random
 from typing import Self
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Layer:
     """One layer of the skeleton.
 
     Args:
-        kind: what it is; `mixop.network` has a table of kinds. ``cell`` is the searched one.
+        kind: what it is; `mixop.nets.skeleton` has a table of kinds. ``cell`` is the searched one.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
         out: output channels (classes for the head).

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, Self
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
 from mixop.spaces.genotype import read_genotype, write_genotype
 

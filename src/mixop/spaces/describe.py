@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
+from mixop.core.values import to_plain
 from mixop.spaces.core import Architecture, Graph, Space
-from mixop.values import to_plain
 
 
 def describe_architecture(space: Space, architecture: Architecture) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import ast
 from typing import Any
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Group, Space
 
 FORM = "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"

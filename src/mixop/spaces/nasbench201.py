@@ -8,7 +8,7 @@ from functools import cache
 from itertools import product
 from random import Random
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, check_complete
 

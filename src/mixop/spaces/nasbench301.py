@@ -6,7 +6,7 @@ Source: Zela et al. 2022 (arXiv:2008.09777), and the authors' code.
 import re
 from collections.abc import Mapping
 
-from mixop.errors import SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces.core import Architecture, Choice
 from mixop.spaces.darts import DARTS_WITHOUT_NONE, EDGES, Darts
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixop.errors import SpaceError, unknown
+from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_complete, check_skeleton
 
 TOY_MAPS = {
@@ -21,7 +21,7 @@ TOY_MAPS = {
     "abs": np.abs,
     "sine": lambda x: np.sin(3 * x),
 }
-"""The options, in order, as functions of an array; `mixop.ops` has the same for tensors."""
+"""The options, in order, as functions of an array; `mixop.nets.ops` has the same for tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad
 
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.stacked import StackedCell
 

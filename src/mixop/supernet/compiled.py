@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from mixop.errors import RunError
+from mixop.core.errors import RunError
 
 SOURCES = Path(__file__).parent / "kernels"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mixop.network import MakeCell, Skeleton
-from mixop.ops import BatchNorm
+from mixop.core.types import Active, Mix
+from mixop.nets.ops import BatchNorm
+from mixop.nets.skeleton import MakeCell, Skeleton
 from mixop.spaces.core import Group, Layer, Space
-from mixop.types import Active, Mix
 from mixop.wraps.base import Wrap
 
 

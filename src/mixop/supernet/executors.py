@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet
 from mixop.supernet.fused import check_fused, fused

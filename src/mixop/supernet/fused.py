@@ -14,15 +14,15 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
-from mixop.errors import RecipeError, RunError
-from mixop.network import edge_shape
-from mixop.ops import BatchNorm
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.types import Paths
+from mixop.nets.ops import BatchNorm
+from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Graph, Group, Layer, Space
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
 from mixop.supernet.nodewise import NodewiseCell, NodewiseSupernet, Run, searched_names, stacked_supernet
-from mixop.types import Paths
 from mixop.wraps.base import Wrap
 from mixop.wraps.edges import EdgeNormalisation
 from mixop.wraps.partial import PartialChannels

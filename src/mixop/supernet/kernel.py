@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixop.ops import BatchNorm
+from mixop.nets.ops import BatchNorm
 from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.compiled import kernels, vector_width
 

@@ -15,15 +15,15 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from mixop.errors import RecipeError
-from mixop.network import edge_shape
-from mixop.ops import BatchNorm, FactorizedReduce
-from mixop.rng import fenced
+from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
+from mixop.core.types import Active, Mix, Paths
+from mixop.nets.ops import BatchNorm, FactorizedReduce
+from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
 from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, Source, StackedNorm, join_phases
 from mixop.supernet.core import Supernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
-from mixop.types import Active, Mix, Paths
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
 from mixop.wraps.edges import AuxiliarySkip, DropPath, EdgeNormalisation

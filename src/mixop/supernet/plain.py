@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Generator, Tensor, nn
 
-from mixop.network import edge_shape, run_cell
-from mixop.ops import BatchNorm
-from mixop.rng import fenced
+from mixop.core.rng import fenced
+from mixop.core.types import Paths
+from mixop.nets.ops import BatchNorm
+from mixop.nets.skeleton import edge_shape, run_cell
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
 from mixop.supernet.core import Supernet
-from mixop.types import Paths
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 

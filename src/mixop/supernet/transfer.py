@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from mixop.errors import RecipeError
+from mixop.core.errors import RecipeError
 from mixop.supernet.core import Supernet
 from mixop.supernet.widen import Carry, DrawMap, map_drawer, plan_operation
 

@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mixop.errors import RecipeError
-from mixop.ops import FactorizedReduce
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import FactorizedReduce
 
 DrawMap = Callable[[int, int], Tensor]
 """From old and new number of channels to an index map ``(new,)`` with entries below old."""

@@ -18,20 +18,20 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
+from mixop.core.optim import SGD, set_rate
+from mixop.core.schedules import Cosine, Progress, check_range
+from mixop.core.types import Batch
+from mixop.core.values import to_plain
 from mixop.data.core import Data
-from mixop.data.lazy import pick
-from mixop.engine.interrupt import InterruptedRunError, listening
-from mixop.errors import MixopError, RecipeError, RunError, SpaceError
+from mixop.data.images.lazy import pick
 from mixop.evaluate.score import multiply_adds
-from mixop.network import build
-from mixop.ops import BatchNorm
-from mixop.optim import SGD, set_rate
-from mixop.schedules import Cosine, Progress, check_range
+from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm
+from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
 from mixop.tabulate.many import Many, side_by_side
-from mixop.types import Batch
-from mixop.values import to_plain
 
 LARGEST = 20_000
 """Architectures from which a space is too large to tabulate."""

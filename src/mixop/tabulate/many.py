@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixop.errors import SpaceError
-from mixop.network import DiscreteCell, DiscreteNetwork, Head, LinearHead, Residual
-from mixop.ops import FactorizedReduce, Zero
+from mixop.core.errors import SpaceError
+from mixop.nets.discrete import DiscreteCell, DiscreteNetwork
+from mixop.nets.layers import Head, LinearHead, Residual
+from mixop.nets.ops import FactorizedReduce, Zero
 
 
 class Many(nn.Module):

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm, operation
+from mixop.core.errors import RecipeError
+from mixop.nets.ops import BatchNorm, operation
 from mixop.spaces.core import Space
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mixop.errors import RecipeError
-from mixop.ops import BatchNorm
-from mixop.schedules import check_range
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
+from mixop.nets.ops import BatchNorm
 from mixop.wraps.base import EdgeSpec, MakeEdge, TimedOperation, Wrap
 
 

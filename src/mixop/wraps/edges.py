@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from mixop.errors import RecipeError
-from mixop.ops import FactorizedReduce, drop_path
-from mixop.schedules import Linear, Schedule, check_range, schedule
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.nets.ops import FactorizedReduce, drop_path
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mixop.errors import RecipeError
-from mixop.schedules import check_range
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.spaces.core import Space
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 

@@ -1,0 +1,236 @@
+"""Frozen dataclasses to plain JSON data and back, without loss and without running what the file says.
+
+Every choice of a search is a value: a recipe holds parts, a part holds numbers and schedules. A dataclass becomes an
+object with its class under ``"type"``: by its bare name for mixop's own parts, as ``package.module:Name`` for others.
+Reading checks names and types against the annotations, so that a typing error in a file is told where it stands.
+"""
+
+import dataclasses
+import importlib
+import math
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from mixop.core.errors import MixopError, RecipeError, unknown
+
+Parts = Mapping[str, type]
+
+
+def to_plain(value: Any) -> Any:
+    """A value of dataclasses, tuples, mappings, strings and numbers as JSON data.
+
+    Raises:
+        RecipeError: for anything else, a lambda or a tensor for example, for numbers that are not finite, and for a class
+            that another process could not find.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"type": type_name(type(value)), **fields}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise RecipeError(f"A mapping in a recipe has texts as keys, got {key!r}.")
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"A recipe holds finite numbers only, got {value}.")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise RecipeError(f"A recipe holds dataclasses, strings and numbers, got {type(value).__name__}: {value!r}.")
+
+
+def type_name(cls: type) -> str:
+    """The name that a class is written under: bare for mixop's own, ``module:Name`` for others.
+
+    Raises:
+        RecipeError: for a class defined inside a function, which no name leads to.
+    """
+    if "<locals>" in cls.__qualname__:
+        raise RecipeError(
+            f"{cls.__name__} is defined inside a function, where no file can refer to it: move it to the top of its module."
+        )
+    return cls.__name__ if cls.__module__.split(".")[0] == "mixop" else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def find_type(name: str, parts: Parts, where: str = "recipe") -> type:
+    """The class that a name stands for.
+
+    Args:
+        name: a name in ``parts``, or ``package.module:Name`` of an outsider's class, which is imported.
+        parts: mixop's own classes by name.
+        where: the path to the name, for error messages.
+
+    Raises:
+        RecipeError: if there is none, or it is not a dataclass.
+    """
+    if ":" not in name:
+        if name not in parts:
+            raise RecipeError(unknown(f"part for {where} called", name, parts))
+        return parts[name]
+    module_name, _, qualname = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for piece in qualname.split("."):
+            found = getattr(found, piece)
+    except Exception as error:  # importing runs the outsider's module, which may fail in any way
+        raise RecipeError(
+            f"Cannot load {name!r} for {where} ({error}): write package.module:Name of a class that Python can import."
+        ) from error
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise RecipeError(f"{where} names {name!r}, which is not a dataclass: a part of a recipe is a frozen dataclass.")
+    return found
+
+
+@cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """Field names of a dataclass with their resolved annotations."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+
+
+def from_plain(data: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any:
+    """JSON data back as the value it was written from.
+
+    Args:
+        data: what ``json.load`` or ``tomllib.load`` gave.
+        hint: the expected type; a dataclass, a union, a tuple type, a scalar.
+        parts: mixop's own classes by name, for ``"type"``.
+        where: the path to ``data``, for error messages.
+
+    Raises:
+        RecipeError: for an unknown name, a missing or misspelt field, a wrong type, with the path to it.
+    """
+    if isinstance(data, Mapping) and "type" in data:
+        accepted = {name: cls for name, cls in parts.items() if _accepts(hint, cls)}
+        name = data["type"]
+        cls = find_type(name, parts if name in parts else accepted or parts, where) if isinstance(name, str) else None
+        if cls is None or not _accepts(hint, cls):
+            raise RecipeError(f"{where} must be {_describe(hint)}, got {name!r}.")
+        return _dataclass(data, cls, parts, where)
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    classes = [option.__name__ for option in options if dataclasses.is_dataclass(option) and isinstance(option, type)]
+    if isinstance(data, Mapping) and len(classes) > 1:
+        raise RecipeError(f'{where} must say which "type" it is, {" or ".join(classes)}, got {dict(data)!r}.')
+    for option in options:
+        matched, value = _match(data, option, parts, where)
+        if matched:
+            return value
+    raise RecipeError(f"{where} must be {_describe(hint)}, got {data!r}.")
+
+
+def merge(value: Any, changes: Mapping[str, Any], parts: Parts, where: str = "recipe") -> Any:
+    """A dataclass with some fields replaced by those of a nested mapping, as an override file writes them.
+
+    A mapping with another ``"type"`` replaces the part that is there; without, or with its own, it changes the fields that
+    it names and leaves the others.
+
+    Raises:
+        RecipeError: as `from_plain`.
+    """
+    if not isinstance(changes, Mapping):
+        raise RecipeError(f"Changes to {where} are written as an object of settings, got {changes!r}.")
+    hints = hints_of(type(value))
+    new = {}
+    for name, change in changes.items():
+        if name == "type":
+            if change != type_name(type(value)):
+                raise RecipeError(f"{where} is of type {type_name(type(value))}, which cannot change to {change!r} here.")
+            continue
+        if name not in hints:
+            raise RecipeError(unknown(f"setting in {where}", name, hints))
+        current = getattr(value, name)
+        path = f"{where}.{name}"
+        if (
+            isinstance(change, Mapping)
+            and dataclasses.is_dataclass(current)
+            and change.get("type", type_name(type(current))) == type_name(type(current))
+        ):
+            new[name] = merge(current, change, parts, path)
+        else:
+            new[name] = from_plain(change, hints[name], parts, path)
+    return _build(lambda: dataclasses.replace(value, **new), where)
+
+
+def _dataclass(data: Mapping[str, Any], cls: type, parts: Parts, where: str) -> Any:
+    hints = hints_of(cls)
+    given = {name: item for name, item in data.items() if name != "type"}
+    for name in given:
+        if name not in hints:
+            raise RecipeError(unknown(f"setting in {where} ({cls.__name__})", name, hints))
+    values = {name: from_plain(item, hints[name], parts, f"{where}.{name}") for name, item in given.items()}
+    for field in dataclasses.fields(cls):
+        required = field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.name not in values:
+            raise RecipeError(f"{where} ({cls.__name__}) is incomplete: {field.name!r} is missing.")
+    return _build(lambda: cls(**values), where)
+
+
+def _build(make: Callable[[], Any], where: str) -> Any:
+    try:
+        return make()
+    except MixopError:
+        raise
+    except (TypeError, ValueError) as error:  # how an outsider's part refuses its arguments
+        raise RecipeError(f"{where} is refused by its class: {error}.") from error
+
+
+def _match(data: Any, hint: Any, parts: Parts, where: str) -> tuple[bool, Any]:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True, data
+    if hint is None or hint is type(None):
+        return data is None, None
+    if origin is typing.Literal:
+        return any(type(data) is type(arg) and data == arg for arg in args), data
+    if origin is tuple and isinstance(data, list | tuple):
+        if len(args) == 2 and args[1] is Ellipsis:
+            return True, tuple(from_plain(item, args[0], parts, f"{where}[{i}]") for i, item in enumerate(data))
+        if len(args) == len(data):
+            return True, tuple(
+                from_plain(item, arg, parts, f"{where}[{i}]") for i, (item, arg) in enumerate(zip(data, args, strict=True))
+            )
+        return False, None
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(data, Mapping):
+        return True, {key: from_plain(item, args[1], parts, f"{where}.{key}") for key, item in data.items()}
+    if hint is float:  # JSON writes 1.0 as 1 in some hands
+        number = isinstance(data, int | float) and not isinstance(data, bool) and abs(data) <= sys.float_info.max
+        return number, float(data) if number else None
+    if hint in (int, str, bool):
+        return type(data) is hint, data
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(data, Mapping):
+        return True, _dataclass(data, hint, parts, where)
+    return False, None
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _accepts(hint: Any, cls: type) -> bool:
+    if hint is Any:
+        return True
+    if _is_union(hint):
+        return any(_accepts(option, cls) for option in typing.get_args(hint))
+    origin = typing.get_origin(hint) or hint
+    if getattr(origin, "_is_protocol", False):  # parts of outsiders need no base class: called, not inherited
+        return True
+    return isinstance(origin, type) and issubclass(cls, origin)
+
+
+def _describe(hint: Any) -> str:
+    if _is_union(hint):
+        return " or ".join(_describe(option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(repr(arg) for arg in typing.get_args(hint))
+    names = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", type(None): "nothing"}
+    if hint in names:
+        return names[hint]
+    if typing.get_origin(hint) is tuple:
+        args = typing.get_args(hint)
+        return "a list" if Ellipsis in args else f"a list of {len(args)}"
+    return getattr(hint, "__name__", str(hint))

@@ -1,0 +1,222 @@
+"""Augmentation as batched tensor code: crop, flip, colour jitter, normalise, cutout, in that order.
+
+The order is the published one. The crop pads with raw zeros (black), which normalisation then shifts; cutout writes zeros
+after normalisation, that is the mean colour.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mixop.core.errors import DataError, RecipeError
+from mixop.data.images.crops import crop_boxes, crop_numbers, resample
+from mixop.data.images.jitter import jitter
+from mixop.data.images.lazy import Images, pick
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is done to the images of a training batch; `plain` is what evaluation does.
+
+    ``mean`` and ``std`` are on the scale that images are read on: uint8 images count as 0..1 (divided by 255), float
+    images are taken as they are. Left empty they mean no normalisation here; a data source then measures them on its
+    training examples.
+
+    Args:
+        crop: padding in pixels on every side, then a random crop back to the size; 0 is off.
+        resized_crop: whether a random rectangle of each image is scaled to its size, in place of ``crop``: 8 % to all of the
+            area, 3:4 to 4:3 wide, as ImageNet is trained with. Of a set that is read lazily it is cut from the whole image.
+        flip: whether half of the images, drawn at random, are mirrored left to right.
+        jitter: strengths of random changes of brightness, contrast, saturation and hue, for colour images; empty is off.
+        cutout: side in pixels of the square that is erased, its centre uniform over the image; 0 is off.
+        cutout_probability: chance of each image, in [0, 1], that its square is erased at all.
+        mean: mean of each channel, subtracted.
+        std: standard deviation of each channel, > 0, divided by.
+
+    Source: cutout: DeVries & Taylor 2017 (arXiv:1708.04552), as DARTS uses it (arXiv:1806.09055); with a
+    probability: R-DARTS (arXiv:1909.09656).
+
+    Example:
+        >>> import torch
+        >>> x = torch.full((4, 1, 8, 8), 255, dtype=torch.uint8)
+        >>> augment = Augment(crop=1, mean=(0.5,), std=(0.25,))
+        >>> augment.plain(x).unique().tolist()
+        [2.0]
+        >>> augment(x, torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 1, 8, 8])
+    """
+
+    crop: int = 0
+    resized_crop: bool = False
+    flip: bool = False
+    jitter: tuple[float, ...] = ()
+    cutout: int = 0
+    cutout_probability: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "cutout"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} must be 0 (off) or a number of pixels, got {getattr(self, name)}.")
+        if self.crop and self.resized_crop:
+            raise RecipeError(f"resized_crop takes the place of crop: set crop to 0, got {self.crop}.")
+        if self.jitter and len(self.jitter) != 4:
+            raise RecipeError(f"jitter must be brightness, contrast, saturation and hue, got {len(self.jitter)} numbers.")
+        if self.jitter and not (all(0 <= strength < math.inf for strength in self.jitter) and self.jitter[-1] <= 0.5):
+            raise RecipeError(f"jitter must be >= 0, and its hue, the last, at most 0.5, got {self.jitter}.")
+        if not 0 <= self.cutout_probability <= 1:
+            raise RecipeError(f"cutout_probability must lie between 0 and 1, got {self.cutout_probability}.")
+        if len(self.mean) != len(self.std):
+            raise RecipeError(
+                f"mean and std must each have one number for each channel, got {len(self.mean)} and {len(self.std)} numbers."
+            )
+        if any(not std > 0 for std in self.std):
+            raise RecipeError(f"std must be > 0 for every channel, got {self.std}.")
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """A batch, augmented and normalised.
+
+        Args:
+            x: images ``(B, C, H, W)``, uint8 or float; not changed.
+            generator: source of crops, flips and centres, on the CPU whatever the device of ``x``; same seed, same result.
+
+        Returns:
+            Images ``(B, C, H, W)``, float32, on the device of ``x``.
+
+        Raises:
+            DataError: if ``x`` is not such a batch.
+        """
+        batch, channels, height, width = _shape(x)
+        if self.jitter and channels != 3:
+            raise DataError(f"jitter is for images with 3 channels, got {channels}: leave it out.")
+        if self.jitter and x.is_floating_point() and not 0 <= x.min() <= x.max() <= 1:
+            raise DataError(f"jitter is for images in [0, 1], got {x.min():g} to {x.max():g}: scale them, or leave it out.")
+        if self.resized_crop:
+            boxes = crop_boxes(crop_numbers(batch, generator), *torch.tensor([[height] * batch, [width] * batch]))
+            x = resample(_unit(x), boxes, height)
+        return self._uncropped(x, generator)
+
+    def read(self, images: Images, at: Tensor, generator: Generator, *, then: Tensor | None = None) -> Tensor:
+        """A batch of a set, augmented and normalised; random resized crops of lazily read images are of the whole image.
+
+        Args:
+            images: the set, in memory or in its files.
+            at: indices ``(B,)``, int64.
+            generator: as in a call.
+            then: indices that will be asked for after these, where that is known.
+
+        Returns:
+            Images ``(B, C, H, W)``, float32, on the device of the set.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        if isinstance(images, Tensor) or not self.resized_crop:
+            return self(pick(images, at, then=then), generator)
+        x = images.read(at, partial(crop_boxes, crop_numbers(len(at), generator)), then=then)
+        return self._uncropped(x, generator)
+
+    def _uncropped(self, x: Tensor, generator: Generator) -> Tensor:
+        """All that comes after a random resized crop."""
+        batch, _, height, width = x.shape
+        if self.crop or self.flip:
+            x = self._shift(x, generator)
+        if self.jitter:
+            x = jitter(_unit(x), self.jitter, generator)
+        x = self.plain(x)
+        if self.cutout:
+            rows = _erased(batch, height, self.cutout, generator, x.device)
+            columns = _erased(batch, width, self.cutout, generator, x.device)
+            if self.cutout_probability < 1:  # drawn only where it decides something: certain cutout keeps its random numbers
+                rows &= (torch.rand(batch, 1, generator=generator) < self.cutout_probability).to(x.device)
+            x = x.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
+        return x
+
+    def plain(self, x: Tensor) -> Tensor:
+        """A batch normalised and nothing else.
+
+        Args:
+            x: images ``(B, C, H, W)``, uint8 or float; not changed.
+
+        Returns:
+            Images ``(B, C, H, W)``, float32, on the device of ``x``.
+
+        Raises:
+            DataError: if ``x`` is not such a batch.
+        """
+        channels = _shape(x)[1]
+        unit = 255.0 if x.dtype == torch.uint8 else 1.0
+        if not self.mean:
+            return x.float() / unit
+        if len(self.mean) != channels:
+            raise DataError(f"mean and std are for {len(self.mean)} channels, but the images have {channels}.")
+        mean, std = (torch.tensor(v, dtype=torch.float32, device=x.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        return (x.float() - mean * unit) / (std * unit)
+
+    def _shift(self, x: Tensor, generator: Generator) -> Tensor:
+        """Crop and flip as a single gather of pixels: both only say which pixel each pixel is read from."""
+        batch, channels, height, width = x.shape
+        rows = _random(2 * self.crop + 1, batch, generator, x.device) + torch.arange(height, device=x.device)
+        columns = _random(2 * self.crop + 1, batch, generator, x.device) + torch.arange(width, device=x.device)
+        if self.flip:
+            columns = torch.where(_random(2, batch, generator, x.device) == 1, columns.flip(1), columns)
+        padded = F.pad(x, (self.crop,) * 4)
+        pixels = rows.unsqueeze(2) * padded.shape[3] + columns.unsqueeze(1)  # index into a flattened padded image
+        pixels = pixels.view(batch, 1, height * width).expand(batch, channels, height * width)
+        return padded.flatten(2).gather(2, pixels).view(x.shape)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Images as float, uint8 ones in [0, 1]."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
+
+
+def _erased(batch: int, size: int, side: int, generator: Generator, device: torch.device) -> Tensor:
+    """Which rows (or columns) of each image lie in its square, ``(B, size)``: [centre - side//2, centre - side//2 + side)."""
+    first = _random(size, batch, generator, device) - side // 2
+    places = torch.arange(size, device=device)
+    return (places >= first) & (places < first + side)
+
+
+def _random(stop: int, batch: int, generator: Generator, device: torch.device) -> Tensor:
+    """A number in 0..stop-1 for each image, ``(B, 1)``: drawn on the CPU, so that it is the same for every device."""
+    return torch.randint(stop, (batch, 1), generator=generator).to(device)
+
+
+def _shape(x: Tensor) -> torch.Size:
+    if x.dim() != 4 or not (x.dtype == torch.uint8 or x.is_floating_point()):
+        raise DataError(f"Augmentation takes images (B, C, H, W) of uint8 or float, got {tuple(x.shape)} of {x.dtype}.")
+    return x.shape
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+IMAGENET = Augment(resized_crop=True, flip=True, jitter=(0.4, 0.4, 0.4, 0.2), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+"""ImageNet as the DARTS family searches and trains on it."""
+
+CIFAR10_DARTS = Augment(crop=4, flip=True, mean=(0.49139968, 0.48215827, 0.44653124), std=(0.24703233, 0.24348505, 0.26158768))
+"""CIFAR-10 as the DARTS family searches on it; retraining adds ``cutout=16``."""
+
+CIFAR10_NASBENCH201 = Augment(
+    crop=4,
+    flip=True,
+    mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
+    std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
+)
+"""CIFAR-10 as NAS-Bench-201 trained its networks on it."""
+
+CIFAR100_DARTS = Augment(crop=4, flip=True, mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))
+"""CIFAR-100 as the DARTS family uses it."""
+
+CIFAR100_NASBENCH201 = Augment(
+    crop=4,
+    flip=True,
+    mean=(129.3 / 255, 124.1 / 255, 112.4 / 255),
+    std=(68.2 / 255, 65.4 / 255, 70.4 / 255),
+)
+"""CIFAR-100 as NAS-Bench-201 trained its networks on it."""

@@ -1,0 +1,80 @@
+"""The handwritten digits that scikit-learn ships: 1,797 real 8x8 images in ten classes, nothing to download."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from mixop.data.core import Data, Source, assemble
+from mixop.data.images.augment import Augment
+from mixop.data.split import Split
+
+_AUGMENT = Augment(crop=1)  # no flip: a mirrored 2 is no digit
+
+
+@dataclass(frozen=True)
+class Digits(Source):
+    """Handwritten digits, 1,797 grey images of 8x8 pixels: the set for trying things out.
+
+    The set has no test part of its own: a share of it is kept, by the split.
+
+    Args:
+        split: how the examples are divided.
+        augment: what is done to training batches; an empty ``mean`` and ``std`` are measured on the training examples.
+
+    Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+    """
+
+    name: ClassVar[str] = "digits"
+
+    augment: Augment = field(default=_AUGMENT, kw_only=True)
+
+    def load(self) -> Data:
+        """The digits as tensors ``(N, 1, 8, 8)``, uint8, the darkest ink 255."""
+        import sklearn
+        from sklearn.datasets import load_digits
+
+        ink, labels = load_digits(return_X_y=True)  # (1797, 64) whole numbers 0..16, row by row
+        grey = torch.from_numpy(ink).view(-1, 1, 8, 8) * (255 / 16)
+        return assemble(
+            self.name,
+            grey.round().to(torch.uint8),
+            torch.from_numpy(labels).long(),
+            test=None,
+            classes=[str(digit) for digit in range(10)],
+            split=self.split,
+            augment=self.augment,
+            source=self,
+            record={"scikit-learn": sklearn.__version__},
+        )
+
+
+def digits(
+    *,
+    valid: float = 0.5,
+    test: float = 0.2,
+    seed: int = 0,
+    stratified: bool = True,
+    index_file: str | None = None,
+    augment: Augment = _AUGMENT,
+) -> Data:
+    """Loads the handwritten digits that scikit-learn ships.
+
+    Args:
+        valid: share of the training examples that the architecture learns from.
+        test: share of all examples that is kept for the test.
+        seed: seed of the split.
+        stratified: whether every class is divided by the same share.
+        index_file: JSON file with index lists instead of shares, see `Split`.
+        augment: what is done to training batches; an empty ``mean`` and ``std`` are measured.
+
+    Raises:
+        DataError: if a class is left without an example.
+
+    Example:
+        >>> data = digits(seed=0)
+        >>> data.x.shape, len(data.train), len(data.valid), len(data.test_x)
+        (torch.Size([1438, 1, 8, 8]), 719, 719, 359)
+    """
+    split = Split(valid=valid, test=test, seed=seed, stratified=stratified, index_file=index_file)
+    return Digits(split=split, augment=augment).load()

@@ -1,0 +1,223 @@
+"""Images that stay in their files until they are asked for, for sets that do not fit into memory. Needs Pillow.
+
+Files are decoded by a pool of threads (Pillow decodes and scales without the interpreter's lock), ahead of time where it
+was said what comes next. What an image becomes depends on its file and its crop alone, so that batches are the same for any
+number of threads, with or without decoding ahead, and in a search that goes on.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixop.core.errors import DataError, MissingExtraError
+
+AHEAD = 2
+"""Batches that are decoded ahead of those asked for."""
+
+LIMIT = 4096
+"""Most images that wait decoded, about half a megabyte each for photographs of ImageNet's size."""
+
+EIGHT_BITS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB"))
+"""Pillow's modes whose numbers fit into a byte; others would be cut off."""
+
+Boxes = Callable[[Tensor, Tensor], Tensor]
+"""From heights and widths ``(B,)`` to the rectangle of each image: top, left, height and width ``(B, 4)``."""
+
+
+class LazyImages:
+    """Image files with what is used of a tensor ``(N, 3, S, S)`` of uint8: indexing, its shape, its device.
+
+    An image is scaled until its shorter side has ``resize`` pixels, and the centred square of ``size`` is kept, or a
+    rectangle of the whole image is scaled to that square. Orientation tags are not followed, as in the field's own loaders.
+
+    Args:
+        root: folder of the files.
+        names: file names below it.
+        bytes_of: size of each file, for the digest.
+        size: height and width of the images in pixels.
+        resize: shorter side in pixels before the centre is cut out, >= ``size``.
+        workers: threads that decode.
+        device: where batches are put.
+
+    Raises:
+        MissingExtraError: if Pillow is not installed.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        bytes_of: Sequence[int],
+        *,
+        size: int,
+        resize: int,
+        workers: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        try:
+            import PIL.Image  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("pillow", "images", "Reading image files") from error
+        self.root, self.names, self.bytes_of = root, names, bytes_of
+        self.size, self.resize, self.workers, self.device = size, resize, workers, torch.device(device)
+        self._pool = ThreadPoolExecutor(workers, "mixop-images")
+        self._ahead: dict[int, Future[Any]] = {}
+
+    def __reduce__(self) -> Any:
+        """What another process needs to make the same: no threads, nothing decoded."""
+        return _remake, (
+            (self.root, self.names, self.bytes_of),
+            {name: getattr(self, name) for name in ("size", "resize", "workers", "device")},
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def shape(self) -> torch.Size:
+        """``(N, 3, S, S)``."""
+        return torch.Size((len(self), 3, self.size, self.size))
+
+    def dim(self) -> int:
+        """4."""
+        return len(self.shape)
+
+    def to(self, device: torch.device | str) -> "LazyImages":
+        """The same images with their batches on a device; threads and what is decoded are shared."""
+        return self._with(device=torch.device(device))
+
+    def subset(self, at: Tensor) -> "LazyImages":
+        """The images of some indices ``(n,)``, still in their files."""
+        chosen = at.tolist()
+        return self._with(names=[self.names[i] for i in chosen], bytes_of=[self.bytes_of[i] for i in chosen], _ahead={})
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over the names and sizes of all files in their order, and the sizes in pixels."""
+        digest = hashlib.sha256(f"{self.size} {self.resize};".encode())
+        for name, count in zip(self.names, self.bytes_of, strict=True):
+            digest.update(f"{name}\0{count}\n".encode())
+        return digest.digest()
+
+    def __getitem__(self, at: Tensor | slice) -> Tensor:
+        """Images ``(B, 3, S, S)``, uint8, of indices ``(B,)`` int64 or of a slice; after a slice, those behind it are next."""
+        if isinstance(at, Tensor):
+            return self.read(at)
+        numbers = torch.arange(len(self))
+        stop = at.indices(len(self))[1]
+        return self.read(numbers[at], then=numbers[stop : stop + AHEAD * len(numbers[at])])
+
+    def read(self, at: Tensor, boxes: Boxes | None = None, *, then: Tensor | None = None) -> Tensor:
+        """Images of some indices.
+
+        Args:
+            at: indices ``(B,)``, int64.
+            boxes: the rectangle of each image that is scaled to the square; None for the centre as it is described above.
+            then: indices that will be asked for after these, to be decoded meanwhile.
+
+        Returns:
+            Images ``(B, 3, S, S)``, uint8, on the set's device.
+
+        Raises:
+            DataError: if a file is no image, with its name.
+        """
+        pixels = np.empty((len(at), self.size, self.size, 3), dtype=np.uint8)
+        # First come, first served: everything that an image waits for was handed in before it.
+        images = [self._ahead.pop(i, None) or self._pool.submit(self._decode, i) for i in at.tolist()]
+        if boxes is None:
+            jobs = [self._pool.submit(self._centre, image, pixels[row]) for row, image in enumerate(images)]
+        else:
+            widths, heights = torch.tensor([image.result().size for image in images]).view(-1, 2).T
+            corners = boxes(heights, widths).tolist()
+            parts = zip(images, corners, pixels, strict=True)
+            jobs = [self._pool.submit(self._crop, image, box, out) for image, box, out in parts]
+        del images
+        self.expect(() if then is None else then.tolist())
+        for job in jobs:
+            job.result()
+        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous()
+
+    def expect(self, at: Iterable[int]) -> None:
+        """Begins to decode images that will be asked for; of too many, the oldest are forgotten."""
+        for i in at:
+            if i not in self._ahead:
+                self._ahead[i] = self._pool.submit(self._decode, i)
+        for i in list(self._ahead)[: max(0, len(self._ahead) - LIMIT)]:
+            self._ahead.pop(i).cancel()
+
+    def verify(self) -> None:
+        """Decodes every file once.
+
+        Raises:
+            DataError: if a file is no image, with the name of the first.
+        """
+        for start in range(0, len(self), LIMIT):
+            for _ in self._pool.map(self._check, range(start, min(start + LIMIT, len(self)))):
+                pass
+
+    def _with(self, **changes: Any) -> "LazyImages":
+        other = object.__new__(LazyImages)
+        other.__dict__.update(self.__dict__, **changes)
+        return other
+
+    def _check(self, i: int) -> None:
+        self._decode(i)
+
+    def _decode(self, i: int) -> Any:
+        """An image with all its pixels, RGB."""
+        from PIL import Image
+
+        path = self.root / self.names[i]
+        try:
+            with Image.open(path) as file:
+                mode, image = file.mode, file.convert("RGB")
+        except Exception as error:  # a damaged image provokes nearly every kind of error
+            raise DataError(f"Cannot read the image {str(path)!r} ({error}): mend or remove it.") from error
+        if mode not in EIGHT_BITS:
+            raise DataError(
+                f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it."
+            )
+        return image
+
+    def _centre(self, decoded: Future[Any], out: np.ndarray) -> None:
+        from PIL import Image
+
+        image = decoded.result()
+        shorter = min(image.size)
+        scaled = [self.resize * side // shorter for side in image.size]
+        left, top = (round((side - self.size) / 2) for side in scaled)
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
+        out[:] = np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+
+    def _crop(self, decoded: Future[Any], box: Sequence[int], out: np.ndarray) -> None:
+        from PIL import Image
+
+        top, left, height, width = box
+        image = decoded.result().crop((left, top, left + width, top + height))
+        out[:] = np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR))
+
+
+Images = Tensor | LazyImages
+"""Images of a set, in memory or in their files."""
+
+
+def pick(images: Images, at: Tensor, *, then: Tensor | None = None) -> Tensor:
+    """Images of some indices ``(B,)`` int64 on whatever device; ``then`` are those that will be asked for next."""
+    return images[at.to(images.device)] if isinstance(images, Tensor) else images.read(at, then=then)
+
+
+def subset(images: Images, at: Tensor) -> Images:
+    """The images of some indices ``(n,)`` int64 as a set of their own, in memory or in their files as they are."""
+    return images[at.to(images.device)] if isinstance(images, Tensor) else images.subset(at)
+
+
+def _remake(files: tuple[Any, ...], settings: dict[str, Any]) -> LazyImages:
+    return LazyImages(*files, **settings)

@@ -1,0 +1,87 @@
+"""What a search or a retraining will take, before it is begun."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mixop.data.core import Data
+from mixop.engine.estimate import Estimate, free_bytes
+from mixop.engine.loop import Search
+from mixop.engine.settings import Settings
+from mixop.evaluate.protocol import Protocol
+from mixop.evaluate.retrain import FOUND, Retraining
+from mixop.recipe.core import Recipe
+from mixop.runs.directory import RunDirectory
+from mixop.spaces.core import Architecture, Space
+
+
+def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
+    """Time and memory of a search, from two steps of a copy; without the time of evaluation and monitors.
+
+    Args:
+        recipe: the method; of several stages, the first one stands for all.
+        space: the search space.
+        data: images and labels.
+        settings: of the run: device and executor; by default those of any run.
+
+    Raises:
+        MemoryLimitError: if a batch does not fit into the free memory.
+    """
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        return Search(recipe, space, data, run, settings or Settings()).estimate()
+
+
+def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
+    """The recipe's batch size, halved until a batch fits into the free memory and the data.
+
+    Four fifths of the memory count as free: other programs need some of it too.
+
+    Args:
+        recipe: the method; of several stages, the first one stands for all.
+        space: the search space.
+        data: images and labels.
+        settings: of the run: device and executor; by default those of any run.
+
+    Raises:
+        MemoryLimitError: if not even a batch of 2 fits.
+    """
+    settings = settings or Settings()
+    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    splits = [data.train] if recipe.scheme.shares_data else [data.train, data.valid]
+    batch = recipe.batch_size
+    while batch > min(map(len, splits)) and batch > 2:
+        batch //= 2
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        found = Search(replace(recipe, batch_size=batch), space, data, run, settings).memory()
+    free = free_bytes(settings.device) * 4 // 5
+    while batch > 2 and batch > found.largest_batch(free):
+        batch //= 2
+    replace(found, batch_size=batch).check(free)
+    return batch
+
+
+def retraining_estimate(
+    architecture: Architecture, space: Space, data: Data, protocol: Protocol, *, networks: int = 1, device: str = "cpu"
+) -> Estimate:
+    """Time and memory of a retraining, from two steps of a copy.
+
+    Args:
+        architecture: stands for all networks.
+        space: its space.
+        data: images and labels.
+        protocol: how to train.
+        networks: how many are trained, >= 1.
+        device: where torch computes.
+
+    Raises:
+        MemoryLimitError: if a batch does not fit into the free memory.
+    """
+    labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
+    with TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder, "estimate"))
+        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=device))
+        return job.estimate()

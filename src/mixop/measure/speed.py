@@ -1,0 +1,383 @@
+"""How fast a search step is: executors beside each other, in turns, and beside what the machine can do at most.
+
+A step is one of the engine: batches, the method's own scheme, clipping, both optimisers. Times are of interleaved runs, so
+that a machine which slows down slows all; memory is that of a process which does nothing else.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from mixop.core.errors import RecipeError
+from mixop.data.arrays import from_arrays
+from mixop.data.images.augment import Augment
+from mixop.engine.estimate import saved_bytes
+from mixop.engine.fit import check_fit
+from mixop.engine.loop import Search
+from mixop.engine.problem import mix_of
+from mixop.engine.settings import Settings
+from mixop.engine.threads import using
+from mixop.recipe.core import Recipe
+from mixop.runs.directory import RunDirectory
+from mixop.spaces.core import Space
+from mixop.supernet.executors import EXECUTORS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is measured.
+
+    Args:
+        recipe: the method, with its batch size.
+        space: the search space with its sizes.
+        settings: of the run; the executor is each one's own.
+    """
+
+    recipe: Recipe
+    space: Space
+    settings: Settings
+
+    def by(self, executor: str) -> "Case":
+        """The same by another executor."""
+        return replace(self, settings=replace(self.settings, executor=executor))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """What a machine reaches.
+
+    Args:
+        gemm: at a product of matrices, in FLOP/s.
+        convolution: at a 3x3 convolution of 64 channels, in FLOP/s.
+        copy: at copying memory, read and written, in bytes/s.
+        threads: of torch.
+    """
+
+    gemm: float
+    convolution: float
+    copy: float
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Memory of one step, beside that of the program, the data and the weights.
+
+    Args:
+        peak: largest resident memory, in bytes.
+        image: what every image of a batch adds to that, in bytes.
+        saved: what a forward pass keeps for the backward pass, for each image, in bytes.
+    """
+
+    peak: int
+    image: int
+    saved: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of an executor.
+
+    Args:
+        executor: its name.
+        step: of whole steps.
+        architecture: of the architecture's half; of a joint step nothing.
+        weights: of the weights' half.
+        pass_: of a forward and backward pass in the weights alone.
+        memory: of a step, None if it was not measured.
+    """
+
+    executor: str
+    step: Sequence[float]
+    architecture: Sequence[float]
+    weights: Sequence[float]
+    pass_: Sequence[float]
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A whole measurement.
+
+    Args:
+        timings: of every executor; ratios are to the first one.
+        flops: of a step, counted on the plain executor.
+        roofline: of the machine.
+    """
+
+    timings: Sequence[Timing]
+    flops: int
+    roofline: Roofline
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a step would take at the rate of the 3x3 convolution."""
+        return self.flops / self.roofline.convolution
+
+    def ratio(self, timing: Timing) -> float:
+        """How many times as fast as the first executor, by medians."""
+        return median(self.timings[0].step) / median(timing.step)
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON data."""
+        return {
+            "roofline": vars(self.roofline),
+            "flops": self.flops,
+            "limit_seconds": self.limit,
+            "executors": {
+                t.executor: {
+                    "step": list(t.step),
+                    "architecture": list(t.architecture),
+                    "weights": list(t.weights),
+                    "forward_backward": list(t.pass_),
+                    "median": median(t.step),
+                    "times_as_fast": self.ratio(t),
+                    "memory": None if t.memory is None else vars(t.memory),
+                }
+                for t in self.timings
+            },
+        }
+
+
+class Steps:
+    """A search whose steps are taken one by one.
+
+    Args:
+        case: what is measured.
+        folder: an empty directory for the run.
+    """
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        batch, (channels, size, classes) = case.recipe.batch_size, _sizes(case.space)
+        count = max(5 * batch, 20 * classes)
+        x = torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        augment = Augment(crop=size // 8, flip=True)
+        labels = torch.arange(count) % classes
+        data = from_arrays(x, labels, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
+        recipe = replace(case.recipe, warmup=0)
+        self.search = Search(recipe, case.space, data, RunDirectory(folder), case.settings)
+        self.search._prepare_epoch()
+        self.batch = self.search.data.batch(self.search.data.train[:batch])
+        self._halves = {"architecture": 0.0, "weights": 0.0}
+        for name, half in (("_architecture_step", "architecture"), ("_weight_step", "weights")):
+            setattr(self.search, name, self._timed(getattr(self.search, name), half))
+
+    def _timed(self, run: Callable[..., None], half: str) -> Callable[..., None]:
+        def timed(*arguments: Any) -> None:
+            self._halves[half] += seconds(lambda: run(*arguments), self.device)
+
+        return timed
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        return self.search.settings.device
+
+    def step(self) -> tuple[float, float, float]:
+        """Seconds of one step, and of its two halves."""
+        search = self.search
+        for stream in (search.state.weight_stream, search.state.architecture_stream):
+            stream.at = 0  # always whole batches
+        self._halves.update(architecture=0.0, weights=0.0)
+        whole = seconds(search._step, self.device)
+        return whole, self._halves["architecture"], self._halves["weights"]
+
+    def loss(self) -> Tensor:
+        """The training loss of a batch at the network's own weights."""
+        problem = self.search.problem
+        problem.begin_step()
+        self.search.state.net.train()
+        with torch.no_grad():
+            draws = problem.draw(self.search.state.params)
+        return problem.draw_loss(None, draws, self.batch)
+
+    def pass_(self) -> float:
+        """Seconds of a forward and backward pass in the weights."""
+        weights = list(self.search.state.net.parameters())
+        return seconds(lambda: torch.autograd.grad(self.loss(), weights, allow_unused=True), self.device)
+
+
+def seconds(run: Callable[[], object], device: str) -> float:
+    """How long something takes on a device."""
+    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait()
+    begin = time.perf_counter()
+    run()
+    wait()
+    return time.perf_counter() - begin
+
+
+def measure(
+    case: Case,
+    executors: Sequence[str],
+    *,
+    repeats: int = 5,
+    memory: bool = True,
+    observe: Callable[[str], None] = lambda what: None,
+) -> Result:
+    """Measures executors in turns.
+
+    Args:
+        case: what is measured.
+        executors: their names; ratios are to the first one.
+        repeats: steps of each that count, >= 1; one before does not.
+        memory: whether memory is measured too, each in two processes of its own.
+        observe: is told what is measured next.
+
+    Raises:
+        RecipeError: if an executor cannot compute the case.
+    """
+    if repeats < 1:
+        raise RecipeError(f"A measurement needs at least 1 repetition, got {repeats}.")
+    if len(set(executors)) != len(executors):
+        raise RecipeError(f"Every executor is measured once, got {', '.join(executors)}.")
+    for name in executors:
+        check_fit(case.recipe, case.space, case.by(name).settings)
+    with TemporaryDirectory() as folder, using(case.settings.threads):
+        steps = {name: Steps(case.by(name), Path(folder, name)) for name in executors}
+        times: dict[str, list[tuple[float, ...]]] = {name: [] for name in executors}
+        for turn in range(repeats + 1):
+            for name, its in steps.items():
+                observe(f"{name}, {'warming up' if turn == 0 else f'step {turn} of {repeats}'}")
+                found = (*its.step(), its.pass_())
+                if turn:
+                    times[name].append(found)
+        del steps
+        observe("what the machine can do")
+        roof = roofline(case.settings.device)
+        count = flops(case)
+        kept = {name: _memory(case.by(name), observe) for name in executors} if memory else {}
+    timings = [
+        Timing(
+            executor=name,
+            step=[t[0] for t in rows],
+            architecture=[t[1] for t in rows],
+            weights=[t[2] for t in rows],
+            pass_=[t[3] for t in rows],
+            memory=kept.get(name),
+        )
+        for name, rows in times.items()
+    ]
+    return Result(timings=timings, flops=count, roofline=roof)
+
+
+def flops(case: Case) -> int:
+    """Multiplications and additions of one step's convolutions and linear maps, gradients included, counted by hand.
+
+    Depthwise convolutions count as what they need, ``2 B C H W k^2``. An architecture step needs the gradients of values only,
+    a weight step those of weights besides. Counted without computing, for a first-order step of the recipe's draws.
+
+    Args:
+        case: what is measured.
+    """
+    generator = torch.Generator().manual_seed(0)
+    recipe, (channels, size, _) = case.recipe, _sizes(case.space)
+    with torch.device("meta"):
+        net = EXECUTORS["plain"](case.space, norm=recipe.norm, generator=torch.Generator(), wraps=recipe.all_wraps[0])
+        x = torch.empty(recipe.batch_size, channels, size, size)
+    relaxation = recipe.relaxation
+    draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
+    mix, active = mix_of(draws)
+    counted = [0]
+
+    def count(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        weight = module.get_parameter("weight")
+        once = 2 * output.numel() * weight[0].numel()
+        counted[0] += once * (1 + given[0].requires_grad + weight.requires_grad)
+
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    net.train()
+    halves = [False, True] if recipe.scheme.searches and not recipe.scheme.joint else [True]
+    for learn in halves:
+        net.requires_grad_(learn)
+        slopes = not learn or recipe.scheme.joint
+        given = {name: value.detach().to("meta").requires_grad_(slopes) for name, value in mix.items()}
+        with torch.device("meta"):
+            net(x, given, active, progress=0.5)
+    return counted[0]
+
+
+def _sizes(space: Space) -> tuple[int, int, int]:
+    """Channels and side of the images, and classes, that a fitted space is for."""
+    channels, size, classes = (getattr(space, name, None) for name in ("input_channels", "input_size", "classes"))
+    if not (channels and size and classes):
+        raise RecipeError(f"The sizes of {space.name} are open: give input_channels, input_size and classes.")
+    return channels, size, classes
+
+
+def roofline(device: str = "cpu") -> Roofline:
+    """What a device reaches now, at the best of several tries."""
+
+    def best(run: Callable[[], object]) -> float:
+        run()
+        return min(seconds(run, device) for _ in range(5))
+
+    a = torch.randn(2048, 2048, device=device)
+    gemm = 2 * 2048**3 / best(lambda: a @ a)
+    x = torch.randn(32, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(64, 64, 3, 3, device=device)
+    convolution = 2 * 32 * 32 * 32 * 64 * 64 * 9 / best(lambda: conv2d(x, w, padding=1))
+    big = torch.randn(2**26, device=device)
+    copied = torch.empty_like(big)
+    return Roofline(
+        gemm=gemm,
+        convolution=convolution,
+        copy=2 * 4 * 2**26 / best(lambda: copied.copy_(big)),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
+    """Memory of a step, from a whole batch and from half of one; None where the system does not tell it."""
+    observe(f"{case.settings.executor}, memory")
+    half = replace(case, recipe=replace(case.recipe, batch_size=max(2, case.recipe.batch_size // 2)))
+    found = []
+    for each in (case, half):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
+    if found[0] is None or found[1] is None:
+        return None
+    (peak, saved), (less, _) = found
+    images = case.recipe.batch_size - half.recipe.batch_size
+    return Memory(peak=peak, image=max(0, peak - less) // max(1, images), saved=saved // case.recipe.batch_size)
+
+
+def _measure_memory(case: Case, threads: int) -> tuple[int, int] | None:
+    """In a fresh process: bytes that two steps add to what was there, and bytes kept by a forward pass."""
+    with TemporaryDirectory() as folder, using(threads):
+        steps = Steps(case, Path(folder))
+        _forget_peak()
+        before = _status("VmRSS:")
+        steps.step()
+        steps.step()
+        peak = _status("VmHWM:")
+        kept = saved_bytes(steps.loss)
+    return None if before is None or peak is None else (peak - before, kept)
+
+
+def _forget_peak() -> None:
+    """What was needed while building is not the step's."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(name: str) -> int | None:
+    """A size that Linux tells of this process, in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

@@ -1,0 +1,176 @@
+"""What architectures cost: multiply-adds and parameters, measured on the real modules, or a user's own table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from random import Random
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
+from mixop.core.schedules import check_range
+from mixop.core.types import Mix
+from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm, operation
+from mixop.nets.skeleton import edge_shape
+from mixop.spaces.core import Architecture, Space
+
+Measure = Literal["flops", "parameters"]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Additive costs of a space: every decision adds the cost of its option, the rest of the network is fixed.
+
+    Args:
+        options: for each group the cost of every option ``(E, O)`` float64, summed over the cells that use the group.
+        fixed: cost of everything that is not decided.
+    """
+
+    options: Mapping[str, Tensor]
+    fixed: float
+
+    def expected(self, mix: Mix) -> Tensor:
+        """The expected cost of a network whose decisions are drawn independently, a float64 scalar, differentiable.
+
+        Args:
+            mix: probabilities ``(E, O)`` by group.
+        """
+        terms = [(weights.double() * self.options[name].to(weights.device)).sum() for name, weights in mix.items()]
+        return torch.stack(terms).sum() + self.fixed
+
+    def of(self, architecture: Architecture, space: Space) -> float:
+        """The cost of one architecture; decisions that it drops cost nothing."""
+        cost = self.fixed
+        for group in space.groups:
+            for choice in architecture.of(group.name):
+                option = group.decisions[choice.decision].options.index(choice.option)
+                cost += self.options[group.name][choice.decision, option].item()
+        return cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTable:
+    """A user's own costs, latencies in milliseconds for example.
+
+    Args:
+        options: cost of one use of an operation by its name, >= 0; counted once for every cell that has the decision.
+        decisions: for each group a table ``(E, O)`` of costs >= 0, all cells together; used for the groups that it names.
+        fixed: cost of the rest of the network, >= 0.
+    """
+
+    options: Mapping[str, float] = field(default_factory=dict)
+    decisions: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    fixed: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, cost in self.options.items():
+            check_range(f"cost of {name}", cost, at_least=0)
+        for name, rows in self.decisions.items():
+            for cost in (cost for row in rows for cost in row):
+                check_range(f"cost in the table of group {name}", cost, at_least=0)
+        check_range("fixed cost", self.fixed, at_least=0)
+        if not self.options and not self.decisions:
+            raise RecipeError("A cost table is empty: give options={'nor_conv_3x3': 1.2, ...}, or decisions.")
+
+    def costs(self, space: Space) -> Costs:
+        """The table for a space.
+
+        Raises:
+            RecipeError: if a table has another shape than its group, or an option has no cost.
+        """
+        tables = {}
+        for group in space.groups:
+            if group.name in self.decisions:
+                rows = self.decisions[group.name]
+                if len(rows) != group.shape[0] or any(len(row) != group.shape[1] for row in rows):
+                    raise RecipeError(
+                        f"The cost table of group {group.name!r} must have {group.shape[0]} rows of {group.shape[1]} costs."
+                    )
+                tables[group.name] = torch.tensor(rows, dtype=torch.float64)
+                continue
+            cells = sum(layer.group == group.name for layer in space.layers)
+            missing = {option for decision in group.decisions for option in decision.options} - self.options.keys()
+            if missing:
+                raise RecipeError(
+                    f"The cost table lacks {', '.join(sorted(missing))} of {space.name}: add them, with 0 if they are free."
+                )
+            rows = [[cells * self.options[option] for option in decision.options] for decision in group.decisions]
+            tables[group.name] = torch.tensor(rows, dtype=torch.float64)
+        return Costs(tables, self.fixed)
+
+
+Cost = Measure | CostTable
+
+
+def costs_of(space: Space, cost: Cost) -> Costs:
+    """The costs of a space by a measure or a table.
+
+    Raises:
+        RecipeError: if the two do not fit.
+    """
+    return cost.costs(space) if isinstance(cost, CostTable) else measured(space, cost)
+
+
+@cache
+def measured(space: Space, measure: Measure) -> Costs:
+    """The costs of a space's discrete networks, measured on their modules.
+
+    Multiply-adds are those of convolutions and linear maps for one image, half of what torch counts as operations; batch
+    norm, pooling and additions count nothing, as in the benchmarks of the field. Parameters include batch norm's.
+
+    Args:
+        space: the space, with the sizes that the network shall have.
+        measure: "flops" (multiply-adds of one image) or "parameters".
+
+    Raises:
+        RecipeError: if flops are asked for and the image size is open.
+    """
+    if measure == "flops" and space.input_size is None:
+        raise RecipeError(f"The multiply-adds of {space.name} depend on the image size: set input_size.")
+    size, channels = space.input_size or 32, space.layers[0].channels[0]
+    architecture = space.random(Random(0))
+    network = build(architecture, space, generator=Generator().manual_seed(0))
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def recorder(number: int) -> Callable[[nn.Module, tuple, Tensor], None]:
+        # Nodes have the size of the cell's output; edges from its inputs see that of the last input.
+        def hook(_: nn.Module, given: tuple, output: Tensor) -> None:
+            sizes[number] = given[0][-1].shape[-1], output.shape[-1]
+
+        return hook
+
+    cells = {number: layer for number, layer in enumerate(space.layers) if layer.group is not None}
+    for number in cells:
+        network.layers[number].register_forward_hook(recorder(number))
+    whole = _measure(network, torch.zeros(1, channels, size, size), measure)
+
+    tables = {group.name: torch.zeros(group.shape, dtype=torch.float64) for group in space.groups}
+    known: dict[tuple, float] = {}
+    for number, layer in cells.items():
+        group, graph = space.group(layer.group or ""), space.graph(layer.group or "")
+        for e, decision in enumerate(group.decisions):
+            width, stride = edge_shape(layer, graph, decision)
+            side = sizes[number][0 if decision.source < graph.inputs else 1]
+            for o, option in enumerate(decision.options):
+                key = option, width, stride, side
+                if key not in known:
+                    with fenced(Generator().manual_seed(0)):
+                        module = operation(option, width, stride, BatchNorm())
+                    known[key] = _measure(module, torch.zeros(1, width, side, side), measure)
+                tables[group.name][e, o] += known[key]
+    costs = Costs(tables, 0.0)
+    return Costs(tables, whole - costs.of(architecture, space))
+
+
+def _measure(module: nn.Module, x: Tensor, measure: Measure) -> float:
+    # Evaluation mode: batch norm cannot train on one image of one pixel.
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(x)
+    if measure == "parameters":
+        return float(sum(p.numel() for p in module.parameters()))
+    return counter.get_total_flops() / 2

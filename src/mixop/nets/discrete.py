@@ -1,0 +1,119 @@
+"""The discrete network that a search is for: a plain module with one operation on every kept edge."""
+
+from collections.abc import Sequence
+
+from torch import Generator, Tensor, nn
+
+from mixop.core.errors import SpaceError
+from mixop.core.rng import fenced
+from mixop.nets.layers import LAYERS
+from mixop.nets.ops import BatchNorm, drop_path, operation
+from mixop.nets.skeleton import Skeleton, edge_shape, run_cell
+from mixop.spaces.core import Architecture, Choice, Graph, Group, Layer, Space
+
+
+class DiscreteCell(nn.Module):
+    """A cell with one operation on every kept edge; called with the probability of drop path."""
+
+    def __init__(self, layer: Layer, graph: Graph, group: Group, choices: Sequence[Choice], norm: BatchNorm) -> None:
+        super().__init__()
+        self.graph = graph
+        kept = sorted(((group.decisions[c.decision], c.option) for c in choices), key=lambda pair: pair[0].target)
+        self.edges = [(decision.source, decision.target) for decision, _ in kept]
+        self.operations = nn.ModuleList(
+            operation(option, *edge_shape(layer, graph, decision), norm) for decision, option in kept
+        )
+
+    def forward(self, inputs: list[Tensor], drop: float) -> Tensor:
+        def run_edge(e: int, x: Tensor) -> Tensor:
+            operation = self.operations[e]
+            y = operation(x)
+            return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity) else y
+
+        return run_cell(inputs, self.graph, self.edges, run_edge)
+
+
+class DiscreteNetwork(Skeleton):
+    """The network of one architecture: a plain module, ``logits = net(x)``.
+
+    Args:
+        architecture: which operation on which edge.
+        space: its space, with the sizes that the network shall have.
+        norm: batch norm settings; by default as in every retraining protocol.
+        auxiliary: whether it has the space's auxiliary head, which only training uses.
+
+    Attributes:
+        drop_path: in training, the probability that the output of an operation is zero for an image, in [0, 1); skip
+            connections are spared. Drawn from torch's global generator.
+
+    Raises:
+        SpaceError: if the architecture is another space's, or the space has no auxiliary head.
+    """
+
+    def __init__(self, architecture: Architecture, space: Space, norm: BatchNorm, *, auxiliary: bool = False) -> None:
+        space.check(architecture)
+        if auxiliary and space.auxiliary is None:
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+
+        def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+            return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
+
+        super().__init__(space, make_cell, norm)
+        self.drop_path = 0.0
+        head = space.auxiliary if auxiliary else None
+        self.auxiliary_input = head.inputs[0] if head else None
+        self.auxiliary = LAYERS[head.kind](head, norm) if head else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(B, classes)`` of images ``(B, C, H, W)``."""
+        return self._outputs(x)[-1]
+
+    def logits(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits of the network and, in training, of its auxiliary head if it has one; ``(B, classes)`` each."""
+        outputs = self._outputs(x)
+        if self.auxiliary is None or self.auxiliary_input is None or not self.training:
+            return outputs[-1], None
+        return outputs[-1], self.auxiliary(outputs[self.auxiliary_input])
+
+    def _outputs(self, x: Tensor) -> list[Tensor]:
+        drop = self.drop_path if self.training else 0.0
+        return self.walk(x, lambda spec: (drop,))
+
+
+def build(
+    architecture: Architecture | str,
+    space: Space,
+    *,
+    generator: Generator | None = None,
+    norm: BatchNorm | None = None,
+    auxiliary: bool = False,
+) -> DiscreteNetwork:
+    """Builds the discrete network of an architecture, freshly initialised.
+
+    Args:
+        architecture: an architecture of the space, or its native string.
+        space: the space with the sizes (channels, cells, classes ...) that the network shall have.
+        generator: source of the initial weights; by default torch's global generator.
+        norm: batch norm settings; default affine with running statistics.
+        auxiliary: whether it has the space's auxiliary head, which only training uses.
+
+    Returns:
+        A plain `torch.nn.Module`; ``net(x)`` gives logits.
+
+    Raises:
+        SpaceError: if the architecture does not belong to the space.
+
+    Example:
+        >>> from mixop.spaces import nasbench201
+        >>> space = nasbench201(channels=4, cells=1, input_channels=3, input_size=16, classes=10)
+        >>> net = build("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|skip_connect~2|", space)
+        >>> net(torch.zeros(2, 3, 16, 16)).shape
+        torch.Size([2, 10])
+    """
+    if isinstance(architecture, str):
+        architecture = space.from_native(architecture)
+    norm = norm or BatchNorm()
+    if generator is None:
+        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)
+    with fenced(generator):
+        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)

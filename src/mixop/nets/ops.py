@@ -1,0 +1,228 @@
+"""Candidate operations and the fixed blocks of the skeletons, as torch modules, by their published names.
+
+An operation is built by ``make(channels, stride, norm)``; it keeps the number of channels and divides height and width by
+``stride``. `OPERATIONS` is the table of names; an outsider's operation is named ``package.module:make`` in a space's
+option list and needs no registration.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mixop.core.errors import SpaceError, unknown
+from mixop.core.schedules import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm:
+    """How batch normalisation behaves, named in every recipe and result.
+
+    Args:
+        affine: whether candidate operations have a trainable scale and shift (the fixed layers always do).
+        track: whether running statistics are kept and used in evaluation; if not, every batch uses its own statistics.
+        momentum: weight of the newest batch in the running statistics, in (0, 1].
+        eps: added to the variance, > 0.
+    """
+
+    affine: bool = True
+    track: bool = True
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_range("batch norm momentum", self.momentum, above=0, at_most=1)
+        check_range("batch norm eps", self.eps, above=0)
+
+    def make(self, channels: int, *, affine: bool | None = None) -> nn.BatchNorm2d:
+        """The layer, for ``channels`` channels."""
+        return nn.BatchNorm2d(
+            channels,
+            eps=self.eps,
+            momentum=self.momentum,
+            affine=self.affine if affine is None else affine,
+            track_running_stats=self.track,
+        )
+
+
+class Zero(nn.Module):
+    """``none``: zeros of the (strided) input's shape."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x if self.stride == 1 else x[:, :, :: self.stride, :: self.stride])
+
+
+class Noise(nn.Module):
+    """``noise``: fresh standard normal numbers of the (strided) input's shape, in training and evaluation alike.
+
+    Drawn on the CPU from torch's global generator, whatever the device: the caller fences it.
+
+    Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1, space S4.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = x[:, :, :: self.stride, :: self.stride].shape
+        return torch.randn(shape, dtype=x.dtype).to(x.device)
+
+
+class Elementwise(nn.Module):
+    """A parameter-free map of every entry, for the toy space."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class FactorizedReduce(nn.Module):
+    """ReLU, two 1x1 stride-2 convolutions on pixel grids one apart, concatenation, batch norm; methods of DARTS, 4.1.
+
+    Args:
+        channels: input channels.
+        out: output channels, even.
+        norm: batch norm settings.
+    """
+
+    def __init__(self, channels: int, out: int, norm: BatchNorm) -> None:
+        super().__init__()
+        if out % 2:
+            raise SpaceError(f"A factorised reduction needs an even number of output channels, got {out}.")
+        self.even = nn.Conv2d(channels, out // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(channels, out // 2, 1, stride=2, bias=False)
+        self.norm = norm.make(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(x)
+        # An odd size would give the two grids different sizes: pad right and bottom by one zero before the shift.
+        shifted = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+
+
+def relu_conv_norm(
+    channels: int, out: int, kernel: int, stride: int, norm: BatchNorm, *, affine: bool | None = None
+) -> nn.Sequential:
+    """ReLU, convolution without bias (padding ``kernel // 2``), batch norm."""
+    conv = nn.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), conv, norm.make(out, affine=affine))
+
+
+def depthwise_separable(
+    channels: int, kernel: int, stride: int, norm: BatchNorm, *, dilation: int = 1
+) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """ReLU, depthwise convolution, 1x1 convolution, batch norm; the image shrinks by the stride alone."""
+    padding = dilation * (kernel - 1) // 2
+    depthwise = nn.Conv2d(
+        channels, channels, kernel, stride=stride, padding=padding, dilation=dilation, groups=channels, bias=False
+    )
+    return nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm.make(channels)
+
+
+def _separable(kernel: int) -> "MakeOperation":
+    """A depthwise separable convolution applied twice, the first time with the stride."""
+    return lambda channels, stride, norm: nn.Sequential(
+        *depthwise_separable(channels, kernel, stride, norm), *depthwise_separable(channels, kernel, 1, norm)
+    )
+
+
+def _dilated(kernel: int) -> "MakeOperation":
+    return lambda channels, stride, norm: nn.Sequential(*depthwise_separable(channels, kernel, stride, norm, dilation=2))
+
+
+def _factorised_7x7(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    row = nn.Conv2d(channels, channels, (1, 7), stride=(1, stride), padding=(0, 3), bias=False)
+    column = nn.Conv2d(channels, channels, (7, 1), stride=(stride, 1), padding=(3, 0), bias=False)
+    return nn.Sequential(nn.ReLU(), row, column, norm.make(channels))
+
+
+def _average(stride: int) -> nn.Module:
+    return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
+
+
+def _maximum(stride: int) -> nn.Module:
+    return nn.MaxPool2d(3, stride=stride, padding=1)
+
+
+def _normalised(pool: nn.Module, channels: int, norm: BatchNorm) -> nn.Module:
+    """A pool followed by a batch norm without scale and shift, as the DARTS family searches with it."""
+    return nn.Sequential(pool, norm.make(channels, affine=False))
+
+
+def _skip(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
+
+
+MakeOperation = Callable[[int, int, BatchNorm], nn.Module]
+
+OPERATIONS: dict[str, MakeOperation] = {
+    "none": lambda channels, stride, norm: Zero(stride),
+    "skip_connect": _skip,
+    "nor_conv_1x1": lambda channels, stride, norm: relu_conv_norm(channels, channels, 1, stride, norm),
+    "nor_conv_3x3": lambda channels, stride, norm: relu_conv_norm(channels, channels, 3, stride, norm),
+    "avg_pool_3x3": lambda channels, stride, norm: _average(stride),
+    "max_pool_3x3": lambda channels, stride, norm: _maximum(stride),
+    "avg_pool_3x3_norm": lambda channels, stride, norm: _normalised(_average(stride), channels, norm),
+    "max_pool_3x3_norm": lambda channels, stride, norm: _normalised(_maximum(stride), channels, norm),
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "sep_conv_7x7": _separable(7),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+    "conv_7x1_1x7": _factorised_7x7,
+    "noise": lambda channels, stride, norm: Noise(stride),
+    # The toy space's maps of single numbers.
+    "abs": lambda channels, stride, norm: Elementwise(torch.abs),
+    "sine": lambda channels, stride, norm: Elementwise(lambda x: torch.sin(3 * x)),
+}
+
+
+def operation(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+    """Builds the operation of that name.
+
+    Args:
+        name: a name in `OPERATIONS`, or ``package.module:make`` of one's own.
+        channels: input and output channels.
+        stride: 1 or 2.
+        norm: batch norm settings.
+
+    Raises:
+        SpaceError: if there is no such operation.
+    """
+    if ":" not in name:
+        if name not in OPERATIONS:
+            raise SpaceError(unknown("operation", name, OPERATIONS))
+        return OPERATIONS[name](channels, stride, norm)
+    module_name, _, attribute = name.partition(":")
+    try:
+        make = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpaceError(
+            f"Cannot load operation {name!r} ({error}): write package.module:make of a function to import."
+        ) from error
+    return make(channels, stride, norm)
+
+
+def drop_path(x: Tensor, probability: float) -> Tensor:
+    """The images of a batch, each set to zero with a probability and divided by ``1 - probability`` otherwise.
+
+    Args:
+        x: values ``(B, C, H, W)``.
+        probability: chance of every image to be dropped, in [0, 1).
+
+    Source: Larsson et al. 2017 (arXiv:1605.07648), as DARTS uses it (arXiv:1806.09055).
+    """
+    keep = 1.0 - probability
+    # Drawn on the CPU, from torch's global generator, whatever the device: the caller fences it.
+    mask = torch.rand(len(x), 1, 1, 1).lt(keep).to(x.device, x.dtype)
+    return x * (mask / keep)

@@ -1,0 +1,102 @@
+"""Checkpoints: one file, written atomically, with its own checksum; the previous one is kept beside it.
+
+The file is a line ``mixop-state 1 <sha256>`` and then what `torch.save` wrote. It is loaded with ``weights_only``, so a
+tampered file can be wrong but cannot run code, and the checksum says that it is wrong.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mixop.core.errors import RunError
+
+_MAGIC = b"mixop-state 1 "
+
+
+def write_bytes(path: Path, content: bytes, *, keep_previous: bool = False) -> None:
+    """Writes a file so that a crash at any moment leaves either the old one or the new one, whole.
+
+    Args:
+        path: the file.
+        content: all of its bytes.
+        keep_previous: whether the file that was there stays beside it, as ``name.previous``.
+
+    Raises:
+        RunError: if it cannot be written, with the reason (a full disk, a missing permission); the old file is untouched.
+    """
+    scratch = path.with_name(path.name + ".partial")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous and path.exists():
+            path.replace(previous(path))
+        scratch.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink()
+        raise RunError(
+            f"Cannot write {path} ({error.strerror or error}): make room or choose another directory; "
+            "what was saved before is untouched."
+        ) from error
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept."""
+    return path.with_name(path.name + ".previous")
+
+
+def exists(path: Path) -> bool:
+    """Whether `load` will find a checkpoint: this one, or the one before if a crash came between the two renames."""
+    return path.exists() or previous(path).exists()
+
+
+def save(path: Path, state: Any) -> None:
+    """Saves tensors, numbers, strings and containers of them.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    write_bytes(path, _MAGIC + digest + b"\n" + payload, keep_previous=True)
+
+
+def load(path: Path) -> Any:
+    """Loads what `save` wrote.
+
+    Raises:
+        RunError: if the file is missing, torn or tampered with; the sentence names it and the file kept before it.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        if previous(path).exists():  # killed between the two renames of `write_bytes`
+            return load(previous(path))
+        raise RunError(f"There is no checkpoint {path}: the run stopped before its first one; start it again.") from error
+    except OSError as error:
+        raise RunError(f"Cannot read {path} ({error.strerror or error}): check its permissions.") from error
+    head, _, payload = content.partition(b"\n")
+    if not head.startswith(_MAGIC) or head[len(_MAGIC) :] != hashlib.sha256(payload).hexdigest().encode():
+        older = previous(path)
+        way_out = (
+            f"the one before it is kept as {older.name}: move it over {path.name} to go on from there"
+            if older.exists()
+            else "start the run again"
+        )
+        raise RunError(f"Checkpoint {path} is torn or was changed (its checksum does not match); {way_out}.")
+    try:
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise RunError(
+            f"Checkpoint {path} cannot be loaded by this version of torch ({error}): start the run again."
+        ) from error

@@ -1,0 +1,55 @@
+"""SIGINT and SIGTERM: finish the step, save, and say how to go on."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from mixop.core.errors import RunError
+
+
+class InterruptedRunError(RunError):
+    """A run was asked to stop and has saved its state.
+
+    Args:
+        message: what was saved and how to resume.
+        signum: the signal that asked.
+    """
+
+    def __init__(self, message: str, signum: int) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+
+class StopRequest:
+    """Whether a signal has asked this run to stop. The second SIGINT stops at once, as if nobody listened."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signum is not None
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+
+@contextmanager
+def listening() -> Iterator[StopRequest]:
+    """Inside, SIGINT and SIGTERM are noted instead of ending the process; outside, all is as before.
+
+    Signals reach the main thread only: a search in another thread is stopped by its owner.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {signum: signal.signal(signum, request._receive) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

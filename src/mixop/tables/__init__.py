@@ -1,0 +1,26 @@
+"""Tabular benchmarks: what trained architectures reach, looked up in a file; importing them needs no torch."""
+
+from mixop.tables.archives import convert_official
+from mixop.tables.conversion import convert
+from mixop.tables.latency import AdditiveCost, Latencies, latencies
+from mixop.tables.layout import Column, write_table
+from mixop.tables.official import OfficialApi
+from mixop.tables.plain import convert_built, convert_csv, convert_npz
+from mixop.tables.table import Best, SearchTable, Table
+
+__all__ = [
+    "AdditiveCost",
+    "Best",
+    "Column",
+    "Latencies",
+    "OfficialApi",
+    "SearchTable",
+    "Table",
+    "convert",
+    "convert_built",
+    "convert_csv",
+    "convert_npz",
+    "convert_official",
+    "latencies",
+    "write_table",
+]

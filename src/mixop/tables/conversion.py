@@ -1,0 +1,48 @@
+"""From a file of any known kind to a table."""
+
+import os
+from pathlib import Path
+
+from mixop.core.errors import DataError
+from mixop.spaces.core import Space
+from mixop.tables.archives import Observer, convert_official, is_archive
+from mixop.tables.plain import convert_csv, convert_npz
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    space: Space | None = None,
+    curves: bool = False,
+    observe: Observer | None = None,
+) -> Path:
+    """Makes a table; what the source is, is seen by its name.
+
+    Args:
+        source: ``.npz`` or ``.csv`` (see `convert_npz`, `convert_csv`, `convert_built`), ``.pth``, ``.pickle.pbz2``, or a
+            directory of the benchmark's files (see `convert_official`).
+        target: the table, by custom ``NAME.table``.
+        name: of the table; None for the source's.
+        space: the space of the architectures, for ``.npz`` and ``.csv``; None to recognise that of NAS-Bench-201.
+        curves: whether to keep every epoch, of official files.
+        observe: is told how much is done, and of how much.
+
+    Raises:
+        DataError: if the source is of no known kind, missing or damaged; or the table cannot be written.
+        SpaceError: if an architecture is not in the space.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"There is no file or directory {str(path)!r}.")
+    if path.suffix == ".npz":
+        return convert_npz(path, target, name=name, space=space, observe=observe)
+    if path.suffix == ".csv":
+        return convert_csv(path, target, name=name, space=space, observe=observe)
+    if path.suffix in (".pth", ".pbz2", ".pickle") or is_archive(path):
+        return convert_official(path, target, name=name, curves=curves, observe=observe)
+    raise DataError(
+        f"A table is made of a .npz, .csv, .pth or .pickle.pbz2 file, or of a directory of files of single architectures "
+        f"(000123.pickle.pbz2, 000123-FULL.pth), got {str(path)!r}."
+    )

@@ -1,0 +1,667 @@
+"""A table of trained architectures: accuracies, losses, times and costs, looked up in microseconds.
+
+Opening reads one line and maps the rest of the file; numbers are read from the disk when they are asked for. What was
+measured on test images is given with ``reveal_test=True`` only, and a search works on a `SearchTable`, which has none of it.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixop.core.errors import DataError, SpaceError, unknown
+from mixop.core.values import from_plain
+from mixop.spaces import SPACE_TYPES
+from mixop.spaces.core import Architecture, Space
+from mixop.tables.layout import FREE, Header, Stored, read_header, verify
+
+COSTS: Mapping[str, tuple[str, str | None]] = {
+    "params": ("params", None),
+    "flops": ("flops", None),
+    "latency": ("latency", None),
+    "train_seconds": ("seconds", "train"),
+}
+"""The costs by name: the metric and the split of their columns."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """An architecture of a table and its value.
+
+    Args:
+        index: its row.
+        native: its native string.
+        value: what it reached.
+    """
+
+    index: int
+    native: str
+    value: float
+
+
+class Columns(NamedTuple):
+    """The columns that hold one quantity.
+
+    Args:
+        mean: the one with means over runs, or None.
+        runs: the one with single runs, or None.
+    """
+
+    mean: Stored | None
+    runs: Stored | None
+
+    @property
+    def any(self) -> Stored:
+        """One of them."""
+        found = self.runs or self.mean
+        assert found is not None
+        return found
+
+
+class Table:
+    """A table in a file, made by `open`.
+
+    Rows are numbered from 0; in a full table of nasbench201 they are the numbers of the benchmark. Accuracies are in percent.
+
+    Example:
+        >>> table = Table.open("nasbench201.table")  # doctest: +SKIP
+        >>> table.query(6111, dataset="cifar10", split="valid", epochs=200)  # doctest: +SKIP
+        91.60666656494141
+    """
+
+    def __init__(self, path: str, header: Header, columns: Iterable[Stored], memory: NDArray[np.uint8]) -> None:
+        self.path, self.header, self.columns = path, header, tuple(columns)
+        self._memory = memory
+        self._found: dict[tuple[Any, ...], Columns] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Table":
+        """Opens a table.
+
+        Args:
+            path: the file.
+            verify: whether to read all of it and compare its checksum.
+
+        Raises:
+            DataError: if the file is missing, damaged, cut short, of a later version, or no table.
+        """
+        header = read_header(path)
+        memory = np.memmap(path, dtype=np.uint8, mode="r")
+        table = cls(os.fspath(path), header, header.columns, memory)
+        if verify:
+            table.verify()
+        return table
+
+    def verify(self) -> None:
+        """Reads the whole file and compares its checksum.
+
+        Raises:
+            DataError: if it is damaged.
+        """
+        verify(self.path, self.header)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table.open, (self.path,)
+
+    def __len__(self) -> int:
+        return self.header.architectures.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Table({self.path!r}: {len(self):,} architectures of {self.header.space_name})"
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.header.name
+
+    @cached_property
+    def space(self) -> Space:
+        """The search space.
+
+        Raises:
+            SpaceError: if mixop does not have it.
+        """
+        plain = self.header.space
+        if plain is None or plain.get("type") not in SPACE_TYPES:
+            raise SpaceError(
+                f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: ask by "
+                "strings and numbers."
+            )
+        return from_plain(plain, Space, SPACE_TYPES, "space of the table")
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets that it knows."""
+        return tuple(sorted({c.dataset for c in self.columns if c.dataset} | self.header.redirect.keys()))
+
+    def splits(self, dataset: str) -> tuple[str, ...]:
+        """The splits of a data set that something was measured on.
+
+        Raises:
+            DataError: if there is no such data set.
+        """
+        self._check_dataset(dataset)
+        own = {c.split for c in self.columns if c.dataset == dataset and c.split}
+        return tuple(sorted(own | self.header.redirect.get(dataset, {}).keys()))
+
+    def lengths(self, dataset: str, split: str, metric: str = "accuracy") -> tuple[int, ...]:
+        """The lengths of training, in epochs, that a quantity was measured for.
+
+        Raises:
+            DataError: if there is no such quantity.
+        """
+        return tuple(sorted({c.epochs for c in self._candidates(dataset, split, metric) if c.epochs}))
+
+    def seeds(self, dataset: str, split: str, metric: str = "accuracy", epochs: int | None = None) -> tuple[int, ...]:
+        """The seeds (or numbers) of single runs, empty where only means are known.
+
+        Raises:
+            DataError: if there is no such quantity, or the training's length must be named.
+        """
+        runs = self.find(dataset, split, metric, epochs).runs
+        return () if runs is None or runs.seeds is None else runs.seeds
+
+    def curve(self, dataset: str, split: str, metric: str = "accuracy", epochs: int | None = None) -> tuple[int, ...]:
+        """The numbers of finished epochs after which a quantity was measured; the last is the training's length.
+
+        Raises:
+            DataError: if there is no such quantity, or the training's length must be named.
+        """
+        found = self.find(dataset, split, metric, epochs).any
+        return found.after or (() if found.epochs is None else (found.epochs,))
+
+    def index(self, architecture: Architecture | str | int) -> int:
+        """The row of an architecture.
+
+        Args:
+            architecture: a member of the space, its native string, or a row.
+
+        Raises:
+            SpaceError: if it does not belong to the space, or is not in the table.
+        """
+        if isinstance(architecture, int | np.integer) and not isinstance(architecture, bool):
+            if not 0 <= architecture < len(self):
+                raise SpaceError(f"The table {self.name} numbers its architectures 0 to {len(self) - 1}, got {architecture}.")
+            return int(architecture)
+        if isinstance(architecture, str) and self.header.space is None:
+            row = self._texts.get(architecture)
+        else:
+            if isinstance(architecture, str):
+                architecture = self.space.from_native(architecture)
+            if not isinstance(architecture, Architecture):
+                raise SpaceError(f"Expected an architecture, its native string or its number, got {architecture!r}.")
+            self.space.check(architecture)
+            row = self._row(architecture)
+        if row is None:
+            raise SpaceError(f"The table {self.name} does not hold {architecture}: it has {len(self):,} architectures.")
+        return row
+
+    def native(self, index: int) -> str:
+        """The native string of a row.
+
+        Raises:
+            SpaceError: if there is no such row, or no such space.
+        """
+        index = self.index(index)
+        if self.header.decisions is None:
+            return self._raw(self.header.architectures)[index].tobytes().rstrip(b"\0").decode()
+        return self.space.to_native(self.architecture(index))
+
+    def architecture(self, index: int) -> Architecture:
+        """The architecture of a row.
+
+        Raises:
+            SpaceError: if there is no such row, or mixop does not have the space.
+        """
+        index = self.index(index)
+        if self.header.decisions is None:
+            return self.space.from_native(self.native(index))
+        options = iter(self._raw(self.header.architectures)[index].tolist())
+        return self.space.architecture([[next(options) for _ in group.decisions] for group in self.space.groups])
+
+    def query(
+        self,
+        architecture: Architecture | str | int,
+        *,
+        dataset: str,
+        split: str,
+        metric: str = "accuracy",
+        epochs: int | None = None,
+        seed: int | None = None,
+        after: int | None = None,
+        reveal_test: bool = False,
+    ) -> float:
+        """What was measured for an architecture.
+
+        Args:
+            architecture: a member of the space, its native string, or its row.
+            dataset: the data set that it was trained on.
+            split: the examples that it was measured on.
+            metric: "accuracy" in percent, "loss" in nats, or "seconds" since the training began.
+            epochs: length of the training; needed where there are several. Another length is another training.
+            seed: one run; None for the mean over all runs of this architecture.
+            after: number of finished epochs of that training, where the table has a curve; None for its end.
+            reveal_test: whether test results may be shown. A search never sets this.
+
+        Raises:
+            DataError: if a name is unknown, the length must be named, the test split was asked for without ``reveal_test``,
+                or nothing was measured.
+            SpaceError: if the architecture is not in the table.
+        """
+        row = self.index(architecture)
+        self._check_revealed(split, reveal_test)
+        found = self.find(dataset, split, metric, epochs)
+        value = float(self._read(found, row, seed, after))
+        if np.isnan(value):
+            run = "" if seed is None else f" by run {seed}"
+            raise DataError(f"{_what(found.any)} of architecture {row} was not measured{run} in the table {self.name}.")
+        return value
+
+    def column(
+        self,
+        *,
+        dataset: str,
+        split: str,
+        metric: str = "accuracy",
+        epochs: int | None = None,
+        seed: int | None = None,
+        after: int | None = None,
+        reveal_test: bool = False,
+    ) -> NDArray[np.float64]:
+        """What `query` gives for every architecture, shape ``(n,)``; NaN where nothing was measured.
+
+        Raises:
+            DataError: as `query`.
+        """
+        self._check_revealed(split, reveal_test)
+        return self._read(self.find(dataset, split, metric, epochs), slice(None), seed, after)
+
+    def cost(
+        self, name: str, architecture: Architecture | str | int, *, dataset: str | None = None, epochs: int | None = None
+    ) -> float:
+        """A cost of an architecture.
+
+        Args:
+            name: "params" (parameters), "flops" (multiply-adds of one image), "latency" (seconds), "train_seconds", or another
+                column that belongs to no split.
+            architecture: as in `query`.
+            dataset: needed where the cost depends on it and there are several.
+            epochs: length of the training, for ``train_seconds``; needed where there are several.
+
+        Raises:
+            DataError: if the table lacks it, or more must be said.
+            SpaceError: if the architecture is not in the table.
+        """
+        row = self.index(architecture)
+        value = float(self._read(self._cost(name, dataset, epochs), row, None, None))
+        if np.isnan(value):
+            raise DataError(f"{name} of architecture {row} was not measured in the table {self.name}.")
+        return value
+
+    def costs(self, name: str, *, dataset: str | None = None, epochs: int | None = None) -> NDArray[np.float64]:
+        """What `cost` gives for every architecture, shape ``(n,)``; NaN where nothing was measured.
+
+        Raises:
+            DataError: as `cost`.
+        """
+        return self._read(self._cost(name, dataset, epochs), slice(None), None, None)
+
+    def best(
+        self,
+        count: int = 10,
+        *,
+        dataset: str,
+        split: str,
+        metric: str = "accuracy",
+        epochs: int | None = None,
+        reveal_test: bool = False,
+    ) -> list[Best]:
+        """The best architectures by their means over runs: largest accuracy, or smallest of anything else.
+
+        Args:
+            count: how many.
+            dataset: as in `query`, like what follows.
+            split: the examples.
+            metric: the quantity.
+            epochs: length of the training.
+            reveal_test: whether test results may be shown.
+
+        Raises:
+            DataError: as `query`.
+        """
+        values = self.column(dataset=dataset, split=split, metric=metric, epochs=epochs, reveal_test=reveal_test)
+        order = np.argsort(-values if metric == "accuracy" else values, kind="stable")[:count]  # NaN comes last
+        return [Best(int(i), self.native(int(i)), float(values[i])) for i in order if not np.isnan(values[i])]
+
+    def optimum(self, **what: Any) -> Best:
+        """The best architecture; the arguments are those of `best`.
+
+        Raises:
+            DataError: as `query`, or if nothing at all was measured.
+        """
+        found = self.best(1, **what)
+        if not found:
+            raise DataError(f"Nothing of this kind was measured in the table {self.name}.")
+        return found[0]
+
+    def rank(self, architecture: Architecture | str | int, *, metric: str = "accuracy", **what: Any) -> int:
+        """The place of an architecture by its mean over runs: 1 is the best; equals share the better place.
+
+        Args:
+            architecture: as in `query`.
+            metric: the quantity.
+            what: ``dataset``, ``split``, ``epochs``, ``reveal_test`` as in `query`.
+
+        Raises:
+            DataError: as `query`.
+            SpaceError: if the architecture is not in the table.
+        """
+        value = self.query(architecture, metric=metric, **what)
+        values = self.column(metric=metric, **what)
+        return 1 + int(np.count_nonzero(values > value if metric == "accuracy" else values < value))
+
+    def for_search(
+        self, *, dataset: str, split: str = "valid", metric: str = "accuracy", epochs: int | None = None
+    ) -> "SearchTable":
+        """The part of the table that a search may see: one data set, its validation split, and costs.
+
+        Args:
+            dataset: the data set.
+            split: "valid", or "train".
+            metric: the quantity to search by.
+            epochs: length of the training, if not said in every query; needed where there are several.
+
+        Raises:
+            DataError: if there is no such quantity, or the split holds test examples.
+        """
+        if split not in FREE:
+            raise DataError(f"A search sees the split {' or '.join(map(repr, FREE))}, got {split!r}: tests come after it.")
+        if epochs is not None:
+            self.find(dataset, split, metric, epochs)
+        meant = self._candidates(dataset, split, metric)[0].dataset
+        columns = [
+            c
+            for c in self.columns
+            if (c.split in FREE and c.dataset == meant)
+            or (c.split is None and c.metric in COSTS and c.dataset in (None, meant, dataset))
+        ]
+        part = Table(self.path, self.header, columns, self._memory)
+        return SearchTable(part, dataset=dataset, split=split, metric=metric, epochs=epochs)
+
+    def find(self, dataset: str, split: str, metric: str, epochs: int | None) -> Columns:
+        """The columns of a quantity.
+
+        Raises:
+            DataError: if there is none, or the training's length must be named.
+        """
+        key = (dataset, split, metric, epochs)
+        if key not in self._found:
+            candidates = self._candidates(dataset, split, metric)
+            self._found[key] = self._of_length(candidates, epochs, f"{metric} on {split} of {dataset}")
+        return self._found[key]
+
+    def has(self, dataset: str, split: str, metric: str, epochs: int | None) -> bool:
+        """Whether the table has a quantity."""
+        try:
+            self.find(dataset, split, metric, epochs)
+        except DataError:
+            return False
+        return True
+
+    def _candidates(self, dataset: str, split: str, metric: str) -> list[Stored]:
+        self._check_dataset(dataset)
+        meant = self.header.redirect.get(dataset, {}).get(split, dataset)
+        there = [c for c in self.columns if c.dataset == meant and c.split is not None]
+        if not any(c.split == split for c in there):
+            raise DataError(unknown(f"split of {dataset} in the table {self.name} called", split, self.splits(dataset)))
+        found = [c for c in there if c.split == split and c.metric == metric]
+        if not found:
+            known = {c.metric for c in there if c.split == split}
+            raise DataError(unknown(f"metric on {split} of {dataset} in the table {self.name} called", metric, known))
+        return found
+
+    def _of_length(self, candidates: list[Stored], epochs: int | None, what: str) -> Columns:
+        lengths = sorted({c.epochs for c in candidates if c.epochs is not None})
+        if epochs is None and len(lengths) > 1:
+            raise DataError(
+                f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs: say epochs="
+                f"{lengths[-1]}, or another."
+            )
+        chosen = [c for c in candidates if epochs is None or c.epochs is None or c.epochs == epochs]
+        if not chosen:
+            raise DataError(
+                f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs, got {epochs!r}."
+            )
+        mean = next((c for c in chosen if c.seeds is None), None)
+        return Columns(mean, next((c for c in chosen if c.seeds is not None), None))
+
+    def _cost(self, name: str, dataset: str | None, epochs: int | None) -> Columns:
+        key = ("cost", name, dataset, epochs)
+        if key in self._found:
+            return self._found[key]
+        metric, split = COSTS.get(name, (name, None))
+        found = [c for c in self.columns if c.metric == metric and c.split == split]
+        if not found:
+            known = {cost for cost, (m, s) in COSTS.items() if any((c.metric, c.split) == (m, s) for c in self.columns)}
+            known |= {c.metric for c in self.columns if c.split is None}
+            raise DataError(unknown(f"cost in the table {self.name} called", name, known))
+        if dataset is not None:
+            self._check_dataset(dataset)
+            # The same network is trained on the halves of a set and on all of it.
+            near = [dataset, *self.header.redirect.get(dataset, {}).values()]
+            near += [other for other, to in self.header.redirect.items() if dataset in to.values()]
+            own = next((part for d in (*near, None) if (part := [c for c in found if c.dataset == d])), None)
+            if own is None:
+                known = ", ".join(sorted({c.dataset for c in found if c.dataset}))
+                raise DataError(f"The table {self.name} has {name} for {known}, not for {dataset}.")
+            found = own
+        elif len({c.dataset for c in found}) > 1:
+            known = ", ".join(sorted({c.dataset for c in found if c.dataset}))
+            raise DataError(f"In the table {self.name}, {name} depends on the data set: say dataset= one of {known}.")
+        if epochs is not None and split is None and not any(c.epochs == epochs for c in found):
+            epochs = None
+        self._found[key] = self._of_length(found, epochs, name)
+        return self._found[key]
+
+    def _read(self, found: Columns, rows: int | slice, seed: int | None, after: int | None) -> NDArray[np.float64]:
+        """The values of some rows: a mean over runs, or one run."""
+        if seed is None:
+            stored = found.mean or found.any
+            values = self._after(stored, rows, after)
+            return values if stored.seeds is None else _mean(values)
+        if found.runs is None:
+            raise DataError(f"The table {self.name} has only means over runs of {_what(found.any)}: leave out seed={seed}.")
+        assert found.runs.seeds is not None
+        if seed not in found.runs.seeds:
+            known = ", ".join(map(str, found.runs.seeds))
+            raise DataError(f"The table {self.name} has the runs {known} of {_what(found.runs)}, got {seed!r}.")
+        return self._after(found.runs, rows, after)[..., found.runs.seeds.index(seed)]
+
+    def _after(self, stored: Stored, rows: int | slice, after: int | None) -> NDArray[np.float64]:
+        """The values of some rows at the end of the training, or after some of its epochs; runs come last."""
+        raw = self._raw(stored)[rows]
+        if after is None:
+            return stored.decode(raw if stored.after is None else raw[..., -1])
+        if stored.after is not None and after in stored.after:
+            return stored.decode(raw[..., stored.after.index(after)])
+        if stored.after is None and after == stored.epochs:
+            return stored.decode(raw)
+        if stored.linear and stored.epochs is not None and 1 <= after <= stored.epochs:
+            return stored.decode(raw if stored.after is None else raw[..., -1]) * after / stored.epochs
+        known = f"after epoch {', '.join(map(str, stored.after))}" if stored.after else "only at the end of the training"
+        raise DataError(f"The table {self.name} has {_what(stored)} {known}, got after={after!r}.")
+
+    def _raw(self, stored: Stored) -> NDArray[Any]:
+        begin = self.header.start + stored.offset
+        return self._memory[begin : begin + stored.bytes].view(stored.dtype).reshape(stored.shape)
+
+    def _row(self, architecture: Architecture) -> int | None:
+        if self.header.decisions is None:
+            return self._texts.get(self.space.to_native(architecture))
+        code = 0
+        for names, option in zip(self.header.decisions, architecture.options(), strict=True):
+            code = code * len(names) + names.index(option)
+        codes, order = self._codes
+        at = int(np.searchsorted(codes, code))
+        return int(order[at]) if at < len(codes) and codes[at] == code else None
+
+    @cached_property
+    def _codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Every architecture as one number, in increasing order, and the rows in that order."""
+        assert self.header.decisions is not None
+        codes = np.zeros(len(self), dtype=np.int64)
+        for e, names in enumerate(self.header.decisions):
+            codes = codes * len(names) + self._raw(self.header.architectures)[:, e]
+        order = np.argsort(codes)
+        return codes[order], order
+
+    @cached_property
+    def _texts(self) -> dict[str, int]:
+        return {self.native(i): i for i in range(len(self))}
+
+    def _check_dataset(self, dataset: str) -> None:
+        if dataset not in self.datasets:
+            raise DataError(unknown(f"data set in the table {self.name} called", dataset, self.datasets))
+
+    def _check_revealed(self, split: str, reveal_test: bool) -> None:
+        if split not in FREE and split in {c.split for c in self.columns} and not reveal_test:
+            raise DataError(
+                f"The split {split!r} holds test examples, which a search must not see: after it, ask with reveal_test=True."
+            )
+
+
+class SearchTable:
+    """What a search may see of a table: the architectures, one quantity on the validation split, seconds and costs.
+
+    It is made by `Table.for_search` and holds none of the columns of test examples.
+
+    Args:
+        table: the table without those columns.
+        dataset: the data set.
+        split: "valid" or "train".
+        metric: the quantity to search by.
+        epochs: length of the training, if not said in every query.
+    """
+
+    def __init__(self, table: Table, *, dataset: str, split: str, metric: str, epochs: int | None) -> None:
+        self._table = table
+        self.dataset, self.split, self.metric, self.epochs = dataset, split, metric, epochs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        what = {"dataset": self.dataset, "split": self.split, "metric": self.metric, "epochs": self.epochs}
+        return _reopen, (self._table.path, what)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def name(self) -> str:
+        """What the table is called."""
+        return self._table.name
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self._table.space
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of training, in epochs."""
+        return self._table.lengths(self.dataset, self.split, self.metric)
+
+    def seeds(self, epochs: int | None = None) -> tuple[int, ...]:
+        """The seeds of single runs; empty where only means are known."""
+        return self._table.seeds(self.dataset, self.split, self.metric, epochs or self.epochs)
+
+    def curve(self, epochs: int | None = None) -> tuple[int, ...]:
+        """The numbers of finished epochs that can be asked for by ``after``."""
+        return self._table.curve(self.dataset, self.split, self.metric, epochs or self.epochs)
+
+    def index(self, architecture: Architecture | str | int) -> int:
+        """The row of an architecture."""
+        return self._table.index(architecture)
+
+    def native(self, index: int) -> str:
+        """The native string of a row."""
+        return self._table.native(index)
+
+    def architecture(self, index: int) -> Architecture:
+        """The architecture of a row."""
+        return self._table.architecture(index)
+
+    def query(
+        self,
+        architecture: Architecture | str | int,
+        *,
+        epochs: int | None = None,
+        seed: int | None = None,
+        after: int | None = None,
+    ) -> float:
+        """What was measured for an architecture; the arguments are those of `Table.query`."""
+        what: dict[str, Any] = {"dataset": self.dataset, "split": self.split, "metric": self.metric}
+        return self._table.query(architecture, **what, epochs=epochs or self.epochs, seed=seed, after=after)
+
+    def seconds(
+        self,
+        architecture: Architecture | str | int,
+        *,
+        epochs: int | None = None,
+        seed: int | None = None,
+        after: int | None = None,
+    ) -> float:
+        """What the measurement cost: seconds of training, and of one pass over the split where the table knows them.
+
+        Args:
+            architecture: as in `Table.query`.
+            epochs: length of the training.
+            seed: one run, where the table knows the seconds of single runs; None for the mean.
+            after: number of finished epochs; None for the whole training.
+
+        Raises:
+            DataError: if the table does not know them.
+            SpaceError: if the architecture is not in the table.
+
+        Source: the clock of the authors' API of NAS-Bench-201: all of the training and one evaluation.
+        """
+        epochs = epochs or self.epochs
+        dataset = self._table.find(self.dataset, self.split, self.metric, epochs).any.dataset or self.dataset
+        row, total = self.index(architecture), 0.0
+        for split in dict.fromkeys(("train", self.split)):
+            if split != "train" and not self._table.has(dataset, split, "seconds", epochs):
+                continue
+            found = self._table.find(dataset, split, "seconds", epochs)
+            one = seed if found.runs is not None else None
+            value = self._table.query(row, dataset=dataset, split=split, metric="seconds", epochs=epochs, seed=one, after=after)
+            passes = 1 if split == "train" else after or found.any.epochs or 1
+            total += value / passes
+        return total
+
+    def cost(self, name: str, architecture: Architecture | str | int) -> float:
+        """A cost of an architecture: "params", "flops" or "latency", see `Table.cost`."""
+        return self._table.cost(name, architecture, dataset=self.dataset, epochs=self.epochs)
+
+    def costs(self, name: str) -> NDArray[np.float64]:
+        """What `cost` gives for every architecture, shape ``(n,)``."""
+        return self._table.costs(name, dataset=self.dataset, epochs=self.epochs)
+
+
+def _reopen(path: str, what: Mapping[str, Any]) -> SearchTable:
+    return Table.open(path).for_search(**what)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over the last axis, NaN left out; NaN where there is nothing else."""
+    there = ~np.isnan(values)
+    counts = there.sum(-1)
+    sums = np.where(there, values, 0).sum(-1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _what(stored: Stored) -> str:
+    where = " of ".join(part for part in (stored.split, stored.dataset) if part)
+    length = f" after a training of {stored.epochs} epochs" if stored.epochs else ""
+    return f"{stored.metric}{f' on {where}' if where else ''}{length}"

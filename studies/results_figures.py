@@ -1,0 +1,35 @@
+"""The figures of docs/results.md, from the directory of a comparison, by the code that draws its page.
+
+    python studies/results_figures.py COMPARISON FOLDER NAME [METHOD ...]
+
+writes FOLDER/NAME-runs.svg, every run of every method, and for each METHOD FOLDER/NAME-METHOD.svg, what its searches would have
+given after each epoch.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mixop.report.comparison import RANDOM, read_comparison
+from mixop.report.comparison_plots import Dots, anytime, dots
+
+comparison = read_comparison(sys.argv[1])
+folder, name, methods = Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
+folder.mkdir(parents=True, exist_ok=True)
+rows = [
+    Dots(row.name, row.scores, [t.seconds for t in row.trials if t.seconds is not None], random=row.name == RANDOM)
+    for row in comparison.rows
+    if row.scores
+]
+(folder / f"{name}-runs.svg").write_text(dots(rows, description=f"Scores of all runs of {len(rows)} methods"))
+curves = {method: [t.curve for t in comparison.row(method).trials if t.curve] for method in methods}
+everything = [score for runs in curves.values() for run in runs for _, _, score in run]
+for method, runs in curves.items():
+    epochs = [epoch for epoch, _, _ in max(runs, key=len)]
+    scores = np.full((len(runs), len(epochs)), np.nan)
+    for index, run in enumerate(runs):
+        scores[index, : len(run)] = [score for _, _, score in run]
+    limits = (min(everything), max(everything))
+    svg = anytime(epochs, scores, limits, comparison.row(RANDOM).mean, description=f"{method}, epoch by epoch")
+    (folder / f"{name}-{method}.svg").write_text(svg)

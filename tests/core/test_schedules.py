@@ -1,0 +1,104 @@
+"""`mixop.core.schedules`: the two ways to count progress, the formulas, and the ranges."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import Constant, Cosine, Linear, Progress, check_range, schedule
+
+
+def over(value: Any, epochs: int) -> list[float]:
+    return [value(Progress(epoch, epochs)) for epoch in range(epochs)]
+
+
+def test_progress_counts_open_and_closed():
+    values = [Progress(epoch, 5) for epoch in range(6)]
+    assert values == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert [value.closed for value in values] == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert Progress(0, 1) == 0
+    assert Progress(0, 1).closed == 0
+
+
+def test_a_temperature_reaches_its_end_and_a_radius_stays_short_of_it():
+    # GDAS: 10 - 9.9 e / (E - 1).
+    assert over(Linear(10.0, 0.1), 12) == pytest.approx([10 - 9.9 * e / 11 for e in range(12)])
+    assert over(Linear(10.0, 0.1), 12)[-1] == pytest.approx(0.1)
+    # DARTS-: beta_0 (50 - e) / 50.
+    assert over(Linear(1.0, 0.0, closed=False), 50) == pytest.approx([(50 - e) / 50 for e in range(50)])
+
+
+def test_plain_numbers_serve_as_progress():
+    assert [Linear(0.0, 8.0)(p) for p in (0.0, 0.25, 1.0)] == [0, 2, 8]
+    assert [Linear(0.0, 8.0, closed=False)(p) for p in (0.0, 0.25, 1.0)] == [0, 2, 8]
+
+
+@pytest.mark.parametrize(("start", "stop", "epochs"), [(0.025, 0.001, 50), (0.1, 0.0, 100), (0.001, 0.01, 7)])
+def test_cosine_is_the_learning_rate_of_the_darts_family(start: float, stop: float, epochs: int):
+    expected = [stop + (start - stop) / 2 * (1 + math.cos(math.pi * e / epochs)) for e in range(epochs)]
+    assert over(Cosine(start, stop), epochs) == pytest.approx(expected, rel=1e-12)
+    assert Cosine(start, stop)(0.0) == pytest.approx(start, rel=1e-12)
+    assert Cosine(start, stop)(1.0) == stop
+
+
+def test_a_stretched_cosine_is_the_beginning_of_a_longer_one():
+    assert over(Cosine(0.025, 0.001, stretch=2.0), 25) == pytest.approx(over(Cosine(0.025, 0.001), 50)[:25], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Constant(3.0), Linear(10.0, 0.1), Linear(0.0, 2.0), Cosine(0.1), Cosine(0.0, 0.1), Cosine(0.1, 0.02, stretch=3.0)],
+)
+def test_bounds_are_the_smallest_and_largest_value(value: Any):
+    values = [value(p / 1000) for p in range(1001)]
+    assert value.bounds == pytest.approx((min(values), max(values)), rel=1e-12)
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    assert all(step <= 0 for step in steps) or all(step >= 0 for step in steps)
+
+
+@pytest.mark.parametrize("stretch", [0.99, 0.0, -1.0, math.nan])
+def test_a_cosine_is_not_shorter_than_the_search(stretch: float):
+    with pytest.raises(RecipeError, match="stretch must be at least 1"):
+        Cosine(0.1, stretch=stretch)
+
+
+def test_numbers_become_constant_schedules():
+    assert schedule(3) == Constant(3.0)
+    assert schedule(Linear(1.0, 0.0)) == Linear(1.0, 0.0)
+
+
+@pytest.mark.parametrize("value", ["0.1", None, True, lambda progress: 0.1])
+def test_what_is_neither_number_nor_schedule_is_refused(value: Any):
+    with pytest.raises(
+        RecipeError, match="A schedule is a number, Constant, Linear, Cosine, Exponential or LinearWithTail, got"
+    ):
+        schedule(value)
+    with pytest.raises(RecipeError, match="rate must be a number or a schedule, got"):
+        check_range("rate", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "message"),
+    [
+        (math.nan, {}, "rate must be a finite number, got nan"),
+        (math.inf, {}, "rate must be a finite number, got inf"),
+        (Linear(1.0, -math.inf), {}, "rate must be a finite number, got -inf"),
+        (0.0, {"above": 0}, "rate must be greater than 0, got 0"),
+        (-0.5, {"at_least": 0}, "rate must be at least 0, got -0.5"),
+        (1.5, {"at_most": 1}, "rate must be at most 1, got 1.5"),
+        (Cosine(0.1, 0.0), {"above": 0}, "rate must be greater than 0, got 0"),
+        (Linear(0.5, 2.0), {"at_least": 0, "at_most": 1}, "rate must be at most 1, got 2"),
+    ],
+)
+def test_values_out_of_range_are_refused(value: Any, limits: dict[str, float], message: str):
+    with pytest.raises(RecipeError, match=message):
+        check_range("rate", value, **limits)
+
+
+def test_values_in_range_pass():
+    check_range("rate", 0.0, at_least=0, at_most=1)
+    check_range("rate", Cosine(0.1, 0.0), at_least=0)
+    check_range("rate", Cosine(0.1, 0.0, stretch=2.0), above=0)  # ends at half its height
+    check_range("rate", Linear(10.0, 0.1), above=0)

@@ -1,0 +1,69 @@
+"""What a benchmark counts and how it compares, by independent answers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mixop.engine.settings import Settings
+from mixop.measure.speed import Case, Result, Roofline, Timing, flops
+from mixop.recipes import RECIPES
+from mixop.spaces import darts, nasbench201
+from mixop.supernet.plain import plain
+
+SIZES = {"input_channels": 3, "input_size": 8, "classes": 5}
+
+
+def case(name, space, batch=4):
+    return Case(recipe=replace(RECIPES[name](), batch_size=batch), space=space, settings=Settings())
+
+
+def test_flops_of_dense_convolutions_are_torchs():
+    """Without depthwise convolutions, torch's own counter is right: forward and backward passes of both halves."""
+    space = nasbench201(channels=4, cells=1, **SIZES)
+    recipe = RECIPES["darts"]()
+    net = plain(space, norm=recipe.norm, generator=torch.Generator().manual_seed(0))
+    x, total = torch.randn(4, 3, 8, 8), 0
+    for learn in (False, True):
+        net.requires_grad_(learn)
+        mix = {g.name: torch.full(g.shape, 0.2).requires_grad_(not learn) for g in net.groups}
+        counter = FlopCounterMode(display=False)
+        with counter:
+            net(x, mix).sum().backward()
+        total += counter.get_total_flops()
+    assert flops(case("darts", space)) == total
+
+
+def test_flops_of_depthwise_convolutions_by_hand():
+    """One kind of operation in the cells: what a further channel-wise kernel row adds is known."""
+    counts = []
+    for kernel in (3, 5):
+        space = darts(cells=3, channels=4, operations=("none", f"sep_conv_{kernel}x{kernel}"), **SIZES)
+        counts.append(flops(case("darts", space)))
+    # Of both depthwise convolutions on each edge: 25 - 9 taps; channels x pixels of the three cells' edges.
+    values = sum(14 * channels * size**2 for channels, size in ((4, 8), (8, 4), (16, 2)))
+    stem = 8 * 4 * 8**2 + 4 * 8 * 4**2  # what only reads the stem: in the architecture's half nothing there has a gradient
+    passes = 2 * values * (2 + 3) - 2 * stem  # of two convolutions, with values' gradients in both halves, weights' in one
+    assert counts[1] - counts[0] == 2 * (25 - 9) * 4 * passes  # multiplication and addition, taps, batch
+
+
+def test_one_path_is_counted_alone():
+    space = nasbench201(channels=4, cells=1, **SIZES)
+    assert flops(case("gdas", space)) < flops(case("darts", space)) / 3
+
+
+def test_ratios_and_limit():
+    def timing(name, *step):
+        return Timing(executor=name, step=step, architecture=step, weights=step, pass_=step)
+
+    roof = Roofline(gemm=1.0, convolution=50.0, copy=1.0, threads=1)
+    result = Result(timings=[timing("plain", 4.0, 6.0, 5.0), timing("other", 2.0, 1.0, 9.0)], flops=100, roofline=roof)
+    assert result.limit == 2.0
+    assert [result.ratio(t) for t in result.timings] == [1.0, 2.5]
+    assert result.to_json()["executors"]["other"]["times_as_fast"] == 2.5
+
+
+def test_open_sizes_are_refused():
+    with pytest.raises(Exception, match=r"give input_channels, input_size and classes|sizes"):
+        flops(case("darts", nasbench201(channels=4, cells=1)))

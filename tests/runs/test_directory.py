@@ -1,0 +1,211 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mixop
+from mixop.core.errors import RunError
+from mixop.runs.directory import RunDirectory, difference, environment
+
+IDENTITY = {"recipe.json": {"name": "darts", "optimiser": {"lr": 0.025}}, "space.json": {"cells": [1, 2]}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "runs" / "x")
+
+
+def test_a_new_directory_is_claimed_and_known_afterwards(run):
+    assert run.claim(IDENTITY) is False
+    assert run.claim(IDENTITY) is True
+    assert {name: json.loads((run / name).read_text()) for name in IDENTITY} == IDENTITY
+
+
+def test_an_empty_directory_may_be_used(run):
+    run.path.mkdir(parents=True)
+    assert run.claim(IDENTITY) is False
+
+
+def test_tuples_equal_the_lists_that_json_makes_of_them(run):
+    run.claim({"recipe.json": {"betas": (0.5, 0.999)}})
+    assert run.claim({"recipe.json": {"betas": (0.5, 0.999)}}) is True
+
+
+def test_a_claim_that_was_killed_halfway_is_completed(run):
+    run.claim({"recipe.json": IDENTITY["recipe.json"]})
+    assert run.claim(IDENTITY) is False
+    assert run.claim(IDENTITY) is True
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe.json": {"name": "drnas", "optimiser": {"lr": 0.025}}}, r'recipe\.name is "darts" there and "drnas" now'),
+        ({"recipe.json": {"name": "darts", "optimiser": {"lr": 0.1}}}, r"recipe\.optimiser\.lr is 0\.025 there and 0\.1 now"),
+        ({"recipe.json": {"name": "darts"}}, r'recipe\.optimiser is \{"lr": 0\.025\} there and null now'),
+        ({"space.json": {"cells": [1, 3]}}, r"space\.cells\[1\] is 2 there and 3 now"),
+        ({"space.json": {"cells": [1]}}, r"space\.cells is \[1, 2\] there and \[1\] now"),
+    ],
+)
+def test_another_run_is_refused_with_the_difference(run, change, sentence):
+    run.claim(IDENTITY)
+    with pytest.raises(RunError, match=rf"holds another run: {sentence}; choose another --out"):
+        run.claim({**IDENTITY, **change})
+    assert run.claim(IDENTITY) is True  # nothing was written
+
+
+def test_a_long_value_is_cut():
+    text = difference({"a": "x" * 500}, {"a": "y"}, "recipe.json")
+    assert text.startswith('recipe.a is "xxx')
+    assert len(text) < 200
+
+
+def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(run):
+    run.path.mkdir(parents=True)
+    (run / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"is not empty and is no run \(thesis\.tex is in it\)"):
+        run.claim(IDENTITY)
+    assert [p.name for p in run.path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_marker_of_ones_own_makes_a_directory_a_run(run):
+    run.claim({"retrain.json": {"seed": 0}}, markers=("recipe.json", "retrain.json"))
+    assert run.claim({"retrain.json": {"seed": 0}}, markers=("recipe.json", "retrain.json")) is True
+    with pytest.raises(RunError, match="is no run"):
+        run.claim(IDENTITY)
+
+
+def test_a_file_in_the_way_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(RunError, match="in the way of a run directory"):
+            RunDirectory(path).claim(IDENTITY)
+
+
+def test_a_directory_without_permission_to_write_is_refused(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(RunError, match="is not writable: choose another --out"):
+        run.claim(IDENTITY)
+
+
+def test_a_parent_without_permission_to_write_is_refused(run, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(RunError, match=r"Cannot create .* \(Permission denied\)"):
+        run.claim(IDENTITY)
+
+
+def test_what_is_no_run_is_refused(run, tmp_path):
+    with pytest.raises(RunError, match="There is no run directory"):
+        run.require()
+    with pytest.raises(RunError, match="is not a run directory"):
+        RunDirectory(tmp_path).require()
+    run.claim(IDENTITY)
+    run.require()
+
+
+def test_a_torn_or_missing_file_is_named(run):
+    run.claim(IDENTITY)
+    (run / "recipe.json").write_text('{"name": "da')
+    with pytest.raises(RunError, match=r"recipe\.json is torn or unreadable"):
+        run.claim(IDENTITY)
+    with pytest.raises(RunError, match=r"has no architecture\.json"):
+        run.read_json("architecture.json")
+
+
+def test_a_number_that_json_has_not_is_never_written(run):
+    run.claim(IDENTITY)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        run.write_json("score.json", {"loss": float("nan")})
+    assert not (run / "score.json").exists()
+
+
+LOCK = """
+import sys
+from mixop.runs.directory import RunDirectory
+with RunDirectory(sys.argv[1]).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_never_work_in_one_directory(run):
+    run.claim(IDENTITY)
+    environment = {**os.environ, "PYTHONPATH": str(Path(mixop.__file__).parents[1])}
+    command = [sys.executable, "-c", LOCK, str(run.path)]
+    child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"locked\n"
+        with pytest.raises(RunError, match="Another process is at work in"), run.locked():
+            pass
+        child.kill()  # a lock goes with its process, however that ends
+        child.wait()
+        with run.locked():
+            pass
+
+
+def test_a_lock_that_cannot_be_written_is_one_sentence(run):
+    with pytest.raises(RunError, match="is not writable"), run.locked():
+        pass
+
+
+def test_records_come_back_in_order_and_a_torn_last_line_is_left_out(run):
+    run.claim(IDENTITY)
+    assert run.records() == []
+    written = [{"epoch": k, "loss": 1 / (k + 3)} for k in range(3)]
+    for record in written:
+        run.append(record)
+    with run.metrics.open("ab") as file:
+        file.write(b'{"epoch": 3, "lo')
+    assert run.records() == written
+
+
+def test_a_torn_line_before_the_last_is_named(run):
+    run.claim(IDENTITY)
+    run.metrics.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    with pytest.raises(RunError, match=r"Line 2 of .*metrics\.jsonl is torn"):
+        run.records()
+
+
+def test_metrics_are_cut_back_to_a_position_but_never_invented(run):
+    run.claim(IDENTITY)
+    assert run.position() == 0
+    run.truncate(0)
+    run.append({"epoch": 1})
+    position = run.position()
+    run.append({"epoch": 2})
+    run.truncate(position)
+    assert run.records() == [{"epoch": 1}]
+    with pytest.raises(RunError, match=r"has lost lines since the checkpoint"):
+        run.truncate(position + 1)
+
+
+def test_a_full_disk_while_writing_metrics_says_how_to_go_on(run, monkeypatch):
+    run.claim(IDENTITY)
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        RunError, match=r"Cannot write .*metrics\.jsonl \(No space left on device\): make room, then `mixop resume"
+    ):
+        run.append({"epoch": 1})
+    with pytest.raises(RunError, match=r"Cannot write .*score\.json \(No space left on device\)"):
+        run.write_json("score.json", {})
+
+
+def test_the_environment_is_json_and_names_the_versions():
+    import torch
+
+    found = json.loads(json.dumps(environment("cpu")))
+    assert found["torch"] == torch.__version__
+    assert found["device"] == "cpu"
+    assert {"python", "platform", "processor", "cores", "threads", "commit", "command", "started"} <= set(found)
