@@ -10,7 +10,7 @@ pytest.importorskip("PIL", reason="needs pillow, the extra 'images'")
 from PIL import Image
 
 from mixop.core.errors import DataError, MissingExtraError
-from mixop.data import lazy
+from mixop.data.images import lazy
 from mixop.data.images.lazy import LazyImages, pick, subset
 
 SIDES = ((20, 30), (30, 20), (16, 16), (9, 40), (50, 12), (24, 24), (17, 31))  # width, height
