@@ -15,6 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Units on one floor do not know each other.
 FLOORS = (
     ("core",),
+    ("tasks",),
     ("spaces", "runs"),
     ("data", "nets", "relax", "tables", "report"),
     ("analysis", "bilevel", "derive", "regularise", "searchers", "wraps"),
@@ -29,7 +30,17 @@ FLOORS = (
 )
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
-TORCH_FREE = ("core/errors", "core/schedules", "core/values", "spaces", "runs/read", "runs/cells", "report", "tables")
+TORCH_FREE = (
+    "core/errors",
+    "core/schedules",
+    "core/values",
+    "tasks/measure",
+    "spaces",
+    "runs/read",
+    "runs/cells",
+    "report",
+    "tables",
+)
 UNPICKLERS = {"data/images/cifar.py", "tables/unpickle.py"}  # each with a list of the few names that its files may use
 SAFELY = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False", "numpy.load": "allow_pickle=False"}
 SPEAKERS = {"cli"}
