@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -37,10 +37,14 @@ class Domain(Enum):
 
 
 class Batch(NamedTuple):
-    """Images ``(B, C, H, W)`` and labels ``(B,)`` int64."""
+    """Inputs ``(B, ...)`` and targets ``(B, ...)`` of some examples.
+
+    ``state`` is what a recurrent network carries into the batch from the one before it; None at a start, and for all others.
+    """
 
     x: Tensor
     y: Tensor
+    state: Any = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A split is a value: shares and a seed, or a file of index lists. What it did is 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,84 +56,141 @@ class Split:
 
 
 class Divided(NamedTuple):
-    """A divided set: sorted index tensors, and what was done as JSON data; ``test`` is None where the set has its own."""
+    """A divided set: sorted index tensors, and what was done as JSON data; None for a part that the set came with."""
 
     train: Tensor
-    valid: Tensor
+    valid: Tensor | None
     test: Tensor | None
     record: dict[str, Any]
 
 
-def divide(y: Tensor, classes: Sequence[str], split: Split, *, own_test: bool) -> Divided:
+class DividedInTwo(NamedTuple):
+    """Sorted indices of the parts for weights and architecture, and what was done as JSON data."""
+
+    train: Tensor
+    valid: Tensor
+    record: dict[str, Any]
+
+
+def divide(
+    count: int, strata: Tensor | None, classes: Sequence[str], split: Split, *, own_test: bool, own_valid: bool = False
+) -> Divided:
     """Divides a set as a `Split` says.
 
     Args:
-        y: labels ``(N,)``, int64, in 0..K-1.
-        classes: names of the K classes, for messages.
+        count: number of examples N.
+        strata: the class of every example ``(N,)``, int64; None where there are no classes, and shares are drawn at random.
+        classes: names of the classes, for messages.
         split: the shares, or the file of index lists.
-        own_test: whether the set comes with a test set, so that ``y`` is divided in two instead of three.
+        own_test: whether the set comes with a test set, so that no share of these examples is kept for it.
+        own_valid: whether it comes with a validation set.
 
     Raises:
         DataError: if a class would be left without an example in a part, or an index list is not usable.
     """
-    names = ["train", "valid"] if own_test else ["train", "valid", "test"]
+    names = ["train", *(["valid"] if not own_valid else []), *(["test"] if not own_test else [])]
     if split.index_file is not None:
         lists, record = _read_index_file(split.index_file, names)
-        parts = _checked(lists, len(y))
+        parts = _checked(lists, count)
         for name, part in parts.items():
-            refuse_empty_class(part, y, classes, name, "add its examples to the list")
+            refuse_empty_class(part, strata, classes, name, "add its examples to the list")
     else:
-        parts = _by_shares(y, classes, split, own_test)
-        settings = {name: value for name, value in asdict(split).items() if name in ("valid", "seed")}
-        if split.train is not None:
-            settings["train"] = split.train
-        if not own_test:
-            settings["test"] = split.test
-        record = {"method": "stratified" if split.stratified else "random", **settings}
-    return Divided(parts["train"], parts["valid"], parts.get("test"), record)
+        if strata is None and count < 2 * len(names):
+            raise DataError(f"A set of {count} examples is too small to be divided into {' and '.join(names)}: give more.")
+        parts = _by_shares(count, strata, classes, split, own_test, own_valid)
+        settings = {name: value for name, value in asdict(split).items() if name in names or name == "seed"}
+        if split.train is None:
+            settings.pop("train", None)
+        record = {"method": "stratified" if split.stratified and strata is not None else "random", **settings}
+        if own_valid:
+            record["valid"] = "came with the set"
+    return Divided(parts["train"], parts.get("valid"), parts.get("test"), record)
 
 
-def divide_by_indices(y: Tensor, classes: Sequence[str], train: Indices, valid: Indices) -> Divided:
+def divide_by_indices(
+    count: int, strata: Tensor | None, classes: Sequence[str], train: Indices, valid: Indices
+) -> DividedInTwo:
     """Divides a set by two lists of indices.
 
     Args:
-        y: labels ``(N,)``, int64, in 0..K-1.
-        classes: names of the K classes, for messages.
+        count: number of examples N.
+        strata: the class of every example ``(N,)``, int64; None where there are no classes.
+        classes: names of the classes, for messages.
         train: indices of the examples that the weights learn from, in 0..N-1, each once.
         valid: indices of those that the architecture learns from; none of them in ``train``.
 
     Raises:
         DataError: if an index is out of range or given twice, or a class has no example in one of the lists.
     """
-    parts = _checked({"train": train, "valid": valid}, len(y))
+    parts = _checked({"train": train, "valid": valid}, count)
     for name, part in parts.items():
-        refuse_empty_class(part, y, classes, name, "add its examples to the list")
-    return Divided(parts["train"], parts["valid"], None, {"method": "indices"})
+        refuse_empty_class(part, strata, classes, name, "add its examples to the list")
+    return DividedInTwo(parts["train"], parts["valid"], {"method": "indices"})
 
 
-def refuse_empty_class(part: Tensor, y: Tensor, classes: Sequence[str], name: str, hint: str) -> None:
+def check_parts(parts: Mapping[str, Tensor], count: int, strata: Tensor | None, classes: Sequence[str], where: str) -> None:
+    """Refuses parts that no search could use.
+
+    Args:
+        parts: the indices of each part.
+        count: number of examples N.
+        strata: the class of every example; None where there are no classes.
+        classes: names of the classes, for messages.
+        where: the set's name, for messages.
+
+    Raises:
+        DataError: if an index is not int64, out of range or given twice, a part is empty, or a class has no example in the
+            parts that are trained on.
+    """
+    for name, part in parts.items():
+        if part.dtype != torch.int64:  # torch reads uint8 and bool tensors as masks
+            raise DataError(f"The indices {name} of {where} must be int64, got {part.dtype}.")
+        if part.dim() != 1 or len(part) == 0:
+            raise DataError(f"The indices {name} of {where} must be a plain list with at least one example.")
+    _checked({name: part.cpu() for name, part in parts.items()}, count)
+    for name in ("train", "valid"):
+        refuse_empty_class(parts[name].cpu(), strata, classes, name, "add its examples to the list")
+
+
+def refuse_empty_class(part: Tensor, y: Tensor | None, classes: Sequence[str], name: str, hint: str) -> None:
     """Raises a `DataError` if a class has no example in a part of the set."""
+    if y is None:
+        return
     counts = torch.bincount(y[part], minlength=len(classes))
     if not counts.all():
         empty = classes[int(counts.argmin())]
         raise DataError(f"The split leaves class {empty!r} without an example in its {name} part: {hint}.")
 
 
-def _by_shares(y: Tensor, classes: Sequence[str], split: Split, own_test: bool) -> dict[str, Tensor]:
+def _by_shares(
+    count: int, strata: Tensor | None, classes: Sequence[str], split: Split, own_test: bool, own_valid: bool
+) -> dict[str, Tensor]:
     """The parts of a seeded division: first the test, then the split for the architecture, then that for the weights."""
     generator = torch.Generator().manual_seed(split.seed)
-    rest = torch.arange(len(y))
+    stratified = split.stratified and strata is not None
+    y = torch.zeros(count, dtype=torch.int64) if strata is None else strata  # without classes, all examples are of one
+
+    def refuse(name: str, share: float | None, part: Tensor, whole: Tensor) -> None:
+        if strata is not None:
+            _refuse_share(name, share, part, whole, y, classes, split)
+        elif len(part) == 0:
+            raise DataError(
+                f"The {name} share of the split leaves no example in that part: take another share, or more examples."
+            )
+
+    rest = torch.arange(count)
     parts = {}
     if not own_test:
-        rest, parts["test"] = _take(rest, y, split.test, split.stratified, generator)
-        _refuse_share("test", split.test, parts["test"], y, y, classes, split)
+        rest, parts["test"] = _take(rest, y, split.test, stratified, generator)
+        refuse("test", split.test, parts["test"], y)
     whole = y[rest]
-    rest, parts["valid"] = _take(rest, y, split.valid, split.stratified, generator)
-    _refuse_share("valid", split.valid, parts["valid"], whole, y, classes, split)
+    if not own_valid:
+        rest, parts["valid"] = _take(rest, y, split.valid, stratified, generator)
+        refuse("valid", split.valid, parts["valid"], whole)
     if split.train is not None:
-        _, rest = _take(rest, y, split.train, split.stratified, generator, of=whole)
+        _, rest = _take(rest, y, split.train, stratified, generator, of=whole)
     parts["train"] = rest
-    _refuse_share("train", split.train, rest, whole, y, classes, split)
+    refuse("train", split.train, rest, whole)
     return parts
 
 

@@ -21,6 +21,7 @@ from mixop.core.optim import set_rate
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
 from mixop.data.images.lazy import AHEAD
+from mixop.data.stream import Stream
 from mixop.engine.capture import CapturedLoss
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
@@ -30,7 +31,6 @@ from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState, Sums
-from mixop.engine.stream import Stream
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.recipe.core import Recipe

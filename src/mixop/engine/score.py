@@ -12,9 +12,9 @@ from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix
 from mixop.data.core import Data
 from mixop.data.images.lazy import AHEAD
+from mixop.data.stream import batches as pieces
 from mixop.derive.base import Norm
 from mixop.engine.state import Sums
-from mixop.engine.stream import batches as pieces
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.batched import NORMS
 from mixop.supernet.core import Supernet

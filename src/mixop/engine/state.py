@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from mixop.core.rng import generators
 from mixop.core.types import Params
 from mixop.data.core import Data
+from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
-from mixop.engine.stream import Stream
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.rng import fenced
 from mixop.data.core import Data
-from mixop.engine.stream import batches
+from mixop.data.stream import batches
 
 
 @torch.no_grad()

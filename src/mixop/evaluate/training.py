@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 from mixop.core.rng import fenced, generators
 from mixop.core.types import Batch
 from mixop.data.core import Data
+from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
 from mixop.engine.state import Sums
-from mixop.engine.stream import Stream
 from mixop.evaluate.protocol import Protocol
 from mixop.nets.discrete import DiscreteNetwork, build
 from mixop.spaces.core import Architecture, Space

@@ -17,7 +17,7 @@ from mixop.core.values import to_plain
 from mixop.data import IMAGENET, IMAGENET_SEARCH, Augment, Data, ImageNet, LazyImages, Split, imagenet, source_from_json
 from mixop.data.images.crops import crop_boxes, crop_numbers
 from mixop.data.images.jitter import jitter
-from mixop.engine.stream import Stream
+from mixop.data.stream import Stream
 from mixop.recipes import darts
 from mixop.spaces import nasbench201
 

@@ -5,22 +5,25 @@ after normalisation, that is the mean colour.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
-from mixop.data.images.crops import crop_boxes, crop_numbers, resample
+from mixop.core.types import Batch
+from mixop.data.examples import Examples
+from mixop.data.images.crops import crop_boxes, crop_numbers, nearest, resample
 from mixop.data.images.jitter import jitter
-from mixop.data.images.lazy import Images, pick
+from mixop.data.preparation import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augment:
-    """What is done to the images of a training batch; `plain` is what evaluation does.
+class Augment(Preparation):
+    """What is done to the images of a training batch, and to masks with them; `plain` is what evaluation does.
 
     ``mean`` and ``std`` are on the scale that images are read on: uint8 images count as 0..1 (divided by 255), float
     images are taken as they are. Left empty they mean no normalisation here; a data source then measures them on its
@@ -34,6 +37,7 @@ class Augment:
         jitter: strengths of random changes of brightness, contrast, saturation and hue, for colour images; empty is off.
         cutout: side in pixels of the square that is erased, its centre uniform over the image; 0 is off.
         cutout_probability: chance of each image, in [0, 1], that its square is erased at all.
+        mask_fill: label that a crop pads masks with, where targets are masks; give the label that the task ignores.
         mean: mean of each channel, subtracted.
         std: standard deviation of each channel, > 0, divided by.
 
@@ -46,7 +50,7 @@ class Augment:
         >>> augment = Augment(crop=1, mean=(0.5,), std=(0.25,))
         >>> augment.plain(x).unique().tolist()
         [2.0]
-        >>> augment(x, torch.Generator().manual_seed(0)).shape
+        >>> augment.images(x, torch.Generator().manual_seed(0)).shape
         torch.Size([4, 1, 8, 8])
     """
 
@@ -56,10 +60,10 @@ class Augment:
     jitter: tuple[float, ...] = ()
     cutout: int = 0
     cutout_probability: float = 1.0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    mask_fill: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("crop", "cutout"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} must be 0 (off) or a number of pixels, got {getattr(self, name)}.")
@@ -71,104 +75,102 @@ class Augment:
             raise RecipeError(f"jitter must be >= 0, and its hue, the last, at most 0.5, got {self.jitter}.")
         if not 0 <= self.cutout_probability <= 1:
             raise RecipeError(f"cutout_probability must lie between 0 and 1, got {self.cutout_probability}.")
-        if len(self.mean) != len(self.std):
-            raise RecipeError(
-                f"mean and std must each have one number for each channel, got {len(self.mean)} and {len(self.std)} numbers."
-            )
-        if any(not std > 0 for std in self.std):
-            raise RecipeError(f"std must be > 0 for every channel, got {self.std}.")
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """A batch, augmented and normalised.
+    def __call__(self, batch: Batch, generator: Generator) -> Batch:
+        """A training batch, augmented and normalised; a mask moves with its image.
 
         Args:
-            x: images ``(B, C, H, W)``, uint8 or float; not changed.
-            generator: source of crops, flips and centres, on the CPU whatever the device of ``x``; same seed, same result.
+            batch: images ``(B, C, H, W)``, uint8 or float, and targets; masks ``(B, H, W)`` are cropped and mirrored like the
+                images. Not changed.
+            generator: source of crops, flips and centres, on the CPU whatever the device; same seed, same result.
 
         Returns:
-            Images ``(B, C, H, W)``, float32, on the device of ``x``.
+            Images ``(B, C, H, W)``, float32, on the same device, and the targets.
 
         Raises:
-            DataError: if ``x`` is not such a batch.
+            DataError: if these are no images.
         """
-        batch, channels, height, width = _shape(x)
+        if self.resized_crop:
+            batch = self._resized(batch, crop_numbers(len(batch.x), generator))
+        return self._uncropped(batch, generator)
+
+    def images(self, x: Tensor, generator: Generator) -> Tensor:
+        """Images ``(B, C, H, W)``, augmented and normalised; as a call, without targets."""
+        return self(Batch(x, torch.zeros(len(x))), generator).x
+
+    def read(self, examples: Examples, at: Tensor, generator: Generator, *, then: Tensor | None = None) -> Batch:
+        """As in `Preparation.read`; random resized crops of images that stay in their files are of the whole image."""
+        if not self.resized_crop:
+            return self(examples.read(at, then=then), generator)
+        numbers = crop_numbers(len(at), generator)
+        batch = examples.cropped(at, partial(crop_boxes, numbers), then=then)
+        if batch is None:  # not in files
+            batch = self._resized(examples.read(at, then=then), numbers)
+        return self._uncropped(batch, generator)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 3:
+            raise DataError(
+                f"Augment is for images (C, H, W), got inputs of shape {shape}: pass a Preparation, or your own function."
+            )
+        super().check(shape)
+        channels, *sides = shape
+        if self.jitter and channels != 3:
+            raise DataError(f"jitter is for images with 3 channels, got {channels}: leave it out.")
+        for name in ("crop", "cutout"):
+            if getattr(self, name) >= min(sides):
+                raise DataError(f"{name} must be smaller than the image, {min(sides)} pixels, got {getattr(self, name)}.")
+
+    def changed(self, **settings: Any) -> "Augment":
+        return replace(self, **{name: value for name, value in settings.items() if value is not None})
+
+    def _resized(self, batch: Batch, numbers: Tensor) -> Batch:
+        """Random rectangles of the images, scaled to their size."""
+        count, _, height, width = _shape(batch.x)
+        boxes = crop_boxes(numbers, torch.full((count,), height), torch.full((count,), width))
+        x = resample(_unit(batch.x), boxes, (height, width))
+        return batch._replace(x=x, y=nearest(batch.y, boxes) if _is_mask(batch) else batch.y)
+
+    def _uncropped(self, batch: Batch, generator: Generator) -> Batch:
+        """All that comes after a random resized crop."""
+        x, y = batch.x, batch.y
+        count, channels, height, width = _shape(x)
         if self.jitter and channels != 3:
             raise DataError(f"jitter is for images with 3 channels, got {channels}: leave it out.")
         if self.jitter and x.is_floating_point() and not 0 <= x.min() <= x.max() <= 1:
             raise DataError(f"jitter is for images in [0, 1], got {x.min():g} to {x.max():g}: scale them, or leave it out.")
-        if self.resized_crop:
-            boxes = crop_boxes(crop_numbers(batch, generator), *torch.tensor([[height] * batch, [width] * batch]))
-            x = resample(_unit(x), boxes, height)
-        return self._uncropped(x, generator)
-
-    def read(self, images: Images, at: Tensor, generator: Generator, *, then: Tensor | None = None) -> Tensor:
-        """A batch of a set, augmented and normalised; random resized crops of lazily read images are of the whole image.
-
-        Args:
-            images: the set, in memory or in its files.
-            at: indices ``(B,)``, int64.
-            generator: as in a call.
-            then: indices that will be asked for after these, where that is known.
-
-        Returns:
-            Images ``(B, C, H, W)``, float32, on the device of the set.
-
-        Raises:
-            DataError: if a file cannot be read.
-        """
-        if isinstance(images, Tensor) or not self.resized_crop:
-            return self(pick(images, at, then=then), generator)
-        x = images.read(at, partial(crop_boxes, crop_numbers(len(at), generator)), then=then)
-        return self._uncropped(x, generator)
-
-    def _uncropped(self, x: Tensor, generator: Generator) -> Tensor:
-        """All that comes after a random resized crop."""
-        batch, _, height, width = x.shape
         if self.crop or self.flip:
-            x = self._shift(x, generator)
+            pixels = self._pixels(count, height, width, generator, x.device)
+            x = self._moved(x, pixels, 0)
+            y = self._moved(y.unsqueeze(1), pixels, self.mask_fill).squeeze(1) if _is_mask(batch) else y
         if self.jitter:
             x = jitter(_unit(x), self.jitter, generator)
         x = self.plain(x)
         if self.cutout:
-            rows = _erased(batch, height, self.cutout, generator, x.device)
-            columns = _erased(batch, width, self.cutout, generator, x.device)
+            rows = _erased(count, height, self.cutout, generator, x.device)
+            columns = _erased(count, width, self.cutout, generator, x.device)
             if self.cutout_probability < 1:  # drawn only where it decides something: certain cutout keeps its random numbers
-                rows &= (torch.rand(batch, 1, generator=generator) < self.cutout_probability).to(x.device)
+                rows &= (torch.rand(count, 1, generator=generator) < self.cutout_probability).to(x.device)
             x = x.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
-        return x
+        return batch._replace(x=x, y=y)
 
-    def plain(self, x: Tensor) -> Tensor:
-        """A batch normalised and nothing else.
-
-        Args:
-            x: images ``(B, C, H, W)``, uint8 or float; not changed.
-
-        Returns:
-            Images ``(B, C, H, W)``, float32, on the device of ``x``.
-
-        Raises:
-            DataError: if ``x`` is not such a batch.
-        """
-        channels = _shape(x)[1]
-        unit = 255.0 if x.dtype == torch.uint8 else 1.0
-        if not self.mean:
-            return x.float() / unit
-        if len(self.mean) != channels:
-            raise DataError(f"mean and std are for {len(self.mean)} channels, but the images have {channels}.")
-        mean, std = (torch.tensor(v, dtype=torch.float32, device=x.device).view(-1, 1, 1) for v in (self.mean, self.std))
-        return (x.float() - mean * unit) / (std * unit)
-
-    def _shift(self, x: Tensor, generator: Generator) -> Tensor:
-        """Crop and flip as a single gather of pixels: both only say which pixel each pixel is read from."""
-        batch, channels, height, width = x.shape
-        rows = _random(2 * self.crop + 1, batch, generator, x.device) + torch.arange(height, device=x.device)
-        columns = _random(2 * self.crop + 1, batch, generator, x.device) + torch.arange(width, device=x.device)
+    def _pixels(self, count: int, height: int, width: int, generator: Generator, device: torch.device) -> Tensor:
+        """Which pixel of its padded, flattened image each pixel is read from ``(B, H * W)``: crop and flip in one gather."""
+        rows = _random(2 * self.crop + 1, count, generator, device) + torch.arange(height, device=device)
+        columns = _random(2 * self.crop + 1, count, generator, device) + torch.arange(width, device=device)
         if self.flip:
-            columns = torch.where(_random(2, batch, generator, x.device) == 1, columns.flip(1), columns)
-        padded = F.pad(x, (self.crop,) * 4)
-        pixels = rows.unsqueeze(2) * padded.shape[3] + columns.unsqueeze(1)  # index into a flattened padded image
-        pixels = pixels.view(batch, 1, height * width).expand(batch, channels, height * width)
-        return padded.flatten(2).gather(2, pixels).view(x.shape)
+            columns = torch.where(_random(2, count, generator, device) == 1, columns.flip(1), columns)
+        pixels = rows.unsqueeze(2) * (width + 2 * self.crop) + columns.unsqueeze(1)
+        return pixels.view(count, height * width)
+
+    def _moved(self, x: Tensor, pixels: Tensor, fill: int) -> Tensor:
+        padded = F.pad(x, (self.crop,) * 4, value=fill)
+        return padded.flatten(2).gather(2, pixels.unsqueeze(1).expand(-1, x.shape[1], -1)).view(x.shape)
+
+
+def _is_mask(batch: Batch) -> bool:
+    """Whether targets are masks of the images' size, which have to move with them."""
+    return batch.y.dim() == 3 and batch.y.shape[1:] == batch.x.shape[2:]
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -153,10 +153,9 @@ class _Cifar(Source):
         x, y = self._tensors(form, contents, form.train)
         return assemble(
             self.name,
-            x,
-            y,
-            test=self._tensors(form, contents, (form.test,)),
-            classes=names,
+            Arrays(x, y),
+            test=Arrays(*self._tensors(form, contents, (form.test,))),
+            task=Classification(classes=tuple(names)),
             split=self.split,
             augment=self.augment,
             source=self,

@@ -54,21 +54,34 @@ def crop_boxes(numbers: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
     return torch.cat([top, left, height, width], 1)
 
 
-def resample(x: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Rectangles of the images of a batch, scaled to squares: bilinear, and averaged where they shrink.
+def resample(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Rectangles of the images of a batch, scaled to one size: bilinear, and averaged where they shrink.
 
     Args:
         x: images ``(B, C, H, W)``, float.
         boxes: top, left, height and width of each in pixels, ``(B, 4)`` int64, inside the images.
-        size: height and width of the result, >= 1.
+        size: height and width of the result, each >= 1.
 
     Returns:
-        Images ``(B, C, size, size)`` of the dtype of ``x``; pixels outside of a rectangle do not count.
+        Images ``(B, C, *size)`` of the dtype of ``x``; pixels outside of a rectangle do not count.
     """
     top, left, height, width = boxes.to(x.device).unbind(1)
-    rows = _triangles(top, height, x.shape[2], size, x.dtype).unsqueeze(1)
-    columns = _triangles(left, width, x.shape[3], size, x.dtype).unsqueeze(1)
+    rows = _triangles(top, height, x.shape[2], size[0], x.dtype).unsqueeze(1)
+    columns = _triangles(left, width, x.shape[3], size[1], x.dtype).unsqueeze(1)
     return rows @ x @ columns.transpose(2, 3)
+
+
+def nearest(masks: Tensor, boxes: Tensor) -> Tensor:
+    """Rectangles of masks ``(B, H, W)``, scaled to the size of the masks by taking the nearest pixel.
+
+    Args:
+        masks: labels of pixels.
+        boxes: top, left, height and width of each rectangle in pixels, ``(B, 4)`` int64.
+    """
+    top, left, height, width = boxes.to(masks.device).unsqueeze(2).unbind(1)
+    rows = top + (torch.arange(masks.shape[1], device=masks.device) * 2 + 1) * height // (2 * masks.shape[1])
+    columns = left + (torch.arange(masks.shape[2], device=masks.device) * 2 + 1) * width // (2 * masks.shape[2])
+    return masks[torch.arange(len(masks), device=masks.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def _triangles(first: Tensor, length: Tensor, count: int, size: int, dtype: torch.dtype) -> Tensor:

@@ -6,8 +6,11 @@ from typing import ClassVar
 import torch
 
 from mixop.data.core import Data, Source, assemble
+from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
+from mixop.data.preparation import Preparation
 from mixop.data.split import Split
+from mixop.tasks.classification import Classification
 
 _AUGMENT = Augment(crop=1)  # no flip: a mirrored 2 is no digit
 
@@ -27,7 +30,7 @@ class Digits(Source):
 
     name: ClassVar[str] = "digits"
 
-    augment: Augment = field(default=_AUGMENT, kw_only=True)
+    augment: Preparation = field(default=_AUGMENT, kw_only=True)
 
     def load(self) -> Data:
         """The digits as tensors ``(N, 1, 8, 8)``, uint8, the darkest ink 255."""
@@ -38,10 +41,9 @@ class Digits(Source):
         grey = torch.from_numpy(ink).view(-1, 1, 8, 8) * (255 / 16)
         return assemble(
             self.name,
-            grey.round().to(torch.uint8),
-            torch.from_numpy(labels).long(),
+            Arrays(grey.round().to(torch.uint8), torch.from_numpy(labels).long()),
             test=None,
-            classes=[str(digit) for digit in range(10)],
+            task=Classification(classes=tuple(str(digit) for digit in range(10))),
             split=self.split,
             augment=self.augment,
             source=self,
@@ -56,7 +58,7 @@ def digits(
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
-    augment: Augment = _AUGMENT,
+    augment: Preparation = _AUGMENT,
 ) -> Data:
     """Loads the handwritten digits that scikit-learn ships.
 
@@ -73,8 +75,8 @@ def digits(
 
     Example:
         >>> data = digits(seed=0)
-        >>> data.x.shape, len(data.train), len(data.valid), len(data.test_x)
-        (torch.Size([1438, 1, 8, 8]), 719, 719, 359)
+        >>> data.shape, len(data.train), len(data.valid), len(data.test)
+        ((1, 8, 8), 719, 719, 359)
     """
     split = Split(valid=valid, test=test, seed=seed, stratified=stratified, index_file=index_file)
     return Digits(split=split, augment=augment).load()

@@ -64,14 +64,13 @@ class Folder(Source):
             if strange:
                 raise DataError(f"{str(test)!r} holds the class {strange[0]!r}, which {str(training)!r} does not.")
             test_x, test_y, others_too = self._read(test, classes)
-            test_part = test_x, test_y
+            test_part = Arrays(test_x, test_y)
             others += others_too
         return assemble(
             Path(self.path).resolve().name,
-            x,
-            y,
+            Arrays(x, y),
             test=test_part,
-            classes=classes,
+            task=Classification(classes=tuple(classes)),
             split=self.split,
             augment=self.augment,
             source=self,

@@ -78,14 +78,14 @@ class ImageNet(Source):
             images = LazyImages(root / part, names, bytes_of, size=self.size, resize=resize, workers=workers)
             if self.verify:
                 images.verify()
-            parts.append((images, torch.tensor(labels)))
+            parts.append(ImageFiles(images, torch.tensor(labels)))
             others += strangers
         normalised = replace(self.augment, mean=IMAGENET_MEAN, std=IMAGENET_STD)
         return assemble(
             self.name,
-            *parts[0],
+            parts[0],
             test=parts[1],
-            classes=classes,
+            task=Classification(classes=tuple(classes)),
             split=self.split,
             augment=self.augment if self.augment.mean else normalised,
             source=self,

@@ -6,7 +6,7 @@ number of threads, with or without decoding ahead, and in a search that goes on.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,14 @@ import torch
 from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
-
-AHEAD = 2
-"""Batches that are decoded ahead of those asked for."""
+from mixop.core.types import Batch
+from mixop.data.examples import AHEAD, Boxes, Examples, digest_of
 
 LIMIT = 4096
 """Most images that wait decoded, about half a megabyte each for photographs of ImageNet's size."""
 
 EIGHT_BITS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB"))
 """Pillow's modes whose numbers fit into a byte; others would be cut off."""
-
-Boxes = Callable[[Tensor, Tensor], Tensor]
-"""From heights and widths ``(B,)`` to the rectangle of each image: top, left, height and width ``(B, 4)``."""
 
 
 class LazyImages:
@@ -205,18 +201,48 @@ class LazyImages:
         out[:] = np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR))
 
 
-Images = Tensor | LazyImages
-"""Images of a set, in memory or in their files."""
+class ImageFiles(Examples):
+    """Images that stay in their files, with their targets.
 
+    Args:
+        images: the files.
+        y: targets ``(N, ...)``.
+    """
 
-def pick(images: Images, at: Tensor, *, then: Tensor | None = None) -> Tensor:
-    """Images of some indices ``(B,)`` int64 on whatever device; ``then`` are those that will be asked for next."""
-    return images[at.to(images.device)] if isinstance(images, Tensor) else images.read(at, then=then)
+    def __init__(self, images: LazyImages, y: Tensor) -> None:
+        self.images, self.y = images, y
 
+    def __len__(self) -> int:
+        return len(self.images)
 
-def subset(images: Images, at: Tensor) -> Images:
-    """The images of some indices ``(n,)`` int64 as a set of their own, in memory or in their files as they are."""
-    return images[at.to(images.device)] if isinstance(images, Tensor) else images.subset(at)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.images.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.images.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    @property
+    def targets(self) -> Tensor:
+        return self.y
+
+    def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
+        return Batch(self.images.read(at, then=then), self.y[at.to(self.y.device)])
+
+    def cropped(self, at: Tensor, boxes: Boxes, *, then: Tensor | None = None) -> Batch:
+        return Batch(self.images.read(at, boxes, then=then), self.y[at.to(self.y.device)])
+
+    def to(self, device: torch.device | str) -> "ImageFiles":
+        return ImageFiles(self.images.to(device), self.y.to(device))
+
+    @property
+    def digest(self) -> bytes:
+        return self.images.digest + digest_of((self.y,))
 
 
 def _remake(files: tuple[Any, ...], settings: dict[str, Any]) -> LazyImages:

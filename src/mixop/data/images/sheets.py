@@ -69,10 +69,9 @@ class Sheets(Source):
             )
         data = assemble(
             labels_file.stem.removesuffix("_labels"),
-            x[:count],
-            y[:count],
-            test=(test_x, test_y),
-            classes=[str(name) for name in labels["classes"].ravel()],
+            Arrays(x[:count], y[:count]),
+            test=Arrays(test_x, test_y),
+            task=Classification(classes=tuple(str(name) for name in labels["classes"].ravel())),
             split=self.split,
             augment=self.augment,
             source=self,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mixop.core.errors import DataError
-from mixop.engine.stream import Stream, batches
+from mixop.data.stream import Stream, batches
 
 
 def stream(count, batch_size, seed=0):

@@ -14,6 +14,10 @@ class Stream:
 
     A last batch of a single example is left out, since batch norm cannot normalise it; other short batches are kept.
 
+    Attributes:
+        state: what the network carries from one batch to the next: None here, where examples have no order. Streams of
+            tokens keep it, and begin without it in every pass.
+
     Args:
         indices: the split, ``(n,)`` int64.
         batch_size: examples in a batch.
@@ -35,6 +39,7 @@ class Stream:
         self.indices, self.batch_size, self.generator = indices, batch_size, generator
         self.order = torch.empty(0, dtype=torch.int64)
         self.at = 0
+        self.state: Any = None
 
     @property
     def batches(self) -> int:
@@ -56,12 +61,12 @@ class Stream:
         return self.order[self.at * self.batch_size : (self.at + batches) * self.batch_size]
 
     def state_dict(self) -> dict[str, Any]:
-        """Order and position; the generator is saved with the other generators."""
-        return {"order": self.order, "at": self.at}
+        """Order and position, and what the network carries; the generator is saved with the other generators."""
+        return {"order": self.order, "at": self.at, "state": self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on where `state_dict` was taken."""
-        self.order, self.at = state["order"], state["at"]
+        self.order, self.at, self.state = state["order"], state["at"], state["state"]
 
 
 def batches(count: int, batch_size: int) -> list[slice]:
