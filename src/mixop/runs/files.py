@@ -1,0 +1,61 @@
+"""Names of the files of a run directory, and the version of their format. Nothing else in mixop spells them."""
+
+from mixop.core.errors import RunError
+
+FORMAT = 2
+"""Version of what these files hold; 1 was mixop before tasks, when every run was about accuracy."""
+
+FORMAT_FILE = "run.json"
+RECIPE = "recipe.json"
+SPACE = "space.json"
+DATA = "data.json"
+SETTINGS = "settings.json"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+STATE = "state.pt"
+SNAPSHOTS = "snapshots"
+ARCHITECTURE = "architecture.json"
+RETRAINING = "retrain.json"
+RETRAINING_STATE = "retrain.pt"
+WEIGHTS = "weights.safetensors"
+SCORE = "score.json"
+SELECTION = "selection.json"
+REPORT = "report.html"
+TENSORBOARD = "tensorboard"
+TRIAL = "trial.json"
+TRIALS = "trials.jsonl"
+COMPARISON = "comparison.json"
+COMPARISON_REPORT = "comparison.html"
+LOCK = "run.lock"
+
+IDENTITY = (RECIPE, RETRAINING, COMPARISON)
+"""Files one of which every run has: a search, a retraining, a comparison."""
+
+
+def drawing(group: str, groups: int) -> str:
+    """The file that an architecture's cell is drawn in.
+
+    Args:
+        group: the cell's group.
+        groups: how many there are.
+    """
+    return "architecture.svg" if groups == 1 else f"architecture-{group}.svg"
+
+
+def check_format(found: object, where: object) -> None:
+    """Refuses files of another version.
+
+    Args:
+        found: what the directory says, None for nothing.
+        where: the directory.
+
+    Raises:
+        RunError: saying which version can read it.
+    """
+    if found is None:
+        raise RunError(
+            f"{where} was written by mixop 0.1 before runs had a version, and this version cannot read it: "
+            "use that version, or run it again into another directory."
+        )
+    if found != FORMAT:
+        raise RunError(f"{where} has format {found}, and this version of mixop reads {FORMAT}: use the version that wrote it.")

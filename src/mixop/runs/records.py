@@ -1,0 +1,202 @@
+"""What a run writes down, one dataclass for each kind of record, written and read by `mixop.core.values`. Imports no torch."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from mixop.core.errors import MixopError, RunError
+from mixop.core.values import from_plain, hints_of, to_plain
+
+T = TypeVar("T")
+
+Values = Mapping[str, float | None]
+"""Measures by name; None where nothing was measured."""
+
+Column = float | str | None
+"""What a monitor adds: a finite number, a text, or None where nothing was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord:
+    """One epoch of a search, a line of the metrics.
+
+    Args:
+        epoch: counted from 1.
+        epochs: planned, tuning included.
+        seconds: since the search began.
+        train: measures over the epoch's training batches.
+        valid: measures of the supernet on the validation part, under mean mixing weights; empty where there is none.
+        learning_rate: of the weights.
+        architecture_rate: of the architecture parameters; 0 while they rest.
+        entropy: of the mixing weights, mean over decisions, in nats.
+        skip_share: mixing weight of skip connections, mean over decisions that have one; None where none has.
+        mix: mean mixing weights ``(E, O)`` by group, over all options of the space.
+        architecture: derived from them, in its native notation.
+        columns: what monitors measured, by name; ``warning`` is a text for people.
+        action: what a monitor did to the search; empty for nothing.
+        stage: which stage, counted from 1, or ``tune``; None for a search without stages.
+    """
+
+    epoch: int
+    epochs: int
+    seconds: float
+    train: Values
+    valid: Values
+    learning_rate: float
+    architecture_rate: float
+    entropy: float | None
+    skip_share: float | None
+    mix: Mapping[str, tuple[tuple[float, ...], ...]]
+    architecture: str
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    action: str = ""
+    stage: int | Literal["tune"] | None = None
+    phase: Literal["search"] = "search"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainingRecord:
+    """One epoch of a training from scratch, a line of the metrics.
+
+    Args:
+        label: which network: ``found``, ``random 1`` ...
+        epoch: counted from 1.
+        epochs: of the protocol.
+        seconds: since this network's training began.
+        train: measures over the epoch's training batches.
+        learning_rate: of the weights.
+    """
+
+    label: str
+    epoch: int
+    epochs: int
+    seconds: float
+    train: Values
+    learning_rate: float
+    phase: Literal["retrain"] = "retrain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which examples something was trained or scored on.
+
+    Args:
+        parts: of the data: ``train`` (the split for the weights), ``valid`` (the one for the architecture), ``test``.
+        examples: how many, together.
+    """
+
+    parts: tuple[str, ...]
+    examples: int
+
+    @property
+    def words(self) -> str:
+        """For people: ``1,438 training examples``, ``359 test examples``, ``719 validation examples``."""
+        names = {
+            ("train",): "examples of the weight split",
+            ("valid",): "validation examples",
+            ("test",): "test examples",
+            ("train", "valid"): "training examples",
+        }
+        return f"{self.examples:,} {names.get(self.parts, ' and '.join(self.parts) + ' examples')}"
+
+    @property
+    def word(self) -> str:
+        """One word for the part: ``test``, ``validation``, ``training``."""
+        return {("test",): "test", ("valid",): "validation"}.get(self.parts, "training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkScore:
+    """What one network scored.
+
+    Args:
+        label: which network: ``found``, ``random 1`` ...
+        architecture: in its native notation.
+        measures: on the examples that the score names.
+        parameters: trained numbers, an auxiliary head's left out.
+        flops: multiply-adds of one example.
+        seconds: of its training.
+        epochs: of its training.
+        seed: of initial weights, data order and augmentation.
+    """
+
+    label: str
+    architecture: str
+    measures: Values
+    parameters: int
+    flops: int
+    seconds: float
+    epochs: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a retraining found out: the content of the score's file.
+
+    Args:
+        networks: the found one, and random ones beside it.
+        trained_on: what all of them were trained on.
+        scored_on: what the measures are about.
+        task: the task as JSON data.
+        measures: its measures as JSON data; the first one ranks.
+        protocol: how they were trained, as JSON data.
+        input: ``shape`` of one input, ``mean`` and ``std`` of its normalisation.
+        weights_sha256: checksum of the found network's weights.
+        classes: names of the classes; empty where there are none.
+        confusion: of the found network: for each true class (row) how many examples were given each class (column).
+    """
+
+    networks: tuple[NetworkScore, ...]
+    trained_on: Scope
+    scored_on: Scope
+    task: Mapping[str, Any]
+    measures: tuple[Mapping[str, str], ...]
+    protocol: Mapping[str, Any]
+    input: Mapping[str, Any]
+    weights_sha256: str
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+
+def to_record(record: Any) -> dict[str, Any]:
+    """A record as JSON data; what kind it is, the place says where it lies.
+
+    Raises:
+        RecipeError: for a number that is not finite.
+    """
+    return {f.name: _plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_record(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return to_plain(value)
+
+
+def from_record(kind: type[T], data: Any, where: str) -> T:
+    """The record that `to_record` wrote.
+
+    Args:
+        kind: its class.
+        data: JSON data.
+        where: what is read, for messages.
+
+    Raises:
+        RunError: if a field is missing, unknown or of the wrong type.
+    """
+    if not isinstance(data, Mapping):
+        raise RunError(f"{where} must hold a JSON object, got {type(data).__name__}: restore it, or run it again.")
+    # What is JSON to a record (a task, a protocol) is handed on as it is: reading it is another room's business.
+    loose = [name for name, hint in hints_of(kind).items() if hint == Mapping[str, Any] and name in data]
+    for name in loose:
+        if not isinstance(data[name], Mapping):
+            raise RunError(f"{where} must hold an object in {name!r}, got {data[name]!r}: restore it, or run it again.")
+    try:
+        record = from_plain({**data, **dict.fromkeys(loose, {})}, kind, {}, where)
+    except MixopError as error:
+        raise RunError(f"{str(error).rstrip('.')}: restore it, or run the command that wrote it again.") from error
+    return dataclasses.replace(record, **{name: data[name] for name in loose})
