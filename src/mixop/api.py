@@ -1,6 +1,6 @@
 """The library's front door: search, resume, retrain, and what a run found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +9,10 @@ from torch import nn
 
 from mixop.core.errors import RunError
 from mixop.data import source_from_json
-from mixop.data.core import Data
+from mixop.data.core import Data, Part
 from mixop.engine.fit import check_fit
-from mixop.engine.loop import Observer, Search
+from mixop.engine.driver import Observer
+from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.engine.threads import using
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
@@ -22,8 +23,11 @@ from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.report.cell import draw_cell
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory, environment
+from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING, SCORE, SETTINGS, SPACE, drawing
+from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space, read_architecture
+from mixop.tasks.measure import Number
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class SearchResult:
         return self.space.to_native(self.architecture)
 
     @property
-    def history(self) -> list[dict[str, Any]]:
-        """The records of ``metrics.jsonl``, one an epoch."""
-        return [record for record in RunDirectory(self.out).records() if record["phase"] == "search"]
+    def history(self) -> list[SearchRecord]:
+        """What the search wrote down, one record for each epoch."""
+        return [record for record in RunDirectory(self.out).records() if isinstance(record, SearchRecord)]
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,17 @@ class RetrainResult:
     Args:
         out: its run directory.
         model: the found network with its trained weights, a plain module in evaluation mode.
-        score: what ``score.json`` says.
+        score: what it scored, and the networks beside it; on which examples is said there.
     """
 
     out: Path
     model: nn.Module
-    score: Mapping[str, Any]
+    score: Score
 
     @property
-    def accuracy(self) -> float:
-        """Accuracy of the found network on the test set, in [0, 1]."""
-        return self.score["networks"][0]["test_accuracy"]
+    def measures(self) -> Mapping[str, Number]:
+        """The task's measures of the found network by name: ``result.measures["accuracy"]``."""
+        return self.score.networks[0].measures
 
 
 def search(
@@ -97,7 +101,7 @@ def search(
     Args:
         recipe: the method, from `mixop.recipes` or your own.
         space: the search space; sizes left open are taken from the data.
-        data: images and labels, from `mixop.data`.
+        data: examples with a task, from `mixop.data`.
         out: the run directory, new or this search's own.
         seed: of initial weights, data order, augmentation and draws.
         device: where torch computes, "cpu" or "cuda".
@@ -128,15 +132,14 @@ def search(
         compile=compile,
         capture=capture,
     )
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    recipe.check(space)
-    check_fit(recipe, space, settings)
+    space = space.fit(data)
+    check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
     identity = {
-        "recipe.json": recipe_to_json(recipe),
-        "space.json": describe_space(space),
-        "data.json": data.describe(),
-        "settings.json": settings.identity,
+        RECIPE: recipe_to_json(recipe),
+        SPACE: describe_space(space),
+        DATA: data.describe(),
+        SETTINGS: settings.identity,
     }
     known = run.claim(identity)
     with run.locked(), using(settings.threads):
@@ -146,8 +149,8 @@ def search(
 def _search(
     recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None, known: bool
 ) -> SearchResult:
-    if (run / "architecture.json").exists():
-        return SearchResult(run.path, read_architecture(space, run.read_json("architecture.json")), space, recipe)
+    if (run / ARCHITECTURE).exists():
+        return SearchResult(run.path, read_architecture(space, run.read_json(ARCHITECTURE)), space, recipe)
     job = Search(recipe, space, data, run, settings, observe)
     if known and checkpoint.exists(run.state):
         job.restore()
@@ -186,15 +189,14 @@ def resume(
     run.require()
     data = data or load_data(run)
     check_data(run, data)
-    began = run.read_json("settings.json")
-    own = {"executor": "plain", **began}  # before there was a choice, all were plain
+    began = run.read_json(SETTINGS)
     try:
-        settings = Settings(**own, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
+        settings = Settings(**began, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
     except TypeError as error:
-        raise RunError(f"{run / 'settings.json'} has a setting that this version of mixop does not know ({error}).") from error
+        raise RunError(f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}).") from error
     space = read_space(run)
     with run.locked(), using(threads):
-        if (run / "retrain.json").exists():
+        if (run / RETRAINING).exists():
             return _retrain(Retraining.of(run, space, data, settings, observe), settings)
         return _search(read_recipe(run), space, data, run, settings, observe, known=True)
 
@@ -208,22 +210,27 @@ def retrain(
     protocol: Protocol | None = None,
     epochs: int | None = None,
     random: int = 0,
+    train_on: Sequence[Part] = ("train", "valid"),
+    score_on: Part = "test",
     seed: int = 0,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
 ) -> RetrainResult:
-    """Trains an architecture from scratch on all training examples and scores it, once, on the test set.
+    """Trains an architecture from scratch, by default on all training examples, and scores it once, on the test set.
 
     Args:
         architecture: an architecture of the space, or its native string.
-        space: the space with the sizes that the network shall have.
-        data: images and labels.
+        space: the space with the sizes of the network.
+        data: examples with a task.
         out: a run directory: the search's own, or a new one.
         protocol: how to train; default `PROTOCOLS` ``quick``.
         epochs: replaces the protocol's number of epochs.
         random: how many random architectures of the space are trained beside it, by the same protocol.
+        train_on: the parts of the data that are trained on. Choices that must not see the test set train on ``("train",)``
+            and score on ``"valid"``.
+        score_on: the part that is scored.
         seed: of initial weights, data order and augmentation; the same for every network.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
@@ -237,7 +244,7 @@ def retrain(
         MixopError: in one sentence.
     """
     settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
     space.check(architecture)
@@ -247,7 +254,7 @@ def retrain(
     networks = [(FOUND, architecture)]
     networks += [(f"random {k}", a) for k, a in enumerate(random_architectures(space, random, seed, but=architecture), 1)]
     run = RunDirectory(out)
-    job = Retraining(networks, space, data, protocol, run, settings, observe)
+    job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on)
     job.claim()
     with run.locked(), using(threads):
         return _retrain(job, settings)
@@ -255,7 +262,7 @@ def retrain(
 
 def _retrain(job: Retraining, settings: Settings) -> RetrainResult:
     run = job.run_directory
-    if not (run / "score.json").exists():
+    if not (run / SCORE).exists():
         note_environment(run, settings)
     score = job.run()
     draw(run)
@@ -269,7 +276,7 @@ def read_recipe(run: RunDirectory) -> Recipe:
         RunError: if its file is missing or torn.
         RecipeError: if it names a part that this version does not have.
     """
-    return recipe_from_json(run.read_json("recipe.json"))
+    return recipe_from_json(run.read_json(RECIPE))
 
 
 def load_data(run: RunDirectory) -> Data:
@@ -279,7 +286,7 @@ def load_data(run: RunDirectory) -> Data:
         RunError: if the run had arrays given in Python, which no file can bring back.
         DataError: if it cannot be loaded.
     """
-    source = run.read_json("data.json").get("source")
+    source = run.read_json(DATA).get("source")
     if source is None:
         raise RunError(
             f"The data of {run.path} were arrays given in Python: pass them again, mixop.resume({str(run.path)!r}, data)."
@@ -293,7 +300,7 @@ def check_data(run: RunDirectory, data: Data) -> None:
     Raises:
         RunError: if a pixel, a label or a split differs.
     """
-    if run.read_json("data.json").get("fingerprint") != data.fingerprint:
+    if run.read_json(DATA).get("fingerprint") != data.fingerprint:
         raise RunError(f"This is not the data that {run.path} began with (its fingerprint differs): bring back the same files.")
 
 
@@ -306,15 +313,14 @@ def note_environment(run: RunDirectory, settings: Settings, **computing: Any) ->
         computing: how the network is computed, where that is a choice.
     """
     now = {**environment(settings.device), **computing}
-    if (run / "environment.json").exists():
-        first = run.read_json("environment.json")
+    if (run / ENVIRONMENT).exists():
+        first = run.read_json(ENVIRONMENT)
         now = {**first, "resumed": [*first.get("resumed", []), now]}
-    run.write_json("environment.json", {"seed": settings.seed, **now})
+    run.write_json(ENVIRONMENT, {"seed": settings.seed, **now})
 
 
 def draw(run: RunDirectory) -> None:
     """Draws every cell of the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several."""
-    cells = run.read_json("architecture.json")["cells"]
+    cells = run.read_json(ARCHITECTURE)["cells"]
     for group, cell in cells.items():
-        name = "architecture.svg" if len(cells) == 1 else f"architecture-{group}.svg"
-        checkpoint.write_bytes(run / name, (draw_cell(cell) + "\n").encode())
+        checkpoint.write_bytes(run / drawing(group, len(cells)), (draw_cell(cell) + "\n").encode())

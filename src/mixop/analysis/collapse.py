@@ -118,26 +118,6 @@ def parameter_free_share(architecture: Architecture, space: Space) -> float | No
     return sum(not has_parameters(option) for option in both) / len(both) if both else None
 
 
-def discretisation_gap(supernet: float, derived: float) -> float:
-    """What is lost by keeping one operation of every decision and the weights as they are.
-
-    Args:
-        supernet: validation accuracy of the supernet under its mean mixing weights, in [0, 1].
-        derived: accuracy of the derived architecture on the same images with the supernet's weights, in [0, 1].
-
-    Returns:
-        The difference, in [-1, 1]; near 0 where the search has already become discrete.
-
-    Raises:
-        RecipeError: for an accuracy outside [0, 1].
-
-    Source: Wang et al. 2021 (arXiv:2108.04392); Chu et al. 2021 (arXiv:2009.01027).
-    """
-    check_range("accuracy of the supernet", supernet, at_least=0, at_most=1)
-    check_range("accuracy of the derived network", derived, at_least=0, at_most=1)
-    return supernet - derived
-
-
 def _kept(architecture: Architecture, space: Space) -> list[tuple[str, tuple[str, ...]]]:
     """Every chosen option with the options that its decision offers."""
     return [

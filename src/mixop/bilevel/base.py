@@ -90,9 +90,8 @@ class Problem(Protocol):
         """The search space."""
         ...
 
-    @property
-    def seen(self) -> tuple[Tensor, Tensor]:
-        """Loss and number of right answers of the last forward pass."""
+    def measured(self) -> float:
+        """The task's first measure on the batch of the last forward pass, as a number where larger is better."""
         ...
 
     def train_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:
@@ -108,7 +107,7 @@ class Problem(Protocol):
         ...
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
-        """Mean cross-entropy (nats) of a batch under given draws, a scalar; ``weights`` None stands for the network's own."""
+        """The task's loss of a batch under given draws, a scalar; ``weights`` None stands for the network's own."""
         ...
 
     def perturbed(self, draws: Mapping[str, Draw], batch: Batch) -> Mapping[str, Draw]:

@@ -26,7 +26,8 @@ class ScoreFunction(Scheme):
 
     Args:
         samples: architectures drawn for a step, >= 1.
-        reward: the accuracy of the batch, in [0, 1], or minus its mean cross-entropy in nats.
+        reward: the task's first measure on the batch, as a number where larger is better (the accuracy, in [0, 1]), or minus
+            its loss.
         baseline_decay: weight of the old baseline, in (0, 1]; 1 keeps it at 0, which switches it off.
         entropy_weight: weight of the policy's entropy (nats), added to the reward, >= 0. Its own derivative is taken
             as well, which the published code leaves out: without it a factorised policy would not feel the term at all.
@@ -35,14 +36,14 @@ class ScoreFunction(Scheme):
     """
 
     samples: int = 10
-    reward: Literal["accuracy", "loss"] = "accuracy"
+    reward: Literal["measure", "loss"] = "measure"
     baseline_decay: float = 0.99
     entropy_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_samples(type(self).__name__, self.samples, 1)
-        if self.reward not in ("accuracy", "loss"):
-            raise RecipeError(f"reward of ScoreFunction must be 'accuracy' or 'loss', got {self.reward!r}.")
+        if self.reward not in ("measure", "loss"):
+            raise RecipeError(f"reward of ScoreFunction must be 'measure' or 'loss', got {self.reward!r}.")
         check_range("baseline decay of ScoreFunction", self.baseline_decay, above=0, at_most=1)
         check_range("entropy weight of ScoreFunction", self.entropy_weight, at_least=0)
 
@@ -57,8 +58,8 @@ class ScoreFunction(Scheme):
             draws = problem.draw(leaves)
             with torch.no_grad():
                 loss = problem.draw_loss(weights, draws, valid_batch)
-            reward = problem.seen[1] / len(valid_batch.y) if self.reward == "accuracy" else -loss
-            gain, bonus = reward.detach().cpu().double(), 0.0
+            reward = problem.measured() if self.reward == "measure" else -loss.item()
+            gain, bonus = torch.tensor(reward, dtype=torch.float64), 0.0
             if self.entropy_weight:
                 entropy = entropy_of(problem.relaxation, leaves, draws, problem.space)
                 gain, bonus = gain + self.entropy_weight * entropy.detach().cpu().double(), self.entropy_weight * entropy

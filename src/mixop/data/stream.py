@@ -56,6 +56,10 @@ class Stream:
         self.at += 1
         return self.order[start : start + self.batch_size]
 
+    def peek(self) -> Tensor:
+        """Indices of a whole batch of the part, drawing nothing: for measurements beforehand."""
+        return self.indices[: self.batch_size]
+
     def upcoming(self, batches: int) -> Tensor:
         """Indices of the next so many batches, as far as they are known: those of the present pass."""
         return self.order[self.at * self.batch_size : (self.at + batches) * self.batch_size]

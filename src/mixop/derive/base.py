@@ -31,7 +31,7 @@ class Trained(Protocol):
         params: architecture parameters by group.
         relaxation: from parameters to mixing weights.
         memory: what parts carry, by ``ClassName.what``; part of the checkpoint. A derivation that draws keeps the draws
-            here, because the run may be saved and left in every `accuracy` and `tune`, and `final` is then called anew.
+            here, because the run may be saved and left in every `worth` and `tune`, and `final` is then called anew.
         generator: CPU source of randomness, part of the checkpoint.
         epochs: epochs of the search.
         fixed: for each group the option of every fixed decision.
@@ -63,8 +63,10 @@ class Trained(Protocol):
         """
         ...
 
-    def accuracy(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
-        """Accuracy in [0, 1] and mean cross-entropy (nats) on the validation split, with the shared weights.
+    def worth(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
+        """What it is worth on the validation part with the shared weights: two numbers, larger is better for both.
+
+        The first is the task's first measure, the second, for ties, minus the loss.
 
         Args:
             what: mixing weights, or an architecture, of which one path runs.

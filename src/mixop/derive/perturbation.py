@@ -44,7 +44,7 @@ class PerturbationSelection(Derivation):
 
     interval: int = 5
     rate: Schedule = Constant(0.0025)
-    criterion: Literal["accuracy", "loss"] = "accuracy"
+    criterion: Literal["measure", "loss"] = "measure"
     batches: int | None = None
     norm: Norm = "batch"
     cumulative: bool = False
@@ -55,8 +55,8 @@ class PerturbationSelection(Derivation):
                 raise RecipeError(f"{name} of PerturbationSelection must be a whole number of at least {least}, got {value!r}.")
         check_range("rate of PerturbationSelection", self.rate, above=0)
         object.__setattr__(self, "rate", schedule(self.rate))
-        if self.criterion not in ("accuracy", "loss"):
-            raise RecipeError(unknown("criterion of PerturbationSelection", self.criterion, ("accuracy", "loss")))
+        if self.criterion not in ("measure", "loss"):
+            raise RecipeError(unknown("criterion of PerturbationSelection", self.criterion, ("measure", "loss")))
         check_norm("PerturbationSelection", self.norm)
 
     def __call__(self, mean: Mapping[str, Tensor], space: Space) -> Architecture:
@@ -125,8 +125,8 @@ class PerturbationSelection(Derivation):
         without = mean[name].clone()
         for at in removed:
             without[at] = 0.0
-        accuracy, loss = trained.accuracy({**mean, name: without}, self.batches, self.norm)
-        return (-accuracy, loss) if self.criterion == "accuracy" else (loss, -accuracy)
+        measure, loss = trained.worth({**mean, name: without}, self.batches, self.norm)
+        return (-measure, -loss) if self.criterion == "measure" else (-loss, -measure)
 
     def _tune(self, trained: Trained, total: int) -> None:
         done = _tuned(trained)

@@ -51,7 +51,7 @@ def most_probable(rows: Sequence[Sequence[float]], count: int) -> list[tuple[int
 
 @dataclass(frozen=True, kw_only=True)
 class BestSampled(Derivation):
-    """The architecture of highest validation accuracy under the shared weights, out of several; lower loss breaks ties.
+    """The architecture that is best on the validation part under the shared weights, out of several; lower loss breaks ties.
 
     All are scored on the same examples: the authors' code takes another batch for each, which adds noise to the comparison.
     Epochs before the end are shown by the argmax of their mean mixing weights.
@@ -94,8 +94,7 @@ class BestSampled(Derivation):
             memory["BestSampled.scores"] = torch.empty(0, 2, dtype=torch.float64)
         candidates = [_architecture(space, row) for row in memory["BestSampled.candidates"].tolist()]
         for candidate in candidates[len(memory["BestSampled.scores"]) :]:
-            accuracy, loss = trained.accuracy(candidate, self.batches, self.norm)
-            new = torch.tensor([[accuracy, -loss]], dtype=torch.float64)
+            new = torch.tensor([trained.worth(candidate, self.batches, self.norm)], dtype=torch.float64)
             memory["BestSampled.scores"] = torch.cat([memory["BestSampled.scores"], new])
         scores = [tuple(score) for score in memory["BestSampled.scores"].tolist()]
         return candidates[max(range(len(scores)), key=lambda i: (scores[i], -i))]

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from mixop.core.types import Batch, Mix
 from mixop.supernet.core import Supernet
+from mixop.tasks.base import Task
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]
 """Turns work on tensors that stay where they are into a function that does it again."""
@@ -40,29 +40,30 @@ def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 class CapturedLoss:
-    """Mean cross-entropy of batches under full mixtures, with its gradient, by recorded work.
+    """The task's loss of batches under full mixtures, with its gradient, by recorded work.
 
     Args:
-        net: the supernet; it draws nothing by itself.
+        net: the supernet; it draws nothing by itself and carries nothing from batch to batch.
+        task: whose loss.
         record: how work is recorded.
     """
 
-    def __init__(self, net: Supernet, record: Recorder = cuda_graph) -> None:
-        self.net, self._record = net, record
+    def __init__(self, net: Supernet, task: Task, record: Recorder = cuda_graph) -> None:
+        self.net, self.task, self._record = net, task, record
         self._pieces: dict[tuple, _Piece] = {}
 
     def __call__(self, batch: Batch, mix: Mix, *, learn: bool) -> tuple[Tensor, Tensor]:
-        """Loss and logits; the loss has a first derivative in the mix, where that has one, and in the weights if they learn.
+        """Loss and outputs; the loss has a first derivative in the mix, where that has one, and in the weights if they learn.
 
         Args:
-            batch: images and labels; work is recorded for every shape.
+            batch: inputs and targets; work is recorded for every shape.
             mix: mixing weights of every group.
             learn: whether it is a weight step: batch-norm statistics then follow, and weights have a gradient.
         """
         slopes = any(value.requires_grad for value in mix.values())
-        key = (learn, slopes, batch.x.shape, batch.x.dtype)
+        key = (learn, slopes, batch.x.shape, batch.x.dtype, batch.y.shape)
         if key not in self._pieces:
-            self._pieces[key] = _Piece(self.net, self._record, batch, mix, learn=learn, slopes=slopes)
+            self._pieces[key] = _Piece(self.net, self.task, self._record, batch, mix, learn=learn, slopes=slopes)
         piece = self._pieces[key]
         return _Loss.apply(piece, batch, *mix.values(), *piece.weights)  # type: ignore[return-value]
 
@@ -70,14 +71,16 @@ class CapturedLoss:
 class _Piece:
     """Recorded work for batches of one shape, with the tensors that it reads and writes."""
 
-    def __init__(self, net: Supernet, record: Recorder, batch: Batch, mix: Mix, *, learn: bool, slopes: bool) -> None:
-        self.net, self.learn = net, learn
+    def __init__(
+        self, net: Supernet, task: Task, record: Recorder, batch: Batch, mix: Mix, *, learn: bool, slopes: bool
+    ) -> None:
+        self.net, self.task, self.learn = net, task, learn
         self.x, self.y = batch.x.clone(), batch.y.clone()
         self.mix = {name: value.detach().clone().requires_grad_(slopes) for name, value in mix.items()}
         self.weights = [p for p in net.parameters() if p.requires_grad] if learn else []
         self.wanted = [*(self.mix.values() if slopes else ()), *self.weights]
         self.slopes = slopes
-        self.loss = self.logits = torch.empty(0)
+        self.loss = self.outputs = torch.empty(0)
         self.gradient: Sequence[Tensor | None] = ()
         before = {name: buffer.clone() for name, buffer in net.named_buffers()}
         self.replay = record(self._work)
@@ -87,14 +90,14 @@ class _Piece:
     def _work(self) -> None:
         with torch.enable_grad():
             if self.learn:
-                logits = self.net(self.x, self.mix)
+                outputs = self.net(self.x, self.mix)
             else:
                 still: Mapping[str, Tensor] = {name: p.detach() for name, p in self.net.named_parameters()}
                 statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                logits = functional_call(self.net, {**still, **statistics}, (self.x, self.mix))
-            loss = cross_entropy(logits.float(), self.y)
+                outputs = functional_call(self.net, {**still, **statistics}, (self.x, self.mix))
+            loss = self.task.loss(outputs.float(), self.y)
             self.gradient = torch.autograd.grad(loss, self.wanted, allow_unused=True)
-        self.loss, self.logits = loss.detach(), logits.detach()
+        self.loss, self.outputs = loss.detach(), outputs.detach()
 
     def run(self, batch: Batch, mix: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         with torch.no_grad():
@@ -104,16 +107,16 @@ class _Piece:
                 ours.copy_(given)
             self.replay()
             # The next replay writes over what this one wrote.
-            return self.loss.clone(), self.logits.clone(), [None if g is None else g.clone() for g in self.gradient]
+            return self.loss.clone(), self.outputs.clone(), [None if g is None else g.clone() for g in self.gradient]
 
 
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, piece: _Piece, batch: Batch, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        loss, logits, gradient = piece.run(batch, tensors[: len(piece.mix)])
+        loss, outputs, gradient = piece.run(batch, tensors[: len(piece.mix)])
         ctx.gradient = [*([] if piece.slopes else [None] * len(piece.mix)), *gradient]
-        ctx.mark_non_differentiable(logits)
-        return loss, logits
+        ctx.mark_non_differentiable(outputs)
+        return loss, outputs
 
     @staticmethod
     @once_differentiable

@@ -95,8 +95,8 @@ class TrainedSearch:
             pairs[group.name] = [(e, options[e]) for e in some_edges(group, running, self.generator)]
         return architecture_from(self.space, pairs)
 
-    def accuracy(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
-        """Accuracy and mean cross-entropy on the validation split."""
+    def worth(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
+        """The first measure and the loss on the validation part, both as numbers where larger is better."""
         mix: Mix
         active: Active | None = None
         if isinstance(what, Architecture):
@@ -105,9 +105,10 @@ class TrainedSearch:
             mix = what
         size = self._problem.recipe.batch_size
         time = self._problem.progress
-        sums = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm, progress=time)
+        found = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm, progress=time)
         self._pause()
-        return sums.accuracy or 0.0, sums.mean_loss or 0.0
+        task = self._data.task
+        return task.first.rank(found[task.first.name]), task.measure("loss").rank(found["loss"])
 
     def fix(self, group: str, decision: int, option: int) -> None:
         """From now on that decision is one-hot, and its parameters stay as they are."""

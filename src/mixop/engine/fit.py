@@ -2,6 +2,7 @@
 
 from mixop.bilevel.base import trial
 from mixop.core.errors import RecipeError
+from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
 from mixop.recipe.core import Recipe
@@ -9,13 +10,26 @@ from mixop.spaces.core import Space
 from mixop.supernet.executors import check_executor
 
 
-def check_fit(recipe: Recipe, space: Space, settings: Settings) -> None:
-    """Refuses settings that a search cannot have.
+def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> None:
+    """Refuses what a search cannot be, in one place and before anything is computed or written.
 
     Args:
         recipe: the method.
         space: its space, with the sizes of the data.
+        data: what it searches on.
         settings: of the run.
+
+    Raises:
+        RecipeError: saying what does not fit.
+    """
+    recipe.check(space)
+    if recipe.cutout:
+        data.augment.erasing(recipe.cutout, 1.0, data.shape)
+    check_computing(recipe, space, settings)
+
+
+def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
+    """Refuses settings that a search of a space cannot be computed with, for every stage.
 
     Raises:
         RecipeError: saying what does not fit.
@@ -27,6 +41,8 @@ def check_fit(recipe: Recipe, space: Space, settings: Settings) -> None:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")
     if not settings.capture:
         return
+    if space.tokens:
+        raise RecipeError("A CUDA graph carries no state from batch to batch, which a token stream needs: leave out capture.")
     if twice:
         raise RecipeError(f"A CUDA graph holds first derivatives only, but {twice} takes second ones: leave out capture.")
     if trial(recipe.relaxation).active is not None:

@@ -5,9 +5,7 @@ It never prints; who wants to watch passes an observer.
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,17 +18,17 @@ from mixop.core.errors import DivergedError, RunError
 from mixop.core.optim import set_rate
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
-from mixop.data.images.lazy import AHEAD
+from mixop.data.examples import AHEAD
 from mixop.data.stream import Stream
 from mixop.engine.capture import CapturedLoss
+from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
-from mixop.engine.fit import check_fit
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
-from mixop.engine.state import SearchState, Sums
+from mixop.engine.state import SearchState
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.recipe.core import Recipe
@@ -38,12 +36,10 @@ from mixop.recipe.stage import stage_ends, stage_progress
 from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.runs.files import ARCHITECTURE, SNAPSHOTS
+from mixop.runs.records import Column, SearchRecord, Values, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
-
-Observer = Callable[[Mapping[str, Any]], None]
-"""Called with every record of the metrics, and with ``{"event": "step", ...}`` after every step."""
 
 
 class Search:
@@ -52,7 +48,7 @@ class Search:
     Args:
         recipe: the method.
         space: the search space, its sizes fitting the data; stages prune and deepen it.
-        data: images, labels and splits.
+        data: examples, parts and task.
         run: the run directory, claimed for this run.
         settings: seed, device, checkpoints.
         observe: is told every step and record.
@@ -61,21 +57,19 @@ class Search:
     def __init__(
         self, recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None = None
     ) -> None:
-        recipe.check(space)
-        check_fit(recipe, space, settings)
         self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
         self.state = SearchState.fresh(recipe, space, data, settings)
         self._bind()
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
-        self.snapshots = Snapshots(run / "snapshots", lookback)
-        self._stop = StopRequest()
-        self._started = self._saved_at = time.monotonic()
+        self.snapshots = Snapshots(run / SNAPSHOTS, lookback)
+        self._action: Action = Continue()
+        self.driver = Driver(self, settings.checkpoint_seconds, self.observe)
 
     def _bind(self) -> None:
         """The problems of the state's network, which a stage replaces."""
-        self.captured = CapturedLoss(self.state.net) if self.settings.capture else None
+        self.captured = CapturedLoss(self.state.net, self.data.task) if self.settings.capture else None
         self.problem = self._problem(self.recipe.relaxation)
         other = self.recipe.weight_relaxation
         self.weight_problem = self.problem if other is None else self._problem(other)
@@ -89,6 +83,7 @@ class Search:
         state = self.state
         return SupernetProblem(
             state.net,
+            self.data.task,
             self.recipe,
             relaxation,
             state.weight_optimiser,
@@ -135,44 +130,55 @@ class Search:
             InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
         """
         state = self.state
-        self._saved_at = time.monotonic()
-        self._started = self._saved_at - state.seconds
+        self.driver.start()
         if not checkpoint.exists(self.run_directory.state):
             self.save()
-        with listening() as self._stop:
+        with self.driver:
             self._train(self.recipe.epochs)
             if not state.found:
                 state.found = self.space.to_native(self._derive())
             self.save()
             architecture = self.base.from_native(state.found)
-            self.run_directory.write_json("architecture.json", describe_architecture(self.base, architecture))
+            self.run_directory.write_json(ARCHITECTURE, describe_architecture(self.base, architecture))
         return architecture
 
     def _train(self, epochs: int) -> None:
         """Trains until that many epochs are finished, or a monitor knows the architecture."""
+        self.driver.run(lambda: self.state.epoch < epochs and not self.state.found)
+
+    def begin_epoch(self) -> int:
+        """Rates, temperatures and augmentation of the epoch that is due; its number of steps."""
+        if self.state.step == 0:
+            self.state.train = self.data.task.totals()
+        self._prepare_epoch()
+        return self.state.weight_stream.batches
+
+    def take_step(self) -> None:
+        """One step of the weights, and of the architecture where it is due."""
+        with enough_memory(self.recipe.batch_size, "search"):
+            self._step()
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Adds the record of an epoch to the metrics."""
+        self.run_directory.append(record)
+
+    def after_epoch(self) -> None:
+        """Goes back where a monitor wants it, and begins the next stage where one is due."""
         state = self.state
-        while state.epoch < epochs and not state.found:
-            if state.step == 0:
-                state.train = Sums()
-            self._prepare_epoch()
-            while state.step < state.weight_stream.batches:
-                with enough_memory(self.recipe.batch_size, "search"):
-                    self._step()
-                state.step += 1
-                state.seconds = time.monotonic() - self._started
-                self._tell_step()
-                self._pause()
-            record, action = self._finish_epoch()
-            state.seconds = record["seconds"] = time.monotonic() - self._started
-            self.run_directory.append(record)
-            self.observe(record)
-            if isinstance(action, Restart):
-                self.snapshots.go_back(state, action)
-                self.save()
-            if stage_begins(self.recipe, state) and not state.found:
-                begin_stage(state, self.recipe, self.base, self.mean(), self.settings)
-                self._bind()
-                self.save()
+        if isinstance(self._action, Restart):
+            self.snapshots.go_back(state, self._action)
+            self.save()
+        if stage_begins(self.recipe, state) and not state.found:
+            begin_stage(state, self.recipe, self.base, self.mean(), self.settings)
+            self._bind()
+            self.save()
+
+    def stopped(self) -> str:
+        """What someone reads who stopped the search."""
+        return (
+            f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs} with all progress saved: "
+            f"mixop resume {self.run_directory.path}"
+        )
 
     def estimate(self) -> Estimate:
         """What the search will take, measured on itself: afterwards the job is of no other use.
@@ -196,15 +202,17 @@ class Search:
         return memory(**self._measured(), batch_size=self.recipe.batch_size)
 
     def _measured(self) -> dict[str, Any]:
-        """What an estimate measures: the loss of so many images, and the bytes of the weights."""
+        """What an estimate measures: the loss of a number of examples, and the bytes of the weights."""
         state = self.state
         state.epoch = self.recipe.warmup
         self._prepare_epoch()
 
-        def forward(images: int) -> Tensor:
+        at = state.weight_stream.peek()
+
+        def forward(examples: int) -> Tensor:
             self.problem.begin_step()
             draws = self.problem.draw({name: value.detach().requires_grad_() for name, value in state.params.items()})
-            return self.problem.draw_loss(None, draws, self.data.batch(self.data.train[:images]))
+            return self.problem.draw_loss(None, draws, self.data.batch(at[:examples]))
 
         return {"forward": forward, "weights": sum(p.numel() * p.element_size() for p in state.net.parameters())}
 
@@ -220,7 +228,7 @@ class Search:
             return self.space.from_native(state.best_native)
         self._train(state.tune_until)  # where the run was left in the middle of a tuning
         self._prepare_epoch()
-        trained = TrainedSearch(state, self.problem, self.data, train=self._train, save=self.save, pause=self._pause)
+        trained = TrainedSearch(state, self.problem, self.data, train=self._train, save=self.save, pause=self.driver.pause)
         return recipe.derivation.final(trained)
 
     @property
@@ -234,9 +242,7 @@ class Search:
         self.problem.progress = self.weight_problem.progress = progress
         self._augment = self.data.augment
         if recipe.cutout:
-            side = round(recipe.cutout * self.data.size)
-            probability = recipe.cutout_probability(progress)
-            self._augment = replace(self._augment, cutout=side, cutout_probability=probability)
+            self._augment = self._augment.erasing(recipe.cutout, recipe.cutout_probability(progress), self.data.shape)
         set_rate(state.weight_optimiser, self._weight_rate())
         set_rate(state.architecture_optimiser, recipe.architecture_optimiser.lr(progress))
 
@@ -245,7 +251,8 @@ class Search:
 
     def _batch(self, stream: Stream) -> Batch:
         at = stream.next()
-        return self.data.augmented(at, self._augment, self.state.generators["augment"], then=stream.upcoming(AHEAD))
+        batch = self.data.augmented(at, self.state.generators["augment"], self._augment, then=stream.upcoming(AHEAD))
+        return batch._replace(state=stream.state)
 
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
@@ -274,15 +281,15 @@ class Search:
         leaves = leaves_of(state.params)
         state.weight_optimiser.zero_grad(set_to_none=True)
         loss = self.problem.joint_loss(leaves, batch)
-        value, right = self.problem.seen
         self._finite(loss.item(), "joint")
         loss.backward()
         self._move_architecture({name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()})
-        self._move_weights(value.item(), int(right), batch)
+        self._move_weights(self.problem)
 
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         hypergradient = self.recipe.scheme(self.problem, self.state.params, train_batch, valid_batch)
-        self._finite(self.problem.seen[0].item(), "architecture")
+        self._finite(self.problem.seen.loss.item(), "architecture")
+        self.state.architecture_stream.state = self.problem.carried
         self._move_architecture(hypergradient)
 
     def _move_architecture(self, hypergradient: Params) -> None:
@@ -315,12 +322,11 @@ class Search:
         state = self.state
         state.weight_optimiser.zero_grad(set_to_none=True)
         loss = self.recipe.weight_step(self.weight_problem, state.params, batch)
-        value = loss.item()
-        self._finite(value, "weight")
+        self._finite(loss.item(), "weight")
         loss.backward()
-        self._move_weights(value, int(self.weight_problem.seen[1]), batch)
+        self._move_weights(self.weight_problem)
 
-    def _move_weights(self, loss: float, right: int, batch: Batch) -> None:
+    def _move_weights(self, problem: SupernetProblem) -> None:
         state = self.state
         for weight in state.net.parameters():
             # What a draw left out decays and keeps its momentum too, as in the published code, whoever computes the network.
@@ -328,7 +334,8 @@ class Search:
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()
-        state.train.add(loss, right, len(batch.y))
+        state.weight_stream.state = problem.carried
+        state.train.add(problem.seen.outputs, problem.seen.targets)
 
     def _finite(self, value: float, step: str, what: str = "loss") -> None:
         # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.
@@ -339,71 +346,61 @@ class Search:
                 f"{self.run_directory.state}."
             )
 
-    def _finish_epoch(self) -> tuple[dict[str, Any], Action]:
+    def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
         """Measures the epoch and asks the monitors; the state then stands at the start of the next one."""
         state, recipe = self.state, self.recipe
         mean = self.mean()
         tuning, searching = self._tuning, self._searching
         native = self.space.to_native(recipe.derivation(mean, self.space))
         state.natives.append(native)
-        # With one level there are no examples that training has not seen.
-        size = max(recipe.batch_size, EVALUATION_BATCH)
-        valid = (
-            Sums()
-            if recipe.scheme.shares_data
-            else score(state.net, self.data, mean, batch_size=size, progress=self.problem.progress)
-        )
-        if valid.accuracy is not None and valid.accuracy > state.best_accuracy and state.epoch >= recipe.warmup:
-            state.best_accuracy, state.best_native = valid.accuracy, native
-        record = {
-            **self._position(),
-            "valid_loss": valid.mean_loss,
-            "valid_accuracy": valid.accuracy,
-            "learning_rate": self._weight_rate(),
-            "architecture_rate": recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
-            "entropy": entropy(mean),
-            "skip_share": skip_share(mean, self.space),
-            "mix": {name: value.tolist() for name, value in expand(mean, state.kept, self.base).items()},
-            "architecture": native,
-        }
-        action: Action = Continue()
+        valid = self._valid(mean)
+        first = self.data.task.first
+        rank = first.rank(valid.get(first.name))
+        if rank > state.best_rank and state.epoch >= recipe.warmup:
+            state.best_rank, state.best_native = rank, native
+        position, rate = self.position(), self._weight_rate()
+        columns: dict[str, Column] = {}
+        done, self._action = "", Continue()
         if not tuning:
-            action = ask_monitors(state, self.problem, self.data, mean, valid, record)
-        if isinstance(action, Stop):
-            state.found = action.native
+            self._action, columns, done = ask_monitors(state, self.problem, self.data, mean, valid)
+        if isinstance(self._action, Stop):
+            state.found = self._action.native
         state.epoch += 1
         state.step = 0
         if not tuning:
             self.snapshots.keep(state)
-        return record, action
+        state.seconds = seconds()
+        return to_record(
+            SearchRecord(
+                **{**position, "seconds": state.seconds},
+                valid=valid,
+                learning_rate=rate,
+                architecture_rate=recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
+                entropy=entropy(mean),
+                skip_share=skip_share(mean, self.space),
+                mix={name: value.tolist() for name, value in expand(mean, state.kept, self.base).items()},
+                architecture=native,
+                columns=columns,
+                action=done,
+            )
+        )
 
-    def _position(self) -> dict[str, Any]:
+    def _valid(self, mean: Params) -> Values:
+        """What the supernet measures on the validation part; nothing where training sees all examples."""
+        if self.recipe.scheme.shares_data:
+            return {}
+        size = max(self.recipe.batch_size, EVALUATION_BATCH)
+        return score(self.state.net, self.data, mean, batch_size=size, progress=self.problem.progress)
+
+    def position(self) -> dict[str, Any]:
         """Where the search stands, as steps and records tell it."""
         state = self.state
+        stage = "tune" if self._tuning else state.stage + 1 if self.recipe.stages else None
         return {
             "phase": "search",
-            **({"stage": "tune"} if self._tuning else {}),
-            **({"stage": state.stage + 1} if self.recipe.stages and not self._tuning else {}),
+            "stage": stage,
             "epoch": state.epoch + 1,
             "epochs": max(self.recipe.epochs, state.tune_until),
             "seconds": state.seconds,
-            "train_loss": state.train.mean_loss,
-            "train_accuracy": state.train.accuracy,
+            "train": state.train.value(),
         }
-
-    def _tell_step(self) -> None:
-        state = self.state
-        self.observe({"event": "step", **self._position(), "step": state.step, "steps": state.weight_stream.batches})
-
-    def _pause(self) -> None:
-        """Saves when it is time to; leaves the run, saved, if it was asked to stop."""
-        if self._stop.signum is not None:
-            self.save()
-            raise InterruptedRunError(
-                f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs} with all progress saved: "
-                f"mixop resume {self.run_directory.path}",
-                self._stop.signum,
-            )
-        if time.monotonic() - self._saved_at >= self.settings.checkpoint_seconds:
-            self.save()
-            self._saved_at = time.monotonic()

@@ -1,11 +1,11 @@
 """The bilevel problem of a supernet: the two losses that schemes differentiate."""
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from mixop.bilevel.base import InnerStep
 from mixop.core.rng import draw_seed, fenced
@@ -17,6 +17,7 @@ from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 from mixop.supernet.core import Supernet
+from mixop.tasks.base import Task
 
 
 def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
@@ -49,6 +50,25 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
     return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
 
 
+class Seen(NamedTuple):
+    """Loss, outputs and targets of a forward pass, without a gradient."""
+
+    loss: Tensor
+    outputs: Tensor
+    targets: Tensor
+
+
+def detached(state: Any) -> Any:
+    """What a network carries, cut off from the pass that made it: tensors in tuples, lists and mappings."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, Mapping):
+        return {key: detached(value) for key, value in state.items()}
+    if isinstance(state, tuple | list):
+        return type(state)(detached(value) for value in state)
+    return state
+
+
 class SupernetProblem:
     """Training and validation loss of a supernet under a recipe's relaxation; the `mixop.bilevel.Problem` of the engine.
 
@@ -59,6 +79,7 @@ class SupernetProblem:
 
     Args:
         net: the supernet.
+        task: what it is for; its loss is what both steps descend.
         recipe: regularisers and perturbation are read.
         relaxation: from architecture parameters to mixing weights.
         optimiser: of the weights, for its next step.
@@ -70,13 +91,15 @@ class SupernetProblem:
 
     Attributes:
         progress: time of the draws; the engine sets it.
-        seen: loss and number of right answers of the last forward pass, on the device.
+        seen: loss, outputs and targets of the last forward pass, on the device and without a gradient.
+        carried: what the network carries out of the last forward pass, without a gradient; None if it carries nothing.
         drawn: the draws of the last upper loss, as the relaxation gave them.
     """
 
     def __init__(
         self,
         net: Supernet,
+        task: Task,
         recipe: Recipe,
         relaxation: Relaxation,
         optimiser: torch.optim.Optimizer,
@@ -87,12 +110,13 @@ class SupernetProblem:
         precision: str = "float32",
         captured: CapturedLoss | None = None,
     ) -> None:
-        self.net, self.recipe, self.relaxation = net, recipe, relaxation
+        self.net, self.task, self.recipe, self.relaxation = net, task, recipe, relaxation
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
         self.precision, self.captured = precision, captured
         self.progress: float = Progress(0, recipe.epochs)
-        self.seen: tuple[Tensor, Tensor] = (torch.zeros(()), torch.zeros(()))
+        self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
+        self.carried: Any = None
         self.drawn: dict[str, Draw] = {}
         self._noise = (0, 0)
 
@@ -148,29 +172,40 @@ class SupernetProblem:
         return {g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.groups}
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
-        """Mean cross-entropy (nats) of a batch under given draws.
+        """The task's loss of a batch under given draws, a mean over its examples.
 
         Args:
             weights: weights by name; batch-norm statistics then stay as they are. None for the network's own weights,
                 whose pass updates the statistics.
             draws: a draw of every group.
-            batch: images and labels.
+            batch: inputs and targets.
         """
         mix, active = mix_of(draws)
         if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
             with self._autocast(batch):
-                loss, logits = self.captured(batch, mix, learn=weights is None)
+                loss, outputs = self.captured(batch, mix, learn=weights is None)
         else:
             arguments, time = (batch.x, mix, active), {"progress": self.progress}
+            if self.net.carries:
+                time["state"] = batch.state
             with fenced(Generator().manual_seed(self._noise[0] + 1)), self._autocast(batch):
                 if weights is None:
-                    logits = self.net(*arguments, **time)
+                    outputs = self.net(*arguments, **time)
                 else:
                     statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                    logits = functional_call(self.net, {**weights, **statistics}, arguments, time)
-            loss = cross_entropy(logits.float() if self.precision == "bfloat16" else logits, batch.y)
-        self.seen = loss.detach(), (logits.detach().argmax(-1) == batch.y).sum()
+                    outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
+            if self.net.carries:
+                outputs, state = outputs
+                self.carried = detached(state)
+            loss = self.task.loss(outputs.float() if self.precision == "bfloat16" else outputs, batch.y)
+        self.seen = Seen(loss.detach(), outputs.detach(), batch.y)
         return loss
+
+    def measured(self) -> float:
+        """The task's first measure on the batch of the last forward pass, as a number where larger is better."""
+        totals = self.task.totals()
+        totals.add(self.seen.outputs, self.seen.targets)
+        return self.task.first.rank(totals.value()[self.task.first.name])
 
     def _autocast(self, batch: Batch) -> torch.autocast:
         return torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

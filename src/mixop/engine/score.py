@@ -1,4 +1,4 @@
-"""Accuracy and loss of a supernet on the validation split, with its weights as they are."""
+"""What a supernet measures on the validation part, with its weights as they are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,24 +6,21 @@ from contextlib import contextmanager
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix
 from mixop.data.core import Data
-from mixop.data.images.lazy import AHEAD
-from mixop.data.stream import batches as pieces
 from mixop.derive.base import Norm
-from mixop.engine.state import Sums
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.batched import NORMS
 from mixop.supernet.core import Supernet
+from mixop.tasks.measure import Number
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""
 
 CALIBRATION = 10
-"""Batches of training images that recalibrated statistics are averaged over."""
+"""Batches of training examples that recalibrated statistics are averaged over."""
 
 
 def one_path(space: Space, architecture: Architecture, like: Mix) -> tuple[dict[str, Tensor], Active]:
@@ -59,8 +56,8 @@ def score(
     batches: int | None = None,
     norm: Norm = "running",
     progress: float = 1.0,
-) -> Sums:
-    """Loss and right answers on the validation split, in its order and without augmentation; changes nothing.
+) -> dict[str, Number]:
+    """The task's measures on the validation part, in its order and without augmentation; changes nothing.
 
     Args:
         net: the supernet.
@@ -79,13 +76,14 @@ def score(
         if norm == "recalibrated":
             _recalibrate(net, data, mix, active, batch_size, buffers, time)
         _evaluate(net, norm)
-        sums = Sums()
-        for at in pieces(len(data.valid), batch_size)[:batches]:
-            batch = data.batch(data.valid[at], then=data.valid[at.stop : at.stop + AHEAD * batch_size])
-            logits = functional_call(net, buffers, (batch.x, mix, active), time)
-            loss = cross_entropy(logits, batch.y)
-            sums.add(loss.item(), int((logits.argmax(-1) == batch.y).sum()), len(batch.y))
-    return sums
+        totals, state = data.task.totals(), None
+        for batch in data.sweep("valid", batch_size, batches):
+            if net.carries:
+                outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})
+            else:
+                outputs = functional_call(net, buffers, (batch.x, mix, active), time)
+            totals.add(outputs, batch.y)
+    return totals.value()
 
 
 def _evaluate(net: Supernet, norm: Norm) -> None:
@@ -104,8 +102,8 @@ def _recalibrate(
         buffer.fill_(1 if name.endswith("running_var") else 0)
     _evaluate(net, "batch")
     with _averaging(net):
-        for at in pieces(len(data.train), size)[:CALIBRATION]:
-            functional_call(net, buffers, (data.batch(data.train[at]).x, mix, active), time)
+        for batch in data.sweep("train", size, CALIBRATION):
+            functional_call(net, buffers, (batch.x, mix, active), time)
 
 
 @contextmanager

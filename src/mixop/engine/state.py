@@ -1,5 +1,6 @@
 """All that changes during a search, in one object; that object alone is checkpointed."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,40 +9,16 @@ from torch import Generator, Tensor
 
 from mixop.core.rng import generators
 from mixop.core.types import Params
-from mixop.data.core import Data
+from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.core import Supernet
 from mixop.supernet.executors import EXECUTORS
+from mixop.tasks.base import Totals
 
 GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive")
-
-
-@dataclass
-class Sums:
-    """Running totals of an epoch's steps: loss (summed over examples), right answers, examples."""
-
-    loss: float = 0.0
-    right: int = 0
-    count: int = 0
-
-    def add(self, loss: float, right: int, count: int) -> None:
-        """Adds one batch, ``loss`` being its mean."""
-        self.loss += loss * count
-        self.right += right
-        self.count += count
-
-    @property
-    def mean_loss(self) -> float | None:
-        """Mean loss, None before the first batch."""
-        return self.loss / self.count if self.count else None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of right answers in [0, 1], None before the first batch."""
-        return self.right / self.count if self.count else None
 
 
 @dataclass
@@ -61,11 +38,11 @@ class SearchState:
     generators: dict[str, Generator]
     weight_stream: Stream
     architecture_stream: Stream
+    train: Totals
     epoch: int = 0
     step: int = 0
-    train: Sums = field(default_factory=Sums)
     seconds: float = 0.0
-    best_accuracy: float = -1.0
+    best_rank: float = -math.inf
     best_native: str = ""
     natives: list[str] = field(default_factory=list)
     found: str = ""
@@ -93,10 +70,9 @@ class SearchState:
         net = stage_net(space, recipe, stage, random["init"], settings)
         params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in net.groups}
         if recipe.scheme.shares_data:
-            both = torch.cat([data.train, data.valid])
-            splits = (both, "training"), (both, "training")
+            parts: tuple[tuple[Part, ...], ...] = (("train", "valid"), ("train", "valid"))
         else:
-            splits = (data.train, "training"), (data.valid, "validation")
+            parts = ("train",), ("valid",)
         return cls(
             space=space,
             stage=stage,
@@ -106,8 +82,9 @@ class SearchState:
             weight_optimiser=recipe.weight_optimiser.build(net.parameters()),
             architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
             generators=random,
-            weight_stream=Stream(splits[0][0], recipe.batch_size, random["weights_order"], splits[0][1]),
-            architecture_stream=Stream(splits[1][0], recipe.batch_size, random["architecture_order"], splits[1][1]),
+            weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
+            architecture_stream=data.stream(parts[1], recipe.batch_size, random["architecture_order"]),
+            train=data.task.totals(),
         )
 
     def build_optimisers(self, recipe: Recipe) -> None:
@@ -125,7 +102,7 @@ class SearchState:
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
             "weight_stream": self.weight_stream.state_dict(),
             "architecture_stream": self.architecture_stream.state_dict(),
-            "train": [self.train.loss, self.train.right, self.train.count],
+            "train": self.train.state_dict(),
             "memory": dict(self.memory),
             "natives": list(self.natives),
             "kept": {name: [list(row) for row in rows] for name, rows in self.kept.items()},
@@ -144,7 +121,7 @@ class SearchState:
             self.generators[name].set_state(value)
         self.weight_stream.load_state_dict(state["weight_stream"])
         self.architecture_stream.load_state_dict(state["architecture_stream"])
-        self.train = Sums(*state["train"])
+        self.train.load_state_dict(state["train"])
         self.memory.clear()
         self.memory.update(state["memory"])
         self.natives = list(state["natives"])
@@ -154,7 +131,7 @@ class SearchState:
             setattr(self, name, state[name])
 
 
-_PLAIN = ("stage", "epoch", "step", "seconds", "best_accuracy", "best_native", "found", "tune_until", "tune_rate")
+_PLAIN = ("stage", "epoch", "step", "seconds", "best_rank", "best_native", "found", "tune_until", "tune_rate")
 
 
 def stage_space(base: Space, recipe: Recipe, stage: int, kept: dict[str, list[list[int]]]) -> Space:

@@ -19,7 +19,7 @@ class SearchView:
         state: the search's state; its epoch is the one that has just finished.
         problem: its losses.
         data: its data.
-        accuracies: measures the validation accuracies of supernet and derived architecture, or None without a split.
+        gap: measures how much better the supernet is than the derived architecture, or None without a validation part.
     """
 
     def __init__(
@@ -27,9 +27,9 @@ class SearchView:
         state: SearchState,
         problem: SupernetProblem,
         data: Data,
-        accuracies: Callable[[], tuple[float, float] | None],
+        gap: Callable[[], float | None],
     ) -> None:
-        self._state, self._problem, self._data, self.accuracies = state, problem, data, accuracies
+        self._state, self._problem, self._data, self.gap = state, problem, data, gap
 
     @property
     def epoch(self) -> int:
@@ -79,7 +79,7 @@ class SearchView:
         return self._state.natives[epoch]
 
     def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
-        """Mean cross-entropy of the first validation batches under the mean mixing weights of ``params``."""
+        """The loss of the first validation batches under the mean mixing weights of ``params``."""
         draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
         size, there = self._problem.recipe.batch_size, len(self._data.valid)
         starts = [first for first in range(0, there, size) if first == 0 or first + size <= there][:batches]

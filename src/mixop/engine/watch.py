@@ -1,49 +1,52 @@
 """Monitors at work: what they say after an epoch, and the snapshots that a search goes back to."""
 
 from pathlib import Path
-from typing import Any
 
 from mixop.core.types import Mix
 from mixop.data.core import Data
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import EVALUATION_BATCH, one_path, score
-from mixop.engine.state import SearchState, Sums
+from mixop.engine.state import SearchState
 from mixop.engine.view import SearchView
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.runs import checkpoint
+from mixop.runs.records import Column, Values
 
 
 def ask_monitors(
-    state: SearchState, problem: SupernetProblem, data: Data, mean: Mix, valid: Sums, record: dict[str, Any]
-) -> Action:
-    """What the monitors want, the first that wants something; their columns go into the record.
+    state: SearchState, problem: SupernetProblem, data: Data, mean: Mix, valid: Values
+) -> tuple[Action, dict[str, Column], str]:
+    """What the monitors want, the first that wants something; their columns; and what that one does, in words.
 
     Args:
         state: the search's state; its epoch is the one that has just finished.
         problem: its losses and its recipe.
         data: its data.
         mean: its mean mixing weights.
-        valid: what the supernet scored on the validation split.
-        record: of this epoch; is added to.
+        valid: what the supernet measured on the validation part; empty without one.
     """
 
-    def accuracies() -> tuple[float, float] | None:
-        if valid.accuracy is None:
+    first = data.task.first
+
+    def gap() -> float | None:
+        if valid.get(first.name) is None:
             return None
         derived, active = one_path(problem.space, problem.space.from_native(state.natives[-1]), mean)
         size = max(problem.recipe.batch_size, EVALUATION_BATCH)
-        sums = score(problem.net, data, derived, active, batch_size=size, progress=problem.progress)
-        return valid.accuracy, sums.accuracy or 0.0
+        found = score(problem.net, data, derived, active, batch_size=size, progress=problem.progress)
+        return first.rank(valid[first.name]) - first.rank(found[first.name])
 
-    view = SearchView(state, problem, data, accuracies)
+    view = SearchView(state, problem, data, gap)
     wanted: Action = Continue()
+    columns: dict[str, Column] = {}
+    done = ""
     for monitor in problem.recipe.monitors:
         action = monitor(view)
-        record.update(monitor.columns(view))
+        columns.update(monitor.columns(view))
         if isinstance(wanted, Continue) and not isinstance(action, Continue):
             wanted = action
-            record["action"] = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
-    return wanted
+            done = f"{type(monitor).__name__}: {'stop' if isinstance(action, Stop) else 'restart'}"
+    return wanted, columns, done
 
 
 class Snapshots:

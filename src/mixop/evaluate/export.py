@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.errors import MissingExtraError, RunError, unknown
-from mixop.evaluate.trained import load_network
+from mixop.evaluate.trained import load_network, read_score
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
 
@@ -35,8 +35,9 @@ _ONNX_OPSET = 18
 def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
     """Writes a run's trained network in a format that other programs run, after checking that it computes the same.
 
-    The file takes a batch of any size of normalised images ``(B, C, H, W)``, float32, and gives logits ``(B, classes)``; in
-    ONNX they are called ``images`` and ``logits``. Mean and standard deviation are in ``score.json`` under ``input``.
+    The file takes a batch of any size of normalised inputs ``(B, *shape)``, float32 (token numbers: int64), and gives outputs
+    ``(B, K)``, or ``(B, K, *positions)`` for dense tasks; in ONNX they are called ``inputs`` and ``outputs``. Shape, mean and
+    standard deviation are in ``score.json`` under ``input``.
 
     Args:
         run: the run directory of a finished retraining.
@@ -44,8 +45,8 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
         out: the file; default ``model.pt2`` or ``model.onnx`` in the run directory.
 
     Returns:
-        ``path``: the file; ``largest_difference``: between file and module on random images, relative to the largest
-        logit.
+        ``path``: the file; ``largest_difference``: between file and module on random inputs, relative to the largest
+        output.
 
     Raises:
         RunError: if the retraining is not finished, the file computes something else (it is not kept), or the file
@@ -59,23 +60,31 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
         _require_onnx()
     directory = RunDirectory(run)
     net = load_network(directory.path)
-    channels, size = (directory.read_json("score.json")["input"][key] for key in ("channels", "size"))
+    kind = read_score(directory).input
     generator = Generator().manual_seed(0)
-    # One image and several: an exported graph may have the batch size of its example built in.
-    example, *others = (torch.randn(b, channels, size, size, generator=generator) for b in (2, 1, 3))
+    # One example and several: an exported graph may have the batch size of its example built in.
+    example, *others = (_random(kind, count, generator) for count in (2, 1, 3))
     content = write(net, example)
     loaded = read(content)
     with torch.no_grad():
-        allowed = max(TOLERANCE, 10 * max(_rounding(net, images) for images in others))
-        difference = max(_difference(loaded(images), net(images)) for images in others)
+        allowed = max(TOLERANCE, 10 * max(_rounding(net, inputs) for inputs in others))
+        difference = max(_difference(loaded(inputs), net(inputs)) for inputs in others)
     path = directory / f"model.{format}" if out is None else Path(out)
     if math.isinf(difference) or difference > allowed:
         raise RunError(
-            f"The exported network differs from the module by {difference:.1e} of its largest logit, more than "
+            f"The exported network differs from the module by {difference:.1e} of its largest output, more than "
             f"{allowed:.0e}, and {path} was not written: report this, or export another format."
         )
     write_bytes(path, content)
     return {"path": path, "largest_difference": difference}
+
+
+def _random(kind: Mapping[str, Any], count: int, generator: Generator) -> Tensor:
+    """Random inputs of a network."""
+    shape = kind["shape"]
+    if kind.get("tokens"):
+        return torch.randint(shape[0], (count, shape[1]), generator=generator)
+    return torch.randn(count, *shape, generator=generator)
 
 
 def _difference(got: Tensor, expected: Tensor) -> float:
@@ -86,9 +95,10 @@ def _difference(got: Tensor, expected: Tensor) -> float:
     return ((got - expected).abs().max() / scale).nan_to_num(math.inf).item()
 
 
-def _rounding(net: nn.Module, images: Tensor) -> float:
+def _rounding(net: nn.Module, inputs: Tensor) -> float:
     """How far the network is from itself in float64."""
-    return _difference(net(images).double(), copy.deepcopy(net).double()(images.double()))
+    exact = inputs.double() if inputs.is_floating_point() else inputs
+    return _difference(net(inputs).double(), copy.deepcopy(net).double()(exact))
 
 
 def _program(net: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
@@ -131,8 +141,8 @@ def _write_onnx(net: nn.Module, images: Tensor) -> bytes:
             (images,),
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=["inputs"],
+            output_names=["outputs"],
             opset_version=_ONNX_OPSET,
             verbose=False,
         )
@@ -143,7 +153,7 @@ def _read_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+    return lambda inputs: torch.from_numpy(session.run(["outputs"], {"inputs": inputs.numpy()})[0])
 
 
 _FORMATS: dict[str, tuple[Callable[[nn.Module, Tensor], bytes], Callable[[bytes], Callable[[Tensor], Tensor]]]] = {

@@ -8,8 +8,8 @@ from mixop.core.errors import RecipeError, unknown
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Cosine, Exponential, LinearWithTail, Schedule, check_range
 from mixop.core.values import from_plain, to_plain
-from mixop.data.core import Data, check_augment
-from mixop.data.images.augment import Augment
+from mixop.data.core import Data
+from mixop.data.preparation import Preparation
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.parts import PARTS as RECIPE_PARTS
 from mixop.spaces.core import Space
@@ -103,16 +103,17 @@ class Protocol:
                 "the others in its batch: set norm.track to true."
             )
 
-    def augment(self, data: Data) -> Augment:
-        """The augmentation of the training batches: the data's own, with what the protocol changes.
+    def augment(self, data: Data) -> Preparation:
+        """What is done to training batches: the data's own preparation, with what the protocol changes.
 
         Raises:
-            DataError: if it does not fit the images.
+            DataError: if it does not fit the inputs.
+            RecipeError: if the protocol changes images, and the data has none.
         """
         names = ("crop", "flip", "cutout", "resized_crop", "jitter")
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        augment = replace(data.augment, **changes)
-        check_augment(augment, data.channels, data.size)
+        augment = data.augment.changed(**changes)
+        augment.check(data.shape)
         return augment
 
     def sized(self, space: Space) -> Space:

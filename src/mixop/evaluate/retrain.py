@@ -2,8 +2,7 @@
 
 import hashlib
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -17,18 +16,18 @@ from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.core.optim import set_rate
 from mixop.core.schedules import Progress
 from mixop.core.values import to_plain
-from mixop.data.core import Data
-from mixop.data.images.lazy import AHEAD
+from mixop.data.core import PARTS, Data, Part
+from mixop.data.examples import AHEAD
+from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate
-from mixop.engine.loop import Observer
 from mixop.engine.settings import Settings
-from mixop.engine.state import Sums
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
-from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
+from mixop.evaluate.score import evaluate_network, is_auxiliary, multiply_adds, parameters
 from mixop.evaluate.training import TrainingState
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, SETTINGS, SPACE, WEIGHTS
+from mixop.runs.records import NetworkScore, RetrainingRecord, Scope, Score, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
 
@@ -62,17 +61,19 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
 class Retraining:
     """Networks trained from scratch, one after the other, in one run directory: a search's own or a new one.
 
-    Every network sees the same batches, augmented alike, so that only the architecture differs. The test set is looked at
-    once for each network, after its last epoch.
+    Every network sees the same batches, augmented alike, so that only the architecture differs. What they are scored on is
+    looked at once for each network, after its last epoch.
 
     Args:
         networks: label and architecture of each; ``found`` is the one whose weights are kept.
         space: the space with the sizes that the networks shall have; those left open are taken from the data.
-        data: images and labels; both splits are trained on.
+        data: examples and parts.
         protocol: how to train.
         run: the run directory; its owner holds the lock while `run` runs.
         settings: seed, device, checkpoints.
         observe: is told every step and record.
+        train_on: the parts that are trained on.
+        score_on: the part that is scored; none of those.
 
     Raises:
         MixopError: if these do not fit together.
@@ -87,21 +88,38 @@ class Retraining:
         run: RunDirectory,
         settings: Settings,
         observe: Observer | None = None,
+        *,
+        train_on: Sequence[Part] = ("train", "valid"),
+        score_on: Part = "test",
     ) -> None:
         labels = [label for label, _ in networks]
         if FOUND not in labels or len(set(labels)) != len(labels):
             raise RecipeError(f"A retraining needs networks of different labels, one of them {FOUND!r}, got {labels}.")
-        self.space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+        if not train_on or score_on in train_on or not {*train_on, score_on} <= set(PARTS):
+            raise RecipeError(
+                f"A retraining trains on some of {', '.join(PARTS)} and scores on another one, got {list(train_on)} and "
+                f"{score_on!r}."
+            )
+        self.space = space.fit(data)
+        self.train_on, self.score_on = tuple(train_on), score_on
         self.networks, self.protocol = networks, protocol
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)
         protocol.sized(self.space)
+        if data.tokens and protocol.accumulate > 1:
+            raise RecipeError("Windows of a token stream follow each other, so a batch is not divided: set accumulate to 1.")
         self.augment = protocol.augment(data)
         self.data = data.to(settings.device)
-        self.scores: list[dict[str, Any]] = []
+        self.scores: list[NetworkScore] = []
         self.confusion: list[list[int]] = []
         self.weights_digest = ""
-        self.state = self._fresh()
+        self._state = self._fresh()
+        self.driver = Driver(self, settings.checkpoint_seconds, self.observe)
+
+    @property
+    def state(self) -> TrainingState:
+        """The training of the network whose turn it is."""
+        return self._state
 
     @classmethod
     def of(
@@ -112,15 +130,15 @@ class Retraining:
         Raises:
             RunError: if the directory holds none, or its ``retrain.json`` is damaged.
         """
-        plan = run.read_json("retrain.json")
+        plan = run.read_json(RETRAINING)
         try:
             protocol, seed = protocol_from_json(plan["protocol"]), plan["seed"]
+            train_on, score_on = tuple(plan["train_on"]), plan["score_on"]
             networks = [(str(label), space.from_native(native)) for label, native in plan["networks"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{run / 'retrain.json'} is damaged ({error}): restore it, or retrain into another --out."
-            ) from error
-        return cls(networks, space, data, protocol, run, replace(settings, seed=seed), observe)
+            raise RunError(f"{run / RETRAINING} is damaged ({error}): restore it, or retrain into another --out.") from error
+        scope = {"train_on": train_on, "score_on": score_on}
+        return cls(networks, space, data, protocol, run, replace(settings, seed=seed), observe, **scope)
 
     def estimate(self) -> Estimate:
         """What all networks will take, measured on the first one: afterwards the job is of no other use.
@@ -130,15 +148,15 @@ class Retraining:
         """
         state = self.state
 
-        def forward(images: int) -> Tensor:
-            batch = self.data.batch(self.data.train[:images])
+        def forward(examples: int) -> Tensor:
+            batch = self.data.batch(state.stream.peek()[:examples])
             with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.protocol.precision == "bfloat16"):
-                logits, auxiliary = state.net.train().logits(batch.x)
-            return logits.sum() if auxiliary is None else logits.sum() + auxiliary.sum()
+                outputs, auxiliary, _ = state.net.train().training_outputs(batch.x)
+            return outputs.sum() if auxiliary is None else outputs.sum() + auxiliary.sum()
 
         return estimate(
             forward=forward,
-            step=self._step,
+            step=self.take_step,
             weights=sum(p.numel() * p.element_size() for p in state.net.parameters()),
             batch_size=-(-self.protocol.batch_size // self.protocol.accumulate),
             steps=len(self.networks) * self.protocol.epochs * state.stream.batches,
@@ -151,6 +169,8 @@ class Retraining:
             "protocol": protocol_to_json(self.protocol),
             "networks": [[label, self.space.to_native(architecture)] for label, architecture in self.networks],
             "seed": self.settings.seed,
+            "train_on": list(self.train_on),
+            "score_on": self.score_on,
             "augment": to_plain(self.augment),
             "data": self.data.fingerprint,
         }
@@ -166,27 +186,27 @@ class Retraining:
         """
         run = self.run_directory
         files = {
-            "retrain.json": self.identity(),
-            "space.json": describe_space(self.space),
-            "architecture.json": describe_architecture(self.space, dict(self.networks)[FOUND]),
+            RETRAINING: self.identity(),
+            SPACE: describe_space(self.space),
+            ARCHITECTURE: describe_architecture(self.space, dict(self.networks)[FOUND]),
         }
-        if not (run / "recipe.json").exists():
-            files["settings.json"] = {"seed": self.settings.seed}
-        elif not (run / "architecture.json").exists():
+        if not (run / RECIPE).exists():
+            files[SETTINGS] = {"seed": self.settings.seed}
+        elif not (run / ARCHITECTURE).exists():
             raise RunError(f"The search of {run.path} is not finished: mixop resume {run.path} first, or choose another --out.")
-        if not (run / "data.json").exists():
-            files["data.json"] = self.data.describe()
-        elif run.read_json("data.json").get("fingerprint") != self.data.fingerprint:
+        if not (run / DATA).exists():
+            files[DATA] = self.data.describe()
+        elif run.read_json(DATA).get("fingerprint") != self.data.fingerprint:
             raise RunError(f"{run.path} is a run on other data than {self.data.name} now: choose another --out.")
-        return run.claim(files, markers=("recipe.json", "retrain.json"))
+        return run.claim(files, markers=(RECIPE, RETRAINING))
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Score:
         """Trains to the end, or goes on to it; a finished retraining is not repeated.
 
         Writes ``weights.safetensors`` when the found network is done, and ``score.json`` when all are.
 
         Returns:
-            The content of ``score.json``.
+            What they scored.
 
         Raises:
             DivergedError: if a loss or gradient is not finite; the last good checkpoint stays.
@@ -194,33 +214,36 @@ class Retraining:
             RunError: if a file cannot be written, or the checkpoint is torn.
         """
         run = self.run_directory
-        if (run / "score.json").exists():
-            return run.read_json("score.json")
+        if (run / SCORE).exists():
+            return from_record(Score, run.read_json(SCORE), str(run / SCORE))
         if checkpoint.exists(self._checkpoint):
             self._restore()
         else:
-            self._save()
-        with listening() as stop:
+            self.save()
+        with self.driver:
             while len(self.scores) < len(self.networks):
-                self._train(stop)
+                self.driver.start()
+                self.driver.run(lambda: self.state.epoch < self.protocol.epochs)
                 self._finish()
-                self._save()
-        run.write_json("score.json", self._score())
-        return run.read_json("score.json")
+                self.save()
+        score = self._score()
+        run.write_json(SCORE, to_record(score))
+        return score
 
     @property
     def _checkpoint(self) -> Path:
-        return self.run_directory / "retrain.pt"
+        return self.run_directory / RETRAINING_STATE
 
     def _fresh(self) -> TrainingState:
         """The state of the network whose turn it is."""
         _, architecture = self.networks[len(self.scores)]
-        return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings)
+        return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings, self.train_on)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Writes the checkpoint."""
         done = len(self.scores) == len(self.networks)
         state = {
-            "scores": self.scores,
+            "scores": [to_record(score) for score in self.scores],
             "confusion": self.confusion,
             "weights_digest": self.weights_digest,
             "training": None if done else self.state.state_dict(),
@@ -231,10 +254,11 @@ class Retraining:
     def _restore(self) -> None:
         saved = checkpoint.load(self._checkpoint)
         try:
-            self.scores, self.confusion = saved["scores"], saved["confusion"]
+            self.scores = [from_record(NetworkScore, score, str(self._checkpoint)) for score in saved["scores"]]
+            self.confusion = saved["confusion"]
             self.weights_digest = saved["weights_digest"]
             if len(self.scores) < len(self.networks):
-                self.state = self._fresh()
+                self._state = self._fresh()
                 self.state.load_state_dict(saved["training"])
             position = saved["metrics"]
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -244,45 +268,33 @@ class Retraining:
             ) from error
         self.run_directory.truncate(position)
 
-    def _train(self, stop: StopRequest) -> None:
-        """All epochs that are left of the network whose turn it is."""
-        state, epochs = self.state, self.protocol.epochs
-        started = time.monotonic() - state.seconds
-        saved_at = time.monotonic()
-        while state.epoch < epochs:
-            if state.step == 0:
-                state.train = Sums()
-            rate = self.protocol.optimiser.lr(Progress(state.epoch, epochs))
-            set_rate(state.optimiser, rate)
-            while state.step < state.stream.batches:
-                self._step()
-                state.step += 1
-                state.seconds = time.monotonic() - started
-                self.observe({"event": "step", **self._record(), "step": state.step, "steps": state.stream.batches})
-                self._stop_if_asked(stop)
-                if time.monotonic() - saved_at >= self.settings.checkpoint_seconds:
-                    self._save()
-                    saved_at = time.monotonic()
-            record = {**self._record(), "learning_rate": rate}
-            state.epoch, state.step = state.epoch + 1, 0
-            self.run_directory.append(record)
-            self.observe(record)
+    def begin_epoch(self) -> int:
+        """The rate of the epoch that is due; its number of steps."""
+        state = self.state
+        if state.step == 0:
+            state.train = self.data.task.totals()
+        set_rate(state.optimiser, self._rate)
+        return state.stream.batches
 
-    def _step(self) -> None:
+    @property
+    def _rate(self) -> float:
+        return self.protocol.optimiser.lr(Progress(self.state.epoch, self.protocol.epochs))
+
+    def take_step(self) -> None:
+        """One step of the network whose turn it is."""
         state = self.state
         at = state.stream.next()
-        batch = self.data.augmented(at, self.augment, state.generators["augment"], then=state.stream.upcoming(AHEAD))
+        batch = self.data.augmented(at, state.generators["augment"], self.augment, then=state.stream.upcoming(AHEAD))
         with enough_memory(self.protocol.batch_size, "retraining"):
-            loss, right = state.backward(batch, self.protocol)
-        value = loss.item()
+            loss = state.backward(batch._replace(state=state.stream.state), self.protocol)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
-        self._finite(value, "loss")
+        self._finite(loss.item(), "loss")
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.protocol.clip or math.inf)
         self._finite(norm.item(), "gradient")
         state.optimiser.step()
-        state.train.add(value, int(right), len(batch.y))
 
-    def _record(self) -> dict[str, Any]:
+    def position(self) -> dict[str, Any]:
+        """Where the training stands, as steps and records tell it."""
         state = self.state
         return {
             "phase": "retrain",
@@ -290,52 +302,75 @@ class Retraining:
             "epoch": state.epoch + 1,
             "epochs": self.protocol.epochs,
             "seconds": state.seconds,
-            "train_loss": state.train.mean_loss,
-            "train_accuracy": state.train.accuracy,
+            "train": state.train.value(),
         }
+
+    def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
+        """The record of the epoch; the state then stands at the start of the next one."""
+        record = RetrainingRecord(**self.position(), learning_rate=self._rate)
+        self.state.epoch, self.state.step = self.state.epoch + 1, 0
+        return to_record(record)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Adds the record of an epoch to the metrics."""
+        self.run_directory.append(record)
+
+    def after_epoch(self) -> None:
+        """Nothing follows an epoch but the next one."""
+
+    def stopped(self) -> str:
+        """What someone reads who stopped the training."""
+        return (
+            f"Stopped in epoch {self.state.epoch + 1} of {self.protocol.epochs} of network "
+            f"{self.networks[len(self.scores)][0]!r} with all progress saved: mixop resume {self.run_directory.path}"
+        )
 
     def _finish(self) -> None:
         """Scores the trained network, keeps its weights if it is the found one, and turns to the next."""
         label, architecture = self.networks[len(self.scores)]
         net = self.state.net
-        measured = evaluate_network(net, self.data)
-        self._finite(measured["loss"], "loss on the test set")
+        scored = evaluate_network(net, self.data, self.score_on)
+        self._finite(scored.measures["loss"] or 0.0, f"loss on the {self.score_on} part")
         if label == FOUND:
-            content = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()})
-            checkpoint.write_bytes(self.run_directory / "weights.safetensors", content)
+            kept = {name: v.detach().cpu().contiguous() for name, v in net.state_dict().items() if not is_auxiliary(name)}
+            content = safetensors.torch.save(kept)
+            checkpoint.write_bytes(self.run_directory / WEIGHTS, content)
             self.weights_digest = hashlib.sha256(content).hexdigest()
-            self.confusion = measured["confusion"]
+            self.confusion = scored.details.get("confusion", [])
         self.scores.append(
-            {
-                "label": label,
-                "architecture": self.space.to_native(architecture),
-                "test_accuracy": measured["accuracy"],
-                "test_loss": measured["loss"],
-                "parameters": parameters(net),
-                "flops": multiply_adds(net, self.data.augment.plain(self.data.test_x[:1])),
-                "seconds": self.state.seconds,
-                "epochs": self.protocol.epochs,
-                "seed": self.settings.seed,
-            }
+            NetworkScore(
+                label=label,
+                architecture=self.space.to_native(architecture),
+                measures=scored.measures,
+                parameters=parameters(net),
+                flops=multiply_adds(net, self.data.batch(self.state.stream.peek()[:1]).x),
+                seconds=self.state.seconds,
+                epochs=self.protocol.epochs,
+                seed=self.settings.seed,
+            )
         )
         if len(self.scores) < len(self.networks):
-            self.state = self._fresh()
+            self._state = self._fresh()
 
-    def _score(self) -> dict[str, Any]:
-        augment = self.augment
-        return {
-            "networks": self.scores,
-            "confusion": self.confusion,
-            "classes": list(self.data.classes),
-            "protocol": protocol_to_json(self.protocol),
-            "input": {
-                "channels": self.data.channels,
-                "size": self.data.size,
-                "mean": list(augment.mean),
-                "std": list(augment.std),
+    def _score(self) -> Score:
+        data = self.data
+        return Score(
+            networks=tuple(self.scores),
+            trained_on=Scope(parts=self.train_on, examples=len(data.at(*self.train_on))),
+            scored_on=Scope(parts=(self.score_on,), examples=len(data.at(self.score_on))),
+            task=to_plain(data.task),
+            measures=tuple(measure.to_json() for measure in data.task.measures),
+            protocol=protocol_to_json(self.protocol),
+            input={
+                "shape": list(data.shape),
+                "tokens": data.tokens,
+                "mean": list(self.augment.mean),
+                "std": list(self.augment.std),
             },
-            "weights_sha256": self.weights_digest,
-        }
+            weights_sha256=self.weights_digest,
+            classes=data.task.classes,
+            confusion=tuple(tuple(row) for row in self.confusion),
+        )
 
     def _finite(self, value: float, what: str) -> None:
         if not math.isfinite(value):
@@ -344,13 +379,4 @@ class Retraining:
                 f"The {what} of network {self.networks[len(self.scores)][0]!r} became {value} in epoch {epoch}: "
                 "try a smaller learning rate or a smaller clip in another --out; "
                 f"the last good state is kept in {self._checkpoint}."
-            )
-
-    def _stop_if_asked(self, stop: StopRequest) -> None:
-        if stop.signum is not None:
-            self._save()
-            raise InterruptedRunError(
-                f"Stopped in epoch {self.state.epoch + 1} of {self.protocol.epochs} of network "
-                f"{self.networks[len(self.scores)][0]!r} with all progress saved: mixop resume {self.run_directory.path}",
-                stop.signum,
             )

@@ -1,63 +1,86 @@
-"""What can be measured on a network: loss, accuracy and confusion on the test set, its size and its work."""
+"""What can be measured on a network: the task's measures on a part of the data, its size and its work."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.rng import fenced
-from mixop.data.core import Data
-from mixop.data.stream import batches
+from mixop.data.core import Data, Part
+from mixop.tasks.measure import Number
+
+EVALUATION_BATCH = 256
+"""Examples in a forward pass, unless something else is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What a network scored.
+
+    Args:
+        measures: the task's measures by name.
+        details: what else a report shows, as JSON data: ``confusion`` where there are classes.
+        part: which examples were scored.
+        examples: how many.
+    """
+
+    measures: Mapping[str, Number]
+    details: Mapping[str, Any]
+    part: Part
+    examples: int
 
 
 @torch.no_grad()
-def evaluate_network(net: nn.Module, data: Data, batch_size: int = 256) -> dict[str, Any]:
-    """Scores a network on the test set, without augmentation.
+def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size: int = EVALUATION_BATCH) -> Evaluated:
+    """Scores a network on a part of the data, without augmentation.
 
     Args:
-        net: gives logits ``(B, classes)``; it is in evaluation mode afterwards.
-        data: its test images and labels are read, and the normalisation of its ``augment``; on the network's device.
-        batch_size: images in a forward pass, >= 1; changes the result by rounding only.
-
-    Returns:
-        ``loss``: mean cross-entropy in nats; ``accuracy``: share of right answers in [0, 1]; ``confusion``: for each true
-        class (row) how many images were given each class (column).
+        net: gives outputs ``(B, K)``, or ``(B, K, *positions)`` for dense tasks; it is in evaluation mode afterwards. A
+            network that carries a state gives outputs and state when it is called with both.
+        data: on the network's device.
+        part: which part is scored.
+        batch_size: examples in a forward pass, >= 1; changes the result by rounding only.
     """
     net.eval()
-    classes = len(data.classes)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64)
-    loss = 0.0
+    totals, state = data.task.totals(details=True), None
+    carries = bool(getattr(net, "carries", False))
     with fenced(Generator().manual_seed(0)):  # an operation may draw noise
-        for piece in batches(len(data.test_x), batch_size):
-            logits, y = net(data.augment.plain(data.test_x[piece])), data.test_y[piece]
-            loss += cross_entropy(logits, y, reduction="sum").item()
-            confusion += torch.bincount(y * classes + logits.argmax(-1), minlength=classes * classes).cpu()
-    table = confusion.view(classes, classes)
-    right = int(table.diagonal().sum())
-    return {"loss": loss / len(data.test_x), "accuracy": right / len(data.test_x), "confusion": table.tolist()}
+        for batch in data.sweep(part, batch_size):
+            if carries:
+                outputs, state = net(batch.x, state)
+            else:
+                outputs = net(batch.x)
+            totals.add(outputs, batch.y)
+    return Evaluated(measures=totals.value(), details=totals.details(), part=part, examples=len(data.at(part)))
+
+
+def is_auxiliary(name: str) -> bool:
+    """Whether a tensor of a network belongs to its auxiliary head, which only training needs."""
+    return name.startswith("auxiliary.")
 
 
 def parameters(net: nn.Module) -> int:
     """Number of trained parameters, those of an auxiliary head aside: only training needs it."""
-    return sum(p.numel() for name, p in net.named_parameters() if not name.startswith("auxiliary."))
+    return sum(p.numel() for name, p in net.named_parameters() if not is_auxiliary(name))
 
 
 @torch.no_grad()
-def multiply_adds(net: nn.Module, image: Tensor) -> int:
-    """Multiply-adds of one forward pass of one image, in evaluation mode.
+def multiply_adds(net: nn.Module, example: Tensor) -> int:
+    """Multiply-adds of one forward pass of one example, in evaluation mode.
 
     Counts convolutions and linear layers, half of what `torch.utils.flop_counter` counts as operations. Batch norm,
     activations, pooling and sums are left out, as in most published numbers.
 
     Args:
         net: the network; its mode is left as it is.
-        image: one image ``(1, C, H, W)`` on the network's device.
+        example: one input ``(1, ...)`` on the network's device.
     """
     training = net.training
     net.eval()
     with FlopCounterMode(display=False) as counter:
-        net(image)
+        net(example)
     net.train(training)
     return counter.get_total_flops() // 2

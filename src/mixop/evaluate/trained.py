@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -11,16 +10,16 @@ from torch import Generator, nn
 
 from mixop.core.errors import DataError, RunError
 from mixop.core.values import from_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Part
 from mixop.evaluate.protocol import protocol_from_json
-from mixop.evaluate.score import evaluate_network
+from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import ARCHITECTURE, DATA, SCORE, SPACE, WEIGHTS
+from mixop.runs.records import Score, from_record
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Space
 from mixop.spaces.describe import read_architecture
-
-_INPUT = ("channels", "size", "mean", "std")
 
 
 def read_space(run: RunDirectory) -> Space:
@@ -30,11 +29,11 @@ def read_space(run: RunDirectory) -> Space:
         RunError: if ``space.json`` is missing or torn.
         RecipeError: if it names a space that does not exist here.
     """
-    content = run.read_json("space.json")
+    content = run.read_json(SPACE)
     try:
         return from_plain(content["space"], Space, SPACE_TYPES, "space")
     except (KeyError, TypeError) as error:
-        raise _damaged(run / "space.json", error) from error
+        raise _damaged(run / SPACE, error) from error
 
 
 def load_network(run: str | Path) -> nn.Module:
@@ -52,17 +51,15 @@ def load_network(run: str | Path) -> nn.Module:
     return _load(RunDirectory(run))[0]
 
 
-def evaluate_run(run: str | Path, data: Data) -> dict[str, Any]:
-    """Scores a run's trained network anew, on its own test set or on another one.
+def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
+    """Scores a run's trained network once more, on its own test set or on another one.
 
-    Images are normalised as they were in the training, whatever ``data`` says.
+    Inputs are normalised as they were in the training, whatever ``data`` says.
 
     Args:
         run: the run directory.
-        data: its test set is read; classes, shape and number type must be those of the run.
-
-    Returns:
-        As `evaluate_network`.
+        data: what is scored; task, shape and number type must be those of the run.
+        part: which part of it.
 
     Raises:
         RunError: if the retraining is not finished, or a file is missing, torn, changed or of another network.
@@ -70,31 +67,38 @@ def evaluate_run(run: str | Path, data: Data) -> dict[str, Any]:
     """
     directory = RunDirectory(run)
     net, score = _load(directory)
-    own, given = directory.read_json("data.json"), data.describe()
-    for key in ("classes", "shape", "dtype"):
+    own, given = directory.read_json(DATA), data.describe()
+    for key in ("task", "shape", "dtype"):
         if own.get(key) != given[key]:
             raise DataError(
                 f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {given[key]}."
             )
-    normalise = replace(data.augment, mean=tuple(score["input"]["mean"]), std=tuple(score["input"]["std"]))
-    return evaluate_network(net.to(data.x.device), replace(data, augment=normalise))
+    normalise = replace(data.augment, mean=tuple(score.input["mean"]), std=tuple(score.input["std"]))
+    return evaluate_network(net.to(data.device), replace(data, augment=normalise), part)
 
 
-def _load(run: RunDirectory) -> tuple[nn.Module, dict[str, Any]]:
-    """The network and the content of ``score.json``."""
+def read_score(run: RunDirectory) -> Score:
+    """The score of a finished retraining.
+
+    Raises:
+        RunError: if it is not finished, or its file is damaged.
+    """
     run.require()
-    if not (run / "score.json").exists():
+    if not (run / SCORE).exists():
         raise RunError(f"{run.path} has no trained network yet: finish its retraining with `mixop retrain {run.path}`.")
-    score = run.read_json("score.json")
-    try:
-        plain, digest, _ = score["protocol"], score["weights_sha256"], [score["input"][key] for key in _INPUT]
-    except (KeyError, TypeError) as error:
-        raise _damaged(run / "score.json", error) from error
-    space, protocol = read_space(run), protocol_from_json(plain)
-    architecture = read_architecture(space, run.read_json("architecture.json"))
+    return from_record(Score, run.read_json(SCORE), str(run / SCORE))
+
+
+def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
+    """The network and its score."""
+    score = read_score(run)
+    if not {"shape", "mean", "std"} <= score.input.keys():
+        raise RunError(f"{run / SCORE} is damaged (its input is incomplete): restore it, or retrain into another --out.")
+    space, protocol = read_space(run), protocol_from_json(score.protocol)
+    architecture = read_architecture(space, run.read_json(ARCHITECTURE))
     # The generator keeps torch's global one as it is.
     net = build(architecture, protocol.sized(space), generator=Generator(), norm=protocol.norm)
-    _load_weights(net, run / "weights.safetensors", digest)
+    _load_weights(net, run / WEIGHTS, score.weights_sha256)
     return net.eval(), score
 
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mixop.data.core import Data
 from mixop.engine.estimate import Estimate, free_bytes
+from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
@@ -22,13 +23,14 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
     Args:
         recipe: the method; of several stages, the first one stands for all.
         space: the search space.
-        data: images and labels.
+        data: examples with a task.
         settings: of the run: device and executor; by default those of any run.
 
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
+    check_fit(recipe, space, data, settings or Settings())
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         return Search(recipe, space, data, run, settings or Settings()).estimate()
@@ -42,15 +44,16 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
     Args:
         recipe: the method; of several stages, the first one stands for all.
         space: the search space.
-        data: images and labels.
+        data: examples with a task.
         settings: of the run: device and executor; by default those of any run.
 
     Raises:
         MemoryLimitError: if not even a batch of 2 fits.
     """
     settings = settings or Settings()
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
-    splits = [data.train] if recipe.scheme.shares_data else [data.train, data.valid]
+    space = space.fit(data)
+    check_fit(recipe, space, data, settings or Settings())
+    splits = [data.at("train", "valid")] if recipe.scheme.shares_data else [data.train, data.valid]
     batch = recipe.batch_size
     while batch > min(map(len, splits)) and batch > 2:
         batch //= 2
@@ -72,7 +75,7 @@ def retraining_estimate(
     Args:
         architecture: stands for all networks.
         space: its space.
-        data: images and labels.
+        data: examples with a task.
         protocol: how to train.
         networks: how many are trained, >= 1.
         device: where torch computes.

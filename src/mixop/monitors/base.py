@@ -12,10 +12,8 @@ from torch import Generator, Tensor
 from mixop.core.errors import RecipeError
 from mixop.core.types import Params
 from mixop.relax.base import Relaxation
+from mixop.runs.records import Column
 from mixop.spaces.core import Space
-
-Column = float | str | None
-"""A value in the record of an epoch: a finite number, a text, or None where nothing was measured."""
 
 
 class View(Protocol):
@@ -60,7 +58,7 @@ class View(Protocol):
         ...
 
     def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
-        """Mean cross-entropy of fixed validation batches under the mean mixing weights of ``params``.
+        """The loss of fixed validation batches under the mean mixing weights of ``params``.
 
         In train mode, with weights and batch norm buffers left alone; differentiable twice in ``params``. Where the split has
         fewer whole batches, those it has are taken.
@@ -71,10 +69,10 @@ class View(Protocol):
         """That of one batch under one draw of the relaxation in place of the mean, one and the same draw in an epoch."""
         ...
 
-    def accuracies(self) -> tuple[float, float] | None:
-        """Validation accuracies in [0, 1] of the supernet and, with its weights, of the architecture derived now.
+    def gap(self) -> float | None:
+        """How much better the supernet is on the validation part than, with its weights, the architecture derived now.
 
-        None where a search holds out no validation examples.
+        In the unit of the task's first measure, a share for accuracies; None where a search holds out no validation examples.
         """
         ...
 

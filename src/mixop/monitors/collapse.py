@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from mixop.analysis.collapse import (
     chosen_skip_share,
-    discretisation_gap,
     parameter_free_share,
     parameter_free_weight,
     skip_share,
@@ -94,9 +93,9 @@ class Collapse(Monitor):
                     lambda params: view.valid_loss(params, self.batches), view.params, weight_decay=self.weight_decay
                 )
                 remember(view, "Collapse.eigenvalues", value)
-            accuracies = view.accuracies() if self.gap else None
-            if accuracies is not None:
-                remember(view, "Collapse.gap", discretisation_gap(*accuracies))
+            gap = view.gap() if self.gap else None
+            if gap is not None:
+                remember(view, "Collapse.gap", gap)
         return Continue()
 
     def columns(self, view: View) -> dict[str, Column]:

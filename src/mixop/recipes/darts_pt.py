@@ -20,5 +20,5 @@ def darts_pt(*, epochs: int = 100) -> Recipe:
 
     Source: Wang et al. 2021 (arXiv:2108.04392); settings of the authors' NAS-Bench-201 code.
     """
-    derivation = PerturbationSelection(interval=5, rate=Constant(0.0025), criterion="accuracy", batches=None, norm="batch")
+    derivation = PerturbationSelection(interval=5, rate=Constant(0.0025), criterion="measure", batches=None, norm="batch")
     return family("darts_pt", epochs, derivation=derivation)

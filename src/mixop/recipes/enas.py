@@ -31,7 +31,7 @@ def enas(*, epochs: int = 250) -> Recipe:
         "enas",
         epochs,
         relaxation=LstmPolicy(hidden=32, layers=2, tanh=2.5, temperature=5.0),
-        scheme=ScoreFunction(samples=20, reward="accuracy", baseline_decay=0.99, entropy_weight=1e-4),
+        scheme=ScoreFunction(samples=20, reward="measure", baseline_decay=0.99, entropy_weight=1e-4),
         weight_optimiser=SGD(lr=Cosine(0.05, 0.0005), momentum=0.9, weight_decay=2.5e-4, nesterov=True),
         architecture_optimiser=Adam(lr=Constant(1e-3), betas=(0.0, 0.999), weight_decay=0.0, eps=1e-3),
         derivation=BestSampled(samples=100, batches=4, norm="batch", by="draw"),
