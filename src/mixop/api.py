@@ -128,7 +128,7 @@ def search(
         compile=compile,
         capture=capture,
     )
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     recipe.check(space)
     check_fit(recipe, space, settings)
     run = RunDirectory(out)
@@ -237,7 +237,7 @@ def retrain(
         MixopError: in one sentence.
     """
     settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
     space.check(architecture)

@@ -105,6 +105,26 @@ class Data:
         """Height and width of an image in pixels."""
         return self.x.shape[2]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input ``(C, H, W)``."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network gives for an example: one for each class."""
+        return len(self.classes)
+
+    @property
+    def dense(self) -> bool:
+        """Whether there is an output at every position."""
+        return False
+
+    @property
+    def tokens(self) -> bool:
+        """Whether inputs are tokens."""
+        return False
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every pixel, label and index, in hexadecimal: equal for equal tensors, on whatever device.

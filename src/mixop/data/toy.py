@@ -29,7 +29,7 @@ class ToySet(Source):
     def load(self) -> Data:
         """The images as tensors ``(N, E * width, 1, 1)``, float32."""
         # The numbers are standard normal already, and the teacher's maps are of exactly these numbers: nothing is measured.
-        channels = self.space.input_channels
+        channels = self.space.input_shape[0]
         augment = self.augment if self.augment.mean else replace(self.augment, mean=(0.0,) * channels, std=(1.0,) * channels)
         (x, y), (test_x, test_y) = (toy_data(self.space, n=self.n, seed=2 * self.split.seed + part) for part in (0, 1))
         return assemble(
@@ -37,7 +37,7 @@ class ToySet(Source):
             torch.from_numpy(x),
             torch.from_numpy(y),
             test=(torch.from_numpy(test_x), torch.from_numpy(test_y)),
-            classes=[str(label) for label in range(self.space.classes)],
+            classes=[str(label) for label in range(self.space.outputs)],
             split=self.split,
             augment=augment,
             source=self,

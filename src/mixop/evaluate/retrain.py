@@ -91,7 +91,7 @@ class Retraining:
         labels = [label for label, _ in networks]
         if FOUND not in labels or len(set(labels)) != len(labels):
             raise RecipeError(f"A retraining needs networks of different labels, one of them {FOUND!r}, got {labels}.")
-        self.space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+        self.space = space.fit(data)
         self.networks, self.protocol = networks, protocol
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)

@@ -18,7 +18,7 @@ from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Space
-from mixop.spaces.describe import read_architecture
+from mixop.spaces.describe import read_architecture, with_shape
 
 _INPUT = ("channels", "size", "mean", "std")
 
@@ -32,7 +32,7 @@ def read_space(run: RunDirectory) -> Space:
     """
     content = run.read_json("space.json")
     try:
-        return from_plain(content["space"], Space, SPACE_TYPES, "space")
+        return from_plain(with_shape(content["space"]), Space, SPACE_TYPES, "space")
     except (KeyError, TypeError) as error:
         raise _damaged(run / "space.json", error) from error
 

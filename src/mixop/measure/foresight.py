@@ -28,7 +28,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         return Search(recipe, space, data, run, settings or Settings()).estimate()
@@ -49,7 +49,7 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
         MemoryLimitError: if not even a batch of 2 fits.
     """
     settings = settings or Settings()
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     splits = [data.train] if recipe.scheme.shares_data else [data.train, data.valid]
     batch = recipe.batch_size
     while batch > min(map(len, splits)) and batch > 2:
