@@ -25,7 +25,7 @@ def features(architecture, images):
 def objective(architecture, _epochs):
     """A score in percent, and the seconds that it took; a linear classifier has no epochs."""
     begun = time.perf_counter()
-    weights, *_ = np.linalg.lstsq(features(architecture, x), np.eye(space.classes)[y], rcond=None)
+    weights, *_ = np.linalg.lstsq(features(architecture, x), np.eye(space.outputs)[y], rcond=None)
     right = (features(architecture, valid_x) @ weights).argmax(axis=1) == valid_y
     return 100 * right.mean(), time.perf_counter() - begun
 

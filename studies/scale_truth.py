@@ -43,7 +43,7 @@ def accuracy(text: str, seed: int, folder: Path) -> float:
     torch.set_num_threads(1)
     data = Sheets(path=str(folder), size=PIXELS, images=IMAGES).load()
     space = mixop.spaces.nasbench201(channels=CHANNELS, cells=1)
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     protocol = replace(PROTOCOLS["quick"], name="as in a search", batch_size=64, optimiser=SGD_SEARCH, clip=5.0)
     with tempfile.TemporaryDirectory() as out:
         objective = TrainingObjective(space=space, data=data, folder=Path(out), protocol=protocol, seed=seed)

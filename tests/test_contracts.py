@@ -9,20 +9,23 @@ from mixop.core.types import Draw
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace
+from mixop.spaces import SPACES, CellSpace, nasbench201
 from mixop.spaces.core import Space
 from mixop.testing import check_recipe, check_relaxation, check_space
 
 SMALL: dict[str, Space] = {
-    **{name: space(channels=4, cells=1, input_size=8) if name == "nasbench201" else space() for name, space in SPACES.items()},
-    "own": CellSpace(operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_size=8),
+    **{name: space() for name, space in SPACES.items()},
+    "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
+    "own": CellSpace(
+        operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_shape=(3, 8, 8)
+    ),
     "own edges": CellSpace(
         edge_operations=(("skip_connect", "none"), ("nor_conv_1x1", "none"), ("avg_pool_3x3", "skip_connect")),
         nodes=3,
         channels=4,
         cells=1,
         stages=1,
-        input_size=4,
+        input_shape=(3, 4, 4),
     ),
 }
 

@@ -21,6 +21,7 @@ from mixop.data.core import Data
 from mixop.data.images.digits import digits
 from mixop.data.toy import toy_set
 from mixop.nets.discrete import build
+from mixop.nets.inputs import random_inputs
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json, recipe_to_json
@@ -30,6 +31,7 @@ from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy
 from mixop.supernet.plain import plain
 
@@ -115,8 +117,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         for i, channels in zip(layer.inputs, layer.channels, strict=True):
             given = space.layers[i - 1].out if i else channels
             assert channels == given, f"layer {number} expects {channels} channels of output {i}, which has {given}"
-    size = space.input_size or 32
-    x = torch.randn(4, space.layers[0].channels[0], size, size, generator=_generator())
+    x = random_inputs(space, 4, generator=_generator())
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
     logits = net(x, mix)
@@ -197,10 +198,10 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
         images = images.with_indices(images.train[:48], images.valid[:48])
         space: Space = nasbench201(channels=4, cells=1, stages=1)
         try:
-            recipe.check(space.fit(channels=1, size=8, classes=10))
+            recipe.check(space.fit(Sizes((1, 8, 8), 10)))
         except RecipeError:
             space = darts(cells=1, channels=12)
-            recipe.check(space.fit(channels=1, size=8, classes=10))
+            recipe.check(space.fit(Sizes((1, 8, 8), 10)))
         return space, images
 
 

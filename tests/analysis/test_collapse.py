@@ -17,7 +17,7 @@ from mixop.core.errors import RecipeError, SpaceError
 from mixop.spaces import nasbench201, toy
 from mixop.spaces.core import Architecture, Choice
 
-SPACE = nasbench201(channels=4, cells=1, input_size=8, input_channels=3, classes=3)
+SPACE = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=3)
 TEXT = "|skip_connect~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|avg_pool_3x3~2|"
 
 

@@ -32,7 +32,7 @@ def quadratic(matrix: torch.Tensor):
 @pytest.fixture(scope="module")
 def supernet():
     """``loss_of(relaxation, dtype) -> (closure, parameters)`` on a tiny supernet of NAS-Bench-201 with fixed weights."""
-    space = nasbench201(channels=2, cells=1, stages=1, input_size=8, input_channels=3, classes=3)
+    space = nasbench201(channels=2, cells=1, stages=1, input_shape=(3, 8, 8), outputs=3)
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=generator(1)).double().train()
     (group,) = space.groups
     images = torch.randn(4, 3, 8, 8, generator=generator(2), dtype=torch.float64)

@@ -129,7 +129,7 @@ def test_where_the_loss_cannot_rise_it_falls_back():
 
 
 def test_on_a_supernet_parameters_weights_and_statistics_stay_as_they_are_to_the_bit():
-    space = nasbench201(channels=2, cells=1, stages=1, input_size=4, input_channels=1, classes=3)
+    space = nasbench201(channels=2, cells=1, stages=1, input_shape=(1, 4, 4), outputs=3)
     net = plain(space, norm=BatchNorm(affine=True, track=True), generator=generator()).double().eval()
     weights = {name: p.detach() for name, p in net.named_parameters()}
     x, y = torch.randn(6, 1, 4, 4, generator=generator(1), dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])

@@ -140,7 +140,7 @@ class Supernetted:
     relaxation = Softmax()
 
     def __init__(self, *, nesterov: bool) -> None:
-        self.space = nasbench201(channels=2, cells=1, stages=1, input_size=4, input_channels=1, classes=3)
+        self.space = nasbench201(channels=2, cells=1, stages=1, input_shape=(1, 4, 4), outputs=3)
         norm = BatchNorm(affine=True, track=True)
         self.net = plain(self.space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
         generator = torch.Generator().manual_seed(1)

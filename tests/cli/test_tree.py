@@ -36,6 +36,7 @@ SPECIAL = {
     "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3"],
     "normal_operations": [str([["none"]] * 14).replace("'", '"')],
     "reduce_operations": [str([["none"]] * 14).replace("'", '"')],
+    "input_shape": ["3,64,64", "1,32,32"],
     "jitter": ["0.1,0.2,0.3,0.1"],
     "edge_operations": [str([[name]] * 6).replace("'", '"') for name in ("none", "skip_connect")],
 }
@@ -218,9 +219,9 @@ def test_a_part_may_be_given_as_json():
 
 def test_none_and_numbers_of_optional_fields():
     tree = kinds.space("nasbench201")
-    tree.put(("classes",), "7")
-    assert tree.build() == NasBench201(classes=7)
-    tree.put(("classes",), "none")
+    tree.put(("outputs",), "7")
+    assert tree.build() == NasBench201(outputs=7)
+    tree.put(("outputs",), "none")
     assert tree.build() == NasBench201()
 
 

@@ -116,7 +116,7 @@ def test_papers_numbers_stand_beside_their_own_space_and_data_only():
     data = Digits().load()
     known = {"darts": recipes.darts(epochs=7), "mine": recipes.drnas(), "gdas": recipes.drnas()}  # gdas by name only
     evaluator = Tabular(table="t", dataset="cifar10", epochs=200, trial_length=12, test=True)
-    space = NasBench201(channels=8, input_size=8, input_channels=1, classes=10)
+    space = NasBench201(channels=8, input_shape=(1, 8, 8), outputs=10)
     found = paper_of(known, {}, space, data, evaluator)
     assert found["reported"].keys() == {"darts", "random"}
     assert found["reported"]["darts"]["mean"] == 54.30

@@ -16,9 +16,10 @@ from mixop.nets.ops import BatchNorm
 from mixop.recipes import RECIPES
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import nasbench201
+from mixop.spaces.sizes import Sizes
 from mixop.supernet.nodewise import nodewise
 
-SPACE = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+SPACE = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
@@ -106,7 +107,7 @@ def test_a_search_takes_the_same_steps(device, tmp_path):
     recipe = replace(RECIPES["darts"](), epochs=1, batch_size=8, warmup=0)
     results = []
     for capture in (False, True):
-        space = nasbench201(channels=4, cells=1).fit(channels=3, size=8, classes=5)
+        space = nasbench201(channels=4, cells=1).fit(Sizes((3, 8, 8), 5))
         settings = Settings(device=device, capture=capture and device == "cuda")
         search = Search(recipe, space, data, RunDirectory(tmp_path / str(capture)), settings)
         if capture and device == "cpu":

@@ -16,9 +16,10 @@ from mixop.monitors import Collapse
 from mixop.recipes import RECIPES
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import S4, darts, nasbench201
+from mixop.spaces.sizes import Sizes
 from mixop.wraps import DropPath
 
-SIZES = {"input_channels": 3, "input_size": 8, "classes": 4}
+SIZES = {"input_shape": (3, 8, 8), "outputs": 4}
 DARTS = darts(cells=3, channels=8, **SIZES)
 
 
@@ -103,7 +104,7 @@ def test_the_search_is_the_same(settings, tmp_path):
 def test_bfloat16_computes_in_bfloat16(space, tmp_path):
     outputs = []
     for precision in ("float32", "bfloat16"):
-        space = space.fit(channels=3, size=8, classes=4)
+        space = space.fit(Sizes((3, 8, 8), 4))
         search = Search(short(), space, data(), RunDirectory(tmp_path / precision), Settings(precision=precision))
         search._prepare_epoch()
         seen = []

@@ -24,6 +24,7 @@ from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import nasbench201
+from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy
 
 
@@ -213,8 +214,8 @@ def test_a_checkpoint_of_another_run_does_not_fit(tmp_path, toy_data):
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_computed(tmp_path, toy_data):
     with pytest.raises(DataError, match=r"batch of 4096 is larger.*at most"):
         api.search(tiny(darts(), batch_size=4096), Toy(), toy_data, tmp_path / "a")
-    with pytest.raises(SpaceError, match="classes"):
-        api.search(tiny(darts()), nasbench201(channels=2, cells=1, classes=5), digits(), tmp_path / "b")
+    with pytest.raises(SpaceError, match="outputs"):
+        api.search(tiny(darts()), nasbench201(channels=2, cells=1, outputs=5), digits(), tmp_path / "b")
     with pytest.raises(RecipeError, match="Device"):
         api.search(tiny(darts()), Toy(), toy_data, tmp_path / "c", device="nowhere")
     with pytest.raises(RecipeError, match="seed"):
@@ -289,7 +290,7 @@ def test_either_executor_trains_the_same_network(name, tmp_path):
     data = data.with_indices(data.train[:64], data.valid[:64])
     recipe = replace(RECIPES[name](), epochs=2, warmup=0, batch_size=32)
     recipe = replace(recipe, weight_optimiser=SGD(lr=Constant(0.05), momentum=0.9, weight_decay=0.3))
-    space, states = nasbench201(channels=4, cells=1, stages=1).fit(channels=1, size=8, classes=10), []
+    space, states = nasbench201(channels=4, cells=1, stages=1).fit(Sizes((1, 8, 8), 10)), []
     for executor in ("plain", "nodewise"):
         folder = tmp_path / executor
         folder.mkdir()

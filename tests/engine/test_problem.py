@@ -15,7 +15,7 @@ from mixop.supernet.plain import plain
 
 @pytest.fixture
 def problem():
-    space = nasbench201(channels=2, cells=1, stages=1, input_size=4, input_channels=1, classes=3)
+    space = nasbench201(channels=2, cells=1, stages=1, input_shape=(1, 4, 4), outputs=3)
     norm = BatchNorm(affine=False, track=True)
     net = plain(space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
     recipe = replace(drnas(), norm=norm)

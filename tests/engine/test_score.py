@@ -19,7 +19,7 @@ def data():
 
 @pytest.fixture
 def fitted(data):
-    space = SPACE.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = SPACE.fit(data)
     net = plain(space, norm=BatchNorm(), generator=torch.Generator().manual_seed(0))
     mix = {"cell": torch.full((6, 5), 0.2)}
     for k in range(3):  # running statistics of the mixture

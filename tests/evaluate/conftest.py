@@ -34,9 +34,8 @@ def tiny_space() -> CellSpace:
         channels=4,
         cells=1,
         stages=1,
-        input_channels=1,
-        input_size=4,
-        classes=3,
+        input_shape=(1, 4, 4),
+        outputs=3,
     )
 
 

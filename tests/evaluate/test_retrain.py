@@ -34,7 +34,7 @@ from mixop.nets.discrete import build
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
-from mixop.spaces import nasbench201
+from mixop.spaces import Sizes, nasbench201
 
 PROTOCOL = Protocol(
     name="tiny", epochs=3, batch_size=8, optimiser=SGD(lr=Cosine(0.1, 0.0), nesterov=True), label_smoothing=0.1, clip=1.0
@@ -112,7 +112,7 @@ def test_label_smoothing_is_its_closed_form(make, tiny_data, tiny_space):
 
 def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
     data = digits()
-    space = nasbench201(channels=4, cells=1).fit(channels=1, size=8, classes=10)
+    space = nasbench201(channels=4, cells=1).fit(Sizes((1, 8, 8), 10))
     found = space.from_index(1462)
     protocol = replace(PROTOCOL, epochs=4, batch_size=32, label_smoothing=0.0)
     run = RunDirectory(tmp_path / "run")
@@ -260,7 +260,7 @@ y = torch.arange(60) % 3
 x = torch.randn(60, 1, 4, 4, generator=generator) + y.view(-1, 1, 1, 1)
 data = from_arrays(x, y, layout="nchw", augment=Augment(crop=1, flip=True, cutout=1))
 space = CellSpace(operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, channels=4, cells=1, stages=1,
-                  input_channels=1, input_size=4, classes=3)
+                  input_shape=(1, 4, 4), outputs=3)
 networks = [("random 1", space.architecture([(2, 2, 1)])), ("found", space.architecture([(2, 1, 2)]))]
 protocol = Protocol(name="tiny", epochs=4, batch_size=8, optimiser=SGD())
 
@@ -447,8 +447,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(make, tiny_data
         make(protocol=replace(PROTOCOL, batch_size=37))
     with pytest.raises(DataError, match="cutout must be smaller than the image"):
         make(protocol=replace(PROTOCOL, cutout=4))
-    with pytest.raises(SpaceError, match="classes is 5, but the data has 3"):
-        Retraining([("found", found)], replace(tiny_space, classes=5), tiny_data, PROTOCOL, run, OFTEN)
+    with pytest.raises(SpaceError, match="outputs is 5, but the data has 3"):
+        Retraining([("found", found)], replace(tiny_space, outputs=5), tiny_data, PROTOCOL, run, OFTEN)
     with pytest.raises(RecipeError, match="one of them 'found'"):
         Retraining([("random 1", found)], tiny_space, tiny_data, PROTOCOL, run, OFTEN)
     with pytest.raises(RecipeError, match="different labels"):

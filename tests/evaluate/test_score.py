@@ -43,7 +43,7 @@ def test_evaluation_changes_nothing_in_the_network(tiny_data, tiny_space):
 
 @pytest.mark.parametrize(("index", "published"), [(0, 15.6474), (11, 113.9514), (284, 11.7152)])
 def test_multiply_adds_are_those_of_the_benchmark(index, published):
-    space = nasbench201(channels=16, cells=5, input_channels=3, input_size=32, classes=10)
+    space = nasbench201(channels=16, cells=5, input_shape=(3, 32, 32), outputs=10)
     net = build(space.from_index(index), space).train()
     assert round(multiply_adds(net, torch.zeros(1, 3, 32, 32)) / 1e6, 4) == published
     assert net.training

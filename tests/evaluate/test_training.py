@@ -21,7 +21,7 @@ from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import darts
 from mixop.spaces.published import DARTS_V2
 
-SPACE = darts(cells=1, channels=4, input_channels=1, input_size=16, classes=3)
+SPACE = darts(cells=1, channels=4, input_shape=(1, 16, 16), outputs=3)
 RICH = Protocol(
     name="rich",
     epochs=4,

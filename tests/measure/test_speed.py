@@ -12,7 +12,7 @@ from mixop.recipes import RECIPES
 from mixop.spaces import darts, nasbench201
 from mixop.supernet.plain import plain
 
-SIZES = {"input_channels": 3, "input_size": 8, "classes": 5}
+SIZES = {"input_shape": (3, 8, 8), "outputs": 5}
 
 
 def case(name, space, batch=4):
@@ -65,5 +65,5 @@ def test_ratios_and_limit():
 
 
 def test_open_sizes_are_refused():
-    with pytest.raises(Exception, match=r"give input_channels, input_size and classes|sizes"):
+    with pytest.raises(Exception, match=r"give input_shape and outputs|sizes"):
         flops(case("darts", nasbench201(channels=4, cells=1)))

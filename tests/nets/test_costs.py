@@ -12,16 +12,22 @@ from mixop.nets.costs import Costs, CostTable, costs_of, measured
 from mixop.nets.discrete import build
 from mixop.spaces import CellSpace, nasbench201, toy
 
-SMALL = nasbench201(channels=4, cells=1, stages=2, input_size=8, input_channels=3, classes=5)
+SMALL = nasbench201(channels=4, cells=1, stages=2, input_shape=(3, 8, 8), outputs=5)
 OWN = CellSpace(
-    operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=6, cells=2, stages=3, input_size=12, classes=4
+    operations=("none", "avg_pool_3x3", "nor_conv_1x1"),
+    nodes=3,
+    channels=6,
+    cells=2,
+    stages=3,
+    input_shape=(3, 12, 12),
+    outputs=4,
 )
 
 
 @pytest.mark.parametrize("space", [SMALL, OWN, toy()], ids=lambda space: space.name)
 def test_an_architecture_costs_what_its_network_costs(space):
-    rng, size = Random(0), space.input_size
-    x = torch.zeros(1, space.layers[0].channels[0], size, size)
+    rng = Random(0)
+    x = torch.zeros(1, *space.input_shape)
     for _ in range(4):
         architecture = space.random(rng)
         net = build(architecture, space, generator=torch.Generator().manual_seed(0)).eval()
@@ -42,7 +48,7 @@ def test_multiply_adds_of_a_convolution_are_counted_by_hand():
     ("index", "parameters", "megaflops"), [(0, 129_306, 15.6474), (11, 802_426, 113.9514), (284, 101_306, 11.7152)]
 )
 def test_the_benchmarks_own_numbers(index, parameters, megaflops):
-    space = nasbench201(input_size=32, input_channels=3, classes=10)
+    space = nasbench201(input_shape=(3, 32, 32), outputs=10)
     architecture = space.from_index(index)
     assert measured(space, "parameters").of(architecture, space) == parameters
     assert measured(space, "flops").of(architecture, space) / 1e6 == pytest.approx(megaflops, abs=5e-5)
@@ -50,7 +56,7 @@ def test_the_benchmarks_own_numbers(index, parameters, megaflops):
 
 def test_measuring_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    measured(CellSpace(operations=("nor_conv_1x1",), nodes=2, channels=2, cells=1, stages=1, input_size=4), "flops")
+    measured(CellSpace(operations=("nor_conv_1x1",), nodes=2, channels=2, cells=1, stages=1, input_shape=(3, 4, 4)), "flops")
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -88,5 +94,5 @@ def test_tables_that_do_not_fit_are_refused():
         CostTable(options={"none": -1.0})
     with pytest.raises(RecipeError, match="group cell"):
         CostTable(decisions={"cell": ((float("nan"),),)})
-    with pytest.raises(RecipeError, match="input_size"):
+    with pytest.raises(RecipeError, match="input_shape"):
         measured(nasbench201(), "flops")

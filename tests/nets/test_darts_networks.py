@@ -21,8 +21,8 @@ from mixop.supernet.plain import plain
 from mixop.wraps import EdgeNormalisation, PartialChannels
 
 SEARCH = BatchNorm(affine=False, track=True)
-CIFAR = {"input_channels": 3, "input_size": 32, "classes": 10}
-IMAGENET = {"input_channels": 3, "input_size": 224, "classes": 1000, "stem": "imagenet", "cells": 14, "channels": 48}
+CIFAR = {"input_shape": (3, 32, 32), "outputs": 10}
+IMAGENET = {"input_shape": (3, 224, 224), "outputs": 1000, "stem": "imagenet", "cells": 14, "channels": 48}
 
 
 def count(net, *, but="auxiliary."):
@@ -119,7 +119,7 @@ def test_published_cells_have_the_published_parameters(name, cifar, imagenet, sm
     ],
 )
 def test_golden_forward_passes_of_the_supernet(cells, parameters, first, last, loss, norms):
-    net = filled(supernet(darts(cells=cells, channels=4, input_channels=3, input_size=16, classes=10)))
+    net = filled(supernet(darts(cells=cells, channels=4, input_shape=(3, 16, 16), outputs=10)))
     assert count(net) == parameters
     alpha = logits()
     got = net(images(16), {name: value.softmax(-1) for name, value in alpha.items()})
@@ -133,9 +133,7 @@ def test_golden_forward_passes_of_the_supernet(cells, parameters, first, last, l
 
 
 def test_golden_forward_pass_of_pc_darts():
-    net = supernet(
-        darts(cells=3, channels=8, input_channels=3, input_size=16, classes=10), PartialChannels(k=4), EdgeNormalisation()
-    )
+    net = supernet(darts(cells=3, channels=8, input_shape=(3, 16, 16), outputs=10), PartialChannels(k=4), EdgeNormalisation())
     assert count(filled(net)) == 34_026
     mix = {name: value.softmax(-1) for name, value in logits().items()}
     for group in net.space.groups:
@@ -191,7 +189,7 @@ def test_golden_forward_pass_of_an_evaluation_network_and_its_auxiliary_head():
 
 def test_one_path_of_the_supernet_runs_the_architecture():
     """With weights of its own everywhere, a path equals the same weighted sum with one-hot rows."""
-    space = darts(cells=3, channels=4, input_channels=3, input_size=8, classes=5)
+    space = darts(cells=3, channels=4, input_shape=(3, 8, 8), outputs=5)
     net = filled(supernet(space))
     architecture = space.random(random.Random(3))
     like = {group.name: torch.zeros(group.shape, dtype=torch.float64) for group in space.groups}
@@ -203,7 +201,7 @@ def test_one_path_of_the_supernet_runs_the_architecture():
 @pytest.mark.parametrize("size", [3, 7, 9, 28])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_size_and_number_of_channels_computes(size, channels):
-    space = darts(cells=3, channels=2, input_channels=channels, input_size=size, classes=3)
+    space = darts(cells=3, channels=2, input_shape=(channels, size, size), outputs=3)
     x = torch.randn(2, channels, size, size, dtype=torch.float64)
     mix = {group.name: torch.full(group.shape, 1 / 8, dtype=torch.float64) for group in space.groups}
     for wraps in ((), (PartialChannels(k=2),)):
@@ -219,7 +217,7 @@ def test_auxiliary_heads_pool_to_one_pixel_from_six_pixels_on():
 
 
 def test_drop_path_spares_skip_connections_and_evaluation():
-    space = darts(cells=1, channels=2, input_channels=1, input_size=4, classes=3)
+    space = darts(cells=1, channels=2, input_shape=(1, 4, 4), outputs=3)
     genotype = "Genotype(normal=[{0}], normal_concat=range(2, 6), reduce=[{0}], reduce_concat=range(2, 6))"
     skips = ", ".join(f"('skip_connect', {source})" for source in (0, 1, 2, 0, 2, 3, 2, 3))
     pools = ", ".join(f"('max_pool_3x3', {source})" for source in (0, 1, 2, 0, 2, 3, 2, 3))

@@ -30,13 +30,13 @@ S = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|nor
     ],
 )
 def test_parameter_counts_are_the_published_ones(architecture, classes, published):
-    space = nasbench201(channels=16, cells=5, input_channels=3, input_size=32, classes=classes)
+    space = nasbench201(channels=16, cells=5, input_shape=(3, 32, 32), outputs=classes)
     net = build(space.from_index(architecture) if isinstance(architecture, int) else architecture, space)
     assert sum(p.numel() for p in net.parameters()) == published
 
 
 def test_the_forward_pass_is_the_one_of_the_benchmark_authors_code(golden_fill, golden_images):
-    space = nasbench201(channels=4, cells=1, input_channels=3, input_size=16, classes=10)
+    space = nasbench201(channels=4, cells=1, input_shape=(3, 16, 16), outputs=10)
     net = build(S, space).double().train()
     golden_fill(net)
     logits = net(golden_images(16))
@@ -46,14 +46,14 @@ def test_the_forward_pass_is_the_one_of_the_benchmark_authors_code(golden_fill, 
 
 
 def test_nothing_of_the_image_passes_through_cells_of_none():
-    space = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+    space = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
     net = build(NONE, space).eval()
     one, other = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).split(1)
     torch.testing.assert_close(net(one), net(other))  # nothing of the image comes through, all that is left is the head
 
 
 def test_the_generator_decides_the_weights_and_the_global_one_is_left_alone():
-    space = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+    space = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
     before = torch.get_rng_state()
     one, same, other = (build(S, space, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
@@ -62,7 +62,7 @@ def test_the_generator_decides_the_weights_and_the_global_one_is_left_alone():
 
 
 def test_batch_norm_of_operations_may_have_no_scale_but_the_fixed_layers_keep_theirs():
-    space = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+    space = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
     affine, plain = (build(S, space, norm=BatchNorm(affine=affine)) for affine in (True, False))
     counts = [sum(p.numel() for p in net.parameters()) for net in (affine, plain)]
     # S has three convolutions; each of the three stages (4, 8, 16 channels) has one cell with a scale and a shift for each.
@@ -70,6 +70,6 @@ def test_batch_norm_of_operations_may_have_no_scale_but_the_fixed_layers_keep_th
 
 
 def test_an_architecture_of_another_space_is_refused():
-    space = nasbench201(channels=4, cells=1, input_channels=3, input_size=8, classes=5)
+    space = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
     with pytest.raises(SpaceError, match="nasbench201"):
         build("nor_conv_3x3", space)

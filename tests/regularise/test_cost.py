@@ -19,7 +19,13 @@ from mixop.relax.softmax import Softmax
 from mixop.spaces import CellSpace, nasbench201, toy
 
 SPACE = CellSpace(
-    operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, channels=4, cells=2, stages=2, input_size=8, classes=3
+    operations=("none", "skip_connect", "nor_conv_3x3"),
+    nodes=3,
+    channels=4,
+    cells=2,
+    stages=2,
+    input_shape=(3, 8, 8),
+    outputs=3,
 )
 PARAMS = torch.randn(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LATENCY = CostTable(options={"none": 0.0, "skip_connect": 0.1, "nor_conv_3x3": 1.5}, fixed=2.0)
@@ -146,5 +152,5 @@ def test_terms_with_tables_survive_json():
 
 
 def test_the_multiply_adds_of_an_open_space_are_refused():
-    with pytest.raises(RecipeError, match="input_size"):
+    with pytest.raises(RecipeError, match="input_shape"):
         ExpectedCost().check_space(nasbench201())

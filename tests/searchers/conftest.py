@@ -13,9 +13,10 @@ class Kept(Space):
     """Two nodes that keep two of their edges, which take ``a`` or ``b``: 1 x 3 ways to keep, 2^4 options, 48 in all."""
 
     name: str = field(default="kept", init=False)
-    input_channels: int | None = 3
-    input_size: int | None = 8
-    classes: int | None = 2
+    input_shape: tuple[int, ...] | None = (3, 8, 8)
+    outputs: int | None = 2
+    dense: bool | None = False
+    tokens: bool | None = False
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -1,5 +1,6 @@
 """`mixop.spaces.cell`: a user's own cell space, its skeleton and its notation."""
 
+import re
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from mixop.core.errors import SpaceError
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Graph, Layer
+from mixop.spaces.sizes import Sizes
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_3x3")
-SPACE = CellSpace(operations=OPERATIONS, channels=4, cells=2, input_size=8)
+SPACE = CellSpace(operations=OPERATIONS, channels=4, cells=2, input_shape=(3, 8, 8))
 
 
 def test_edges_are_numbered_node_by_node():
@@ -23,7 +25,7 @@ def test_edges_are_numbered_node_by_node():
 
 
 def test_the_skeleton_is_a_chain_of_stages():
-    space = replace(SPACE, cells=1, input_channels=1, classes=7)
+    space = replace(SPACE, cells=1, input_shape=(1, 8, 8), outputs=7)
     assert space.layers == (
         Layer("stem", (0,), (1,), 4),
         Layer("cell", (1,), (4,), 4, group="cell"),
@@ -33,7 +35,7 @@ def test_the_skeleton_is_a_chain_of_stages():
         Layer("cell", (5,), (16,), 16, group="cell"),
         Layer("head", (6,), (16,), 7),
     )
-    one_stage = replace(SPACE, stages=1, input_size=7).layers
+    one_stage = replace(SPACE, stages=1, input_shape=(3, 7, 7)).layers
     assert [layer.kind for layer in one_stage] == ["stem", "cell", "cell", "head"]
 
 
@@ -103,7 +105,7 @@ def test_random_damage_to_a_string_never_passes_unnoticed():
         assert SPACE.to_native(architecture) == text.strip()
 
 
-@pytest.mark.parametrize("field", ["nodes", "channels", "cells", "stages", "input_size", "input_channels", "classes"])
+@pytest.mark.parametrize("field", ["nodes", "channels", "cells", "stages", "outputs"])
 @pytest.mark.parametrize("value", [0, -3, 1.5, True, "4"])
 def test_sizes_are_whole_numbers_of_at_least_one(field: str, value: Any):
     with pytest.raises(SpaceError, match=f"{field.replace('_', ' ')} must be a whole number of at least 1"):
@@ -114,8 +116,12 @@ def test_sizes_are_whole_numbers_of_at_least_one(field: str, value: Any):
     ("changes", "message"),
     [
         ({"nodes": 1}, "at least 2 nodes"),
-        ({"input_size": 3}, "halve the image 2 times, .* multiple of 4, got 3: the smallest size that works is 4"),
-        ({"input_size": 30}, "multiple of 4, got 30: 28 and 32 work"),
+        (
+            {"input_shape": (3, 3, 3)},
+            "2 times, so its height .* multiple of 4, got 3: the smallest that works is 4",
+        ),
+        ({"input_shape": (3, 32, 30)}, "its width must be a multiple of 4, got 30: 28 and 32 work"),
+        ({"input_shape": (3, 30)}, "its length must be a multiple of 4, got 30: 28 and 32 work"),
         ({"operations": ()}, "at least one operation"),
         ({"operations": ("none", "none")}, "must differ, got none, none"),
         ({"operations": "nor_conv_3x3"}, "must be a list of names, got 'nor_conv_3x3'"),
@@ -141,21 +147,22 @@ def test_spaces_that_make_no_network_are_refused(changes: dict[str, Any], messag
 def test_sizes_left_open_are_taken_from_the_data():
     space = CellSpace(operations=OPERATIONS, stages=5)
     assert (space.layers[0].channels, space.layers[-1].out) == ((3,), 10)  # NAS-Bench-201's, where there is no data
-    fitted = space.fit(channels=1, size=48, classes=7)
-    assert fitted == replace(space, input_channels=1, input_size=48, classes=7)
+    fitted = space.fit(Sizes((1, 48, 48), 7))
+    assert fitted == replace(space, input_shape=(1, 48, 48), outputs=7, dense=False, tokens=False)
     assert (fitted.layers[0].channels, fitted.layers[-1].out) == ((1,), 7)
-    assert fitted.fit(channels=1, size=48, classes=7) is fitted
+    assert fitted.fit(Sizes((1, 48, 48), 7)) is fitted
     with pytest.raises(SpaceError, match="multiple of 16, got 40: 32 and 48 work"):
-        space.fit(channels=1, size=40, classes=7)
-    for other in ({"channels": 3}, {"size": 32}, {"classes": 10}):
-        with pytest.raises(SpaceError, match=f"but the data has {next(iter(other.values()))}: leave it out"):
-            fitted.fit(**{"channels": 1, "size": 48, "classes": 7, **other})
+        space.fit(Sizes((1, 40, 40), 7))
+    sizes = Sizes((1, 48, 48), 7)
+    for other in ({"shape": (3, 48, 48)}, {"shape": (1, 32, 32)}, {"outputs": 10}, {"dense": True}):
+        with pytest.raises(SpaceError, match=f"but the data has {re.escape(str(next(iter(other.values()))))}: leave it out"):
+            fitted.fit(replace(sizes, **other))
 
 
 def test_the_smallest_images_work():
     for stages in (1, 2, 3, 4):
         size = 2 ** (stages - 1)
-        assert replace(SPACE, stages=stages, input_size=size).layers[-1].kind == "head"
+        assert replace(SPACE, stages=stages, input_shape=(3, size, size)).layers[-1].kind == "head"
 
 
 def test_lists_become_tuples_so_that_a_space_is_hashable():

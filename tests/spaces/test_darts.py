@@ -12,6 +12,7 @@ from mixop.spaces import S1, S2, S3, S4, S5, SPACE_TYPES, SPACES, Darts, Space, 
 from mixop.spaces.core import Choice
 from mixop.spaces.darts import DARTS_OPERATIONS, EDGES
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.sizes import Sizes
 from mixop.testing import check_space
 
 NODES = 2, 3, 4, 5
@@ -105,9 +106,9 @@ def test_cells_read_the_two_before_them_at_one_size():
 
 @pytest.mark.parametrize(("stem", "least"), [("cifar", 3), ("imagenet", 17)])
 def test_images_that_are_too_small_are_refused_with_the_smallest_size(stem, least):
-    darts(input_size=least, stem=stem)
-    with pytest.raises(SpaceError, match=f"the smallest input size that works is {least}"):
-        darts(input_size=least - 1, stem=stem)
+    darts(input_shape=(3, least, least), stem=stem)
+    with pytest.raises(SpaceError, match=f"the smallest width that works is {least}"):
+        darts(input_shape=(3, least, least - 1), stem=stem)
 
 
 def test_pruning_leaves_lists_on_the_edges():
@@ -142,7 +143,7 @@ def test_pruning_leaves_lists_on_the_edges():
         ({"operations": ()}, "at least one operation"),
         ({"operations": ("sep_conv_4x4",)}, "sep_conv_4x4"),
         ({"normal_operations": (("skip_connect",),) * 13}, "each of the 14 edges, got 13"),
-        ({"classes": 0}, "classes"),
+        ({"outputs": 0}, "outputs"),
     ],
 )
 def test_what_makes_no_network_is_refused(wrong, words):
@@ -163,9 +164,9 @@ def test_an_architecture_keeps_two_inputs_of_every_node_but_two_options_may_shar
 
 
 def test_sizes_are_taken_from_the_data_or_refused():
-    space = darts(cells=3, channels=4).fit(channels=1, size=28, classes=7)
+    space = darts(cells=3, channels=4).fit(Sizes((1, 28, 28), 7))
     assert (space.layers[0].channels, space.layers[-1].out) == ((1,), 7)
-    with pytest.raises(SpaceError, match="classes is 10, but the data has 7"):
-        darts(classes=10).fit(channels=3, size=32, classes=7)
-    with pytest.raises(SpaceError, match="smallest input size"):
-        darts().fit(channels=1, size=2, classes=3)
+    with pytest.raises(SpaceError, match="outputs is 10, but the data has 7"):
+        darts(outputs=10).fit(Sizes((3, 32, 32), 7))
+    with pytest.raises(SpaceError, match="smallest height"):
+        darts().fit(Sizes((1, 2, 2), 3))

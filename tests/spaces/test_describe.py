@@ -57,7 +57,7 @@ def test_a_space_is_described_with_its_decisions():
     space = toy(blocks=1, width=2)
     options = ["none", "skip_connect", "abs", "sine"]
     assert describe_space(space) == {
-        "space": {"type": "Toy", "blocks": 1, "width": 2, "classes": 4, "seed": 0},
+        "space": {"type": "Toy", "blocks": 1, "width": 2, "outputs": 4, "seed": 0},
         "groups": [{"name": "cell", "decisions": [{"source": 0, "target": 1, "options": options}]}],
         "graphs": {"cell": {"inputs": 1, "nodes": 2, "output": [1]}},
     }

@@ -100,7 +100,7 @@ def test_defaults_are_the_benchmark_and_sizes_are_arguments():
     assert NasBench201() == SPACE
     assert [layer.kind for layer in SPACE.layers].count("cell") == 15
     assert [layer.out for layer in SPACE.layers if layer.kind == "residual"] == [32, 64]
-    small = nasbench201(channels=4, cells=1, stages=2, input_size=8, input_channels=1, classes=7)
+    small = nasbench201(channels=4, cells=1, stages=2, input_shape=(1, 8, 8), outputs=7)
     assert [(layer.kind, layer.out) for layer in small.layers] == [
         ("stem", 4),
         ("cell", 4),

@@ -16,9 +16,8 @@ SPACE = toy()
 
 
 def test_the_skeleton_cuts_maps_and_classifies():
-    space = toy(blocks=2, width=3, classes=5)
-    assert space.input_channels == 6
-    assert space.input_size == 1
+    space = toy(blocks=2, width=3, outputs=5)
+    assert space.input_shape == (6, 1, 1)
     assert space.layers == (
         Layer("slice", (0,), (6,), 3, offset=0),
         Layer("slice", (0,), (6,), 3, offset=3),
@@ -64,7 +63,7 @@ def test_a_dropped_block_is_refused():
     [
         ({"blocks": 0}, "blocks must be a whole number"),
         ({"width": -1}, "width must be a whole number"),
-        ({"classes": 1}, "classes must be at least 2, got 1"),
+        ({"outputs": 1}, "outputs must be at least 2, got 1"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"seed": 0.5}, "seed must be a whole number"),
     ],
@@ -149,7 +148,7 @@ def test_the_gradient_at_the_uniform_mixture_points_to_the_optimum(seed: int):
 
     model = LogisticRegression(C=10, max_iter=300).fit(maps(x).mean(-1).reshape(len(x), -1), y)
     probabilities = model.predict_proba(maps(x_valid).mean(-1).reshape(len(x_valid), -1))
-    error = probabilities - np.eye(space.classes)[y_valid]  # d cross-entropy / d logits
-    weights = model.coef_.reshape(space.classes, space.blocks, space.width)
+    error = probabilities - np.eye(space.outputs)[y_valid]  # d cross-entropy / d logits
+    weights = model.coef_.reshape(space.outputs, space.blocks, space.width)
     gradient = np.einsum("nc,cew,newo->eo", error, weights, maps(x_valid)) / len(x_valid)
     assert space.architecture([gradient.argmin(axis=1).tolist()]) == space.optimum

@@ -23,14 +23,14 @@ from mixop.supernet.plain import plain
 from mixop.wraps import DropPath, EdgeNormalisation, PartialChannels, Wrap
 
 TRACKED, UNTRACKED = BatchNorm(affine=False, track=True), BatchNorm(affine=False, track=False)
-RGB = {"input_channels": 3, "input_size": 8, "classes": 5}
+RGB = {"input_shape": (3, 8, 8), "outputs": 5}
 SMALL = {"cells": 3, "channels": 8, **RGB}  # normal, reduction, reduction
 SPACES = {
     "darts, 4 channels": darts(**{**SMALL, "channels": 4}),
     "darts, 8 channels": darts(**SMALL),
     "darts, 12 channels": darts(**{**SMALL, "channels": 12}),
     "darts, 16 channels": darts(**{**SMALL, "channels": 16}),
-    "darts, odd sizes": darts(**{**SMALL, "input_size": 11}),
+    "darts, odd sizes": darts(**{**SMALL, "input_shape": (3, 11, 11)}),
     "nasbench201": nasbench201(channels=16, cells=1, **RGB),
     "s1": S1(**SMALL),
     "s2": S2(**SMALL),
@@ -78,7 +78,7 @@ def named(ours, tensors):
 
 def compare(space, spec, ours, theirs, *, train=True, edges=False, seed=1, batch=3):
     group = space.group(spec.group)
-    size = 7 if space.input_size % 2 else 8
+    size = 7 if space.input_shape[1] % 2 else 8
     draw = seeded(seed)
     inputs = [torch.randn(batch, ours.share * ours._kernel.channels, size, size + 1, generator=draw) + 0.2 for _ in spec.inputs]
     mix = torch.rand(group.shape, generator=draw).softmax(-1)
@@ -124,7 +124,10 @@ def test_every_space(name, norm):
 
 PARTIAL = {
     "a quarter": (darts(**{**SMALL, "channels": 16}), (PartialChannels(k=4),)),
-    "a half, odd sizes": (darts(**{**SMALL, "channels": 16, "input_size": 11}), (PartialChannels(k=2), EdgeNormalisation())),
+    "a half, odd sizes": (
+        darts(**{**SMALL, "channels": 16, "input_shape": (3, 11, 11)}),
+        (PartialChannels(k=2), EdgeNormalisation()),
+    ),
     "pc-darts": (darts(**{**SMALL, "channels": 16}), (PartialChannels(k=4), EdgeNormalisation())),
     "other order": (darts(**{**SMALL, "channels": 12}), (EdgeNormalisation(), PartialChannels(k=3))),
     "added up": (nasbench201(channels=16, cells=1, **RGB), (PartialChannels(k=4), EdgeNormalisation())),
@@ -161,7 +164,7 @@ def test_any_number_of_threads(name, threads):
 
 def test_many_options_are_worked_on_in_groups():
     """Maps of more than 4 MiB: the options of a node are divided; an image of 32 x 32 pixels, 12 of them, does that."""
-    space = darts(cells=3, channels=16, input_channels=3, input_size=32, classes=5)
+    space = darts(cells=3, channels=16, input_shape=(3, 32, 32), outputs=5)
     spec, ours, theirs = next(cells(space, UNTRACKED))
     group = space.group(spec.group)
     draw = seeded(4)

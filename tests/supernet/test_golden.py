@@ -17,7 +17,7 @@ from mixop.supernet.executors import EXECUTORS
 from mixop.supernet.plain import plain
 from mixop.wraps import EdgeNormalisation, PartialChannels
 
-SIZES = {"input_size": 16, "input_channels": 3, "classes": 10}
+SIZES = {"input_shape": (3, 16, 16), "outputs": 10}
 UNTRACKED = BatchNorm(affine=False, track=False)
 NAMES = {
     # the only cell is a reduction

@@ -18,11 +18,11 @@ from mixop.supernet.plain import plain
 from mixop.wraps import AuxiliarySkip, DropPath, EdgeNormalisation, PartialChannels, SkipDropout, Wrap
 
 TRACKED, UNTRACKED, AFFINE = BatchNorm(affine=False, track=True), BatchNorm(affine=False, track=False), BatchNorm()
-RGB = {"input_channels": 3, "input_size": 8, "classes": 5}
+RGB = {"input_shape": (3, 8, 8), "outputs": 5}
 SMALL = {"cells": 3, "channels": 8, **RGB}  # normal, reduction, reduction
 SPACES = {
     "darts": darts(**SMALL),
-    "darts, odd sizes": darts(**{**SMALL, "input_size": 11}),
+    "darts, odd sizes": darts(**{**SMALL, "input_shape": (3, 11, 11)}),
     "nasbench201": nasbench201(channels=4, cells=1, **RGB),
     "s1": S1(**SMALL),
     "s2": S2(**SMALL),
@@ -70,9 +70,7 @@ def paths(group, kind):
 
 def run(net, *, train=True, active=None):
     """Logits, and the gradients of a loss in mixing weights, plain weights and images."""
-    size = net.space.layers[0]
-    channels, pixels = size.channels[0], net.space.input_size
-    x = torch.randn(3, channels, pixels, pixels, generator=seeded(1), dtype=torch.float64, requires_grad=True)
+    x = torch.randn(3, *net.space.input_shape, generator=seeded(1), dtype=torch.float64, requires_grad=True)
     groups = net.groups
     mix = {g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64).softmax(-1).requires_grad_() for g in groups}
     paths_of = None if active is None else {g.name: paths(g, active) for g in groups}
@@ -149,7 +147,7 @@ def test_hessians_in_the_mixing_weights(name):
 
 
 def test_everything_is_channels_last_with_its_gradients():
-    net = nodewise(darts(**{**SMALL, "input_size": 32}), norm=TRACKED, generator=seeded())
+    net = nodewise(darts(**{**SMALL, "input_shape": (3, 32, 32)}), norm=TRACKED, generator=seeded())
     seen = []
 
     def look(module, inputs, output):

@@ -13,7 +13,7 @@ from mixop.supernet.plain import MixedEdge, plain
 from mixop.wraps.base import EdgeSpec
 
 SEARCH_NORM = BatchNorm(affine=False, track=False)
-SMALL = {"channels": 4, "cells": 1, "input_size": 16, "input_channels": 3, "classes": 10}
+SMALL = {"channels": 4, "cells": 1, "input_shape": (3, 16, 16), "outputs": 10}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -51,9 +51,8 @@ SPACES = {
         channels=4,
         cells=2,
         stages=2,
-        input_size=8,
-        input_channels=1,
-        classes=3,
+        input_shape=(1, 8, 8),
+        outputs=3,
     ),
 }
 
@@ -75,14 +74,7 @@ def test_at_one_hot_mix_it_equals_the_discrete_network(name, mode, track, one_pa
             chosen = tuple(group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name))
             mix[group.name] = torch.nn.functional.one_hot(torch.tensor(chosen), group.shape[1]).double()
             active[group.name] = tuple((o,) for o in chosen)
-        x = torch.randn(
-            5,
-            space.layers[0].channels[0],
-            space.input_size or 1,
-            space.input_size or 1,
-            generator=generator(3),
-            dtype=torch.float64,
-        )
+        x = torch.randn(5, *space.input_shape, generator=generator(3), dtype=torch.float64)
         net.train(mode == "train")
         discrete.train(mode == "train")
         want = discrete(x)

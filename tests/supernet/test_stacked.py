@@ -11,7 +11,7 @@ from mixop.supernet.transfer import transfer
 from mixop.wraps import AuxiliarySkip, PartialChannels
 
 NORM = BatchNorm(affine=False, track=True)
-RGB = {"input_channels": 3, "input_size": 16, "classes": 10}
+RGB = {"input_shape": (3, 16, 16), "outputs": 10}
 
 
 def seeded(seed=0):

@@ -13,7 +13,7 @@ from mixop.supernet.transfer import transfer
 from mixop.wraps import AuxiliarySkip, DropPath, PartialChannels
 
 NORM = BatchNorm(affine=True, track=True)
-SPACE = nasbench201(channels=8, cells=1, stages=2, input_size=8, input_channels=3, classes=4)
+SPACE = nasbench201(channels=8, cells=1, stages=2, input_shape=(3, 8, 8), outputs=4)
 KEPT = ((0, 1, 3), (1, 2, 3), (2, 3, 4), (0, 2, 4), (1, 3, 4), (0, 1, 2))
 """For each edge the options that are left."""
 
@@ -187,7 +187,7 @@ def test_an_auxiliary_skip_inside_partial_channels_is_widened_as_well():
             {},
             r"layers\.0\.0\.weight .* \(8, 3, 3, 3\), then",
         ),
-        (lambda: net(replace(SPACE, classes=5), 2, PartialChannels(k=4)), {}, r"linear\.weight .*\(4, 16\), then \(5, 16\)"),
+        (lambda: net(replace(SPACE, outputs=5), 2, PartialChannels(k=4)), {}, r"linear\.weight .*\(4, 16\), then \(5, 16\)"),
         (lambda: net(SPACE, 2, PartialChannels(k=4), norm=BatchNorm(affine=False)), {}, "is on one side only"),
         (
             lambda: net(pruned(), 2, PartialChannels(k=4)),

@@ -11,6 +11,7 @@ from mixop.core.errors import DataError
 from mixop.data.images.digits import Digits
 from mixop.spaces import SPACES
 from mixop.spaces.nasbench201 import NasBench201Digits
+from mixop.spaces.sizes import Sizes
 from mixop.tables import catalogue
 from mixop.tables.catalogue import open_table, shipped_names
 from mixop.tables.table import Table
@@ -73,7 +74,7 @@ def test_the_page_of_tables_says_what_is_in_it():
 def test_what_it_says_of_an_architecture_is_what_training_it_gives(index: int):
     """On another processor a few images of 719 may fall otherwise."""
     data = Digits().load()
-    space = NasBench201Digits().fit(channels=1, size=8, classes=10)
+    space = NasBench201Digits().fit(Sizes((1, 8, 8), 10))
     architecture = architectures_of(space)[index]
     found = train([architecture], [index], space, data, Tabulation(epochs=12, seeds=1))
     told = open_table(DIGITS).query(architecture, dataset="digits", split="valid", epochs=12, seed=0)

@@ -10,6 +10,7 @@ import torch
 from mixop.core.errors import RecipeError, RunError, SpaceError
 from mixop.data import from_arrays
 from mixop.spaces import darts, nasbench201
+from mixop.spaces.sizes import Sizes
 from mixop.tables.plain import convert_built
 from mixop.tables.table import Table
 from mixop.tabulate import build
@@ -38,13 +39,13 @@ def read(path):
 
 
 def test_every_architecture_once():
-    found = architectures_of(SPACE.fit(channels=1, size=8, classes=3))
+    found = architectures_of(SPACE.fit(Sizes((1, 8, 8), 3)))
     assert len(set(found)) == len(found) == SPACE.size() == 64
     assert len(architectures_of(nasbench201(operations=("none", "skip_connect", "nor_conv_3x3")))) == 729
 
 
 def test_what_a_network_learns_does_not_depend_on_its_company(data):
-    space = SPACE.fit(channels=1, size=8, classes=3)
+    space = SPACE.fit(Sizes((1, 8, 8), 3))
     torch.set_default_dtype(torch.float64)
     try:
         everything = architectures_of(space)
@@ -72,7 +73,7 @@ def test_the_file(table, data):
 
 
 def test_it_is_a_table_of_benchmarks(table, tmp_path):
-    target = convert_built(table, tmp_path / "made.table", space=SPACE.fit(channels=1, size=8, classes=3))
+    target = convert_built(table, tmp_path / "made.table", space=SPACE.fit(Sizes((1, 8, 8), 3)))
     opened, found = Table.open(target), read(table)
     native = found["arch"][7].decode()
     wanted = 100 * found["valid_correct"][7, :, -1].mean() / found["valid_images"]

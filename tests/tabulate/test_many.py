@@ -13,7 +13,7 @@ from mixop.spaces import S4, CellSpace, darts, nasbench201
 from mixop.tabulate.build import losses_of
 from mixop.tabulate.many import Many, side_by_side, together
 
-SIZES = {"input_channels": 2, "input_size": 8, "classes": 5}
+SIZES = {"input_shape": (2, 8, 8), "outputs": 5}
 SPACES = {
     "nasbench201": nasbench201(channels=4, cells=1, **SIZES),
     "three operations": nasbench201(channels=4, cells=1, operations=("skip_connect", "none", "nor_conv_3x3"), **SIZES),

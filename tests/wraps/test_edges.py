@@ -94,7 +94,7 @@ def test_the_first_wrap_is_nearest_to_the_operations():
 
 
 def test_edge_normalisation_weighs_every_edge_of_a_node():
-    space = nasbench201(channels=2, cells=1, stages=1, input_channels=1, input_size=4, classes=2)
+    space = nasbench201(channels=2, cells=1, stages=1, input_shape=(1, 4, 4), outputs=2)
     seeds = [torch.Generator().manual_seed(0) for _ in range(2)]
     bare = plain(space, norm=NORM, generator=seeds[0]).double()
     net = plain(space, norm=NORM, generator=seeds[1], wraps=(EdgeNormalisation(),)).double()

@@ -172,7 +172,7 @@ def build(told: Parsed) -> None:
     if target.suffix != ".table":
         raise RecipeError(f"The table to write must be called NAME.table, got {options.target!r}.")
     space, data, how = told.build("space"), told.build("data").load(), told.build("training")
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     silent, counts = options.quiet or options.json, target.with_suffix(".npz")
     plan = {"group": options.group, "limit": options.limit}
     with using(told.build("settings").threads):

@@ -209,11 +209,12 @@ def bench(told: Parsed) -> None:
     """``mixop bench``"""
     from mixop.cli import screens
     from mixop.measure import speed as benches
+    from mixop.spaces.sizes import Sizes
 
     options = told.options
     recipe, space, settings = (told.build(name) for name in ("recipe", "space", "settings"))
-    sizes = {"channels": space.input_channels or 3, "size": space.input_size or 32, "classes": space.classes or 10}
-    case = benches.Case(recipe=recipe, space=space.fit(**sizes), settings=settings)
+    sizes = Sizes(space.input_shape or (3, 32, 32), space.outputs or 10, bool(space.dense), bool(space.tokens))
+    case = benches.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
     with screens.telling(quiet=options.json) as tell:
         result = benches.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)

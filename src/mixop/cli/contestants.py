@@ -65,7 +65,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
     Raises:
         RecipeError: if a name is unknown or given twice, a number out of range, or nothing is left.
     """
-    fitted = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    fitted = space.fit(data)
     recipes: dict[str, Recipe] = {}
     left_out = []
     everything = "all" in _written(options)

@@ -89,7 +89,7 @@ def compare(
         raise RunError('A script that calls mixop.compare needs `if __name__ == "__main__":` around it: workers import it.')
     seeds, searchers = list(seeds), dict(searchers or {})
     evaluator = evaluate or default_evaluator(space)
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     for seed in seeds:

@@ -53,7 +53,7 @@ def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data) 
     facts = [
         ("{} channels", str(space.channels), str(usual.channels)),
         ("{} cell a stage" if space.cells == 1 else "{} cells a stage", str(space.cells), str(usual.cells)),
-        ("images of {} pixels", str(space.input_size), str(PIXELS)),
+        ("images of {} pixels", _pixels(space), str(PIXELS)),
         ("{} images", f"{len(data.train):,} + {len(data.valid):,}", f"{IMAGES:,} + {IMAGES:,}"),
     ]
     known = [(recipe, RECIPES[recipe.name]()) for recipe in recipes.values() if recipe.name in RECIPES]
@@ -61,6 +61,11 @@ def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data) 
         here, there = (_range({getattr(pair[side], name) for pair in known}) for side in (0, 1))
         facts.append((text, here, there))
     return ", ".join(f"{text.format(here)} ({there})" for text, here, there in facts if here != there)
+
+
+def _pixels(space: NasBench201) -> str:
+    """Height and width of its images: one number where they are equal."""
+    return " x ".join(map(str, dict.fromkeys((space.input_shape or ())[1:])))
 
 
 def _range(values: set[int]) -> str:

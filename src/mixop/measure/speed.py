@@ -23,7 +23,7 @@ from mixop.core.errors import RecipeError
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.estimate import saved_bytes
-from mixop.engine.fit import check_fit
+from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
@@ -159,10 +159,10 @@ class Steps:
     """
 
     def __init__(self, case: Case, folder: Path) -> None:
-        batch, (channels, size, classes) = case.recipe.batch_size, _sizes(case.space)
+        batch, (shape, classes) = case.recipe.batch_size, _sizes(case.space)
         count = max(5 * batch, 20 * classes)
-        x = torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        augment = Augment(crop=size // 8, flip=True)
+        x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        augment = Augment(crop=min(shape[1:]) // 8, flip=True)
         labels = torch.arange(count) % classes
         data = from_arrays(x, labels, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
         recipe = replace(case.recipe, warmup=0)
@@ -243,7 +243,8 @@ def measure(
     if len(set(executors)) != len(executors):
         raise RecipeError(f"Every executor is measured once, got {', '.join(executors)}.")
     for name in executors:
-        check_fit(case.recipe, case.space, case.by(name).settings)
+        case.recipe.check(case.space)
+        check_computing(case.recipe, case.space, case.by(name).settings)
     with TemporaryDirectory() as folder, using(case.settings.threads):
         steps = {name: Steps(case.by(name), Path(folder, name)) for name in executors}
         times: dict[str, list[tuple[float, ...]]] = {name: [] for name in executors}
@@ -282,10 +283,10 @@ def flops(case: Case) -> int:
         case: what is measured.
     """
     generator = torch.Generator().manual_seed(0)
-    recipe, (channels, size, _) = case.recipe, _sizes(case.space)
+    recipe, (shape, _) = case.recipe, _sizes(case.space)
     with torch.device("meta"):
         net = EXECUTORS["plain"](case.space, norm=recipe.norm, generator=torch.Generator(), wraps=recipe.all_wraps[0])
-        x = torch.empty(recipe.batch_size, channels, size, size)
+        x = torch.empty(recipe.batch_size, *shape)
     relaxation = recipe.relaxation
     draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
     mix, active = mix_of(draws)
@@ -310,12 +311,11 @@ def flops(case: Case) -> int:
     return counted[0]
 
 
-def _sizes(space: Space) -> tuple[int, int, int]:
-    """Channels and side of the images, and classes, that a fitted space is for."""
-    channels, size, classes = (getattr(space, name, None) for name in ("input_channels", "input_size", "classes"))
-    if not (channels and size and classes):
-        raise RecipeError(f"The sizes of {space.name} are open: give input_channels, input_size and classes.")
-    return channels, size, classes
+def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
+    """Shape of an image and number of classes that a fitted space is for."""
+    if not (space.input_shape and space.outputs):
+        raise RecipeError(f"The sizes of {space.name} are open: give input_shape and outputs.")
+    return space.input_shape, space.outputs
 
 
 def roofline(device: str = "cpu") -> Roofline:

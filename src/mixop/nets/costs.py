@@ -15,6 +15,7 @@ from mixop.core.rng import fenced
 from mixop.core.schedules import check_range
 from mixop.core.types import Mix
 from mixop.nets.discrete import build
+from mixop.nets.inputs import random_inputs
 from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Architecture, Space
@@ -120,34 +121,33 @@ def costs_of(space: Space, cost: Cost) -> Costs:
 def measured(space: Space, measure: Measure) -> Costs:
     """The costs of a space's discrete networks, measured on their modules.
 
-    Multiply-adds are those of convolutions and linear maps for one image, half of what torch counts as operations; batch
+    Multiply-adds are those of convolutions and linear maps for one input, half of what torch counts as operations; batch
     norm, pooling and additions count nothing, as in the benchmarks of the field. Parameters include batch norm's.
 
     Args:
         space: the space, with the sizes that the network shall have.
-        measure: "flops" (multiply-adds of one image) or "parameters".
+        measure: "flops" (multiply-adds of one input) or "parameters".
 
     Raises:
-        RecipeError: if flops are asked for and the image size is open.
+        RecipeError: if flops are asked for and the input shape is open.
     """
-    if measure == "flops" and space.input_size is None:
-        raise RecipeError(f"The multiply-adds of {space.name} depend on the image size: set input_size.")
-    size, channels = space.input_size or 32, space.layers[0].channels[0]
+    if measure == "flops" and space.input_shape is None:
+        raise RecipeError(f"The multiply-adds of {space.name} depend on the size of the input: set input_shape.")
     architecture = space.random(Random(0))
     network = build(architecture, space, generator=Generator().manual_seed(0))
-    sizes: dict[int, tuple[int, int]] = {}
+    sizes: dict[int, tuple[torch.Size, torch.Size]] = {}
 
     def recorder(number: int) -> Callable[[nn.Module, tuple, Tensor], None]:
         # Nodes have the size of the cell's output; edges from its inputs see that of the last input.
         def hook(_: nn.Module, given: tuple, output: Tensor) -> None:
-            sizes[number] = given[0][-1].shape[-1], output.shape[-1]
+            sizes[number] = given[0][-1].shape[2:], output.shape[2:]
 
         return hook
 
     cells = {number: layer for number, layer in enumerate(space.layers) if layer.group is not None}
     for number in cells:
         network.layers[number].register_forward_hook(recorder(number))
-    whole = _measure(network, torch.zeros(1, channels, size, size), measure)
+    whole = _measure(network, random_inputs(space, 1, generator=Generator().manual_seed(0)), measure)
 
     tables = {group.name: torch.zeros(group.shape, dtype=torch.float64) for group in space.groups}
     known: dict[tuple, float] = {}
@@ -155,13 +155,13 @@ def measured(space: Space, measure: Measure) -> Costs:
         group, graph = space.group(layer.group or ""), space.graph(layer.group or "")
         for e, decision in enumerate(group.decisions):
             width, stride = edge_shape(layer, graph, decision)
-            side = sizes[number][0 if decision.source < graph.inputs else 1]
+            sides = sizes[number][0 if decision.source < graph.inputs else 1]
             for o, option in enumerate(decision.options):
-                key = option, width, stride, side
+                key = option, width, stride, sides
                 if key not in known:
                     with fenced(Generator().manual_seed(0)):
                         module = operation(option, width, stride, BatchNorm())
-                    known[key] = _measure(module, torch.zeros(1, width, side, side), measure)
+                    known[key] = _measure(module, torch.zeros(1, width, *sides), measure)
                 tables[group.name][e, o] += known[key]
     costs = Costs(tables, 0.0)
     return Costs(tables, whole - costs.of(architecture, space))

@@ -105,7 +105,7 @@ def build(
 
     Example:
         >>> from mixop.spaces import nasbench201
-        >>> space = nasbench201(channels=4, cells=1, input_channels=3, input_size=16, classes=10)
+        >>> space = nasbench201(channels=4, cells=1, input_shape=(3, 16, 16), outputs=10)
         >>> net = build("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|skip_connect~2|", space)
         >>> net(torch.zeros(2, 3, 16, 16)).shape
         torch.Size([2, 10])

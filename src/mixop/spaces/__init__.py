@@ -5,6 +5,7 @@ from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Laye
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
+from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy, toy
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Layer",
     "NasBench201",
     "NasBench201Digits",
+    "Sizes",
     "Space",
     "Toy",
     "darts",

@@ -8,6 +8,8 @@ from typing import Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
+from mixop.spaces.ends import head, stem
+from mixop.spaces.sizes import positions
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
 
@@ -26,7 +28,9 @@ class CellSpace(Space):
     nodes. The edges are numbered (1<-0), (2<-0), (2<-1), (3<-0), (3<-1), (3<-2) and so on. The network is a 3x3
     convolution, ``cells`` cells at ``channels`` channels, then for each further stage a residual block that halves the
     image and doubles the channels, and ``cells`` cells more; at last batch norm, ReLU, mean over the image and a linear
-    classifier.
+    classifier. Signals have the same network in one dimension, with windows of 3 for 3x3 convolutions. A feature vector is
+    mapped to a signal of length 1, and tokens are embedded and read by a recurrent layer. Where there is an output at every
+    position, a 1x1 convolution stands for the mean and the classifier.
 
     Args:
         operations: candidate operations of every edge, in the order of the mixing weights: names that `mixop.nets.ops` knows,
@@ -36,10 +40,12 @@ class CellSpace(Space):
         nodes: nodes of the cell with its input, >= 2.
         channels: channels of the first stage, >= 1.
         cells: cells of each stage, >= 1.
-        stages: stages, >= 1; each but the first halves height and width.
-        input_size: height and width of the images in pixels, a multiple of ``2 ** (stages - 1)``; None to take the data's.
-        input_channels: channels of the images, >= 1; None to take the data's, and 3 where there is none.
-        classes: number of classes, >= 1; None to take the data's, and 10 where there is none.
+        stages: stages, >= 1; each but the first halves every axis.
+        input_shape: shape of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(F,)`` feature vectors, ``(V, T)`` windows
+            of T tokens of a vocabulary of V; H, W, L and T multiples of ``2 ** (stages - 1)``; None to take the data's.
+        outputs: numbers for an example, or for each position, >= 1; None to take the data's.
+        dense: whether there is an output at every position; None to take the data's.
+        tokens: whether inputs are tokens; None to take the data's.
         name: the space's name, part of every architecture.
 
     Raises:
@@ -61,38 +67,62 @@ class CellSpace(Space):
     channels: int = 16
     cells: int = 5
     stages: int = 3
-    input_size: int | None = None
-    input_channels: int | None = None
-    classes: int | None = None
+    input_shape: tuple[int, ...] | None = None
+    outputs: int | None = None
+    dense: bool | None = None
+    tokens: bool | None = None
     name: str = "own"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SpaceError(f"A space's name must be a text that is not empty, got {self.name!r}.")
         check_skeleton(self.name, nodes=self.nodes, channels=self.channels, cells=self.cells, stages=self.stages)
-        from_data = ("input_size", "input_channels", "classes")
-        check_skeleton(self.name, **{name: getattr(self, name) for name in from_data if getattr(self, name) is not None})
         if self.nodes < 2:
             raise SpaceError(f"{self.name}: a cell needs at least 2 nodes, its input and its output, got {self.nodes}.")
-        self._check_size()
+        self._check_sizes()
         object.__setattr__(self, "operations", self._names("operations", self.operations))
         if self.edge_operations is not None:
             object.__setattr__(self, "edge_operations", self._edge_names(self.edge_operations))
         elif not self.operations:
             raise SpaceError(f"{self.name}: give at least one operation, operations=('nor_conv_3x3', ...), got none.")
         _ = self.groups  # its own checks: repeated options, lists of different lengths
+        self._check_causal()
 
-    def _check_size(self) -> None:
-        # An odd size would not do either: the two branches of the residual block round it differently.
+    def _check_sizes(self) -> None:
+        super()._check_sizes()
         unit = 2 ** (self.stages - 1)
-        if self.input_size is None or self.input_size % unit == 0:
+        if self.input_shape is None or unit == 1:
             return
-        below = self.input_size // unit * unit
-        sizes = f"the smallest size that works is {unit}" if below == 0 else f"{below} and {below + unit} work"
-        raise SpaceError(
-            f"{self.name}: {self.stages} stages halve the image {self.stages - 1} times, so input size must be a multiple "
-            f"of {unit}, got {self.input_size}: {sizes}, or take fewer stages."
-        )
+        if self.dims == 0:
+            raise SpaceError(
+                f"{self.name}: {self.stages} stages halve the input {self.stages - 1} times, but a feature vector has no "
+                "positions to halve: take stages=1."
+            )
+        # An odd size would not do either: the two branches of the residual block round it differently.
+        for axis, size in positions(self.input_shape).items():
+            if size % unit:
+                below = size // unit * unit
+                sizes = f"the smallest that works is {unit}" if below == 0 else f"{below} and {below + unit} work"
+                raise SpaceError(
+                    f"{self.name}: {self.stages} stages halve the input {self.stages - 1} times, so its {axis} must be a "
+                    f"multiple of {unit}, got {size}: {sizes}, or take fewer stages."
+                )
+
+    def _check_causal(self) -> None:
+        """An output at every token predicts the next one: a cell that looked at neighbours would see it."""
+        if not (self.tokens and self.dense):
+            return
+        if self.stages > 1:
+            raise SpaceError(
+                f"{self.name}: an output at every token forbids to halve the input: take stages=1, got {self.stages}."
+            )
+        for decision in self.groups[0].decisions:
+            for option in decision.options:
+                if option not in self.pointwise:
+                    raise SpaceError(
+                        f"{self.name}: {option} would see the token that the network has to predict: take operations that look "
+                        "at their own position only, such as none, skip_connect and nor_conv_1x1."
+                    )
 
     def _names(self, field: str, names: object) -> tuple[str, ...]:
         if not isinstance(names, list | tuple):
@@ -134,16 +164,15 @@ class CellSpace(Space):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Stem, stages of cells with residual blocks between them, head; a chain."""
-        width = self.channels
-        layers = [Layer("stem", (0,), (3 if self.input_channels is None else self.input_channels,), width)]
+        width, dims = self.channels, max(self.dims, 1)
+        layers = [stem(self, width)]
         for stage in range(self.stages):
             if stage > 0:
-                layers.append(Layer("residual", (len(layers),), (width,), 2 * width, stride=2))
+                layers.append(Layer("residual", (len(layers),), (width,), 2 * width, stride=2, dims=dims))
                 width *= 2
             for _ in range(self.cells):
-                layers.append(Layer("cell", (len(layers),), (width,), width, group="cell"))
-        layers.append(Layer("head", (len(layers),), (width,), 10 if self.classes is None else self.classes))
-        return tuple(layers)
+                layers.append(Layer("cell", (len(layers),), (width,), width, group="cell", dims=dims))
+        return (*layers, head(self, len(layers), width))
 
     def to_native(self, architecture: Architecture) -> str:
         """The cell as ``|op~0|+|op~0|op~1|+...``: node by node its edges, as operation ``~`` source.

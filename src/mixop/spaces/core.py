@@ -14,6 +14,10 @@ from random import Random
 from typing import Self
 
 from mixop.core.errors import SpaceError, unknown
+from mixop.spaces.sizes import Sized, check_sizes, checked_shape
+
+POINTWISE = frozenset({"none", "skip_connect", "nor_conv_1x1", "noise"})
+"""Operations that look at nothing but their own position, where they are not strided."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,11 @@ class Layer:
         kind: what it is; `mixop.nets.skeleton` has a table of kinds. ``cell`` is the searched one.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
-        out: output channels (classes for the head).
-        stride: 1, or 2 where the layer halves height and width.
+        out: output channels (the network's outputs for the head).
+        stride: 1, or 2 where the layer halves every axis.
         group: for cells, the group that decides; else None.
         offset: for slices, the first channel that is taken; else 0.
+        dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
     """
 
     kind: str
@@ -130,6 +135,7 @@ class Layer:
     stride: int = 1
     group: str | None = None
     offset: int = 0
+    dims: int = 2
 
 
 @dataclass(frozen=True)
@@ -188,15 +194,17 @@ class Space(ABC):
 
     Attributes:
         name: the space's name, part of every architecture.
-        input_channels: channels of the images; None to take what the data has.
-        input_size: height and width of the images in pixels; None to take what the data has.
-        classes: number of classes; None to take what the data has.
+        input_shape: shape of one input, see `mixop.spaces.sizes.Sized`; None to take what the data has.
+        outputs: numbers that the network gives for an example, or for each position; None to take what the data has.
+        dense: whether there is an output at every position; None to take what the data has.
+        tokens: whether inputs are tokens; None to take what the data has.
     """
 
     name: str
-    input_channels: int | None
-    input_size: int | None
-    classes: int | None
+    input_shape: tuple[int, ...] | None
+    outputs: int | None
+    dense: bool | None
+    tokens: bool | None
 
     @property
     @abstractmethod
@@ -210,7 +218,19 @@ class Space(ABC):
     @property
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
-        """The skeleton, in order of computation; the last layer gives the logits."""
+        """The skeleton, in order of computation; the last layer gives the outputs."""
+
+    @property
+    def dims(self) -> int:
+        """Axes of an input's positions: 2 of an image, 1 of a signal or of tokens, 0 of a feature vector; 2 while it is open."""
+        if self.input_shape is None:
+            return 1 if self.tokens else 2
+        return len(self.input_shape) - 1
+
+    @property
+    def pointwise(self) -> frozenset[str]:
+        """Options that look at nothing but their own position; a space with operations of its own may add them."""
+        return POINTWISE
 
     @property
     def auxiliary(self) -> Layer | None:
@@ -255,18 +275,16 @@ class Space(ABC):
         """
         raise SpaceError(f"{self.name} has a network of fixed depth and cannot grow by {cells} cells.")
 
-    def fit(self, *, channels: int, size: int, classes: int) -> Self:
+    def fit(self, data: Sized) -> Self:
         """The space for a data set: sizes that were left open are taken from it.
 
         Args:
-            channels: channels of its images.
-            size: their height and width in pixels.
-            classes: its number of classes.
+            data: a data set, or `mixop.spaces.sizes.Sizes`.
 
         Raises:
-            SpaceError: if a size that was given is another one.
+            SpaceError: if a size that was given is another one, or the space cannot have the data's.
         """
-        wanted = {"input_channels": channels, "input_size": size, "classes": classes}
+        wanted = {"input_shape": tuple(data.shape), "outputs": data.outputs, "dense": data.dense, "tokens": data.tokens}
         for name, value in wanted.items():
             given = getattr(self, name)
             if given is not None and given != value:
@@ -276,6 +294,11 @@ class Space(ABC):
                 )
         open_sizes = {name: value for name, value in wanted.items() if getattr(self, name) is None}
         return replace(self, **open_sizes) if open_sizes else self  # type: ignore[type-var]  # subclasses are dataclasses
+
+    def _check_sizes(self) -> None:
+        """Refuses sizes of inputs and outputs that make no sense; subclasses call it, and check what they need besides."""
+        object.__setattr__(self, "input_shape", checked_shape(self.name, self.input_shape))
+        check_sizes(self.name, self.input_shape, self.outputs, self.dense, self.tokens)
 
     def group(self, name: str) -> Group:
         """The group of that name.

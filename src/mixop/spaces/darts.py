@@ -1,4 +1,4 @@
-"""The DARTS space for images: a normal and a reduction cell, each node keeping two of its inputs.
+"""The DARTS space for images and signals: a normal and a reduction cell, each node keeping two of its inputs.
 
 Source: Liu, Simonyan & Yang 2019 (arXiv:1806.09055), section 3.1, and the authors' code.
 """
@@ -10,7 +10,9 @@ from typing import Literal, Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
+from mixop.spaces.ends import head, stem
 from mixop.spaces.genotype import read_genotype, write_genotype
+from mixop.spaces.sizes import positions
 
 DARTS_OPERATIONS = (
     "none",
@@ -42,8 +44,9 @@ def _group(name: str, lists: Lists) -> Group:
 class Darts(Space):
     """Cells of 4 nodes that read the two cells before; each node keeps the best two of its edges, ``none`` not counting.
 
-    The cells at a third and two thirds of the depth are reduction cells: they halve height and width and double the channels.
-    A cell's output are its four nodes side by side.
+    The cells at a third and two thirds of the depth are reduction cells: they halve every axis and double the channels.
+    A cell's output are its four nodes side by side. Signals have the same network in one dimension. Feature vectors, and
+    outputs at every token, do not go with halving: take a `CellSpace` with one stage for those.
 
     Args:
         operations: candidates on every edge: of `KNOWN_OPERATIONS`, or ``package.module:make`` of one's own.
@@ -51,11 +54,14 @@ class Darts(Space):
         reduce_operations: the same for the reduction cell.
         cells: depth of the network, >= 1; 8 in the published search, 20 in its evaluation, 14 for ImageNet.
         channels: channels of a node in the first cells, even; 16 in the published search, 36 in its evaluation.
-        stem: ``cifar``: one convolution; ``imagenet``: three strided ones, which leave an eighth of the size.
+        stem: ``cifar``: one convolution; ``imagenet``: three strided ones, which leave an eighth of the size; tokens have a
+            stem of their own in place of ``cifar``.
         stem_multiplier: the stem for CIFAR has so many times the channels.
-        input_size: height and width of the images in pixels; None to take the data's.
-        input_channels: channels of the images; None to take the data's.
-        classes: number of classes; None to take the data's.
+        input_shape: shape of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(V, T)`` windows of T tokens of a
+            vocabulary of V; None to take the data's.
+        outputs: numbers for an example, or for each position, >= 1; None to take the data's.
+        dense: whether there is an output at every position; None to take the data's.
+        tokens: whether inputs are tokens; None to take the data's.
 
     Raises:
         SpaceError: for sizes that make no network, and for unknown operations.
@@ -72,15 +78,14 @@ class Darts(Space):
     channels: int = 16
     stem: Literal["cifar", "imagenet"] = "cifar"
     stem_multiplier: int = 3
-    input_size: int | None = None
-    input_channels: int | None = None
-    classes: int | None = None
+    input_shape: tuple[int, ...] | None = None
+    outputs: int | None = None
+    dense: bool | None = None
+    tokens: bool | None = None
     name: str = field(default="darts", init=False)
 
     def __post_init__(self) -> None:
         check_skeleton(self.name, cells=self.cells, channels=self.channels, stem_multiplier=self.stem_multiplier)
-        from_data = ("input_size", "input_channels", "classes")
-        check_skeleton(self.name, **{name: getattr(self, name) for name in from_data if getattr(self, name) is not None})
         if self.stem not in ("cifar", "imagenet"):
             raise SpaceError(f"{self.name}: stem must be 'cifar' or 'imagenet', got {self.stem!r}.")
         if self.channels % 2:
@@ -92,7 +97,7 @@ class Darts(Space):
         if not self.operations and None in (self.normal_operations, self.reduce_operations):
             raise SpaceError(f"{self.name}: give at least one operation, operations=('sep_conv_3x3', ...), got none.")
         _ = self.groups  # its own checks: repeated options, lists of different lengths
-        self._check_size()
+        self._check_sizes()
 
     def _names(self, where: str, names: object) -> tuple[str, ...]:
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -108,17 +113,30 @@ class Darts(Space):
             raise SpaceError(f"{self.name}: {where} must hold a list for each of the {len(EDGES)} edges, got {got}.")
         return tuple(self._names(f"{where}[{e}]", names) for e, names in enumerate(lists))
 
-    def _check_size(self) -> None:
-        if self.input_size is None:
+    def _check_sizes(self) -> None:
+        super()._check_sizes()
+        if self.dims == 0:
+            raise SpaceError(
+                f"{self.name} halves its input, but a feature vector has no positions to halve: take a CellSpace with stages=1."
+            )
+        if self.tokens and self.dense:
+            raise SpaceError(
+                f"{self.name} halves its input and looks at neighbours, which an output at every token forbids: take a "
+                "CellSpace with stages=1 and operations that look at their own position only."
+            )
+        if self.tokens and self.stem != "cifar":
+            raise SpaceError(f"{self.name}: tokens are embedded in place of the stem 'cifar', got the stem {self.stem!r}.")
+        if self.input_shape is None:
             return
         halvings = len(set(self.reductions)) + (3 if self.stem == "imagenet" else 0)
-        # Every halving rounds up; the last one shall still have two pixels to halve.
+        # Every halving rounds up; the last one must still have two positions to halve.
         least = 2 ** (halvings - 1) + 1
-        if self.input_size < least:
-            raise SpaceError(
-                f"{self.name}: {halvings} halvings leave nothing of images of {self.input_size} pixels: the smallest "
-                f"input size that works is {least}."
-            )
+        for axis, size in positions(self.input_shape).items():
+            if size < least:
+                raise SpaceError(
+                    f"{self.name}: {halvings} halvings leave nothing of an input whose {axis} is {size}: the smallest {axis} "
+                    f"that works is {least}."
+                )
 
     @property
     def reductions(self) -> tuple[int, int]:
@@ -142,16 +160,16 @@ class Darts(Space):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Stem, cells with the layers that bring their inputs to one shape, head."""
-        images = 3 if self.input_channels is None else self.input_channels
+        dims = self.dims
         layers: list[Layer] = []
         if self.stem == "imagenet":
             layers += [
-                Layer("imagenet_stem", (0,), (images,), self.channels, stride=4),
-                Layer("imagenet_stem_reduction", (1,), (self.channels,), self.channels, stride=2),
+                stem(self, self.channels, kind="imagenet_stem", stride=4),
+                Layer("imagenet_stem_reduction", (1,), (self.channels,), self.channels, stride=2, dims=dims),
             ]
             before, last = (1, self.channels), (2, self.channels)
         else:
-            layers.append(Layer("stem", (0,), (images,), self.stem_multiplier * self.channels))
+            layers.append(stem(self, self.stem_multiplier * self.channels))
             before = last = (1, self.stem_multiplier * self.channels)
         halved = self.stem == "imagenet"  # whether the older input is twice as large as the newer one
         width = self.channels
@@ -159,22 +177,27 @@ class Darts(Space):
             reduces = number in self.reductions
             width *= 2 if reduces else 1
             kind = "reducing_preprocess" if halved else "preprocess"
-            layers.append(Layer(kind, (before[0],), (before[1],), width, stride=2 if halved else 1))
-            layers.append(Layer("preprocess", (last[0],), (last[1],), width))
+            layers.append(Layer(kind, (before[0],), (before[1],), width, stride=2 if halved else 1, dims=dims))
+            layers.append(Layer("preprocess", (last[0],), (last[1],), width, dims=dims))
             inputs = (len(layers) - 1, len(layers))
             group = "reduce" if reduces else "normal"
-            layers.append(Layer("cell", inputs, (width, width), 4 * width, stride=2 if reduces else 1, group=group))
+            stride = 2 if reduces else 1
+            layers.append(Layer("cell", inputs, (width, width), 4 * width, stride=stride, group=group, dims=dims))
             before, last, halved = last, (len(layers), 4 * width), reduces
-        layers.append(Layer("linear_head", (last[0],), (last[1],), 10 if self.classes is None else self.classes))
-        return tuple(layers)
+        return (*layers, head(self, *last, kind="linear_head"))
 
     @property
     def auxiliary(self) -> Layer:
-        """The auxiliary head of the evaluation, on the output of the second reduction cell."""
+        """The auxiliary head of the evaluation, on the output of the second reduction cell.
+
+        Where there is an output at every position, it is the head of a `CellSpace`: batch norm, ReLU, 1x1 convolution.
+        """
         cells = [number for number, layer in enumerate(self.layers, start=1) if layer.kind == "cell"]
         at = cells[2 * self.cells // 3]
+        if self.dense:
+            return head(self, at, self.layers[at - 1].out)
         kind = "imagenet_auxiliary_head" if self.stem == "imagenet" else "auxiliary_head"
-        return Layer(kind, (at,), (self.layers[at - 1].out,), 10 if self.classes is None else self.classes)
+        return head(self, at, self.layers[at - 1].out, kind=kind)
 
     def searched(self, option: str) -> str:
         """In a supernet, pools are followed by a batch norm without scale and shift."""
@@ -308,9 +331,10 @@ def darts(
     cells: int = 8,
     channels: int = 16,
     stem: Literal["cifar", "imagenet"] = "cifar",
-    input_size: int | None = None,
-    input_channels: int | None = None,
-    classes: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    outputs: int | None = None,
+    dense: bool | None = None,
+    tokens: bool | None = None,
     operations: tuple[str, ...] = DARTS_OPERATIONS,
 ) -> Darts:
     """The DARTS space, by default with the published search's sizes; see `Darts` for the arguments."""
@@ -318,8 +342,9 @@ def darts(
         cells=cells,
         channels=channels,
         stem=stem,
-        input_size=input_size,
-        input_channels=input_channels,
-        classes=classes,
+        input_shape=input_shape,
+        outputs=outputs,
+        dense=dense,
+        tokens=tokens,
         operations=operations,
     )

@@ -78,3 +78,20 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
     return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+
+
+def with_shape(plain: Any) -> Any:
+    """A space as JSON data with today's fields, also where it was written with input_channels, input_size and classes.
+
+    Args:
+        plain: what `mixop.core.values.to_plain` gave of a space, today or before.
+    """
+    if not isinstance(plain, Mapping):
+        return plain  # for the reader to refuse
+    found = dict(plain)
+    channels, size = found.pop("input_channels", None), found.pop("input_size", None)
+    if channels is not None and size is not None:  # all of them were images with one label
+        found |= {"input_shape": [channels, size, size], "dense": False, "tokens": False}
+    if "classes" in found:
+        found["outputs"] = found.pop("classes")
+    return found

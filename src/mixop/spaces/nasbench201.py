@@ -45,9 +45,11 @@ class NasBench201(CellSpace):
         channels: channels of the first stage; 16 in the benchmark, 24 in GAEA's search.
         cells: cells of each stage; 5 in the benchmark.
         stages: stages; 3 in the benchmark.
-        input_size: height and width of the images in pixels; None to take the data's; 32 for CIFAR, 16 for ImageNet16-120.
-        input_channels: channels of the images; None to take the data's.
-        classes: number of classes; None to take the data's.
+        input_shape: shape of one input, as `CellSpace`; None to take the data's; (3, 32, 32) for CIFAR, (3, 16, 16) for
+            ImageNet16-120.
+        outputs: numbers for an example, or for each position; None to take the data's.
+        dense: whether there is an output at every position; None to take the data's.
+        tokens: whether inputs are tokens; None to take the data's.
 
     Raises:
         SpaceError: for sizes that make no network, and for operations that the benchmark does not have.
@@ -139,9 +141,10 @@ def nasbench201(
     channels: int = 16,
     cells: int = 5,
     stages: int = 3,
-    input_size: int | None = None,
-    input_channels: int | None = None,
-    classes: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    outputs: int | None = None,
+    dense: bool | None = None,
+    tokens: bool | None = None,
     operations: tuple[str, ...] = NASBENCH201_OPERATIONS,
 ) -> NasBench201:
     """The space of NAS-Bench-201, by default with the benchmark's sizes; see `NasBench201` for the arguments."""
@@ -149,9 +152,10 @@ def nasbench201(
         channels=channels,
         cells=cells,
         stages=stages,
-        input_size=input_size,
-        input_channels=input_channels,
-        classes=classes,
+        input_shape=input_shape,
+        outputs=outputs,
+        dense=dense,
+        tokens=tokens,
         operations=operations,
     )
 
@@ -166,9 +170,10 @@ class NasBench201Digits(NasBench201):
         channels: channels of the first stage; 4 in the table.
         cells: cells of each stage; 1 in the table.
         stages: stages; 3 in the table.
-        input_size: height and width of the images in pixels; None to take the data's; 8 in the table.
-        input_channels: channels of the images; None to take the data's; 1 in the table.
-        classes: number of classes; None to take the data's; 10 in the table.
+        input_shape: shape of one input, as `CellSpace`; None to take the data's; (1, 8, 8) in the table.
+        outputs: numbers for an example, or for each position; None to take the data's; 10 in the table.
+        dense: whether there is an output at every position; None to take the data's; false in the table.
+        tokens: whether inputs are tokens; None to take the data's; false in the table.
 
     Raises:
         SpaceError: for sizes that make no network, and for operations that the benchmark does not have.

@@ -31,7 +31,7 @@ class Toy(Space):
     Args:
         blocks: decisions, >= 1.
         width: channels of a block, >= 1.
-        classes: number of classes, >= 2.
+        outputs: number of classes, >= 2.
         seed: decides the optimum and the teacher's weights, >= 0.
 
     Raises:
@@ -48,19 +48,20 @@ class Toy(Space):
     # A frozen field is read-only, so its type may be narrower than the base's: the checker cannot know that.
     blocks: int = 3
     width: int = 4
-    classes: int = 4  # pyright: ignore[reportIncompatibleVariableOverride]
+    outputs: int = 4  # pyright: ignore[reportIncompatibleVariableOverride]
     seed: int = 0
     name: str = field(default="toy", init=False)
-    input_channels: int = field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
-    input_size: int = field(default=1, init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    input_shape: tuple[int, ...] = field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    dense: bool = field(default=False, init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    tokens: bool = field(default=False, init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __post_init__(self) -> None:
-        check_skeleton("toy", blocks=self.blocks, width=self.width, classes=self.classes)
-        if self.classes < 2:
-            raise SpaceError(f"toy: classes must be at least 2, got {self.classes}.")
+        check_skeleton("toy", blocks=self.blocks, width=self.width, outputs=self.outputs)
+        if self.outputs < 2:
+            raise SpaceError(f"toy: outputs must be at least 2, got {self.outputs}.")
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise SpaceError(f"toy: seed must be a whole number of at least 0, got {self.seed!r}.")
-        object.__setattr__(self, "input_channels", self.blocks * self.width)
+        object.__setattr__(self, "input_shape", (self.blocks * self.width, 1, 1))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -80,7 +81,7 @@ class Toy(Space):
         width, total = self.width, self.blocks * self.width
         slices = [Layer("slice", (0,), (total,), width, offset=e * width) for e in range(self.blocks)]
         cell = Layer("cell", tuple(range(1, self.blocks + 1)), (width,) * self.blocks, total, group="cell")
-        return (*slices, cell, Layer("linear_head", (self.blocks + 1,), (total,), self.classes))
+        return (*slices, cell, Layer("linear_head", (self.blocks + 1,), (total,), self.outputs))
 
     def check(self, architecture: Architecture) -> None:
         """As `Space.check`; an architecture has a map for every block.
@@ -122,9 +123,9 @@ class Toy(Space):
         return Architecture(self.name, (("cell", tuple(Choice(e, name) for e, name in enumerate(maps))),))
 
 
-def toy(*, blocks: int = 3, width: int = 4, classes: int = 4, seed: int = 0) -> Toy:
+def toy(*, blocks: int = 3, width: int = 4, outputs: int = 4, seed: int = 0) -> Toy:
     """The toy space; see `Toy` for the arguments."""
-    return Toy(blocks=blocks, width=width, classes=classes, seed=seed)
+    return Toy(blocks=blocks, width=width, outputs=outputs, seed=seed)
 
 
 def toy_features(space: Toy, architecture: Architecture, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -158,14 +159,14 @@ def toy_data(
         teacher: the architecture that labels; default ``space.optimum``.
 
     Returns:
-        Images ``(n, E * width, 1, 1)`` float32, labels ``(n,)`` int64 in ``[0, classes)``.
+        Images ``(n, E * width, 1, 1)`` float32, labels ``(n,)`` int64 in ``[0, outputs)``.
 
     Raises:
         SpaceError: if ``n`` is less than 1 or the teacher does not belong to the space.
     """
     check_skeleton("toy data", n=n)
     teacher = space.optimum if teacher is None else teacher
-    x = np.random.default_rng(seed).standard_normal((n, space.input_channels, 1, 1)).astype(np.float32)
+    x = np.random.default_rng(seed).standard_normal((n, *space.input_shape)).astype(np.float32)
 
     # Moments of the maps of a standard normal number: |x| has mean sqrt(2/pi), sin 3x has variance (1 - e^-18)/2.
     means = {"abs": np.sqrt(2 / np.pi)}
@@ -175,7 +176,7 @@ def toy_data(
     features /= np.sqrt([variances.get(name, 1.0) for name in maps])
 
     # Orthonormal rows (or columns, where classes outnumber the width) in each block make the shares equal.
-    weights = np.random.default_rng(space.seed).standard_normal((space.blocks, space.classes, space.width))
+    weights = np.random.default_rng(space.seed).standard_normal((space.blocks, space.outputs, space.width))
     left, _, right = np.linalg.svd(weights, full_matrices=False)
     weights = np.concatenate(list(left @ right), axis=1)
     return x, (features @ weights.T).argmax(axis=1)

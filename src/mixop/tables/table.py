@@ -17,6 +17,7 @@ from mixop.core.errors import DataError, SpaceError, unknown
 from mixop.core.values import from_plain
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.describe import with_shape
 from mixop.tables.layout import FREE, Header, Stored, read_header, verify
 
 COSTS: Mapping[str, tuple[str, str | None]] = {
@@ -131,7 +132,7 @@ class Table:
                 f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: ask by "
                 "strings and numbers."
             )
-        return from_plain(plain, Space, SPACE_TYPES, "space of the table")
+        return from_plain(with_shape(plain), Space, SPACE_TYPES, "space of the table")
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
         raise RecipeError(f"At least 1 network is trained at a time, got {group}.")
     if limit is not None and limit < 1:
         raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
-    space = space.fit(channels=data.channels, size=data.size, classes=len(data.classes))
+    space = space.fit(data)
     return space, architectures_of(space)[:limit]
 
 

@@ -1,0 +1,88 @@
+"""What a network reads and gives: the shape of one input, and how many numbers come out, once or at every position.
+
+A space leaves these sizes open or names them; `Space.fit` takes the open ones from the data.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mixop.core.errors import SpaceError
+
+AXES = {1: ("length",), 2: ("height", "width")}
+"""What the positions of an input are counted along, by the number of dimensions."""
+
+SHAPES = "(C, H, W) for images, (C, L) for signals, (F,) for feature vectors, (V, T) for tokens"
+
+
+class Sized(Protocol):
+    """What `Space.fit` asks of data.
+
+    Attributes:
+        shape: of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(F,)`` features, ``(V, T)`` windows of T tokens of a
+            vocabulary of V.
+        outputs: numbers that a network gives for an example, or for each of its positions.
+        dense: whether there is an output at every position.
+        tokens: whether inputs are tokens.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def dense(self) -> bool: ...
+    @property
+    def tokens(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes without data, for `Space.fit`.
+
+    Args:
+        shape: of one input, see `Sized`.
+        outputs: numbers for an example or a position, >= 1.
+        dense: whether there is an output at every position.
+        tokens: whether inputs are tokens.
+    """
+
+    shape: tuple[int, ...]
+    outputs: int
+    dense: bool = False
+    tokens: bool = False
+
+
+def checked_shape(space: str, shape: object) -> tuple[int, ...] | None:
+    """The shape of one input as a tuple, None where it is open.
+
+    Raises:
+        SpaceError: if it is not one to three whole numbers >= 1.
+    """
+    if shape is None:
+        return None
+    numbers = tuple(shape) if isinstance(shape, list | tuple) else ()
+    if not 1 <= len(numbers) <= 3 or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in numbers):
+        raise SpaceError(f"{space}: input shape must be {SHAPES}, whole numbers of at least 1, got {shape!r}.")
+    return numbers
+
+
+def check_sizes(space: str, shape: tuple[int, ...] | None, outputs: object, dense: object, tokens: object) -> None:
+    """Refuses sizes that contradict each other; None is open.
+
+    Raises:
+        SpaceError: with the name and the value.
+    """
+    if outputs is not None and (not isinstance(outputs, int) or isinstance(outputs, bool) or outputs < 1):
+        raise SpaceError(f"{space}: outputs must be a whole number of at least 1, got {outputs!r}.")
+    for name, value in (("dense", dense), ("tokens", tokens)):
+        if value is not None and not isinstance(value, bool):
+            raise SpaceError(f"{space}: {name} must be true or false, got {value!r}.")
+    if tokens and shape is not None and len(shape) != 2:
+        raise SpaceError(f"{space}: tokens have the input shape (V, T), vocabulary and window, got {shape}.")
+    if dense and shape is not None and len(shape) == 1:
+        raise SpaceError(f"{space}: a feature vector has no positions to give an output at: take dense=False, got {shape}.")
+
+
+def positions(shape: tuple[int, ...]) -> dict[str, int]:
+    """The number of positions along each axis by its name; empty for feature vectors."""
+    return dict(zip(AXES.get(len(shape) - 1, ()), shape[1:], strict=True))
