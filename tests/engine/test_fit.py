@@ -9,7 +9,7 @@ import torch
 from mixop import api
 from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
-from mixop.engine.fit import check_fit
+from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.monitors import Collapse
@@ -35,14 +35,14 @@ def capturing(monkeypatch):
 def test_compiled_cells_have_no_second_derivatives(name):
     recipe = RECIPES[name]()
     with pytest.raises(RecipeError, match="takes second ones: leave out compile"):
-        check_fit(recipe, DARTS, Settings(compile=True))
+        check_computing(recipe, DARTS, Settings(compile=True))
 
 
 def test_a_watching_monitor_counts():
     recipe = replace(RECIPES["darts"](), monitors=(Collapse(eigenvalue=True),))
     with pytest.raises(RecipeError, match="Collapse takes second ones"):
-        check_fit(recipe, DARTS, Settings(compile=True))
-    check_fit(replace(recipe, monitors=(Collapse(),)), DARTS, Settings(compile=True))
+        check_computing(recipe, DARTS, Settings(compile=True))
+    check_computing(replace(recipe, monitors=(Collapse(),)), DARTS, Settings(compile=True))
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,20 @@ def test_a_watching_monitor_counts():
 )
 def test_what_a_cuda_graph_cannot_hold(recipe, space, match, capturing):
     with pytest.raises(RecipeError, match=match):
-        check_fit(recipe, space, capturing)
+        check_computing(recipe, space, capturing)
 
 
 def test_what_it_can(capturing):
     for name in ("darts", "drnas", "pcdarts", "gaea", "sdarts_rs"):
-        check_fit(RECIPES[name](), darts(cells=3, channels=16, **SIZES), capturing)
+        check_computing(RECIPES[name](), darts(cells=3, channels=16, **SIZES), capturing)
 
 
 def test_the_fused_executor_is_checked_for_every_stage():
     """Of 36 channels the second stage sees half, the first a sixth, which is no multiple of 4."""
     recipe = RECIPES["drnas_progressive"]()
     with pytest.raises(RecipeError, match="fused executor needs operations on a multiple of 4 channels"):
-        check_fit(recipe, darts(cells=20, channels=36, **SIZES), Settings(executor="fused"))
-    check_fit(RECIPES["pcdarts"](), darts(cells=3, channels=16, **SIZES), Settings(executor="fused"))
+        check_computing(recipe, darts(cells=20, channels=36, **SIZES), Settings(executor="fused"))
+    check_computing(RECIPES["pcdarts"](), darts(cells=3, channels=16, **SIZES), Settings(executor="fused"))
 
 
 def data():

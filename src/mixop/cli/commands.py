@@ -226,11 +226,11 @@ def bench(told: Parsed) -> None:
 def _executors(case: Any) -> list[str]:
     """The executors that can compute a case, the plain one first."""
     from mixop.core.errors import MixopError
-    from mixop.engine.fit import check_fit
+    from mixop.engine.fit import check_computing
 
     names = ["plain", "nodewise"]
     try:
-        check_fit(case.recipe, case.space, case.by("fused").settings)
+        check_computing(case.recipe, case.space, case.by("fused").settings)
     except MixopError:
         return names
     return [*names, "fused"]
