@@ -1,10 +1,11 @@
-"""The contracts of relaxations, spaces and recipes, public: prove that your own part fits.
+"""The contracts of relaxations, spaces, recipes and tasks, public: prove that your own part fits.
 
 Each check raises `AssertionError` with the promise that is broken, and returns nothing if all hold.
 """
 
 import dataclasses
 import hashlib
+import io
 import json
 import random
 import tempfile
@@ -16,7 +17,7 @@ from torch import Generator, Tensor
 from mixop import api
 from mixop.core.errors import RecipeError
 from mixop.core.types import Domain
-from mixop.core.values import to_plain
+from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
 from mixop.data.toy import toy_set
@@ -32,6 +33,8 @@ from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.toy import Toy
 from mixop.supernet.plain import plain
+from mixop.tasks import PARTS as TASK_PARTS
+from mixop.tasks.base import Task, Totals
 
 
 def _generator(seed: int = 0) -> Generator:
@@ -202,6 +205,89 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
             space = darts(cells=1, channels=12)
             recipe.check(space.fit(channels=1, size=8, classes=10))
         return space, images
+
+
+def check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    """The contract of a task.
+
+    It is a frozen value that survives JSON; its loss is a differentiable scalar that does not depend on the order of the
+    examples; its first measure ranks and one is called loss; its totals are None before the first example, add up to the same
+    however the examples are divided into batches, agree with the loss, and go on after a checkpoint; its predictions are one
+    for each example; and torch's global generator stays untouched.
+
+    Args:
+        task: the task to check, complete.
+        outputs: what a network could give, ``(B, K)`` or ``(B, K, *positions)`` with B >= 3; taken as float64.
+        targets: what was right for each example, as the task stores them.
+
+    Example:
+        >>> from mixop.tasks import Regression
+        >>> check_task(Regression(mean=(0.0,), std=(1.0,)), torch.randn(5, 1), torch.randn(5))
+    """
+    assert dataclasses.is_dataclass(task), "a task must be a dataclass"
+    assert type(task).__dataclass_params__.frozen, "a task must be frozen: @dataclass(frozen=True)"  # type: ignore[attr-defined]
+    plain_task = json.loads(json.dumps(to_plain(task)))
+    assert from_plain(plain_task, Task, TASK_PARTS, "task") == task, "a task must survive JSON"
+    names = [measure.name for measure in task.measures]
+    assert len(set(names)) == len(names), f"measures need different names, got {names}"
+    assert "loss" in names, f"one measure must be called loss, got {names}"
+    assert task.measure("loss").better == "lower", "a loss is better when it is lower"
+    count = len(outputs)
+    assert count >= 3, f"the check needs at least 3 examples, got {count}"
+    assert outputs.dim() >= 2, f"outputs must be (B, K) or (B, K, *positions), got {tuple(outputs.shape)}"
+    assert outputs.shape[1] == task.outputs, f"outputs must be (B, {task.outputs}, ...), got {tuple(outputs.shape)}"
+    assert task.dense == (outputs.dim() > 2), "dense must say whether there is an output at every position"
+    targets = task.stored(targets)
+    task.check(targets, "checked")
+    assert task.complete(targets) == task, "a task that is complete must stay as it is"
+    assert task.smoothed(0) == task, "smoothing by 0 must change nothing"
+    before = torch.get_rng_state()
+
+    leaf = outputs.detach().double().requires_grad_()
+    loss = task.loss(leaf, targets)
+    assert loss.shape == (), f"the loss must be a scalar, got {tuple(loss.shape)}"
+    assert loss.isfinite(), "the loss must be finite"
+    (grad,) = torch.autograd.grad(loss, leaf)
+    assert grad.isfinite().all(), "the gradient of the loss must be finite"
+    assert grad.abs().sum() > 0, "the loss must depend on the outputs"
+    order = torch.arange(count - 1, -1, -1)
+    torch.testing.assert_close(task.loss(leaf[order], targets[order]), loss, msg="the order of examples must not matter")
+
+    totals = task.totals()
+    assert totals.value() == dict.fromkeys(names), f"before the first example every measure must be None, got {totals.value()}"
+    totals.add(leaf, targets)
+    whole = totals.value()
+    assert list(whole) == names, f"totals must measure {names}, got {list(whole)}"
+    assert all(type(value) is float for value in whole.values()), f"measured values must be floats, got {whole}"
+    _same(whole["loss"], loss.item(), "the totals of one batch must give its loss")
+    for size in (1, 2, count - 1):
+        parts, again = task.totals(), task.totals()
+        for start in range(0, count, size):
+            parts.add(leaf[start : start + size], targets[start : start + size])
+            again.add(leaf[start : start + size], targets[start : start + size])
+            again = _reloaded(again, task.totals())
+        assert again.value() == parts.value(), "totals must go on after a checkpoint as if there had been none"
+        for name, value in parts.value().items():
+            _same(value, whole[name], f"{name} must not depend on how examples are divided into batches")
+    with torch.no_grad():
+        assert len(task.predict(leaf)) == count, "there must be one prediction for each example"
+    assert torch.equal(torch.get_rng_state(), before), "torch's global generator must stay untouched"
+
+
+def _same(one: float | None, other: float | None, message: str) -> None:
+    assert one is not None, message
+    assert other is not None, message
+    # Sums of float64 in another order; a variance loses as many digits again.
+    assert abs(one - other) <= 1e-9 * max(1.0, abs(other)), f"{message}: {one} and {other}"
+
+
+def _reloaded(totals: Totals, empty: Totals) -> Totals:
+    """Fresh totals that hold what others held, through a file."""
+    file = io.BytesIO()
+    torch.save(totals.state_dict(), file)
+    file.seek(0)
+    empty.load_state_dict(torch.load(file, weights_only=True))
+    return empty
 
 
 def first_difference(one: object, other: object, where: str = "state") -> str | None:

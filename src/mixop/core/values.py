@@ -6,7 +6,6 @@ Reading checks names and types against the annotations, so that a typing error i
 """
 
 import dataclasses
-import importlib
 import math
 import sys
 import types
@@ -16,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from mixop.core.errors import MixopError, RecipeError, unknown
+from mixop.core.names import load
 
 Parts = Mapping[str, type]
 
@@ -72,15 +72,7 @@ def find_type(name: str, parts: Parts, where: str = "recipe") -> type:
         if name not in parts:
             raise RecipeError(unknown(f"part for {where} called", name, parts))
         return parts[name]
-    module_name, _, qualname = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        for piece in qualname.split("."):
-            found = getattr(found, piece)
-    except Exception as error:  # importing runs the outsider's module, which may fail in any way
-        raise RecipeError(
-            f"Cannot load {name!r} for {where} ({error}): write package.module:Name of a class that Python can import."
-        ) from error
+    found = load(name, where)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise RecipeError(f"{where} names {name!r}, which is not a dataclass: a part of a recipe is a frozen dataclass.")
     return found

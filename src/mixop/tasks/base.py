@@ -6,7 +6,7 @@ never of accuracy.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -53,11 +53,15 @@ class Task(ABC):
 
     Attributes:
         name: the word for it on the command line.
+        classes: names of the classes; empty where there are none.
         dense: whether there is an output at every position (pixel, time step) of the input.
     """
 
     name: ClassVar[str]
-    dense: ClassVar[bool] = False
+
+    # Fixed by the class, unless a subclass makes a setting of it: a field of the same name without `init=False`.
+    classes: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+    dense: bool = field(default=False, init=False, repr=False, compare=False)
 
     @property
     @abstractmethod
@@ -90,6 +94,18 @@ class Task(ABC):
     def predict(self, outputs: Tensor) -> Tensor:
         """What the outputs say, for a person or a program: class numbers, values in the unit of the targets."""
 
+    def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
+        """Targets in the dtype that the task keeps, before `check`; what cannot be right is left for `check` to refuse.
+
+        Args:
+            targets: of all examples, ``(N, ...)``.
+            where: what they are called in messages.
+
+        Raises:
+            DataError: if they would lose what matters.
+        """
+        return targets
+
     @abstractmethod
     def check(self, targets: Tensor, where: str) -> None:
         """Refuses targets that are none of this task.
@@ -115,11 +131,6 @@ class Task(ABC):
         if amount:
             raise RecipeError(f"Label smoothing is for classification, but the task is {self.name}: set it to 0.")
         return self
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty where there are none."""
-        return ()
 
     def strata(self, targets: Tensor) -> Tensor | None:
         """A number for every example, ``(N,)`` int64, that splits keep in proportion; None where nothing is to be kept."""

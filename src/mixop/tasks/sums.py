@@ -1,0 +1,123 @@
+"""Totals that are sums over examples and nothing else, and the tensors that they need."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from mixop.tasks.base import Task, Totals
+from mixop.tasks.measure import Number
+
+Term = Tensor | int
+T = TypeVar("T", bound=Task)
+
+
+class Sums(Totals, Generic[T]):
+    """Named sums. A subclass says what a batch adds to each, and what the sums mean.
+
+    They stay on the device of the batches until somebody reads them, so that adding a batch does not wait for the device.
+    ``count``, the number of examples or positions, is one of them.
+
+    Args:
+        task: what the totals are of.
+    """
+
+    def __init__(self, task: T) -> None:
+        self.task = task
+        self.sums: dict[str, Term] = {}
+
+    @abstractmethod
+    def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
+        """What a batch adds to each sum: counts as integers, everything else as float64."""
+
+    @abstractmethod
+    def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
+        """Every measure of the task.
+
+        Args:
+            sums: numbers and tensors on the CPU, of at least one example.
+        """
+
+    @torch.no_grad()
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Adds a batch."""
+        if outputs.dtype in (torch.bfloat16, torch.float16):  # 8 bits of a loss are no measurement
+            outputs = outputs.float()
+        for name, term in self.terms(outputs.detach(), targets.detach()).items():
+            kept = self.sums.get(name, 0)
+            if isinstance(kept, Tensor) and isinstance(term, Tensor):
+                kept = kept.to(term.device)
+            self.sums[name] = kept + term  # never in place: what `state_dict` gave stays as it was
+
+    def value(self) -> dict[str, Number]:
+        """Every measure by its name; None for all before the first example."""
+        sums = self.read()
+        if not sums.get("count"):
+            return dict.fromkeys(measure.name for measure in self.task.measures)
+        return {**self.measured(sums)}
+
+    def read(self) -> dict[str, Any]:
+        """The sums on the CPU: a number each, or a tensor where a sum has several."""
+        sums = {name: total.cpu() if isinstance(total, Tensor) else total for name, total in self.sums.items()}
+        return {name: total.item() if isinstance(total, Tensor) and total.dim() == 0 else total for name, total in sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums, as numbers and tensors on the CPU."""
+        return {name: total.cpu() if isinstance(total, Tensor) else total for name, total in self.sums.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken."""
+        self.sums = dict(state)
+
+
+def total(values: Tensor, dim: int | None = None) -> Tensor:
+    """The sum of values in float64; on the CPU where their device has no float64 (MPS)."""
+    if values.device.type == "mps":
+        return values.sum(dim).cpu().double()
+    return values.sum(dim, dtype=torch.float64)
+
+
+def double(values: Tensor) -> Tensor:
+    """Values in float64; on the CPU where their device has no float64 (MPS)."""
+    return values.cpu().double() if values.device.type == "mps" else values.double()
+
+
+def table(rows: Tensor, columns: Tensor, size: int, known: Tensor | None = None) -> Tensor:
+    """How often every pair of class numbers occurs, ``(size, size)`` int64.
+
+    Args:
+        rows: class numbers 0..size-1, of any shape.
+        columns: as many class numbers.
+        size: number of classes.
+        known: which pairs count, bool; None for all. The others may hold any number.
+    """
+    at, end = rows * size + columns, size * size
+    if known is not None:
+        at = at.where(known, end)
+    at = at.flatten()
+    if at.device.type == "cuda":  # where bincount would wait for the device
+        counts = torch.zeros(end + 1, dtype=torch.int64, device=at.device).scatter_add_(0, at, torch.ones_like(at))
+    else:
+        counts = torch.bincount(at.cpu(), minlength=end + 1)
+    return counts[:end].view(size, size)
+
+
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """Numbers as a tensor of a dtype and device, made once: copying them to the device at every step would wait for it.
+
+    Args:
+        values: the numbers.
+        like: a tensor of the dtype and device wanted.
+    """
+    if torch.compiler.is_compiling():  # tracing makes tensors without values, which must not be kept
+        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    return _made(values, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _made(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # what is made in inference mode could not take part in training later
+        return torch.tensor(values, dtype=dtype, device=device)
