@@ -17,8 +17,9 @@ from torch import Generator, Tensor
 from mixop.core.types import Batch
 from mixop.core.values import to_plain
 from mixop.data.examples import AHEAD, Examples, joined
-from mixop.data.preparation import Preparation
-from mixop.data.split import Indices, Split, check_parts, divide, divide_by_indices
+from mixop.data.images.augment import Augment
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
+from mixop.data.split import Indices, Split, check_parts, divide, divide_by_indices, divide_in_order
 from mixop.data.stream import Stream
 from mixop.tasks.base import Task
 
@@ -26,6 +27,9 @@ Part = Literal["train", "valid", "test"]
 """A part of a set: for the weights, for the architecture, for the last test."""
 
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+MEASURED = 1000
+"""Examples that mean and standard deviation are measured on where reading takes time."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class Data:
     def __post_init__(self) -> None:
         self.examples.check(self.name)
         self.task.check(self.examples.targets, self.name)
+        for part in PARTS:
+            self.examples.check_part(self.at(part), part)
         check_parts({part: self.at(part) for part in PARTS}, len(self.examples), self.strata, self.task.classes, self.name)
         self.augment.check(self.shape)
 
@@ -233,8 +239,12 @@ class Data:
         if self.source is not None:
             return replace(self.source, split=split).load().to(self.device)
         rest = self._not_test()
-        strata = None if self.strata is None else self.strata[rest]
-        parts = divide(len(rest), strata, self.task.classes, split, own_test=True)
+        if self.tokens:
+            parts = divide_in_order(len(rest), split, own_test=True)
+        else:
+            strata = None if self.strata is None else self.strata[rest]
+            parts = divide(len(rest), strata, self.task.classes, split, own_test=True)
+        assert parts.valid is not None
         return self._divided(rest[parts.train], rest[parts.valid], parts.record)
 
     def with_indices(self, train: Indices, valid: Indices) -> "Data":
@@ -254,12 +264,13 @@ class Data:
         parts = divide_by_indices(len(self.examples), self.strata, self.task.classes, train, valid)
         return replace(self._divided(parts.train, parts.valid, parts.record), source=None)
 
-    def with_augment(self, augment: Preparation) -> "Data":
-        """The set with another preparation; an empty ``mean`` and ``std`` are measured, or kept where reading takes time."""
+    def with_augment(self, augment: "Preparation | AugmentFunction") -> "Data":
+        """The set with another preparation, or a function of the user's own; an empty ``mean`` and ``std`` stay as they are."""
+        augment = preparation(augment)
         source = None if self.source is None else replace(self.source, augment=augment)
-        full = augment
+        full = _fitting(augment, self.shape, self.task)
         if not augment.mean and self.augment.mean:
-            full = replace(augment, mean=self.augment.mean, std=self.augment.std)
+            full = replace(full, mean=self.augment.mean, std=self.augment.std)
         return replace(self, augment=full, source=source)
 
     def to(self, device: torch.device | str) -> Self:
@@ -297,7 +308,8 @@ def assemble(
         test: the examples of a test set that came with it; None to keep a share of ``training`` for it.
         task: what a network is to do; what it leaves open is taken from the training targets.
         split: how to divide.
-        augment: an empty ``mean`` and ``std`` are measured on the training examples, where they are in memory.
+        augment: an empty ``mean`` and ``std`` are measured on the training examples, or on some of them where reading takes
+            time.
         source: how to load it again, or None.
         record: what else is known of where it came from; the division is added under ``"split"``.
         valid: the examples of a validation set that came with it; then ``training`` is not divided for one.
@@ -329,19 +341,33 @@ def assemble(
         train=found["train"],
         valid=found["valid"],
         test=found["test"],
-        augment=_measured(augment, training, parts.test),
+        augment=_measured(_fitting(augment, training.shape, task), training, parts.test),
         source=source,
         record={**record, "split": parts.record},
     )
 
 
+def _fitting(augment: Preparation, shape: tuple[int, ...], task: Task) -> Preparation:
+    """The preparation as one of images, where inputs are images: protocols may then ask for cutout, and masks move."""
+    if len(shape) != 3:
+        return augment
+    if type(augment) is Preparation:
+        augment = Augment(mean=augment.mean, std=augment.std, function=augment.function)
+    if isinstance(augment, Augment) and augment.mask_fill is None:
+        augment = replace(augment, mask_fill=task.ignored)
+    return augment
+
+
 def _measured(augment: Preparation, training: Examples, test: Tensor | None) -> Preparation:
     """The preparation with the moments of the training examples, those of a test share left out."""
-    x = training.inputs
-    if x is None or augment.mean:
+    if augment.mean or training.tokens:
         return augment
+    kept = torch.ones(len(training), dtype=torch.bool)
     if test is not None:
-        kept = torch.ones(len(x), dtype=torch.bool)
         kept[test] = False
-        x = x[kept]
-    return augment.measured(x)
+    x = training.inputs
+    if x is not None:
+        return augment.measured(x if kept.all() else x[kept])
+    at = kept.nonzero()[:, 0]
+    some = torch.linspace(0, len(at) - 1, min(MEASURED, len(at)), dtype=torch.float64).round().long()
+    return augment.measured(training.read(at[some]).x)

@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -99,6 +100,17 @@ class Examples(ABC):
             DataError: with what was expected and what came.
         """
 
+    def check_part(self, at: Tensor, part: str) -> None:  # noqa: B027
+        """Refuses indices that a part cannot have.
+
+        Args:
+            at: the indices of the part, ``(n,)`` int64.
+            part: its name, for messages.
+
+        Raises:
+            DataError: with what was expected and what came.
+        """
+
     def stream(self, at: Tensor, batch_size: int, generator: Generator, part: str) -> Stream:
         """Endless training batches of a part, see `Stream`."""
         return Stream(at, batch_size, generator, part)
@@ -175,7 +187,10 @@ class Joined(Examples):
     def __init__(self, pieces: Sequence[Examples]) -> None:
         self.pieces = tuple(pieces)
         self.ends = torch.tensor([len(piece) for piece in pieces]).cumsum(0)
-        self.tokens = pieces[0].tokens
+
+    def __reduce__(self) -> Any:
+        """What another process needs: the pools."""
+        return Joined, (self.pieces,)
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -192,7 +207,7 @@ class Joined(Examples):
     def device(self) -> torch.device:
         return self.pieces[0].device
 
-    @property
+    @cached_property
     def targets(self) -> Tensor:
         return torch.cat([piece.targets for piece in self.pieces])
 

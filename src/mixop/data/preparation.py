@@ -13,7 +13,8 @@ from mixop.core.types import Batch
 from mixop.data.examples import Examples
 
 AugmentFunction = Callable[[Batch, Generator], Batch]
-"""Changes a training batch: inputs as they are stored, before normalisation, and targets; draws from the generator only."""
+"""Changes a training batch before it is normalised: float32 inputs, those stored as uint8 in [0, 1], or token numbers, int64;
+and targets. It draws random numbers from the generator only, which is on the CPU: then a resumed run repeats them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Preparation:
         mean: mean of each channel or feature, subtracted.
         std: standard deviation of each channel or feature, > 0, divided by.
         function: ``package.module:function`` of a user's own augmentation, called as ``function(batch, generator)`` with a
-            training batch before it is normalised; empty for none.
+            training batch before anything else is done to it, see `AugmentFunction`; empty for none.
     """
 
     mean: tuple[float, ...] = ()
@@ -75,9 +76,16 @@ class Preparation:
         Raises:
             DataError: if a user's function gives something else than a batch of the same length.
         """
-        if self.function:
-            batch = _applied(self.function, batch, generator)
+        batch = self.applied(batch, generator)
         return batch._replace(x=self.plain(batch.x))
+
+    def applied(self, batch: Batch, generator: Generator) -> Batch:
+        """A training batch after the user's own function, if there is one: not normalised.
+
+        Raises:
+            DataError: if it gives something else than a batch of the same length and number type.
+        """
+        return _applied(self.function, batch, generator) if self.function else batch
 
     def read(self, examples: Examples, at: Tensor, generator: Generator, *, then: Tensor | None = None) -> Batch:
         """A training batch of some examples, augmented and normalised.
@@ -153,14 +161,20 @@ def preparation(augment: "Preparation | AugmentFunction | None", default: Prepar
 
 
 def _applied(name: str, batch: Batch, generator: Generator) -> Batch:
-    result = function_of(name, "The augmentation")(batch, generator)
+    # As floats in [0, 1]: x + noise would else change the scale of uint8 images from 0..1 to 0..255 without a word.
+    given = batch._replace(x=batch.x.float() / 255) if batch.x.dtype == torch.uint8 else batch
+    result = function_of(name, "The augmentation")(given, generator)
     good = isinstance(result, tuple) and len(result) in (2, 3) and all(isinstance(part, Tensor) for part in result[:2])
-    if not good or len(result[0]) != len(batch.x) or len(result[1]) != len(batch.y):
-        raise DataError(
-            f"The augmentation {name!r} must return a batch (inputs, targets) of {len(batch.x)} examples, "
-            f"got {type(result).__name__}."
-        )
-    return Batch(result[0], result[1], batch.state)
+    if not good:
+        raise DataError(f"The augmentation {name!r} must return a batch (inputs, targets), got {type(result).__name__}.")
+    x, y = result[:2]
+    for what, got, had in (("inputs", x, given.x), ("targets", y, given.y)):
+        if got.shape != had.shape or got.dtype != had.dtype:
+            raise DataError(
+                f"The augmentation {name!r} must return {what} as it got them, {tuple(had.shape)} of {had.dtype}, "
+                f"got {tuple(got.shape)} of {got.dtype}."
+            )
+    return Batch(x, y, batch.state)
 
 
 def _moments(channel: Tensor) -> tuple[float, float]:

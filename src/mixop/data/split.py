@@ -107,6 +107,41 @@ def divide(
     return Divided(parts["train"], parts.get("valid"), parts.get("test"), record)
 
 
+def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool = False) -> Divided:
+    """Divides a sequence where order counts, a text, by the shares of a `Split`: first train, then valid, then test.
+
+    Args:
+        count: number of positions.
+        split: the shares; seed and strata do not count.
+        own_test: whether the sequence comes with a test part.
+        own_valid: whether it comes with a validation part.
+
+    Raises:
+        DataError: if a part would be empty, or the split has a file of index lists.
+    """
+    if split.index_file is not None:
+        raise DataError("A text is divided in order, by shares, and cannot be divided by a file of index lists: leave it out.")
+    test = 0 if own_test else round(count * split.test)
+    valid = 0 if own_valid else round((count - test) * split.valid)
+    train = count - test - valid if split.train is None else min(round((count - test) * split.train), count - test - valid)
+    record: dict[str, Any] = {"method": "in order", "valid": "came with the set" if own_valid else split.valid}
+    if split.train is not None:
+        record["train"] = split.train
+    if not own_test:
+        record["test"] = split.test
+    sizes = {"train": train, **({} if own_valid else {"valid": valid}), **({} if own_test else {"test": test})}
+    for name, size in sizes.items():
+        if size == 0:
+            raise DataError(f"The {name} share of the split leaves no token in that part: take another share, or more tokens.")
+    everything = torch.arange(count)
+    return Divided(
+        everything[:train],
+        None if own_valid else everything[count - test - valid : count - test],
+        None if own_test else everything[count - test :],
+        record,
+    )
+
+
 def divide_by_indices(
     count: int, strata: Tensor | None, classes: Sequence[str], train: Indices, valid: Indices
 ) -> DividedInTwo:

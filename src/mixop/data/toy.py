@@ -6,8 +6,10 @@ from typing import ClassVar
 import torch
 
 from mixop.data.core import Data, Source, assemble
+from mixop.data.examples import Arrays
 from mixop.data.split import Split
 from mixop.spaces.toy import Toy, toy_data
+from mixop.tasks.classification import Classification
 
 
 @dataclass(frozen=True)

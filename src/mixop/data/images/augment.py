@@ -37,7 +37,8 @@ class Augment(Preparation):
         jitter: strengths of random changes of brightness, contrast, saturation and hue, for colour images; empty is off.
         cutout: side in pixels of the square that is erased, its centre uniform over the image; 0 is off.
         cutout_probability: chance of each image, in [0, 1], that its square is erased at all.
-        mask_fill: label that a crop pads masks with, where targets are masks; give the label that the task ignores.
+        mask_fill: label that a crop pads masks with, where targets are masks; None for the label that the task ignores, or 0
+            if there is none.
         mean: mean of each channel, subtracted.
         std: standard deviation of each channel, > 0, divided by.
 
@@ -60,7 +61,7 @@ class Augment(Preparation):
     jitter: tuple[float, ...] = ()
     cutout: int = 0
     cutout_probability: float = 1.0
-    mask_fill: int = 0
+    mask_fill: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,6 +134,7 @@ class Augment(Preparation):
 
     def _uncropped(self, batch: Batch, generator: Generator) -> Batch:
         """All that comes after a random resized crop."""
+        batch = self.applied(batch, generator)
         x, y = batch.x, batch.y
         count, channels, height, width = _shape(x)
         if self.jitter and channels != 3:
@@ -142,7 +144,7 @@ class Augment(Preparation):
         if self.crop or self.flip:
             pixels = self._pixels(count, height, width, generator, x.device)
             x = self._moved(x, pixels, 0)
-            y = self._moved(y.unsqueeze(1), pixels, self.mask_fill).squeeze(1) if _is_mask(batch) else y
+            y = self._moved(y.unsqueeze(1), pixels, self.mask_fill or 0).squeeze(1) if _is_mask(batch) else y
         if self.jitter:
             x = jitter(_unit(x), self.jitter, generator)
         x = self.plain(x)

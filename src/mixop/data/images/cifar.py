@@ -21,8 +21,11 @@ from torch import Tensor
 
 from mixop.core.errors import DataError
 from mixop.data.core import Data, Source, assemble
-from mixop.data.images.augment import CIFAR10_DARTS, CIFAR100_DARTS, Augment
+from mixop.data.examples import Arrays
+from mixop.data.images.augment import CIFAR10_DARTS, CIFAR100_DARTS
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
+from mixop.tasks.classification import Classification
 
 PIXELS = 3 * 32 * 32
 """Bytes of an image: the red plane, the green, the blue, each row by row."""
@@ -194,7 +197,7 @@ class Cifar10(_Cifar):
     forms: ClassVar[tuple[Form, ...]] = CIFAR10_FORMS
     classes: ClassVar[int] = 10
 
-    augment: Augment = field(default=CIFAR10_DARTS, kw_only=True)
+    augment: Preparation = field(default=CIFAR10_DARTS, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ class Cifar100(_Cifar):
     forms: ClassVar[tuple[Form, ...]] = CIFAR100_FORMS
     classes: ClassVar[int] = 100
 
-    augment: Augment = field(default=CIFAR100_DARTS, kw_only=True)
+    augment: Preparation = field(default=CIFAR100_DARTS, kw_only=True)
 
 
 def cifar10(
@@ -224,7 +227,7 @@ def cifar10(
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
-    augment: Augment = CIFAR10_DARTS,
+    augment: Preparation | AugmentFunction = CIFAR10_DARTS,
 ) -> Data:
     """Loads CIFAR-10 from an official archive.
 
@@ -234,13 +237,14 @@ def cifar10(
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.
-        augment: what is done to training batches; `CIFAR10_NASBENCH201` has the benchmark's normalisation.
+        augment: what is done to training batches, or a function of your own; `CIFAR10_NASBENCH201` has the benchmark's
+            normalisation.
 
     Raises:
         DataError: if a file is missing or damaged, or a class is left without an example.
     """
     split = Split(valid=valid, seed=seed, stratified=stratified, index_file=index_file)
-    return Cifar10(os.fspath(path), split=split, augment=augment).load()
+    return Cifar10(os.fspath(path), split=split, augment=preparation(augment)).load()
 
 
 def cifar100(
@@ -250,7 +254,7 @@ def cifar100(
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
-    augment: Augment = CIFAR100_DARTS,
+    augment: Preparation | AugmentFunction = CIFAR100_DARTS,
 ) -> Data:
     """Loads CIFAR-100 with its fine labels from an official archive.
 
@@ -260,13 +264,14 @@ def cifar100(
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.
-        augment: what is done to training batches; `CIFAR100_NASBENCH201` has the benchmark's normalisation.
+        augment: what is done to training batches, or a function of your own; `CIFAR100_NASBENCH201` has the benchmark's
+            normalisation.
 
     Raises:
         DataError: if a file is missing or damaged, or a class is left without an example.
     """
     split = Split(valid=valid, seed=seed, stratified=stratified, index_file=index_file)
-    return Cifar100(os.fspath(path), split=split, augment=augment).load()
+    return Cifar100(os.fspath(path), split=split, augment=preparation(augment)).load()
 
 
 def _read(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str, bytes], dict[str, Any]]:

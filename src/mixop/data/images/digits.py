@@ -8,7 +8,7 @@ import torch
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
-from mixop.data.preparation import Preparation
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.classification import Classification
 
@@ -58,7 +58,7 @@ def digits(
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
-    augment: Preparation = _AUGMENT,
+    augment: Preparation | AugmentFunction = _AUGMENT,
 ) -> Data:
     """Loads the handwritten digits that scikit-learn ships.
 
@@ -79,4 +79,4 @@ def digits(
         ((1, 8, 8), 719, 719, 359)
     """
     split = Split(valid=valid, test=test, seed=seed, stratified=stratified, index_file=index_file)
-    return Digits(split=split, augment=augment).load()
+    return Digits(split=split, augment=preparation(augment)).load()

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
+from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
 from mixop.data.images.lazy import EIGHT_BITS
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
+from mixop.tasks.classification import Classification
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 """Files that are read as images; others in a class folder are left alone and counted in the record."""
@@ -29,11 +32,11 @@ class Folder(Source):
     """A folder of images with one subfolder for each class, all brought to one size when they are loaded.
 
     If its subfolders are ``train`` and one of ``test``, ``val``, ``valid`` or ``validation``, the latter is the test set. Of
-    each image the largest centred square is scaled, bilinearly, to the size.
+    each image the largest centred rectangle of the size's proportions, a square for one number, is scaled to it, bilinearly.
 
     Args:
         path: the folder.
-        size: height and width of the images in pixels after scaling, >= 1.
+        size: height and width of the images in pixels after scaling, >= 1; one number for square images.
         channels: 3 for colour, 1 for grey.
         split: how the examples are divided; its ``test`` counts only if there is no test folder.
         augment: what is done to training batches; an empty ``mean`` and ``std`` are measured on the training examples.
@@ -42,18 +45,18 @@ class Folder(Source):
     name: ClassVar[str] = "folder"
 
     path: str
-    size: int = 32
+    size: int | tuple[int, int] = 32
     channels: int = 3
-    augment: Augment = field(default=_AUGMENT, kw_only=True)
+    augment: Preparation = field(default=_AUGMENT, kw_only=True)
 
     def load(self) -> Data:
-        """The images as tensors ``(N, C, size, size)``, uint8, class by class, by file name within a class.
+        """The images as tensors ``(N, C, *size)``, uint8, class by class, by file name within a class.
 
         Raises:
             DataError: if the folder is missing or has no images, or a file is not an image.
             MissingExtraError: if Pillow is not installed.
         """
-        if self.size < 1 or self.channels not in (1, 3):
+        if min(_sides(self.size)) < 1 or self.channels not in (1, 3):
             raise DataError(f"Images need a size >= 1 and 1 or 3 channels, got size {self.size} and {self.channels} channels.")
         training, test = _parts(Path(self.path))
         classes = [folder.name for folder in subfolders(training)]
@@ -97,20 +100,20 @@ class Folder(Source):
 def from_folder(
     path: str | os.PathLike[str],
     *,
-    size: int = 32,
+    size: int | tuple[int, int] = 32,
     channels: int = 3,
     valid: float = 0.5,
     test: float = 0.2,
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
-    augment: Augment = _AUGMENT,
+    augment: Preparation | AugmentFunction = _AUGMENT,
 ) -> Data:
     """Loads a folder of images with one subfolder for each class, see `Folder`.
 
     Args:
         path: the folder.
-        size: height and width of the images in pixels after scaling.
+        size: height and width of the images in pixels after scaling; one number for square images.
         channels: 3 for colour, 1 for grey.
         valid: share of the training examples that the architecture learns from.
         test: share of all examples that is kept for the test, if there is no test folder.
@@ -124,11 +127,11 @@ def from_folder(
         MissingExtraError: if Pillow is not installed.
     """
     split = Split(valid=valid, test=test, seed=seed, stratified=stratified, index_file=index_file)
-    return Folder(os.fspath(path), size=size, channels=channels, split=split, augment=augment).load()
+    return Folder(os.fspath(path), size=size, channels=channels, split=split, augment=preparation(augment)).load()
 
 
-def read_image(path: Path, size: int, channels: int) -> np.ndarray:
-    """One image file as ``(C, size, size)`` uint8: turned upright, the largest centred square, scaled bilinearly.
+def read_image(path: Path, size: int | tuple[int, int], channels: int) -> np.ndarray:
+    """One image file as ``(C, *size)`` uint8: turned upright, the largest centred rectangle, scaled bilinearly.
 
     Raises:
         DataError: if the file is no image with 8 bits for each channel.
@@ -138,6 +141,7 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise MissingExtraError("pillow", "images", "Reading an image folder") from error
+    height, width = _sides(size)
     try:
         with Image.open(path) as file:
             mode = file.mode
@@ -145,12 +149,17 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
             if "transparency" in image.info:
                 image = image.convert("RGBA")
             image = image.convert("RGB" if channels == 3 else "L")
-            pixels = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+            pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
     except Exception as error:  # a damaged image provokes nearly every kind of error
         raise DataError(f"Cannot read the image {str(path)!r} ({error}): mend or remove it.") from error
     if mode not in EIGHT_BITS:
         raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it.")
-    return pixels.reshape(size, size, channels).transpose(2, 0, 1)
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def _parts(root: Path) -> tuple[Path, Path | None]:

@@ -11,10 +11,12 @@ import torch
 from mixop.core.errors import DataError
 from mixop.core.machine import cores
 from mixop.data.core import Data, Source, assemble
-from mixop.data.images.augment import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Augment
+from mixop.data.images.augment import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
 from mixop.data.images.folder import SUFFIXES, subfolders
-from mixop.data.images.lazy import LazyImages
+from mixop.data.images.lazy import ImageFiles, LazyImages
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
+from mixop.tasks.classification import Classification
 
 IMAGENET_SEARCH = Split(train=0.10, valid=0.025)
 """The part of ImageNet that PC-DARTS and its successors search on: of every class 10 % for the weights, 2.5 % for the
@@ -27,7 +29,7 @@ class ImageNet(Source):
 
     ``val`` is the test set; the architecture learns from a part of ``train``. For an evaluation an image is scaled until its
     shorter side has ``resize`` pixels, and its centre is taken; the random resized crop of the training is cut from the whole
-    image before it is scaled. ``data.x[indices]`` gives the centres.
+    image before it is scaled. Images are square.
 
     Args:
         path: the folder that holds ``train`` and ``val``.
@@ -48,7 +50,7 @@ class ImageNet(Source):
     resize: int | None = None
     workers: int | None = None
     verify: bool = False
-    augment: Augment = field(default=IMAGENET, kw_only=True)
+    augment: Preparation = field(default=IMAGENET, kw_only=True)
 
     def load(self) -> Data:
         """The set, its images still in their files, class by class, by file name within a class.
@@ -101,7 +103,7 @@ def imagenet(
     workers: int | None = None,
     verify: bool = False,
     split: Split = Split(),  # noqa: B008 - a value
-    augment: Augment = IMAGENET,
+    augment: Preparation | AugmentFunction = IMAGENET,
 ) -> Data:
     """Loads ImageNet, or a set in its tree of folders, see `ImageNet`.
 
@@ -118,7 +120,7 @@ def imagenet(
         DataError: if the tree is not such a tree, a class has no image, or, with ``verify``, an image is broken.
         MissingExtraError: if Pillow is not installed.
     """
-    return ImageNet(os.fspath(path), size, resize, workers, verify, split=split, augment=augment).load()
+    return ImageNet(os.fspath(path), size, resize, workers, verify, split=split, augment=preparation(augment)).load()
 
 
 def _files(root: Path, classes: Sequence[str], *, all_classes: bool) -> tuple[list[str], list[int], list[int], int]:

@@ -2,12 +2,12 @@
 
 Files are decoded by a pool of threads (Pillow decodes and scales without the interpreter's lock), ahead of time where it
 was said what comes next. What an image becomes depends on its file and its crop alone, so that batches are the same for any
-number of threads, with or without decoding ahead, and in a search that goes on.
+number of threads, with or without decoding ahead, and in a search that was resumed.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,18 @@ from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.core.types import Batch
-from mixop.data.examples import AHEAD, Boxes, Examples, digest_of
+from mixop.data.ahead import ReadAhead
+from mixop.data.examples import Boxes, Examples, digest_of
 
-LIMIT = 4096
-"""Most images that wait decoded, about half a megabyte each for photographs of ImageNet's size."""
+VERIFIED = 4096
+"""Files that are handed to the threads at once when all are verified."""
 
 EIGHT_BITS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB"))
 """Pillow's modes whose numbers fit into a byte; others would be cut off."""
 
 
 class LazyImages:
-    """Image files with what is used of a tensor ``(N, 3, S, S)`` of uint8: indexing, its shape, its device.
+    """Image files, read as square images ``(3, S, S)`` of uint8.
 
     An image is scaled until its shorter side has ``resize`` pixels, and the centred square of ``size`` is kept, or a
     rectangle of the whole image is scaled to that square. Orientation tags are not followed, as in the field's own loaders.
@@ -44,8 +45,6 @@ class LazyImages:
     Raises:
         MissingExtraError: if Pillow is not installed.
     """
-
-    dtype = torch.uint8
 
     def __init__(
         self,
@@ -64,8 +63,7 @@ class LazyImages:
             raise MissingExtraError("pillow", "images", "Reading image files") from error
         self.root, self.names, self.bytes_of = root, names, bytes_of
         self.size, self.resize, self.workers, self.device = size, resize, workers, torch.device(device)
-        self._pool = ThreadPoolExecutor(workers, "mixop-images")
-        self._ahead: dict[int, Future[Any]] = {}
+        self._ahead = ReadAhead(self._decode, workers, "mixop-images")
 
     def __reduce__(self) -> Any:
         """What another process needs to make the same: no threads, nothing decoded."""
@@ -77,23 +75,11 @@ class LazyImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def shape(self) -> torch.Size:
-        """``(N, 3, S, S)``."""
-        return torch.Size((len(self), 3, self.size, self.size))
-
-    def dim(self) -> int:
-        """4."""
-        return len(self.shape)
-
     def to(self, device: torch.device | str) -> "LazyImages":
         """The same images with their batches on a device; threads and what is decoded are shared."""
-        return self._with(device=torch.device(device))
-
-    def subset(self, at: Tensor) -> "LazyImages":
-        """The images of some indices ``(n,)``, still in their files."""
-        chosen = at.tolist()
-        return self._with(names=[self.names[i] for i in chosen], bytes_of=[self.bytes_of[i] for i in chosen], _ahead={})
+        other = object.__new__(LazyImages)
+        other.__dict__.update(self.__dict__, device=torch.device(device))
+        return other
 
     @property
     def digest(self) -> bytes:
@@ -102,14 +88,6 @@ class LazyImages:
         for name, count in zip(self.names, self.bytes_of, strict=True):
             digest.update(f"{name}\0{count}\n".encode())
         return digest.digest()
-
-    def __getitem__(self, at: Tensor | slice) -> Tensor:
-        """Images ``(B, 3, S, S)``, uint8, of indices ``(B,)`` int64 or of a slice; after a slice, those behind it are next."""
-        if isinstance(at, Tensor):
-            return self.read(at)
-        numbers = torch.arange(len(self))
-        stop = at.indices(len(self))[1]
-        return self.read(numbers[at], then=numbers[stop : stop + AHEAD * len(numbers[at])])
 
     def read(self, at: Tensor, boxes: Boxes | None = None, *, then: Tensor | None = None) -> Tensor:
         """Images of some indices.
@@ -126,28 +104,24 @@ class LazyImages:
             DataError: if a file is no image, with its name.
         """
         pixels = np.empty((len(at), self.size, self.size, 3), dtype=np.uint8)
-        # First come, first served: everything that an image waits for was handed in before it.
-        images = [self._ahead.pop(i, None) or self._pool.submit(self._decode, i) for i in at.tolist()]
+        images = self._ahead.take(at.tolist())
         if boxes is None:
-            jobs = [self._pool.submit(self._centre, image, pixels[row]) for row, image in enumerate(images)]
+            jobs = [self._ahead.pool.submit(self._centre, image, pixels[row]) for row, image in enumerate(images)]
         else:
             widths, heights = torch.tensor([image.result().size for image in images]).view(-1, 2).T
             corners = boxes(heights, widths).tolist()
             parts = zip(images, corners, pixels, strict=True)
-            jobs = [self._pool.submit(self._crop, image, box, out) for image, box, out in parts]
+            jobs = [self._ahead.pool.submit(self._crop, image, box, out) for image, box, out in parts]
         del images
-        self.expect(() if then is None else then.tolist())
+        if then is not None:
+            self.expect(then.tolist())
         for job in jobs:
             job.result()
         return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous()
 
     def expect(self, at: Iterable[int]) -> None:
         """Begins to decode images that will be asked for; of too many, the oldest are forgotten."""
-        for i in at:
-            if i not in self._ahead:
-                self._ahead[i] = self._pool.submit(self._decode, i)
-        for i in list(self._ahead)[: max(0, len(self._ahead) - LIMIT)]:
-            self._ahead.pop(i).cancel()
+        self._ahead.expect(at)
 
     def verify(self) -> None:
         """Decodes every file once.
@@ -155,17 +129,12 @@ class LazyImages:
         Raises:
             DataError: if a file is no image, with the name of the first.
         """
-        for start in range(0, len(self), LIMIT):
-            for _ in self._pool.map(self._check, range(start, min(start + LIMIT, len(self)))):
+        for start in range(0, len(self), VERIFIED):
+            for _ in self._ahead.pool.map(self._check, range(start, min(start + VERIFIED, len(self)))):
                 pass
 
-    def _with(self, **changes: Any) -> "LazyImages":
-        other = object.__new__(LazyImages)
-        other.__dict__.update(self.__dict__, **changes)
-        return other
-
     def _check(self, i: int) -> None:
-        self._decode(i)
+        self._decode(i)  # and keep nothing of it
 
     def _decode(self, i: int) -> Any:
         """An image with all its pixels, RGB."""
@@ -217,11 +186,11 @@ class ImageFiles(Examples):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.images.shape[1:])
+        return (3, self.images.size, self.images.size)
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.images.dtype
+        return torch.uint8
 
     @property
     def device(self) -> torch.device:

@@ -15,8 +15,11 @@ from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
-from mixop.data.images.augment import CIFAR10_NASBENCH201, Augment
+from mixop.data.examples import Arrays
+from mixop.data.images.augment import CIFAR10_NASBENCH201
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
+from mixop.tasks.classification import Classification
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Sheets(Source):
     size: int = 32
     images: int | None = None
     own_split: bool = True
-    augment: Augment = field(default=CIFAR10_NASBENCH201, kw_only=True)
+    augment: Preparation = field(default=CIFAR10_NASBENCH201, kw_only=True)
 
     def load(self) -> Data:
         """The images as tensors ``(N, 3, size, size)``, uint8, in the order of the sheets.
@@ -115,7 +118,7 @@ def sheets(
     images: int | None = None,
     own_split: bool = True,
     split: Split | None = None,
-    augment: Augment = CIFAR10_NASBENCH201,
+    augment: Preparation | AugmentFunction = CIFAR10_NASBENCH201,
 ) -> Data:
     """Loads sheets of images, see `Sheets` for the files.
 
@@ -132,8 +135,8 @@ def sheets(
         DataError: if a file is missing or damaged, or a number does not fit the files.
         MissingExtraError: if Pillow is not installed.
     """
-    options = {"tile": tile, "size": size, "images": images, "own_split": own_split, "augment": augment}
-    return Sheets(os.fspath(path), **options, split=split or Split()).load()
+    options = {"tile": tile, "size": size, "images": images, "own_split": own_split}
+    return Sheets(os.fspath(path), **options, split=split or Split(), augment=preparation(augment)).load()
 
 
 def _files(folder: Path) -> tuple[Path, list[Path], Path]:
