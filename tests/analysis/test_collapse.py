@@ -5,7 +5,6 @@ import torch
 
 from mixop.analysis.collapse import (
     chosen_skip_share,
-    discretisation_gap,
     has_parameters,
     operation_counts,
     parameter_free_share,
@@ -13,7 +12,7 @@ from mixop.analysis.collapse import (
     skip_count,
     skip_share,
 )
-from mixop.core.errors import RecipeError, SpaceError
+from mixop.core.errors import SpaceError
 from mixop.spaces import nasbench201, toy
 from mixop.spaces.core import Architecture, Choice
 
@@ -71,10 +70,3 @@ def test_spaces_that_offer_no_choice_of_the_kind_have_no_share():
     architecture = convs.architecture([[0] * 6])
     assert chosen_skip_share(architecture, convs) is None
     assert skip_share({"cell": torch.full((6, 2), 0.5)}, convs) is None
-
-
-def test_gap():
-    assert discretisation_gap(0.9, 0.35) == pytest.approx(0.55)
-    assert discretisation_gap(0.5, 0.6) == pytest.approx(-0.1)
-    with pytest.raises(RecipeError, match="derived network must be at most 1, got 35"):
-        discretisation_gap(0.9, 35)

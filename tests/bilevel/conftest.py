@@ -43,8 +43,11 @@ class Tabular:
         active = draws["cell"].active
         assert active is not None
         (one,), (other,) = active
-        self.seen = self.losses[one, other], self.right[one, other]
+        self.last = one, other
         return self.losses[one, other]
+
+    def measured(self) -> float:
+        return self.right[self.last].item() / EXAMPLES
 
     def penalty(self, params: dict[str, Tensor]) -> Tensor:
         return self.extra(params)

@@ -36,7 +36,7 @@ class FakeTrained:
         edges, options = self.weights.shape
         return self.space.architecture([torch.randint(options, (edges,), generator=self.generator).tolist()])
 
-    def accuracy(self, what, batches=None, norm="batch"):
+    def worth(self, what, batches=None, norm="batch"):
         self.calls.append(("score", batches, norm))
         if self.stop_after is not None and len(self.calls) > self.stop_after:
             raise KeyboardInterrupt

@@ -26,7 +26,7 @@ class FakeView:
     curvature: Callable[[int], float] = lambda epoch: 1.0
     natives: list[str] = field(default_factory=list)
     weights: list[list[float]] = field(default_factory=list)
-    pair: tuple[float, float] | None = None
+    difference: float | None = None
     weight_decay: float = 3e-4
     space: Space = field(default_factory=lambda: nasbench201(channels=4, cells=1))
     params: Params = field(default_factory=lambda: {"cell": torch.zeros(1, 2, dtype=torch.float64)})
@@ -50,8 +50,8 @@ class FakeView:
         steps = range(batches)  # batch k of a split is a bowl of curvature(epoch) + k
         return sum((self.curvature(self.epoch) + k) / 2 * params["cell"].square().sum() for k in steps) / batches
 
-    def accuracies(self) -> tuple[float, float] | None:
-        return self.pair
+    def gap(self) -> float | None:
+        return self.difference
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Generator, Tensor, nn
 
@@ -68,12 +69,17 @@ class DiscreteNetwork(Skeleton):
         """Logits ``(B, classes)`` of images ``(B, C, H, W)``."""
         return self._outputs(x)[-1]
 
-    def logits(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits of the network and, in training, of its auxiliary head if it has one; ``(B, classes)`` each."""
+    def training_outputs(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor | None, Any]:
+        """What a training needs: outputs, those of the auxiliary head if it has one and trains, and what it carries on.
+
+        Args:
+            x: inputs ``(B, ...)``.
+            state: what it carries into the batch; None at a start, and where it carries nothing.
+        """
         outputs = self._outputs(x)
         if self.auxiliary is None or self.auxiliary_input is None or not self.training:
-            return outputs[-1], None
-        return outputs[-1], self.auxiliary(outputs[self.auxiliary_input])
+            return outputs[-1], None, None
+        return outputs[-1], self.auxiliary(outputs[self.auxiliary_input]), None
 
     def _outputs(self, x: Tensor) -> list[Tensor]:
         drop = self.drop_path if self.training else 0.0

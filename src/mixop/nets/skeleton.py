@@ -27,6 +27,8 @@ class Skeleton(nn.Module):
         norm: batch norm settings of the fixed layers (always affine).
     """
 
+    carries: bool = False
+
     def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm) -> None:
         super().__init__()
         self.specs = space.layers
