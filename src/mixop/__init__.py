@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixop import data, evaluate, recipes, relax, report, searchers, spaces, testing
+    from mixop import data, evaluate, recipes, relax, report, searchers, spaces, tasks, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.comparison.compare import compare
     from mixop.comparison.select import select
@@ -47,8 +47,10 @@ _HOME = {
     "write_report": "mixop.report.html",
 }
 
+_FOLDERS = ("data", "evaluate", "recipes", "relax", "report", "searchers", "spaces", "tasks", "testing")
+
 _MODULES = {
-    **{name: f"mixop.{name}" for name in ("data", "evaluate", "recipes", "relax", "report", "searchers", "spaces", "testing")},
+    **{name: f"mixop.{name}" for name in _FOLDERS},
     "ops": "mixop.nets.ops",
     "optim": "mixop.core.optim",
     "schedules": "mixop.core.schedules",
@@ -82,6 +84,7 @@ __all__ = [
     "searchers",
     "select",
     "spaces",
+    "tasks",
     "testing",
     "write_report",
 ]

@@ -83,6 +83,7 @@ class Classification(Task):
         """The task with classes named by their numbers, if it has no names."""
         if self.classes:
             return self
+        self.check(targets, "training")
         return replace(self, classes=numbered(targets))
 
     def smoothed(self, amount: float) -> Self:

@@ -97,7 +97,7 @@ class Own(Task):
         """
         name = getattr(self, which)
         given = load(name, f"the {which} of the task", "function")(outputs, targets)
-        value = torch.as_tensor(given, device=outputs.device) if isinstance(given, int | float) else given
+        value = torch.tensor(given, dtype=torch.float64) if isinstance(given, int | float) else given
         if not isinstance(value, Tensor) or (value.dim() and value.shape != outputs.shape[:1]):
             got = f"the shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise RecipeError(f"{name} must give one number for each of the {len(outputs)} examples, or their mean, got {got}.")

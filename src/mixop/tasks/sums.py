@@ -54,10 +54,11 @@ class Sums(Totals, Generic[T]):
 
     def value(self) -> dict[str, Number]:
         """Every measure by its name; None for all before the first example."""
-        sums = self.read()
+        sums, names = self.read(), [measure.name for measure in self.task.measures]
         if not sums.get("count"):
-            return dict.fromkeys(measure.name for measure in self.task.measures)
-        return {**self.measured(sums)}
+            return dict.fromkeys(names)
+        measured = self.measured(sums)
+        return {name: measured[name] for name in names}
 
     def read(self) -> dict[str, Any]:
         """The sums on the CPU: a number each, or a tensor where a sum has several."""
