@@ -97,7 +97,7 @@ class Tokens(Examples):
     def check_part(self, at: Tensor, part: str) -> None:
         """Refuses positions that do not follow each other; where two texts meet, one position may be missing."""
         steps = at.cpu().diff()
-        if len(steps) and not (1 <= int(steps.min()) and int(steps.max()) <= 2):
+        if len(steps) and not (int(steps.min()) >= 1 and int(steps.max()) <= 2):
             raise DataError(
                 f"The positions of the {part} part must follow each other, since tokens are read in order, but position "
                 f"{int(at.cpu()[1:][(steps < 1) | (steps > 2)][0])} does not: divide a text in order, by shares."
