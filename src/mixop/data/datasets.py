@@ -130,12 +130,19 @@ class LazyItems(Examples):
         y: targets ``(N, ...)``.
         workers: threads that read.
         device: where batches are put.
+        ahead: the threads of the same examples on another device; None for new ones.
     """
 
-    def __init__(self, items: Items, y: Tensor, workers: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        items: Items,
+        y: Tensor,
+        workers: int,
+        device: torch.device | str = "cpu",
+        ahead: ReadAhead | None = None,
+    ) -> None:
         self.items, self.y, self.workers, self._device = items, y, workers, torch.device(device)
-        self._ahead = ReadAhead(items.read, workers, "mixop-items")
-        self._digest: bytes | None = None
+        self._ahead = ReadAhead(items.read, workers, "mixop-items") if ahead is None else ahead
 
     def __reduce__(self) -> Any:
         """What another process needs: the data set itself, no threads.
@@ -184,20 +191,16 @@ class LazyItems(Examples):
     def to(self, device: torch.device | str) -> Self:
         if torch.device(device) == self._device:
             return self
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, y=self.y.to(device), _device=torch.device(device))
-        return other
+        return type(self)(self.items, self.y.to(device), self.workers, device, self._ahead)
 
     @property
     def digest(self) -> bytes:
         """SHA-256 over the length, the first and the last input, and all targets; the other inputs would have to be read."""
-        if self._digest is None:
-            digest = hashlib.sha256(f"{len(self)} {self.shape} {self.dtype};".encode())
-            for i in (0, len(self) - 1):
-                digest.update(self.items.read(i).x.data)
-            digest.update(digest_of((self.y,)))
-            self._digest = digest.digest()
-        return self._digest
+        digest = hashlib.sha256(f"{len(self)} {self.shape} {self.dtype};".encode())
+        for i in (0, len(self) - 1):
+            digest.update(self.items.read(i).x.data)
+        digest.update(digest_of((self.y,)))
+        return digest.digest()
 
 
 def _bytes(items: Items) -> int:

@@ -35,8 +35,8 @@ class Npz(Source):
     Inputs are called ``x``, ``images``, ``signals``, ``features``, ``inputs`` or ``data``; targets ``y``, ``labels``,
     ``targets``, ``target`` or ``masks``, in small or large letters. Those of a part have its name before or behind:
     ``x_train``, ``train_images``, ``y_val``, ``valid_labels``, ``x_test``. Class names may stand under ``classes``. Every array
-    is used, or named in the record under ``"arrays_not_used"``. What targets and axes may be: see `from_arrays`; a file of signals
-    ``(N, C, L)`` in float needs no option.
+    is used, or named in the record under ``"arrays_not_used"``. What targets and axes may be: see `from_arrays`; a file of
+    signals ``(N, C, L)`` in float needs no option.
 
     Args:
         path: the ``.npz`` file.

@@ -81,7 +81,8 @@ class Tokens(Examples):
     def check(self, where: str) -> None:
         if self.text.dim() != 1 or self.text.dtype != torch.int64:
             raise DataError(
-                f"The tokens of {where} must be one row of int64 numbers, got {self.text.dtype} of shape {tuple(self.text.shape)}."
+                f"The tokens of {where} must be one row of int64 numbers, "
+                f"got {self.text.dtype} of shape {tuple(self.text.shape)}."
             )
         if len(self.text) < 2:
             raise DataError(f"{where} must hold at least two tokens, got {len(self.text)}.")
