@@ -173,6 +173,10 @@ class TokenStream(Stream):
         self.at += 1
         return self._window(self.at - 1)
 
+    def peek(self) -> Tensor:
+        """Positions of a whole window of the part, drawing nothing: for measurements beforehand."""
+        return self.columns[:, : self.window]
+
     def upcoming(self, batches: int) -> Tensor:
         """Positions of the next windows of this pass, one behind the other."""
         known = range(self.at, min(self.at + batches, len(self.order) - 1))
