@@ -12,7 +12,7 @@ from mixop import api
 from mixop.comparison.evaluators import Evaluator
 from mixop.comparison.seed import Bench
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
-from mixop.data.core import Data, Source
+from mixop.data.core import PARTS, Data, Source
 from mixop.engine.loop import Observer
 from mixop.recipe.core import Recipe
 from mixop.report.comparison import TRIAL, chosen
@@ -27,11 +27,11 @@ REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
 
 @dataclass(frozen=True)
 class Portable:
-    """A data set on its way to a worker: where it comes from, or its very arrays if it was given in Python.
+    """A data set on its way to a worker: where it comes from, or its very examples if it was given in Python.
 
     Args:
         source: loads it again.
-        values: fields of `Data` with arrays for tensors, if there is no source.
+        values: fields of `Data`, if there is no source; examples reduce themselves to plain arrays.
         fingerprint: of the set.
     """
 
@@ -44,9 +44,9 @@ class Portable:
         """Packs a set."""
         if data.source is not None:
             return cls(data.source, {}, data.fingerprint)
-        values = {f.name: getattr(data, f.name) for f in fields(Data)}
-        arrays = {name: v.cpu().numpy() if isinstance(v, torch.Tensor) else v for name, v in values.items()}
-        return cls(None, arrays, data.fingerprint)
+        # Arrays for the tensors: those would travel through shared memory, which runs out of files.
+        parts = {part: data.at(part).cpu().numpy() for part in PARTS}
+        return cls(None, {f.name: getattr(data, f.name) for f in fields(Data)} | parts, data.fingerprint)
 
     def load(self) -> Data:
         """The set.
@@ -55,10 +55,7 @@ class Portable:
             RunError: if its files have changed.
         """
         if self.source is None:
-            values = dict(self.values)
-            for name in ("x", "y", "test_x", "test_y", "train", "valid"):
-                values[name] = torch.from_numpy(values[name])
-            return Data(**values)
+            return Data(**{**self.values, **{part: torch.from_numpy(self.values[part]) for part in PARTS}})
         data = self.source.load()
         if data.fingerprint != self.fingerprint:
             raise RunError(f"The files of {data.name} changed while they were compared on: bring back the same files.")

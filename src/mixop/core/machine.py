@@ -18,3 +18,22 @@ def _limit(folder: str = "/sys/fs/cgroup") -> int:
         return ceil(int(quota) / int(period))
     except (OSError, ValueError):  # no such file, or "max"
         return 1 << 30
+
+
+def memory() -> int:
+    """Bytes that this process may still take: of the machine's free memory, and of the container's limit."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):  # not Linux
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if hasattr(os, "sysconf") else 4 << 30
+    return min(free, _memory_limit())
+
+
+def _memory_limit(folder: str = "/sys/fs/cgroup") -> int:
+    """What the container's limit leaves, in bytes; a large number where there is none."""
+    try:
+        limit, used = (Path(folder, name).read_text() for name in ("memory.max", "memory.current"))
+        return max(0, int(limit) - int(used))
+    except (OSError, ValueError):  # no such file, or "max"
+        return 1 << 60

@@ -1,10 +1,12 @@
-"""Data sets as tensors: the embedded digits, CIFAR, arrays and folders of images, with their splits and augmentation."""
+"""Data sets: arrays, data sets of torch and Hugging Face, images and texts, with their splits and what is done to examples."""
 
 from typing import Any
 
 from mixop.core.values import from_plain
-from mixop.data.arrays import Npz, from_arrays, from_npz
+from mixop.data.arrays import from_arrays
 from mixop.data.core import Data, Source
+from mixop.data.datasets import from_dataset
+from mixop.data.examples import Arrays, Examples
 from mixop.data.images.augment import (
     CIFAR10_DARTS,
     CIFAR10_NASBENCH201,
@@ -19,17 +21,25 @@ from mixop.data.images.folder import Folder, from_folder
 from mixop.data.images.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
 from mixop.data.images.lazy import LazyImages
 from mixop.data.images.sheets import Sheets, sheets
+from mixop.data.layouts import Layout
+from mixop.data.npz import Npz, from_npz
+from mixop.data.preparation import AugmentFunction, Preparation
 from mixop.data.split import Split
+from mixop.data.text import Text, from_text, from_tokens
 from mixop.data.toy import ToySet, toy_set
 from mixop.spaces.toy import Toy
+from mixop.tasks import PARTS as TASK_PARTS
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, ToySet)
+    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, Text, ToySet)
 }
 """Every source by the word for it on the command line."""
 
-PARTS: dict[str, type] = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment, Toy)}
-"""Every class of a source and of its parts, by the name it has in a file."""
+PARTS: dict[str, type] = {
+    **{cls.__name__: cls for cls in (*SOURCES.values(), Split, Preparation, Augment, Toy)},
+    **TASK_PARTS,
+}
+"""Every class of a source and of its parts, tasks among them, by the name it has in a file."""
 
 
 def source_from_json(data: Any) -> Source:
@@ -48,26 +58,36 @@ __all__ = [
     "CIFAR100_NASBENCH201",
     "IMAGENET",
     "IMAGENET_SEARCH",
+    "PARTS",
     "SOURCES",
+    "Arrays",
     "Augment",
+    "AugmentFunction",
     "Cifar10",
     "Cifar100",
     "Data",
     "Digits",
+    "Examples",
     "Folder",
     "ImageNet",
+    "Layout",
     "LazyImages",
     "Npz",
+    "Preparation",
     "Sheets",
     "Source",
     "Split",
+    "Text",
     "ToySet",
     "cifar10",
     "cifar100",
     "digits",
     "from_arrays",
+    "from_dataset",
     "from_folder",
     "from_npz",
+    "from_text",
+    "from_tokens",
     "imagenet",
     "sheets",
     "source_from_json",

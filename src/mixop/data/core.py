@@ -279,9 +279,7 @@ class Data:
         return replace(self, examples=self.examples.to(device), **parts)
 
     def _not_test(self) -> Tensor:
-        kept = torch.ones(len(self.examples), dtype=torch.bool)
-        kept[self.test.cpu()] = False
-        return kept.nonzero()[:, 0]
+        return _without(self.test.cpu(), len(self.examples)).nonzero()[:, 0]
 
     def _divided(self, train: Tensor, valid: Tensor, split: dict[str, Any]) -> "Data":
         device = self.train.device
@@ -318,11 +316,14 @@ def assemble(
         DataError: if examples are not what they should be, or a class has no example in a part.
     """
     training.check(name)
-    task = task.complete(training.targets)
-    task.check(training.targets, name)
-    strata = task.strata(training.targets)
+    targets = training.targets
+    whole = task.complete(targets)
+    whole.check(targets, name)
+    strata = whole.strata(targets)
     strata = None if strata is None else strata.cpu()
-    parts = divide(len(training), strata, task.classes, split, own_test=test is not None, own_valid=valid is not None)
+    parts = divide(len(training), strata, whole.classes, split, own_test=test is not None, own_valid=valid is not None)
+    # Classes are counted over all examples; what is measured, the scale of values, is not to know of the test.
+    task = whole if whole.classes or parts.test is None else task.complete(targets[_without(parts.test, len(targets))])
     pool, first = training, len(training)
     found: dict[str, Tensor] = {"train": parts.train}
     for part, given, taken in (("valid", valid, parts.valid), ("test", test, parts.test)):
@@ -362,12 +363,16 @@ def _measured(augment: Preparation, training: Examples, test: Tensor | None) -> 
     """The preparation with the moments of the training examples, those of a test share left out."""
     if augment.mean or training.tokens:
         return augment
-    kept = torch.ones(len(training), dtype=torch.bool)
-    if test is not None:
-        kept[test] = False
     x = training.inputs
     if x is not None:
-        return augment.measured(x if kept.all() else x[kept])
-    at = kept.nonzero()[:, 0]
+        return augment.measured(x if test is None else x[_without(test, len(x))])
+    at = torch.arange(len(training)) if test is None else _without(test, len(training)).nonzero()[:, 0]
     some = torch.linspace(0, len(at) - 1, min(MEASURED, len(at)), dtype=torch.float64).round().long()
     return augment.measured(training.read(at[some]).x)
+
+
+def _without(test: Tensor, count: int) -> Tensor:
+    """Which of ``count`` examples are not of the test, bool."""
+    kept = torch.ones(count, dtype=torch.bool)
+    kept[test] = False
+    return kept

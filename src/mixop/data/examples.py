@@ -207,8 +207,12 @@ class Joined(Examples):
     def device(self) -> torch.device:
         return self.pieces[0].device
 
-    @cached_property
+    @property
     def targets(self) -> Tensor:
+        return self._targets
+
+    @cached_property
+    def _targets(self) -> Tensor:
         return torch.cat([piece.targets for piece in self.pieces])
 
     def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
@@ -266,10 +270,13 @@ class Joined(Examples):
 
 def joined(first: Examples, second: Examples) -> Examples:
     """Two pools as one: tensors are put together, everything else is read from where it is."""
-    if isinstance(first, Arrays) and isinstance(second, Arrays) and first.shape == second.shape and first.dtype == second.dtype:
-        if first.y.shape[1:] == second.y.shape[1:] and first.y.dtype == second.y.dtype:
-            return Arrays(torch.cat([first.x, second.x]), torch.cat([first.y, second.y]))
+    if isinstance(first, Arrays) and isinstance(second, Arrays) and all(map(_alike, (first.x, first.y), (second.x, second.y))):
+        return Arrays(torch.cat([first.x, second.x]), torch.cat([first.y, second.y]))
     return Joined((first, second))
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    return first.shape[1:] == second.shape[1:] and first.dtype == second.dtype
 
 
 def digest_of(tensors: Iterable[Tensor]) -> bytes:

@@ -106,8 +106,8 @@ def _three(shape: tuple[int, ...], bytes_: bool, where: str) -> Layout:
 def _four(shape: tuple[int, ...], where: str) -> Layout:
     _, first, middle, last = shape
     orders: tuple[tuple[Layout, int, int, int], ...] = (("nchw", first, middle, last), ("nhwc", last, first, middle))
-    square = [name for name, _, height, width in orders if height == width]
-    few = [name for name, channels, height, width in orders if channels <= min(height, width)]
+    square: list[Layout] = [name for name, _, height, width in orders if height == width]
+    few: list[Layout] = [name for name, channels, height, width in orders if channels <= min(height, width)]
     candidates = square or few
     if len(candidates) == 1:
         return candidates[0]

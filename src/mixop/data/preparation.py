@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
-from mixop.core.functions import function_of, name_of
+from mixop.core.names import load, name_of
 from mixop.core.types import Batch
 from mixop.data.examples import Examples
 
@@ -163,7 +163,7 @@ def preparation(augment: "Preparation | AugmentFunction | None", default: Prepar
 def _applied(name: str, batch: Batch, generator: Generator) -> Batch:
     # As floats in [0, 1]: x + noise would else change the scale of uint8 images from 0..1 to 0..255 without a word.
     given = batch._replace(x=batch.x.float() / 255) if batch.x.dtype == torch.uint8 else batch
-    result = function_of(name, "The augmentation")(given, generator)
+    result = load(name, "the augmentation", "function")(given, generator)
     good = isinstance(result, tuple) and len(result) in (2, 3) and all(isinstance(part, Tensor) for part in result[:2])
     if not good:
         raise DataError(f"The augmentation {name!r} must return a batch (inputs, targets), got {type(result).__name__}.")

@@ -117,7 +117,7 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
         own_valid: whether it comes with a validation part.
 
     Raises:
-        DataError: if a part would be empty, or the split has a file of index lists.
+        DataError: if a part would have less than two positions, or the split has a file of index lists.
     """
     if split.index_file is not None:
         raise DataError("A text is divided in order, by shares, and cannot be divided by a file of index lists: leave it out.")
@@ -131,8 +131,8 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
         record["test"] = split.test
     sizes = {"train": train, **({} if own_valid else {"valid": valid}), **({} if own_test else {"test": test})}
     for name, size in sizes.items():
-        if size == 0:
-            raise DataError(f"The {name} share of the split leaves no token in that part: take another share, or more tokens.")
+        if size < 2:
+            raise DataError(f"The split leaves {size} tokens in its {name} part, too few: take another share, or more tokens.")
     everything = torch.arange(count)
     return Divided(
         everything[:train],

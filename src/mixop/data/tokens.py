@@ -81,7 +81,8 @@ class Tokens(Examples):
     def check(self, where: str) -> None:
         if self.text.dim() != 1 or self.text.dtype != torch.int64:
             raise DataError(
-                f"The tokens of {where} must be one row of int64 numbers, got {self.text.dtype} of shape {tuple(self.text.shape)}."
+                f"The tokens of {where} must be one row of int64 numbers, "
+                f"got {self.text.dtype} of shape {tuple(self.text.shape)}."
             )
         if len(self.text) < 2:
             raise DataError(f"{where} must hold at least two tokens, got {len(self.text)}.")
@@ -97,7 +98,7 @@ class Tokens(Examples):
     def check_part(self, at: Tensor, part: str) -> None:
         """Refuses positions that do not follow each other; where two texts meet, one position may be missing."""
         steps = at.cpu().diff()
-        if len(steps) and not (1 <= int(steps.min()) and int(steps.max()) <= 2):
+        if len(steps) and not (int(steps.min()) >= 1 and int(steps.max()) <= 2):
             raise DataError(
                 f"The positions of the {part} part must follow each other, since tokens are read in order, but position "
                 f"{int(at.cpu()[1:][(steps < 1) | (steps > 2)][0])} does not: divide a text in order, by shares."
@@ -171,6 +172,10 @@ class TokenStream(Stream):
             self.at, self.state = 0, None
         self.at += 1
         return self._window(self.at - 1)
+
+    def peek(self) -> Tensor:
+        """Positions of a whole window of the part, drawing nothing: for measurements beforehand."""
+        return self.columns[:, : self.window]
 
     def upcoming(self, batches: int) -> Tensor:
         """Positions of the next windows of this pass, one behind the other."""

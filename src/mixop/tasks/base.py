@@ -132,6 +132,11 @@ class Task(ABC):
             raise RecipeError(f"Label smoothing is for classification, but the task is {self.name}: set it to 0.")
         return self
 
+    @property
+    def ignored(self) -> int | None:
+        """The label of positions that have no class, where targets are masks; None if there is none."""
+        return None
+
     def strata(self, targets: Tensor) -> Tensor | None:
         """A number for every example, ``(N,)`` int64, that splits keep in proportion; None where nothing is to be kept."""
         return None

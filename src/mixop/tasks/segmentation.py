@@ -62,6 +62,11 @@ class Segmentation(Task):
         return Measure("miou", "higher", style="percent"), ACCURACY, LOSS
 
     @property
+    def ignored(self) -> int | None:
+        """The label that stands for no class."""
+        return self.ignore
+
+    @property
     def outputs(self) -> int:
         """The number of classes."""
         return open_count(len(self.classes), self.name, "classes")

@@ -1,0 +1,299 @@
+"""Texts for language models: words as token numbers, in the form of the Penn Treebank."""
+
+import hashlib
+import lzma
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from mixop.core.errors import DataError
+from mixop.data.core import Data, Source
+from mixop.data.layouts import as_array
+from mixop.data.preparation import AugmentFunction, Preparation, preparation
+from mixop.data.split import Split, divide_in_order
+from mixop.data.tokens import Tokens
+from mixop.tasks.language import LanguageModel
+
+END, UNKNOWN = "<eos>", "<unk>"
+"""The word behind every line, and the one for words that the training text does not have."""
+
+WINDOW = 35
+"""Tokens that are read at once. Source: Zaremba et al. 2014 (arXiv:1409.2329), and the recurrent searches since."""
+
+WORDS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+SUFFIXES = (".txt", ".tokens")
+
+
+@dataclass(frozen=True)
+class Text(Source):
+    """Words of text files: a folder with ``NAME.train.txt``, ``NAME.valid.txt`` and ``NAME.test.txt``, as the Penn Treebank has
+    them, or a single file, which is divided in order.
+
+    Words are what white space divides, and every line ends with ``<eos>``. The vocabulary is that of the training text, in the
+    order of its first appearance; other words of the other parts become ``<unk>``, if the training text has it, and are counted
+    in the record, else they are refused. Files may end in ``.tokens`` for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``.
+    Of several names that fit, the one with the fewest dots is read: ``ptb.train.txt`` and not ``ptb.char.train.txt``.
+
+    Args:
+        path: the folder or the file.
+        window: words that are read at once in training.
+        random_lengths: whether windows of training vary in length, see `TokenStream`.
+        split: of a folder without a validation or test file, and of a single file, the shares ``valid`` and ``test``.
+        augment: a function of your own for training batches, if any.
+
+    Source: Marcus et al. 1993 (aclanthology.org/J93-2004), in the form of Mikolov et al. 2010.
+    """
+
+    name: ClassVar[str] = "text"
+
+    path: str
+    window: int = WINDOW
+    random_lengths: bool = False
+
+    def load(self) -> Data:
+        """The text as token numbers.
+
+        Raises:
+            DataError: if a file is missing or damaged, no UTF-8, or holds a word that the vocabulary does not.
+        """
+        root = Path(self.path)
+        files = _files(root) if root.is_dir() else {"train": root}
+        texts, record = {}, {}
+        for part, file in files.items():
+            texts[part], md5 = _read(file)
+            record[file.name] = {"md5": md5}
+        return _assemble_words(
+            texts,
+            name=root.resolve().name.split(".")[0],
+            settings={"window": self.window, "random_lengths": self.random_lengths},
+            split=self.split,
+            augment=self.augment,
+            source=self,
+            record={"files": record},
+        )
+
+
+def from_text(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    train: str | None = None,
+    valid: str | None = None,
+    test: str | None = None,
+    window: int = WINDOW,
+    random_lengths: bool = False,
+    valid_share: float = 0.1,
+    test_share: float = 0.1,
+    name: str = "text",
+    augment: Preparation | AugmentFunction | None = None,
+) -> Data:
+    """Loads words of text files, or of texts in Python, see `Text`.
+
+    Args:
+        path: folder or file; None to pass the texts themselves.
+        train: the training text.
+        valid: the text for the architecture; None to take the last share of the training text.
+        test: the text of the test; None to keep the very last share.
+        window: words that are read at once in training.
+        random_lengths: whether windows of training vary in length, see `TokenStream`.
+        valid_share: share of the training text that the architecture learns from, where it has no text of its own.
+        test_share: share of the whole text that is kept for the test, where it has no text of its own.
+        name: what the set is called in reports; of files it is taken from the path.
+        augment: a function of your own for training batches, if any.
+
+    Raises:
+        DataError: if a file is missing or damaged, or a text holds a word that the vocabulary does not.
+
+    Example:
+        >>> data = from_text(train="the cat sat\\non the mat\\n", valid="the cat\\n", test="on the mat\\n", window=3)
+        >>> data.shape, data.task.vocabulary
+        ((6, 3), ('the', 'cat', 'sat', '<eos>', 'on', 'mat'))
+    """
+    split = Split(valid=valid_share, test=test_share)
+    if (path is None) == (train is None):
+        raise DataError("A text comes from a path or from train=, give one of the two.")
+    if path is not None:
+        if valid is not None or test is not None:
+            raise DataError("A path has the texts of all parts: leave out valid= and test=, or pass all texts and no path.")
+        prepared = preparation(augment)
+        return Text(os.fspath(path), window=window, random_lengths=random_lengths, split=split, augment=prepared).load()
+    given = {"train": train, "valid": valid, "test": test}
+    return _assemble_words(
+        {part: text for part, text in given.items() if text is not None},
+        name=name,
+        settings={"window": window, "random_lengths": random_lengths},
+        split=split,
+        augment=preparation(augment),
+        source=None,
+        record={},
+    )
+
+
+def from_tokens(
+    train: ArrayLike | Tensor,
+    valid: ArrayLike | Tensor | None = None,
+    test: ArrayLike | Tensor | None = None,
+    vocabulary: Sequence[str] | int | None = None,
+    *,
+    window: int = WINDOW,
+    random_lengths: bool = False,
+    valid_share: float = 0.1,
+    test_share: float = 0.1,
+    name: str = "tokens",
+    augment: Preparation | AugmentFunction | None = None,
+) -> Data:
+    """Makes a set for language models from token numbers in the order of a text.
+
+    Args:
+        train: tokens of the training text, ``(n,)`` whole numbers in 0..V-1.
+        valid: those of the text for the architecture; None to take the last share of the training text.
+        test: those of the test; None to keep the very last share.
+        vocabulary: the V tokens as texts, or their number; None for the largest number of the training text and 1.
+        window: tokens T that are read at once in training.
+        random_lengths: whether windows of training vary in length, see `TokenStream`.
+        valid_share: share of the training text that the architecture learns from, where it has no text of its own.
+        test_share: share of the whole text that is kept for the test, where it has no text of its own.
+        name: what the set is called in reports.
+        augment: a function of your own for training batches, if any.
+
+    Raises:
+        DataError: if these are no token numbers, or a part has fewer than two.
+
+    Example:
+        >>> data = from_tokens([0, 1, 2, 1] * 50, window=5)
+        >>> data.shape, data.dense, len(data.train), len(data.valid), len(data.test)
+        ((3, 5), True, 160, 17, 20)
+    """
+    given = {"train": train, "valid": valid, "test": test}
+    return _assemble_tokens(
+        {part: _numbers(tokens, part) for part, tokens in given.items() if tokens is not None},
+        LanguageModel()
+        if vocabulary is None
+        else LanguageModel(vocabulary if isinstance(vocabulary, int) else tuple(vocabulary)),
+        name=name,
+        settings={"window": window, "random_lengths": random_lengths},
+        split=Split(valid=valid_share, test=test_share),
+        augment=preparation(augment),
+        source=None,
+        record={},
+    )
+
+
+def _assemble_words(texts: Mapping[str, str], *, record: dict[str, Any], **options: Any) -> Data:
+    """A set from the texts of its parts."""
+    words = {part: list(_words(text)) for part, text in texts.items()}
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words["train"]))}
+    tokens, unknown = {}, {}
+    for part, given in words.items():
+        strange = [word for word in given if word not in numbers]
+        if strange and UNKNOWN not in numbers:
+            raise DataError(
+                f"The {part} text has the word {strange[0]!r}, which the training text does not, nor {UNKNOWN!r} to take its "
+                f"place: write {UNKNOWN} for rare words in all texts."
+            )
+        tokens[part] = torch.tensor([numbers[word if word in numbers else UNKNOWN] for word in given], dtype=torch.int64)
+        unknown[part] = len(strange)
+    if len(numbers) < 2:
+        raise DataError(f"The training text must hold at least two different words, got {len(numbers)}.")
+    record = {**record, "words_read_as_unknown": unknown}
+    return _assemble_tokens(tokens, LanguageModel(tuple(numbers)), record=record, **options)
+
+
+def _assemble_tokens(
+    tokens: Mapping[str, Tensor],
+    task: LanguageModel,
+    *,
+    name: str,
+    settings: Mapping[str, Any],
+    split: Split,
+    augment: Preparation,
+    source: Source | None,
+    record: Mapping[str, Any],
+) -> Data:
+    """A set from the token numbers of its parts: one text behind the other in one row, the parts as ranges of positions."""
+    for part, text in tokens.items():
+        if len(text) < 2:
+            raise DataError(f"The {part} text of {name} must hold at least two tokens, got {len(text)}.")
+    task = task.complete(tokens["train"])
+    examples = Tokens(torch.cat(list(tokens.values())), task.outputs, **settings)
+    examples.check(name)
+    parts: dict[str, Tensor] = {}
+    begin = 0
+    for part, text in tokens.items():
+        parts[part] = torch.arange(begin, begin + len(text) - 1)  # the last token of a text has none behind it
+        begin += len(text)
+    divided = divide_in_order(len(parts["train"]), split, own_test="test" in parts, own_valid="valid" in parts)
+    cut = {"train": divided.train, "valid": divided.valid, "test": divided.test}
+    pieces = {part: piece for part, piece in cut.items() if piece is not None}
+    for part, piece in pieces.items():
+        # Where a text is cut, the last token of a piece is a target only, as at the end of a text.
+        parts[part] = piece[:-1] if int(piece[-1]) != len(tokens["train"]) - 2 else piece
+    return Data(
+        name=name,
+        task=task,
+        examples=examples,
+        train=parts["train"],
+        valid=parts["valid"],
+        test=parts["test"],
+        augment=augment,
+        source=source,
+        record={**record, "split": divided.record},
+    )
+
+
+def _words(text: str) -> Iterable[str]:
+    lines = text.split("\n")
+    for line in lines if lines[-1] else lines[:-1]:
+        yield from line.split()
+        yield END
+
+
+def _numbers(given: ArrayLike | Tensor, part: str) -> Tensor:
+    array = as_array(given, f"The {part} tokens")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(f"The {part} tokens must be one row of whole numbers, got {array.dtype} of shape {array.shape}.")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """The file of each part in a folder; the training file must be there."""
+    found: dict[str, Path] = {}
+    for part, words in WORDS.items():
+        fitting: dict[tuple[int, bool], list[Path]] = {}
+        for file in sorted(root.iterdir()):
+            packed = file.suffix == ".xz"
+            plain = file.with_suffix("") if packed else file
+            pieces = plain.stem.lower().split(".")
+            if file.is_file() and plain.suffix in SUFFIXES and any(word in pieces for word in words):
+                fitting.setdefault((len(pieces), packed), []).append(file)
+        if not fitting:
+            continue
+        best = fitting[min(fitting)]
+        if len(best) > 1:
+            raise DataError(f"{str(root)!r} holds {best[0].name!r} and {best[1].name!r}: keep the files of one text there.")
+        found[part] = best[0]
+    if "train" not in found:
+        raise DataError(f"{str(root)!r} must hold a training text like 'ptb.train.txt' or 'train.txt', but holds none.")
+    return found
+
+
+def _read(path: Path) -> tuple[str, str]:
+    """A text and the MD5 of its file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Cannot read the text {str(path)!r}: {error.strerror or error}.") from error
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    try:
+        plain = lzma.decompress(content) if path.suffix == ".xz" else content
+        return plain.decode("utf-8"), md5
+    except (lzma.LZMAError, EOFError) as error:
+        raise DataError(f"The text {str(path)!r} is damaged, or not packed by xz: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"The text {str(path)!r} must be UTF-8, but is not: {error}.") from error
