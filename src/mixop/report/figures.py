@@ -10,9 +10,9 @@ from markupsafe import Markup
 from mixop.report import plots
 from mixop.report.palette import KINDS, kind_of
 from mixop.report.verdict import interval
-from mixop.report.words import column, head, percent, word, written
+from mixop.report.words import column, head, word, written
 from mixop.runs.read import Curves, EdgeOptions, RunContents
-from mixop.runs.records import FOUND, Score
+from mixop.runs.records import FOUND
 from mixop.tasks.measure import Measure
 
 Item = dict[str, Any]
@@ -20,8 +20,8 @@ Item = dict[str, Any]
 
 ENTROPY = (
     "How undecided the search is, in nats, averaged over the decisions. It falls as operations drop out of the race; at the "
-    "dashed line all weigh the same, at 0 one of them has everything. Near the line to the end: nothing was decided. A plunge in "
-    "the first epochs: decided before the network weights could tell."
+    "dashed line all weigh the same, at 0 one of them has everything. Near the line to the end: nothing was decided. A plunge "
+    "in the first epochs: decided before the network weights could tell."
 )
 SKIPS = (
     "Mixing weight on skip connections where they are offered. A steady climb above one half warns of collapse: skips ease the "
@@ -175,9 +175,7 @@ def _any(values: np.ndarray) -> bool:
     return bool(np.isfinite(values).any())
 
 
-def _describe(
-    what: str, curves: Sequence[plots.Curve], *, percent: bool = False, measure: Measure | None = None
-) -> str:
+def _describe(what: str, curves: Sequence[plots.Curve], *, percent: bool = False, measure: Measure | None = None) -> str:
     """A line plot in words: where every curve begins and ends."""
 
     def text(value: float) -> str:
@@ -195,8 +193,9 @@ def _describe(
     return f"{what} over the epochs. {'; '.join(parts)}."
 
 
-def ranking(score: Score | None) -> Item | None:
+def ranking(run: RunContents) -> Item | None:
     """All networks by the first measure, with intervals where their examples give some."""
+    score = run.score
     if score is None or len(score.networks) < 2:
         return None
     measure, examples = score.first, score.counted
@@ -215,7 +214,7 @@ def ranking(score: Score | None) -> Item | None:
     )
     if examples:
         note = (
-            f"Bars are 95 % intervals (Wilson) for {score.scored_on.words}: they show what these cannot tell apart. Training "
+            f"Bars are 95 % intervals (Wilson) for {score.scored_on.of(run.noun)}: they show what these cannot tell apart. Training "
             "again with another seed moves the dots as well."
         )
     else:

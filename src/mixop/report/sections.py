@@ -48,14 +48,15 @@ def _spaced(name: Any) -> str | None:
 
 
 def _shape(data: Mapping[str, Any]) -> str | None:
-    """One input in words: ``1 × 8 × 8 image``, ``12 × 128 signal``, ``30 features``, ``64 tokens of a vocabulary of 1000``."""
+    """One input in words: ``1 x 8 x 8 image``, ``12 x 128 signal``, ``30 features``, ``64 tokens of a vocabulary of 1000``."""
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape:
         return None
     if data.get("tokens") and len(shape) == 2:
         return f"{shape[1]} tokens of a vocabulary of {shape[0]}"
     kinds = {1: "features", 2: "signal", 3: "image"}
-    return f"{' × '.join(map(str, shape))} {kinds.get(len(shape), 'array')}"
+    sizes = " \u00d7 ".join(map(str, shape))
+    return f"{sizes} {kinds.get(len(shape), 'array')}"
 
 
 def _counts(data: Mapping[str, Any]) -> str | None:
@@ -108,8 +109,8 @@ def _search_cards(run: RunContents) -> list[tuple[str, str, str]]:
     cards.append(("Epochs of the search", f"{len(search.epochs)} of {search.planned}", f"in {duration(seconds)}"))
     valid = verdict.last(search.valid.get(run.first.name))
     if valid is not None:
-        name = capital(f"validation {word(run.first)}")
-        cards.append((name, written(run.first, valid), "of the supernet, at the end"))
+        name = f"Supernet's {word(run.first)}"
+        cards.append((name, written(run.first, valid), "on validation examples, at the end"))
     entropy = verdict.last(search.entropy)
     if entropy is not None:
         cards.append(("Entropy", f"{entropy:.2f}", f"nats of {run.max_entropy:.2f} at most" if run.max_entropy else "nats"))
@@ -129,7 +130,7 @@ def notes(run: RunContents) -> list[dict[str, Any]]:
     if run.search is None:
         return []
     lists = []
-    for name, texts in run.search.texts.items():
+    for name, texts in sorted(run.search.texts.items(), key=lambda item: item[0] != "warning"):  # what matters comes first
         words = column(name)
         lists.append({"title": words.title, "note": words.note, "rows": _spans(run.search.epochs, texts)})
     done = tuple(action or None for action in run.search.actions)

@@ -175,6 +175,8 @@ def stable_since(run: RunContents) -> int:
 
 
 def last(values: np.ndarray | None) -> float | None:
-    """The last value that is known."""
-    finite = values[np.isfinite(values)] if values is not None else ()
+    """The last value that is known; None where there is none."""
+    if values is None:
+        return None
+    finite = values[np.isfinite(values)]
     return float(finite[-1]) if len(finite) else None

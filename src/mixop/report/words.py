@@ -85,7 +85,7 @@ def said(measure: Measure, value: float | None, examples: int | None = None) -> 
 
 
 def _article(name: str) -> str:
-    initials = name[:2].isupper() or name[:2] == "R²" or name[:1].isupper() and name[1:2].isdigit()
+    initials = name[:2].isupper() or name[:2] == "R²" or (name[:1].isupper() and name[1:2].isdigit())
     return "an" if name[:1] in ("AEFHILMNORSX" if initials else "AEIOaeio") else "a"
 
 
@@ -165,13 +165,13 @@ _COLUMNS = {
     ),
     "gap": ColumnWords(
         "Gap to the derived network",
-        "How much better the supernet is on the validation part than the derived network with the same weights. It starts large "
-        "and shrinks as operations drop out; while it is large, what the supernet reaches says little about the architecture.",
+        "How much better the supernet is on the validation part than the derived network with the same weights. It starts "
+        "large and shrinks as operations drop out; while it is large, what the supernet reaches says little about the architecture.",
         "difference",
     ),
     "chosen_skip_share": ColumnWords(
         "Skips in the derived architecture",
-        "The share of its decisions that are skip connections. Many of them, while their weight climbs, are a sign of collapse.",
+        "The share of its decisions that are skip connections. Many of them while their weight climbs are a sign of collapse.",
         "percent",
     ),
     "parameter_free_share": ColumnWords(

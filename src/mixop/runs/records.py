@@ -108,7 +108,7 @@ class Scope:
         noun = noun if self.examples == 1 else f"{noun}s"
         if self.parts == ("train",):
             return f"{self.examples:,} {noun} of the weight split"
-        names = {("valid",): "validation", ("test",): "test", ("train", "valid"): "training"}
+        names: dict[tuple[str, ...], str] = {("valid",): "validation", ("test",): "test", ("train", "valid"): "training"}
         return f"{self.examples:,} {names.get(self.parts, ' and '.join(self.parts))} {noun}"
 
     @property
@@ -246,7 +246,7 @@ def from_record(kind: type[T], data: Any, where: str) -> T:
         if not isinstance(data[name], Mapping):
             raise RunError(f"{where} must hold an object in {name!r}, got {data[name]!r}: restore it, or run it again.")
     try:
-        record = from_plain({**data, **dict.fromkeys(loose, {})}, kind, {}, where)
+        record = from_plain({**data, **{name: {} for name in loose}}, kind, {}, where)
     except MixopError as error:
         raise RunError(f"{str(error).rstrip('.')}: restore it, or run the command that wrote it again.") from error
     return dataclasses.replace(record, **{name: data[name] for name in loose})
