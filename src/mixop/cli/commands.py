@@ -252,21 +252,20 @@ def evaluate(told: Parsed) -> None:
     from mixop import api
     from mixop.evaluate.trained import evaluate_run
     from mixop.runs.directory import RunDirectory
+    from mixop.runs.records import noun
 
     options = told.options
     run = RunDirectory(options.run)
     run.require()
     source, settings = told.build("data"), told.build("settings")
     data = api.load_data(run) if source is None else source.load()
-    values = evaluate_run(options.run, data.to(settings.device))
-    examples = len(data.test)
+    scored = evaluate_run(options.run, data.to(settings.device))
     if options.json:
-        return print_json({"run": options.run, "data": data.name, "examples": examples, **values})
+        return print_json({"run": options.run, "data": data.name, "examples": scored.examples, **scored.measures})
     from mixop.cli import screens
-    from mixop.runs.read import read_run
 
     counted = run.score().counted is not None
-    return screens.evaluation(data.name, examples, read_run(run.path).noun, data.task.measures, values, counted=counted)
+    return screens.evaluation(data.name, scored, data.task.measures, noun(data.shape, tokens=data.tokens), counted=counted)
 
 
 def report(told: Parsed) -> None:
@@ -386,7 +385,9 @@ def _finish_retraining(result: "RetrainResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
-        return print_json({**result.score, "run": str(result.out), "report": str(page)})
+        from mixop.runs.records import to_record
+
+        return print_json({**to_record(result.score), "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
     return screens.compared(result.out, page)

@@ -17,6 +17,7 @@ from mixop.runs.files import COMPARISON_REPORT, WEIGHTS
 from mixop.tasks.measure import Measure
 
 if TYPE_CHECKING:
+    from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
     from mixop.report.comparison import Comparison
     from mixop.runs.records import NetworkScore
@@ -113,33 +114,26 @@ def comparison(result: "Comparison") -> None:
     places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / COMPARISON_REPORT})
 
 
-def evaluation(
-    name: str,
-    examples: int,
-    noun: str,
-    measures: Sequence[Measure],
-    values: Mapping[str, float | None],
-    *,
-    counted: bool = False,
-) -> None:
-    """After an evaluation on test examples.
+def evaluation(name: str, scored: "Evaluated", measures: Sequence[Measure], noun: str, *, counted: bool = False) -> None:
+    """After an evaluation.
 
     Args:
         name: the data set.
-        examples: number of its test examples.
-        noun: for one of them.
+        scored: what the network scored, and on which examples.
         measures: of the task.
-        values: of the measures, by name.
+        noun: for one example.
         counted: whether the first measure is the share of examples that came out right, so that it has an interval.
     """
     from mixop.report.verdict import interval
     from mixop.report.words import capital, said, word, written
+    from mixop.runs.records import Scope
 
-    first, *rest = measures
+    (first, *rest), values = measures, scored.measures
+    scope = Scope(parts=(scored.part,), examples=scored.examples)
     value = values.get(first.name)
-    text = f"{capital(said(first, value))} on {examples:,} test {noun}{'' if examples == 1 else 's'} of {name}"
+    text = f"{capital(said(first, value))} on {scope.of(noun)} of {name}"
     if counted and value is not None:
-        low, high = interval(value, examples)
+        low, high = interval(value, scored.examples)
         text += f" (95 % interval {first.digits(low)} to {first.written(high)})"
     sentence(Screen(), "; ".join([text, *(f"{word(m)} {written(m, values.get(m.name))}" for m in rest)]) + ".")
 

@@ -214,8 +214,8 @@ def ranking(run: RunContents) -> Item | None:
     )
     if examples:
         note = (
-            f"Bars are 95 % intervals (Wilson) for {score.scored_on.of(run.noun)}: they show what these cannot tell apart. Training "
-            "again with another seed moves the dots as well."
+            f"Bars are 95 % intervals (Wilson) for {score.scored_on.of(run.noun)}: they show what these cannot tell apart. "
+            "Training again with another seed moves the dots as well."
         )
     else:
         note = "Training again with another seed moves the dots; one training of each does not show by how much."

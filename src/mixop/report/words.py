@@ -166,7 +166,8 @@ _COLUMNS = {
     "gap": ColumnWords(
         "Gap to the derived network",
         "How much better the supernet is on the validation part than the derived network with the same weights. It starts "
-        "large and shrinks as operations drop out; while it is large, what the supernet reaches says little about the architecture.",
+        "large and shrinks as operations drop out; while it is large, what the supernet reaches says little about the "
+        "architecture.",
         "difference",
     ),
     "chosen_skip_share": ColumnWords(

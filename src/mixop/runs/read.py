@@ -11,7 +11,7 @@ from mixop.core.errors import RunError
 from mixop.runs.cells import parse_cell
 from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, METRICS, RECIPE, SCORE, SETTINGS, SPACE
 from mixop.runs.load import damaged, read_measures, read_object, read_records, read_score, require_run
-from mixop.runs.records import RetrainingRecord, Score, SearchRecord, Values
+from mixop.runs.records import RetrainingRecord, Score, SearchRecord, Values, noun
 from mixop.tasks.measure import Measure
 
 NAN = float("nan")
@@ -120,7 +120,7 @@ class RunContents:
     def noun(self) -> str:
         """What an example is for people: an image where an input has channels, height and width, else an example."""
         shape = self.data.get("shape")
-        return "image" if isinstance(shape, list) and len(shape) == 3 and not self.data.get("tokens") else "example"
+        return noun(shape if isinstance(shape, list) else (), tokens=bool(self.data.get("tokens")))
 
     @property
     def max_entropy(self) -> float | None:

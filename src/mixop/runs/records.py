@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -114,7 +114,18 @@ class Scope:
     @property
     def word(self) -> str:
         """One word for the part: ``test``, ``validation``, ``training``."""
-        return {("test",): "test", ("valid",): "validation"}.get(self.parts, "training")
+        words: dict[tuple[str, ...], str] = {("test",): "test", ("valid",): "validation"}
+        return words.get(self.parts, "training")
+
+
+def noun(shape: Sequence[int], *, tokens: bool) -> str:
+    """What people call an example: an image where an input has channels, height and width, else an example.
+
+    Args:
+        shape: of one input.
+        tokens: whether it is a window of tokens.
+    """
+    return "image" if len(shape) == 3 and not tokens else "example"
 
 
 @dataclass(frozen=True, kw_only=True)
