@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+pytest_plugins = ["made_runs"]  # in tests/support
+
 torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
 
 

@@ -22,7 +22,8 @@ from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.report.cell import draw_cell
 from mixop.runs import checkpoint
-from mixop.runs.directory import RunDirectory, environment
+from mixop.runs.directory import RunDirectory
+from mixop.runs.environment import environment
 from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING, SCORE, SETTINGS, SPACE, drawing
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space

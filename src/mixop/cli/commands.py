@@ -25,15 +25,26 @@ from mixop.cli.options import (
 from mixop.cli.output import print_json
 from mixop.cli.reproducing import REPRODUCE
 from mixop.core.errors import RecipeError, RunError, unknown
+from mixop.runs.files import (
+    ARCHITECTURE,
+    COMPARISON,
+    COMPARISON_REPORT,
+    RECIPE,
+    RETRAINING,
+    RETRAINING_STATE,
+    SCORE,
+    STATE,
+)
 
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
-    from mixop.cli.progress import Progress
+    from mixop.cli.progress import ProgressView
     from mixop.data.core import Data
     from mixop.engine.estimate import Estimate
     from mixop.recipe.core import Recipe
     from mixop.runs.directory import RunDirectory
     from mixop.spaces.core import Architecture, Space
+    from mixop.tasks.measure import Measure
 
 
 def search(told: Parsed) -> None:
@@ -56,7 +67,7 @@ def search(told: Parsed) -> None:
         lambda foresight: foresight.search_estimate(recipe, space, data, settings),
     )
     title = f"Searching {space.name} with {recipe.name} on {data.name} for {_count(recipe.epochs, 'epoch')}, into {out}"
-    with _progress(options, title) as progress:
+    with _progress(options, title, data.task.measures) as progress:
         result = api.search(recipe, space, data, out, **_run_settings(settings, _SEARCH_SETTINGS), observe=progress)
     _finish_search(result, options)
 
@@ -102,7 +113,7 @@ def compare(told: Parsed) -> None:
             observe=progress,
         )
     if options.json:
-        return print_json({"comparison": out, "report": str(Path(out, "comparison.html")), "methods": result.summary()})
+        return print_json({"comparison": out, "report": str(Path(out, COMPARISON_REPORT)), "methods": result.summary()})
     from mixop.cli import screens
 
     return screens.comparison(result)
@@ -121,9 +132,9 @@ def resume(told: Parsed) -> None:
     settings = _run_settings(told.build("settings"))
     del settings["seed"]  # the run has its own
     labels = _labels(run)
-    done = (run / ("score.json" if labels else "architecture.json")).exists()
+    done = run.has(SCORE if labels else ARCHITECTURE)
     title = f"Nothing is left to do in {options.run}" if done else f"Going on with {options.run}"
-    with _progress(options, title, labels) as progress:
+    with _progress(options, title, run.measures(), labels) as progress:
         result = api.resume(options.run, **settings, observe=progress)
     if isinstance(result, api.RetrainResult):
         _finish_retraining(result, options)
@@ -150,7 +161,7 @@ def retrain(told: Parsed) -> None:
     labels = ["found", *(f"random {k}" for k in range(1, random + 1))]
     each = f"{_count(protocol.epochs, 'epoch')} each"
     title = f"Training {_count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
-    with _progress(options, title, labels) as progress:
+    with _progress(options, title, data.task.measures, labels) as progress:
         result = api.retrain(
             architecture,
             space,
@@ -176,10 +187,10 @@ def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
         raise RecipeError(f"The run directory {options.run} says what to train, so leave out {' and '.join(given)}.")
     run = RunDirectory(options.run)
     run.require()
-    if not (run / "architecture.json").exists():
+    if not run.has(ARCHITECTURE):
         raise RunError(f"The search in {options.run} is not finished: first `mixop resume {shlex.quote(options.run)}`.")
     space = read_space(run)
-    architecture = read_architecture(space, run.read_json("architecture.json"))
+    architecture = read_architecture(space, run.read_json(ARCHITECTURE))
     data = api.load_data(run)
     api.check_data(run, data)
     return architecture, space, data, options.out or options.run
@@ -241,18 +252,20 @@ def evaluate(told: Parsed) -> None:
     from mixop import api
     from mixop.evaluate.trained import evaluate_run
     from mixop.runs.directory import RunDirectory
+    from mixop.runs.records import noun
 
     options = told.options
     run = RunDirectory(options.run)
     run.require()
     source, settings = told.build("data"), told.build("settings")
     data = api.load_data(run) if source is None else source.load()
-    score = evaluate_run(options.run, data.to(settings.device))
+    scored = evaluate_run(options.run, data.to(settings.device))
     if options.json:
-        return print_json({"run": options.run, "data": data.name, "images": len(data.test_x), **score})
+        return print_json({"run": options.run, "data": data.name, "examples": scored.examples, **scored.measures})
     from mixop.cli import screens
 
-    return screens.evaluation(data.name, len(data.test_x), score)
+    counted = run.score().counted is not None
+    return screens.evaluation(data.name, scored, data.task.measures, noun(data.shape, tokens=data.tokens), counted=counted)
 
 
 def report(told: Parsed) -> None:
@@ -309,7 +322,7 @@ def _with_fitting_batch(recipe: "Recipe", space: "Space", data: "Data", settings
     from mixop.runs.directory import RunDirectory
 
     run = RunDirectory(out)
-    begun = (run / "recipe.json").exists()
+    begun = run.has(RECIPE)
     batch = api.read_recipe(run).batch_size if begun else fitting_batch(recipe, space, data, settings)
     return replace(recipe, batch_size=batch)
 
@@ -327,7 +340,7 @@ def _watched(recipe: "Recipe", every: int) -> "Recipe":
 
 
 def _is_comparison(run: str) -> bool:
-    return Path(run, "comparison.json").is_file()
+    return Path(run, COMPARISON).is_file()
 
 
 def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], "Estimate"]) -> None:
@@ -341,7 +354,7 @@ def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], 
     from mixop.measure import foresight
 
     settings, steps, out = run
-    if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in ("state.pt", "retrain.pt")):
+    if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in (STATE, RETRAINING_STATE)):
         return
     found = estimate(foresight)
     if found.seconds >= FORESEEN_SECONDS and not (options.quiet or options.json):
@@ -350,10 +363,10 @@ def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], 
         screens.places({"Estimate": f"{found} on {settings.device}"})
 
 
-def _progress(options: Any, title: str, labels: Sequence[str] = ()) -> "Progress":
-    from mixop.cli.progress import Progress
+def _progress(options: Any, title: str, measures: Sequence["Measure"], labels: Sequence[str] = ()) -> "ProgressView":
+    from mixop.cli.progress import ProgressView
 
-    return Progress(title, labels, quiet=options.quiet or options.json)
+    return ProgressView(title, measures, labels, quiet=options.quiet or options.json)
 
 
 def _finish_search(result: "SearchResult", options: Any) -> None:
@@ -364,7 +377,7 @@ def _finish_search(result: "SearchResult", options: Any) -> None:
         return print_json({"architecture": result.native, "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
-    return screens.found(result.native, result.recipe.name, result.history, result.out, page)
+    return screens.found(result.recipe.name, result.out, page)
 
 
 def _finish_retraining(result: "RetrainResult", options: Any) -> None:
@@ -372,7 +385,9 @@ def _finish_retraining(result: "RetrainResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
-        return print_json({**result.score, "run": str(result.out), "report": str(page)})
+        from mixop.runs.records import to_record
+
+        return print_json({**to_record(result.score), "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
     return screens.compared(result.out, page)
@@ -384,9 +399,9 @@ def _run_settings(settings: Any, names: Sequence[str] = ()) -> dict[str, Any]:
 
 def _labels(run: "RunDirectory") -> list[str]:
     """Labels of the networks that a run retrains; none if it is a search."""
-    if not (run / "retrain.json").exists():
+    if not run.has(RETRAINING):
         return []
-    networks = run.read_json("retrain.json").get("networks", [])
+    networks = run.read_json(RETRAINING).get("networks", [])
     return [str(network[0]) for network in networks]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.interrupt import heed
+from mixop.tasks.measure import Measure
 
 TRACE = 40
 """Epochs that a trace shows."""
@@ -56,18 +57,29 @@ class Clock:
         return (now - start) / (done - before) * (total - done) if done > before else None
 
 
-class Progress:
+class ProgressView:
     """An observer of a run, used as a context manager.
 
     Args:
         title: what is being done.
+        measures: of the task; the first one ranks, and the loss is shown beside it.
         labels: the networks of a retraining in order; empty for a search.
         quiet: whether to show nothing.
         console: where to show it; default standard output.
     """
 
-    def __init__(self, title: str, labels: Sequence[str] = (), *, quiet: bool = False, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        measures: Sequence[Measure],
+        labels: Sequence[str] = (),
+        *,
+        quiet: bool = False,
+        console: Console | None = None,
+    ) -> None:
         self.title, self.labels, self.quiet = title, labels, quiet
+        losses = [measure for measure in measures if measure.name == "loss"]
+        self.shown = tuple(dict.fromkeys([*losses, *measures[:1]]))
         self.console = console or Screen()
         self.clock = Clock()
         self.step: Mapping[str, Any] = {}
@@ -102,29 +114,36 @@ class Progress:
             self.left = self.clock.left(*self._done())
             return
         self.epoch = record
-        for name in ("train_loss", "valid_accuracy", "entropy"):
-            if record.get(name) is not None:
-                self.traces.setdefault(name, []).append(record[name])
+        for measure in self.shown:
+            self._keep(measure.name, record.get("valid", {}).get(measure.name))
+        self._keep("entropy", record.get("entropy"))
         if not self.quiet and not self.live:
             self._print(self.line())
+
+    def _keep(self, name: str, value: float | None) -> None:
+        if value is not None:
+            self.traces.setdefault(name, []).append(value)
 
     def line(self) -> str:
         """The last epoch on one line."""
         record = self.epoch
         words = [f"{record['label']:<10}"] if "label" in record else []
         words.append(f"epoch {record['epoch']:>{len(str(record['epochs']))}}/{record['epochs']}")
-        words.append(f"train loss {record['train_loss']:.3f}, accuracy {percent(record['train_accuracy'])}")
-        if record.get("valid_loss") is not None:
-            words.append(f"valid loss {record['valid_loss']:.3f}, accuracy {percent(record['valid_accuracy'])}")
+        words += [f"{part} {values}" for part in ("train", "valid") if (values := self._measured(record.get(part, {})))]
         if record.get("entropy") is not None:
             words.append(f"entropy {record['entropy']:.3f}")
         if record.get("skip_share") is not None:
             words.append(f"skip {percent(record['skip_share'])}")
         if self.left is not None:
             words.append(f"{duration(self.left)} left")
-        if record.get("warning"):
-            words.append(f"WARNING: {record['warning']}")
+        if warning := record.get("columns", {}).get("warning"):
+            words.append(f"WARNING: {warning}")
         return "  ".join(words)
+
+    def _measured(self, values: Mapping[str, float | None]) -> str:
+        """What was measured on one part: ``loss 1.250, accuracy 50.0 %``; empty for nothing."""
+        known = [measure for measure in self.shown if values.get(measure.name) is not None]
+        return ", ".join(f"{_name(measure)} {_short(measure, values[measure.name])}" for measure in known)
 
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
@@ -151,15 +170,14 @@ class Progress:
             label = str(step.get("label", self.labels[0]))
             rows.append(("network", f"{label} ({self._position() + 1} of {len(self.labels)})"))
         rows.append(("epoch", f"{step['epoch']} of {step['epochs']}, step {step['step']} of {step['steps']}" if step else "-"))
-        loss, accuracy = [], []
-        if step.get("train_loss") is not None:
-            loss.append(f"train {step['train_loss']:.3f}")
-            accuracy.append(f"train {percent(step['train_accuracy'])}")
-        if epoch.get("valid_loss") is not None:
-            loss.append(f"valid {epoch['valid_loss']:.3f}")
-            accuracy.append(f"valid {percent(epoch['valid_accuracy'])}")
-        rows.append(("loss", "   ".join(loss) or "-"))
-        rows.append(("accuracy", "   ".join([*accuracy, self._trace("valid_accuracy")]).strip() or "-"))
+        for measure in self.shown:
+            parts = [
+                f"{part} {_short(measure, value)}"
+                for part, record in (("train", step), ("valid", epoch))
+                if (value := record.get(part, {}).get(measure.name)) is not None
+            ]
+            traced = self._trace(measure.name) if measure is self.shown[-1] else ""
+            rows.append((_name(measure), "   ".join([*parts, traced]).strip() or "-"))
         if self.labels:
             return rows
         if epoch.get("entropy") is not None:
@@ -170,8 +188,9 @@ class Progress:
         skip = epoch.get("skip_share")
         rows.append(("skip share", "-" if skip is None else percent(skip)))
         rows.append(("so far", str(epoch.get("architecture", "-"))))
-        if "warning" in epoch:  # a monitor watches
-            rows.append(("warning", epoch["warning"] or "-"))
+        columns = epoch.get("columns", {})
+        if "warning" in columns:  # a monitor watches
+            rows.append(("warning", columns["warning"] or "-"))
         return rows
 
     def _trace(self, name: str) -> str:
@@ -192,6 +211,15 @@ class Progress:
 
     def _print(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False)
+
+
+def _name(measure: Measure) -> str:
+    return measure.name.replace("_", " ")
+
+
+def _short(measure: Measure, value: float | None) -> str:
+    """A value without its unit, but for percent."""
+    return measure.written(value) if measure.style == "percent" else measure.digits(value)
 
 
 def trace(values: Sequence[float]) -> str:

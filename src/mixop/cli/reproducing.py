@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError
+from mixop.runs.files import COMPARISON_REPORT
 
 if TYPE_CHECKING:
     from mixop.comparison.reproduce import Reproduction
@@ -111,7 +112,7 @@ def _show(found: "Reproduction") -> None:
     screens.sentence(console, words + more)
     console.print()
     path = found.comparison.path
-    screens.places({"Directory": path, "Report": Path(path) / "comparison.html"})
+    screens.places({"Directory": path, "Report": Path(path) / COMPARISON_REPORT})
 
 
 REPRODUCE = Command(

@@ -5,39 +5,47 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.progress import Screen, duration, percent
+from mixop.cli.progress import Screen, duration
+from mixop.runs.files import COMPARISON_REPORT, WEIGHTS
+from mixop.tasks.measure import Measure
 
 if TYPE_CHECKING:
+    from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
     from mixop.report.comparison import Comparison
+    from mixop.runs.records import NetworkScore
 
 
-def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: Path, page: Path) -> None:
+def found(recipe: str, out: Path, page: Path) -> None:
     """After a search: the architecture, and what to do with it.
 
     Args:
-        native: the architecture in its community's notation.
         recipe: name of the method.
-        history: the records of the search.
         out: the run directory.
         page: the report.
     """
-    console = Screen()
-    last = history[-1] if history else {}
-    spent = f" in {_count(last['epochs'], 'epoch')} and {duration(last['seconds'])}" if last else ""
+    from mixop.report.verdict import last
+    from mixop.report.words import said
+    from mixop.runs.read import read_run
+
+    run, console = read_run(out), Screen()
+    spent = ""
+    if run.search is not None:
+        spent = f" in {_count(run.search.planned, 'epoch')} and {duration(run.search.seconds[-1])}"
     console.print(Text(f"{recipe} found{spent}:", style="bold"))
-    _long(console, f"  {native}")
-    if last.get("valid_accuracy") is not None:
+    _long(console, f"  {run.native}")
+    valid = None if run.search is None else last(run.search.valid.get(run.first.name))
+    if valid is not None:
         sentence(
             console,
-            f"\nThe supernet ended with {percent(last['valid_accuracy'])} accuracy on the validation split; "
+            f"\nThe supernet ended with {said(run.first, valid)} on the validation split; "
             "what the architecture is worth alone shows when it is trained from scratch.",
         )
     console.print()
@@ -45,40 +53,45 @@ def found(native: str, recipe: str, history: Sequence[Mapping[str, Any]], out: P
 
 
 def compared(out: Path, page: Path) -> None:
-    """After a retraining: the found architecture beside random ones.
+    """After a retraining: the found architecture beside others.
 
     Args:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.verdict import interval, verdict
-    from mixop.runs.read import Network, read_run
+    from mixop.report.verdict import interval, others, verdict
+    from mixop.report.words import digits, word
+    from mixop.runs.read import read_run
 
     run = read_run(out)
-    assert run.score is not None
-    assert run.score.found is not None
-    console, images, rivals = Screen(), run.score.images, run.score.rivals
-    rows: list[tuple[str, Network]] = [("found", run.score.found)]
+    score = run.score
+    assert score is not None
+    assert score.found is not None
+    console, measure, examples, rivals = Screen(), score.first, score.counted, score.rivals
+    rows: list[tuple[str, NetworkScore]] = [("found", score.found)]
     if rivals:
-        best = max(rivals, key=lambda rival: rival.test_accuracy)
-        worst = min(rivals, key=lambda rival: rival.test_accuracy)
-        rows.append(("a random architecture", rivals[0]))
+        ranked = [network for network in score.ranked if network is not score.found]
+        family = others(score).split()[0]
+        rows.append((f"{'a' if family == 'random' else 'an'} {others(score)}", rivals[0]))
         if len(rivals) > 1:
-            rows += [(f"best of {len(rivals)} random", best), (f"worst of {len(rivals)} random", worst)]
+            rows += [(f"best of {len(rivals)} {family}", ranked[0]), (f"worst of {len(rivals)} {family}", ranked[-1])]
     console.print(Text("The architecture:", style="bold"))
-    _long(console, f"  {run.score.found.architecture}")
+    _long(console, f"  {score.found.architecture}")
     console.print()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in ("trained from scratch", "test accuracy", "95 % interval", "parameters", "time"):
+    intervals = ["95 % interval"] if examples else []
+    for name in ("trained from scratch", f"{score.scored_on.word} {word(measure)}", *intervals, "parameters", "time"):
         table.add_column(name, justify="left" if name.startswith("trained") else "right", no_wrap=True)
+    resolved = digits(measure, map(score.value, score.networks), examples)
     for name, network in rows:
-        low, high = interval(network.test_accuracy, images)
+        value = score.value(network)
+        low, high = interval(value or 0.0, examples)
         table.add_row(
             name,
-            percent(network.test_accuracy),
-            f"{100 * low:.1f} to {percent(high)}" if images else "",
-            "" if network.parameters is None else f"{network.parameters:,}",
-            "" if network.seconds is None else duration(network.seconds),
+            measure.written(value, resolved),
+            *([f"{measure.digits(low)} to {measure.written(high)}"] if examples else []),
+            f"{network.parameters:,}",
+            duration(network.seconds),
             style="bold" if name == "found" else "",
         )
     console.print(table)
@@ -86,7 +99,7 @@ def compared(out: Path, page: Path) -> None:
     sentence(console, verdict(run))
     console.print()
     quoted = shlex.quote(str(out))
-    places({"Run directory": out, "Report": page, "Weights": out / "weights.safetensors", "Next": f"mixop export {quoted}"})
+    places({"Run directory": out, "Report": page, "Weights": out / WEIGHTS, "Next": f"mixop export {quoted}"})
 
 
 def comparison(result: "Comparison") -> None:
@@ -98,25 +111,31 @@ def comparison(result: "Comparison") -> None:
     for note in "\n\n".join(rest).strip().splitlines():
         sentence(console, note)
     console.print()
-    places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / "comparison.html"})
+    places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / COMPARISON_REPORT})
 
 
-def evaluation(name: str, images: int, score: Mapping[str, Any]) -> None:
+def evaluation(name: str, scored: "Evaluated", measures: Sequence[Measure], noun: str, *, counted: bool = False) -> None:
     """After an evaluation.
 
     Args:
         name: the data set.
-        images: number of its test images.
-        score: ``accuracy`` in [0, 1] and ``loss`` in nats.
+        scored: what the network scored, and on which examples.
+        measures: of the task.
+        noun: for one example.
+        counted: whether the first measure is the share of examples that came out right, so that it has an interval.
     """
     from mixop.report.verdict import interval
+    from mixop.report.words import capital, said, word, written
+    from mixop.runs.records import Scope
 
-    low, high = interval(score["accuracy"], images)
-    sentence(
-        Screen(),
-        f"Accuracy {percent(score['accuracy'])} on {images:,} test images of {name} "
-        f"(95 % interval {100 * low:.1f} to {percent(high)}), loss {score['loss']:.4f} nats.",
-    )
+    (first, *rest), values = measures, scored.measures
+    scope = Scope(parts=(scored.part,), examples=scored.examples)
+    value = values.get(first.name)
+    text = f"{capital(said(first, value))} on {scope.of(noun)} of {name}"
+    if counted and value is not None:
+        low, high = interval(value, scored.examples)
+        text += f" (95 % interval {first.digits(low)} to {first.written(high)})"
+    sentence(Screen(), "; ".join([text, *(f"{word(m)} {written(m, values.get(m.name))}" for m in rest)]) + ".")
 
 
 @contextmanager

@@ -211,6 +211,7 @@ class Data:
         described: dict[str, Any] = {
             "name": self.name,
             "task": to_plain(self.task),
+            "measures": [measure.to_json() for measure in self.task.measures],
             "shape": list(self.shape),
             "dtype": str(self.examples.dtype).removeprefix("torch."),
             "tokens": self.tokens,

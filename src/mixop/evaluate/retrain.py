@@ -215,7 +215,7 @@ class Retraining:
         """
         run = self.run_directory
         if (run / SCORE).exists():
-            return from_record(Score, run.read_json(SCORE), str(run / SCORE))
+            return run.score()
         if checkpoint.exists(self._checkpoint):
             self._restore()
         else:
@@ -359,7 +359,7 @@ class Retraining:
             trained_on=Scope(parts=self.train_on, examples=len(data.at(*self.train_on))),
             scored_on=Scope(parts=(self.score_on,), examples=len(data.at(self.score_on))),
             task=to_plain(data.task),
-            measures=tuple(measure.to_json() for measure in data.task.measures),
+            measures=data.task.measures,
             protocol=protocol_to_json(self.protocol),
             input={
                 "shape": list(data.shape),

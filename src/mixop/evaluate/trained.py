@@ -16,7 +16,7 @@ from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, SCORE, SPACE, WEIGHTS
-from mixop.runs.records import Score, from_record
+from mixop.runs.records import Score
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Space
 from mixop.spaces.describe import read_architecture
@@ -86,7 +86,7 @@ def read_score(run: RunDirectory) -> Score:
     run.require()
     if not (run / SCORE).exists():
         raise RunError(f"{run.path} has no trained network yet: finish its retraining with `mixop retrain {run.path}`.")
-    return from_record(Score, run.read_json(SCORE), str(run / SCORE))
+    return run.score()
 
 
 def _load(run: RunDirectory) -> tuple[nn.Module, Score]:

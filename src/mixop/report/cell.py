@@ -15,7 +15,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from mixop.report.palette import KINDS, kind_of
-from mixop.runs.cells import Cell, parse_cell
+from mixop.runs.cells import DrawnCell, parse_cell
 
 CHARACTER = 7.3  # px of one monospaced character at 12 px
 
@@ -93,13 +93,13 @@ def draw_cell(cell: Mapping[str, Any]) -> str:
     )
 
 
-def describe(cell: Cell) -> str:
+def describe(cell: DrawnCell) -> str:
     """The cell in words, for those who cannot see the drawing."""
     edges = "; ".join(f"node {e.source} to node {e.target}: {e.operation}" for e in cell.edges)
     return f"Cell of {cell.nodes} nodes. {edges}. Output: node {', '.join(map(str, cell.output))}."
 
 
-def _items(cell: Cell) -> tuple[list[_Item], list[_Chain], list[list[_Item]]]:
+def _items(cell: DrawnCell) -> tuple[list[_Item], list[_Chain], list[list[_Item]]]:
     """Nodes, edges as chains, and the columns: nodes stand in even ones by depth, labels in odd ones."""
     links: list[tuple[int, int, str | None]] = [(e.source, e.target, e.operation) for e in cell.edges]
     count = cell.nodes
@@ -303,7 +303,7 @@ def _node(item: _Item, role: str) -> str:
     )
 
 
-def _name(cell: Cell, index: int) -> str:
+def _name(cell: DrawnCell, index: int) -> str:
     if index < cell.inputs:
         return {1: "input", 2: f"c(k\u2212{2 - index})"}.get(cell.inputs, f"input {index}")
     if index == cell.nodes or cell.output == (index,):
@@ -311,7 +311,7 @@ def _name(cell: Cell, index: int) -> str:
     return str(index)
 
 
-def _role(cell: Cell, index: int) -> str:
+def _role(cell: DrawnCell, index: int) -> str:
     if index < cell.inputs:
         return f"node {index}: " + (
             "input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one"

@@ -11,8 +11,7 @@ from mixop.report import comparison_plots
 from mixop.report.comparison import RANDOM, Comparison, Row, read_comparison
 from mixop.report.html import template, unique_ids, write_page
 from mixop.report.palette import ABSENT, KINDS
-from mixop.report.sections import duration
-from mixop.report.verdict import percent
+from mixop.report.words import duration, percent
 from mixop.runs.read import read_run
 
 
@@ -129,8 +128,8 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
         entropy, skips = (np.full((len(searches), len(epochs)), np.nan) for _ in range(2))
         for index, (search, most) in enumerate(searches):
             at = np.searchsorted(epochs, search.epochs)
-            entropy[index, at] = search.series["entropy"] / most
-            skips[index, at] = search.series["skip_share"]
+            entropy[index, at] = search.entropy / most
+            skips[index, at] = search.skip_share
         ends = [comparison_plots.mean_over_runs(values)[-1] for values in (entropy, skips)]
         words = ", ".join(
             f"{name} {percent(float(end))}"

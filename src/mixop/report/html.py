@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from mixop.core.errors import RunError
-from mixop.report import sections, verdict
+from mixop.report import figures, sections, verdict, words
 from mixop.report.cell import draw_cell
 from mixop.report.palette import KINDS
-from mixop.runs.read import Run, read_run
+from mixop.runs.files import REPORT
+from mixop.runs.read import RunContents, read_run
 
 
 def write_report(run: str | Path) -> Path:
@@ -29,7 +30,7 @@ def write_report(run: str | Path) -> Path:
     Raises:
         RunError: if it is no run directory, a file in it is torn, or the report cannot be written.
     """
-    return write_page(Path(run) / "report.html", render(read_run(run)))
+    return write_page(Path(run) / REPORT, render(read_run(run)))
 
 
 def write_page(target: Path, text: str) -> Path:
@@ -48,7 +49,7 @@ def write_page(target: Path, text: str) -> Path:
     return target
 
 
-def render(run: Run) -> str:
+def render(run: RunContents) -> str:
     """The report of a run as the text of an HTML page."""
     page = template("report.html.jinja").render(
         run=run,
@@ -61,14 +62,17 @@ def render(run: Run) -> str:
         facts=sections.facts(run),
         cards=sections.cards(run),
         cells=[(name, Markup(draw_cell(cell))) for name, cell in run.cells.items()],
-        used=sections.used_kinds(run),
-        heatmaps=sections.heatmaps(run),
-        curves=sections.search_figures(run),
-        warnings=sections.warnings(run),
-        retraining=sections.retraining_figures(run),
-        ranking=sections.ranking(run.score),
+        used=figures.used_kinds(run),
+        heatmaps=figures.heatmaps(run),
+        curves=figures.search_figures(run),
+        notes=sections.notes(run),
+        retraining=figures.retraining_figures(run),
+        ranking=figures.ranking(run),
+        heads=sections.heads(run.score),
+        data={**run.data, "measures": [words.head(measure) for measure in run.measures]},
         networks=sections.networks(run.score),
-        confusion=sections.confusion(run.score),
+        has_classes=sections.has_classes(run),
+        confusion=sections.confusion(run),
         changes=sections.changes(run),
         shown_changes=sections.SHOWN_CHANGES,
     )
@@ -81,9 +85,7 @@ def template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("mixop.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(
-        duration=sections.duration, scalar=sections.scalar, large=sections.large, percent=verdict.percent
-    )
+    environment.filters.update(duration=words.duration, scalar=words.scalar, large=words.large, percent=words.percent)
     environment.tests["simple"] = lambda value: not isinstance(value, Mapping | list)
     return environment.get_template(name)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Kind:
+class OperationKind:
     """A kind of operation.
 
     Args:
@@ -19,14 +19,14 @@ class Kind:
 
 
 KINDS = {
-    "conv": Kind("convolution", "#2a62c5", "#74a7ff"),
-    "pointwise": Kind("1\u00d71 convolution", "#0b8290", "#45c4cf"),
-    "separable": Kind("separable convolution", "#6a4fc9", "#ab97ff"),
-    "dilated": Kind("dilated convolution", "#ab3590", "#ec86d2"),
-    "pool": Kind("pooling", "#37823a", "#74c877"),
-    "skip": Kind("skip connection", "#c2620c", "#f7a650"),
-    "none": Kind("none (no connection)", "#858b96", "#828b99"),
-    "other": Kind("other operation", "#86603a", "#c9a47d"),
+    "conv": OperationKind("convolution", "#2a62c5", "#74a7ff"),
+    "pointwise": OperationKind("1\u00d71 convolution", "#0b8290", "#45c4cf"),
+    "separable": OperationKind("separable convolution", "#6a4fc9", "#ab97ff"),
+    "dilated": OperationKind("dilated convolution", "#ab3590", "#ec86d2"),
+    "pool": OperationKind("pooling", "#37823a", "#74c877"),
+    "skip": OperationKind("skip connection", "#c2620c", "#f7a650"),
+    "none": OperationKind("none (no connection)", "#858b96", "#828b99"),
+    "other": OperationKind("other operation", "#86603a", "#c9a47d"),
 }
 """Name of a kind (also its CSS class and variable, ``op-NAME``) -> the kind."""
 

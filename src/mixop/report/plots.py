@@ -16,6 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from mixop.report.palette import ABSENT, KINDS, kind_of
+from mixop.report.words import digits
+from mixop.runs.records import FOUND
+from mixop.tasks.measure import Measure
 
 # Matplotlib draws in these stand-ins, which no real colour uses; afterwards each becomes a variable with its light value.
 THEME = {
@@ -44,7 +47,7 @@ MARKED = 12  # up to so many points are marked as points
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """One curve: a label for the legend (None to leave it out), epochs ``(T,)``, values ``(T,)`` with NaN for gaps."""
 
     label: str | None
@@ -56,7 +59,7 @@ class Line:
 
 
 def lines(
-    curves: Sequence[Line], *, description: str, percent: bool = False, reference: tuple[float, str] | None = None
+    curves: Sequence[Curve], *, description: str, percent: bool = False, reference: tuple[float, str] | None = None
 ) -> str:
     """Curves over epochs.
 
@@ -154,46 +157,68 @@ def heatmap(
 
 
 def ranking(
-    labels: Sequence[str], accuracies: Sequence[float], intervals: Sequence[tuple[float, float]], *, description: str
+    labels: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    *,
+    measure: Measure,
+    description: str,
+    examples: int | None = None,
 ) -> str:
-    """Test accuracies as dots with their intervals, the best on top, the found network in the accent colour.
+    """What networks scored as dots with their intervals, the best on top, the found network in the accent colour.
 
     Args:
         labels: names of the N networks.
-        accuracies: N shares in [0, 1].
+        values: N values of the measure.
         intervals: N pairs (low, high) around them, equal where unknown.
+        measure: what is shown.
         description: the figure in words.
+        examples: of which shares are taken.
 
     Returns:
         An ``<svg>`` element.
     """
-    order = np.argsort(-np.asarray(accuracies), kind="stable")
+    order = sorted(range(len(values)), key=lambda index: -measure.rank(values[index]))
     names = [label if len(label) <= 20 else label[:19] + "…" for label in labels]
     left = 5.6 * max(map(len, names)) + 14
+    places = digits(measure, values, examples)
+    texts = [measure.written(value, places) for value in values]
+    right = max(50.0, 5.6 * max(map(len, texts)) + 14)
     width, height = 390.0, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
-        figure, axes = blank(width / 72, height / 72, (left / width, 24 / height, (width - left - 50) / width, 1 - 30 / height))
+        frame = (left / width, 24 / height, (width - left - right) / width, 1 - 30 / height)
+        figure, axes = blank(width / 72, height / 72, frame)
         for row, index in enumerate(order):
-            found = labels[index] == "found"
+            found = labels[index] == FOUND
             weight, ink = ("bold", "accent") if found else ("normal", "ink")
             colour = themed("accent" if found else "rival")
             axes.plot(intervals[index], (row, row), color=colour, linewidth=2.2 if found else 1.6, alpha=0.6)
-            axes.plot(accuracies[index], row, "o", color=colour, markersize=7.5 if found else 6)
-            for text, x, offset, side in ((names[index], 0, -8, "right"), (f"{100 * accuracies[index]:.1f} %", 1, 8, "left")):
+            axes.plot(values[index], row, "o", color=colour, markersize=7.5 if found else 6)
+            for text, x, offset, side in ((names[index], 0, -8, "right"), (texts[index], 1, 8, "left")):
                 axes.annotate(
                     text, (x, row), xycoords=("axes fraction", "data"), xytext=(offset, 0), textcoords="offset points", ha=side,
                     va="center", color=themed(ink), fontsize=9.5, weight=weight,
                 )  # fmt: skip
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
-        margin = max(0.05 * (high - low), 0.002)
-        axes.set_xlim(max(0, low - margin), min(1, high + margin) + 0.001)
+        _room(axes, intervals, measure)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        if measure.style == "percent":
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="x", color=themed("grid"), linewidth=0.8)
         return to_svg(figure, description)
+
+
+def _room(axes: Axes, intervals: Sequence[tuple[float, float]], measure: Measure) -> None:
+    """Limits around all intervals, with a little air; shares stay in [0, 1]."""
+    low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
+    if measure.style == "percent":
+        margin = max(0.05 * (high - low), 0.002)
+        axes.set_xlim(max(0, low - margin), min(1, high + margin) + 0.001)
+    else:
+        margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+        axes.set_xlim(low - margin, high + margin)
 
 
 def confusion(counts: np.ndarray, *, description: str) -> str:
@@ -257,7 +282,7 @@ def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
     axes.set_xlabel("epoch", color=themed("muted"))
 
 
-def _shares(axes: Axes, curves: Sequence[Line]) -> None:
+def _shares(axes: Axes, curves: Sequence[Curve]) -> None:
     """Limits for shares: never outside [0, 1], with a little air."""
     values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
     if len(values):

@@ -1,4 +1,4 @@
-"""What a run says, in sentences that claim no more than its test images can carry."""
+"""What a run says, in sentences that claim no more than its examples can carry."""
 
 import math
 import shlex
@@ -7,114 +7,130 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixop.report.palette import kind_of
-from mixop.runs.read import Network, Run
+from mixop.report.words import count, digits, direction, percent, said
+from mixop.runs.read import RunContents
+from mixop.runs.records import NetworkScore, Score
+from mixop.tasks.measure import Measure
 
-FEW_IMAGES = 3  # a difference of so many test images is never called a difference
+FEW = 3
+"""A difference of this many examples is never called a difference."""
 
 
-def command(run: Run, verb: str) -> str:
+def command(run: RunContents, verb: str) -> str:
     """The mixop command that does something with this run: ``mixop retrain runs/x``."""
     return f"mixop {verb} {shlex.quote(str(run.path))}"
 
 
-def interval(accuracy: float, images: int | None) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy measured on some images; the accuracy alone where their number is unknown.
+def interval(share: float, examples: int | None) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of independent examples; the share alone where their number is unknown.
 
     Args:
-        accuracy: share in [0, 1].
-        images: number of test images.
+        share: in [0, 1].
+        examples: of which it is the share.
 
     Returns:
         Low and high end, in [0, 1].
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
-    if not images:
-        return accuracy, accuracy
+    if not examples:
+        return share, share
     z2 = 1.96**2
-    centre = (accuracy + z2 / (2 * images)) / (1 + z2 / images)
-    half = math.sqrt(z2 * (accuracy * (1 - accuracy) + z2 / (4 * images)) / images) / (1 + z2 / images)
+    centre = (share + z2 / (2 * examples)) / (1 + z2 / examples)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * examples)) / examples) / (1 + z2 / examples)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def rank(network: Network, others: Sequence[Network]) -> int:
-    """Place of a network by test accuracy: 1 + the number of others that are better; equals share a place."""
-    return 1 + sum(other.test_accuracy > network.test_accuracy for other in others)
+def rank(network: NetworkScore, others: Sequence[NetworkScore], measure: Measure) -> int:
+    """Place of a network: 1 + the number of others that are better; equals share a place."""
+    value = network.measures.get(measure.name)
+    return 1 + sum(measure.beats(other.measures.get(measure.name), value) for other in others)
 
 
-def percent(share: float, images: int | None = None) -> str:
-    """A share in percent, with as many digits as so many images resolve."""
-    return f"{100 * share:.{1 if images is None or images < 2000 else 2}f} %"
+def others(score: Score) -> str:
+    """What the networks beside the found one are, in the singular: random architectures, or other candidates."""
+    random = all(network.label.startswith("random") for network in score.rivals)
+    return "random architecture" if random else "other candidate"
 
 
-def verdict(run: Run) -> str:
-    """One sentence: what the run found, how good it is, and where it stands beside random architectures."""
+def verdict(run: RunContents) -> str:
+    """One sentence: what the run found, how good it is, and where it stands beside other architectures."""
     if run.native is None:
         if run.search is None:
             return f"Nothing has been searched yet; “{command(run, 'resume')}” begins."
-        planned = f" of {run.search.planned}" if run.search.planned else ""
-        return f"The search stands at {len(run.search.epochs)}{planned} epochs; “{command(run, 'resume')}” goes on with it."
-    epochs = f" in {_count(len(run.search.epochs), 'epoch')}" if run.search else ""
-    if run.score is None or run.score.found is None:
+        stands = f"The search stands at {len(run.search.epochs)} of {run.search.planned} epochs"
+        return f"{stands}; “{command(run, 'resume')}” goes on with it."
+    epochs = f" in {count(len(run.search.epochs), 'epoch')}" if run.search else ""
+    score, found = run.score, run.score.found if run.score else None
+    if score is None or found is None:
         return (
             f"The search found an architecture{epochs}; how good it is nobody knows before it is trained "
             f"from scratch: “{command(run, 'retrain')}”."
         )
-    found, images = run.score.found, run.score.images
-    on = f" of {images:,} test images" if images else " of the test images"
-    text = f"The architecture found{epochs} classifies {percent(found.test_accuracy, images)}{on} correctly"
-    if not run.score.rivals:
+    reached = said(score.first, score.value(found), score.counted)
+    lower = f" ({direction(score.first)})" if direction(score.first) else ""
+    text = f"The architecture found{epochs} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
+    if not score.rivals:
         return f"{text}; no random architecture was trained beside it, so nothing says yet whether the search helped."
-    return f"{text} and {_standing(found, run.score.rivals, images)}."
+    return f"{text} and {_standing(score, found, run.noun)}."
 
 
-def _standing(found: Network, rivals: Sequence[Network], images: int | None) -> str:
-    place = rank(found, rivals)
-    shared = any(rival.test_accuracy == found.test_accuracy for rival in rivals)
-    beside = f"{_count(len(rivals), 'random architecture')} trained the same way"
-    head = (
-        f"{f'shares {_ordinal(place)} place' if shared else f'comes {_ordinal(place)}'} of {len(rivals) + 1}, beside {beside}"
-    )
-    best = max(rivals, key=lambda rival: rival.test_accuracy)
-    mean = sum(rival.test_accuracy for rival in rivals) / len(rivals)
-    if len(rivals) == 1:
-        parts = [_gap(found.test_accuracy - best.test_accuracy, "it", images)]
-    else:
-        to_mean = _gap(found.test_accuracy - mean, "their average", images)
-        parts = [to_mean, _gap(found.test_accuracy - best.test_accuracy, "the best of them", images)]
-    text = f"{head}: {' and '.join(parts)}"
-    if images is None:
+def _standing(score: Score, found: NetworkScore, noun: str) -> str:
+    measure, rivals = score.first, score.rivals
+    place, total = _ordinal(rank(found, rivals, measure)), len(rivals) + 1
+    own = score.value(found)
+    known = [value for value in map(score.value, rivals) if value is not None]
+    shared = own is not None and own in known
+    beside = f"{count(len(rivals), others(score))} trained the same way"
+    text = f"{f'shares {place} place' if shared else f'comes {place}'} of {total}, beside {beside}"
+    if own is None or not known:
         return text
-    lead = found.test_accuracy - best.test_accuracy
-    difference = round(abs(lead) * images)
-    if _indistinct(found, best, images):
-        if difference == 0:
-            tail = ""
-        else:
-            word = "better" if lead > 0 else "worse"
-            tail = f", a difference of {_count(difference, 'test image')}, too few to call it {word} than that one"
+    best = max(known, key=measure.rank)
+    mean = sum(known) / len(known)
+    if len(rivals) == 1:
+        parts = [_gap(score, own - best, "it")]
     else:
-        tail = f", a difference of {_count(difference, 'test image')}"
-    if found.test_accuracy <= mean:
-        tail += "; this run gives no sign that searching beat picking at random"
-    return text + tail
+        parts = [_gap(score, own - mean, "their average"), _gap(score, own - best, "the best of them")]
+    text = f"{text}: {' and '.join(parts)}"
+    if score.counted is not None:
+        text += _examples(own - best, own, best, score.counted, f"{score.scored_on.word} {noun}")
+    elif len(known) > 1:
+        places = digits(measure, known)
+        text += f"; theirs range from {measure.digits(min(known), places)} to {measure.written(max(known), places)}"
+    if others(score).startswith("random") and not measure.beats(own, mean):
+        text += "; this run gives no sign that searching beat picking at random"
+    return text
 
 
-def _indistinct(one: Network, other: Network, images: int) -> bool:
-    """Whether two accuracies differ by a few images, or by less than two standard errors of their difference.
+def _examples(lead: float, own: float, best: float, examples: int, noun: str) -> str:
+    """A lead as a number of examples, and whether that is enough to call it one."""
+    difference = round(abs(lead) * examples)
+    if difference == 0:
+        return ""
+    text = f", a difference of {count(difference, noun)}"
+    if _indistinct(own, best, examples):
+        text += f", too few to call it {'better' if lead > 0 else 'worse'} than that one"
+    return text
 
-    The two are taken as independent, although they saw the same images: that errs on the side of caution.
+
+def _indistinct(one: float, other: float, examples: int) -> bool:
+    """Whether two shares differ by a few examples, or by less than two standard errors of their difference.
+
+    The two are taken as independent, although they saw the same examples: that errs on the side of caution.
     """
-    difference = abs(one.test_accuracy - other.test_accuracy)
-    variance = sum(n.test_accuracy * (1 - n.test_accuracy) / images for n in (one, other))
-    return round(difference * images) <= FEW_IMAGES or difference < 2 * math.sqrt(variance)
+    difference = abs(one - other)
+    variance = sum(share * (1 - share) / examples for share in (one, other))
+    return round(difference * examples) <= FEW or difference < 2 * math.sqrt(variance)
 
 
-def _gap(difference: float, than: str, images: int | None) -> str:
-    points = f"{100 * abs(difference):.{1 if images is None or images < 2000 else 2}f}"
-    if float(points) == 0:
+def _gap(score: Score, difference: float, than: str) -> str:
+    measure = score.first
+    places = digits(measure, map(score.value, score.networks), score.counted)
+    text = measure.digits(abs(difference), places)
+    if float(text.replace(",", "")) == 0:
         return f"level with {than}"
-    return f"{points} points {'above' if difference > 0 else 'below'} {than}"
+    unit = " points" if measure.style == "percent" else measure.suffix
+    return f"{text}{unit} {'above' if difference > 0 else 'below'} {than}"
 
 
 def _ordinal(number: int) -> str:
@@ -122,21 +138,17 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def remarks(run: Run) -> list[str]:
+def remarks(run: RunContents) -> list[str]:
     """Signs, read from the files, that a search did not go as it should."""
     notes = []
     if run.search is not None:
-        skip = last(run.search.series["skip_share"])
+        skip = last(run.search.skip_share)
         if skip is not None and skip > 0.5:
             notes.append(
                 f"Skip connections ended with {percent(skip)} of the mixing weight where they are offered: the usual sign of a "
                 "collapsed search, in which they win because they train fastest, not because the final network needs them."
             )
-        entropy, most = last(run.search.series["entropy"]), run.max_entropy
+        entropy, most = last(run.search.entropy), run.max_entropy
         if entropy is not None and most and entropy > 0.9 * most:
             notes.append(
                 f"The mixing weights ended almost uniform (entropy {entropy:.2f} of at most {most:.2f} nats): "
@@ -152,7 +164,7 @@ def remarks(run: Run) -> list[str]:
     return notes
 
 
-def stable_since(run: Run) -> int:
+def stable_since(run: RunContents) -> int:
     """The first epoch from which on the derived architecture stayed what it was at the end of the search so far."""
     assert run.search is not None
     names = run.search.architectures
@@ -162,7 +174,9 @@ def stable_since(run: Run) -> int:
     return run.search.epochs[first]
 
 
-def last(values: np.ndarray) -> float | None:
-    """The last value that is known."""
+def last(values: np.ndarray | None) -> float | None:
+    """The last value that is known; None where there is none."""
+    if values is None:
+        return None
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if len(finite) else None

@@ -7,7 +7,7 @@ from mixop.core.errors import RunError
 
 
 @dataclass(frozen=True)
-class Edge:
+class DrawnEdge:
     """An edge of a drawn cell: node ``source`` to node ``target`` > source by an operation."""
 
     source: int
@@ -16,16 +16,16 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Cell:
+class DrawnCell:
     """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges."""
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[DrawnEdge, ...]
 
 
-def parse_cell(data: Any, where: str = "the cell") -> Cell:
+def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """A cell from the JSON of ``architecture.json``.
 
     Args:
@@ -36,8 +36,8 @@ def parse_cell(data: Any, where: str = "the cell") -> Cell:
         RunError: if a field is missing or no such cell can exist.
     """
     try:
-        edges = tuple(Edge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
-        cell = Cell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
+        edges = tuple(DrawnEdge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
+        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{where} must have inputs, nodes, output and edges of source, target and operation; "

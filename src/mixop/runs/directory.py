@@ -1,26 +1,19 @@
-"""A run directory: everything that a run knows is in it.
-
-``recipe.json``, ``space.json``, ``data.json`` and ``environment.json`` say what it is, ``metrics.jsonl`` is the truth about
-what happened, ``state.pt`` is where it stands, ``architecture.json`` what it found.
-"""
+"""A run directory: everything that a run knows is in it. `mixop.runs.files` names its files. Imports no torch."""
 
 import fcntl
 import json
 import os
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mixop.core.errors import RunError
-from mixop.runs.checkpoint import write_bytes
+from mixop.runs.files import FORMAT, FORMAT_FILE, LOCK, METRICS, RECIPE, SCORE, STATE
+from mixop.runs.load import Record, check_version, data_measures, is_begun, read_records, read_score, require_run
+from mixop.runs.records import RetrainingRecord, Score, SearchRecord
+from mixop.runs.write import write_bytes
+from mixop.tasks.measure import Measure
 
 
 class RunDirectory:
@@ -39,26 +32,57 @@ class RunDirectory:
     @property
     def metrics(self) -> Path:
         """One JSON object a line."""
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS
 
     @property
     def state(self) -> Path:
         """The checkpoint of the search."""
-        return self.path / "state.pt"
+        return self.path / STATE
 
-    def claim(self, identity: Mapping[str, Any], markers: Sequence[str] = ("recipe.json",)) -> bool:
+    def has(self, *names: str) -> bool:
+        """Whether all of these files are there."""
+        return all((self / name).exists() for name in names)
+
+    def claim(self, identity: Mapping[str, Any], markers: Sequence[str] = (RECIPE,)) -> bool:
         """Makes the directory this run's own, or finds that it already is.
 
         Args:
             identity: content of each file that makes the run what it is; the first is written first.
-            markers: a directory that has one of these files is a run; another must be empty.
+            markers: a directory that has one of these files is a run of this kind; another must be empty.
 
         Returns:
             True if the directory already holds this very run.
 
         Raises:
-            RunError: if it cannot be written, holds another run, or holds something else.
+            RunError: if it cannot be written, holds another run, a run of another format, or something else.
         """
+        self._make()
+        if is_begun(self.path):
+            check_version(self.path)
+        if any(self.has(name) for name in markers):
+            for name, content in identity.items():
+                if not self.has(name):
+                    continue  # killed while it was being created
+                here = self.read_json(name)
+                if here != _plain(content):
+                    raise RunError(
+                        f"{self.path} holds another run: {difference(here, _plain(content), name)}; "
+                        "choose another --out, or remove that directory."
+                    )
+            known = self.has(*identity)
+        else:
+            ours = (FORMAT_FILE, ".partial", ".lock")  # what a run that was killed at its start leaves behind
+            foreign = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(ours)]
+            if foreign:
+                raise RunError(f"{self.path} is not empty and is no run ({foreign[0]} is in it): choose another --out.")
+            known = False
+        if not known:
+            self.write_json(FORMAT_FILE, {"format": FORMAT})
+            for name, content in identity.items():
+                self.write_json(name, content)
+        return known
+
+    def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -71,37 +95,14 @@ class RunDirectory:
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise RunError(f"Run directory {self.path} is not writable: choose another --out, or change its permissions.")
-        if any((self / name).exists() for name in markers):
-            for name, content in identity.items():
-                if not (self / name).exists():
-                    continue  # killed while it was being created
-                here = self.read_json(name)
-                if here != _plain(content):
-                    raise RunError(
-                        f"{self.path} holds another run: {difference(here, _plain(content), name)}; "
-                        "choose another --out, or remove that directory."
-                    )
-            known = all((self / name).exists() for name in identity)
-        else:
-            foreign = [entry.name for entry in self.path.iterdir() if not entry.name.endswith((".partial", ".lock"))]
-            if foreign:
-                raise RunError(f"{self.path} is not empty and is no run ({foreign[0]} is in it): choose another --out.")
-            known = False
-        if not known:
-            for name, content in identity.items():
-                self.write_json(name, content)
-        return known
 
     def require(self) -> None:
         """Refuses a directory that is not a run.
 
         Raises:
-            RunError: if it does not exist, or holds neither a search nor a retraining.
+            RunError: if it does not exist, holds neither a search nor a retraining, or has another format.
         """
-        if not self.path.is_dir():
-            raise RunError(f"There is no run directory {self.path}: give the --out of a search.")
-        if not ((self / "recipe.json").exists() or (self / "retrain.json").exists()):
-            raise RunError(f"{self.path} is not a run directory (it has no recipe.json): give the --out of a search.")
+        require_run(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -111,7 +112,7 @@ class RunDirectory:
             RunError: if another process is at work in it.
         """
         try:
-            file = (self / "run.lock").open("w")
+            file = (self / LOCK).open("w")
         except OSError as error:
             raise RunError(
                 f"Run directory {self.path} is not writable ({error.strerror or error}): choose another --out."
@@ -148,6 +149,9 @@ class RunDirectory:
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line to the metrics and forces it to the disk.
 
+        Args:
+            record: what `mixop.runs.records.to_record` made of it.
+
         Raises:
             RunError: if it cannot be written.
         """
@@ -162,26 +166,40 @@ class RunDirectory:
                 f"Cannot write {self.metrics} ({error.strerror or error}): make room, then `mixop resume {self.path}`."
             ) from error
 
-    def records(self) -> list[dict[str, Any]]:
-        """All records of the metrics; a torn last line, from a crash, is left out.
+    def records(self) -> list[Record]:
+        """All records of the metrics in order; a torn last line, from a crash, is left out.
 
         Raises:
-            RunError: if a line before the last is torn, naming it.
+            RunError: if a line before the last is torn, or a line is damaged, naming it.
         """
-        if not self.metrics.exists():
-            return []
-        lines = self.metrics.read_bytes().split(b"\n")
-        records = []
-        for number, line in enumerate(lines, start=1):
-            if not line:
-                continue
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                if number == len(lines):
-                    break
-                raise RunError(f"Line {number} of {self.metrics} is torn: remove it, or start the run again.") from error
-        return records
+        return read_records(self.metrics)
+
+    def searched(self) -> list[SearchRecord]:
+        """The records of the search."""
+        return [record for record in self.records() if isinstance(record, SearchRecord)]
+
+    def retrained(self) -> list[RetrainingRecord]:
+        """The records of the networks that are trained from scratch."""
+        return [record for record in self.records() if isinstance(record, RetrainingRecord)]
+
+    def score(self) -> Score:
+        """What the retraining found out.
+
+        Raises:
+            RunError: if it is not finished, or the file is damaged.
+        """
+        score = read_score(self / SCORE)
+        if score is None:
+            raise RunError(f"{self.path} has no {SCORE}: no network was trained from scratch in it, or that is not finished.")
+        return score
+
+    def measures(self) -> tuple[Measure, ...]:
+        """What the run's task is measured by; the first one ranks.
+
+        Raises:
+            RunError: if the directory does not say it.
+        """
+        return data_measures(self.path)
 
     def position(self) -> int:
         """Length of the metrics in bytes."""
@@ -221,45 +239,3 @@ def difference(here: Any, given: Any, where: str) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Versions, hardware, commit and command of this process, as a run records them."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        own = version("mixop")
-    except PackageNotFoundError:  # used from a source tree
-        own = "unknown"
-    return {
-        "mixop": own,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv and sys.argv[0] else "python",
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    """The commit of the directory that the command was given in, if it is a git checkout."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -1,17 +1,22 @@
 """What a run writes down, one dataclass for each kind of record, written and read by `mixop.core.values`. Imports no torch."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from mixop.core.errors import MixopError, RunError
 from mixop.core.values import from_plain, hints_of, to_plain
+from mixop.tasks.measure import Measure
 
 T = TypeVar("T")
 
 Values = Mapping[str, float | None]
 """Measures by name; None where nothing was measured."""
+
+FOUND = "found"
+"""The label of the network that a retraining is about; others stand beside it."""
 
 Column = float | str | None
 """What a monitor adds: a finite number, a text, or None where nothing was measured."""
@@ -92,18 +97,35 @@ class Scope:
     @property
     def words(self) -> str:
         """For people: ``1,438 training examples``, ``359 test examples``, ``719 validation examples``."""
-        names = {
-            ("train",): "examples of the weight split",
-            ("valid",): "validation examples",
-            ("test",): "test examples",
-            ("train", "valid"): "training examples",
-        }
-        return f"{self.examples:,} {names.get(self.parts, ' and '.join(self.parts) + ' examples')}"
+        return self.of("example")
+
+    def of(self, noun: str) -> str:
+        """The words with another noun for an example: ``359 test images``.
+
+        Args:
+            noun: for one.
+        """
+        noun = noun if self.examples == 1 else f"{noun}s"
+        if self.parts == ("train",):
+            return f"{self.examples:,} {noun} of the weight split"
+        names: dict[tuple[str, ...], str] = {("valid",): "validation", ("test",): "test", ("train", "valid"): "training"}
+        return f"{self.examples:,} {names.get(self.parts, ' and '.join(self.parts))} {noun}"
 
     @property
     def word(self) -> str:
         """One word for the part: ``test``, ``validation``, ``training``."""
-        return {("test",): "test", ("valid",): "validation"}.get(self.parts, "training")
+        words: dict[tuple[str, ...], str] = {("test",): "test", ("valid",): "validation"}
+        return words.get(self.parts, "training")
+
+
+def noun(shape: Sequence[int], *, tokens: bool) -> str:
+    """What people call an example: an image where an input has channels, height and width, else an example.
+
+    Args:
+        shape: of one input.
+        tokens: whether it is a window of tokens.
+    """
+    return "image" if len(shape) == 3 and not tokens else "example"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +162,7 @@ class Score:
         trained_on: what all of them were trained on.
         scored_on: what the measures are about.
         task: the task as JSON data.
-        measures: its measures as JSON data; the first one ranks.
+        measures: of the task; the first one ranks.
         protocol: how they were trained, as JSON data.
         input: ``shape`` of one input, ``mean`` and ``std`` of its normalisation.
         weights_sha256: checksum of the found network's weights.
@@ -152,12 +174,51 @@ class Score:
     trained_on: Scope
     scored_on: Scope
     task: Mapping[str, Any]
-    measures: tuple[Mapping[str, str], ...]
+    measures: tuple[Measure, ...]
     protocol: Mapping[str, Any]
     input: Mapping[str, Any]
     weights_sha256: str
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def first(self) -> Measure:
+        """The measure that ranks."""
+        return self.measures[0]
+
+    @property
+    def found(self) -> NetworkScore | None:
+        """The network of the found architecture."""
+        return next((network for network in self.networks if network.label == FOUND), None)
+
+    @property
+    def rivals(self) -> tuple[NetworkScore, ...]:
+        """The networks beside it: of random architectures, or of other candidates."""
+        return tuple(network for network in self.networks if network.label != FOUND)
+
+    @property
+    def ranked(self) -> tuple[NetworkScore, ...]:
+        """All networks, the best first."""
+        return tuple(sorted(self.networks, key=lambda network: -self.first.rank(self.value(network))))
+
+    def value(self, network: NetworkScore) -> float | None:
+        """The first measure of a network."""
+        return network.measures.get(self.first.name)
+
+    @property
+    def counted(self) -> int | None:
+        """The number of examples, where the first measure is the share of them that came out right; else None.
+
+        Only such a share has a binomial interval. The confusion shows whether it is one: it then counts every example once, and
+        the share on its diagonal is the measure. A mean over classes or pixels is something else.
+        """
+        found, total = self.found, sum(map(sum, self.confusion))
+        value = None if found is None else self.value(found)
+        if not total or value is None or total != self.scored_on.examples:
+            return None
+        right = sum(row[index] for index, row in enumerate(self.confusion))
+        # Both are quotients of the same whole numbers in float64; anything else differs by more than a rounding.
+        return total if math.isclose(value, right / total, abs_tol=1e-9) else None
 
 
 def to_record(record: Any) -> dict[str, Any]:
@@ -196,7 +257,7 @@ def from_record(kind: type[T], data: Any, where: str) -> T:
         if not isinstance(data[name], Mapping):
             raise RunError(f"{where} must hold an object in {name!r}, got {data[name]!r}: restore it, or run it again.")
     try:
-        record = from_plain({**data, **dict.fromkeys(loose, {})}, kind, {}, where)
+        record = from_plain({**data, **{name: {} for name in loose}}, kind, {}, where)
     except MixopError as error:
         raise RunError(f"{str(error).rstrip('.')}: restore it, or run the command that wrote it again.") from error
     return dataclasses.replace(record, **{name: data[name] for name in loose})
