@@ -27,10 +27,10 @@ def within(got, want, error, k=4.5):
     assert ((got - want).abs() <= k * error + 1e-12).all(), ((got - want).abs() / error).max()
 
 
-@pytest.mark.parametrize("reward", ["accuracy", "loss"])
+@pytest.mark.parametrize("reward", ["measure", "loss"])
 def test_the_mean_of_many_gradients_is_that_of_the_expected_reward(tabular, reward):
     problem = tabular(Categorical())
-    values = problem.right / 8 if reward == "accuracy" else -problem.losses
+    values = problem.right / 8 if reward == "measure" else -problem.losses
     want = exact(problem, lambda p: -problem.expectation(p, values))
     got, error = estimate(ScoreFunction(samples=20, reward=reward, baseline_decay=1.0), problem, 150)
     within(got, want, error)

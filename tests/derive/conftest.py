@@ -40,7 +40,8 @@ class FakeTrained:
         self.calls.append(("score", batches, norm))
         if self.stop_after is not None and len(self.calls) > self.stop_after:
             raise KeyboardInterrupt
-        return self.scored(what)
+        measure, loss = self.scored(what)
+        return measure, -loss
 
     def fix(self, group, decision, option):
         self.calls.append(("fix", decision, option))

@@ -18,8 +18,10 @@ from mixop.runs.directory import RunDirectory
 from mixop.spaces import nasbench201
 from mixop.spaces.sizes import Sizes
 from mixop.supernet.nodewise import nodewise
+from mixop.tasks.classification import Classification
 
 SPACE = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=5)
+TASK = Classification(tuple("abcde"))
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
@@ -49,7 +51,7 @@ def mix_of(seed, device="cpu"):
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 def test_loss_gradient_and_statistics(device, learn):
     ours, theirs = net_of(device), net_of(device)
-    captured = CapturedLoss(ours, again) if device == "cpu" else CapturedLoss(ours)
+    captured = CapturedLoss(ours, TASK, again) if device == "cpu" else CapturedLoss(ours, TASK)
     for seed in (1, 2, 3):  # three batches and mixes by one recording
         batch = batch_of(seed, device=device)
         results = []
@@ -76,7 +78,7 @@ def test_loss_gradient_and_statistics(device, learn):
 def test_two_losses_before_one_gradient():
     """A replay writes over what the last one wrote; the gradients of both must be their own."""
     net = net_of()
-    captured = CapturedLoss(net, again)
+    captured = CapturedLoss(net, TASK, again)
     mixes = [{name: value.requires_grad_() for name, value in mix_of(seed).items()} for seed in (1, 2)]
     losses = [captured(batch_of(seed), mix, learn=False)[0] for seed, mix in zip((1, 2), mixes, strict=True)]
     both = torch.autograd.grad(sum(losses), [value for mix in mixes for value in mix.values()])
@@ -86,7 +88,7 @@ def test_two_losses_before_one_gradient():
 
 def test_it_is_recorded_once_for_every_shape():
     calls = []
-    captured = CapturedLoss(net_of(), lambda work: calls.append(1) or again(work))
+    captured = CapturedLoss(net_of(), TASK, lambda work: calls.append(1) or again(work))
     for count in (6, 6, 4, 6):
         captured(batch_of(1, count), mix_of(1), learn=True)
     assert len(calls) == 2
@@ -94,7 +96,7 @@ def test_it_is_recorded_once_for_every_shape():
 
 def test_second_derivatives_are_refused():
     mix = {name: value.requires_grad_() for name, value in mix_of(1).items()}
-    loss, _ = CapturedLoss(net_of(), again)(batch_of(1), mix, learn=False)
+    loss, _ = CapturedLoss(net_of(), TASK, again)(batch_of(1), mix, learn=False)
     (slope,) = torch.autograd.grad(loss, list(mix.values()), create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad"):
         torch.autograd.grad(slope.sum(), list(mix.values()))
@@ -111,7 +113,7 @@ def test_a_search_takes_the_same_steps(device, tmp_path):
         settings = Settings(device=device, capture=capture and device == "cuda")
         search = Search(recipe, space, data, RunDirectory(tmp_path / str(capture)), settings)
         if capture and device == "cpu":
-            search.captured = CapturedLoss(search.state.net, again)
+            search.captured = CapturedLoss(search.state.net, data.task, again)
             for problem in (search.problem, search.weight_problem):
                 problem.captured = search.captured
         search._prepare_epoch()

@@ -32,8 +32,8 @@ def test_an_enumeration_by_shared_weights_gives_the_best_sampled(job, short):
     accuracies = {}
     for architecture in SPACE.architectures():
         mix, _ = one_path(SPACE, architecture, search.problem.mean(search.state.params))
-        sums = score(search.state.net, search.data, mix, batch_size=16, norm="batch")
-        accuracies[architecture] = (sums.accuracy, -sums.mean_loss)
+        measured = score(search.state.net, search.data, mix, batch_size=16, norm="batch")
+        accuracies[architecture] = (measured["accuracy"], -measured["loss"])
     assert accuracies[found] == max(accuracies.values())
 
 
@@ -41,8 +41,8 @@ def test_one_path_scores_as_the_whole_supernet_with_one_hot_weights(job, short):
     search = job(short())
     trained = trained_of(search)
     mix, _ = one_path(SPACE, SPACE.optimum, trained.mean())
-    assert trained.accuracy(SPACE.optimum) == trained.accuracy(mix)
-    assert trained.accuracy(SPACE.optimum, batches=3) == trained.accuracy(SPACE.optimum)  # of three batches
+    assert trained.worth(SPACE.optimum) == trained.worth(mix)
+    assert trained.worth(SPACE.optimum, batches=3) == trained.worth(SPACE.optimum)  # of three batches
 
 
 def test_draws_come_from_the_relaxation(job, short):
@@ -127,14 +127,14 @@ def run_leaving(search, steps, scores):
             raise _LeftError
 
     search.observe = lambda record: count("step", steps) if record.get("event") == "step" else None
-    pause = search._pause
+    pause = search.driver.pause
 
     def watch():
         pause()
         if search.state.step == 0 and search.state.epoch >= search.recipe.epochs:
             count("score", scores)
 
-    search._pause = watch
+    search.driver.pause = watch
     search.run()
 
 
@@ -172,14 +172,14 @@ def test_a_signal_amid_the_scores_saves_and_leaves(job, short):
     recipe = short(epochs=1, derivation=BestSampled(samples=12), relaxation=GumbelHard())
     want = job(recipe, "whole").run()
     search = job(recipe, checkpoint_seconds=1000)
-    pause = search._pause
+    pause = search.driver.pause
 
     def ask():
         if "BestSampled.scores" in search.state.memory and len(search.state.memory["BestSampled.scores"]) == 3:
-            search._stop.signum = 15
+            search.driver._stop.signum = 15
         pause()
 
-    search._pause = ask
+    search.driver.pause = ask
     with pytest.raises(InterruptedRunError, match="mixop resume"):
         search.run()
     again = job(recipe)

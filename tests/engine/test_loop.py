@@ -62,10 +62,10 @@ def test_methods_run_end_to_end_on_digits(make, tmp_path):
     recipe = replace(recipe, batch_size=32, weight_optimiser=replace(recipe.weight_optimiser, lr=Constant(0.1)))
     result = api.search(recipe, space, data, tmp_path / "run", seed=0)
     history = result.history
-    assert [record["epoch"] for record in history] == [1, 2, 3]
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
-    assert history[-1]["train_accuracy"] > 0.25  # chance is 0.1
-    assert result.native == history[-1]["architecture"]
+    assert [record.epoch for record in history] == [1, 2, 3]
+    assert history[-1].train["loss"] < history[0].train["loss"]
+    assert history[-1].train["accuracy"] > 0.25  # chance is 0.1
+    assert result.native == history[-1].architecture
     assert json.loads((tmp_path / "run" / "architecture.json").read_text())["native"] == result.native
     assert (tmp_path / "run" / "architecture.svg").read_text().startswith("<svg")
 
@@ -91,9 +91,9 @@ def test_one_step_of_each_kind_is_what_the_formulas_say(tmp_path, toy_data):
 
     def loss(weights, alpha, indices):
         mix = {"cell": alpha.softmax(-1)}
-        x = data.augment.plain(data.x[indices])
+        x, y, _ = data.batch(indices)
         logits = torch.func.functional_call(job.state.net, weights, (x, mix))
-        return torch.nn.functional.cross_entropy(logits, data.y[indices])
+        return torch.nn.functional.cross_entropy(logits, y)
 
     alpha.requires_grad_()
     (g_alpha,) = torch.autograd.grad(loss(weights, alpha, data.valid[: recipe.batch_size]), alpha)
@@ -132,13 +132,13 @@ def test_single_level_sees_all_examples_and_claims_no_validation(tmp_path, toy_d
     result = api.search(tiny(gaea()), Toy(), toy_data, tmp_path / "run")
     saved = checkpoint.load(tmp_path / "run" / "state.pt")["search"]
     assert sorted(saved["weight_stream"]["order"].tolist()) == sorted([*toy_data.train.tolist(), *toy_data.valid.tolist()])
-    assert result.history[-1]["valid_accuracy"] is None
+    assert result.history[-1].valid == {}
 
 
 def test_keep_best_returns_the_architecture_of_the_best_validation_epoch(tmp_path, toy_data):
     recipe = tiny(darts(), epochs=6, keep="best", architecture_optimiser=SGD(lr=Constant(50.0), momentum=0.0, weight_decay=0.0))
     result = api.search(recipe, Toy(), toy_data, tmp_path / "run")
-    best = max(result.history, key=lambda record: record["valid_accuracy"])  # the first one on ties
+    best = max(result.history, key=lambda record: record.valid["accuracy"])  # the first one on ties
     assert result.native == best["architecture"]
     with pytest.raises(RecipeError, match="keep"):
         replace(gaea(), keep="best")

@@ -62,7 +62,7 @@ def test_a_stop_leaves_no_word_to_the_derivation(job, short, monkeypatch):
 def test_columns_arrive_and_the_memory_is_saved(job, short):
     search = job(short(monitors=(Counting(),)))
     search.run()
-    assert [r["calls"] for r in search.run_directory.records()] == [1, 2, 3, 4]
+    assert [r.columns["calls"] for r in search.run_directory.records()] == [1, 2, 3, 4]
     saved = checkpoint.load(search.run_directory.state)["search"]
     assert saved["memory"]["Counting.calls"] == 4
 
@@ -70,10 +70,10 @@ def test_columns_arrive_and_the_memory_is_saved(job, short):
 def test_a_restart_goes_back_to_the_snapshot_but_for_the_weight_decay(job, short, monkeypatch):
     search = job(short(monitors=(Back(),)))
     before, after = {}, []
-    finish, go_back = search._finish_epoch, search.snapshots.go_back
+    finish, go_back = search.finish_epoch, search.snapshots.go_back
 
-    def watch():
-        result = finish()
+    def watch(seconds):
+        result = finish(seconds)
         before.setdefault(search.state.epoch, checkpoint_of(search))
         return result
 
@@ -81,10 +81,10 @@ def test_a_restart_goes_back_to_the_snapshot_but_for_the_weight_decay(job, short
         go_back(state, action)
         after.append(checkpoint_of(search))
 
-    monkeypatch.setattr(search, "_finish_epoch", watch)
+    monkeypatch.setattr(search, "finish_epoch", watch)
     monkeypatch.setattr(search.snapshots, "go_back", back)
     search.run()
-    assert [r["epoch"] for r in search.run_directory.records()] == [1, 2, 3, 2, 3, 4]
+    assert [r.epoch for r in search.run_directory.records()] == [1, 2, 3, 2, 3, 4]
     (state,) = after
     (group,) = state["weight_optimiser"]["param_groups"]
     assert group.pop("weight_decay") == 0.1
@@ -242,7 +242,7 @@ def test_a_perturbation_sees_the_training_batch_and_changes_nothing(job, short, 
     search.run()
     used = torch.cat(batches)
     order = search.state.weight_stream.order
-    assert torch.equal(used, search.data.y[order])
+    assert torch.equal(used, search.data.examples.targets[order])
 
 
 @dataclass(frozen=True)

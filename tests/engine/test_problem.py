@@ -11,6 +11,7 @@ from mixop.nets.ops import BatchNorm
 from mixop.recipes import drnas
 from mixop.spaces import nasbench201
 from mixop.supernet.plain import plain
+from mixop.tasks.classification import Classification
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def problem():
     net = plain(space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
     recipe = replace(drnas(), norm=norm)
     optimiser = recipe.weight_optimiser.build(net.parameters())
-    return SupernetProblem(net, recipe, recipe.relaxation, optimiser, torch.Generator().manual_seed(1), {})
+    return SupernetProblem(net, Classification(tuple("abc")), recipe, recipe.relaxation, optimiser, torch.Generator().manual_seed(1), {})
 
 
 @pytest.fixture

@@ -90,12 +90,12 @@ def test_an_eigenvalue_that_grows_as_in_early_stopping(view, cell):
 
 
 def test_expensive_measures_are_taken_every_so_often_and_only_if_asked(view, cell):
-    search = view(natives=[cell("cccccc")] * 5, pair=(0.8, 0.3))
+    search = view(natives=[cell("cccccc")] * 5, difference=0.5)
     found = columns(Collapse(every=2, eigenvalue=True, gap=True), search, 5)
     assert [record["gap"] for record in found] == [pytest.approx(0.5), None, pytest.approx(0.5), None, pytest.approx(0.5)]
     assert [record["eigenvalue"] is None for record in found] == [False, True, False, True, False]
     assert search.measured == 3
-    found = columns(Collapse(), view(natives=[cell("cccccc")], pair=(0.8, 0.3)), 1)
+    found = columns(Collapse(), view(natives=[cell("cccccc")], difference=0.5), 1)
     assert not {"gap", "eigenvalue"} & found[0].keys()
 
 

@@ -12,7 +12,7 @@ from mixop.recipes import darts_pt
 def test_darts_pt_is_darts_with_another_selection():
     recipe = darts_pt()
     rate = Constant(recipe.weight_optimiser.lr(0.0) / 10)
-    assert recipe.derivation == PerturbationSelection(interval=5, rate=rate, criterion="accuracy", batches=None, norm="batch")
+    assert recipe.derivation == PerturbationSelection(interval=5, rate=rate, criterion="measure", batches=None, norm="batch")
     assert (recipe.epochs, recipe.batch_size, recipe.weight_optimiser.weight_decay) == (100, 64, 3e-4)
 
 

@@ -15,7 +15,7 @@ from mixop.relax import LstmPolicy, Softmax
 def test_enas_has_the_settings_of_the_benchmark():
     recipe = enas()
     assert recipe.relaxation == LstmPolicy(hidden=32, layers=2, tanh=2.5, temperature=5.0)
-    assert recipe.scheme == ScoreFunction(samples=20, reward="accuracy", baseline_decay=0.99, entropy_weight=1e-4)
+    assert recipe.scheme == ScoreFunction(samples=20, reward="measure", baseline_decay=0.99, entropy_weight=1e-4)
     assert recipe.weight_optimiser == SGD(lr=Cosine(0.05, 0.0005), momentum=0.9, weight_decay=2.5e-4, nesterov=True)
     assert recipe.architecture_optimiser == Adam(lr=Constant(1e-3), betas=(0.0, 0.999), weight_decay=0.0, eps=1e-3)
     assert (recipe.epochs, recipe.batch_size, recipe.clip, recipe.architecture_clip) == (250, 128, 5.0, 5.0)

@@ -65,7 +65,7 @@ class Search:
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
         self.snapshots = Snapshots(run / SNAPSHOTS, lookback)
         self._action: Action = Continue()
-        self.driver = Driver(self, settings.checkpoint_seconds, self.observe)
+        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record))
 
     def _bind(self) -> None:
         """The problems of the state's network, which a stage replaces."""

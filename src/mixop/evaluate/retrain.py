@@ -114,7 +114,7 @@ class Retraining:
         self.confusion: list[list[int]] = []
         self.weights_digest = ""
         self._state = self._fresh()
-        self.driver = Driver(self, settings.checkpoint_seconds, self.observe)
+        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record))
 
     @property
     def state(self) -> TrainingState:
