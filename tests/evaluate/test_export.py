@@ -62,7 +62,7 @@ def test_an_onnx_file_computes_what_the_module_computes_for_any_batch(run, image
     assert done["largest_difference"] <= 1e-5
     session, net = onnxruntime.InferenceSession(done["path"]), load_network(run)
     for count in (1, 2, 7):
-        (logits,) = session.run(["logits"], {"images": images[:count].numpy()})
+        (logits,) = session.run(["outputs"], {"inputs": images[:count].numpy()})
         torch.testing.assert_close(torch.from_numpy(logits), net(images[:count]), rtol=1e-4, atol=1e-5)  # another library
 
 

@@ -23,17 +23,19 @@ from mixop.core.optim import SGD, Adam
 from mixop.core.rng import generators
 from mixop.core.schedules import Cosine
 from mixop.data import digits, from_arrays
+from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_to_json
 from mixop.evaluate.retrain import Retraining, random_architectures
 from mixop.evaluate.score import evaluate_network
-from mixop.evaluate.trained import load_network
+from mixop.evaluate.trained import load_network, read_score
 from mixop.evaluate.training import GENERATORS
 from mixop.nets.discrete import build
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.records import to_record
 from mixop.spaces import Sizes, nasbench201
 
 PROTOCOL = Protocol(
@@ -58,10 +60,10 @@ def make(tiny_data, tiny_space, tmp_path):
 
 def outcome(run):
     """Everything that a retraining leaves, but for the clock."""
-    score, records = run.read_json("score.json"), run.records()
-    for entry in [*score["networks"], *records]:
-        del entry["seconds"]
-    return (run / "weights.safetensors").read_bytes(), score, records
+    score = read_score(run)
+    networks = [replace(network, seconds=0.0) for network in score.networks]
+    records = [replace(record, seconds=0.0) for record in run.records()]
+    return (run / "weights.safetensors").read_bytes(), replace(score, networks=tuple(networks)), records
 
 
 def test_a_retraining_is_this_loop(make, tiny_data, tiny_space):
@@ -78,36 +80,37 @@ def test_a_retraining_is_this_loop(make, tiny_data, tiny_space):
         order = both[torch.randperm(36, generator=random["order"])]
         total = 0.0
         for batch in order.split(8):
-            logits = net(tiny_data.augment(tiny_data.x[batch], random["augment"]))
-            loss = cross_entropy(logits, tiny_data.y[batch], label_smoothing=0.1)
+            x, y, _ = tiny_data.augmented(batch, random["augment"])
+            logits = net(x)
+            loss = cross_entropy(logits, y, label_smoothing=0.1)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
-            total += loss.item() * len(batch)
+            total += cross_entropy(logits, y).item() * len(batch)  # records hold the task's loss, without smoothing
         losses.append(total / 36)
     weights = safetensors.torch.load_file(job.run_directory / "weights.safetensors")
     assert weights.keys() == net.state_dict().keys()
     for name, value in net.state_dict().items():
         torch.testing.assert_close(weights[name], value)  # float32 defaults: the optimiser may sum in another order
-    records = [record for record in job.run_directory.records() if record["label"] == "found"]
-    assert [record["train_loss"] for record in records] == pytest.approx(losses, rel=1e-5)
-    assert [record["learning_rate"] for record in records] == pytest.approx([0.1, 0.075, 0.025])
+    records = [record for record in job.run_directory.records() if record.label == "found"]
+    assert [record.train["loss"] for record in records] == pytest.approx(losses, rel=1e-5)
+    assert [record.learning_rate for record in records] == pytest.approx([0.1, 0.075, 0.025])
     by_hand = evaluate_network(net, tiny_data)
-    assert job.run_directory.read_json("score.json")["networks"][0]["test_loss"] == pytest.approx(by_hand["loss"], rel=1e-4)
+    assert read_score(job.run_directory).networks[0].measures["loss"] == pytest.approx(by_hand.measures["loss"], rel=1e-4)
 
 
 def test_label_smoothing_is_its_closed_form(make, tiny_data, tiny_space):
     smoothing = 0.3
     protocol = replace(PROTOCOL, epochs=1, batch_size=36, label_smoothing=smoothing, crop=0, flip=False)
     job = make(protocol=protocol)
-    job.run()
+    batch = tiny_data.batch(tiny_data.at("train", "valid"))
+    loss = job.state.backward(batch, protocol)
     net = build(tiny_space.architecture([(2, 1, 2)]), tiny_space, generator=generators(5, GENERATORS)["init"])
-    log_p = log_softmax(net(tiny_data.augment.plain(tiny_data.x)).double(), -1)
+    log_p = log_softmax(net(batch.x).double(), -1)
     target = torch.full_like(log_p, smoothing / 3)
-    target[torch.arange(36), tiny_data.y] += 1 - smoothing
-    expected = -(target * log_p).sum(-1).mean().item()
-    assert job.run_directory.records()[0]["train_loss"] == pytest.approx(expected, rel=1e-5)  # float32
+    target[torch.arange(36), batch.y] += 1 - smoothing
+    assert loss.item() == pytest.approx(-(target * log_p).sum(-1).mean().item(), rel=1e-5)  # float32
 
 
 def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
@@ -119,19 +122,21 @@ def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
     job = Retraining([("found", found)], space, data, protocol, run, Settings(seed=0))
     job.claim()
     score = job.run()
-    entry = score["networks"][0]
-    assert entry["test_accuracy"] > 0.8
+    accuracy = score.networks[0].measures["accuracy"]
+    assert accuracy > 0.8
     records = run.records()
-    assert records[-1]["train_loss"] < records[0]["train_loss"] / 2
+    assert records[-1].train["loss"] < records[0].train["loss"] / 2
     net = load_network(run.path)
     assert not net.training
     with torch.no_grad():
-        answers = [int(net(data.augment.plain(image[None])).argmax()) for image in data.test_x]
-    right = sum(answer == int(label) for answer, label in zip(answers, data.test_y, strict=True))
-    assert entry["test_accuracy"] == right / len(data.test_x)
-    assert sum(map(sum, score["confusion"])) == len(data.test_x)
-    assert sum(score["confusion"][k][k] for k in range(10)) == right
-    assert [sum(row) for row in score["confusion"]] == torch.bincount(data.test_y).tolist()
+        answers = [int(net(data.batch(at[None]).x).argmax()) for at in data.test]
+    labels = data.targets("test")
+    right = sum(answer == int(label) for answer, label in zip(answers, labels, strict=True))
+    assert accuracy == right / len(data.test)
+    assert (score.scored_on.words, score.trained_on.words) == ("359 test examples", "1,438 training examples")
+    assert sum(map(sum, score.confusion)) == len(data.test)
+    assert sum(score.confusion[k][k] for k in range(10)) == right
+    assert [sum(row) for row in score.confusion] == torch.bincount(labels).tolist()
 
 
 def test_what_is_written_is_complete(make, tiny_data, tiny_space):
@@ -139,30 +144,28 @@ def test_what_is_written_is_complete(make, tiny_data, tiny_space):
     job = make(observe=seen.append)
     score = job.run()
     run = job.run_directory
-    assert score == run.read_json("score.json")
-    assert [entry["label"] for entry in score["networks"]] == ["found", "random 1"]
-    for entry, (_, architecture) in zip(score["networks"], job.networks, strict=True):
-        assert entry["architecture"] == tiny_space.to_native(architecture)
-        assert entry["parameters"] == sum(p.numel() for p in build(architecture, tiny_space).parameters())
-        assert (entry["epochs"], entry["seed"]) == (3, 5)
-        assert entry["seconds"] > 0
+    assert score == read_score(run)
+    assert [entry.label for entry in score.networks] == ["found", "random 1"]
+    for entry, (_, architecture) in zip(score.networks, job.networks, strict=True):
+        assert entry.architecture == tiny_space.to_native(architecture)
+        assert entry.parameters == sum(p.numel() for p in build(architecture, tiny_space).parameters())
+        assert (entry.epochs, entry.seed) == (3, 5)
+        assert entry.seconds > 0
     # Stem 1 -> 4, two 3x3 convolutions 4 -> 4 on 4x4 pixels, classifier 4 -> 3; the other has one convolution.
-    assert [entry["flops"] for entry in score["networks"]] == [16 * 36 + 2 * 16 * 144 + 12, 16 * 36 + 16 * 144 + 12]
-    assert score["classes"] == ["0", "1", "2"]
-    assert score["protocol"] == protocol_to_json(PROTOCOL)
+    assert [entry.flops for entry in score.networks] == [16 * 36 + 2 * 16 * 144 + 12, 16 * 36 + 16 * 144 + 12]
+    assert score.classes == ("0", "1", "2")
+    assert score.protocol == protocol_to_json(PROTOCOL)
     mean, std = tiny_data.augment.mean, tiny_data.augment.std
-    assert score["input"] == {"channels": 1, "size": 4, "mean": list(mean), "std": list(std)}
-    assert run.read_json("architecture.json")["native"] == score["networks"][0]["architecture"]
+    assert score.input == {"shape": [1, 4, 4], "tokens": False, "mean": list(mean), "std": list(std)}
+    assert run.read_json("architecture.json")["native"] == score.networks[0].architecture
     assert run.read_json("data.json")["fingerprint"] == tiny_data.fingerprint
     steps = [record for record in seen if record.get("event") == "step"]
     assert [(r["label"], r["epoch"], r["step"]) for r in steps] == [
         (label, epoch, step) for label in ("found", "random 1") for epoch in (1, 2, 3) for step in (1, 2, 3, 4, 5)
     ]
     assert {(r["phase"], r["epochs"], r["steps"]) for r in steps} == {("retrain", 3, 5)}
-    assert [record for record in seen if "event" not in record] == run.records()
-    assert set(run.records()[0]) == {
-        *("phase", "label", "epoch", "epochs", "seconds", "train_loss", "train_accuracy", "learning_rate")
-    }
+    assert [record for record in seen if "event" not in record] == [to_record(record) for record in run.records()]
+    assert set(run.records()[0].train) == {"accuracy", "loss"}
 
 
 def test_only_the_architecture_differs_between_the_networks(make):
@@ -174,17 +177,19 @@ def test_only_the_architecture_differs_between_the_networks(make):
 
 
 def test_the_test_set_takes_no_part_in_training(make, tiny_data):
-    other = replace(tiny_data, test_x=tiny_data.test_x.flip(0) * 3)
+    x, y = tiny_data.examples.x.clone(), tiny_data.examples.targets
+    x[tiny_data.test] = x[tiny_data.test].flip(0) * 3
+    other = replace(tiny_data, examples=Arrays(x, y))
     one, two = make("one"), make("two", data=other)
     scores = [one.run(), two.run()]
     weights = [(job.run_directory / "weights.safetensors").read_bytes() for job in (one, two)]
     assert weights[0] == weights[1]
-    assert scores[0]["networks"][0]["test_loss"] != scores[1]["networks"][0]["test_loss"]
+    assert scores[0].networks[0].measures["loss"] != scores[1].networks[0].measures["loss"]
 
 
 def test_adam_trains_as_well(make):
     score = make(protocol=replace(PROTOCOL, optimiser=Adam(lr=0.01))).run()
-    assert all(0 <= entry["test_accuracy"] <= 1 for entry in score["networks"])
+    assert all(0 <= entry.measures["accuracy"] <= 1 for entry in score.networks)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +323,7 @@ def test_a_retraining_can_be_read_from_its_directory(make, tiny_space, tiny_data
     again = Retraining.of(job.run_directory, tiny_space, tiny_data, Settings(seed=99))
     assert again.identity() == job.identity()
     assert again.claim() is True
-    assert len(again.run()["networks"]) == 2
+    assert len(again.run().networks) == 2
 
 
 @pytest.mark.parametrize(
@@ -341,7 +346,7 @@ def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
     with pytest.raises(RunError, match=r"retrain\.augment\.crop is 1 there and 0 now"):
         make(data=tiny_data.with_augment(replace(tiny_data.augment, crop=0)))
     with pytest.raises(RunError, match="is a run on other data than tiny now"):
-        make(data=replace(tiny_data, x=tiny_data.x + 1))
+        make(data=replace(tiny_data, examples=Arrays(tiny_data.examples.x + 1, tiny_data.examples.targets)))
 
 
 def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architecture(make, tiny_space, tiny_data, tmp_path):
@@ -359,7 +364,7 @@ def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architectur
     job.run()
     assert search.read_json("settings.json") == {"seed": 77}
     records = search.records()
-    assert [record["phase"] for record in records] == ["search"] + ["retrain"] * 6
+    assert [record.phase for record in records] == ["search"] + ["retrain"] * 6
 
 
 def test_a_directory_with_something_else_in_it_is_refused(make, tmp_path):
@@ -388,7 +393,7 @@ def test_a_loss_that_leaves_the_numbers_stops_and_keeps_the_last_good_state(make
 
 
 def test_a_network_that_is_lost_by_its_last_step_is_not_scored(make):
-    with pytest.raises(DivergedError, match="The loss on the test set of network 'found' became nan in epoch 1"):
+    with pytest.raises(DivergedError, match="The loss on the test part of network 'found' became nan in epoch 1"):
         make(protocol=replace(PROTOCOL, epochs=1, batch_size=36, optimiser=SGD(lr=1e38, momentum=0.0), clip=0.0)).run()
 
 
@@ -480,8 +485,8 @@ def test_pixels_of_whole_numbers_train_like_their_share_of_255(make):
     scores = []
     for name, x in (("uint8", whole), ("float", whole.float() / 255)):
         data = from_arrays(x, y, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
-        scores.append(make(name, data=data).run()["networks"][0])
-    assert scores[0]["test_loss"] == pytest.approx(scores[1]["test_loss"], rel=1e-3)  # float32, 15 steps
+        scores.append(make(name, data=data).run().networks[0])
+    assert scores[0].measures["loss"] == pytest.approx(scores[1].measures["loss"], rel=1e-3)  # float32, 15 steps
 
 
 def test_the_score_is_plain_json(make):

@@ -18,18 +18,21 @@ class Pixels(nn.Module):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 9, 100])
 def test_the_numbers_equal_a_count_by_hand(tiny_data, batch_size):
-    got = evaluate_network(Pixels(), tiny_data, batch_size)
+    got = evaluate_network(Pixels(), tiny_data, batch_size=batch_size)
     mean, std = tiny_data.augment.mean[0], tiny_data.augment.std[0]
     right, loss, confusion = 0, 0.0, [[0] * 3 for _ in range(3)]
-    for image, label in zip(tiny_data.test_x.tolist(), tiny_data.test_y.tolist(), strict=True):
+    pool = tiny_data.examples
+    images, labels = pool.x[tiny_data.test], pool.targets[tiny_data.test]
+    for image, label in zip(images.tolist(), labels.tolist(), strict=True):
         logits = [(value - mean) / std for value in image[0][0][:3]]
         answer = logits.index(max(logits))
         right += answer == label
         confusion[label][answer] += 1
         loss += math.log(sum(math.exp(value) for value in logits)) - logits[label]
-    assert got["accuracy"] == right / 9
-    assert got["confusion"] == confusion
-    assert got["loss"] == pytest.approx(loss / 9, rel=1e-5)
+    assert (got.part, got.examples) == ("test", 9)
+    assert got.measures["accuracy"] == right / 9
+    assert got.details["confusion"] == confusion
+    assert got.measures["loss"] == pytest.approx(loss / 9, rel=1e-5)
 
 
 def test_evaluation_changes_nothing_in_the_network(tiny_data, tiny_space):

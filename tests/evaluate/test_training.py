@@ -15,6 +15,7 @@ from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import Retraining
+from mixop.evaluate.trained import evaluate_run, read_score
 from mixop.evaluate.training import TrainingState
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
@@ -60,13 +61,13 @@ def gradients(net):
 def test_the_loss_is_that_of_both_heads(state, data):
     protocol = replace(RICH, drop_path=0.0, accumulate=1)
     job, batch = state(protocol), batch_of(data)
-    loss, right = job.backward(batch, protocol)
+    loss = job.backward(batch, protocol)
     got = gradients(job.net)
-    logits, auxiliary = job.net.logits(batch.x)
+    logits, auxiliary, _ = job.net.training_outputs(batch.x)
     losses = [cross_entropy(value, batch.y, label_smoothing=0.1) for value in (logits, auxiliary)]
     by_hand = losses[0] + 0.4 * losses[1]
     assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
-    assert int(right) == int((logits.argmax(-1) == batch.y).sum())
+    assert job.train.value()["accuracy"] == (logits.argmax(-1) == batch.y).sum().item() / len(batch.y)
     job.net.zero_grad()
     by_hand.backward()
     for name, value in gradients(job.net).items():
@@ -77,12 +78,12 @@ def test_the_loss_is_that_of_both_heads(state, data):
 def test_pieces_add_up_to_the_mean_over_the_batch(state, data, count):
     protocol = replace(RICH, drop_path=0.0)
     job, batch = state(protocol), batch_of(data, count)
-    loss, _ = job.backward(batch, protocol)
+    loss = job.backward(batch, protocol)
     got = gradients(job.net)
     job.net.zero_grad()
     whole = torch.zeros(())
     for x, y in ((batch.x[:4], batch.y[:4]), (batch.x[4:], batch.y[4:])):
-        logits, auxiliary = job.net.logits(x)
+        logits, auxiliary, _ = job.net.training_outputs(x)
         values = [cross_entropy(value, y, label_smoothing=0.1, reduction="sum") / count for value in (logits, auxiliary)]
         whole = whole + values[0] + 0.4 * values[1]
     whole.backward()
@@ -96,8 +97,8 @@ def test_no_piece_has_a_single_image(state, data, accumulate, count):
     protocol = replace(RICH, batch_size=16, accumulate=accumulate)
     job, seen = state(protocol), []
     job.net.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-    real = job.net.logits
-    job.net.logits = lambda x: seen.append(len(x)) or real(x)
+    real = job.net.training_outputs
+    job.net.training_outputs = lambda x, state=None: seen.append(len(x)) or real(x)
     job.backward(batch_of(data, count), protocol)
     assert sum(seen) == count
     assert min(seen) >= 2
@@ -117,13 +118,13 @@ def test_dropped_paths_come_from_the_states_own_generator(state, data):
         torch.manual_seed(noise)  # the global generator takes no part
         job = state(RICH)
         job.epoch = 3
-        losses.append(job.backward(batch_of(data), RICH)[0].item())
+        losses.append(job.backward(batch_of(data), RICH).item())
     assert losses[0] == losses[1]
 
 
 def test_half_precision_is_near_and_not_equal(state, data):
     single, half = (replace(RICH, precision=word, drop_path=0.0) for word in ("float32", "bfloat16"))
-    losses = [state(protocol).backward(batch_of(data, 8), protocol)[0].item() for protocol in (single, half)]
+    losses = [state(protocol).backward(batch_of(data, 8), protocol).item() for protocol in (single, half)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)  # 8 bits of mantissa, some twenty layers
     job = state(half)
@@ -132,10 +133,10 @@ def test_half_precision_is_near_and_not_equal(state, data):
 
 
 def outcome(run):
-    score, records = run.read_json("score.json"), run.records()
-    for entry in [*score["networks"], *records]:
-        del entry["seconds"]
-    return (run / "weights.safetensors").read_bytes(), score, records
+    score = read_score(run)
+    networks = [replace(network, seconds=0.0) for network in score.networks]
+    records = [replace(record, seconds=0.0) for record in run.records()]
+    return (run / "weights.safetensors").read_bytes(), replace(score, networks=tuple(networks)), records
 
 
 @pytest.mark.parametrize("at", [1, 4, 9])  # of 16 steps: the first, the end of an epoch, in the middle of one
@@ -168,8 +169,10 @@ def test_the_published_protocols_train_a_small_network(data, tmp_path):
         run = RunDirectory(tmp_path / name)
         made = Retraining([("found", DARTS_V2)], SPACE, data, small, run, Settings())
         made.claim()
-        entry = made.run()["networks"][0]
+        entry = made.run().networks[0]
         head = sum(p.numel() for p in made.state.net.auxiliary.parameters()) if made.state.net.auxiliary else 0
-        assert entry["parameters"] == sum(p.numel() for p in made.state.net.parameters()) - head
+        assert entry.parameters == sum(p.numel() for p in made.state.net.parameters()) - head
         assert (head > 0) == (protocol.auxiliary > 0)
-        assert all(record["train_loss"] > 0 for record in run.records())
+        assert all(record.train["loss"] > 0 for record in run.records())
+        again = evaluate_run(run.path, data)  # what is written is read back, auxiliary head or not
+        assert again.measures == pytest.approx(entry.measures)
