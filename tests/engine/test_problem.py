@@ -21,7 +21,8 @@ def problem():
     net = plain(space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
     recipe = replace(drnas(), norm=norm)
     optimiser = recipe.weight_optimiser.build(net.parameters())
-    return SupernetProblem(net, Classification(tuple("abc")), recipe, recipe.relaxation, optimiser, torch.Generator().manual_seed(1), {})
+    task = Classification(tuple("abc"))
+    return SupernetProblem(net, task, recipe, recipe.relaxation, optimiser, torch.Generator().manual_seed(1), {})
 
 
 @pytest.fixture
