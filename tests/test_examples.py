@@ -14,6 +14,7 @@ SAYS = {
     "compare_methods": "drnas",
     "own_relaxation": "sparsemax",
     "own_space": "found |",
+    "own_task": "interval_score on the test",
 }
 
 

@@ -261,6 +261,10 @@ def check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:
     assert list(whole) == names, f"totals must measure {names}, got {list(whole)}"
     assert all(type(value) is float for value in whole.values()), f"measured values must be floats, got {whole}"
     _same(whole["loss"], loss.item(), "the totals of one batch must give its loss")
+    spared = task.totals()
+    spared.add(leaf, targets, loss)
+    for name, value in spared.value().items():
+        _same(value, whole[name], f"{name} must be the same where the loss of the batch is given")
     for size in (1, 2, count - 1):
         parts, again = task.totals(), task.totals()
         for start in range(0, count, size):

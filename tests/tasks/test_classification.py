@@ -66,6 +66,20 @@ def test_totals_of_float32_do_not_lose_small_batches(draw):
     assert whole.value()["loss"] == pytest.approx(single.value()["loss"], rel=1e-13)
 
 
+@pytest.mark.parametrize("weights", [(), WEIGHTS])
+def test_the_loss_of_a_batch_need_not_be_computed_again(batch, weights):
+    outputs, targets = batch
+    task = Classification(NAMES, 0.1, weights)
+    spared, whole = task.totals(), task.totals()
+    whole.add(outputs, targets)
+    for piece in torch.arange(83).split(9):
+        spared.add(outputs[piece], targets[piece], task.loss(outputs[piece], targets[piece]).requires_grad_())
+    assert spared.value() == pytest.approx(whole.value(), rel=1e-12)  # float64 sums in another order
+    told = task.totals()
+    told.add(outputs, targets, torch.tensor(7.0))
+    assert told.value()["loss"] == pytest.approx(7.0, rel=1e-15)  # it is taken at its word; one rounding of the product
+
+
 def test_totals_of_bfloat16_are_measured_in_float32(batch):
     outputs, targets = batch[0].bfloat16(), batch[1]
     totals = Classification(NAMES).totals()

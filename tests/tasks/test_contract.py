@@ -103,9 +103,9 @@ class Forgetful(Classification):
 
     def totals(self, *, details=False):
         class Last(ClassificationTotals):
-            def add(self, outputs, targets):
+            def add(self, outputs, targets, loss=None):
                 self.sums = {}
-                super().add(outputs, targets)
+                super().add(outputs, targets, loss)
 
         return Last(self, details)
 

@@ -93,6 +93,11 @@ def test_predictions_are_class_numbers_at_every_position(draw):
     assert Segmentation(NAMES).dense
 
 
+def test_the_first_of_equal_outputs_is_the_answer(draw):
+    outputs = torch.randint(2, (7, 4, 5, 3), generator=draw).float()  # equal ones at nearly every position
+    assert torch.equal(Segmentation(NAMES).predict(outputs), torch.from_numpy(outputs.numpy().argmax(1)))
+
+
 def test_classes_are_numbered_by_the_training_targets():
     masks = torch.tensor([[[0, 1], [2, 255]]])
     assert Segmentation(ignore=255).complete(masks) == Segmentation(("0", "1", "2"), ignore=255)

@@ -22,12 +22,14 @@ class Totals(ABC):
     """
 
     @abstractmethod
-    def add(self, outputs: Tensor, targets: Tensor) -> None:
+    def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
         """Adds a batch.
 
         Args:
             outputs: what the network gave, ``(B, K)`` or ``(B, K, *positions)``; no gradient is kept.
             targets: what was right, on the same device.
+            loss: what the task's loss gave for this very batch, a scalar, to save computing it again. It has been rounded to
+                its dtype, so only without it are the sums the same for every division into batches.
         """
 
     @abstractmethod

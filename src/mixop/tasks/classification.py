@@ -9,7 +9,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixop.tasks.base import Task
-from mixop.tasks.labels import check_labels, class_weights, entropies, names, numbered, open_count, positive, share, weighed
+from mixop.tasks.labels import (
+    answers,
+    check_labels,
+    class_weights,
+    entropies,
+    names,
+    numbered,
+    open_count,
+    positive,
+    share,
+    weighed,
+)
 from mixop.tasks.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.sums import Sums, Term, table, total
 
@@ -69,7 +80,7 @@ class Classification(Task):
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Class numbers ``(B,)``, int64."""
-        return outputs.argmax(1)
+        return answers(outputs)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Class numbers of any integer type as int64."""
@@ -109,21 +120,23 @@ class ClassificationTotals(Sums[Classification]):
 
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
-        task, answers = self.task, outputs.argmax(1)
+        task, given = self.task, answers(outputs)
         terms: dict[str, Term] = {
             "count": len(targets),
-            "right": (answers == targets).sum(),
-            "loss": total(entropies(outputs, targets, weights=task.weights, smoothing=task.smoothing)),
+            "weight": total(weighed(outputs, targets, task.weights)) if task.weights else len(targets),
+            "right": (given == targets).count_nonzero(),
         }
-        if task.weights:
-            terms["weight"] = total(weighed(outputs, targets, task.weights))
         if self.confusion:
-            terms["confusion"] = table(targets, answers, task.outputs)
+            terms["confusion"] = table(targets, given, task.outputs)
         return terms
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every example."""
+        return entropies(outputs, targets, weights=self.task.weights, smoothing=self.task.smoothing)
+
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Accuracy and loss."""
-        return {"accuracy": sums["right"] / sums["count"], "loss": sums["loss"] / sums.get("weight", sums["count"])}
+        """Accuracy."""
+        return {"accuracy": sums["right"] / sums["count"]}
 
     def details(self) -> dict[str, Any]:
         """The confusion: for each true class (row) how many examples were given each class (column)."""

@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import RecipeError
 from mixop.tasks.base import Task
-from mixop.tasks.labels import check_labels, entropies, names, numbered, open_count
+from mixop.tasks.labels import answers, check_labels, entropies, names, numbered, open_count
 from mixop.tasks.measure import Measure
-from mixop.tasks.sums import Sums, Term, total
+from mixop.tasks.sums import Sums, Term
 
 LARGEST = 700.0
 """Mean loss in nats from which on the perplexity stays the same, about 1e304: beyond 709 a float is infinite."""
@@ -74,7 +74,7 @@ class LanguageModel(Task):
 
     def predict(self, outputs: Tensor) -> Tensor:
         """The most probable token at every position, ``(B, T)`` int64."""
-        return outputs.argmax(1)
+        return answers(outputs)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Token numbers of any integer type as int64."""
@@ -98,9 +98,13 @@ class LanguageTotals(Sums[LanguageModel]):
 
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
-        return {"count": targets.numel(), "loss": total(entropies(outputs, targets))}
+        return {"count": targets.numel(), "weight": targets.numel()}
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every token."""
+        return entropies(outputs, targets)
 
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Perplexity and loss."""
-        loss = sums["loss"] / sums["count"]
-        return {"perplexity": math.exp(min(loss, LARGEST)) if loss == loss else loss, "loss": loss}
+        """Perplexity."""
+        loss = sums["loss"] / sums["weight"]
+        return {"perplexity": loss if math.isnan(loss) else math.exp(min(loss, LARGEST))}

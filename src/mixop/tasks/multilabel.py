@@ -11,7 +11,7 @@ from mixop.core.errors import DataError
 from mixop.tasks.base import Task
 from mixop.tasks.labels import names, open_count, positive
 from mixop.tasks.measure import Measure
-from mixop.tasks.sums import Sums, Term, constant, total
+from mixop.tasks.sums import Sums, Term, constant
 
 
 @dataclass(frozen=True)
@@ -106,19 +106,21 @@ class MultiLabelTotals(Sums[MultiLabel]):
         given, true = self.task.predict(outputs), targets != 0
         return {
             "count": len(targets),
-            "labels": targets.numel(),
-            "found": (given & true).sum(),
-            "given": given.sum(),
-            "true": true.sum(),
-            "exact": (given == true).all(1).sum(),
-            "loss": total(self.task.entropies(outputs, targets, "none")),
+            "weight": targets.numel(),
+            "found": (given & true).count_nonzero(),
+            "given": given.count_nonzero(),
+            "true": true.count_nonzero(),
+            "exact": (given == true).all(1).count_nonzero(),
         }
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every label."""
+        return self.task.entropies(outputs, targets, "none")
+
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """F1 (1 where there is no label to find and none is given), share of exact answers, loss."""
+        """F1 (1 where there is no label to find and none is given), share of exact answers."""
         either = sums["given"] + sums["true"]
         return {
             "f1": 2 * sums["found"] / either if either else 1.0,
             "exact": sums["exact"] / sums["count"],
-            "loss": sums["loss"] / sums["labels"],
         }

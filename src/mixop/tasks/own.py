@@ -126,17 +126,27 @@ class OwnTotals(Sums[Own]):
 
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
-        terms: dict[str, Term] = {"count": len(outputs)}
-        if len(outputs):
-            which = ("measure_function", "loss_function") if self.task.measure_function else ("loss_function",)
-            for measure, function in zip(self.task.measures, which, strict=True):
-                value = self.task.score(function, outputs, targets).detach()
-                terms[measure.name] = total(value) * (1 if value.dim() else len(outputs))
+        terms: dict[str, Term] = {"count": len(outputs), "weight": len(outputs)}
+        if self.task.measure_function:
+            terms["measure"] = total(self._each("measure_function", outputs, targets))
         return terms
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every example."""
+        return self._each("loss_function", outputs, targets)
+
+    def _each(self, which: str, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The number of every example, or their mean in its place."""
+        return self.task.score(which, outputs, targets).expand(len(outputs))
+
+    def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
+        """Adds a batch."""
+        if len(outputs):  # of nothing there is no mean
+            super().add(outputs, targets, loss)
+
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """The measure and the loss."""
-        return {measure.name: sums[measure.name] / sums["count"] for measure in self.task.measures}
+        """The measure, if there is one."""
+        return {self.task.first.name: sums["measure"] / sums["count"]} if self.task.measure_function else {}
 
 
 def own(

@@ -168,29 +168,33 @@ class RegressionTotals(Sums[Regression]):
     others, so that a large offset costs no digits.
     """
 
-    def add(self, outputs: Tensor, targets: Tensor) -> None:
+    def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
         """Adds a batch."""
         if len(targets):
             if "first" not in self.sums:
-                self.sums["first"] = double(self.task.standardised(targets[:1].detach()))[0]
-            super().add(outputs, targets)
+                self.sums["first"] = double(self.task.standardised(targets[:1]))[0]
+            super().add(outputs, targets, loss)
 
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
-        task, z, first = self.task, double(self.task.standardised(targets)), self.sums["first"]
+        z, first = double(self.task.standardised(targets)), self.sums["first"]
         assert isinstance(first, Tensor)
         error, distance = double(outputs) - z, z - first.to(z.device)
         return {
             "count": len(targets),
+            "weight": z.numel(),
             "absolute": total(error.abs(), 0),
             "squared": total(error.square(), 0),
             "distance": total(distance, 0),
             "distance_squared": total(distance.square(), 0),
-            "loss": total(LOSSES[task.kind](outputs, z.to(outputs), reduction="none")),
         }
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every value."""
+        return LOSSES[self.task.kind](outputs, self.task.standardised(targets).to(outputs), reduction="none")
+
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Errors in the unit of the targets, R squared, loss."""
+        """Errors in the unit of the targets, R squared."""
         count, std = sums["count"], torch.tensor(self.task.std, dtype=torch.float64)
         spread = sums["distance_squared"] - sums["distance"].square() / count
         explained = 1 - sums["squared"] / spread
@@ -199,5 +203,4 @@ class RegressionTotals(Sums[Regression]):
             "rmse": ((sums["squared"] / count).sqrt() * std).mean().item(),
             "mae": (sums["absolute"] / count * std).mean().item(),
             "r2": explained.where(spread > 0, constant_target).mean().item(),
-            "loss": sums["loss"] / (count * len(std)),
         }

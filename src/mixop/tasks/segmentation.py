@@ -10,7 +10,18 @@ from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import DataError
 from mixop.tasks.base import Task
-from mixop.tasks.labels import check_labels, class_weights, entropies, names, numbered, open_count, positive, share, weighed
+from mixop.tasks.labels import (
+    answers,
+    check_labels,
+    class_weights,
+    entropies,
+    names,
+    numbered,
+    open_count,
+    positive,
+    share,
+    weighed,
+)
 from mixop.tasks.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.sums import Sums, Term, table, total
 
@@ -100,7 +111,7 @@ class Segmentation(Task):
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Class numbers ``(B, *positions)``, int64."""
-        return outputs.argmax(1)
+        return answers(outputs)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Class numbers of any integer type as int64."""
@@ -134,24 +145,25 @@ class SegmentationTotals(Sums[Segmentation]):
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
         task, known = self.task, self.task.known(targets)
-        terms: dict[str, Term] = {
-            "count": targets.numel() if known is None else known.sum(),
-            "confusion": table(targets, outputs.argmax(1), task.outputs, known),
-            "loss": total(task.entropies(outputs, targets)),
+        count = targets.numel() if known is None else known.count_nonzero()
+        return {
+            "count": count,
+            "weight": total(task.weight(outputs, targets)) if task.weights else count,
+            "confusion": table(targets, answers(outputs), task.outputs, known),
         }
-        if task.weights:
-            terms["weight"] = total(task.weight(outputs, targets))
-        return terms
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Of every position, 0 where it is ignored."""
+        return self.task.entropies(outputs, targets)
 
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Mean intersection over union, accuracy, loss."""
+        """Mean intersection over union, accuracy."""
         confusion = sums["confusion"].double()
         right = confusion.diagonal()
         either = confusion.sum(0) + confusion.sum(1) - right
         return {
             "miou": (right / either)[either > 0].mean().item(),
             "accuracy": (right.sum() / sums["count"]).item(),
-            "loss": sums["loss"] / sums.get("weight", sums["count"]),
         }
 
     def details(self) -> dict[str, Any]:

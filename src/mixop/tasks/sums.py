@@ -19,7 +19,6 @@ class Sums(Totals, Generic[T]):
     """Named sums. A subclass says what a batch adds to each, and what the sums mean.
 
     They stay on the device of the batches until somebody reads them, so that adding a batch does not wait for the device.
-    ``count``, the number of examples or positions, is one of them.
 
     Args:
         task: what the totals are of.
@@ -31,24 +30,33 @@ class Sums(Totals, Generic[T]):
 
     @abstractmethod
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
-        """What a batch adds to each sum: counts as integers, everything else as float64."""
+        """What a batch adds to each sum but the loss: counts as integers, everything else as float64.
+
+        ``count`` and ``weight``, what the loss is a mean over, are among them.
+        """
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of everything in a batch that it is a mean over, of any shape."""
 
     @abstractmethod
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Every measure of the task.
+        """Every measure of the task but the loss.
 
         Args:
             sums: numbers and tensors on the CPU, of at least one example.
         """
 
     @torch.no_grad()
-    def add(self, outputs: Tensor, targets: Tensor) -> None:
+    def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
         """Adds a batch."""
         if outputs.dtype in (torch.bfloat16, torch.float16):  # 8 bits of a loss are no measurement
             outputs = outputs.float()
-        for name, term in self.terms(outputs.detach(), targets.detach()).items():
+        terms = self.terms(outputs, targets)
+        terms["loss"] = total(self.losses(outputs, targets)) if loss is None else double(loss.detach()) * terms["weight"]
+        for name, term in terms.items():
             kept = self.sums.get(name, 0)
-            if isinstance(kept, Tensor) and isinstance(term, Tensor):
+            if isinstance(kept, Tensor) and isinstance(term, Tensor) and kept.device != term.device:  # after a checkpoint
                 kept = kept.to(term.device)
             self.sums[name] = kept + term  # never in place: what `state_dict` gave stays as it was
 
@@ -57,7 +65,7 @@ class Sums(Totals, Generic[T]):
         sums, names = self.read(), [measure.name for measure in self.task.measures]
         if not sums.get("count"):
             return dict.fromkeys(names)
-        measured = self.measured(sums)
+        measured = {"loss": sums["loss"] / sums["weight"], **self.measured(sums)}
         return {name: measured[name] for name in names}
 
     def read(self) -> dict[str, Any]:
