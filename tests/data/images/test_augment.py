@@ -61,7 +61,7 @@ def test_a_batch_equals_the_loop_over_its_pixels(crop: int, flip: bool, cutout: 
     augment = Augment(crop=crop, flip=flip, cutout=cutout, mean=MEAN, std=STD)
     x = images(6, size=6).to(dtype)
     before = x.clone()
-    got = augment(x, seeded(3))
+    got = augment.images(x, seeded(3))
     assert got.dtype == torch.float32
     # float32 rounding of numbers up to 255 / 0.2
     torch.testing.assert_close(got, slow(augment, x, seeded(3)), rtol=1e-5, atol=1e-5)
