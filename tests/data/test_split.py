@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from mixop.core.errors import DataError, RecipeError
-from mixop.data.split import Split, divide, divide_by_indices
+from mixop.data.split import Split, divide_by_indices, divide_in_order
+from mixop.data.split import divide as divide_any
 
 CLASSES = ("cat", "dog", "owl")
 Y = torch.tensor([0] * 40 + [1] * 21 + [2] * 10)[torch.randperm(71, generator=torch.Generator().manual_seed(9))]
+
+
+def divide(y: torch.Tensor, classes, split: Split, **options):
+    """The division of labelled examples."""
+    return divide_any(len(y), y, classes, split, **options)
+
+
+def by_indices(y: torch.Tensor, classes, train, valid):
+    return divide_by_indices(len(y), y, classes, train, valid)
 
 
 def counts(part: torch.Tensor) -> list[int]:
@@ -145,7 +155,7 @@ def test_a_test_share_that_leaves_a_class_empty_is_refused():
 def test_index_lists_of_any_kind(kind):
     train, valid = [5, 3, 0, 1], [7, 2, 4]
     y = torch.tensor([0, 1, 1, 0, 0, 1, 0, 1])
-    divided = divide_by_indices(y, ("a", "b"), kind(train), kind(valid))
+    divided = by_indices(y, ("a", "b"), kind(train), kind(valid))
     assert divided.train.tolist() == [0, 1, 3, 5]
     assert divided.valid.tolist() == [2, 4, 7]
     assert divided.record == {"method": "indices"}
@@ -168,7 +178,7 @@ def test_index_lists_of_any_kind(kind):
 )
 def test_index_lists_that_cannot_be_used_are_refused(train: list, valid: list, sentence: str):
     with pytest.raises(DataError, match=sentence):
-        divide_by_indices(torch.tensor([0, 1, 1, 0, 0, 1, 0, 1]), ("a", "b"), train, valid)
+        by_indices(torch.tensor([0, 1, 1, 0, 0, 1, 0, 1]), ("a", "b"), train, valid)
 
 
 def from_file(path: Path, content: object, *, own_test: bool = True):
@@ -219,3 +229,49 @@ def test_a_bad_index_file_is_refused(tmp_path: Path, content: object, sentence: 
 def test_a_missing_index_file_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"Cannot read the index file '.*none\.json': No such file"):
         divide(Y, CLASSES, Split(index_file=str(tmp_path / "none.json")), own_test=True)
+
+
+def test_examples_without_classes_are_divided_at_random():
+    divided = divide_any(40, None, (), Split(valid=0.25, test=0.2, seed=3), own_test=False)
+    assert divided.valid is not None
+    assert divided.test is not None
+    assert (len(divided.train), len(divided.valid), len(divided.test)) == (24, 8, 8)
+    assert divided.record == {"method": "random", "valid": 0.25, "seed": 3, "test": 0.2}
+    assert not torch.equal(divided.test, torch.arange(8))
+
+
+def test_a_validation_set_of_its_own_leaves_all_to_the_weights():
+    divided = divide_any(71, Y, CLASSES, Split(test=0.3), own_test=False, own_valid=True)
+    assert divided.valid is None
+    assert divided.test is not None
+    assert len(divided.train) + len(divided.test) == 71
+    assert divided.record["valid"] == "came with the set"
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"own_test": False}, (72, 18, 10)),
+        ({"own_test": True}, (80, 20, None)),
+        ({"own_test": False, "own_valid": True}, (90, None, 10)),
+    ],
+)
+def test_a_sequence_is_divided_in_order(options: dict, sizes: tuple):
+    divided = divide_in_order(100, Split(valid=0.2, test=0.1), **options)
+    parts = (divided.train, divided.valid, divided.test)
+    assert tuple(None if part is None else len(part) for part in parts) == sizes
+    assert torch.equal(torch.cat([part for part in parts if part is not None]), torch.arange(100))
+    assert divided.record["method"] == "in order"
+
+
+def test_a_share_of_a_sequence_for_the_weights_is_its_beginning():
+    divided = divide_in_order(100, Split(train=0.3, valid=0.2), own_test=True)
+    assert divided.valid is not None
+    assert (divided.train.tolist(), divided.valid.tolist()) == (list(range(30)), list(range(80, 100)))
+
+
+def test_a_sequence_that_cannot_be_divided_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="leaves 1 tokens in its test part, too few"):
+        divide_in_order(9, Split(test=0.1), own_test=False)
+    with pytest.raises(DataError, match="cannot be divided by a file of index lists: leave it out"):
+        divide_in_order(9, Split(index_file=str(tmp_path / "x.json")), own_test=True)

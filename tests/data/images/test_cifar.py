@@ -95,11 +95,12 @@ FORMS: dict[str, tuple[Callable[..., Data], Callable[[], Files]]] = {
 def check(data: Data, kind: str) -> None:
     x, y = (np.concatenate(parts) for parts in zip(*TRAIN10, strict=True)) if "-10-" in kind else TRAIN100
     test_x, test_y = TEST10 if "-10-" in kind else TEST100
-    assert np.array_equal(data.x.numpy(), x.reshape(-1, 3, 32, 32))
-    assert np.array_equal(data.y.numpy(), y)
-    assert np.array_equal(data.test_x.numpy(), test_x.reshape(-1, 3, 32, 32))
-    assert data.test_y.tolist() == test_y
-    assert list(data.classes) == CLASSES[len(data.classes)]
+    training, test = data.examples.read(data.at("train", "valid").sort().values), data.examples.read(data.test)
+    assert np.array_equal(training.x.numpy(), x.reshape(-1, 3, 32, 32))
+    assert np.array_equal(training.y.numpy(), y)
+    assert np.array_equal(test.x.numpy(), test_x.reshape(-1, 3, 32, 32))
+    assert test.y.tolist() == test_y
+    assert list(data.task.classes) == CLASSES[data.outputs]
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -154,7 +155,7 @@ def test_augmentation_and_split_by_default(tmp_path: Path):
     data = cifar10(unpack(tmp_path, {**binary10(), **python100()}))
     assert data.augment == CIFAR10_DARTS
     assert data.source == Cifar10(str(tmp_path))
-    assert torch.bincount(data.y[data.train]).tolist() == torch.bincount(data.y[data.valid]).tolist() == [2] * 10
+    assert torch.bincount(data.targets("train")).tolist() == torch.bincount(data.targets("valid")).tolist() == [2] * 10
     assert cifar100(tmp_path).augment == CIFAR100_DARTS
 
 
@@ -324,7 +325,7 @@ def test_members_outside_the_expected_folder_are_not_read_and_nothing_is_unpacke
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.tar.gz"]
 
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data"
+REAL = Path(__file__).parents[3].parent / "shared" / "data"
 
 
 @pytest.mark.skipif(not (REAL / "cifar10_train_0.webp").exists(), reason="the real CIFAR-10 images are not on this machine")
@@ -345,11 +346,12 @@ def test_real_images_in_the_official_form(tmp_path: Path):
     files["cifar-10-batches-py/test_batch"] = pickle.dumps({"data": planes[2500:], "labels": labels[2500:].tolist()}, 2)
     files["cifar-10-batches-py/batches.meta"] = pickle.dumps({"label_names": [str(n) for n in names["classes"]]}, 2)
     data = cifar10(pack(tmp_path / "cifar-10-python.tar.gz", files))
-    assert np.array_equal(data.x.permute(0, 2, 3, 1).numpy(), rows[:2500])
-    assert np.array_equal(data.test_x.permute(0, 2, 3, 1).numpy(), rows[2500:])
-    assert data.y.tolist() == labels[:2500].tolist()
-    assert data.classes[0] == "airplane"
+    read = data.examples.read(torch.arange(3000))
+    assert np.array_equal(read.x.permute(0, 2, 3, 1).numpy(), rows)
+    assert read.y.tolist() == labels.tolist()
+    assert data.test.tolist() == list(range(2500, 3000))
+    assert data.task.classes[0] == "airplane"
     # The published moments of the training set fit these images to 3 %.
-    normal = replace(data.augment, crop=0, flip=False).plain(data.x)
+    normal = replace(data.augment, crop=0, flip=False).plain(read.x[:2500])
     assert normal.mean((0, 2, 3)).abs().max() < 0.03
     assert (normal.std((0, 2, 3)) - 1).abs().max() < 0.03

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixop.data.images.crops import TRIES, crop_boxes, crop_numbers, resample
+from mixop.data.images.crops import TRIES, crop_boxes, crop_numbers, nearest, resample
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -57,8 +57,8 @@ def test_area_and_ratio_are_spread_as_published():
     assert (boxes[:, 1] + boxes[:, 3] <= side).all()
 
 
-@pytest.mark.parametrize("size", [1, 7, 16, 40])
-def test_resampling_equals_pillow(size: int):
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (16, 16), (40, 40), (9, 30)])
+def test_resampling_equals_pillow(size: tuple[int, int]):
     image = pytest.importorskip("PIL.Image", reason="needs pillow, the extra 'images'")
     x = torch.rand(5, 2, 20, 20, generator=seeded(), dtype=torch.float64)
     boxes = torch.tensor([[0, 0, 20, 20], [3, 1, 10, 13], [19, 19, 1, 1], [0, 4, 20, 2], [7, 0, 5, 16]])
@@ -67,7 +67,7 @@ def test_resampling_equals_pillow(size: int):
         for c in range(2):
             whole = image.fromarray(x[n, c].numpy().astype(np.float32))
             part = whole.crop((left, top, left + width, top + height))
-            expected = np.array(part.resize((size, size), image.Resampling.BILINEAR))
+            expected = np.array(part.resize(size[::-1], image.Resampling.BILINEAR))
             # Pillow keeps single precision between its two passes
             torch.testing.assert_close(got[n, c], torch.from_numpy(expected).double(), rtol=0, atol=1e-6)
 
@@ -75,13 +75,25 @@ def test_resampling_equals_pillow(size: int):
 def test_a_box_of_the_right_size_is_copied_and_a_ramp_stays_a_ramp():
     x = torch.rand(2, 3, 12, 12, generator=seeded(), dtype=torch.float64)
     boxes = torch.tensor([[2, 3, 8, 8], [4, 0, 8, 8]])
-    torch.testing.assert_close(resample(x, boxes, 8), torch.stack([x[0, :, 2:10, 3:11], x[1, :, 4:, :8]]))
+    torch.testing.assert_close(resample(x, boxes, (8, 8)), torch.stack([x[0, :, 2:10, 3:11], x[1, :, 4:, :8]]))
     ramp = torch.arange(12, dtype=torch.float64).expand(1, 1, 12, 12)
-    half = resample(ramp, torch.tensor([[0, 0, 12, 12]]), 6)[0, 0, 0]
+    half = resample(ramp, torch.tensor([[0, 0, 12, 12]]), (6, 6))[0, 0, 0]
     torch.testing.assert_close(half[1:-1], 2 * torch.arange(1, 5, dtype=torch.float64) + 0.5)
+
+
+def test_masks_are_sampled_at_the_centres_of_the_new_pixels():
+    """Pixel i of a rectangle of h pixels scaled to H shows pixel floor((i + 1/2) h / H) of it."""
+    masks = torch.randint(9, (4, 10, 14), generator=seeded(3))
+    boxes = torch.tensor([[0, 0, 10, 14], [2, 3, 5, 7], [9, 13, 1, 1], [1, 0, 8, 3]])
+    got = nearest(masks, boxes)
+    for n, (top, left, height, width) in enumerate(boxes.tolist()):
+        rows = [top + math.floor((i + 0.5) * height / 10) for i in range(10)]
+        columns = [left + math.floor((j + 0.5) * width / 14) for j in range(14)]
+        assert torch.equal(got[n], masks[n][rows][:, columns])
+    assert torch.equal(got[0], masks[0])
 
 
 def test_a_constant_image_stays_constant():
     x = torch.full((40, 1, 9, 9), 0.7, dtype=torch.float64)
     boxes = crop_boxes(crop_numbers(40, seeded(2)), torch.full((40,), 9), torch.full((40,), 9))
-    torch.testing.assert_close(resample(x, boxes, 5), torch.full((40, 1, 5, 5), 0.7, dtype=torch.float64))
+    torch.testing.assert_close(resample(x, boxes, (5, 5)), torch.full((40, 1, 5, 5), 0.7, dtype=torch.float64))

@@ -1,11 +1,14 @@
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mixop.core.errors import DataError, MissingExtraError
-from mixop.data import Folder, Split, from_folder
+from mixop.core.values import to_plain
+from mixop.data import Folder, Preparation, Split, from_folder, source_from_json
 
 pytest.importorskip("PIL", reason="needs pillow, the extra 'images'")
 from PIL import Image
@@ -38,11 +41,10 @@ def test_images_of_the_right_size_are_read_as_they_are(tmp_path: Path):
     data = from_folder(tmp_path, size=8, test=0.2, valid=0.25, seed=1)
     files = sorted(tmp_path.glob("*/*.png"))
     read = {pixels_of(file).tobytes(): file.parent.name for file in files}
-    got = [(x.numpy().tobytes(), data.classes[y]) for x, y in zip(data.x, data.y, strict=True)]
-    got += [(x.numpy().tobytes(), data.classes[y]) for x, y in zip(data.test_x, data.test_y, strict=True)]
-    assert dict(got) == read
-    assert (len(data.train), len(data.valid), len(data.test_x)) == (12, 4, 4)
-    assert (data.classes, data.name) == (("rose", "tulip"), tmp_path.name)
+    x, y, _ = data.examples.read(torch.arange(20))
+    assert {image.numpy().tobytes(): data.task.classes[label] for image, label in zip(x, y, strict=True)} == read
+    assert (len(data.train), len(data.valid), len(data.test)) == (12, 4, 4)
+    assert (data.task.classes, data.name) == (("rose", "tulip"), tmp_path.name)
     assert data.source == Folder(str(tmp_path), size=8, split=Split(valid=0.25, test=0.2, seed=1))
     assert data.source.load().fingerprint == data.fingerprint
     assert data.augment.flip
@@ -54,26 +56,62 @@ def test_a_test_folder_is_the_test_set(tmp_path: Path, test_name: str):
     fill(tmp_path / "train")
     fill(tmp_path / test_name, classes=("tulip",), count=2)
     data = from_folder(tmp_path, size=8)
-    assert (len(data.x), data.test_y.tolist()) == (20, [1, 1])
-    assert np.array_equal(data.test_x[0].numpy(), pixels_of(tmp_path / test_name / "tulip" / "00.png"))
-    assert data.record["test_folder"] == test_name
+    assert (len(data.examples), data.targets("test").tolist()) == (22, [1, 1])
+    assert np.array_equal(data.examples.read(data.test[:1]).x[0].numpy(), pixels_of(tmp_path / test_name / "tulip" / "00.png"))
+    assert data.record["folders"] == {"train": "train", "test": test_name}
 
 
 def test_a_train_folder_alone_gives_a_share_to_the_test(tmp_path: Path):
     data = from_folder(fill(tmp_path / "train").parent, size=8, test=0.3)
-    assert (len(data.x), len(data.test_x), data.record["test_folder"]) == (14, 6, None)
+    assert (len(data.train) + len(data.valid), len(data.test), data.record["folders"]) == (14, 6, {"train": "train"})
 
 
 def test_train_can_be_a_class(tmp_path: Path):
     data = from_folder(fill(tmp_path, classes=("car", "test", "train")), size=8)
-    assert data.classes == ("car", "test", "train")
+    assert data.task.classes == ("car", "test", "train")
 
 
-def test_two_test_folders_are_refused(tmp_path: Path):
-    for name in ("train", "val", "test"):
-        fill(tmp_path / name, count=2)
-    with pytest.raises(DataError, match="must hold one test folder beside 'train', got 'test' and 'val'"):
+def test_a_validation_folder_beside_a_test_folder_is_for_the_architecture(tmp_path: Path):
+    for name, count in (("train", 5), ("val", 3), ("test", 2)):
+        fill(tmp_path / name, count=count)
+    data = from_folder(tmp_path, size=8)
+    assert [len(data.at(part)) for part in ("train", "valid", "test")] == [10, 6, 4]
+    assert np.array_equal(data.examples.read(data.valid[:1]).x[0], pixels_of(tmp_path / "val" / "rose" / "00.png"))
+    assert data.record["folders"] == {"train": "train", "valid": "val", "test": "test"}
+    assert data.record["split"]["valid"] == "came with the set"
+    fill(tmp_path / "validation")
+    with pytest.raises(DataError, match="must hold one validation folder, got 'val' and 'validation'"):
         from_folder(tmp_path)
+
+
+def test_images_need_not_be_square(tmp_path: Path):
+    fill(tmp_path, count=9)
+    data = from_folder(tmp_path, size=(6, 12))
+    assert data.shape == (3, 6, 12)
+    wide = np.zeros((8, 16, 3), dtype=np.uint8)
+    wide[:, ::2] = 200
+    assert np.array_equal(read_image(save(tmp_path / "w.png", wide), (8, 16), 3), wide.transpose(2, 0, 1))
+    # Of a square the middle half of its rows has the proportions 1:2.
+    square = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert np.array_equal(read_image(save(tmp_path / "s.png", square), (4, 8), 3), square[2:6].transpose(2, 0, 1))
+    source = Folder(str(tmp_path), size=(6, 12))
+    assert source_from_json(json.loads(json.dumps(to_plain(source)))) == source
+
+
+def noisy(batch, generator):
+    return batch._replace(x=batch.x + torch.randn(batch.x.shape, generator=generator))
+
+
+def test_a_function_of_the_users_own_augments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "noises", sys.modules[__name__])
+    monkeypatch.setattr(noisy, "__module__", "noises")
+    data = from_folder(fill(tmp_path), size=8, augment=noisy)
+    assert data.source == Folder(str(tmp_path), size=8, augment=Preparation(function="noises:noisy"))
+    at = torch.arange(4)
+    noise = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    std = torch.tensor(data.augment.std).view(3, 1, 1)
+    got = data.augmented(at, torch.Generator().manual_seed(1)).x - data.batch(at).x
+    torch.testing.assert_close(got, noise / std, rtol=1e-4, atol=1e-4)  # float32 rounding of numbers near 10
 
 
 def test_a_wide_image_loses_its_sides_and_a_tall_one_its_ends(tmp_path: Path):
@@ -116,7 +154,7 @@ def test_other_files_are_left_alone_and_counted(tmp_path: Path):
     (tmp_path / ".cache").mkdir()
     data = from_folder(tmp_path, size=8)
     assert data.record["files_that_are_no_images"] == 1
-    assert len(data.x) + len(data.test_x) == 20
+    assert len(data.examples) == 20
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", "truncated"])
@@ -144,10 +182,10 @@ def test_folders_without_images_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no image was found"):
         from_folder(tmp_path)
     fill(tmp_path, classes=("rose",))
-    with pytest.raises(DataError, match="at least two classes, got 1"):
+    with pytest.raises(DataError, match="at least two classes, got 'rose'"):
         from_folder(tmp_path)
     (tmp_path / "tulip").mkdir()
-    with pytest.raises(DataError, match="leaves class 'tulip' without an example in its training part"):
+    with pytest.raises(DataError, match="leaves class 'tulip' without an example in its test part"):
         from_folder(tmp_path)
 
 
@@ -183,8 +221,8 @@ def test_photographs_at_the_size_of_imagenet(tmp_path: Path):
     pixels = RNG.integers(0, 256, (256, 300, 3), dtype=np.uint8)
     save(tmp_path / "rose" / "00.png", pixels)
     data = from_folder(tmp_path, size=224, test=0.4)
-    assert (data.size, data.x.shape[1:], data.test_x.shape[1:]) == (224, (3, 224, 224), (3, 224, 224))
+    assert data.shape == (3, 224, 224)
     with Image.open(tmp_path / "rose" / "00.png") as image:
         scaled = image.resize((224, 224), Image.Resampling.BILINEAR, box=(22, 0, 278, 256))
         expected = np.asarray(scaled).transpose(2, 0, 1)
-    assert any(np.array_equal(x.numpy(), expected) for x in (*data.x, *data.test_x))
+    assert any(np.array_equal(x.numpy(), expected) for x in data.examples.read(torch.arange(6)).x)

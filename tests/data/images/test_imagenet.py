@@ -15,8 +15,10 @@ from mixop import api
 from mixop.core.errors import DataError
 from mixop.core.values import to_plain
 from mixop.data import IMAGENET, IMAGENET_SEARCH, Augment, Data, ImageNet, LazyImages, Split, imagenet, source_from_json
+from mixop.data.examples import Arrays, Joined
 from mixop.data.images.crops import crop_boxes, crop_numbers
 from mixop.data.images.jitter import jitter
+from mixop.data.images.lazy import ImageFiles
 from mixop.data.stream import Stream
 from mixop.recipes import darts
 from mixop.spaces import nasbench201
@@ -43,6 +45,13 @@ def plant(root: Path, counts: Mapping[str, int] = COUNTS) -> Path:
     return root
 
 
+def files_of(data: Data) -> LazyImages:
+    """The training images."""
+    assert isinstance(data.examples, Joined)
+    assert isinstance(data.examples.pieces[0], ImageFiles)
+    return data.examples.pieces[0].images
+
+
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -53,34 +62,34 @@ def epoch(data: Data, *, ahead: bool, seed: int = 3) -> list[torch.Tensor]:
     for _ in range(stream.batches + 3):
         at = stream.next()
         then = stream.order[stream.at * 4 : (stream.at + 2) * 4] if ahead else None
-        got.append(data.augmented(at, data.augment, generator, then=then).x)
+        got.append(data.augmented(at, generator, then=then).x)
     return got
 
 
 def test_the_tree_is_read_as_it_lies(tree: Path):
     data = imagenet(tree, size=16)
-    assert data.classes == tuple(COUNTS)
-    assert torch.bincount(data.y).tolist() == [14, 9, 11]
-    assert torch.bincount(data.test_y).tolist() == [4, 3, 3]
-    assert isinstance(data.x, LazyImages)
-    assert data.x.names[:3] == ["n01440764/n01440764_0.JPEG", "n01440764/n01440764_1.JPEG", "n01440764/n01440764_10.JPEG"]
-    assert data.x.resize == 18  # 256 / 224 of 16
-    brightest = data.x[:].float().mean((2, 3)).argmax(1)
-    assert torch.equal(brightest, data.y)
-    assert torch.equal(data.test_x[:].float().mean((2, 3)).argmax(1), data.test_y)
-    assert (data.channels, data.size) == (3, 16)
+    assert data.task.classes == tuple(COUNTS)
+    assert torch.bincount(data.targets("train", "valid")).tolist() == [14, 9, 11]
+    assert torch.bincount(data.targets("test")).tolist() == [4, 3, 3]
+    images = files_of(data)
+    assert images.names[:3] == ["n01440764/n01440764_0.JPEG", "n01440764/n01440764_1.JPEG", "n01440764/n01440764_10.JPEG"]
+    assert images.resize == 18  # 256 / 224 of 16
+    batch = data.examples.read(torch.arange(44))
+    assert torch.equal(batch.x.float().mean((2, 3)).argmax(1), batch.y)
+    assert torch.equal(batch.y, data.examples.targets)
+    assert data.shape == (3, 16, 16)
     description = data.describe()
     assert json.loads(json.dumps(description)) == description
-    assert description["counts"]["training"] == 34
+    assert sum(description["counts"].values()) == 44
 
 
 def test_a_published_subset_has_its_share_of_every_class(tmp_path: Path):
     tree = plant(tmp_path, {"n1": 40, "n2": 80, "n3": 60})
     data = imagenet(tree, size=8, split=IMAGENET_SEARCH)
-    assert torch.bincount(data.y[data.train]).tolist() == [4, 8, 6]
+    assert torch.bincount(data.targets("train")).tolist() == [4, 8, 6]
     # 2.5 % of 180 are 4.5, so 4 by rounding to even; 1, 2 and 1 of the classes, with nothing left over
-    assert torch.bincount(data.y[data.valid]).tolist() == [1, 2, 1]
-    assert len(data.x) == 180
+    assert torch.bincount(data.targets("valid")).tolist() == [1, 2, 1]
+    assert len(files_of(data)) == 180
     with pytest.raises(DataError, match=r"in its valid part: take a valid share of at least 0\.025\."):
         imagenet(tree, size=8, split=Split(train=0.1, valid=0.01))
 
@@ -88,28 +97,29 @@ def test_a_published_subset_has_its_share_of_every_class(tmp_path: Path):
 def test_training_crops_the_whole_image_with_the_random_numbers_of_the_augmentation(tree: Path):
     data = imagenet(tree, size=16)
     at = torch.tensor([20, 3, 30])
-    got, generator = data.augmented(at, data.augment, seeded(5)), seeded(5)
+    got, generator, images = data.augmented(at, seeded(5)), seeded(5), files_of(data)
     numbers = crop_numbers(3, generator)
     x = torch.empty(3, 3, 16, 16)
     for row, i in enumerate(at.tolist()):
-        with Image.open(data.x.root / data.x.names[i]) as file:  # pyright: ignore[reportAttributeAccessIssue]
+        with Image.open(images.root / images.names[i]) as file:
             sides = torch.tensor([file.height]), torch.tensor([file.width])
             top, left, height, width = crop_boxes(numbers[row : row + 1], *sides)[0].tolist()
             part = file.crop((left, top, left + width, top + height))
             pixels = np.array(part.resize((16, 16), Image.Resampling.BILINEAR))
         x[row] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-    x = jitter(Augment(flip=True)(x, generator), (0.4, 0.4, 0.4, 0.2), generator)
+    x = jitter(Augment(flip=True).images(x, generator), (0.4, 0.4, 0.4, 0.2), generator)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     torch.testing.assert_close(got.x, (x - mean) / std)
-    assert torch.equal(got.y, data.y[at])
-    torch.testing.assert_close(data.batch(at).x, (data.x[at] / 255 - mean) / std)
+    assert torch.equal(got.y, data.examples.targets[at])
+    torch.testing.assert_close(data.batch(at).x, (images.read(at) / 255 - mean) / std)
 
 
 def test_other_augmentations_see_the_centres_as_of_a_set_in_memory(tree: Path):
     data = imagenet(tree, size=16, augment=replace(IMAGENET, resized_crop=False, crop=2))
-    whole = replace(data, x=data.x[:], test_x=data.test_x[:], source=None)
+    everything = data.examples.read(torch.arange(44))
+    whole = replace(data, examples=Arrays(everything.x, everything.y), source=None)
     at = torch.tensor([1, 33, 7])
-    assert torch.equal(data.augmented(at, data.augment, seeded()).x, whole.augmented(at, data.augment, seeded()).x)
+    assert torch.equal(data.augmented(at, seeded()).x, whole.augmented(at, seeded()).x)
     assert torch.equal(data.batch(at).x, whole.batch(at).x)
 
 
@@ -161,7 +171,7 @@ def test_the_fingerprint_sees_files_labels_and_indices_and_not_the_workers(tmp_p
         replace(source, size=9).load().fingerprint,
         replace(source, split=Split(seed=1)).load().fingerprint,
         data.with_split(Split(valid=0.3)).fingerprint,
-        replace(data, y=data.y.flip(0), train=torch.arange(0, 34, 2), valid=torch.arange(1, 34, 2)).fingerprint,
+        replace(data, train=torch.arange(0, 34, 2), valid=torch.arange(1, 34, 2)).fingerprint,
     }
     file = tmp_path / "a" / "val" / "n01440764" / "n01440764_0.JPEG"
     file.write_bytes(file.read_bytes() + b"\0")
@@ -186,11 +196,11 @@ def test_a_broken_file_is_found_when_it_is_read_or_before(tmp_path: Path):
     data = imagenet(tree, size=8)
     said = r"Cannot read the image '.*n01443537_1\.JPEG'"
     with pytest.raises(DataError, match=said):
-        data.test_x[:]
+        data.batch(data.test)
     with pytest.raises(DataError, match=said):
         imagenet(tree, size=8, verify=True)
     (tree / "val" / "n01443537" / "n01443537_1.JPEG").unlink()
-    assert len(imagenet(tree, size=8, verify=True).test_x) == 9
+    assert len(imagenet(tree, size=8, verify=True).test) == 9
 
 
 def test_trees_that_are_none_are_refused(tmp_path: Path):
@@ -220,7 +230,7 @@ def test_other_files_are_left_alone_and_counted(tmp_path: Path):
     (tree / "train" / "n01440764" / ".hidden.JPEG").write_bytes(b"no image")
     data = imagenet(tree, size=8)
     assert data.record["files_that_are_no_images"] == 1
-    assert len(data.x) == 34
+    assert len(files_of(data)) == 34
 
 
 @pytest.mark.parametrize("settings", [{"size": 0}, {"size": 16, "resize": 15}, {"workers": 0}])

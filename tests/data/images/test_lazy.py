@@ -10,8 +10,8 @@ pytest.importorskip("PIL", reason="needs pillow, the extra 'images'")
 from PIL import Image
 
 from mixop.core.errors import DataError, MissingExtraError
-from mixop.data.images import lazy
-from mixop.data.images.lazy import LazyImages, pick, subset
+from mixop.data import ahead
+from mixop.data.images.lazy import ImageFiles, LazyImages
 
 SIDES = ((20, 30), (30, 20), (16, 16), (9, 40), (50, 12), (24, 24), (17, 31))  # width, height
 
@@ -41,22 +41,27 @@ def centre_by_hand(path: Path, size: int, resize: int) -> torch.Tensor:
     return torch.from_numpy(pixels[top : top + size, left : left + size].copy()).permute(2, 0, 1)
 
 
-def test_it_looks_like_a_tensor(root: Path):
+def everything(images: LazyImages) -> torch.Tensor:
+    return images.read(torch.arange(len(images)))
+
+
+def test_files_are_examples(root: Path):
+    labels = torch.arange(len(SIDES)) % 2
     images = make(root)
-    whole = images[:]
-    assert (images.shape, images.dim(), len(images)) == (whole.shape, whole.dim(), len(whole))
-    assert (images.dtype, images.device) == (whole.dtype, whole.device)
+    examples, whole = ImageFiles(images, labels), everything(images)
+    assert (len(examples), examples.shape, examples.dtype) == (len(whole), tuple(whole.shape[1:]), whole.dtype)
+    assert (examples.device, examples.inputs) == (whole.device, None)
     at = torch.tensor([3, 0, 3, 6])
-    assert torch.equal(images[at], whole[at])
-    assert torch.equal(images[1:3], whole[1:3])
-    assert torch.equal(images.to("cpu")[:], whole)
-    assert torch.equal(pick(images, at), pick(whole, at))
+    batch = examples.read(at)
+    assert torch.equal(batch.x, whole[at])
+    assert torch.equal(batch.y, labels[at])
+    assert torch.equal(examples.to("cpu").read(at).x, whole[at])
     assert whole.is_contiguous()
 
 
 @pytest.mark.parametrize(("size", "resize"), [(8, 10), (7, 7), (32, 37)])
 def test_the_centre_is_that_of_the_field(root: Path, size: int, resize: int):
-    got = make(root, size=size, resize=resize)[:]
+    got = everything(make(root, size=size, resize=resize))
     for number in range(len(SIDES)):
         assert torch.equal(got[number], centre_by_hand(root / f"{number}.jpg", size, resize))
 
@@ -82,16 +87,16 @@ def test_a_rectangle_is_cut_from_the_whole_image_and_then_scaled(root: Path):
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_threads_and_decoding_ahead_change_nothing(root: Path, workers: int, monkeypatch: pytest.MonkeyPatch):
-    expected = make(root, workers=1)[:]
+    expected = everything(make(root, workers=1))
     images = make(root, workers=workers)
     order = torch.tensor([2, 6, 0, 1, 5, 3, 4, 2])
     for limit in (4096, 2):  # with the second, most of what was said is forgotten
-        monkeypatch.setattr(lazy, "LIMIT", limit)
+        monkeypatch.setattr(ahead, "LIMIT", limit)
         for start in range(0, 8, 2):
             got = images.read(order[start : start + 2], then=order[start + 2 : start + 7])
             assert torch.equal(got, expected[order[start : start + 2]])
         images.expect([5, 6, 1])  # nobody asks for these
-        assert torch.equal(images[torch.tensor([0])], expected[:1])
+        assert torch.equal(images.read(torch.tensor([0])), expected[:1])
 
 
 def test_what_comes_next_is_decoded_meanwhile(tmp_path: Path):
@@ -103,27 +108,14 @@ def test_what_comes_next_is_decoded_meanwhile(tmp_path: Path):
     for number in (4, 5):
         (tmp_path / f"{number}.jpg").unlink()
     assert images.read(torch.tensor([5, 4]))[:, 0, 0, 0].tolist() == [200, 160]
-    assert images[0:1][0, 0, 0, 0] == 0  # after a slice, what lies behind it
-    images.read(torch.tensor([0]))
-    (tmp_path / "1.jpg").unlink()
-    assert images[1:2][0, 0, 0, 0] == 40
     with pytest.raises(DataError, match=r"Cannot read the image '.*4\.jpg'"):
         images.read(torch.tensor([4]))
-
-
-def test_a_subset_stays_in_its_files(root: Path):
-    images, at = make(root), torch.tensor([5, 2, 1])
-    part = subset(images, at)
-    assert isinstance(part, LazyImages)
-    assert torch.equal(part[:], images[at])
-    assert len(images) == len(SIDES)
-    assert torch.equal(subset(images[:], at), images[at])  # pyright: ignore[reportArgumentType]
 
 
 def test_another_process_reads_the_same(root: Path):
     images = make(root)
     other = pickle.loads(pickle.dumps(images))
-    assert torch.equal(other[:], images[:])
+    assert torch.equal(everything(other), everything(images))
     assert other.digest == images.digest
 
 
@@ -156,13 +148,14 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes | str):
     images = make(tmp_path)
     said = r"Cannot read the image '.*3\.jpg' .*: mend or remove it"
     with pytest.raises(DataError, match=said):
-        images[torch.tensor([0, 3, 1])]
+        images.read(torch.tensor([0, 3, 1]))
     images.read(torch.tensor([0]), then=torch.tensor([3]))
     with pytest.raises(DataError, match=said):
         images.read(torch.tensor([3]), lambda heights, widths: torch.zeros(1, 4).long())
     with pytest.raises(DataError, match=said):
         images.verify()
-    images.subset(torch.tensor([0, 1, 2, 4])).verify()
+    broken.unlink()
+    make(tmp_path).verify()
 
 
 def test_grey_images_are_coloured_and_deep_ones_refused(tmp_path: Path):
@@ -170,9 +163,9 @@ def test_grey_images_are_coloured_and_deep_ones_refused(tmp_path: Path):
     Image.fromarray(grey).save(tmp_path / "0.png")
     Image.fromarray(np.full((8, 8), 60000, dtype=np.uint16)).save(tmp_path / "1.png")
     images = LazyImages(tmp_path, ["0.png", "1.png"], [1, 1], size=8, resize=8, workers=1)
-    assert np.array_equal(images[0:1][0].numpy(), np.stack([grey] * 3))
+    assert np.array_equal(images.read(torch.tensor([0]))[0].numpy(), np.stack([grey] * 3))
     with pytest.raises(DataError, match=r"1\.png' must have 8 bits for each channel, got mode I"):
-        images[torch.tensor([1])]
+        images.read(torch.tensor([1]))
 
 
 def test_without_pillow_the_extra_is_named(root: Path, monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,7 @@ from mixop.data.images.augment import Augment
 from mixop.data.images.sheets import sheets
 from mixop.data.split import Split
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data"
+REAL = Path(__file__).parents[3].parent / "shared" / "data"
 
 
 def write_sheet(path, images, across):
@@ -43,20 +43,20 @@ def folder(tmp_path):
 def test_images_labels_and_division_are_those_of_the_files(folder):
     path, images, labels, halves = folder
     data = sheets(path, tile=8, size=8)
-    assert torch.equal(data.x, torch.from_numpy(images[:24]))
-    assert torch.equal(data.test_x, torch.from_numpy(images[24:]))
-    assert data.y.tolist() == labels[:24].tolist()
-    assert data.test_y.tolist() == labels[24:].tolist()
+    batch = data.examples.read(torch.arange(30))
+    assert torch.equal(batch.x, torch.from_numpy(images))
+    assert batch.y.tolist() == labels.tolist()
+    assert data.test.tolist() == list(range(24, 30))
     assert data.valid.tolist() == np.flatnonzero(halves).tolist()
     assert data.train.tolist() == np.flatnonzero(halves == 0).tolist()
-    assert (data.classes, data.name) == (("cat", "dog", "owl"), "set")
+    assert (data.task.classes, data.name) == (("cat", "dog", "owl"), "set")
 
 
 def test_smaller_images_are_means_of_blocks(folder):
     path, images, _, _ = folder
     data = sheets(path, tile=8, size=4, images=12, augment=Augment(flip=True))
     expected = torch.nn.functional.avg_pool2d(torch.from_numpy(images[:12]).double(), 2).round().to(torch.uint8)
-    assert torch.equal(data.x, expected)
+    assert torch.equal(data.examples.read(torch.arange(12)).x, expected)
 
 
 def test_a_split_of_ones_own_takes_the_place_of_the_files(folder):
@@ -116,7 +116,7 @@ def test_labels_of_another_set_are_refused(folder):
 @pytest.mark.skipif(not (REAL / "cifar10_labels.npz").exists(), reason="the shared data, real images, is not here")
 def test_the_real_images_are_those_of_cifar10():
     data = sheets(REAL)
-    digest = hashlib.md5(data.x.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(data.examples.read(torch.arange(12000)).x.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
     assert digest == "60c023955129a702e401667881e41609"  # as decoded from the official archive
-    assert [len(part) for part in (data.train, data.valid, data.test_x)] == [6000, 6000, 3000]
-    assert torch.bincount(data.y[data.valid]).tolist() == [600] * 10
+    assert [len(part) for part in (data.train, data.valid, data.test)] == [6000, 6000, 3000]
+    assert torch.bincount(data.targets("valid")).tolist() == [600] * 10

@@ -23,7 +23,7 @@ from mixop.tasks.classification import Classification
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 """Files that are read as images; others in a class folder are left alone and counted in the record."""
 
-_TEST_FOLDERS = ("test", "val", "valid", "validation")
+_OTHER_FOLDERS = ("test", "val", "valid", "validation")
 _AUGMENT = Augment(flip=True)
 
 
@@ -31,7 +31,8 @@ _AUGMENT = Augment(flip=True)
 class Folder(Source):
     """A folder of images with one subfolder for each class, all brought to one size when they are loaded.
 
-    If its subfolders are ``train`` and one of ``test``, ``val``, ``valid`` or ``validation``, the latter is the test set. Of
+    If its subfolders are ``train`` and one of ``test``, ``val``, ``valid`` or ``validation``, the latter is the test set; if
+    there are ``train``, ``test`` and one of the others, that one is what the architecture learns from. Of
     each image the largest centred rectangle of the size's proportions, a square for one number, is scaled to it, bilinearly.
 
     Args:
@@ -58,26 +59,31 @@ class Folder(Source):
         """
         if min(_sides(self.size)) < 1 or self.channels not in (1, 3):
             raise DataError(f"Images need a size >= 1 and 1 or 3 channels, got size {self.size} and {self.channels} channels.")
-        training, test = _parts(Path(self.path))
+        folders = _parts(Path(self.path))
+        training = folders["train"]
         classes = [folder.name for folder in subfolders(training)]
-        x, y, others = self._read(training, classes)
-        test_part = None
-        if test is not None:
-            strange = [folder.name for folder in subfolders(test) if folder.name not in classes]
+        parts: dict[str, Arrays] = {}
+        others = 0
+        for part, folder in folders.items():
+            strange = [other.name for other in subfolders(folder) if other.name not in classes]
             if strange:
-                raise DataError(f"{str(test)!r} holds the class {strange[0]!r}, which {str(training)!r} does not.")
-            test_x, test_y, others_too = self._read(test, classes)
-            test_part = Arrays(test_x, test_y)
-            others += others_too
+                raise DataError(f"{str(folder)!r} holds the class {strange[0]!r}, which {str(training)!r} does not.")
+            x, y, rest = self._read(folder, classes)
+            parts[part] = Arrays(x, y)
+            others += rest
         return assemble(
             Path(self.path).resolve().name,
-            Arrays(x, y),
-            test=test_part,
+            parts["train"],
+            valid=parts.get("valid"),
+            test=parts.get("test"),
             task=Classification(classes=tuple(classes)),
             split=self.split,
             augment=self.augment,
             source=self,
-            record={"test_folder": None if test is None else test.name, "files_that_are_no_images": others},
+            record={
+                "folders": {part: folder.name for part, folder in folders.items() if folder != Path(self.path)},
+                "files_that_are_no_images": others,
+            },
         )
 
     def _read(self, root: Path, classes: Sequence[str]) -> tuple[Tensor, Tensor, int]:
@@ -92,6 +98,7 @@ class Folder(Source):
             labels += [label] * len(images)
         if not files:
             raise DataError(f"{str(root)!r} must hold one folder of images for each class, but no image was found.")
+        refuse_one_class(root, classes)
         with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter's lock
             arrays = list(pool.map(lambda file: read_image(file, self.size, self.channels), files))
         return torch.from_numpy(np.stack(arrays)), torch.tensor(labels), others
@@ -162,18 +169,26 @@ def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def _parts(root: Path) -> tuple[Path, Path | None]:
-    """The folder of the training images and that of the test images, if there is one."""
+def _parts(root: Path) -> dict[str, Path]:
+    """The folder of each part that has one."""
     names = {folder.name for folder in subfolders(root)}
-    tests = [name for name in _TEST_FOLDERS if name in names]
-    if "train" not in names or names != {"train", *tests}:
-        return root, None
-    if len(tests) > 1:
-        raise DataError(
-            f"{str(root)!r} must hold one test folder beside 'train', got {' and '.join(map(repr, tests))}: move the images of "
-            f"one of them into 'train', which the split divides."
-        )
-    return root / "train", root / tests[0] if tests else None
+    others = [name for name in _OTHER_FOLDERS if name in names]
+    if "train" not in names or names != {"train", *others}:
+        return {"train": root}
+    parts = {"train": root / "train"}
+    if others:
+        parts["test"] = root / others.pop(0)  # that of the validation where there is no other
+    if others:
+        parts["valid"] = root / others.pop(0)
+    if others:
+        raise DataError(f"{str(root)!r} must hold one validation folder, got {parts['valid'].name!r} and {others[0]!r}.")
+    return parts
+
+
+def refuse_one_class(root: Path, classes: Sequence[str]) -> None:
+    """Raises a `DataError` if there is a single class."""
+    if len(classes) < 2:
+        raise DataError(f"{str(root)!r} must hold one folder of images for each of at least two classes, got {classes[0]!r}.")
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from mixop.core.errors import DataError
 from mixop.core.machine import cores
 from mixop.data.core import Data, Source, assemble
 from mixop.data.images.augment import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
-from mixop.data.images.folder import SUFFIXES, subfolders
+from mixop.data.images.folder import SUFFIXES, refuse_one_class, subfolders
 from mixop.data.images.lazy import ImageFiles, LazyImages
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
@@ -77,6 +77,7 @@ class ImageNet(Source):
         parts, others = [], 0
         for part in ("train", "val"):
             names, bytes_of, labels, strangers = _files(root / part, classes, all_classes=part == "train")
+            refuse_one_class(root / part, classes)
             images = LazyImages(root / part, names, bytes_of, size=self.size, resize=resize, workers=workers)
             if self.verify:
                 images.verify()
