@@ -370,12 +370,13 @@ def test_where_lower_is_better_the_lowest_is_first(run_at):
     for fact in ("task regression", "input 30 features"):
         assert fact in page.text()
     table = page.text("comparison")
-    heads = ("Test RMSE (mm), lower is better", "Test R\u00b2", "Test loss")
+    heads = ("Test RMSE (mm)", "Test R\u00b2", "Test loss")
     assert [table.index(head) for head in heads] == sorted(table.index(head) for head in heads)
     rows = ["found3.25", "random 23.40", "random 13.50", "random 33.75", "random 44.00"]
     packed = table.replace(" found", "found").replace("found ", "found")
     places = [re.sub(r"(?<=\d) (?=\d)", "", packed).index(row) for row in rows]
     assert places == sorted(places)
+    assert "Lower is better: RMSE, loss." in table
     assert "interval" not in page.text() + table
     assert "Lower is better, and the best is on top." in table
     assert "accuracy" not in "".join(page.texts.values()).lower()
