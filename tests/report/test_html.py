@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_runs import lines_of, write_lines
 from matplotlib.image import imread
 
 from mixop.core.errors import RunError
@@ -63,18 +64,26 @@ def page_of(run):
 def test_numbers_in_the_page_are_those_of_the_files(run_at):
     run = run_at()
     page = page_of(run)
-    assert "The architecture found in 50 epochs classifies 98.1 % of 360 test images correctly" in page.text()
+    assert "The architecture found in 50 epochs reaches 98.1 % accuracy on 360 test images" in page.text()
     assert "comes 1st of 5, beside 4 random architectures" in page.text()
     native = json.loads((run / "architecture.json").read_text())["native"]
     assert native in page.text()
     comparison = page.text("comparison")
     for network in json.loads((run / "score.json").read_text())["networks"]:
         assert network["label"] in comparison
-        assert f"{100 * network['test_accuracy']:.1f} %" in comparison
+        assert f"{100 * network['measures']['accuracy']:.1f} %" in comparison
+        assert f"{network['measures']['loss']:.3f}" in comparison
         assert f"{network['parameters']:,}" in comparison
         assert network["architecture"] in comparison
     assert "7 of 360 test images are taken for something else" in page.text("confusion")
-    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[49])
+    assert "Trained on 1,437 training images, measured on 360 test images." in comparison
+    for fact in (
+        "task classification",
+        "input 1 \u00d7 8 \u00d7 8 image",
+        "examples 718 for the weights, 719 validation, 360 test",
+    ):
+        assert fact in page.text()
+    last = lines_of(run)[49]
     assert f"{last['entropy']:.2f}" in page.text()
     assert f"{100 * last['skip_share']:.1f} %" in page.text()
     assert "in 2 min 35 s" in page.text()  # 50 epochs of 3.1 s
@@ -109,10 +118,10 @@ def test_the_cell_is_drawn_as_found(run_at):
 
 def test_changes_of_the_architecture_are_told(run_at):
     run = run_at(epochs=3, upto="search")
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = lines_of(run)
     for record, native in zip(records, ("|none~0|+|a~0|b~1|", "|none~0|+|a~0|c~1|", "|none~0|+|a~0|c~1|"), strict=True):
         record["architecture"] = native
-    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    write_lines(run, records)
     markup = write_report(run).read_text(encoding="utf-8")
     assert "changed 1 time; the last change came with epoch 2 of 3" in page_of(run).text("changes")
     assert re.findall(r"<mark>(.*?)</mark>", markup) == ["c~1"]
@@ -120,11 +129,11 @@ def test_changes_of_the_architecture_are_told(run_at):
 
 def test_a_kept_architecture_that_is_not_the_last_is_told(run_at):
     run = run_at(epochs=3, upto="architecture")
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = lines_of(run)
     native = json.loads((run / "architecture.json").read_text())["native"]
     for record, name in zip(records, ("|x~0|", native, "|y~0|"), strict=True):
         record["architecture"] = name
-    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    write_lines(run, records)
     assert "The found architecture is that of epoch 2, not the last." in page_of(run).text("changes")
 
 
@@ -162,18 +171,18 @@ def test_two_groups(run_at):
     assert page.text("weights").count("dropped") == 12  # 14 edges, 8 kept, in each of two cells
 
 
-def test_null_skip_share_and_missing_data(run_at):
+def test_what_a_search_does_not_measure_is_left_out(run_at):
     run = run_at(epochs=3, upto="search")
-    (run / "data.json").unlink()
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = lines_of(run)
     for record in records:
-        record.update(skip_share=None, valid_loss=None, valid_accuracy=None, mix=None, architecture=None)
-    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+        record.update(skip_share=None, valid={}, mix={})
+    write_lines(run, records)
     page = page_of(run)
     assert "Skip share" not in page.text() + page.text("search")
-    assert "validation" not in page.text("search").split("How to read")[0]
+    figures = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert not any("validation" in figure for figure in figures)
+    assert "learns from all training examples" in page.text("search")
     assert "No mixing weights have been recorded yet" in page.text("weights")
-    assert "no data.json" in page.text("environment")
 
 
 def test_many_classes_are_drawn_coarsely(run_at):
@@ -316,15 +325,95 @@ def test_layout_in_chromium(run_at, tmp_path, scheme, dark):
     assert found["curve"] == ("rgb(116, 167, 255)" if dark else "rgb(42, 98, 197)")
 
 
+def noted(epoch):
+    warns = epoch in (2, 3, 4, 6)
+    return {
+        "warning": f"{10 * epoch}% are <skips>." if warns else None,
+        "eigenvalue": 0.5 * epoch if epoch % 2 else None,
+        "gap": -0.25 if epoch % 2 else None,
+    }
+
+
 def test_warnings_are_listed_with_their_epochs(run_at):
-    path = run_at(epochs=6, upto="search")
-    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    for record in records:
-        record["warning"] = f"{10 * record['epoch']}% are <skips>." if record["epoch"] in (2, 3, 4, 6) else None
-        record["eigenvalue"], record["gap"] = (0.5 * record["epoch"], -0.25) if record["epoch"] % 2 else (None, None)
-    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    page = write_report(path).read_text()
+    page = write_report(run_at(epochs=6, upto="search", columns=noted)).read_text()
     assert "<td>2 to 4</td><td>40% are &lt;skips&gt;.</td>" in page
     assert "<td>6</td><td>60% are &lt;skips&gt;.</td>" in page
     assert "Dominant eigenvalue: 0.500 at epoch 1" in page.replace(" over the epochs. ", ": ")
     assert "-25.000 at epoch 5" in page
+    assert "In points of percent of accuracy." in page
+
+
+def test_a_gap_is_in_the_unit_of_the_first_measure(run_at):
+    page = write_report(run_at(epochs=6, task="heights", upto="search", columns=noted)).read_text()
+    assert "-0.250 at epoch 5" in page
+    assert "In mm of RMSE." in page
+
+
+def test_a_monitors_own_columns_reach_the_page(run_at):
+    """Nothing in mixop knows these columns: a number gets a figure, a text a list, by the name that the monitor gave."""
+    columns = {1: {"novelty_score": 3.0, "mood": "calm"}, 2: {"novelty_score": None, "mood": None}, 3: {"novelty_score": 1.5}}
+    run = run_at(epochs=3, upto="search", columns=columns.get)
+    records = lines_of(run)
+    records[2]["action"] = "Mine: stop"
+    write_lines(run, records)
+    page = page_of(run)
+    assert "Novelty score" in page.text("search")
+    (figure,) = [a["aria-label"] for tag, a in page.tags if tag == "svg" and "Novelty" in a["aria-label"]]
+    assert figure == "Novelty score over the epochs. 3.000 at epoch 1, 1.500 at epoch 3."
+    assert "Mood EpochsText 1calm" in page.text("search")
+    assert "Interventions EpochsText 3Mine: stop" in page.text("search")
+
+
+def test_where_lower_is_better_the_lowest_is_first(run_at):
+    page = page_of(run_at(epochs=3, task="heights"))
+    assert "reaches an RMSE of 3.25 mm on 360 test examples (lower is better) and comes 1st of 5" in page.text()
+    for fact in ("task regression", "input 30 features"):
+        assert fact in page.text()
+    table = page.text("comparison")
+    heads = ("Test RMSE (mm)", "Test R\u00b2", "Test loss")
+    assert [table.index(head) for head in heads] == sorted(table.index(head) for head in heads)
+    rows = ["found3.25", "random 23.40", "random 13.50", "random 33.75", "random 44.00"]
+    packed = table.replace(" found", "found").replace("found ", "found")
+    places = [re.sub(r"(?<=\d) (?=\d)", "", packed).index(row) for row in rows]
+    assert places == sorted(places)
+    assert "Lower is better: RMSE, loss." in table
+    assert "interval" not in page.text() + table
+    assert "Lower is better, and the best is on top." in table
+    assert "accuracy" not in "".join(page.texts.values()).lower()
+    assert "images" not in "".join(page.texts.values())
+
+
+def test_a_task_without_classes_has_no_confusion(run_at):
+    for upto in ("search", "score"):
+        page = page_of(run_at(upto, epochs=2, task="text", upto=upto))
+        assert "confusion" not in [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+        assert "Confusion" not in "".join(page.texts.values())
+        assert "input 32 tokens of a vocabulary of 65" in page.text()
+        assert "Loss (nats a token)" in page.text("search")
+
+
+def test_validation_examples_are_called_so(run_at):
+    """What was scored on validation examples never says test: a selection's page, and those of a comparison's trainings."""
+    page = page_of(run_at(epochs=2, scored_on="valid", rival="candidate"))
+    assert "on 360 validation images and comes 1st of 5, beside 4 other candidates" in page.text()
+    assert "a difference of 2 validation images" in page.text()
+    assert "Trained on 718 images of the weight split, measured on 360 validation images." in page.text("comparison")
+    assert "Validation accuracy" in page.text("comparison")
+    assert "7 of 360 validation images are taken for something else" in page.text("confusion")
+    for text in (page.text().split("recipe drnas")[0], page.text("comparison"), page.text("confusion")):
+        assert "test" not in text.lower()
+    assert not any("test" in attributes.get("aria-label", "").lower() for tag, attributes in page.tags if tag == "svg")
+    assert "random" not in page.text() + page.text("comparison")
+
+
+def test_positions_are_no_examples(run_at):
+    """A confusion of pixels counts many in one example: no interval, and shares of rows in place of counts."""
+    run = run_at(epochs=2)
+    score = json.loads((run / "score.json").read_text())
+    score["confusion"] = [[100 * count for count in row] for row in score["confusion"]]
+    (run / "score.json").write_text(json.dumps(score))
+    page = page_of(run)
+    assert "700 of 36,000 positions in 360 test images are taken for something else" in page.text("confusion")
+    assert "In % of the row." in page.text("confusion")
+    assert "interval" not in page.text() + page.text("comparison")
+    assert "theirs range from 95.8 to 97.5 %" in page.text()

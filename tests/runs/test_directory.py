@@ -9,9 +9,16 @@ import pytest
 
 import mixop
 from mixop.core.errors import RunError
-from mixop.runs.directory import RunDirectory, difference, environment
+from mixop.runs.directory import RunDirectory, difference
+from mixop.runs.records import RetrainingRecord, to_record
 
 IDENTITY = {"recipe.json": {"name": "darts", "optimiser": {"lr": 0.025}}, "space.json": {"cells": [1, 2]}}
+
+
+def record(epoch: int) -> RetrainingRecord:
+    return RetrainingRecord(
+        label="found", epoch=epoch, epochs=9, seconds=1 / 3, train={"loss": 1 / (epoch + 3)}, learning_rate=0.1
+    )
 
 
 @pytest.fixture
@@ -23,6 +30,40 @@ def test_a_new_directory_is_claimed_and_known_afterwards(run):
     assert run.claim(IDENTITY) is False
     assert run.claim(IDENTITY) is True
     assert {name: json.loads((run / name).read_text()) for name in IDENTITY} == IDENTITY
+    assert json.loads((run / "run.json").read_text()) == {"format": 2}
+
+
+def test_what_is_there_is_known(run):
+    assert not run.has("recipe.json")
+    run.claim(IDENTITY)
+    assert run.has("recipe.json", "space.json")
+    assert not run.has("recipe.json", "score.json")
+
+
+def test_a_run_killed_at_its_start_is_claimed_again(run):
+    run.path.mkdir(parents=True)
+    for name in ("run.json", "run.lock", "recipe.json.partial"):
+        (run / name).write_text('{"format": 2}')
+    assert run.claim(IDENTITY) is False
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "retrain.json", "comparison.json"])
+def test_a_directory_from_before_there_were_versions_is_refused(run, name):
+    run.path.mkdir(parents=True)
+    (run / name).write_text("{}")
+    with pytest.raises(RunError, match=r"was written by mixop 0\.1 before runs had a version"):
+        run.claim(IDENTITY)
+    if name != "comparison.json":
+        with pytest.raises(RunError, match=r"was written by mixop 0\.1 before runs had a version"):
+            run.require()
+
+
+def test_a_directory_of_a_later_version_is_refused(run):
+    run.claim(IDENTITY)
+    run.write_json("run.json", {"format": 3})
+    for ask in (run.require, lambda: run.claim(IDENTITY)):
+        with pytest.raises(RunError, match="has format 3, and this version of mixop reads 2"):
+            ask()
 
 
 def test_an_empty_directory_may_be_used(run):
@@ -159,30 +200,39 @@ def test_a_lock_that_cannot_be_written_is_one_sentence(run):
 def test_records_come_back_in_order_and_a_torn_last_line_is_left_out(run):
     run.claim(IDENTITY)
     assert run.records() == []
-    written = [{"epoch": k, "loss": 1 / (k + 3)} for k in range(3)]
-    for record in written:
-        run.append(record)
+    written = [record(epoch) for epoch in (1, 2, 3)]
+    for each in written:
+        run.append(to_record(each))
     with run.metrics.open("ab") as file:
         file.write(b'{"epoch": 3, "lo')
     assert run.records() == written
+    assert run.retrained() == written
+    assert run.searched() == []
 
 
-def test_a_torn_line_before_the_last_is_named(run):
+def test_what_is_not_finished_has_no_score_and_no_measures(run):
     run.claim(IDENTITY)
-    run.metrics.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
-    with pytest.raises(RunError, match=r"Line 2 of .*metrics\.jsonl is torn"):
-        run.records()
+    with pytest.raises(RunError, match=r"has no score\.json: no network was trained"):
+        run.score()
+    with pytest.raises(RunError, match=r"has no data\.json"):
+        run.measures()
+
+
+def test_the_measures_are_those_of_the_data(run):
+    run.claim({**IDENTITY, "data.json": {"measures": [{"name": "rmse", "better": "lower", "unit": "mm", "style": "number"}]}})
+    (measure,) = run.measures()
+    assert measure.written(3.25) == "3.250 mm"
 
 
 def test_metrics_are_cut_back_to_a_position_but_never_invented(run):
     run.claim(IDENTITY)
     assert run.position() == 0
     run.truncate(0)
-    run.append({"epoch": 1})
+    run.append(to_record(record(1)))
     position = run.position()
-    run.append({"epoch": 2})
+    run.append(to_record(record(2)))
     run.truncate(position)
-    assert run.records() == [{"epoch": 1}]
+    assert run.records() == [record(1)]
     with pytest.raises(RunError, match=r"has lost lines since the checkpoint"):
         run.truncate(position + 1)
 
@@ -200,12 +250,3 @@ def test_a_full_disk_while_writing_metrics_says_how_to_go_on(run, monkeypatch):
         run.append({"epoch": 1})
     with pytest.raises(RunError, match=r"Cannot write .*score\.json \(No space left on device\)"):
         run.write_json("score.json", {})
-
-
-def test_the_environment_is_json_and_names_the_versions():
-    import torch
-
-    found = json.loads(json.dumps(environment("cpu")))
-    assert found["torch"] == torch.__version__
-    assert found["device"] == "cpu"
-    assert {"python", "platform", "processor", "cores", "threads", "commit", "command", "started"} <= set(found)

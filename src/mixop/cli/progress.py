@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.interrupt import heed
-from mixop.tasks.measure import Measure
+
+if TYPE_CHECKING:
+    from mixop.tasks.measure import Measure
 
 TRACE = 40
 """Epochs that a trace shows."""
@@ -71,7 +73,7 @@ class ProgressView:
     def __init__(
         self,
         title: str,
-        measures: Sequence[Measure],
+        measures: Sequence["Measure"],
         labels: Sequence[str] = (),
         *,
         quiet: bool = False,
@@ -213,11 +215,11 @@ class ProgressView:
         self.console.print(text, soft_wrap=True, markup=False)
 
 
-def _name(measure: Measure) -> str:
+def _name(measure: "Measure") -> str:
     return measure.name.replace("_", " ")
 
 
-def _short(measure: Measure, value: float | None) -> str:
+def _short(measure: "Measure", value: float | None) -> str:
     """A value without its unit, but for percent."""
     return measure.written(value) if measure.style == "percent" else measure.digits(value)
 

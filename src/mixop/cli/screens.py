@@ -14,13 +14,13 @@ from rich.text import Text
 
 from mixop.cli.progress import Screen, duration
 from mixop.runs.files import COMPARISON_REPORT, WEIGHTS
-from mixop.tasks.measure import Measure
 
 if TYPE_CHECKING:
     from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
     from mixop.report.comparison import Comparison
     from mixop.runs.records import NetworkScore
+    from mixop.tasks.measure import Measure
 
 
 def found(recipe: str, out: Path, page: Path) -> None:
@@ -114,7 +114,7 @@ def comparison(result: "Comparison") -> None:
     places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / COMPARISON_REPORT})
 
 
-def evaluation(name: str, scored: "Evaluated", measures: Sequence[Measure], noun: str, *, counted: bool = False) -> None:
+def evaluation(name: str, scored: "Evaluated", measures: Sequence["Measure"], noun: str, *, counted: bool = False) -> None:
     """After an evaluation.
 
     Args:

@@ -68,6 +68,7 @@ def render(run: RunContents) -> str:
         notes=sections.notes(run),
         retraining=figures.retraining_figures(run),
         ranking=figures.ranking(run),
+        scope=sections.scope(run),
         heads=sections.heads(run.score),
         data={**run.data, "measures": [words.head(measure) for measure in run.measures]},
         networks=sections.networks(run.score),

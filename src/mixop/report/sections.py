@@ -154,13 +154,19 @@ def _spans(epochs: tuple[int, ...], texts: tuple[str | None, ...]) -> list[tuple
     return [(str(first) if first == last else f"{first} to {last}", text) for _, first, last, text in spans]
 
 
+def scope(run: RunContents) -> str:
+    """What the networks were trained and measured on, and which of their measures are better when lower."""
+    score = run.score
+    if score is None:
+        return ""
+    text = f"Trained on {score.trained_on.of(run.noun)}, measured on {score.scored_on.of(run.noun)}."
+    lower = [word(measure) for measure in score.measures if measure.better == "lower"]
+    return f"{text} Lower is better: {', '.join(lower)}." if lower else text
+
+
 def heads(score: Score | None) -> list[str]:
     """Heads of the table's columns of measures."""
-    if score is None:
-        return []
-    names = [head(measure, score.scored_on.word) for measure in score.measures]
-    return [f"{name}, {lower}" if (lower := direction(measure)) and measure.name != "loss" else name
-            for name, measure in zip(names, score.measures, strict=True)]  # fmt: skip
+    return [] if score is None else [head(measure, score.scored_on.word) for measure in score.measures]
 
 
 def networks(score: Score | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from mixop.core.errors import MixopError, RunError
+from mixop.core.errors import MixopError, RecipeError, RunError
 from mixop.core.values import from_plain, hints_of, to_plain
 from mixop.tasks.measure import Measure
 
@@ -58,6 +58,10 @@ class SearchRecord:
     action: str = ""
     stage: int | Literal["tune"] | None = None
     phase: Literal["search"] = "search"
+
+    def __post_init__(self) -> None:
+        if "type" in self.columns:  # what a file names a class by
+            raise RecipeError("A monitor cannot add a column 'type' to the records: give it another name.")
 
 
 @dataclass(frozen=True, kw_only=True)
