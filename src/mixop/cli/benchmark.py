@@ -227,7 +227,8 @@ def worth(table: "Table", dataset: str, epochs: int) -> dict[str, float | None]:
 
 def _training(_: str | None) -> "Tree":
     """How a table's networks are trained."""
-    from mixop.cli.tree import Tree, defaults
+    from mixop.cli.tree import Tree
+    from mixop.core.values import defaults
     from mixop.evaluate.protocol import PARTS as PROTOCOL_PARTS
     from mixop.tabulate.build import Tabulation
 
