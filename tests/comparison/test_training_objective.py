@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.comparison.seed import held_out
+from mixop.comparison.conditions import held_out
 from mixop.comparison.training_objective import TrainingObjective
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant

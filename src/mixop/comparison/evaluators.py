@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop import api
-from mixop.comparison.seed import SHORT, Bench
+from mixop.comparison.conditions import SHORT, Conditions
 from mixop.comparison.training_objective import TrainingObjective
 from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.data.core import Data
@@ -46,16 +46,16 @@ class Evaluator(ABC):
         """
 
     @abstractmethod
-    def objective(self, bench: Bench, folder: Path) -> Objective:
+    def objective(self, conditions: Conditions, folder: Path) -> Objective:
         """Scores a trial on the validation split.
 
         Args:
-            bench: what the runs of a seed share.
+            conditions: what the runs of a seed share.
             folder: for what is trained.
         """
 
     @abstractmethod
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         """Scores what a search found.
 
         Returns:
@@ -63,13 +63,15 @@ class Evaluator(ABC):
         """
 
     @abstractmethod
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+    def of_trial(
+        self, architecture: Architecture, valid_accuracy: float, conditions: Conditions, folder: Path
+    ) -> dict[str, Any]:
         """Scores what a black-box search took.
 
         Args:
             architecture: what it took.
             valid_accuracy: what `objective` gave for it, in [0, 1].
-            bench: the rest.
+            conditions: the rest.
             folder: the one of `objective`.
         """
 
@@ -95,8 +97,8 @@ class Training(Evaluator):
                 f"{len(data.train)} examples: give the evaluator a protocol with a smaller batch_size."
             )
 
-    def objective(self, bench: Bench, folder: Path) -> TrainingObjective:
-        shared = {f.name: getattr(bench, f.name) for f in fields(Bench)}
+    def objective(self, conditions: Conditions, folder: Path) -> TrainingObjective:
+        shared = {f.name: getattr(conditions, f.name) for f in fields(Conditions)}
         return TrainingObjective(folder=folder, protocol=self.protocol, **shared)
 
 
@@ -113,11 +115,13 @@ class Optimum(Training):
         if not isinstance(getattr(space, "optimum", None), Architecture):
             raise RecipeError(f"The best architecture of {space.name} is not known: score its runs by retrain or supernet.")
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
-        return against(found.architecture, bench.space)
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
+        return against(found.architecture, conditions.space)
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
-        return against(architecture, bench.space)
+    def of_trial(
+        self, architecture: Architecture, valid_accuracy: float, conditions: Conditions, folder: Path
+    ) -> dict[str, Any]:
+        return against(architecture, conditions.space)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,19 +138,23 @@ class Retrain(Training):
     def score(self) -> str:
         return f"accuracy on the {'test set' if self.test else 'validation split'} after a training from scratch"
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         folder = found.out / "trained"
-        measured = bench.train(found.architecture, self.protocol, folder)
-        return {**self._scored(folder, measured["valid_accuracy"], bench), "scoring_seconds": measured["seconds"]}
+        measured = conditions.train(found.architecture, self.protocol, folder)
+        return {**self._scored(folder, measured["valid_accuracy"], conditions), "scoring_seconds": measured["seconds"]}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
-        place = self.objective(bench, folder).place(architecture, self.trial_epochs)
-        return self._scored(place, valid_accuracy, bench)
+    def of_trial(
+        self, architecture: Architecture, valid_accuracy: float, conditions: Conditions, folder: Path
+    ) -> dict[str, Any]:
+        place = self.objective(conditions, folder).place(architecture, self.trial_epochs)
+        return self._scored(place, valid_accuracy, conditions)
 
-    def _scored(self, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
+    def _scored(self, folder: Path, valid_accuracy: float, conditions: Conditions) -> dict[str, Any]:
         if not self.test:
             return {"score": valid_accuracy}
-        accuracy = bench.test(folder) if (folder / "score.json").exists() else 0.0  # a training that diverged has no network
+        accuracy = (
+            conditions.test(folder) if (folder / "score.json").exists() else 0.0
+        )  # a training that diverged has no network
         return {"score": accuracy, "test_accuracy": accuracy, "valid_accuracy": valid_accuracy}
 
 
@@ -162,7 +170,7 @@ class Supernet(Training):
     def score(self) -> str:
         return "validation accuracy of the supernet (of random search, of the network that it trained)"
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         accuracy = found.history[-1]["valid_accuracy"]
         if accuracy is None:
             raise RecipeError(
@@ -171,7 +179,9 @@ class Supernet(Training):
             )
         return {"score": accuracy}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+    def of_trial(
+        self, architecture: Architecture, valid_accuracy: float, conditions: Conditions, folder: Path
+    ) -> dict[str, Any]:
         return {"score": valid_accuracy}
 
 
@@ -226,20 +236,22 @@ class Tabular(Evaluator):
                 f"cover {space.name} with {space.size():,}: search its space, or give another --table."
             )
 
-    def objective(self, bench: Bench, folder: Path) -> TableObjective:
-        return TableObjective(self._search_table, seed=bench.seed)
+    def objective(self, conditions: Conditions, folder: Path) -> TableObjective:
+        return TableObjective(self._search_table, seed=conditions.seed)
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         curve = []
         for record in found.history:
             try:
-                architecture = bench.space.from_native(record.get("architecture") or "")
+                architecture = conditions.space.from_native(record.get("architecture") or "")
             except SpaceError:  # a stage of the search has a space of its own
                 continue
             curve.append([record["epoch"], record["seconds"], self.look_up(architecture)])
         return {"score": self.look_up(found.architecture), "curve": curve}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+    def of_trial(
+        self, architecture: Architecture, valid_accuracy: float, conditions: Conditions, folder: Path
+    ) -> dict[str, Any]:
         return {"score": self.look_up(architecture)}
 
     def look_up(self, architecture: Architecture) -> float:

@@ -210,7 +210,7 @@ def _table(folder: Path, out: Path) -> str:
         return str(folder / f"{TABLE}.table")
     if not (folder / f"{TABLE}.npz").exists():
         raise DataError(
-            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, which mixop benchmark convert makes of "
+            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, which mixop table convert makes of "
             "the benchmark's files."
         )
     target = out.parent / f"{TABLE}.table"

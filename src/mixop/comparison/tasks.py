@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from mixop import api
+from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator
-from mixop.comparison.seed import Bench
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.loop import Observer
@@ -18,7 +18,7 @@ from mixop.recipe.core import Recipe
 from mixop.report.comparison import TRIAL, chosen
 from mixop.runs.directory import RunDirectory
 from mixop.searchers.base import Searcher
-from mixop.searchers.driver import Row, run_search
+from mixop.searchers.driver import TrialRecord, run_search
 from mixop.spaces.core import Architecture, Space
 
 REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
@@ -89,8 +89,8 @@ def search(
         trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"], **_skips(found.architecture)}
         if (entropy := found.history[-1].get("entropy")) is not None:
             trial["entropy"] = entropy
-        bench = Bench(space=space, data=loaded, seed=seed, **options)
-        trial |= evaluator.of_search(found, bench)
+        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
+        trial |= evaluator.of_search(found, conditions)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
@@ -122,8 +122,10 @@ def random_search(
     spent = 0.0
 
     told = _within(budget, observe, lambda: (spent, len(candidates)))
-    bench = Bench(space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told)
-    objective = evaluator.objective(bench, folder)
+    conditions = Conditions(
+        space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told
+    )
+    objective = evaluator.objective(conditions, folder)
     candidates: list[dict[str, Any]] = []
     drawn: dict[Architecture, None] = {}  # keeps the order
     rng = Random(seed)
@@ -139,7 +141,7 @@ def random_search(
         spent += seconds
     architectures = list(drawn)
     for index in {chosen(candidates, seconds) for seconds in budgets.values()}:
-        candidates[index] |= evaluator.of_trial(architectures[index], candidates[index]["valid_accuracy"], bench, folder)
+        candidates[index] |= evaluator.of_trial(architectures[index], candidates[index]["valid_accuracy"], conditions, folder)
     trial = {"recipe": "random", "seed": seed, "budgets": dict(budgets), "candidates": candidates}
     RunDirectory(folder).write_json(TRIAL, trial)
 
@@ -169,14 +171,14 @@ def black_box(
     folder.mkdir(parents=True, exist_ok=True)
     run, budget = RunDirectory(folder), budgets["median"]
     trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
-    rows: list[Row] = []
+    rows: list[TrialRecord] = []
     told = _within(budget, observe, lambda: (rows[-1].spent if rows else 0.0, len(rows)))
     try:
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
-        bench = Bench(space=space, data=loaded, seed=seed, **options)
+        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
         trained = folder / "trained"
-        objective = evaluator.objective(bench, trained)
+        objective = evaluator.objective(conditions, trained)
         searching = {"seed": seed, "save": folder / "trials.jsonl"}
         first = run_search(searcher, space, objective, max_trials=1, **searching)
         time_left = max(budget, first.spent)
@@ -184,7 +186,7 @@ def black_box(
         best = found.best
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
         trial |= _skips(found.architecture)
-        trial |= evaluator.of_trial(found.architecture, found.score / 100, bench, trained)
+        trial |= evaluator.of_trial(found.architecture, found.score / 100, conditions, trained)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise

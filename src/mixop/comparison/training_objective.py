@@ -5,14 +5,14 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mixop.comparison.seed import SHORT, Bench
+from mixop.comparison.conditions import SHORT, Conditions
 from mixop.core.errors import DivergedError
 from mixop.evaluate.protocol import Protocol
 from mixop.spaces.core import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingObjective(Bench):
+class TrainingObjective(Conditions):
     """Trains on the weight split and scores on the validation split; never looks at the test set.
 
     Each training is an ordinary run directory, so a search that was killed goes on inside the training that it was in. An

@@ -23,7 +23,7 @@ Objective = Callable[[Architecture, int], tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRecord:
     """One trial as it is recorded, and how the search stood after it.
 
     Args:
@@ -61,10 +61,10 @@ class Outcome:
     architecture: Architecture
     score: float
     spent: float
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRecord, ...]
 
     @property
-    def best(self) -> Row:
+    def best(self) -> TrialRecord:
         """The trial that was best."""
         last = self.rows[-1]
         longest = max(row.epochs for row in self.rows)
@@ -80,7 +80,7 @@ def run_search(
     max_trials: int | None = None,
     seed: int = 0,
     save: str | Path | None = None,
-    observe: Callable[[Row], None] | None = None,
+    observe: Callable[[TrialRecord], None] | None = None,
 ) -> Outcome:
     """Asks, scores and tells until the budget is used.
 
@@ -114,7 +114,7 @@ def run_search(
     identity = {"searcher": to_plain(searcher), "seed": seed, "space": describe_space(space)}
     record = None if save is None else _Record(Path(save), identity)
     known = [] if record is None else record.rows
-    rows: list[Row] = []
+    rows: list[TrialRecord] = []
     while max_trials is None or len(rows) < max_trials:
         if len(rows) < len(known):
             old = known[len(rows)]
@@ -140,7 +140,7 @@ def run_search(
     return Outcome(space.from_native(last.best_architecture), last.best, last.spent, tuple(rows))
 
 
-def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[Row]:
+def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[TrialRecord]:
     """The trials that a search recorded, without the one that overran its budget.
 
     Args:
@@ -153,7 +153,7 @@ def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[Row
     if not Path(path).is_file():
         raise RunError(f"There is no record of a search at {path}: give the file that it was saved to.")
     _, rows, _ = _read(Path(path))
-    return [Row(**row) for row in rows if row["spent"] <= budget_seconds]
+    return [TrialRecord(**row) for row in rows if row["spent"] <= budget_seconds]
 
 
 class _Record:
@@ -178,7 +178,7 @@ class _Record:
         except OSError as error:
             raise self._refused(error) from error
 
-    def append(self, row: Row) -> None:
+    def append(self, row: TrialRecord) -> None:
         """Adds a row and forces it to the disk."""
         try:
             self._write(asdict(row))
@@ -206,18 +206,18 @@ def _read(path: Path) -> tuple[Any, list[Any], int]:
             if not isinstance(parsed, dict) or (number == 1) != ("searcher" in parsed):
                 raise ValueError("not a line of a search")
             if number > 1:
-                Row(**parsed)
+                TrialRecord(**parsed)
         except (ValueError, TypeError) as error:
             raise RunError(f"Line {number} of {path} is torn or no row of a search: remove the file, or restore it.") from error
         lines.append(parsed)
     return (lines[0] if lines else None), lines[1:], length
 
 
-def _row(state: State, trial: Trial, score: float, seconds: float) -> Row:
+def _row(state: State, trial: Trial, score: float, seconds: float) -> TrialRecord:
     best = state.best
     assert best is not None
     native = state.space.to_native
-    return Row(
+    return TrialRecord(
         trial=trial.number,
         architecture=native(trial.architecture),
         epochs=trial.epochs,

@@ -239,7 +239,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         with Path(path).open("rb") as file:
             begin = file.read(len(_HEAD))
             if begin != _HEAD:
-                raise DataError(f"{where!r} is no table: make one of it with mixop benchmark convert.")
+                raise DataError(f"{where!r} is no table: make one of it with mixop table convert.")
             line = begin + file.readline(_LONGEST_HEADER)
             size = file.seek(0, os.SEEK_END)
     except OSError as error:

@@ -24,7 +24,7 @@ def _silent(record: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Conditions:
     """What the runs of one seed of a comparison share.
 
     Args:
