@@ -163,7 +163,7 @@ def build(told: Parsed) -> None:
     from mixop.cli import screens
     from mixop.cli.progress import duration
     from mixop.engine.threads import using
-    from mixop.tables.plain import convert_built
+    from mixop.tables.built import convert_built
     from mixop.tables.table import Table
     from mixop.tabulate.build import architectures_of, seconds_of, tabulate
 
