@@ -92,6 +92,7 @@ def run_search(
     measure: Measure | None = None,
     budget_seconds: float | None = None,
     max_trials: int | None = None,
+    first_counts: bool = False,
     seed: int = 0,
     save: str | Path | None = None,
     observe: Callable[[TrialRecord], None] | None = None,
@@ -113,6 +114,7 @@ def run_search(
         budget_seconds: what the trials may cost together, > 0; 12,000 for CIFAR-10 on NAS-Bench-201, and 20,000, 40,000 and
             120,000 for its three data sets in NATS-Bench. None for no limit.
         max_trials: number of trials, >= 1; None for no limit. One of the two is needed.
+        first_counts: whether the first trial counts even if it overruns the budget.
         seed: of all that the searcher draws, >= 0.
         save: a file for the record; None keeps it in memory.
         observe: is told every row, those of an earlier call first.
@@ -151,7 +153,7 @@ def run_search(
         row = _row(state, trial, value, seconds, measure)
         if record is not None and len(rows) >= len(known):
             record.append(row)
-        if budget_seconds is not None and row.spent > budget_seconds:
+        if budget_seconds is not None and row.spent > budget_seconds and not (first_counts and not rows):
             break
         rows.append(row)
         if observe is not None:
