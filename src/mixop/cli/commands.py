@@ -113,7 +113,14 @@ def compare(told: Parsed) -> None:
             observe=progress,
         )
     if options.json:
-        return print_json({"comparison": out, "report": str(Path(out, COMPARISON_REPORT)), "methods": result.summary()})
+        return print_json(
+            {
+                "comparison": out,
+                "report": str(Path(out, COMPARISON_REPORT)),
+                "measure": result.measure.to_json(),
+                "methods": result.summary(),
+            }
+        )
     from mixop.cli import screens
 
     return screens.comparison(result)

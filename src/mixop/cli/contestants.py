@@ -14,7 +14,7 @@ from mixop.data.images.digits import Digits
 from mixop.data.toy import ToySet
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
-from mixop.report.comparison import RANDOM
+from mixop.report.methods import RANDOM
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import SameLength, Searcher
 from mixop.searchers.bohb import Bohb

@@ -21,8 +21,10 @@ from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
-from mixop.report.comparison import RANDOM, Comparison, read_comparison
+from mixop.report.comparison import Comparison
+from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import write_comparison
+from mixop.report.methods import RANDOM
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import COMPARISON, TRIAL
@@ -138,13 +140,15 @@ def compare(
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
         rivals = [
-            Assignment(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options}) for seed in seeds
+            Assignment(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options})
+            for seed in seeds
         ]
         equal = {name: seconds for name, seconds in budgets.items() if name == "median"}
+        options["budgets"] = equal
         rivals += [
-            Assignment(_name(name, seed), tasks.black_box, {"name": name, "searcher": s, "seed": seed, "budgets": equal, **options})
+            Assignment(_name(name, seed), tasks.black_box, {"name": name, "searcher": searcher, "seed": seed, **options})
             for seed in seeds
-            for name, s in searchers.items()
+            for name, searcher in searchers.items()
         ]
         failures |= pool.run(
             [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]

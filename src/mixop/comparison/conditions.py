@@ -58,9 +58,7 @@ class Conditions:
         """
         options = {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds, "observe": self.observe}
         parts: dict[str, Any] = {"train_on": ("train",), "score_on": "valid"}
-        result = api.retrain(
-            architecture, self.space, self.data, folder, protocol=protocol, seed=self.seed, **parts, **options
-        )
+        result = api.retrain(architecture, self.space, self.data, folder, protocol=protocol, seed=self.seed, **parts, **options)
         return result.score.networks[0]
 
     def test(self, folder: Path) -> Number:

@@ -13,6 +13,7 @@ from mixop.comparison.training_objective import TrainingObjective
 from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.data.core import Data
 from mixop.evaluate.protocol import Protocol
+from mixop.report.words import word
 from mixop.runs.files import SCORE
 from mixop.searchers.driver import Objective
 from mixop.searchers.objective import TableObjective
@@ -21,7 +22,6 @@ from mixop.tables.catalogue import open_table
 from mixop.tables.table import SearchTable, Table
 from mixop.tasks.base import Task
 from mixop.tasks.measure import Measure, Number
-
 
 RIGHT = Measure("decisions", "higher", style="percent")
 """The score of a run against a known optimum: the share of its decisions that are right."""
@@ -77,9 +77,7 @@ class Evaluator(ABC):
         """
 
     @abstractmethod
-    def of_trial(
-        self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path
-    ) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         """Scores what a black-box search took.
 
         Args:
@@ -134,9 +132,7 @@ class Optimum(Training):
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         return against(found.architecture, conditions.space)
 
-    def of_trial(
-        self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path
-    ) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return against(architecture, conditions.space)
 
 
@@ -151,7 +147,7 @@ class Retrain(Training):
     test: bool = False
 
     def words(self, task: Task) -> str:
-        return f"{_word(task.first)} on the {'test set' if self.test else 'validation split'} after a training from scratch"
+        return f"{word(task.first)} on the {'test set' if self.test else 'validation split'} after a training from scratch"
 
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         folder = found.out / "trained"
@@ -159,9 +155,7 @@ class Retrain(Training):
         value = trained.measures[conditions.measure.name]
         return {**self._scored(folder, value, conditions), "scoring_seconds": trained.seconds}
 
-    def of_trial(
-        self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path
-    ) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         place = self.objective(conditions, folder).place(architecture, self.trial_epochs)
         return self._scored(place, value, conditions)
 
@@ -181,21 +175,19 @@ class Supernet(Training):
     """
 
     def words(self, task: Task) -> str:
-        return f"validation {_word(task.first)} of the supernet (of random search, of the network that it trained)"
+        return f"validation {word(task.first)} of the supernet (of random search, of the network that it trained)"
 
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         measure = conditions.measure
         value = found.history[-1].valid.get(measure.name)
         if value is None:
             raise RecipeError(
-                f"{found.recipe.name} trains on both splits, so its supernet has no validation {_word(measure)}: "
+                f"{found.recipe.name} trains on both splits, so its supernet has no validation {word(measure)}: "
                 "score it by retrain or by a known optimum."
             )
         return {"score": value}
 
-    def of_trial(
-        self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path
-    ) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return {"score": value}
 
 
@@ -230,10 +222,10 @@ class Tabular(Evaluator):
         return self._search_table.measure
 
     def words(self, task: Task) -> str:
-        split = "test" if self.test else "validation"
+        what = f"{'test' if self.test else 'validation'} {word(self.measure(task))} on {self.dataset}"
         return (
-            f"{split} {_word(self.measure(task))} on {self.dataset} after {self.epochs} epochs of training from scratch, mean over the runs of "
-            f"the table {_opened(self.table).name}"
+            f"{what} after {self.epochs} epochs of training from scratch, mean over the runs of the table "
+            f"{_opened(self.table).name}"
         )
 
     @property
@@ -268,9 +260,7 @@ class Tabular(Evaluator):
             curve.append([record.epoch, record.seconds, self.look_up(architecture)])
         return {"score": self.look_up(found.architecture), "curve": curve}
 
-    def of_trial(
-        self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path
-    ) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return {"score": self.look_up(architecture)}
 
     def look_up(self, architecture: Architecture) -> float:
@@ -312,7 +302,7 @@ def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Ta
     if test:
         lengths = tuple(n for n in lengths if opened.has(dataset, "test", None, n))
     if not lengths:
-        what = f"{'test ' if test else ''}{_word(opened.measure())}"
+        what = f"{'test ' if test else ''}{word(opened.measure())}"
         raise DataError(f"The table {opened.name} has no {what} of {dataset}: choose another one.")
     return Tabular(
         table=table,
@@ -322,10 +312,6 @@ def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Ta
         test=test,
         sha256=opened.header.sha256,
     )
-
-
-def _word(measure: Measure) -> str:
-    return measure.name.replace("_", " ")
 
 
 @lru_cache(maxsize=4)

@@ -260,7 +260,7 @@ def _results(method: str, result: Comparison, table: Table) -> list[Line]:
             where: dict[str, Any] = {"dataset": dataset, "split": split, "epochs": epochs, "reveal_test": True}
             ours = [table.query(architecture, **where) for architecture in found]
             lines.append(Line(f"{title} {split}", _reported(known, split), _mean(ours), result=True))
-    rival, random = published("random", CIFAR10), _mean([100 * score for score in result.row("random").scores])
+    rival, random = published("random", CIFAR10), _mean([result.measure.scale * score for score in result.row("random").scores])
     lines.append(Line("random search, CIFAR-10 test", _reported(rival, "test"), random, result=True))
     skips = result.row(method).skips
     lines.append(Line("skip connections of 6 edges", ABSENT, ABSENT if skips is None else f"{skips:.1f}", result=True))

@@ -15,7 +15,7 @@ from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, S
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
 from mixop.recipe.core import Recipe
-from mixop.report.trials import chosen
+from mixop.report.methods import chosen
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import TRIAL, TRIALS
 from mixop.searchers.base import Searcher
