@@ -11,19 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mixop.report.comparison import RANDOM, read_comparison
+from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_plots import Dots, anytime, dots
+from mixop.report.methods import RANDOM
 
 comparison = read_comparison(sys.argv[1])
 folder, name, methods = Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
 folder.mkdir(parents=True, exist_ok=True)
 rows = [
-    Dots(row.name, row.scores, [t.seconds for t in row.trials if t.seconds is not None], random=row.name == RANDOM)
+    Dots(row.name, row.scores, [run.seconds for run in row.runs if run.seconds is not None], random=row.name == RANDOM)
     for row in comparison.rows
     if row.scores
 ]
 (folder / f"{name}-runs.svg").write_text(dots(rows, description=f"Scores of all runs of {len(rows)} methods"))
-curves = {method: [t.curve for t in comparison.row(method).trials if t.curve] for method in methods}
+curves = {method: [run.curve for run in comparison.row(method).runs if run.curve] for method in methods}
 everything = [score for runs in curves.values() for run in runs for _, _, score in run]
 for method, runs in curves.items():
     epochs = [epoch for epoch, _, _ in max(runs, key=len)]
@@ -31,5 +32,7 @@ for method, runs in curves.items():
     for index, run in enumerate(runs):
         scores[index, : len(run)] = [score for _, _, score in run]
     limits = (min(everything), max(everything))
-    svg = anytime(epochs, scores, limits, comparison.row(RANDOM).mean, description=f"{method}, epoch by epoch")
+    svg = anytime(
+        epochs, scores, limits, comparison.row(RANDOM).mean, comparison.measure, description=f"{method}, epoch by epoch"
+    )
     (folder / f"{name}-{method}.svg").write_text(svg)

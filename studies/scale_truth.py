@@ -2,7 +2,7 @@
 
 python studies/scale_truth.py FOLDER TABLE [RANDOM] [SEEDS]
 
-FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it, TABLE is NAS-Bench-201 as `mixop benchmark convert` writes it. Cells of
+FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it, TABLE is NAS-Bench-201 as `mixop table convert` writes it. Cells of
 one operation only, the benchmark's best on CIFAR-10, and random ones are trained from scratch like the supernet's weights
 (3,000 images of 16 pixels, 8 channels, one cell a stage, 22 epochs) and scored on the 3,000 held-out images. Printed: each
 with its accuracies by seed and the table's test accuracy, best first, and Spearman's correlation of the two.

@@ -37,7 +37,7 @@ def test_the_commands_run_in_their_order(tmp_path):
         "report",
         "export",
         "compare",
-        "benchmark",
+        "table",
         "list",
     }
     for command in commands():

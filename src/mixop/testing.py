@@ -341,7 +341,7 @@ def check_searcher(searcher: Searcher, *, space: Space | None = None, trials: in
         assert trial.epochs >= 1, f"a training has at least 1 epoch, got {trial.epochs}"
         space.check(trial.architecture)
         digest = hashlib.sha256(space.to_native(trial.architecture).encode()).digest()
-        score = 100 * digest[0] / 255
+        score = None if number % 6 == 2 else digest[0] / 255  # some trainings diverge
         searcher.tell(state, trial, score, 1.0)
         searcher.tell(twin, trial, score, 1.0)
         twin = state_from_json(space, json.loads(json.dumps(state_to_json(twin))))

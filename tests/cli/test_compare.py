@@ -19,6 +19,7 @@ from mixop.data.toy import toy_set
 from mixop.recipes import RECIPES
 from mixop.searchers import Bohb, Evolution
 from mixop.spaces.toy import Toy
+from mixop.tasks.measure import ACCURACY, Measure
 
 SMALL = ("--data", "toy", "--data.n", "160", "--epochs", "2", "--batch-size", "16")
 
@@ -125,14 +126,15 @@ def step(epoch: int, **more: object) -> dict[str, object]:
 
 def test_the_panel_has_a_line_for_each_worker_and_one_for_all():
     progress, file = view(terminal=True)
-    progress("", {"event": "plan", "total": 4, "done": 1})
+    progress("", {"event": "plan", "total": 4, "done": 1, "measure": ACCURACY.to_json()})
     progress("darts-0", {"event": "begun"})
     progress("drnas-0", {"event": "begun"})
-    progress("darts-0", step(2, train_accuracy=0.5))
-    progress("darts-0", {"phase": "search", "epoch": 1, "epochs": 4, "entropy": 1.25, "skip_share": 0.5, "warning": "Look."})
+    progress("darts-0", step(2, train={"accuracy": 0.5}))
+    record = {"phase": "search", "epoch": 1, "epochs": 4, "entropy": 1.25, "skip_share": 0.5, "columns": {"warning": "Look."}}
+    progress("darts-0", record)
     progress.console.print(progress.panel())
     shown = file.getvalue()
-    for text in ("darts-0", "epoch 2/4", "entropy 1.25", "skip 50.0 %", "Look.", "drnas-0", "starting", "1 of 4 runs"):
+    for text in ("darts-0", "epoch 2/4", "train 50.0 %", "entropy 1.25", "skip 50.0 %", "Look.", "drnas-0", "starting", "1 of 4 runs"):
         assert text in shown, shown
     progress("darts-0", {"event": "done"})
     progress("drnas-0", {"event": "failed", "sentence": "It diverged."})
@@ -144,14 +146,25 @@ def test_the_panel_has_a_line_for_each_worker_and_one_for_all():
 def test_elsewhere_a_run_is_a_plain_line():
     progress, file = view(terminal=False)
     with progress:
-        progress("", {"event": "plan", "total": 10, "done": 8})
+        progress("", {"event": "plan", "total": 10, "done": 8, "measure": ACCURACY.to_json()})
         progress("a-0", {"event": "begun"})
         progress("a-0", step(3))
-        progress("a-0", {"phase": "search", "epoch": 4, "epochs": 4, "train_accuracy": 0.75, "valid_accuracy": 0.5})
+        progress("a-0", {"phase": "search", "epoch": 4, "epochs": 4, "train": {"accuracy": 0.75}, "valid": {"accuracy": 0.5}})
         progress("a-0", {"event": "done"})
     title, line = file.getvalue().splitlines()
     assert title == "Comparing."
-    assert line.startswith(" 9/10  a-0  epoch 4/4  valid 50.0 %") or line.startswith(" 9/10  a-0  epoch 4/4  train 75.0 %")
+    assert line.startswith(" 9/10  a-0  epoch 4/4  train 75.0 %  valid 50.0 %")
+
+
+def test_the_tasks_own_measure_is_shown_in_its_unit():
+    progress, file = view(terminal=False)
+    with progress:
+        progress("", {"event": "plan", "total": 1, "done": 0, "measure": Measure("rmse", "lower", "mm").to_json()})
+        progress("a-0", {"event": "begun"})
+        record = {"phase": "search", "epoch": 4, "epochs": 4, "train": {"rmse": 3.5, "loss": 0.1}, "valid": {"rmse": 4.25}}
+        progress("a-0", record)
+        progress("a-0", {"event": "done"})
+    assert "epoch 4/4  train 3.500 mm  valid 4.250 mm" in file.getvalue()
 
 
 def test_how_much_of_a_run_is_done():

@@ -409,11 +409,11 @@ def test_only_the_batch_size_is_found(fails):
     assert "batch" in fails("retrain", "x", "--batch-size", "auto")
 
 
-BENCH = ("bench", "--space.cells", "1", "--space.channels", "4", "--space.input-size", "8", "--batch", "4", "--repeats", "2")
+SPEED = ("speed", "--space.cells", "1", "--space.channels", "4", "--space.input-size", "8", "--batch", "4", "--repeats", "2")
 
 
-def test_bench_says_how_fast(capsys):
-    assert main([*BENCH, "--json", "--executors", "nodewise"]) == 0
+def test_speed_says_how_fast(capsys):
+    assert main([*SPEED, "--json", "--executors", "nodewise"]) == 0
     figures = json.loads(capsys.readouterr().out)
     executors = figures["executors"]
     assert executors["nodewise"]["times_as_fast"] == 1
@@ -423,15 +423,15 @@ def test_bench_says_how_fast(capsys):
         assert all(0 < half < whole for half, whole in zip(halves, its["step"], strict=True))
         assert its["memory"]["saved"] > 0
     assert figures["limit_seconds"] == pytest.approx(figures["flops"] / figures["roofline"]["convolution"])
-    assert main([*BENCH, "--skip-memory"]) == 0
+    assert main([*SPEED, "--skip-memory"]) == 0
     screen = capsys.readouterr().out
     assert "One search step of darts on nasbench201, batches of 4" in screen
     assert "plain" in screen
     assert "memory" not in screen.lower()
 
 
-def test_bench_refuses(fails):
-    assert "no executor 'fast'" in fails(*BENCH, "--executors", "plain,fast")
-    assert "at least 1 repetition" in fails(*BENCH[:-1], "0")
-    assert "measured once" in fails(*BENCH, "--executors", "plain,plain")
-    assert "multiple of 4 channels" in fails(*BENCH, "--space.channels", "6", "--executors", "fused")
+def test_speed_refuses(fails):
+    assert "no executor 'fast'" in fails(*SPEED, "--executors", "plain,fast")
+    assert "at least 1 repetition" in fails(*SPEED[:-1], "0")
+    assert "measured once" in fails(*SPEED, "--executors", "plain,plain")
+    assert "multiple of 4 channels" in fails(*SPEED, "--space.channels", "6", "--executors", "fused")

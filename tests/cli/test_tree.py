@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from mixop.cli import kinds
-from mixop.cli.tree import Knob, Tree, UnknownKnobError, arguments_of, defaults, flag_of
+from mixop.cli.tree import Knob, Tree, UnknownKnobError, arguments_of, flag_of
 from mixop.core.errors import MixopError, RecipeError
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
+from mixop.core.values import defaults
 from mixop.data import SOURCES
 from mixop.evaluate.protocol import PROTOCOLS
 from mixop.recipe.core import Recipe

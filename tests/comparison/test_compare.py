@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from toy_regression import ToyRegression
 
 from mixop import api, recipes
 from mixop.comparison.compare import compare
@@ -22,17 +23,24 @@ from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
 from mixop.data import digits
 from mixop.data.core import Data
+from mixop.data.examples import Arrays
 from mixop.data.toy import toy_set
 from mixop.recipe.core import Recipe
-from mixop.report.comparison import Comparison, read_comparison
+from mixop.report.comparison import Comparison
+from mixop.report.comparison_files import read_comparison
+from mixop.report.html import write_report
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import FORMAT
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.load import read_score
+from mixop.runs.records import SearchRecord
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import read_rows
 from mixop.searchers.evolution import Evolution
 from mixop.searchers.local_search import LocalSearch
 from mixop.spaces import darts
 from mixop.spaces.toy import Toy
+from mixop.tasks.measure import ACCURACY
 
 EPOCHS = 30
 """Of a search that is still running when it is killed."""
@@ -55,15 +63,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, data: Data) -> Comparison
     return compare(two(), Toy(), data, tmp_path_factory.mktemp("done") / "c", seeds=range(2), jobs=2, evaluate=SHORT)
 
 
-def records(run: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in record.items() if k != "seconds"} for record in RunDirectory(run).records()]
+def records(run: Path) -> list[Any]:
+    return [replace(record, seconds=0.0) for record in RunDirectory(run).records()]
 
 
 def test_every_method_has_a_row_with_all_its_runs(finished: Comparison):
     assert {row.name: row.n for row in finished.rows} == {"a": 2, "b": 2, "random": 2}
     assert finished.done == finished.planned == 6
     for row in finished.rows:
-        for trial in row.trials:
+        for trial in row.runs:
             native = json.loads((trial.path / "trial.json").read_text()).get("architecture", trial.architecture)
             space = Toy()
             right = sum(x == y for x, y in zip(native.split("|"), space.to_native(space.optimum).split("|"), strict=True))
@@ -97,7 +105,7 @@ def test_what_is_finished_is_not_repeated(finished: Comparison, data: Data, tmp_
     shutil.copytree(finished.path, out)
     told = []
     again = compare(two(), Toy(), data, out, seeds=range(2), jobs=2, evaluate=SHORT, observe=lambda n, r: told.append((n, r)))
-    assert told == [("", {"event": "plan", "total": 6, "done": 6})]
+    assert told == [("", {"event": "plan", "total": 6, "done": 6, "measure": ACCURACY.to_json()})]
     assert again.table() == finished.table()
 
 
@@ -108,7 +116,7 @@ def test_with_more_methods_and_seeds_it_grows(finished: Comparison, data: Data, 
     options: dict[str, Any] = {"searchers": {"local": LocalSearch(epochs=1)}, "jobs": 2, "evaluate": SHORT}
     told = []
     grown = compare(more, Toy(), data, out, seeds=range(3), observe=lambda n, r: told.append((n, r)), **options)
-    assert told[0] == ("", {"event": "plan", "total": 15, "done": 6})
+    assert told[0] == ("", {"event": "plan", "total": 15, "done": 6, "measure": ACCURACY.to_json()})
     assert {row.name: row.n for row in grown.rows} == {"a": 3, "b": 3, "c": 3, "local": 3, "random": 3}
     begun = {name for name, record in told if record.get("event") == "begun"}
     assert not begun & {"a-0", "a-1", "b-0", "b-1"}  # what was there is not done again
@@ -124,6 +132,7 @@ def test_with_more_methods_and_seeds_it_grows(finished: Comparison, data: Data, 
 @pytest.mark.parametrize("content", [[], {"recipes": 3}, {"seeds": 3}, {"budget_seconds": "much"}])
 def test_a_damaged_comparison_is_refused(content: Any, data: Data, tmp_path: Path):
     (tmp_path / "comparison.json").write_text(json.dumps(content))
+    (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT}))
     with pytest.raises(RunError, match="holds another run"):
         compare(two(), Toy(), data, tmp_path, budget_seconds=1.0, seeds=range(2), jobs=2, evaluate=SHORT)
     assert json.loads((tmp_path / "comparison.json").read_text()) == content
@@ -213,7 +222,7 @@ def _once(stop: Any) -> Any:
 def test_a_run_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path, data: Data):
     bad = replace(two()["a"], weight_optimiser=SGD(lr=Constant(1e30)), clip=0.0)
     result = compare({"bad": bad, "good": two()["b"]}, Toy(), data, tmp_path, seeds=[3], jobs=2, evaluate=SHORT)
-    (trial,) = result.row("bad").trials
+    (trial,) = result.row("bad").runs
     assert trial.error is not None
     assert "became" in trial.error
     assert (result.row("bad").n, result.row("bad").failed, result.row("bad").rate) == (0, 1, None)
@@ -229,7 +238,8 @@ def test_arrays_from_python_reach_the_workers(tmp_path: Path, data: Data):
     assert own.source is None
     result = compare({"a": two(1)["a"]}, Toy(), own, tmp_path, seeds=[0], jobs=1, evaluate=Supernet(protocol=SHORT.protocol))
     last = RunDirectory(tmp_path / "a-0").records()[-1]
-    assert result.row("a").scores == [last["valid_accuracy"]]
+    assert isinstance(last, SearchRecord)
+    assert result.row("a").scores == [last.valid["accuracy"]]
 
 
 @pytest.mark.parametrize(
@@ -254,7 +264,9 @@ def test_bad_input_is_refused_before_anything_is_done(changes: Mapping[str, Any]
 
 def test_the_test_set_is_read_only_when_asked(tmp_path: Path, data: Data):
     """Scores of retraining do not change with the test images, unless it is told to test."""
-    other = replace(data, test_x=data.test_x.flip(0), source=None)
+    targets = data.examples.targets.clone()
+    targets[data.test] = targets[data.test].flip(0)
+    other = replace(data, examples=Arrays(data.examples.inputs, targets), source=None)
     protocol = SHORT.protocol
     one, two_ = (
         compare({"a": two(1)["a"]}, Toy(), d, tmp_path / name, seeds=[0], jobs=1, evaluate=Retrain(protocol=protocol))
@@ -265,8 +277,8 @@ def test_the_test_set_is_read_only_when_asked(tmp_path: Path, data: Data):
         {"a": two(1)["a"]}, Toy(), data, tmp_path / "t", seeds=[0], jobs=1, evaluate=Retrain(protocol=protocol, test=True)
     )
     trial = json.loads((tmp_path / "t" / "a-0" / "trial.json").read_text())
-    assert trial["valid_accuracy"] == one.row("a").scores[0]
-    assert tested.row("a").scores == [trial["test_accuracy"]]
+    assert trial["valid"] == one.row("a").scores[0]
+    assert tested.row("a").scores == [trial["score"]]
     assert "test set" in tested.score
 
 
@@ -285,9 +297,9 @@ def test_searchers_have_rows_like_recipes_and_the_time_of_random_search(mixed: C
     row, random = mixed.row("evolution"), mixed.row("random")
     assert row.rival is not None
     assert row.rival.scores == random.scores
-    for trial in row.trials:
+    for trial in row.runs:
         rows = read_rows(trial.path / "trials.jsonl", budget_seconds=0.5)
-        best = max(rows, key=lambda found: found.score)  # of equals the first
+        best = max(rows, key=lambda found: found.value)  # of equals the first
         assert trial.architecture == best.architecture
         assert trial.trained == len(rows)
         assert trial.seconds == rows[-1].spent <= 0.5
@@ -307,7 +319,7 @@ def test_with_more_time_a_searcher_goes_on_and_nothing_is_trained_twice(mixed: C
     before = {seed: read_rows(out / f"evolution-{seed}" / "trials.jsonl") for seed in range(2)}
     recipe, rivals = {"a": two()["a"]}, {"evolution": Evolution(epochs=1, population=3)}
     more = compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.8, seeds=range(2), jobs=2, evaluate=SHORT)
-    for trial in more.row("evolution").trials:
+    for trial in more.row("evolution").runs:
         rows = read_rows(trial.path / "trials.jsonl")
         assert rows[: len(before[trial.seed])] == before[trial.seed]
         assert trial.trained > sum(row.spent <= 0.5 for row in before[trial.seed])
@@ -326,7 +338,7 @@ def test_searchers_alone_need_a_budget_and_names_of_their_own(data: Data, tmp_pa
             compare(recipes_, Toy(), data, tmp_path / "c", searchers=searchers, budget_seconds=budget, **run)
     assert not (tmp_path / "c").exists()
     alone = compare({}, Toy(), data, tmp_path / "c", searchers={"local": LocalSearch(epochs=1)}, budget_seconds=0.01, **run)
-    (trial,) = alone.row("local").trials
+    (trial,) = alone.row("local").runs
     assert trial.trained is not None
     assert trial.trained >= 1  # the first trial counts in any case
 
@@ -335,3 +347,45 @@ def test_a_searcher_that_does_not_fit_the_space_is_refused_before_anything_is_tr
     with pytest.raises(RecipeError, match="darts keeps some edges of each node"):
         compare({}, darts(), digits(), tmp_path / "c", searchers={"controller": Controller()}, budget_seconds=1.0)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A recipe, a searcher and random search on numbers in mm, where a low error is the good one."""
+    out = tmp_path_factory.mktemp("regression") / "c"
+    recipe, rivals = {"a": two()["a"]}, {"evolution": Evolution(epochs=1, population=3)}
+    how = {"seeds": range(2), "jobs": 2, "evaluate": Retrain(protocol=SHORT.protocol)}
+    return compare(recipe, Toy(), ToyRegression().load(), out, searchers=rivals, budget_seconds=0.5, **how)
+
+
+def test_a_regression_is_compared_by_its_error_and_the_lowest_wins(regression: Comparison):
+    assert (regression.measure.name, regression.measure.better, regression.measure.unit) == ("rmse", "lower", "mm")
+    means = [row.mean for row in regression.rows]
+    assert None not in means
+    assert means == sorted(means)  # the lowest first
+    for run in regression.row("random").runs:
+        candidates = json.loads((run.path / "trial.json").read_text())["candidates"]
+        values = [candidate["value"] for candidate in candidates]
+        assert run.score == min(values[: run.trained])
+        assert len(values) > 1
+    for run in regression.row("evolution").runs:
+        rows = read_rows(run.path / "trials.jsonl", budget_seconds=0.5)
+        assert run.score == min(row.value for row in rows if row.value is not None)
+        assert rows[-1].best == run.score
+    assert "RMSE on the validation split after a training from scratch (lower is better)" in regression.table()
+    assert "%" not in regression.table()
+
+
+def test_trainings_of_a_comparison_say_that_they_were_scored_on_the_validation_split(regression: Comparison):
+    data = ToyRegression().load()
+    folders = [file.parent for file in regression.path.glob("**/score.json")]
+    assert len(folders) > 4
+    for folder in folders:
+        score = read_score(folder / "score.json")
+        assert score is not None
+        assert (score.trained_on.parts, score.trained_on.examples) == (("train",), len(data.train))
+        assert (score.scored_on.parts, score.scored_on.examples) == (("valid",), len(data.valid))
+    page = write_report(folders[0]).read_text()
+    assert "validation" in page
+    assert "test image" not in page
+    assert "test example" not in page

@@ -97,14 +97,14 @@ def test_a_comparison_by_a_table_trains_nothing_but_searches(table: str, tmp_pat
 
     for row in result.rows:
         assert row.n == 2
-        for trial in row.trials:
+        for trial in row.runs:
             assert trial.architecture is not None
             assert trial.score == accuracy(trial.architecture)
-    for trial in result.row("a").trials:
+    for trial in result.row("a").runs:
         assert [epoch for epoch, _, _ in trial.curve] == [1, 2, 3]
         assert trial.curve[-1][2] == trial.score
     for name in ("random", "evolution"):
-        assert [trial.trained for trial in result.row(name).trials] == [20, 20]  # of a thousandth of a second each
+        assert [trial.trained for trial in result.row(name).runs] == [20, 20]  # of a thousandth of a second each
     assert result.row("random").skips is not None
     assert not list(tmp_path.glob("c/**/score.json"))  # no network was trained from scratch
     assert (tmp_path / "c" / "runs.jsonl").read_text().count("\n") == 6

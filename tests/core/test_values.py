@@ -12,7 +12,7 @@ import pytest
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant, Cosine, Linear, Schedule
-from mixop.core.values import find_type, from_plain, merge, to_plain, type_name
+from mixop.core.values import changed, defaults, find_type, from_plain, hints_of, merge, to_plain, type_name
 
 COSINE = Cosine(0.1)
 
@@ -225,41 +225,103 @@ def test_a_class_inside_a_function_is_refused_before_it_is_lost():
         to_plain(Local())
 
 
-def test_merge_changes_named_fields_and_keeps_the_rest():
+def test_changes_name_fields_and_keep_the_rest():
     value = Settings(part=Soft(temperature=2.0), steps=3)
-    assert merge(value, {}, PARTS) == value
-    assert merge(value, {"steps": 4, "lr": 0.5}, PARTS) == replace(value, steps=4, lr=0.5)
-    assert merge(value, {"steps": None}, PARTS) == replace(value, steps=None)
-    assert merge(value, {"lr": {"stop": 0.01}}, PARTS) == replace(value, lr=Cosine(0.1, 0.01))
-    assert merge(value, {"type": NAME, "part": {"temperature": 5}}, PARTS) == replace(value, part=Soft(temperature=5.0))
+    assert changed(value, {}, PARTS) == value
+    assert changed(value, {"steps": 4, "lr": 0.5}, PARTS) == replace(value, steps=4, lr=0.5)
+    assert changed(value, {"steps": None}, PARTS) == replace(value, steps=None)
+    assert changed(value, {"lr": {"stop": 0.01}}, PARTS) == replace(value, lr=Cosine(0.1, 0.01))
+    assert changed(value, {"type": NAME, "part": {"temperature": 5}}, PARTS) == replace(value, part=Soft(temperature=5.0))
+    assert changed(value, {"table": {"a": 1}}, PARTS) == replace(value, table={"a": 1.0})
 
 
-def test_merge_with_another_type_replaces_the_part():
+def test_another_type_replaces_the_part_and_the_same_one_does_not():
     value = Settings(part=Soft(temperature=2.0), lr=Linear(3.0, 1.0))
-    assert merge(value, {"part": {"type": "Hard", "rank": 1}}, PARTS).part == Hard(rank=1)
-    assert merge(value, {"lr": {"type": "Cosine", "start": 0.2}}, PARTS).lr == Cosine(0.2)
-    kept = merge(value, {"lr": {"type": "Linear", "stop": 0.5}}, PARTS).lr
+    assert changed(value, {"part": {"type": "Hard", "rank": 1}}, PARTS).part == Hard(rank=1)
+    assert changed(value, {"lr": {"type": "Cosine", "start": 0.2}}, PARTS).lr == Cosine(0.2)
+    kept = changed(value, {"lr": {"type": "Linear", "stop": 0.5}}, PARTS).lr
     assert kept == Linear(3.0, 0.5)
 
 
+def test_a_part_is_named_alone_or_given_as_a_value():
+    value = Settings(part=Hard(rank=2), outside=Hard(rank=2))
+    assert changed(value, {"part": "Soft"}, PARTS).part == Soft()
+    assert changed(value, {"part": Soft(temperature=3.0)}, PARTS).part == Soft(temperature=3.0)
+    assert changed(value, {"extra": ["Soft", {"type": "Hard", "rank": 1}]}, PARTS).extra == (Soft(), Hard(rank=1))
+    assert changed(value, {"extra": (Hard(rank=4),)}, PARTS).extra == (Hard(rank=4),)
+    assert changed(value, {"outside": "none", "steps": "none"}, PARTS) == replace(value, outside=None)
+    assert changed(value, {"name": "none"}, PARTS).name == "none"  # a text that may not be None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Schedules that are never plain numbers, as those of the optimisers."""
+
+    lr: Schedule
+    either: float | Schedule
+
+
+def test_a_number_for_a_schedule_is_the_same_number_throughout():
+    value = Rates(COSINE, COSINE)
+    assert changed(value, {"lr": 1, "either": 1}, PARTS) == Rates(Constant(1.0), 1.0)
+    with pytest.raises(RecipeError, match=r"recipe\.lr must be Constant or .*, got True"):
+        changed(value, {"lr": True}, PARTS)
+
+
+def test_changes_that_fit_only_together_need_no_order():
+    """One of them alone is refused: the value is built when all are in it."""
+    value = Between(low=1.0, high=2.0)
+    with pytest.raises(RecipeError, match="refused by its class: low above high"):
+        changed(value, {"low": 5}, PARTS)
+    assert changed(value, {"low": 5, "high": 6}, PARTS) == changed(value, {"high": 6, "low": 5}, PARTS) == Between(5.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Between:
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low above high")
+
+
+def test_merging_changes_data_and_leaves_what_it_was_given_alone():
+    before = defaults(Cosine) | {"start": 1.0}
+    kept = dict(before)
+    assert merge(before, {"stop": 2}, Schedule, PARTS) == {**before, "stop": 2}
+    assert merge(before, "Linear", Schedule, PARTS) == defaults(Linear)
+    assert before == kept
+
+
+def test_defaults_leave_out_what_has_none():
+    assert defaults(Constant) == {"type": "Constant"}
+    assert defaults(Soft) == {"type": f"{__name__}:Soft", "temperature": 1.0}
+
+
 @pytest.mark.parametrize("value", EXAMPLES)
-def test_merging_a_full_description_gives_the_value_described(value: Settings):
-    assert merge(EXAMPLES[0], to_plain(value), PARTS) == value
+def test_a_full_description_as_a_change_gives_the_value_described(value: Settings):
+    assert changed(EXAMPLES[0], to_plain(value), PARTS) == value
+    assert changed(EXAMPLES[0], {"type": NAME, **{f: getattr(value, f) for f in hints_of(Settings)}}, PARTS) == value
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stps": 3}, "no setting in recipe 'stps': did you mean 'steps'"),
-        ({"part": {"temprature": 3}}, "no setting in recipe.part 'temprature': did you mean 'temperature'"),
+        ({"stps": 3}, "no setting in recipe .Settings. 'stps': did you mean 'steps'"),
+        ({"part": {"temprature": 3}}, "no setting in recipe.part .Soft. 'temprature': did you mean 'temperature'"),
+        ({"part": "Sofd"}, "no part for recipe.part called 'Sofd': did you mean 'Soft'"),
+        ({"part": "Cosine"}, "Cosine"),
         ({"lr": {"stretch": 0.5}}, "stretch must be at least 1"),
         ({"part": {"temperature": 0}}, "recipe.part is refused by its class: a temperature of 0"),
         ({"part": {"temperature": {"stop": 1.0}}}, 'recipe.part.temperature must say which "type" it is'),
+        ({"part": {"type": "Hard"}}, "recipe.part .Hard. is incomplete: 'rank' is missing"),
         ({"steps": "many"}, "recipe.steps must be a whole number or nothing, got 'many'"),
-        ({"type": "Hard"}, "recipe is of type .*Settings, which cannot change to 'Hard' here"),
+        ({"steps": math.nan}, "recipe.steps must be a whole number or nothing, got nan"),
+        ({"type": "Hard"}, "recipe must be Settings, got '.*Hard'"),
         ([("steps", 3)], "Changes to recipe are written as an object of settings, got"),
     ],
 )
 def test_changes_that_do_not_fit_are_refused(changes: Any, message: str):
     with pytest.raises(RecipeError, match=message):
-        merge(Settings(part=Soft()), changes, PARTS)
+        changed(Settings(part=Soft()), changes, PARTS)

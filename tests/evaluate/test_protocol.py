@@ -7,7 +7,7 @@ import pytest
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.optim import SGD, Adam, ExponentiatedGradient
 from mixop.core.schedules import Cosine, Progress
-from mixop.core.values import merge
+from mixop.core.values import changed
 from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol, protocol_from_json, protocol_to_json
 from mixop.nets.ops import BatchNorm
 from mixop.spaces import darts
@@ -62,10 +62,10 @@ def test_the_protocols_of_imagenet_are_the_published_ones():
 
 def test_settings_can_be_changed_by_a_file():
     text = "epochs = 7\nlabel_smoothing = 0.1\n[optimiser]\nmomentum = 0.5\nlr = {type = 'Constant', value = 0.02}"
-    changed = merge(QUICK, tomllib.loads(text), PARTS, "protocol")
-    assert (changed.epochs, changed.label_smoothing, changed.optimiser.momentum) == (7, 0.1, 0.5)
-    assert changed.optimiser.lr(0.3) == 0.02
-    assert changed.batch_size == QUICK.batch_size
+    protocol = changed(QUICK, tomllib.loads(text), PARTS, "protocol")
+    assert (protocol.epochs, protocol.label_smoothing, protocol.optimiser.momentum) == (7, 0.1, 0.5)
+    assert protocol.optimiser.lr(0.3) == 0.02
+    assert protocol.batch_size == QUICK.batch_size
 
 
 @pytest.mark.parametrize(

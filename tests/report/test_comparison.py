@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import RunError
-from mixop.report.comparison import Row, Trial, chosen, fitting, read_comparison
+from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import render, write_comparison
 from mixop.report.comparison_plots import mean_over_runs
+from mixop.report.methods import Row, SeedRun, chosen, fitting
 from mixop.report.palette import ABSENT
+from mixop.runs.files import FORMAT
+from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 CANDIDATES = [
-    {"architecture": "x", "seconds": 2.0, "valid_accuracy": 0.5, "score": 1 / 3, "hit": False, "distance": 2},
-    {"architecture": "y", "seconds": 3.0, "valid_accuracy": 0.7, "score": 1.0, "hit": True, "distance": 0},
-    {"architecture": "z", "seconds": 1.0, "valid_accuracy": 0.7, "score": 2 / 3, "hit": False, "distance": 1},
-    {"architecture": "w", "seconds": 4.0, "valid_accuracy": 0.9, "score": 2 / 3, "hit": False, "distance": 1},
+    {"architecture": "x", "seconds": 2.0, "value": 0.5, "score": 1 / 3, "hit": False, "distance": 2},
+    {"architecture": "y", "seconds": 3.0, "value": 0.7, "score": 1.0, "hit": True, "distance": 0},
+    {"architecture": "z", "seconds": 1.0, "value": 0.7, "score": 2 / 3, "hit": False, "distance": 1},
+    {"architecture": "w", "seconds": 4.0, "value": 0.9, "score": 2 / 3, "hit": False, "distance": 1},
 ]
 
 
@@ -39,9 +42,12 @@ def comparison(tmp_path: Path, run_at: Any) -> Path:
         "seeds": [0, 1, 2],
         "evaluator": {"type": "Optimum", "protocol": {"name": "short", "epochs": 10}},
         "score": "share of decisions that are right",
+        "measure": Measure("decisions", "higher", style="percent").to_json(),
+        "trial_measure": ACCURACY.to_json(),
         "note": "A <note>.",
     }
     write(out / "comparison.json", identity)
+    write(out / "run.json", {"format": FORMAT})
     for seed, (right, seconds) in enumerate(((3, 1.0), (1, 2.0), (2, 3.0))):
         trial = {"architecture": f"q{right}", "search_seconds": seconds, "score": right / 3, "hit": right == 3}
         write(out / f"quick-{seed}" / "trial.json", {"recipe": "quick", "seed": seed, "distance": 3 - right, **trial})
@@ -50,7 +56,7 @@ def comparison(tmp_path: Path, run_at: Any) -> Path:
         write(out / f"slow-{seed}" / "trial.json", {"recipe": "slow", "seed": seed, **trial})
     write(out / "slow-2" / "trial.json", {"recipe": "slow", "seed": 2, "error": "The loss became nan."})
     run_at("made", epochs=4, upto="architecture").rename(tmp_path / "run")
-    for name in ("space.json", "recipe.json", "environment.json", "metrics.jsonl"):
+    for name in ("run.json", "space.json", "recipe.json", "data.json", "environment.json", "metrics.jsonl"):
         (out / "quick-0" / name).write_bytes((tmp_path / "run" / name).read_bytes())
     budgets = {"quick": 2.0, "slow": 7.0, "median": 4.5}
     for seed in range(3):
@@ -77,16 +83,16 @@ def test_a_failed_run_has_not_found_the_optimum(comparison: Path):
 
 
 def test_one_run_has_no_deviation():
-    row = Row("one", (Trial(seed=0, path=Path("one-0"), score=0.5),))
+    row = Row("one", ACCURACY, (SeedRun(seed=0, path=Path("one-0"), score=0.5),))
     assert (row.mean, row.deviation, row.hits, row.rate) == (0.5, None, None, None)
-    none = Row("none", ())
+    none = Row("none", ACCURACY, ())
     assert (none.mean, none.deviation, none.best, none.seconds) == (None, None, None, None)
 
 
 @pytest.mark.parametrize(("budget", "count", "index"), [(0.0, 1, 0), (4.9, 1, 0), (5.0, 2, 1), (6.0, 3, 1), (100.0, 4, 3)])
 def test_random_search_takes_the_best_of_those_that_fit(budget: float, count: int, index: int):
     assert fitting(CANDIDATES, budget) == count
-    assert chosen(CANDIDATES, budget) == index  # of two with the same accuracy the first
+    assert chosen(CANDIDATES, budget, ACCURACY) == index  # of two with the same accuracy the first
 
 
 def test_random_search_stands_beside_each_recipe_with_its_own_time(comparison: Path):
@@ -159,6 +165,8 @@ def tabular(tmp_path: Path) -> Path:
         "seeds": [0, 1, 2],
         "evaluator": {"type": "Tabular", "table": "a.table", "dataset": "cifar10", "epochs": 200, "test": True},
         "score": "test accuracy",
+        "measure": ACCURACY.to_json(),
+        "trial_measure": ACCURACY.to_json(),
         "note": "",
         "paper": {
             "reported": {"darts": {"mean": 54.3, "deviation": 0.0, "source": "A paper"}},
@@ -166,12 +174,13 @@ def tabular(tmp_path: Path) -> Path:
         },
     }
     write(out / "comparison.json", identity)
+    write(out / "run.json", {"format": FORMAT})
     for name, scores, skips in (("darts", (0.54, 0.70, 0.88), (6, 5, 3)), ("drnas", (0.90, 0.92, 0.94), (2, 1, 0))):
         for seed, (score, skip) in enumerate(zip(scores, skips, strict=True)):
             curve = [[1, 5.0, 0.9], [2, 10.0, score]]
             trial = {"architecture": f"{name}{seed}", "search_seconds": 10.0, "score": score, "skips": skip, "curve": curve}
             write(out / f"{name}-{seed}" / "trial.json", {"recipe": name, "seed": seed, **trial})
-    candidates = [{"architecture": "r", "seconds": 100.0, "valid_accuracy": 0.9, "score": 0.91, "skips": 1}]
+    candidates = [{"architecture": "r", "seconds": 100.0, "value": 0.9, "score": 0.91, "skips": 1}]
     for seed in range(3):
         budgets = {"darts": 10.0, "drnas": 10.0, "median": 10.0}
         write(out / f"random-{seed}" / "trial.json", {"seed": seed, "budgets": budgets, "candidates": candidates})
@@ -193,7 +202,7 @@ def test_what_a_table_says_stands_beside_the_paper(tabular: Path):
 def test_many_seconds_are_whole_and_few_are_not(tabular: Path):
     identity = json.loads((tabular / "comparison.json").read_text())
     write(tabular / "comparison.json", {**identity, "budget_seconds": 12000.0})
-    candidates = [{"architecture": "r", "seconds": 11925.25, "valid_accuracy": 0.9, "score": 0.91}]
+    candidates = [{"architecture": "r", "seconds": 11925.25, "value": 0.9, "score": 0.91}]
     for seed in range(3):
         write(tabular / f"random-{seed}" / "trial.json", {"budgets": {"median": 12000.0}, "candidates": candidates})
     result = read_comparison(tabular)
@@ -238,3 +247,103 @@ def test_every_run_is_a_line_of_data(tabular: Path):
     assert (first["score"], first["skips"], first["path"]) == (0.70, 5, "darts-1")
     assert [list(point) for point in first["curve"]] == [[1, 5.0, 0.9], [2, 10.0, 0.7]]
     assert json.loads(json.dumps(lines))
+
+
+def test_random_search_takes_the_lowest_loss_and_never_a_training_that_diverged():
+    losses = [{"seconds": 1.0, "value": value} for value in (None, 0.9, 0.4, 0.7, 0.4, None)]
+    assert [chosen(losses, budget, LOSS) for budget in (1.0, 2.0, 3.0, 4.0, 6.0)] == [0, 1, 2, 2, 2]
+    assert chosen(losses, 6.0, ACCURACY) == 1
+
+
+RMSE = Measure("rmse", "lower", "mm")
+
+
+@pytest.fixture
+def lower(tmp_path: Path) -> Path:
+    """Three seeds of two recipes on a regression, with curves, and random search: the low scores are the good ones."""
+    out = tmp_path / "regression"
+    identity = {
+        "recipes": {"near": {"name": "near"}, "far": {"name": "far"}},
+        "space": {"space": {"type": "CellSpace"}},
+        "data": {"name": "strain"},
+        "seeds": [0, 1, 2],
+        "evaluator": {"type": "Retrain", "protocol": {"name": "short", "epochs": 10}},
+        "score": "RMSE on the validation split after a training from scratch",
+        "measure": RMSE.to_json(),
+        "trial_measure": RMSE.to_json(),
+        "note": "",
+    }
+    write(out / "comparison.json", identity)
+    write(out / "run.json", {"format": FORMAT})
+    for name, scores in (("far", (2.5, 3.0, 3.5)), ("near", (1.0, 1.5, 2.0))):
+        for seed, score in enumerate(scores):
+            trial = {
+                "architecture": f"{name}{seed}",
+                "search_seconds": 10.0,
+                "score": score,
+                "curve": [[1, 5.0, 4.0], [2, 9.0, score]],
+            }
+            write(out / f"{name}-{seed}" / "trial.json", {"recipe": name, "seed": seed, **trial})
+    for seed in range(3):
+        candidates = [
+            {"architecture": "a", "seconds": 4.0, "value": 2.2, "score": 2.2},
+            {"architecture": "b", "seconds": 4.0, "value": 1.75 + 0.25 * seed, "score": 1.75 + 0.25 * seed},
+            {"architecture": "c", "seconds": 4.0, "value": 9.0, "score": 9.0},
+        ]
+        budgets = {"near": 10.0, "far": 10.0, "median": 10.0}
+        write(out / f"random-{seed}" / "trial.json", {"seed": seed, "budgets": budgets, "candidates": candidates})
+    return out
+
+
+def test_the_lowest_score_comes_first_where_lower_is_better(lower: Path):
+    result = read_comparison(lower)
+    assert result.measure == RMSE
+    assert [row.name for row in result.rows] == ["near", "random", "far"]
+    assert result.row("random").scores == [1.75, 2.0, 2.2]  # the lowest of the two that fit
+    assert [row.best for row in result.rows] == [1.0, 1.75, 2.5]
+    cells = {row[0]: row for row in result.cells()}
+    assert cells["near"][2:4] == ["1.50 +- 0.50", "1.00"]
+    assert [row["method"] for row in result.summary()] == ["near", "random", "far"]
+
+
+def test_words_and_figures_say_the_unit_and_the_direction(lower: Path):
+    result = read_comparison(lower)
+    notes = "\n".join(result.notes())
+    assert "Score, in mm: RMSE on the validation split after a training from scratch (lower is better); sd is" in notes
+    assert "(exact test of signs; below 0 is better): near -0.48 (p 0.25), far +1.02 (p 0.25)." in notes
+    page = render(result)
+    for words in (
+        "near comes first of 3: 1.50 ± 0.50 mm in 3 runs",
+        "RMSE (mm), lower is better",
+        "near: 4.00 mm after epoch 1, 1.50 mm at the end",
+        "in mm of the method in the row less the one in the column; below 0 the method in the row is better",
+        "A curve that rises warns of collapse.",
+        "3.50 mm",
+    ):
+        assert words in page, words
+    assert "%" not in re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def test_the_better_method_of_a_pair_is_the_one_below_where_lower_is_better(lower: Path):
+    result = read_comparison(lower)
+    pair, back = result.paired("near", "far"), result.paired("far", "near")
+    assert pair is not None
+    assert back is not None
+    assert (pair.difference, pair.better, pair.p) == (-1.5, True, 2 / 8)
+    assert (back.difference, back.better) == (1.5, False)
+    against = {row["method"]: row["against_random"] for row in result.summary()}
+    assert (against["near"]["better"], against["far"]["better"], against["random"]) == (True, False, None)
+
+
+def test_a_search_of_which_every_training_diverged_has_no_score(lower: Path):
+    candidates = [{"architecture": "a", "seconds": 4.0, "value": None, "score": None}]
+    write(lower / "random-1" / "trial.json", {"budgets": {"near": 1.0, "far": 1.0, "median": 1.0}, "candidates": candidates})
+    result = read_comparison(lower)
+    assert (result.row("random").n, result.row("random").failed) == (2, 1)
+    assert "random: 1 of 3 runs failed, seed 1: Every training diverged." in result.table()
+
+
+def test_a_comparison_of_another_format_is_refused(lower: Path):
+    (lower / "run.json").unlink()
+    with pytest.raises(RunError, match="mixop 0.1"):
+        read_comparison(lower)

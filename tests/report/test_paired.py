@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mixop.report.paired import sign_flip
+from mixop.report.paired import compared, sign_flip
+from mixop.tasks.measure import ACCURACY, LOSS
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 12])
@@ -41,3 +42,11 @@ def test_many_pairs_are_drawn_and_agree_with_the_normal_law():
     z = abs(values.sum()) / np.sqrt((values**2).sum())
     assert p == pytest.approx(2 * stats.norm.sf(z), abs=0.01)
     assert p == sign_flip(values.tolist())
+
+
+@pytest.mark.parametrize(("measure", "better"), [(ACCURACY, [True, False, False]), (LOSS, [False, True, False])])
+def test_which_of_two_is_better_the_measure_says(measure, better):
+    found = [compared(differences, measure) for differences in ([0.1, 0.3], [-0.1, -0.3], [0.1, -0.1])]
+    assert [pair.better for pair in found] == better
+    assert [pair.difference for pair in found] == pytest.approx([0.2, -0.2, 0.0])
+    assert {pair.n for pair in found} == {2}

@@ -86,7 +86,7 @@ def test_trials_are_told_once_and_in_order():
 
 
 @pytest.mark.parametrize(
-    ("score", "seconds"), [(float("nan"), 1.0), (float("inf"), 1.0), (50.0, -1.0), ("50", 1.0), (50.0, None)]
+    ("score", "seconds"), [(float("nan"), 1.0), (float("inf"), 1.0), (50.0, -1.0), ("50", 1.0), (50.0, None), (None, -1.0)]
 )
 def test_what_is_no_score_is_refused_and_changes_nothing(score, seconds):
     searcher = Evolution()
@@ -113,3 +113,13 @@ def test_the_best_is_the_first_of_the_highest_at_the_longest_training():
 def test_what_is_no_state_is_refused(data):
     with pytest.raises(MixopError, match="not the state of a search in toy"):
         state_from_json(Toy(), data)
+
+
+def test_a_trial_without_a_score_counts_as_the_worst_so_far():
+    """Evolution keeps its members with the scores that it was told."""
+    searcher, space = Evolution(), Toy()
+    state = searcher.start(space, Random(0))
+    for score in (None, 5.0, 3.0, None, 4.0):
+        searcher.tell(state, searcher.ask(state), score, 1.0)
+    assert [score for _, score in state.memory["population"]] == [5.0, 3.0, 3.0, 4.0]  # of the first nothing is known
+    assert (state.best.score, state.lowest, state.told) == (5.0, 3.0, 5)

@@ -48,7 +48,7 @@ def test_a_longer_training_follows_its_shorter_one_and_only_the_better_go_on():
     assert counts[1] > counts[3] > counts[9] > 0
     went_on = {row.trial - 1 for row in rows if row.epochs > 1}
     short = [row for row in rows if row.epochs == 1]
-    assert np.mean([row.score for row in short if row.trial in went_on]) > np.mean([row.score for row in short])
+    assert np.mean([row.value for row in short if row.trial in went_on]) > np.mean([row.value for row in short])
 
 
 @needs_optuna
@@ -56,7 +56,7 @@ def test_one_length_is_the_model_alone_and_it_learns():
     space = Toy(blocks=6)
     rows = run_search(Bohb(ladder=(12,), candidates=24), space, hill(space), max_trials=100, seed=0).rows
     assert {row.epochs for row in rows} == {12}
-    assert np.mean([row.score for row in rows[:20]]) + 25 < np.mean([row.score for row in rows[-40:]])
+    assert np.mean([row.value for row in rows[:20]]) + 25 < np.mean([row.value for row in rows[-40:]])
 
 
 @needs_optuna

@@ -11,6 +11,7 @@ from mixop.searchers.base import Trial
 from mixop.searchers.controller import POLICY, Controller, _pack, _unpack
 from mixop.searchers.driver import run_search
 from mixop.spaces.toy import Toy
+from mixop.tasks.measure import LOSS
 
 SMALL = LstmPolicy(hidden=5, layers=2, tanh=100.0, temperature=100.0)
 
@@ -62,13 +63,14 @@ def test_steps_follow_the_cubed_accuracy_above_the_mean_of_those_before(rugged):
     rewards: list[float] = []
     for number in range(1, 16):
         trial = searcher.ask(state)
-        score, seconds = objective(trial.architecture, 12)
+        score, seconds = objective(trial.architecture, 12)[0] / 100, 1.0
+        reward = score**3
         if number > 1:
             baseline = np.average(rewards, weights=0.9 ** np.arange(len(rewards) - 1, -1, -1))
             optimiser.zero_grad()
-            (-((score / 100) ** 3 - baseline) * searcher.log_prob(state, trial.architecture, theirs)).backward()
+            (-(reward - baseline) * searcher.log_prob(state, trial.architecture, theirs)).backward()
             optimiser.step()
-        rewards.append((score / 100) ** 3)
+        rewards.append(reward)
         before = state.memory["parameters"]
         searcher.tell(state, trial, score, seconds)
         assert (state.memory["parameters"] == before) == (number == 1)
@@ -91,18 +93,30 @@ def test_it_learns_a_hill():
     space = Toy(blocks=5)
 
     def hill(architecture, epochs):
-        return 100 * (1 - architecture.distance(space.optimum) / 5), 1.0
+        return 1 - architecture.distance(space.optimum) / 5, 1.0
 
     gains = []
     for seed in range(3):
         rows = run_search(Controller(policy=SMALL, lr=0.02, power=1.0), space, hill, max_trials=300, seed=seed).rows
-        gains.append(np.mean([row.score for row in rows[-40:]]) - np.mean([row.score for row in rows[:40]]))
-    # Without learning a gain has a deviation of 100 sqrt(2 x 0.25 x 0.75 / 5 / 40) = 4.3.
-    assert min(gains) > 13
+        gains.append(np.mean([row.value for row in rows[-40:]]) - np.mean([row.value for row in rows[:40]]))
+    # Without learning a gain has a deviation of sqrt(2 x 0.25 x 0.75 / 5 / 40) = 0.043.
+    assert min(gains) > 0.13
 
 
-def test_a_negative_score_is_a_reward_of_nothing():
+def test_a_better_score_has_the_larger_reward_whatever_its_sign():
+    """A loss is told as a negative score: the reward is its cube, and the policy learns to make it small."""
     searcher, space = Controller(policy=SMALL), Toy()
-    state = searcher.start(space, Random(0))
-    searcher.tell(state, Trial(1, space.optimum, 12), -5.0, 1.0)
-    assert state.memory["baseline"][0] == 0.0
+    rewards = []
+    for score in (-5.0, -0.5, 0.0, 0.5, 5.0):
+        state = searcher.start(space, Random(0))
+        searcher.tell(state, Trial(1, space.optimum, 12), score, 1.0)
+        rewards.append(state.memory["baseline"][0] / state.memory["baseline"][1])
+    assert rewards == pytest.approx([-125.0, -0.125, 0.0, 0.125, 125.0])
+
+    def valley(architecture, epochs):
+        return architecture.distance(space.optimum) / 3, 1.0
+
+    searcher = Controller(policy=SMALL, lr=0.02, power=1.0)
+    rows = run_search(searcher, space, valley, measure=LOSS, max_trials=300, seed=0).rows
+    # Without learning the difference has a deviation of sqrt(2 x 0.25 x 0.75 / 3 / 40) = 0.056.
+    assert np.mean([row.value for row in rows[:40]]) - np.mean([row.value for row in rows[-40:]]) > 0.17

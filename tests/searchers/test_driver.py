@@ -1,12 +1,14 @@
 """The driver: its clock, its record, and searches that are killed at every trial."""
 
+import hashlib
 import importlib.util
 import json
 from dataclasses import asdict
+from itertools import count
 
 import pytest
 
-from mixop.core.errors import RecipeError, RunError
+from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.searchers import SEARCHERS
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import read_rows, run_search
@@ -14,6 +16,7 @@ from mixop.searchers.evolution import Evolution
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces import nasbench201
 from mixop.spaces.toy import Toy
+from mixop.tasks.measure import LOSS
 
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason='needs pip install "mixop[hpo]"')
 every = pytest.mark.parametrize(
@@ -74,12 +77,12 @@ def test_a_trial_that_overruns_the_budget_ends_the_search_and_does_not_count(tmp
 
     outcome = run_search(RandomSearch(), Toy(), objective, budget_seconds=10.0, save=path)
     assert [row.spent for row in outcome.rows] == [3.0, 6.0, 9.0]
-    assert (outcome.score, outcome.spent) == (30.0, 9.0)
+    assert (outcome.value, outcome.spent) == (30.0, 9.0)
     assert [asdict(row) for row in read_rows(path, budget_seconds=10.0)] == [asdict(row) for row in outcome.rows]
     same = run_search(RandomSearch(), Toy(), objective, budget_seconds=10.0, save=path)
     assert same == outcome  # and nothing was asked of the objective again
     more = run_search(RandomSearch(), Toy(), objective, budget_seconds=15.0, max_trials=5, save=path)
-    assert (more.score, more.spent, len(more.rows)) == (99.0, 15.0, 5)
+    assert (more.value, more.spent, len(more.rows)) == (99.0, 15.0, 5)
 
 
 def test_a_budget_is_used_to_the_last_second():
@@ -95,11 +98,11 @@ def test_rows_tell_the_best_so_far(tmp_path, rugged):
     best = -1.0
     for number, row in enumerate(outcome.rows, start=1):
         architecture = space.from_native(row.architecture)
-        assert (row.trial, row.epochs, (row.score, row.seconds)) == (number, 3, objective(architecture, 3))
-        best = max(best, row.score)
+        assert (row.trial, row.epochs, (row.value, row.seconds)) == (number, 3, objective(architecture, 3))
+        best = max(best, row.value)
         assert row.best == best == objective(space.from_native(row.best_architecture), 3)[0]
         assert row.spent == sum(r.seconds for r in outcome.rows[:number])
-    assert outcome.score == best
+    assert outcome.value == best
     lines = (tmp_path / "s").read_text().splitlines()
     assert json.loads(lines[0])["searcher"] == {"type": "RandomSearch", "epochs": 3, "repeat": True}
     assert [json.loads(line) for line in lines[1:]] == [asdict(row) for row in outcome.rows]
@@ -115,7 +118,7 @@ def test_a_table_is_a_mapping_with_a_score(rugged):
             return known[architecture]
 
     outcome = run_search(RandomSearch(repeat=False), space, Table().score, max_trials=64)
-    assert known[outcome.architecture][0] == outcome.score == max(score for score, _ in known.values())
+    assert known[outcome.architecture][0] == outcome.value == max(value for value, _ in known.values())
 
 
 @pytest.mark.parametrize(
@@ -184,3 +187,66 @@ def test_a_searcher_that_does_not_fit_the_space_is_refused_before_a_file_is_made
     with pytest.raises(RecipeError, match="kept keeps some edges of each node"):
         run_search(Controller(), kept, lambda a, epochs: (1.0, 1.0), max_trials=1, save=tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def fall(space):
+    """An objective that is better when lower: a hash of the native string, in nats."""
+
+    def objective(architecture, epochs):
+        digest = hashlib.sha256(space.to_native(architecture).encode()).digest()
+        return 3 * int.from_bytes(digest[:4]) / 2**32, 1.0
+
+    objective.measure = LOSS
+    return objective
+
+
+@every
+def test_what_is_better_when_lower_is_searched_downwards(name):
+    """The same trials as for the measure turned round, and the lowest value is what is found."""
+    space, searcher = Toy(), SEARCHERS[name]()
+    objective = fall(space)
+    outcome = run_search(searcher, space, objective, max_trials=30, seed=2)
+    values = [row.value for row in outcome.rows]
+    longest = max(row.epochs for row in outcome.rows)
+    assert outcome.measure == LOSS
+    assert outcome.value == min(row.value for row in outcome.rows if row.epochs == longest)
+    assert outcome.best.value == outcome.value
+    assert [row.best for row in outcome.rows if row.epochs == longest][-1] == outcome.value
+    turned = run_search(searcher, space, lambda a, epochs: (-objective(a, epochs)[0], 1.0), max_trials=30, seed=2)
+    assert [-row.value for row in turned.rows] == values
+    assert turned.architecture == outcome.architecture
+
+
+def test_a_plain_function_is_given_its_direction(tmp_path):
+    space, path = Toy(), tmp_path / "s"
+    plain = lambda a, epochs: (fall(space)(a, epochs)[0], 1.0)  # noqa: E731
+    high, low = (run_search(RandomSearch(), space, plain, max_trials=20, measure=m) for m in (None, LOSS))
+    assert high.value == max(row.value for row in high.rows)
+    assert low.value == min(row.value for row in low.rows)
+    run_search(RandomSearch(), space, plain, max_trials=2, save=path)
+    with pytest.raises(RunError, match="holds another search: its measure is"):
+        run_search(RandomSearch(), space, plain, max_trials=2, save=path, measure=LOSS)
+
+
+@every
+@pytest.mark.parametrize("lower", [False, True])
+def test_a_trial_that_diverged_has_no_value_and_is_never_the_best(name, lower, tmp_path):
+    space, path = Toy(), tmp_path / "s"
+    answer = fall(space)
+    number = count(1)
+
+    def objective(architecture, epochs):
+        value, seconds = answer(architecture, epochs)
+        return (None if next(number) in (1, 2, 9) else value), seconds
+
+    options = {"max_trials": 15, "measure": LOSS if lower else None, "save": path}
+    outcome = run_search(SEARCHERS[name](), space, objective, **options)
+    assert [row.value is None for row in outcome.rows] == [number in (1, 2, 9) for number in range(1, 16)]
+    assert outcome.rows[1].best is outcome.rows[1].best_architecture is None
+    longest = max(row.epochs for row in outcome.rows if row.value is not None)
+    known = [row.value for row in outcome.rows if row.value is not None and row.epochs == longest]
+    assert outcome.value == (min if lower else max)(known)
+    assert read_rows(path) == list(outcome.rows)
+    assert run_search(SEARCHERS[name](), space, objective, **options) == outcome  # read back, nothing asked again
+    with pytest.raises(DivergedError, match="None of the 3 trials has a value"):
+        run_search(SEARCHERS[name](), space, lambda a, epochs: (None, 1.0), max_trials=3)

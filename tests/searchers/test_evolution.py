@@ -70,5 +70,5 @@ def test_it_climbs_where_random_search_does_not():
     def hill(architecture, epochs):
         return 100 * (1 - architecture.distance(space.optimum) / 6), 1.0
 
-    found = [run_search(Evolution(), space, hill, max_trials=120, seed=seed).score for seed in range(20)]
+    found = [run_search(Evolution(), space, hill, max_trials=120, seed=seed).value for seed in range(20)]
     assert sum(score == 100 for score in found) >= 6

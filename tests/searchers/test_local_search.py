@@ -56,7 +56,7 @@ def test_the_whole_space_is_tried_once_and_the_best_found(space, rugged, first):
     objective = rugged(space)
     outcome = run_search(LocalSearch(first=first), space, objective, max_trials=10_000, seed=1)
     assert len(outcome.rows) == len({row.architecture for row in outcome.rows}) == space.size()
-    assert outcome.score == max(objective(a, 12)[0] for a in space.architectures())
+    assert outcome.value == max(objective(a, 12)[0] for a in space.architectures())
 
 
 def test_the_first_better_neighbour_is_taken_at_once(rugged):

@@ -11,12 +11,14 @@ from mixop.searchers.objective import TableObjective
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces.toy import Toy
 from mixop.tables import Column, Table, write_table
+from mixop.tasks.measure import ACCURACY, Measure
 
 
 class Dictionary:
     """A table of three runs, of which every other architecture lacks the last."""
 
     lengths = (12, 200)
+    measure = Measure("points", "higher")
 
     def __init__(self, space):
         self.rows = {architecture: row for row, architecture in enumerate(space.architectures())}
@@ -80,7 +82,8 @@ def test_a_table_of_this_package_answers(tmp_path):
     write_table(path, columns, name="toy", space=space, architectures=natives)
     table = Table.open(path).for_search(dataset="toy")
     outcome = run_search(RandomSearch(repeat=False), space, TableObjective(table), max_trials=len(natives))
-    assert outcome.score == pytest.approx(accuracy.max(), rel=1e-4)
+    assert outcome.value == pytest.approx(accuracy.max() / 100, rel=1e-4)  # a share, which the table has in percent
+    assert outcome.measure == ACCURACY
     assert outcome.spent == pytest.approx(train.sum(), rel=1e-4)
     with pytest.raises(DataError):
         run_search(RandomSearch(epochs=200), space, TableObjective(table), max_trials=1)
@@ -99,9 +102,25 @@ def test_a_shorter_training_is_the_only_one_stopped_early(tmp_path):
     table = Table.open(tmp_path / "toy.table").for_search(dataset="toy")
     objective = TableObjective(table, seed=0)
     whole, seconds = objective(architectures[5], 12)
-    run = {runs[5, r, 2]: r for r in range(2)}[whole]
+    run = {runs[5, r, 2] / 100: r for r in range(2)}[whole]
     assert seconds == 60.0
-    assert objective(architectures[5], 4) == (runs[5, run, 1], pytest.approx(20.0))  # the same run, a third of the time
-    assert objective(architectures[5], 1) == (runs[5, run, 0], pytest.approx(5.0))
+    assert objective(architectures[5], 4) == (runs[5, run, 1] / 100, pytest.approx(20.0))  # the same run, a third of the time
+    assert objective(architectures[5], 1) == (runs[5, run, 0] / 100, pytest.approx(5.0))
     with pytest.raises(DataError, match="after=3"):
         objective(architectures[5], 3)
+
+
+def test_a_table_of_losses_is_searched_downwards(tmp_path):
+    space, error = Toy(), Measure("error", "lower", "mm")
+    natives = [space.to_native(architecture) for architecture in space.architectures()]
+    values = np.random.default_rng(1).uniform(1, 9, len(natives))
+    columns = [
+        Column(metric="error", dataset="toy", split="valid", epochs=12, values=values),
+        Column(metric="seconds", dataset="toy", split="train", epochs=12, values=np.ones(len(natives))),
+    ]
+    write_table(tmp_path / "t", columns, name="toy", space=space, architectures=natives, measures=(error,))
+    objective = TableObjective(Table.open(tmp_path / "t").for_search(dataset="toy"))
+    assert objective.measure == error
+    outcome = run_search(RandomSearch(repeat=False), space, objective, max_trials=len(natives))
+    assert outcome.value == pytest.approx(values.min(), rel=1e-6)  # float32 in the file
+    assert space.to_native(outcome.architecture) == natives[int(values.argmin())]

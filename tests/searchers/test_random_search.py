@@ -13,7 +13,7 @@ def hits(searcher: RandomSearch, trials: int, seeds: int) -> int:
     def objective(architecture, epochs):
         return 100.0 * (architecture == space.optimum), 1.0
 
-    return sum(run_search(searcher, space, objective, max_trials=trials, seed=seed).score == 100 for seed in range(seeds))
+    return sum(run_search(searcher, space, objective, max_trials=trials, seed=seed).value == 100 for seed in range(seeds))
 
 
 def test_with_repetition_the_optimum_is_found_as_often_as_independent_draws_find_it():

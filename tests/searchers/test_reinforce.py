@@ -108,5 +108,5 @@ def test_it_learns_a_hill():
         return 100 * (1 - architecture.distance(space.optimum) / 6), 1.0
 
     rows = run_search(Reinforce(lr=0.05), space, hill, max_trials=300, seed=0).rows
-    assert np.mean([row.score for row in rows[:30]]) < 45  # 25 by chance
-    assert np.mean([row.score for row in rows[-50:]]) > 80
+    assert np.mean([row.value for row in rows[:30]]) < 45  # 25 by chance
+    assert np.mean([row.value for row in rows[-50:]]) > 80

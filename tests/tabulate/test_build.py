@@ -11,7 +11,7 @@ from mixop.core.errors import RecipeError, RunError, SpaceError
 from mixop.data import from_arrays
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.sizes import Sizes
-from mixop.tables.plain import convert_built
+from mixop.tables.built import convert_built
 from mixop.tables.table import Table
 from mixop.tabulate import build
 from mixop.tabulate.build import Tabulation, architectures_of, seconds_of, tabulate, train

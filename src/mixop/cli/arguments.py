@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixop.cli.files import read_table
-from mixop.cli.tree import Tree, UnknownKnobError, defaults, flag_of
+from mixop.cli.tree import Tree, UnknownKnobError, flag_of
 from mixop.core.errors import RecipeError, unknown
-from mixop.core.values import hints_of
+from mixop.core.values import defaults, hints_of
 
 AUTO = "auto"
 """The value of a flag that the command shall find itself."""

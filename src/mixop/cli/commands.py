@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mixop import __version__
 from mixop.cli import help, kinds
 from mixop.cli.arguments import Command, Parsed, parse
-from mixop.cli.benchmark import BENCHMARK
 from mixop.cli.interrupt import heed
 from mixop.cli.listing import TOPICS
 from mixop.cli.options import (
-    BenchOptions,
     CompareOptions,
     EvaluateOptions,
     ExportOptions,
@@ -21,9 +19,11 @@ from mixop.cli.options import (
     ResumeOptions,
     RetrainOptions,
     SearchOptions,
+    SpeedOptions,
 )
 from mixop.cli.output import print_json
 from mixop.cli.reproducing import REPRODUCE
+from mixop.cli.table import TABLE
 from mixop.core.errors import RecipeError, RunError, unknown
 from mixop.runs.files import (
     ARCHITECTURE,
@@ -113,7 +113,14 @@ def compare(told: Parsed) -> None:
             observe=progress,
         )
     if options.json:
-        return print_json({"comparison": out, "report": str(Path(out, COMPARISON_REPORT)), "methods": result.summary()})
+        return print_json(
+            {
+                "comparison": out,
+                "report": str(Path(out, COMPARISON_REPORT)),
+                "measure": result.measure.to_json(),
+                "methods": result.summary(),
+            }
+        )
     from mixop.cli import screens
 
     return screens.comparison(result)
@@ -216,22 +223,22 @@ def _given(told: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     return architecture, space, data, options.out or str(Path("runs", f"{name}-{data.name}"))
 
 
-def bench(told: Parsed) -> None:
-    """``mixop bench``"""
+def speed(told: Parsed) -> None:
+    """``mixop speed``"""
     from mixop.cli import screens
-    from mixop.measure import speed as benches
+    from mixop.measure import speed as measuring
     from mixop.spaces.sizes import Sizes
 
     options = told.options
     recipe, space, settings = (told.build(name) for name in ("recipe", "space", "settings"))
     sizes = Sizes(space.input_shape or (3, 32, 32), space.outputs or 10, bool(space.dense), bool(space.tokens))
-    case = benches.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
+    case = measuring.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
     with screens.telling(quiet=options.json) as tell:
-        result = benches.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)
+        result = measuring.measure(case, names, repeats=options.repeats, memory=not options.skip_memory, observe=tell)
     if options.json:
         return print_json(result.to_json())
-    return screens.bench(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
+    return screens.speed(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
 
 
 def _executors(case: Any) -> list[str]:
@@ -484,15 +491,15 @@ COMMANDS: Mapping[str, Command] = {
             examples=("mixop evaluate runs/x", "mixop evaluate runs/x --data npz --data.path shifted.npz"),
         ),
         Command(
-            "bench",
-            BenchOptions,
-            bench,
+            "speed",
+            SpeedOptions,
+            speed,
             values={"recipe": kinds.recipe, "space": kinds.space},
             settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
             shortcuts={"batch": ("recipe", "batch_size")},
-            examples=("mixop bench --space nasbench201 --batch 32", "mixop bench --space darts --batch 16 --recipe pcdarts"),
+            examples=("mixop speed --space nasbench201 --batch 32", "mixop speed --space darts --batch 16 --recipe pcdarts"),
         ),
-        *BENCHMARK,
+        *TABLE,
         REPRODUCE,
         Command("report", ReportOptions, report, examples=("mixop report runs/x",)),
         Command("export", ExportOptions, export, examples=("mixop export runs/x", "mixop export runs/x --format onnx")),
@@ -520,7 +527,7 @@ def run(words: Sequence[str]) -> None:
             f"A command comes first, got {name!r}: mixop search, compare, resume, retrain, evaluate, bench, benchmark, "
             "reproduce, report, export or list."
         )
-    if rest and f"{name} {rest[0]}" in COMMANDS:  # mixop benchmark show
+    if rest and f"{name} {rest[0]}" in COMMANDS:  # mixop table show
         name, rest = f"{name} {rest[0]}", rest[1:]
     group = [command for command in COMMANDS.values() if command.name.startswith(f"{name} ")]
     if group and rest[:1] in (["-h"], ["--help"]):

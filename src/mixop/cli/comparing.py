@@ -13,9 +13,10 @@ from rich.text import Text
 
 from mixop.cli.interrupt import heed
 from mixop.cli.progress import WIDEST, Clock, Screen, duration, percent
+from mixop.tasks.measure import Measure, measure_from_json
 
 PARTS = 1000
-"""A run counts as so many steps of the whole."""
+"""Steps of the whole that a run counts as."""
 
 
 class Comparing:
@@ -32,6 +33,7 @@ class Comparing:
         self.console = console or Screen()
         self.clock = Clock()
         self.total, self.done, self.failed = 0, 0, 0
+        self.measure: Measure | None = None
         self.steps: dict[str, Mapping[str, Any]] = {}
         self.epochs: dict[str, Mapping[str, Any]] = {}
         self.left: float | None = None
@@ -59,6 +61,7 @@ class Comparing:
         event = record.get("event")
         if event == "plan":
             self.total, self.done = record["total"], record["done"]
+            self.measure = measure_from_json(record["measure"])
         elif event == "begun":
             self.steps[name] = {}
         elif event in ("done", "failed"):
@@ -76,7 +79,7 @@ class Comparing:
         table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
         for name in self.steps:
             table.add_row(name, Text("  ".join(self._words(name)) or "starting"))
-            if warning := self.epochs.get(name, {}).get("warning"):
+            if warning := self.epochs.get(name, {}).get("columns", {}).get("warning"):
                 table.add_row("", Text(warning, style="yellow"))
         bar = Table.grid(padding=(0, 2), expand=True)
         bar.add_column(ratio=1, no_wrap=True)
@@ -109,10 +112,9 @@ class Comparing:
         network = f"network {latest['network']}, " if "network" in latest else ""
         scoring = "scoring, " if latest.get("phase") == "retrain" and not network else ""
         words = [f"{network}{scoring}epoch {latest['epoch']}/{latest['epochs']}"]
-        if latest.get("train_accuracy") is not None:
-            words.append(f"train {percent(latest['train_accuracy'])}")
-        if epoch.get("valid_accuracy") is not None:
-            words.append(f"valid {percent(epoch['valid_accuracy'])}")
+        for part, record in (("train", latest), ("valid", epoch)):
+            if self.measure is not None and (value := record.get(part, {}).get(self.measure.name)) is not None:
+                words.append(f"{part} {self.measure.written(value)}")
         if epoch.get("entropy") is not None:
             words.append(f"entropy {epoch['entropy']:.2f}")
         if epoch.get("skip_share") is not None:

@@ -14,7 +14,7 @@ from mixop.data.images.digits import Digits
 from mixop.data.toy import ToySet
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
-from mixop.report.comparison import RANDOM
+from mixop.report.methods import RANDOM
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import SameLength, Searcher
 from mixop.searchers.bohb import Bohb
@@ -42,7 +42,7 @@ def evaluator(options: CompareOptions, space: Space) -> Evaluator | None:
         if options.table is None and space.name not in shipped_names():
             known = ", ".join(shipped_names()) or "no space"
             raise RecipeError(
-                f"No table of {space.name} comes with mixop, only of {known}: give --table FILE, made by mixop benchmark."
+                f"No table of {space.name} comes with mixop, only of {known}: give --table FILE, made by mixop table."
             )
         return tabular(options.table or space.name, options.dataset, test=options.test)
     if named:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from mixop.cli.arguments import Command, Parsed
-from mixop.cli.tree import Knob, Tree, defaults, first_line, flag_of, plain_text
+from mixop.cli.tree import Knob, Tree, first_line, flag_of, plain_text
+from mixop.core.values import defaults
 
 WIDEST = 100
 COLUMN = 30

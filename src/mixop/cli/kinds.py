@@ -6,9 +6,9 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from mixop.cli.files import SUFFIXES, read_table
-from mixop.cli.tree import Tree, defaults
+from mixop.cli.tree import Tree
 from mixop.core.errors import MixopError, RecipeError, unknown
-from mixop.core.values import to_plain
+from mixop.core.values import defaults, to_plain
 
 
 def recipe(kind: str | None) -> Tree:

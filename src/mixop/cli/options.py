@@ -64,7 +64,7 @@ class CompareOptions:
             the weight split and scores it on the validation split; table looks it up in a table of trained architectures, and
             trials of black-box searches too; supernet takes the supernet's validation accuracy. [table where --table is
             given, optimum where it is known, else retrain]
-        table: a table of mixop benchmark, or the name of one that comes with mixop. [the one of the space]
+        table: a table of mixop table, or the name of one that comes with mixop. [the one of the space]
         dataset: the data set of the table. [the only one]
         test: score by retrain or table on the test set in place of the validation split, once for each run.
         jobs: worker processes. [the number of cores; on a GPU 1]
@@ -175,7 +175,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions:
+class SpeedOptions:
     """Measure how fast a search step is on this machine: executors beside each other, in turns.
 
     A step is a whole one of the method: batches, augmentation, both halves, clipping, both optimisers, on images that mean

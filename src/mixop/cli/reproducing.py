@@ -27,7 +27,7 @@ class ReproduceOptions:
         scale: full is the published setting, for hours on a GPU; small takes minutes a run on a core, with fewer and smaller
             images, fewer channels and cells, and the architecture's rate scaled; medium has twice the images and channels, and
             DrNAS takes five times as long; tiny takes seconds and shows nothing.
-        table: the table of NAS-Bench-201, from mixop benchmark convert. [in the folder of the data]
+        table: the table of NAS-Bench-201, from mixop table convert. [in the folder of the data]
         seeds: number of runs. [the scale's; in full the paper's]
         jobs: worker processes. [the number of cores; on a GPU 1]
         out: the directory of the runs, new or this one's own. [runs/NAME-SCALE]

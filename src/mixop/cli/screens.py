@@ -149,7 +149,7 @@ def telling(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda what: status.update(Text(f"Measuring: {what}"))
 
 
-def bench(result: "Result", what: str) -> None:
+def speed(result: "Result", what: str) -> None:
     """After a measurement: executors beside each other, and what the machine can do.
 
     Args:

@@ -11,14 +11,23 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import UnionType
 from typing import Any
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant
-from mixop.core.values import Parts, find_type, from_plain, hints_of, to_plain, type_name
+from mixop.core.values import (
+    SCALARS,
+    IncompleteError,
+    Parts,
+    find_type,
+    from_plain,
+    hints_of,
+    item_of,
+    merge,
+    options_of,
+    type_of,
+)
 
-_SCALARS = (bool, int, float, str, type(None))
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -69,7 +78,7 @@ class Tree:
         Raises:
             RecipeError: if it names a part that does not exist.
         """
-        self.plain = self._merged(self.plain, changes, self.hint, self.name)
+        self.plain = merge(self.plain, changes, self.hint, self.parts, self.name)
 
     def put(self, path: Sequence[str], text: str) -> None:
         """Sets one field to what a user wrote for it.
@@ -90,35 +99,22 @@ class Tree:
         Raises:
             MixopError: if a field is missing, unknown, of the wrong type or out of range, or parts do not fit.
         """
-        for knob in self.knobs():
-            if knob.default is None:
-                flag = flag_of((self.name, *knob.path))
-                raise RecipeError(f"{type_of(self.plain)} needs {flag} {knob.takes}: {knob.help or 'it has no default.'}")
-        return from_plain(self.plain, self.hint, self.parts, self.name)
-
-    def _merged(self, node: Any, change: Any, hint: Any, where: str) -> Any:
-        if _is_part(hint):
-            if isinstance(change, str):
-                change = {"type": change}
-            if isinstance(change, int | float) and not isinstance(change, bool) and Constant in _options(hint):
-                change = {"type": type_name(Constant), "value": change}
-        if isinstance(change, Mapping) and isinstance(change.get("type"), str) and type_of(node) != change["type"]:
-            node = defaults(find_type(change["type"], self.parts, where))
-        if isinstance(change, Mapping) and isinstance(node, Mapping) and type_of(node) is not None:
-            hints = hints_of(find_type(node["type"], self.parts, where))
-            new = {k: self._merged(node.get(k), v, hints.get(k, Any), f"{where}.{k}") for k, v in change.items() if k != "type"}
-            return {**node, **new}
-        if isinstance(change, list):
-            return [self._merged(None, item, _item(hint, i), f"{where}[{i}]") for i, item in enumerate(change)]
-        return change
+        try:
+            return from_plain(self.plain, self.hint, self.parts, self.name)
+        except IncompleteError:
+            knob = next((knob for knob in self.knobs() if knob.default is None), None)
+            if knob is None:  # a field that has no flag of its own
+                raise
+            flag = flag_of((self.name, *knob.path))
+            raise RecipeError(f"{type_of(self.plain)} needs {flag} {knob.takes}: {knob.help or 'it has no default.'}") from None
 
     def _put(self, node: Any, hint: Any, path: Sequence[str], text: str, where: str) -> Any:
         if not path:
-            return self._merged(node, _read(text, hint), hint, where)
+            return merge(node, _read(text, hint), hint, self.parts, where)
         name, rest = path[0], path[1:]
         if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
             index = int(name)
-            changed = self._put(node[index], _item(hint, index), rest, text, f"{where}[{index}]")
+            changed = self._put(node[index], item_of(hint, index), rest, text, f"{where}[{index}]")
             return [*node[:index], changed, *node[index + 1 :]]
         if not isinstance(node, Mapping) or type_of(node) is None:
             raise UnknownKnobError
@@ -134,7 +130,7 @@ class Tree:
         inner = []
         for name, hint in hints.items():
             here, value, about = (*path, name), node.get(name), docs.get(name, "")
-            chosen = len(_options(hint)) > 1 or not dataclasses.is_dataclass(hint)  # otherwise there is but one class
+            chosen = len(options_of(hint)) > 1 or not dataclasses.is_dataclass(hint)  # otherwise there is but one class
             if chosen:
                 yield Knob(here, self._takes(hint), written(node[name]) if name in node else None, about, of)
             if type_of(value) is not None:
@@ -146,7 +142,7 @@ class Tree:
 
     def _takes(self, hint: Any) -> str:
         """What one writes for a value of a type: ``INT``, ``true|false``, ``NUMBER,NUMBER``, ``Adam|SGD``."""
-        if isinstance(hint, type) and not issubclass(hint, _SCALARS) and typing.get_origin(hint) is None:
+        if isinstance(hint, type) and not issubclass(hint, SCALARS) and typing.get_origin(hint) is None:
             return "|".join(name for name, cls in self.parts.items() if issubclass(cls, hint)) or "package.module:Name"
         words = {bool: "true|false", int: "INT", float: "NUMBER", str: "TEXT", type(None): "none", Any: "JSON"}
         if hint in words:
@@ -160,28 +156,10 @@ class Tree:
             if len(args) == 2 and args[1] is Ellipsis:
                 return f"{self._takes(args[0])},..."
             return ",".join(self._takes(arg) for arg in args)
-        options = _options(hint)
+        options = options_of(hint)
         if len(options) > 1:
             return ("NUMBER|" if Constant in options else "") + "|".join(self._takes(option) for option in options)
         return "JSON"
-
-
-def defaults(cls: type) -> dict[str, Any]:
-    """A dataclass at its defaults as JSON data; fields without one are left out."""
-    plain: dict[str, Any] = {"type": type_name(cls)}
-    for field in dataclasses.fields(cls):
-        if not field.init:
-            continue
-        if field.default is not dataclasses.MISSING:
-            plain[field.name] = to_plain(field.default)
-        elif field.default_factory is not dataclasses.MISSING:
-            plain[field.name] = to_plain(field.default_factory())
-    return plain
-
-
-def type_of(plain: Any) -> str | None:
-    """The class that JSON data stands for, by its name; None if it is no dataclass's."""
-    return plain.get("type") if isinstance(plain, Mapping) else None
 
 
 def flag_of(path: Sequence[str]) -> str:
@@ -231,7 +209,7 @@ def _read(text: str, hint: Any) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    for option in _options(hint):
+    for option in options_of(hint):
         value = _read_one(text, option)
         if value is not dataclasses.MISSING:
             return value
@@ -253,7 +231,7 @@ def _read_one(text: str, hint: Any) -> Any:
         return next((arg for arg in args if str(arg) == text), dataclasses.MISSING)
     if origin is tuple:
         items = [] if text in ("", "none") else text.split(",")
-        return [_read(item.strip(), _item(hint, i)) for i, item in enumerate(items)]
+        return [_read(item.strip(), item_of(hint, i)) for i, item in enumerate(items)]
     if hint is str:
         return text
     if hint is Any:
@@ -261,32 +239,9 @@ def _read_one(text: str, hint: Any) -> Any:
             return json.loads(text)
         except ValueError:
             return text
-    if _is_part(hint):
+    if isinstance(hint, type) and origin is None:  # a part by its name, or a number for a schedule
         try:
             return float(text)
         except ValueError:
             return text
     return dataclasses.MISSING
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    """The members of a union, None first so that the word "none" is read as such; of any other type, itself."""
-    if typing.get_origin(hint) in (typing.Union, UnionType):
-        return tuple(sorted(typing.get_args(hint), key=lambda option: option is not type(None)))
-    return (hint,)
-
-
-def _is_part(hint: Any) -> bool:
-    return any(
-        isinstance(o, type) and o is not Any and typing.get_origin(o) is None and not issubclass(o, (*_SCALARS, tuple, Mapping))
-        for o in _options(hint)
-    )
-
-
-def _item(hint: Any, index: int) -> Any:
-    """The type of an entry of a tuple type."""
-    for option in _options(hint):
-        args = typing.get_args(option)
-        if typing.get_origin(option) is tuple and args:
-            return args[0] if args[-1] is Ellipsis else args[min(index, len(args) - 1)]
-    return Any

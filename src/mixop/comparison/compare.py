@@ -13,7 +13,7 @@ from mixop import api
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
-from mixop.comparison.pool import Task, Teller, work
+from mixop.comparison.pool import Assignment, Teller, work
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.machine import cores
 from mixop.core.values import to_plain
@@ -21,10 +21,13 @@ from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
-from mixop.report.comparison import COMPARISON, RANDOM, TRIAL, Comparison, read_comparison
+from mixop.report.comparison import Comparison
+from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import write_comparison
+from mixop.report.methods import RANDOM
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import COMPARISON, TRIAL
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
@@ -54,7 +57,8 @@ def compare(
     because its loss diverges for example, is recorded with its sentence, and the others go on. Random search has as much time
     as the recipes took: for each recipe, and for the median recipe, it is told what it finds within the mean time of a search.
     It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by training them or looking them up,
-    and takes the one that is best on the validation split.
+    and takes the one that is best on the validation split. Which of two is better, and in which unit, the task's first measure
+    says; against a known optimum it is the share of decisions that are right.
 
     Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.
@@ -64,7 +68,7 @@ def compare(
     Args:
         recipes: the methods, by the names that rows and directories have.
         space: the search space; sizes left open are taken from the data.
-        data: images and labels; the test set is not looked at unless the evaluator is told to.
+        data: examples with a task; the test set is not looked at unless the evaluator is told to.
         out: the directory of the comparison, new or this comparison's own.
         searchers: black-box searchers by name, which differ from those of the recipes.
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
@@ -101,7 +105,9 @@ def compare(
         "data": data.describe(),
         "seeds": seeds,
         "evaluator": to_plain(evaluator),
-        "score": evaluator.score,
+        "score": evaluator.words(data.task),
+        "measure": evaluator.measure(data.task).to_json(),
+        "trial_measure": evaluator.trial_measure(data.task).to_json(),
         "note": note,
     }
     if isinstance(evaluator, Tabular) and (paper := paper_of(recipes, searchers, space, data, evaluator)):
@@ -120,7 +126,7 @@ def compare(
         "evaluator": evaluator,
     }
     searches = [
-        Task(_name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, **options})
+        Assignment(_name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, **options})
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]
@@ -129,18 +135,20 @@ def compare(
         directory.write_json(COMPARISON, identity)
         api.note_environment(directory, Settings(seed=seeds[0], device=device, checkpoint_seconds=checkpoint_seconds))
         begun = read_comparison(out)
-        tell("", {"event": "plan", "total": begun.planned, "done": begun.done})
+        tell("", {"event": "plan", "total": begun.planned, "done": begun.done, "measure": data.task.first.to_json()})
         pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
         rivals = [
-            Task(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options}) for seed in seeds
+            Assignment(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options})
+            for seed in seeds
         ]
         equal = {name: seconds for name, seconds in budgets.items() if name == "median"}
+        options["budgets"] = equal
         rivals += [
-            Task(_name(name, seed), tasks.black_box, {"name": name, "searcher": s, "seed": seed, "budgets": equal, **options})
+            Assignment(_name(name, seed), tasks.black_box, {"name": name, "searcher": searcher, "seed": seed, **options})
             for seed in seeds
-            for name, s in searchers.items()
+            for name, searcher in searchers.items()
         ]
         failures |= pool.run(
             [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
@@ -189,9 +197,9 @@ class _Pool:
         self.directory, self.jobs, self.tell, self.stop = directory, jobs, tell, stop
         self.threads = max(1, cores() // jobs)
 
-    def run(self, given: Sequence[Task]) -> dict[str, str]:
+    def run(self, given: Sequence[Assignment]) -> dict[str, str]:
         """Runs tasks, each in the directory of its name; the failures."""
-        placed = [Task(task.name, task.run, {**task.arguments, "folder": self.directory / task.name}) for task in given]
+        placed = [Assignment(task.name, task.run, {**task.arguments, "folder": self.directory / task.name}) for task in given]
         return work(placed, self.jobs, self.threads, self.tell, self.stop)
 
 

@@ -8,26 +8,40 @@ from pathlib import Path
 from typing import Any
 
 from mixop import api
-from mixop.comparison.seed import SHORT, Bench
+from mixop.comparison.conditions import SHORT, Conditions
 from mixop.comparison.training_objective import TrainingObjective
 from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.data.core import Data
 from mixop.evaluate.protocol import Protocol
+from mixop.report.words import word
+from mixop.runs.files import SCORE
 from mixop.searchers.driver import Objective
 from mixop.searchers.objective import TableObjective
 from mixop.spaces.core import Architecture, Space
 from mixop.tables.catalogue import open_table
 from mixop.tables.table import SearchTable, Table
+from mixop.tasks.base import Task
+from mixop.tasks.measure import Measure, Number
+
+RIGHT = Measure("decisions", "higher", style="percent")
+"""The score of a run against a known optimum: the share of its decisions that are right."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluator(ABC):
     """How the architecture of a run is scored, and how trials of black-box searches are, as a value."""
 
-    @property
+    def measure(self, task: Task) -> Measure:
+        """What the score is, and whether higher or lower is better: the first measure of the task."""
+        return task.first
+
+    def trial_measure(self, task: Task) -> Measure:
+        """What `objective` gives, which black-box searches choose by: the first measure of the task."""
+        return task.first
+
     @abstractmethod
-    def score(self) -> str:
-        """What the score is, in words; it is in [0, 1], larger is better."""
+    def words(self, task: Task) -> str:
+        """What the score is, in words."""
 
     @property
     @abstractmethod
@@ -46,30 +60,30 @@ class Evaluator(ABC):
         """
 
     @abstractmethod
-    def objective(self, bench: Bench, folder: Path) -> Objective:
+    def objective(self, conditions: Conditions, folder: Path) -> Objective:
         """Scores a trial on the validation split.
 
         Args:
-            bench: what the runs of a seed share.
+            conditions: what the runs of a seed share.
             folder: for what is trained.
         """
 
     @abstractmethod
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         """Scores what a search found.
 
         Returns:
-            ``score`` in [0, 1], and what else was measured.
+            ``score`` in the unit of its `measure`, and what else was measured.
         """
 
     @abstractmethod
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         """Scores what a black-box search took.
 
         Args:
             architecture: what it took.
-            valid_accuracy: what `objective` gave for it, in [0, 1].
-            bench: the rest.
+            value: what `objective` gave for it; None if its training diverged.
+            conditions: the rest.
             folder: the one of `objective`.
         """
 
@@ -95,8 +109,8 @@ class Training(Evaluator):
                 f"{len(data.train)} examples: give the evaluator a protocol with a smaller batch_size."
             )
 
-    def objective(self, bench: Bench, folder: Path) -> TrainingObjective:
-        shared = {f.name: getattr(bench, f.name) for f in fields(Bench)}
+    def objective(self, conditions: Conditions, folder: Path) -> TrainingObjective:
+        shared = {f.name: getattr(conditions, f.name) for f in fields(Conditions)}
         return TrainingObjective(folder=folder, protocol=self.protocol, **shared)
 
 
@@ -104,8 +118,10 @@ class Training(Evaluator):
 class Optimum(Training):
     """Against the known optimum of a space such as `mixop.spaces.toy`: found or not, and how many decisions are right."""
 
-    @property
-    def score(self) -> str:
+    def measure(self, task: Task) -> Measure:
+        return RIGHT
+
+    def words(self, task: Task) -> str:
         return "share of decisions that are those of the optimum"
 
     def check(self, space: Space, data: Data) -> None:
@@ -113,11 +129,11 @@ class Optimum(Training):
         if not isinstance(getattr(space, "optimum", None), Architecture):
             raise RecipeError(f"The best architecture of {space.name} is not known: score its runs by retrain or supernet.")
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
-        return against(found.architecture, bench.space)
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
+        return against(found.architecture, conditions.space)
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
-        return against(architecture, bench.space)
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
+        return against(architecture, conditions.space)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,49 +146,49 @@ class Retrain(Training):
 
     test: bool = False
 
-    @property
-    def score(self) -> str:
-        return f"accuracy on the {'test set' if self.test else 'validation split'} after a training from scratch"
+    def words(self, task: Task) -> str:
+        return f"{word(task.first)} on the {'test set' if self.test else 'validation split'} after a training from scratch"
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         folder = found.out / "trained"
-        measured = bench.train(found.architecture, self.protocol, folder)
-        return {**self._scored(folder, measured["valid_accuracy"], bench), "scoring_seconds": measured["seconds"]}
+        trained = conditions.train(found.architecture, self.protocol, folder)
+        value = trained.measures[conditions.measure.name]
+        return {**self._scored(folder, value, conditions), "scoring_seconds": trained.seconds}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
-        place = self.objective(bench, folder).place(architecture, self.trial_epochs)
-        return self._scored(place, valid_accuracy, bench)
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
+        place = self.objective(conditions, folder).place(architecture, self.trial_epochs)
+        return self._scored(place, value, conditions)
 
-    def _scored(self, folder: Path, valid_accuracy: float, bench: Bench) -> dict[str, Any]:
+    def _scored(self, folder: Path, value: Number, conditions: Conditions) -> dict[str, Any]:
         if not self.test:
-            return {"score": valid_accuracy}
-        accuracy = bench.test(folder) if (folder / "score.json").exists() else 0.0  # a training that diverged has no network
-        return {"score": accuracy, "test_accuracy": accuracy, "valid_accuracy": valid_accuracy}
+            return {"score": value}
+        tested = conditions.test(folder) if (folder / SCORE).exists() else None  # a training that diverged has no network
+        return {"score": tested, "valid": value}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Supernet(Training):
-    """By the supernet's accuracy on the validation split after the last epoch: costs nothing, and says the least.
+    """By the supernet's first measure on the validation split after the last epoch: costs nothing, and says the least.
 
     It is no forecast of what the architecture is worth alone, and random search, which has no supernet, is scored by the
-    accuracy of the network that it trained: compare it with other recipes only.
+    network that it trained: compare recipes with recipes only.
     """
 
-    @property
-    def score(self) -> str:
-        return "validation accuracy of the supernet (of random search, of the network that it trained)"
+    def words(self, task: Task) -> str:
+        return f"validation {word(task.first)} of the supernet (of random search, of the network that it trained)"
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
-        accuracy = found.history[-1]["valid_accuracy"]
-        if accuracy is None:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
+        measure = conditions.measure
+        value = found.history[-1].valid.get(measure.name)
+        if value is None:
             raise RecipeError(
-                f"{found.recipe.name} trains on both splits, so its supernet has no validation accuracy: "
+                f"{found.recipe.name} trains on both splits, so its supernet has no validation {word(measure)}: "
                 "score it by retrain or by a known optimum."
             )
-        return {"score": accuracy}
+        return {"score": value}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
-        return {"score": valid_accuracy}
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
+        return {"score": value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +202,7 @@ class Tabular(Evaluator):
     Args:
         table: the file of a table, or the name of one that comes with mixop.
         dataset: the data set of the table.
-        epochs: length of the training whose accuracy is the score.
+        epochs: length of the training that is scored.
         trial_length: epochs of a trial's training; another length than ``epochs`` is another training.
         test: score on the test set in place of the validation split. Searches never see it.
         sha256: of the table, so that a comparison is not continued on another one.
@@ -199,12 +215,17 @@ class Tabular(Evaluator):
     test: bool = False
     sha256: str = ""
 
-    @property
-    def score(self) -> str:
-        split = "test" if self.test else "validation"
+    def measure(self, task: Task) -> Measure:
+        return _opened(self.table).measure()
+
+    def trial_measure(self, task: Task) -> Measure:
+        return self._search_table.measure
+
+    def words(self, task: Task) -> str:
+        what = f"{'test' if self.test else 'validation'} {word(self.measure(task))} on {self.dataset}"
         return (
-            f"{split} accuracy on {self.dataset} after {self.epochs} epochs of training from scratch, mean over the runs of "
-            f"the table {_opened(self.table).name}"
+            f"{what} after {self.epochs} epochs of training from scratch, mean over the runs of the table "
+            f"{_opened(self.table).name}"
         )
 
     @property
@@ -226,30 +247,31 @@ class Tabular(Evaluator):
                 f"cover {space.name} with {space.size():,}: search its space, or give another --table."
             )
 
-    def objective(self, bench: Bench, folder: Path) -> TableObjective:
-        return TableObjective(self._search_table, seed=bench.seed)
+    def objective(self, conditions: Conditions, folder: Path) -> TableObjective:
+        return TableObjective(self._search_table, seed=conditions.seed)
 
-    def of_search(self, found: api.SearchResult, bench: Bench) -> dict[str, Any]:
+    def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         curve = []
         for record in found.history:
             try:
-                architecture = bench.space.from_native(record.get("architecture") or "")
+                architecture = conditions.space.from_native(record.architecture)
             except SpaceError:  # a stage of the search has a space of its own
                 continue
-            curve.append([record["epoch"], record["seconds"], self.look_up(architecture)])
+            curve.append([record.epoch, record.seconds, self.look_up(architecture)])
         return {"score": self.look_up(found.architecture), "curve": curve}
 
-    def of_trial(self, architecture: Architecture, valid_accuracy: float, bench: Bench, folder: Path) -> dict[str, Any]:
+    def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return {"score": self.look_up(architecture)}
 
     def look_up(self, architecture: Architecture) -> float:
-        """The score of an architecture, in [0, 1].
+        """The score of an architecture, in the unit of the table's first measure.
 
         Raises:
             SpaceError: if the table does not hold it.
         """
         where: dict[str, Any] = {"dataset": self.dataset, "split": "test" if self.test else "valid", "epochs": self.epochs}
-        return _opened(self.table).query(architecture, **where, reveal_test=self.test) / 100
+        table = _opened(self.table)
+        return table.query(architecture, **where, reveal_test=self.test) / table.measure().scale
 
     @property
     def _search_table(self) -> SearchTable:
@@ -278,9 +300,10 @@ def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Ta
         raise DataError(unknown(f"data set in the table {opened.name} called", dataset, named))
     lengths = opened.lengths(dataset, "valid")
     if test:
-        lengths = tuple(n for n in lengths if opened.has(dataset, "test", "accuracy", n))
+        lengths = tuple(n for n in lengths if opened.has(dataset, "test", None, n))
     if not lengths:
-        raise DataError(f"The table {opened.name} has no {'test ' if test else ''}accuracies of {dataset}: choose another one.")
+        what = f"{'test ' if test else ''}{word(opened.measure())}"
+        raise DataError(f"The table {opened.name} has no {what} of {dataset}: choose another one.")
     return Tabular(
         table=table,
         dataset=dataset,

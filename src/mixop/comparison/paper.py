@@ -8,7 +8,7 @@ from mixop.comparison.published import published
 from mixop.data.core import Data
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
-from mixop.report.comparison import RANDOM
+from mixop.report.methods import RANDOM
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201

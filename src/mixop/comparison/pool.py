@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from mixop.core.errors import MixopError
-from mixop.engine.loop import Observer
+from mixop.engine.driver import Observer
 from mixop.runs.interrupt import InterruptedRunError, StopRequest
 
-# A server forks every worker from one process that has imported everything: starting Python and torch anew takes seconds.
+# A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 Teller = Callable[[str, Mapping[str, Any]], None]
@@ -24,7 +24,7 @@ Teller = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Task:
+class Assignment:
     """A function of a module and its arguments; it is called with ``observe`` besides.
 
     Args:
@@ -40,14 +40,14 @@ class Task:
 
 @dataclass
 class _Worker:
-    task: Task
+    task: Assignment
     process: Any
     pipe: Connection
     end: Mapping[str, Any] | None = None
 
 
-def work(tasks: Sequence[Task], jobs: int, threads: int, tell: Teller, stop: StopRequest) -> dict[str, str]:
-    """Runs tasks, so many at a time.
+def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, stop: StopRequest) -> dict[str, str]:
+    """Runs tasks, as many at a time as there are jobs.
 
     Asked to stop, it asks its workers to, waits until they have saved, and returns.
 
@@ -92,7 +92,7 @@ def work(tasks: Sequence[Task], jobs: int, threads: int, tell: Teller, stop: Sto
     return failures
 
 
-def _start(task: Task, threads: int) -> _Worker:
+def _start(task: Assignment, threads: int) -> _Worker:
     # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     ours, theirs = _CONTEXT.Pipe(duplex=False)
@@ -125,11 +125,11 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     if asked:
         return None
     code = worker.process.exitcode
-    reason = f"was killed by signal {-code}, perhaps for want of memory" if code and code < 0 else f"ended with code {code}"
+    reason = f"was killed by signal {-code}, perhaps because memory ran out" if code and code < 0 else f"ended with code {code}"
     return f"The worker of {worker.task.name} {reason}: try again with fewer --jobs."
 
 
-def _main(task: Task, threads: int, pipe: Connection) -> None:
+def _main(task: Assignment, threads: int, pipe: Connection) -> None:
     """What a worker does."""
     os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
     torch.set_num_threads(threads)

@@ -210,7 +210,7 @@ def _table(folder: Path, out: Path) -> str:
         return str(folder / f"{TABLE}.table")
     if not (folder / f"{TABLE}.npz").exists():
         raise DataError(
-            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, which mixop benchmark convert makes of "
+            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, which mixop table convert makes of "
             "the benchmark's files."
         )
     target = out.parent / f"{TABLE}.table"
@@ -260,7 +260,7 @@ def _results(method: str, result: Comparison, table: Table) -> list[Line]:
             where: dict[str, Any] = {"dataset": dataset, "split": split, "epochs": epochs, "reveal_test": True}
             ours = [table.query(architecture, **where) for architecture in found]
             lines.append(Line(f"{title} {split}", _reported(known, split), _mean(ours), result=True))
-    rival, random = published("random", CIFAR10), _mean([100 * score for score in result.row("random").scores])
+    rival, random = published("random", CIFAR10), _mean([result.measure.scale * score for score in result.row("random").scores])
     lines.append(Line("random search, CIFAR-10 test", _reported(rival, "test"), random, result=True))
     skips = result.row(method).skips
     lines.append(Line("skip connections of 6 edges", ABSENT, ABSENT if skips is None else f"{skips:.1f}", result=True))
@@ -287,7 +287,7 @@ def _settings(method: str, recipe: Recipe, scale: Scale, data: Data, runs: int, 
         "runs": (str(reported.runs) if reported.runs else ABSENT, str(runs)),
         "channels": (str(usual.channels), str(scale.channels)),
         "cells a stage": (str(usual.cells), str(scale.cells)),
-        "pixels": (str(usual.size), str(data.size)),
+        "pixels": (str(usual.size), str(data.shape[-1])),
         "images": ("25,000 + 25,000", f"{len(data.train):,} + {len(data.valid):,}"),
         "epochs": (str(own.epochs), str(recipe.epochs)),
         "of them a warm-up": (str(own.warmup), str(recipe.warmup)),

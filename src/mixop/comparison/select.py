@@ -1,18 +1,56 @@
 """Selection over seeds: which of several found architectures to take, by a short training from scratch."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixop.api import SearchResult, note_environment
 from mixop.core.errors import RecipeError
-from mixop.data.core import Data, assemble
-from mixop.data.split import Split
-from mixop.engine.loop import Observer
+from mixop.data.core import Data
+from mixop.engine.driver import Observer
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import SCORE, SELECTION
+from mixop.runs.records import NetworkScore, Scope, Values, to_record
+from mixop.tasks.base import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What one search of a selection scored.
+
+    Args:
+        run: its run directory.
+        architecture: what it found, in its native notation.
+        measures: of the network trained from scratch, by name.
+    """
+
+    run: str
+    architecture: str
+    measures: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a selection found out: the content of ``selection.json``.
+
+    Args:
+        selected: index of the candidate that was taken.
+        epochs: of each training.
+        trained_on: what the networks were trained on.
+        scored_on: what the measures are about.
+        measures: the task's, as JSON data; the first one ranks.
+        candidates: the searches, in the order given.
+    """
+
+    selected: int
+    epochs: int
+    trained_on: Scope
+    scored_on: Scope
+    measures: tuple[Mapping[str, str], ...]
+    candidates: tuple[Candidate, ...]
 
 
 def select(
@@ -29,15 +67,15 @@ def select(
 ) -> SearchResult:
     """The best of several searches, as most papers choose among seeds: each architecture is trained briefly from scratch.
 
-    Training sees the split for the weights only, and the score is the accuracy on the split for the architecture: the test
-    set is never looked at. The same architecture, found twice, is trained once.
+    Training sees the split for the weights only, and what it reaches is measured on the validation split: the test set is
+    never looked at. The task's first measure ranks. The same architecture, found twice, is trained once.
 
     A directory that already holds this very selection is continued from its checkpoint.
 
     Args:
         results: finished searches of one space.
         data: the data that they searched on.
-        out: the selection's directory, new or its own; ``selection.json`` says what each scored.
+        out: the selection's directory, new or its own; ``selection.json`` says what each scored, and on what.
         epochs: replaces the protocol's number of epochs.
         protocol: how to train; default `PROTOCOLS` ``quick``.
         seed: of initial weights, data order and augmentation; the same for every architecture.
@@ -46,7 +84,7 @@ def select(
         observe: is told every step and record.
 
     Returns:
-        The result of highest validation accuracy; lower validation loss, then the earlier one, breaks ties.
+        The result with the best validation measure; a lower validation loss, then the earlier one, breaks ties.
 
     Raises:
         RecipeError: for no results, or results of different spaces.
@@ -72,49 +110,30 @@ def select(
     run = RunDirectory(out)
     settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
     networks = list(zip(labels, architectures, strict=True))
-    job = Retraining(networks, space, held_out(data), protocol, run, settings, observe)
+    job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=("train",), score_on="valid")
     job.claim()
     with run.locked():
-        if not (run / "score.json").exists():
+        if not (run / SCORE).exists():
             note_environment(run, settings)
-        scores = job.run()["networks"]
-        ranked = [(score["test_accuracy"], -score["test_loss"]) for score in scores]
-        of = dict(zip(architectures, ranked, strict=True))
-        best = max(range(len(results)), key=lambda i: (of[results[i].architecture], -i))
-        run.write_json(
-            "selection.json",
-            {
-                "selected": best,
-                "epochs": protocol.epochs,
-                "candidates": [
-                    {
-                        "run": str(result.out),
-                        "architecture": result.native,
-                        "valid_accuracy": of[result.architecture][0],
-                        "valid_loss": -of[result.architecture][1],
-                    }
-                    for result in results
-                ],
-            },
+        score = job.run()
+        of = dict(zip(architectures, score.networks, strict=True))
+        best = max(range(len(results)), key=lambda i: (*_worth(of[results[i].architecture], data.task), -i))
+        selection = Selection(
+            selected=best,
+            epochs=protocol.epochs,
+            trained_on=score.trained_on,
+            scored_on=score.scored_on,
+            measures=score.measures,
+            candidates=tuple(
+                Candidate(run=str(result.out), architecture=result.native, measures=of[result.architecture].measures)
+                for result in results
+            ),
         )
+        run.write_json(SELECTION, to_record(selection))
     return results[best]
 
 
-def held_out(data: Data) -> Data:
-    """Data without its test set: training examples are those for the weights, and the test is the split for the architecture.
-
-    Raises:
-        DataError: if a class has fewer than two examples for the weights.
-    """
-    train, valid = data.train, data.valid
-    return assemble(
-        f"{data.name}, training part",
-        data.x[train],
-        data.y[train],
-        test=(data.x[valid], data.y[valid]),
-        classes=data.classes,
-        split=Split(),
-        augment=data.augment,
-        source=None,
-        record={"of": data.fingerprint},
-    )
+def _worth(network: NetworkScore, task: Task) -> tuple[float, float]:
+    """First measure and loss as numbers of which the larger is better."""
+    loss = task.measure("loss")
+    return task.first.rank(network.measures[task.first.name]), loss.rank(network.measures[loss.name])

@@ -9,16 +9,17 @@ from typing import Any
 import torch
 
 from mixop import api
+from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator
-from mixop.comparison.seed import Bench
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
-from mixop.engine.loop import Observer
+from mixop.engine.driver import Observer
 from mixop.recipe.core import Recipe
-from mixop.report.comparison import TRIAL, chosen
+from mixop.report.methods import chosen
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import TRIAL, TRIALS
 from mixop.searchers.base import Searcher
-from mixop.searchers.driver import Row, run_search
+from mixop.searchers.driver import TrialRecord, measure_of, run_search
 from mixop.spaces.core import Architecture, Space
 
 REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
@@ -86,11 +87,12 @@ def search(
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
         found = api.search(recipe, space, loaded, folder, seed=seed, **options)
-        trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"], **_skips(found.architecture)}
-        if (entropy := found.history[-1].get("entropy")) is not None:
-            trial["entropy"] = entropy
-        bench = Bench(space=space, data=loaded, seed=seed, **options)
-        trial |= evaluator.of_search(found, bench)
+        last = found.history[-1]
+        trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture)}
+        if last.entropy is not None:
+            trial["entropy"] = last.entropy
+        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
+        trial |= evaluator.of_search(found, conditions)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
@@ -122,8 +124,10 @@ def random_search(
     spent = 0.0
 
     told = _within(budget, observe, lambda: (spent, len(candidates)))
-    bench = Bench(space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told)
-    objective = evaluator.objective(bench, folder)
+    conditions = Conditions(
+        space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told
+    )
+    objective = evaluator.objective(conditions, folder)
     candidates: list[dict[str, Any]] = []
     drawn: dict[Architecture, None] = {}  # keeps the order
     rng = Random(seed)
@@ -133,13 +137,14 @@ def random_search(
         while (architecture := space.random(rng)) in drawn:
             pass
         drawn[architecture] = None
-        score, seconds = objective(architecture, evaluator.trial_epochs)
+        value, seconds = objective(architecture, evaluator.trial_epochs)
         native = space.to_native(architecture)
-        candidates.append({"architecture": native, "valid_accuracy": score / 100, "seconds": seconds, **_skips(architecture)})
+        candidates.append({"architecture": native, "value": value, "seconds": seconds, **_skips(architecture)})
         spent += seconds
     architectures = list(drawn)
-    for index in {chosen(candidates, seconds) for seconds in budgets.values()}:
-        candidates[index] |= evaluator.of_trial(architectures[index], candidates[index]["valid_accuracy"], bench, folder)
+    measure = measure_of(objective)
+    for index in {chosen(candidates, seconds, measure) for seconds in budgets.values()}:
+        candidates[index] |= evaluator.of_trial(architectures[index], candidates[index]["value"], conditions, folder)
     trial = {"recipe": "random", "seed": seed, "budgets": dict(budgets), "candidates": candidates}
     RunDirectory(folder).write_json(TRIAL, trial)
 
@@ -169,22 +174,22 @@ def black_box(
     folder.mkdir(parents=True, exist_ok=True)
     run, budget = RunDirectory(folder), budgets["median"]
     trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
-    rows: list[Row] = []
+    rows: list[TrialRecord] = []
     told = _within(budget, observe, lambda: (rows[-1].spent if rows else 0.0, len(rows)))
     try:
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
-        bench = Bench(space=space, data=loaded, seed=seed, **options)
+        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
         trained = folder / "trained"
-        objective = evaluator.objective(bench, trained)
-        searching = {"seed": seed, "save": folder / "trials.jsonl"}
-        first = run_search(searcher, space, objective, max_trials=1, **searching)
-        time_left = max(budget, first.spent)
-        found = run_search(searcher, space, objective, budget_seconds=time_left, observe=rows.append, **searching)
+        objective = evaluator.objective(conditions, trained)
+        searching = {"seed": seed, "save": folder / TRIALS}
+        # A budget of 0 seconds, from recipes that took none, still has a first trial.
+        limit = {"budget_seconds": budget} if budget > 0 else {"max_trials": 1}
+        found = run_search(searcher, space, objective, first_counts=True, observe=rows.append, **limit, **searching)
         best = found.best
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
         trial |= _skips(found.architecture)
-        trial |= evaluator.of_trial(found.architecture, found.score / 100, bench, trained)
+        trial |= evaluator.of_trial(found.architecture, found.value, conditions, trained)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise

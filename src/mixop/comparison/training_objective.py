@@ -5,23 +5,24 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mixop.comparison.seed import SHORT, Bench
+from mixop.comparison.conditions import SHORT, Conditions
 from mixop.core.errors import DivergedError
 from mixop.evaluate.protocol import Protocol
 from mixop.spaces.core import Architecture
+from mixop.tasks.measure import Number
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingObjective(Bench):
+class TrainingObjective(Conditions):
     """Trains on the weight split and scores on the validation split; never looks at the test set.
 
     Each training is an ordinary run directory, so a search that was killed goes on inside the training that it was in. An
-    architecture that was trained for so long before is read, and costs what its training did: with the same seed it would
-    be the same training. A training that diverges scores 0.
+    architecture that was trained for as long before is read, and costs what its training did: with the same seed it would
+    be the same training. A training that diverges has no value.
 
     Args:
         space: the search space, its sizes fitting the data.
-        data: images, labels and the split.
+        data: examples, their task and their parts.
         folder: for the run directories.
         protocol: how to train; its number of epochs gives way to the trial's.
         seed: of initial weights, data order and augmentation, the same for every architecture.
@@ -37,8 +38,8 @@ class TrainingObjective(Bench):
     folder: Path
     protocol: Protocol = field(default=SHORT)
 
-    def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
-        """The accuracy on the validation split in percent, and the seconds of the training.
+    def __call__(self, architecture: Architecture, epochs: int) -> tuple[Number, float]:
+        """The task's first measure on the validation split, None if the training diverged, and the seconds of the training.
 
         Args:
             architecture: what to train.
@@ -50,10 +51,10 @@ class TrainingObjective(Bench):
         """
         begun = time.monotonic()
         try:
-            measured = self.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
+            trained = self.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
         except DivergedError:
-            return 0.0, time.monotonic() - begun
-        return 100 * measured["valid_accuracy"], measured["seconds"]
+            return None, time.monotonic() - begun
+        return trained.measures[self.measure.name], trained.seconds
 
     def place(self, architecture: Architecture, epochs: int) -> Path:
         """The run directory of a training."""

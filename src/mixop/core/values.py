@@ -2,7 +2,7 @@
 
 Every choice of a search is a value: a recipe holds parts, a part holds numbers and schedules. A dataclass becomes an
 object with its class under ``"type"``: by its bare name for mixop's own parts, as ``package.module:Name`` for others.
-Reading checks names and types against the annotations, so that a typing error in a file is told where it stands.
+Reading checks names and types against the annotations, so that an error says where in the file the mistake is.
 """
 
 import dataclasses
@@ -16,8 +16,14 @@ from typing import Any
 
 from mixop.core.errors import MixopError, RecipeError, unknown
 from mixop.core.names import load
+from mixop.core.schedules import Constant
 
 Parts = Mapping[str, type]
+SCALARS = (bool, int, float, str, type(None))
+
+
+class IncompleteError(RecipeError):
+    """A field that has no default is missing."""
 
 
 def to_plain(value: Any) -> Any:
@@ -115,37 +121,103 @@ def from_plain(data: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any
     raise RecipeError(f"{where} must be {_describe(hint)}, got {data!r}.")
 
 
-def merge(value: Any, changes: Mapping[str, Any], parts: Parts, where: str = "recipe") -> Any:
-    """A dataclass with some fields replaced by those of a nested mapping, as an override file writes them.
+def merge(plain: Any, change: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any:
+    """JSON data of a value with a change in it, as a file, a flag or a Python mapping writes it.
 
-    A mapping with another ``"type"`` replaces the part that is there; without, or with its own, it changes the fields that
-    it names and leaves the others.
+    The result is JSON data again, to be built by `from_plain`: changes that fit only together need no order. What a change
+    may be:
+
+    - a mapping changes the fields that it names; with another ``"type"`` it replaces the part that is there by a new one,
+      whose other fields have their defaults;
+    - a text where a part is expected is the name of its class: ``"Dirichlet"`` for ``{"type": "Dirichlet"}``;
+    - a number where a schedule is expected is that number throughout, a `Constant`;
+    - a list replaces the list that is there, and a value that is a dataclass the part that is there;
+    - ``"none"`` is None where None is allowed, for files that cannot write None.
+
+    Args:
+        plain: what `to_plain` gave, or `defaults`.
+        change: what to change.
+        hint: type of the value.
+        parts: mixop's own classes by name.
+        where: the path to the value, for error messages.
 
     Raises:
-        RecipeError: as `from_plain`.
+        RecipeError: if a class is named that does not exist. Everything else is checked by `from_plain`.
+    """
+    options = options_of(hint)
+    if dataclasses.is_dataclass(change) and not isinstance(change, type):
+        change = to_plain(change)
+    if isinstance(change, str) and change == "none" and type(None) in options:
+        return None
+    if isinstance(change, str) and _is_part(hint):
+        change = {"type": change}
+    if isinstance(change, int | float) and not isinstance(change, bool) and Constant in options and float not in options:
+        change = {"type": type_name(Constant), "value": change}
+    if isinstance(change, Mapping) and "type" in change and type_of(plain) != change["type"]:
+        if not isinstance(change["type"], str):
+            return change  # from_plain says what is wrong with it
+        plain = defaults(find_type(change["type"], parts, where))
+    if isinstance(change, Mapping) and isinstance(plain, Mapping) and (name := type_of(plain)) is not None:
+        hints = hints_of(find_type(name, parts, where))
+        new = {k: merge(plain.get(k), v, hints.get(k, Any), parts, f"{where}.{k}") for k, v in change.items() if k != "type"}
+        return {**plain, **new}
+    if isinstance(change, list | tuple):
+        return [merge(None, item, item_of(hint, i), parts, f"{where}[{i}]") for i, item in enumerate(change)]
+    return change
+
+
+def changed(value: Any, changes: Mapping[str, Any], parts: Parts, where: str = "recipe") -> Any:
+    """A dataclass with the settings of a nested mapping, which is written as `merge` says.
+
+    Raises:
+        RecipeError: with the path to what is unknown, of the wrong type or out of range; if the changes are no mapping, or
+            the value holds something that JSON cannot.
     """
     if not isinstance(changes, Mapping):
         raise RecipeError(f"Changes to {where} are written as an object of settings, got {changes!r}.")
-    hints = hints_of(type(value))
-    new = {}
-    for name, change in changes.items():
-        if name == "type":
-            if change != type_name(type(value)):
-                raise RecipeError(f"{where} is of type {type_name(type(value))}, which cannot change to {change!r} here.")
+    return from_plain(merge(to_plain(value), changes, type(value), parts, where), type(value), parts, where)
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """A dataclass at its defaults as JSON data; fields without a default are left out."""
+    plain: dict[str, Any] = {"type": type_name(cls)}
+    for field in dataclasses.fields(cls):
+        if not field.init:
             continue
-        if name not in hints:
-            raise RecipeError(unknown(f"setting in {where}", name, hints))
-        current = getattr(value, name)
-        path = f"{where}.{name}"
-        if (
-            isinstance(change, Mapping)
-            and dataclasses.is_dataclass(current)
-            and change.get("type", type_name(type(current))) == type_name(type(current))
-        ):
-            new[name] = merge(current, change, parts, path)
-        else:
-            new[name] = from_plain(change, hints[name], parts, path)
-    return _build(lambda: dataclasses.replace(value, **new), where)
+        if field.default is not dataclasses.MISSING:
+            plain[field.name] = to_plain(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            plain[field.name] = to_plain(field.default_factory())
+    return plain
+
+
+def type_of(plain: Any) -> str | None:
+    """The class that JSON data stands for, by its name; None if it stands for no dataclass."""
+    return plain.get("type") if isinstance(plain, Mapping) else None
+
+
+def options_of(hint: Any) -> tuple[Any, ...]:
+    """The members of a union, None first so that the word "none" is read as None; of any other type, itself."""
+    if _is_union(hint):
+        return tuple(sorted(typing.get_args(hint), key=lambda option: option is not type(None)))
+    return (hint,)
+
+
+def item_of(hint: Any, index: int) -> Any:
+    """The type of an entry of a tuple type."""
+    for option in options_of(hint):
+        args = typing.get_args(option)
+        if typing.get_origin(option) is tuple and args:
+            return args[0] if args[-1] is Ellipsis else args[min(index, len(args) - 1)]
+    return Any
+
+
+def _is_part(hint: Any) -> bool:
+    """Whether a class name can stand for a value of that type."""
+    return any(
+        isinstance(o, type) and o is not Any and typing.get_origin(o) is None and not issubclass(o, (*SCALARS, tuple, Mapping))
+        for o in options_of(hint)
+    )
 
 
 def _dataclass(data: Mapping[str, Any], cls: type, parts: Parts, where: str) -> Any:
@@ -158,7 +230,7 @@ def _dataclass(data: Mapping[str, Any], cls: type, parts: Parts, where: str) -> 
     for field in dataclasses.fields(cls):
         required = field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and field.name not in values:
-            raise RecipeError(f"{where} ({cls.__name__}) is incomplete: {field.name!r} is missing.")
+            raise IncompleteError(f"{where} ({cls.__name__}) is incomplete: {field.name!r} is missing.")
     return _build(lambda: cls(**values), where)
 
 

@@ -1,6 +1,5 @@
 """The parts that a recipe file may name, and recipes as JSON data."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from mixop import bilevel, derive, monitors, regularise, wraps
 from mixop.bilevel import perturb
 from mixop.bilevel import weight_step as weights
 from mixop.core import optim, schedules
-from mixop.core.values import from_plain, merge, to_plain
+from mixop.core.values import changed, from_plain, to_plain
 from mixop.nets import costs
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.core import Recipe
@@ -54,8 +53,6 @@ PARTS: Mapping[str, type] = {
         BatchNorm,
     )
 }
-
-
 """Every part by the name it has in a recipe file."""
 
 
@@ -73,10 +70,24 @@ def recipe_from_json(data: Any) -> Recipe:
     return from_plain(data, Recipe, PARTS)
 
 
-def change(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """A recipe with the settings of a nested mapping, as a JSON or TOML file writes them.
+def variant(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with the settings of a nested mapping, written as in a JSON or TOML file for ``--recipe`` or ``--config``.
+
+    For changes deep inside a recipe, or read from a file; a change at the top is as well a `dataclasses.replace`.
+
+    Args:
+        recipe: what to start from.
+        changes: setting to value, as deep as needed. A part is replaced by the name of another class, by an object with
+            another ``"type"``, or by a value; an object without ``"type"`` changes the fields that it names. A number for a
+            schedule stays the same throughout, and a list replaces the list that was there.
 
     Raises:
         RecipeError: with the path to what is unknown, of the wrong type or out of range.
+
+    Example:
+        >>> from mixop import recipes
+        >>> mine = recipes.variant(recipes.darts(), {"relaxation": "Dirichlet", "architecture_optimiser": {"lr": 0.001}})
+        >>> mine.relaxation, mine.architecture_optimiser.lr
+        (Dirichlet(ranking='mean'), Constant(value=0.001))
     """
-    return dataclasses.replace(merge(recipe, changes, PARTS))
+    return changed(recipe, changes, PARTS)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mixop.recipe.core import Recipe
+from mixop.recipe.parts import variant
 from mixop.recipes.bayesnas import bayesnas
 from mixop.recipes.darts import darts, darts2
 from mixop.recipes.darts_minus import darts_minus
@@ -95,4 +96,5 @@ __all__ = [
     "sdarts_rs_pc",
     "setn",
     "snas",
+    "variant",
 ]

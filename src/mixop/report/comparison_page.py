@@ -8,10 +8,13 @@ import numpy as np
 from markupsafe import Markup
 
 from mixop.report import comparison_plots
-from mixop.report.comparison import RANDOM, Comparison, Row, read_comparison
+from mixop.report.comparison import Comparison
+from mixop.report.comparison_files import read_comparison
 from mixop.report.html import template, unique_ids, write_page
-from mixop.report.palette import ABSENT, KINDS
-from mixop.report.words import duration, percent
+from mixop.report.methods import RANDOM, Row
+from mixop.report.palette import KINDS
+from mixop.report.words import direction, duration, head, percent
+from mixop.runs.files import COMPARISON_REPORT, ENVIRONMENT, REPORT
 from mixop.runs.read import read_run
 
 
@@ -27,7 +30,7 @@ def write_comparison(path: str | Path) -> Path:
     Raises:
         RunError: if it is no comparison, a file in it is torn, or the report cannot be written.
     """
-    return write_page(Path(path) / "comparison.html", render(read_comparison(path)))
+    return write_page(Path(path) / COMPARISON_REPORT, render(read_comparison(path)))
 
 
 def render(comparison: Comparison) -> str:
@@ -47,6 +50,8 @@ def render(comparison: Comparison) -> str:
         pairs=_pairs(comparison),
         found=_found(comparison),
         runs=_runs(comparison),
+        differences=_differences(comparison),
+        worsening="rises" if comparison.measure.better == "lower" else "falls",
         command=f"mixop report {shlex.quote(str(comparison.path))}",
     )
     return unique_ids(page)
@@ -55,7 +60,7 @@ def render(comparison: Comparison) -> str:
 def verdict(comparison: Comparison) -> str:
     """One sentence: what came out first, and where random search stands."""
     if comparison.done < comparison.planned:
-        return f"{comparison.done} of {comparison.planned} runs are done; the same command goes on with the rest."
+        return f"{comparison.done} of {comparison.planned} runs are done; the same command continues."
     best = comparison.rows[0]
     if best.mean is None:
         return "No run could be scored; the reasons are below."
@@ -78,9 +83,10 @@ def _title(row: Row) -> str:
 
 def _result(comparison: Comparison, row: Row) -> str:
     if comparison.knows_optimum:
-        return f"the optimum found in {row.hits} of {len(row.trials)} runs"
-    deviation = "" if row.deviation is None else f" ± {100 * row.deviation:.1f}"
-    return "no score" if row.mean is None else f"{100 * row.mean:.1f}{deviation} % in {row.n} runs"
+        return f"the optimum found in {row.hits} of {len(row.runs)} runs"
+    if row.mean is None:
+        return "no score"
+    return f"{comparison.spread(row, ' ± ')}{comparison.measure.suffix} in {row.n} runs"
 
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
@@ -92,6 +98,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("methods", str(len(comparison.methods) + 1)),
         ("seeds", ", ".join(map(str, comparison.seeds))),
         ("scored by", comparison.evaluator),
+        ("score", ", ".join(filter(None, (head(comparison.measure), direction(comparison.measure))))),
         ("runs", f"{comparison.done} of {comparison.planned}"),
     ]
 
@@ -99,15 +106,15 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
 def _dots(comparison: Comparison) -> Markup | None:
     rows = [
         comparison_plots.Dots(
-            row.name, row.scores, [t.seconds for t in row.trials if t.seconds is not None], random=row.name == RANDOM
+            row.name, row.scores, [run.seconds for run in row.runs if run.seconds is not None], random=row.name == RANDOM
         )
         for row in comparison.rows
-        if row.trials
+        if row.runs
     ]
     if not any(row.scores for row in rows):
         return None
-    words = ", ".join(f"{row.name} {percent(float(np.mean(row.scores)))}" for row in rows if row.scores)
-    return Markup(comparison_plots.dots(rows, description=f"Scores of all runs; means: {words}"))
+    words = ", ".join(f"{row.name} {comparison.written(float(np.mean(row.scores)))}" for row in rows if row.scores)
+    return Markup(comparison_plots.dots(rows, comparison.measure, description=f"Scores of all runs; means: {words}"))
 
 
 def _panels(comparison: Comparison) -> list[dict[str, Any]]:
@@ -117,11 +124,11 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
         if row.name == RANDOM:
             continue
         searches = []
-        for trial in row.trials:
-            if (trial.path / "environment.json").is_file():  # a run may have failed before it began
-                run = read_run(trial.path)
-                if run.search is not None:
-                    searches.append((run.search, run.max_entropy or 1.0))
+        for run in row.runs:
+            if (run.path / ENVIRONMENT).is_file():  # a run may have failed before it began
+                found = read_run(run.path)
+                if found.search is not None:
+                    searches.append((found.search, found.max_entropy or 1.0))
         if not searches:
             continue
         epochs = sorted({epoch for search, _ in searches for epoch in search.epochs})
@@ -145,28 +152,29 @@ def _panels(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _curves(comparison: Comparison) -> list[dict[str, Any]]:
     """What every recipe's searches would have given after each epoch, where a table knows it."""
-    known = [(row, [t for t in row.trials if t.curve]) for row in comparison.rows]
-    known = [(row, trials) for row, trials in known if trials]
+    known = [(row, [run for run in row.runs if run.curve]) for row in comparison.rows]
+    known = [(row, runs) for row, runs in known if runs]
     if not known:
         return []
-    everything = [score for _, trials in known for trial in trials for _, _, score in trial.curve]
+    everything = [score for _, runs in known for run in runs for _, _, score in run.curve]
     limits = (min(everything), max(everything))
     rival = next((row.mean for row in comparison.rows if row.name == RANDOM), None)
     panels = []
-    for row, trials in known:
-        epochs = sorted({epoch for trial in trials for epoch, _, _ in trial.curve})
-        scores = np.full((len(trials), len(epochs)), np.nan)
-        for index, trial in enumerate(trials):
-            scores[index, np.searchsorted(epochs, [epoch for epoch, _, _ in trial.curve])] = [s for *_, s in trial.curve]
+    for row, runs in known:
+        epochs = sorted({epoch for run in runs for epoch, _, _ in run.curve})
+        scores = np.full((len(runs), len(epochs)), np.nan)
+        for index, run in enumerate(runs):
+            scores[index, np.searchsorted(epochs, [epoch for epoch, _, _ in run.curve])] = [s for *_, s in run.curve]
         means = comparison_plots.mean_over_runs(scores)
-        words = f"{row.name}: {percent(float(means[0]))} after epoch {epochs[0]}, {percent(float(means[-1]))} at the end"
-        svg = comparison_plots.anytime(epochs, scores, limits, rival, description=words)
+        first, last = (comparison.written(float(means[at])) for at in (0, -1))
+        words = f"{row.name}: {first} after epoch {epochs[0]}, {last} at the end"
+        svg = comparison_plots.anytime(epochs, scores, limits, rival, comparison.measure, description=words)
         panels.append({"name": row.name, "svg": Markup(svg)})
     return panels
 
 
 def _pairs(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Method against method: difference of the means in percentage points and p, by shared seeds; rows against columns."""
+    """Method against method: difference of the means and p, by shared seeds; rows against columns."""
     rows = [row for row in comparison.rows if row.n]
     if len(rows) < 2 or max(row.n for row in rows) < 2:
         return []
@@ -175,10 +183,18 @@ def _pairs(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
         cells = []
         for other in rows:
             pair = None if other is row else comparison.paired(row.name, other.name)
-            words = ("", "") if pair is None else (f"{100 * pair.difference:+.1f}", f"p {pair.p:.2g}, {pair.n} seeds")
+            words = ("", "") if pair is None else (comparison.signed(pair.difference), f"p {pair.p:.2g}, {pair.n} seeds")
             cells.append(words)
         table.append((row.name, cells))
     return table
+
+
+def _differences(comparison: Comparison) -> str:
+    """What a difference in the table of pairs is in, and how to read its sign."""
+    measure = comparison.measure
+    unit = "percentage points" if measure.style == "percent" else measure.unit
+    less = "; below 0 the method in the row is better" if measure.better == "lower" else ""
+    return f"{f' in {unit}' if unit else ''} of the method in the row less the one in the column{less}"
 
 
 def _found(comparison: Comparison) -> list[tuple[str, int, list[tuple[str, int]]]]:
@@ -196,14 +212,14 @@ def _runs(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "method": row.name,
-            "seed": trial.seed,
-            "score": ABSENT if trial.score is None else percent(trial.score),
-            "seconds": duration(trial.seconds),
-            "architecture": trial.architecture or "",
-            "hit": trial.hit,
-            "error": trial.error or "",
-            "report": f"{trial.path.name}/report.html" if (trial.path / "report.html").is_file() else None,
+            "seed": run.seed,
+            "score": comparison.written(run.score),
+            "seconds": duration(run.seconds),
+            "architecture": run.architecture or "",
+            "hit": run.hit,
+            "error": run.error or "",
+            "report": f"{run.path.name}/{REPORT}" if (run.path / REPORT).is_file() else None,
         }
         for row in comparison.rows
-        for trial in row.trials
+        for run in row.runs
     ]

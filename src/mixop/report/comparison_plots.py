@@ -9,13 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mixop.report.plots import blank, themed, to_svg
+from mixop.report.words import direction
+from mixop.tasks.measure import Measure
 
 ROW = 24.0  # units of the page for a method
 
 
 @dataclass(frozen=True)
 class Dots:
-    """The runs of a method: its name, scores in [0, 1], times in seconds, and whether it is random search."""
+    """The runs of a method: its name, scores, times in seconds, and whether it is random search."""
 
     name: str
     scores: Sequence[float]
@@ -23,11 +25,12 @@ class Dots:
     random: bool = False
 
 
-def dots(rows: Sequence[Dots], *, description: str) -> str:
+def dots(rows: Sequence[Dots], measure: Measure, *, description: str) -> str:
     """Every run as a dot, its score at the left and its time at the right; a bar from mean - sd to mean + sd.
 
     Args:
         rows: the methods, from top to bottom.
+        measure: what the scores are.
         description: the figure in words.
 
     Returns:
@@ -52,9 +55,9 @@ def dots(rows: Sequence[Dots], *, description: str) -> str:
             )  # fmt: skip
         scores = [score for row in rows for score in row.scores]
         if scores:
-            air = max(0.04 * (max(scores) - min(scores)), 0.004)
-            axes.set_xlim(max(-0.04, min(scores) - air), min(1.04, max(scores) + air))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+            low, high = _around(min(scores), max(scores))
+            axes.set_xlim((max(-0.04, low), min(1.04, high)) if measure.style == "percent" else (low, high))
+        axes.xaxis.set_major_formatter(_ticks(measure))
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         seconds = [second for row in rows for second in row.seconds if second > 0]
         if seconds and max(seconds) > 8 * min(seconds):
@@ -69,7 +72,7 @@ def dots(rows: Sequence[Dots], *, description: str) -> str:
         times.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s")
         )
-        for panel, title in ((axes, "score of each run"), (times, "time of each search")):
+        for panel, title in ((axes, f"score of each run{_direction(measure)}"), (times, "time of each search")):
             panel.set_ylim(len(rows) - 0.45, -0.55)
             panel.yaxis.set_major_locator(FixedLocator([]))
             panel.spines["left"].set_visible(False)
@@ -125,15 +128,22 @@ def inside(epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, des
 
 
 def anytime(
-    epochs: Sequence[int], scores: np.ndarray, limits: tuple[float, float], rival: float | None, *, description: str
+    epochs: Sequence[int],
+    scores: np.ndarray,
+    limits: tuple[float, float],
+    rival: float | None,
+    measure: Measure,
+    *,
+    description: str,
 ) -> str:
     """What a method's searches would have given after each epoch: each run thin, the mean over runs bold.
 
     Args:
         epochs: the T epochs.
-        scores: ``(S, T)`` for S runs, in [0, 1], NaN where unknown.
+        scores: ``(S, T)`` for S runs, NaN where unknown.
         limits: smallest and largest score of the figure, the same for all methods.
         rival: mean score of random search, a dashed line; None for no line.
+        measure: what the scores are.
         description: the figure in words.
 
     Returns:
@@ -147,13 +157,28 @@ def anytime(
             axes.plot(list(epochs), run, color=themed("accent"), linewidth=0.8, alpha=0.35)
         marker = "o" if len(epochs) == 1 else ""
         axes.plot(list(epochs), mean_over_runs(scores), color=themed("accent"), linewidth=2.2, marker=marker)
-        air = max(0.04 * (limits[1] - limits[0]), 0.004)
-        axes.set_ylim(limits[0] - air, limits[1] + air)
+        axes.set_ylim(*_around(*limits))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        axes.yaxis.set_major_formatter(_ticks(measure))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         return to_svg(figure, description)
+
+
+def _around(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis with some air; a single value stands in the middle."""
+    air = 0.04 * (high - low) or 0.004 * (max(abs(low), abs(high)) or 1.0)
+    return low - air, high + air
+
+
+def _ticks(measure: Measure) -> FuncFormatter:
+    """Numbers at an axis of scores, with their unit."""
+    return FuncFormatter(lambda value, _: f"{measure.scale * value:.4g}{measure.suffix}")
+
+
+def _direction(measure: Measure) -> str:
+    words = direction(measure)
+    return f", {words}" if words else ""
 
 
 def mean_over_runs(values: np.ndarray) -> np.ndarray:

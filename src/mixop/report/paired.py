@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
+
+from mixop.tasks.measure import Measure
 
 LARGEST = 16
 """Differences up to which all signs are tried; of more, a fixed draw of signs is."""
@@ -15,13 +18,27 @@ class Paired:
 
     Args:
         difference: mean of the first one's score less the second one's, in the unit of the scores.
+        better: whether the first one is better on average; with scores that are better when lower, the difference is then
+            below 0.
         n: seeds that both have a score for.
         p: see `sign_flip`.
     """
 
     difference: float
+    better: bool
     n: int
     p: float
+
+
+def compared(differences: Sequence[float], measure: Measure) -> Paired:
+    """What differences of scores say, seed by seed.
+
+    Args:
+        differences: of the first one's score less the second one's, one for each seed, at least one.
+        measure: what the scores are, and which of two is better.
+    """
+    mean = fmean(differences)
+    return Paired(mean, measure.beats(mean, 0.0), len(differences), sign_flip(differences))
 
 
 def sign_flip(differences: Sequence[float]) -> float:

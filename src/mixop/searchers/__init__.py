@@ -3,7 +3,7 @@
 from mixop.searchers.base import SameLength, Scored, Searcher, State, Trial, state_from_json, state_to_json
 from mixop.searchers.bohb import Bohb
 from mixop.searchers.controller import Controller
-from mixop.searchers.driver import Objective, Outcome, Row, read_rows, run_search
+from mixop.searchers.driver import Objective, Outcome, TrialRecord, read_rows, run_search
 from mixop.searchers.evolution import Evolution
 from mixop.searchers.local_search import LocalSearch
 from mixop.searchers.objective import TableObjective
@@ -30,13 +30,13 @@ __all__ = [
     "Outcome",
     "RandomSearch",
     "Reinforce",
-    "Row",
     "SameLength",
     "Scored",
     "Searcher",
     "State",
     "TableObjective",
     "Trial",
+    "TrialRecord",
     "read_rows",
     "run_search",
     "state_from_json",

@@ -37,7 +37,7 @@ class Scored:
 
     Args:
         trial: what was trained.
-        score: what it reached, in percent, larger is better.
+        score: what it reached; larger is better.
     """
 
     trial: Trial
@@ -54,6 +54,7 @@ class State:
         told: number of trials with a score.
         spent: seconds of those trials, by the clock of whoever scored them.
         best: the best of the trials that trained longest, of equals the first; None before the first score.
+        lowest: the lowest score so far; None before the first one.
         memory: what the searcher itself carries, as JSON data.
     """
 
@@ -62,6 +63,7 @@ class State:
     told: int = 0
     spent: float = 0.0
     best: Scored | None = None
+    lowest: float | None = None
     memory: dict[str, Any] = field(default_factory=dict)
 
     def rng(self, purpose: str) -> Random:
@@ -104,13 +106,17 @@ class Searcher(ABC):
         proposed = self.propose(state, state.rng("ask"))
         return None if proposed is None else Trial(state.told + 1, *proposed)
 
-    def tell(self, state: State, trial: Trial, score: float, seconds: float) -> None:
+    def tell(self, state: State, trial: Trial, score: float | None, seconds: float) -> None:
         """Takes in what a trial reached.
+
+        A score is a finite number of any scale, and larger is better: whoever measures something that is better when lower
+        turns it round (`mixop.tasks.measure.Measure.rank`). A trial without a score, because its training diverged, is never
+        the best and counts as the worst so far; nothing is learned from it while there is no score yet.
 
         Args:
             state: of the search; it is changed.
             trial: what `ask` gave, or what is recorded of it.
-            score: in percent, larger is better, finite.
+            score: larger is better; None if the trial has none.
             seconds: what the trial cost, >= 0.
 
         Raises:
@@ -118,14 +124,18 @@ class Searcher(ABC):
         """
         if trial.number != state.told + 1:
             raise RunError(f"Trial {state.told + 1} is due, got trial {trial.number}: tell every trial once, in order.")
-        for name, value, least in (("score", score, -math.inf), ("seconds", seconds, 0.0)):
+        for name, value, least in (("score", 0.0 if score is None else score, -math.inf), ("seconds", seconds, 0.0)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
                 bound = "" if least else " of at least 0"
                 raise RunError(f"The {name} of a trial must be a finite number{bound}, got {value!r}.")
-        self.learn(state, trial, float(score), state.rng("tell"))
-        best = state.best
-        if best is None or (trial.epochs, score) > (best.trial.epochs, best.score):
-            state.best = Scored(trial, float(score))
+        learned = state.lowest if score is None else float(score)
+        if learned is not None:
+            self.learn(state, trial, learned, state.rng("tell"))
+        if score is not None:
+            best = state.best
+            if best is None or (trial.epochs, score) > (best.trial.epochs, best.score):
+                state.best = Scored(trial, float(score))
+            state.lowest = float(score) if state.lowest is None else min(state.lowest, float(score))
         state.told += 1
         state.spent += float(seconds)
 
@@ -139,7 +149,7 @@ class Searcher(ABC):
 
     @abstractmethod
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
-        """Changes the memory by a score."""
+        """Changes the memory by a score, which is larger for what is better."""
 
     def check_whole(self, name: str, value: Any, least: int = 1) -> None:
         """Refuses a setting that is not a whole number of at least ``least``.
@@ -180,6 +190,7 @@ def state_to_json(state: State) -> dict[str, Any]:
             "epochs": best.trial.epochs,
             "score": best.score,
         },
+        "lowest": state.lowest,
         "memory": state.memory,
     }
 
@@ -197,6 +208,6 @@ def state_from_json(space: Space, data: Mapping[str, Any]) -> State:
     try:
         best = data["best"]
         scored = best and Scored(Trial(best["trial"], space.from_native(best["architecture"]), best["epochs"]), best["score"])
-        return State(space, data["seed"], data["told"], data["spent"], scored, dict(data["memory"]))
+        return State(space, data["seed"], data["told"], data["spent"], scored, data["lowest"], dict(data["memory"]))
     except (KeyError, TypeError, ValueError, MixopError) as error:
         raise RunError(f"This is not the state of a search in {space.name} ({type(error).__name__}: {error}).") from error

@@ -1,6 +1,7 @@
 """NAS-RL: a recurrent controller writes architectures, and the score of each child, trained by itself, is its reward."""
 
 import base64
+import math
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -24,16 +25,17 @@ POLICY = LstmPolicy(hidden=35, layers=2, tanh=100.0, temperature=100.0)
 class Controller(SameLength):
     """An LSTM takes the decisions of an architecture one after the other and is trained by REINFORCE, without shared weights.
 
-    The policy is the one of ENAS in this library; what ENAS adds, children that share weights, is left out. The reward is
-    ``(score / 100) ** power``, less a moving mean of the rewards before it; the first trial, which has none before it,
-    changes nothing. The parameters begin at ``U(-0.1, 0.1)``, in the paper ``U(-0.08, 0.08)``. The paper trained 12,800
-    children at a rate of 0.0006; in a hundred trials that rate hardly moves the policy, and the search is a random one.
+    The policy is the one of ENAS in this library, without the children that share weights. The reward is ``score ** power``,
+    less a moving mean of the rewards before it; the first trial, which has none before it, changes nothing. A negative score,
+    such as that of a loss, keeps its sign, so that a better score always has the larger reward. The parameters begin at
+    ``U(-0.1, 0.1)``, in the paper ``U(-0.08, 0.08)``. The paper trained 12,800 children at a rate of 0.0006; in a hundred
+    trials that rate hardly moves the policy, and the search is a random one.
 
     Args:
         epochs: length of the training of every trial, >= 1.
         policy: the controller; every group of decisions has its own.
         lr: learning rate of Adam, > 0.
-        power: of the accuracy, >= 1; the paper has 3.
+        power: of the score, >= 1; the paper has 3, with the accuracy in [0, 1] as the score.
         decay: weight of the older rewards in the baseline, in [0, 1); the paper does not say.
 
     Source: Zoph & Le 2017 (arXiv:1611.01578), sections 3.2 and 4.1.
@@ -76,7 +78,7 @@ class Controller(SameLength):
         return state.space.architecture(options), self.epochs
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
-        reward = max(score / 100, 0.0) ** self.power
+        reward = math.copysign(abs(score) ** self.power, score)
         above, below = state.memory.get("baseline", [reward, 1.0])
         advantage = reward - above / below
         moving_mean(state.memory, reward, self.decay)

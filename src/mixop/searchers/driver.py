@@ -9,42 +9,53 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mixop.core.errors import RecipeError, RunError
+from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.core.values import to_plain
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space
+from mixop.tasks.measure import Measure, Number
 
-Objective = Callable[[Architecture, int], tuple[float, float]]
-"""From an architecture and a length in epochs to its score in percent and what its training and validation took, in seconds.
+Objective = Callable[[Architecture, int], tuple[Number, float]]
+"""From an architecture and a length in epochs to its value and what its training and validation took, in seconds.
 
-`mixop.searchers.objective.TableObjective` looks it up, `mixop.comparison.training_objective.TrainingObjective` trains.
+The value is in the unit of the objective's ``measure``, which also says whether higher or lower is better; None where the
+training diverged. A plain function has no ``measure``: of its values the higher one is better, or `run_search` is given one.
+`mixop.searchers.objective.TableObjective` looks values up, `mixop.comparison.training_objective.TrainingObjective` trains.
 """
+
+PLAIN = Measure("score", "higher")
+"""What a plain function is taken to give."""
+
+
+def measure_of(objective: Objective) -> Measure:
+    """What an objective gives."""
+    return getattr(objective, "measure", PLAIN)
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRecord:
     """One trial as it is recorded, and how the search stood after it.
 
     Args:
         trial: its number, from 1.
         architecture: in its community's notation.
         epochs: length of its training.
-        score: what it reached, in percent.
+        value: what it reached, in the unit of the measure; None if its training diverged.
         seconds: what it cost.
         spent: what it and all before it cost, in seconds.
-        best: score of the best so far, of the trials that trained longest.
-        best_architecture: what reached it.
+        best: value of the best so far, of the trials that trained longest; None before the first value.
+        best_architecture: what reached it; None before the first value.
     """
 
     trial: int
     architecture: str
     epochs: int
-    score: float
+    value: Number
     seconds: float
     spent: float
-    best: float
-    best_architecture: str
+    best: Number
+    best_architecture: str | None
 
 
 @dataclass(frozen=True)
@@ -53,22 +64,24 @@ class Outcome:
 
     Args:
         architecture: the best of the trials that trained longest, of equals the first.
-        score: what it reached, in percent.
+        value: what it reached, in the unit of the measure.
         spent: what all trials cost, in seconds.
         rows: the trials that count, in order.
+        measure: what the values are, and which of two is better.
     """
 
     architecture: Architecture
-    score: float
+    value: float
     spent: float
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRecord, ...]
+    measure: Measure = PLAIN
 
     @property
-    def best(self) -> Row:
+    def best(self) -> TrialRecord:
         """The trial that was best."""
         last = self.rows[-1]
-        longest = max(row.epochs for row in self.rows)
-        return next(r for r in self.rows if (r.epochs, r.score, r.architecture) == (longest, last.best, last.best_architecture))
+        reached = [r for r in self.rows if (r.value, r.architecture) == (last.best, last.best_architecture)]
+        return max(reached, key=lambda row: row.epochs)
 
 
 def run_search(
@@ -76,11 +89,13 @@ def run_search(
     space: Space,
     objective: Objective,
     *,
+    measure: Measure | None = None,
     budget_seconds: float | None = None,
     max_trials: int | None = None,
+    first_counts: bool = False,
     seed: int = 0,
     save: str | Path | None = None,
-    observe: Callable[[Row], None] | None = None,
+    observe: Callable[[TrialRecord], None] | None = None,
 ) -> Outcome:
     """Asks, scores and tells until the budget is used.
 
@@ -89,15 +104,17 @@ def run_search(
     that would overrun the budget ends the search and does not count.
 
     With ``save``, each trial is one line of JSON, on the disk before the next one begins. The same call goes on from there
-    with the very trials that an undisturbed search would have had; with a larger budget it goes on further.
+    with the same trials that an undisturbed search would have had; with a larger budget it goes on further.
 
     Args:
         searcher: how to search.
         space: where.
         objective: scores a trial; the same one when a search goes on.
+        measure: what the objective gives, and which of two values is better; None for its own `measure_of`.
         budget_seconds: what the trials may cost together, > 0; 12,000 for CIFAR-10 on NAS-Bench-201, and 20,000, 40,000 and
             120,000 for its three data sets in NATS-Bench. None for no limit.
         max_trials: number of trials, >= 1; None for no limit. One of the two is needed.
+        first_counts: whether the first trial counts even if it overruns the budget.
         seed: of all that the searcher draws, >= 0.
         save: a file for the record; None keeps it in memory.
         observe: is told every row, those of an earlier call first.
@@ -106,30 +123,37 @@ def run_search(
         RecipeError: if a budget is missing or out of range, or the searcher does not fit the space.
         RunError: if not even one trial fits the budget, the objective's answer is no number, or the file holds another
             search, is torn or cannot be written.
+        DivergedError: if no trial has a value.
 
     Source: Dong & Yang 2020 (arXiv:2001.00326), section 5, and its code.
     """
     _check(budget_seconds, max_trials, seed)
+    measure = measure or measure_of(objective)
     state = searcher.start(space, Random(seed))
-    identity = {"searcher": to_plain(searcher), "seed": seed, "space": describe_space(space)}
+    identity = {
+        "searcher": to_plain(searcher),
+        "seed": seed,
+        "space": describe_space(space),
+        "measure": measure.to_json(),
+    }
     record = None if save is None else _Record(Path(save), identity)
     known = [] if record is None else record.rows
-    rows: list[Row] = []
+    rows: list[TrialRecord] = []
     while max_trials is None or len(rows) < max_trials:
         if len(rows) < len(known):
             old = known[len(rows)]
             trial = Trial(old["trial"], space.from_native(old["architecture"]), old["epochs"])
-            score, seconds = old["score"], old["seconds"]
+            value, seconds = old["value"], old["seconds"]
         else:
             trial = searcher.ask(state)
             if trial is None:  # nothing is left to try
                 break
-            score, seconds = objective(trial.architecture, trial.epochs)
-        searcher.tell(state, trial, score, seconds)
-        row = _row(state, trial, score, seconds)
+            value, seconds = objective(trial.architecture, trial.epochs)
+        searcher.tell(state, trial, _score(measure, value), seconds)
+        row = _row(state, trial, value, seconds, measure)
         if record is not None and len(rows) >= len(known):
             record.append(row)
-        if budget_seconds is not None and row.spent > budget_seconds:
+        if budget_seconds is not None and row.spent > budget_seconds and not (first_counts and not rows):
             break
         rows.append(row)
         if observe is not None:
@@ -137,10 +161,18 @@ def run_search(
     if not rows:
         raise RunError(f"Not even the first trial fits into the budget of {budget_seconds} s: give more time.")
     last = rows[-1]
-    return Outcome(space.from_native(last.best_architecture), last.best, last.spent, tuple(rows))
+    if last.best is None or last.best_architecture is None:
+        raise DivergedError(f"None of the {len(rows)} trials has a value, because their trainings diverged: train more gently.")
+    return Outcome(space.from_native(last.best_architecture), last.best, last.spent, tuple(rows), measure)
 
 
-def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[Row]:
+def _score(measure: Measure, value: Any) -> Any:
+    """What a searcher is told: larger is better, whatever the measure; what is no number stays as it is, and is refused."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return measure.rank(value) if number else value
+
+
+def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[TrialRecord]:
     """The trials that a search recorded, without the one that overran its budget.
 
     Args:
@@ -153,7 +185,7 @@ def read_rows(path: str | Path, *, budget_seconds: float = math.inf) -> list[Row
     if not Path(path).is_file():
         raise RunError(f"There is no record of a search at {path}: give the file that it was saved to.")
     _, rows, _ = _read(Path(path))
-    return [Row(**row) for row in rows if row["spent"] <= budget_seconds]
+    return [TrialRecord(**row) for row in rows if row["spent"] <= budget_seconds]
 
 
 class _Record:
@@ -178,7 +210,7 @@ class _Record:
         except OSError as error:
             raise self._refused(error) from error
 
-    def append(self, row: Row) -> None:
+    def append(self, row: TrialRecord) -> None:
         """Adds a row and forces it to the disk."""
         try:
             self._write(asdict(row))
@@ -206,26 +238,25 @@ def _read(path: Path) -> tuple[Any, list[Any], int]:
             if not isinstance(parsed, dict) or (number == 1) != ("searcher" in parsed):
                 raise ValueError("not a line of a search")
             if number > 1:
-                Row(**parsed)
+                TrialRecord(**parsed)
         except (ValueError, TypeError) as error:
             raise RunError(f"Line {number} of {path} is torn or no row of a search: remove the file, or restore it.") from error
         lines.append(parsed)
     return (lines[0] if lines else None), lines[1:], length
 
 
-def _row(state: State, trial: Trial, score: float, seconds: float) -> Row:
+def _row(state: State, trial: Trial, value: Number, seconds: float, measure: Measure) -> TrialRecord:
     best = state.best
-    assert best is not None
     native = state.space.to_native
-    return Row(
+    return TrialRecord(
         trial=trial.number,
         architecture=native(trial.architecture),
         epochs=trial.epochs,
-        score=float(score),
+        value=None if value is None else float(value),
         seconds=float(seconds),
         spent=state.spent,
-        best=best.score,
-        best_architecture=native(best.trial.architecture),
+        best=None if best is None else measure.rank(best.score),  # turned round twice it is the value again
+        best_architecture=None if best is None else native(best.trial.architecture),
     )
 
 

@@ -13,8 +13,8 @@ from mixop.spaces.core import Architecture, Space
 class LocalSearch(SameLength):
     """Tries all neighbours of an architecture in random order and moves to the best one, as long as it is better.
 
-    A neighbour differs in one choice. Stuck, it begins anew from an architecture that is drawn uniformly. Nothing is tried
-    twice: once the whole space is known, nothing is left.
+    A neighbour differs in one choice. Where no neighbour is better it starts again from an architecture drawn uniformly.
+    Nothing is tried twice: once the whole space is known, nothing is left.
 
     Args:
         epochs: length of the training of every trial, >= 1.

@@ -6,10 +6,16 @@ from typing import Protocol
 
 from mixop.core.errors import DataError
 from mixop.spaces.core import Architecture
+from mixop.tasks.measure import Measure
 
 
 class Queried(Protocol):
     """What a table has to offer; `mixop.tables.SearchTable` does."""
+
+    @property
+    def measure(self) -> Measure:
+        """What its values are, and which of two is better; shares are kept in percent."""
+        ...
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -27,7 +33,7 @@ class Queried(Protocol):
     def query(
         self, architecture: Architecture, /, *, epochs: int | None = None, seed: int | None = None, after: int | None = None
     ) -> float:
-        """The score of a training in percent, by one run or the mean of all, at its end or after some of its epochs."""
+        """The value of a training, by one run or the mean of all, at its end or after some of its epochs."""
         ...
 
     def seconds(
@@ -50,8 +56,13 @@ class TableObjective:
     table: Queried
     seed: int | None = None
 
+    @property
+    def measure(self) -> Measure:
+        """What its values are, and which of two is better."""
+        return self.table.measure
+
     def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
-        """Score in percent and simulated seconds of a training of so many epochs.
+        """Value in the unit of the measure and simulated seconds of a training of so many epochs.
 
         Where the table has trainings of one length only, a shorter one is that training, stopped early.
 
@@ -72,4 +83,4 @@ class TableObjective:
 
     def _look_up(self, architecture: Architecture, epochs: int, run: int | None, after: int | None) -> tuple[float, float]:
         what = {"epochs": epochs, "seed": run, "after": after}
-        return self.table.query(architecture, **what), self.table.seconds(architecture, **what)
+        return self.table.query(architecture, **what) / self.measure.scale, self.table.seconds(architecture, **what)

@@ -19,7 +19,7 @@ from mixop.spaces.core import Architecture, Space
 class Reinforce(SameLength):
     """Samples from independent softmax distributions and steps along ``(R - b) grad log p(A)`` after every trial.
 
-    R is the score in percent, b a moving mean of the rewards that takes each one in before its advantage is formed and is
+    R is the score, b a moving mean of the rewards that takes each one in before its advantage is formed and is
     corrected for its start at 0. The logits begin at ``1e-3 * N(0, 1)`` and are stepped by Adam. What is found is the best
     architecture sampled, not the mode of the policy. An edge that an architecture does not keep has no part in its
     probability.

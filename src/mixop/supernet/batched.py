@@ -1,6 +1,6 @@
 """The candidate operations in batched form: one kind of operation on several edges that leave one node.
 
-A function of `BATCHED` takes a `Source`, the value of the node, and a `Bundle`, the operations of its kind on n edges, and
+A function of `BATCHED` takes a `NodeValue`, the value of the node, and a `Bundle`, the operations of its kind on n edges, and
 gives their weighted outputs side by side, ``(B, n * C, H, W)`` in the order of the edges. Those of `POOLS` depend on the node
 alone up to the weight.
 """
@@ -97,7 +97,7 @@ class Statistics:
                 old.view(len(counts), channels).mul_(1 - share).add_(new[rows], alpha=share)
 
 
-class Source:
+class NodeValue:
     """The value of a node, and what is computed from it once for all of its edges.
 
     Args:
@@ -123,7 +123,7 @@ class Source:
 
 
 def join_phases(x: Tensor) -> Tensor:
-    """The inverse of `Source.relu_phases`: ``(B, C, H, W)`` from ``(4 B, C, H/2, W/2)``."""
+    """The inverse of `NodeValue.relu_phases`: ``(B, C, H, W)`` from ``(4 B, C, H/2, W/2)``."""
     phases, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).view(2, 2, phases // 4, height, width, channels).permute(2, 3, 0, 4, 1, 5)
     return rows.reshape(phases // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
@@ -209,7 +209,7 @@ class Bundle:
 
 
 def _dense(kernel: int) -> "Batched":
-    def run(source: Source, bundle: Bundle) -> Tensor:
+    def run(source: NodeValue, bundle: Bundle) -> Tensor:
         y = conv2d(source.relu, bundle["1.weight"], stride=source.stride, padding=kernel // 2)
         return bundle.norm(y, "2", weighted=True)
 
@@ -283,14 +283,14 @@ class _DepthwisePointwise(torch.autograd.Function):
         return (*(next(found) if w else None for w in want[:2]), by_pointwise if want[2] else None, None, None)
 
 
-def _separable(source: Source, bundle: Bundle) -> Tensor:
+def _separable(source: NodeValue, bundle: Bundle) -> Tensor:
     y = depthwise_pointwise(source.relu, bundle["1.weight"], bundle["2.weight"], source.stride)
     y = torch.relu(bundle.norm(y, "3", weighted=False))
     y = depthwise_pointwise(y, bundle["5.weight"], bundle["6.weight"])
     return bundle.norm(y, "7", weighted=True)
 
 
-def _dilated(source: Source, bundle: Bundle) -> Tensor:
+def _dilated(source: NodeValue, bundle: Bundle) -> Tensor:
     """A convolution of dilation 2 as an undilated one, which is several times faster: pixels see those of their phase only.
 
     Strided, only one phase is looked at. Not strided, the result is in phases where the size is even.
@@ -305,7 +305,7 @@ def _dilated(source: Source, bundle: Bundle) -> Tensor:
     return bundle.norm(y, "3", weighted=True)
 
 
-def _reduction(source: Source, bundle: Bundle) -> Tensor:
+def _reduction(source: NodeValue, bundle: Bundle) -> Tensor:
     """Both 1x1 convolutions of a factorised reduction as one of 2x2 pixels, whose other entries are zero."""
     n, channels = len(bundle), source.x.shape[1]
     even = pad(bundle["even.weight"], (0, 1, 0, 1)).view(n, -1, channels, 2, 2)
@@ -315,15 +315,15 @@ def _reduction(source: Source, bundle: Bundle) -> Tensor:
     return bundle.norm(conv2d(x, weight, stride=2), "norm", weighted=True)
 
 
-def _average(source: Source) -> Tensor:
+def _average(source: NodeValue) -> Tensor:
     return avg_pool2d(source.x, 3, source.stride, 1, count_include_pad=False)
 
 
-def _maximum(source: Source) -> Tensor:
+def _maximum(source: NodeValue) -> Tensor:
     return max_pool2d(source.x, 3, source.stride, 1)
 
 
-Batched = Callable[[Source, Bundle], Tensor]
+Batched = Callable[[NodeValue, Bundle], Tensor]
 
 BATCHED: Mapping[str, Batched] = {
     "nor_conv_1x1": _dense(1),
@@ -337,7 +337,7 @@ BATCHED: Mapping[str, Batched] = {
 }
 """Operations that end in a batch norm; ``skip_connect`` where it is strided."""
 
-POOLS: Mapping[str, Callable[[Source], Tensor]] = {
+POOLS: Mapping[str, Callable[[NodeValue], Tensor]] = {
     "avg_pool_3x3": _average,
     "max_pool_3x3": _maximum,
     "avg_pool_3x3_norm": _average,

@@ -22,7 +22,7 @@ from mixop.spaces.core import Graph, Group, Layer, Space
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
-from mixop.supernet.nodewise import NodewiseCell, NodewiseSupernet, Run, searched_names, stacked_supernet
+from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, searched_names, stacked_supernet
 from mixop.wraps.base import Wrap
 from mixop.wraps.edges import EdgeNormalisation
 from mixop.wraps.partial import PartialChannels
@@ -206,9 +206,9 @@ class _Nodewise(nn.Module):
     def forward(self, inputs: list[Tensor], weights: Tensor) -> Tensor:
         shape = self.cell.group.shape
         if self.cell.share == 1:
-            return Run(self.cell, inputs, weights, None, None, 0.0).output()
+            return CellPass(self.cell, inputs, weights, None, None, 0.0).output()
         weights, rest = weights.split([shape[0] * shape[1], shape[0]])
-        return Run(self.cell, inputs, weights.view(shape), None, None, 0.0, rest=rest).output()
+        return CellPass(self.cell, inputs, weights.view(shape), None, None, 0.0, rest=rest).output()
 
 
 class FusedSupernet(NodewiseSupernet):

@@ -21,7 +21,7 @@ from mixop.core.types import Active, Mix, Paths
 from mixop.nets.ops import BatchNorm, FactorizedReduce
 from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
-from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, Source, StackedNorm, join_phases
+from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, NodeValue, StackedNorm, join_phases
 from mixop.supernet.core import Supernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
@@ -93,7 +93,7 @@ class NodewiseCell(StackedCell):
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
     ) -> Tensor:
-        output = Run(self, inputs, weights, edge_weights, active, progress).output()
+        output = CellPass(self, inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
             # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
@@ -134,7 +134,7 @@ class _Sum:
         return total + torch.stack(self.idle).sum() if self.idle else total
 
 
-class Run:
+class CellPass:
     """One forward pass of a cell.
 
     Args:
@@ -205,7 +205,7 @@ class Run:
             x = seen
             if not self.wrapped:
                 self.rests[node] = rest if stride == 1 else max_pool2d(rest, 2, stride=2, ceil_mode=True)
-        source = Source(x, stride)
+        source = NodeValue(x, stride)
         self.sums.update(self._evaluate(source, edges))
 
     def _node(self, node: int) -> Tensor:
@@ -238,7 +238,7 @@ class Run:
     def _value(self, e: int, x: Tensor) -> Tensor:
         """The value of one edge inside its wraps."""
         if self.partial is not None and self.partial.random:
-            total = self._evaluate(Source(x, self._stride(self.cell.group.decisions[e].source)), [e])[e]
+            total = self._evaluate(NodeValue(x, self._stride(self.cell.group.decisions[e].source)), [e])[e]
         else:
             total = self.sums.pop(e)
         self._alone(e, x, total)
@@ -255,7 +255,7 @@ class Run:
                 value = option(x, self.progress) if isinstance(option, TimedOperation) else option(x)
                 total.scaled.append((value, self.weights[e][o]))
 
-    def _evaluate(self, source: Source, edges: list[int]) -> dict[int, _Sum]:
+    def _evaluate(self, source: NodeValue, edges: list[int]) -> dict[int, _Sum]:
         """What the batched operations add to each of some edges that leave one node."""
         cell = self.cell
         sums = {e: _Sum() for e in edges}

@@ -42,7 +42,7 @@ class Stack:
         return torch.cat(parts) if self.rows else torch.stack(parts)
 
 
-class Stored(nn.Module):
+class Placeholder(nn.Module):
     """Stands in a cell's edge for an operation whose tensors are in the cell's stacks.
 
     Args:
@@ -74,7 +74,7 @@ class StackedCell(nn.Module):
         layer: its place in the network.
         graph: how it computes.
         group: its edges.
-        edges: the edges as the plain executor builds them; operations that are stacked leave a `Stored` behind.
+        edges: the edges as the plain executor builds them; operations that are stacked leave a `Placeholder` behind.
         stacked: the kinds of operations to stack, by the name that they have in a supernet, with the decisions and options
             that are of the kind.
     """
@@ -104,7 +104,7 @@ class StackedCell(nn.Module):
             else:
                 self.register_buffer(attribute, whole)
         for (_, options), (_, o) in zip(found, places, strict=True):
-            options[o] = Stored(tuple(first))
+            options[o] = Placeholder(tuple(first))
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for stack in self.stacks.values():

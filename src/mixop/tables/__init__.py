@@ -1,11 +1,12 @@
 """Tabular benchmarks: what trained architectures reach, looked up in a file; importing them needs no torch."""
 
 from mixop.tables.archives import convert_official
+from mixop.tables.built import convert_built
 from mixop.tables.conversion import convert
 from mixop.tables.latency import AdditiveCost, Latencies, latencies
 from mixop.tables.layout import Column, write_table
 from mixop.tables.official import OfficialApi
-from mixop.tables.plain import convert_built, convert_csv, convert_npz
+from mixop.tables.plain import convert_csv, convert_npz
 from mixop.tables.table import Best, SearchTable, Table
 
 __all__ = [

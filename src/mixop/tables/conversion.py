@@ -1,12 +1,15 @@
 """From a file of any known kind to a table."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mixop.core.errors import DataError
 from mixop.spaces.core import Space
 from mixop.tables.archives import Observer, convert_official, is_archive
+from mixop.tables.layout import USUAL
 from mixop.tables.plain import convert_csv, convert_npz
+from mixop.tasks.measure import Measure
 
 
 def convert(
@@ -15,6 +18,7 @@ def convert(
     *,
     name: str | None = None,
     space: Space | None = None,
+    measures: Sequence[Measure] = USUAL,
     curves: bool = False,
     observe: Observer | None = None,
 ) -> Path:
@@ -26,6 +30,8 @@ def convert(
         target: the table, by custom ``NAME.table``.
         name: of the table; None for the source's.
         space: the space of the architectures, for ``.npz`` and ``.csv``; None to recognise that of NAS-Bench-201.
+        measures: what the networks were measured by, for ``.npz`` and ``.csv`` (see `convert_npz`); the files of a built
+            benchmark say it themselves.
         curves: whether to keep every epoch, of official files.
         observe: is told how much is done, and of how much.
 
@@ -37,9 +43,9 @@ def convert(
     if not path.exists():
         raise DataError(f"There is no file or directory {str(path)!r}.")
     if path.suffix == ".npz":
-        return convert_npz(path, target, name=name, space=space, observe=observe)
+        return convert_npz(path, target, name=name, space=space, measures=measures, observe=observe)
     if path.suffix == ".csv":
-        return convert_csv(path, target, name=name, space=space, observe=observe)
+        return convert_csv(path, target, name=name, space=space, measures=measures, observe=observe)
     if path.suffix in (".pth", ".pbz2", ".pickle") or is_archive(path):
         return convert_official(path, target, name=name, curves=curves, observe=observe)
     raise DataError(

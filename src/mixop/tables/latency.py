@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mixop.core.errors import DataError, unknown
 from mixop.spaces.core import Architecture
 from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201, benchmark_order
-from mixop.tables.plain import read_npz
+from mixop.tables.arrays import read_npz
 
 
 @dataclass(frozen=True, kw_only=True)

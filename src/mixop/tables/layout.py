@@ -2,7 +2,8 @@
 
 The header is padded with spaces to a multiple of 64 bytes and ends with a line feed; offsets count from its end, every array
 begins at a multiple of 64 bytes. Numbers are little-endian. Accuracies that are whole images of a split are kept as counts of
-two bytes, if all of them read back exactly to float32.
+two bytes, if all of them read back exactly to float32. The header lists the measures that the values are of, the ranking one
+first; a file without that list is of accuracy, in percent, and loss.
 """
 
 import hashlib
@@ -18,13 +19,16 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mixop.core.errors import DataError, SpaceError
+from mixop.core.errors import DataError, RecipeError, SpaceError
 from mixop.core.values import to_plain
 from mixop.spaces.core import Space
+from mixop.tasks.measure import ACCURACY, LOSS, Measure, measure_from_json
 
 FORMAT = "mixop-table"
 VERSION = 1
 ALIGN = 64
+USUAL = (ACCURACY, LOSS)
+"""The measures of a table that does not say which: those of every published one."""
 FREE = ("train", "valid")
 """Splits that a search may see; all others, whatever their name, are shown by an explicit word only."""
 
@@ -51,8 +55,9 @@ class Column:
     """One measured quantity of all n architectures, to be written.
 
     Args:
-        metric: what it is: "accuracy" (percent), "loss" (nats), "seconds" (since the training began), "params" (parameters),
-            "flops" (multiply-adds of one image), "latency" (seconds), or any other word.
+        metric: what it is: the name of a measure ("accuracy" in percent, "loss" in nats), "seconds" (since the training began),
+            "params" (parameters), "flops" (multiply-adds of one image), "latency" (seconds), or any other word. A measure
+            that people read as percent is kept in percent.
         values: numbers of shape ``(n,)``, with ``seeds`` ``(n, R)``, with ``after`` a further last dimension T; NaN where
             nothing was measured. Floats are kept as float32 (float16 as such), whole numbers as such.
         dataset: the data set that was trained on; None if it does not matter.
@@ -135,6 +140,7 @@ class Header:
         decisions: the options of every decision, if architectures are kept as options; None if they are kept as texts.
         architectures: the array of the architectures, ``(n, E)`` indices of options or ``(n, length)`` bytes of a text.
         columns: the measured quantities.
+        measures: what networks were measured by; the first one ranks them.
         redirect: for a data set and split the data set whose columns are meant: CIFAR-10's validation accuracies come from
             trainings on half of its training images, which have a name of their own.
         source: where the table comes from, with the SHA-256 of the file.
@@ -149,6 +155,7 @@ class Header:
     decisions: tuple[tuple[str, ...], ...] | None
     architectures: Stored
     columns: tuple[Stored, ...]
+    measures: tuple[Measure, ...] = USUAL
     redirect: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
@@ -164,6 +171,7 @@ def write_table(
     architectures: Sequence[str],
     space: Space | None,
     space_name: str = "",
+    measures: Sequence[Measure] = USUAL,
     redirect: Mapping[str, Mapping[str, str]] | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -176,6 +184,7 @@ def write_table(
         architectures: the n native strings, all different; row i of every column belongs to the i-th.
         space: the space that they belong to; None if mixop does not have it, and they are kept as texts.
         space_name: its name, if ``space`` is None.
+        measures: what the networks were measured by, at least one; the first one ranks them.
         redirect: see `Header`.
         source: JSON data about where the values come from.
 
@@ -186,6 +195,9 @@ def write_table(
     target, count = Path(path), len(architectures)
     if not columns or not count:
         raise DataError(f"A table needs at least one architecture and one column, got {count} and {len(columns)}.")
+    names = [measure.name for measure in measures]
+    if not names or len(set(names)) != len(names):
+        raise DataError(f"A table needs at least one measure, each with a name of its own, got {', '.join(names) or 'none'}.")
     decisions, rows = _encode(architectures, space)
     seen: set[tuple[Any, ...]] = set()
     for column in columns:
@@ -213,6 +225,7 @@ def write_table(
         "datasets": _distinct(column.dataset for column in columns),
         "splits": _distinct(column.split for column in columns),
         "metrics": _distinct(column.metric for column in columns),
+        "measures": [measure.to_json() for measure in measures],
         "epochs": _distinct(column.epochs for column in columns),
         "seeds": _distinct(seed for column in columns for seed in column.seeds or ()),
         "decisions": decisions,
@@ -239,7 +252,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         with Path(path).open("rb") as file:
             begin = file.read(len(_HEAD))
             if begin != _HEAD:
-                raise DataError(f"{where!r} is no table: make one of it with mixop benchmark convert.")
+                raise DataError(f"{where!r} is no table: make one of it with mixop table convert.")
             line = begin + file.readline(_LONGEST_HEADER)
             size = file.seek(0, os.SEEK_END)
     except OSError as error:
@@ -260,7 +273,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         for stored in (header.architectures, *header.columns):
             if stored.offset < 0 or min(stored.shape) < 1 or stored.offset + stored.bytes > header.size:
                 raise ValueError(f"the array of {stored.metric} lies outside of the file")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecipeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"The first line of the table {where!r} is damaged ({error}): get or convert it again.") from error
@@ -465,6 +478,7 @@ def _header(plain: Mapping[str, Any], start: int) -> Header:
         decisions=None if decisions is None else tuple(tuple(map(str, names)) for names in decisions),
         architectures=_stored(plain["architectures"]),
         columns=tuple(_stored(column) for column in plain["columns"]),
+        measures=tuple(measure_from_json(measure) for measure in plain["measures"]) if "measures" in plain else USUAL,
         redirect={str(name): dict(splits) for name, splits in plain["redirect"].items()},
         source=dict(plain["source"]),
         sha256=plain["sha256"],

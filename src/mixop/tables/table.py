@@ -1,4 +1,4 @@
-"""A table of trained architectures: accuracies, losses, times and costs, looked up in microseconds.
+"""A table of trained architectures: what they reach, how long they trained and what they cost, looked up in microseconds.
 
 Opening reads one line and maps the rest of the file; numbers are read from the disk when they are asked for. What was
 measured on test images is given with ``reveal_test=True`` only, and a search works on a `SearchTable`, which has none of it.
@@ -19,6 +19,7 @@ from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import with_shape
 from mixop.tables.layout import FREE, Header, Stored, read_header, verify
+from mixop.tasks.measure import Measure
 
 COSTS: Mapping[str, tuple[str, str | None]] = {
     "params": ("params", None),
@@ -66,7 +67,8 @@ class Columns(NamedTuple):
 class Table:
     """A table in a file, made by `open`.
 
-    Rows are numbered from 0; in a full table of nasbench201 they are the numbers of the benchmark. Accuracies are in percent.
+    Rows are numbered from 0; in a full table of nasbench201 they are the numbers of the benchmark. ``measures``
+    says what the values are, and whether higher or lower is better; shares such as accuracies are in percent.
 
     Example:
         >>> table = Table.open("nasbench201.table")  # doctest: +SKIP
@@ -119,6 +121,22 @@ class Table:
         """What it is called."""
         return self.header.name
 
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What its networks were measured by; the first one ranks them."""
+        return self.header.measures
+
+    def measure(self, metric: str | None = None) -> Measure:
+        """How to read a quantity: its unit, and whether higher or lower is better; of what is no measure lower is.
+
+        Args:
+            metric: the quantity; None for the measure that ranks.
+        """
+        if metric is None:
+            return self.measures[0]
+        named = next((measure for measure in self.measures if measure.name == metric), None)
+        return named or Measure(metric if metric.isidentifier() else "value", "lower")
+
     @cached_property
     def space(self) -> Space:
         """The search space.
@@ -149,7 +167,7 @@ class Table:
         own = {c.split for c in self.columns if c.dataset == dataset and c.split}
         return tuple(sorted(own | self.header.redirect.get(dataset, {}).keys()))
 
-    def lengths(self, dataset: str, split: str, metric: str = "accuracy") -> tuple[int, ...]:
+    def lengths(self, dataset: str, split: str, metric: str | None = None) -> tuple[int, ...]:
         """The lengths of training, in epochs, that a quantity was measured for.
 
         Raises:
@@ -157,7 +175,7 @@ class Table:
         """
         return tuple(sorted({c.epochs for c in self._candidates(dataset, split, metric) if c.epochs}))
 
-    def seeds(self, dataset: str, split: str, metric: str = "accuracy", epochs: int | None = None) -> tuple[int, ...]:
+    def seeds(self, dataset: str, split: str, metric: str | None = None, epochs: int | None = None) -> tuple[int, ...]:
         """The seeds (or numbers) of single runs, empty where only means are known.
 
         Raises:
@@ -166,7 +184,7 @@ class Table:
         runs = self.find(dataset, split, metric, epochs).runs
         return () if runs is None or runs.seeds is None else runs.seeds
 
-    def curve(self, dataset: str, split: str, metric: str = "accuracy", epochs: int | None = None) -> tuple[int, ...]:
+    def curve(self, dataset: str, split: str, metric: str | None = None, epochs: int | None = None) -> tuple[int, ...]:
         """The numbers of finished epochs after which a quantity was measured; the last is the training's length.
 
         Raises:
@@ -230,7 +248,7 @@ class Table:
         *,
         dataset: str,
         split: str,
-        metric: str = "accuracy",
+        metric: str | None = None,
         epochs: int | None = None,
         seed: int | None = None,
         after: int | None = None,
@@ -242,7 +260,8 @@ class Table:
             architecture: a member of the space, its native string, or its row.
             dataset: the data set that it was trained on.
             split: the examples that it was measured on.
-            metric: "accuracy" in percent, "loss" in nats, or "seconds" since the training began.
+            metric: a measure of the table, "seconds" since the training began, or another quantity; None for the measure that
+                ranks.
             epochs: length of the training; needed where there are several. Another length is another training.
             seed: one run; None for the mean over all runs of this architecture.
             after: number of finished epochs of that training, where the table has a curve; None for its end.
@@ -267,7 +286,7 @@ class Table:
         *,
         dataset: str,
         split: str,
-        metric: str = "accuracy",
+        metric: str | None = None,
         epochs: int | None = None,
         seed: int | None = None,
         after: int | None = None,
@@ -317,11 +336,11 @@ class Table:
         *,
         dataset: str,
         split: str,
-        metric: str = "accuracy",
+        metric: str | None = None,
         epochs: int | None = None,
         reveal_test: bool = False,
     ) -> list[Best]:
-        """The best architectures by their means over runs: largest accuracy, or smallest of anything else.
+        """The best architectures by their means over runs; of what is no measure the smallest.
 
         Args:
             count: how many.
@@ -335,7 +354,7 @@ class Table:
             DataError: as `query`.
         """
         values = self.column(dataset=dataset, split=split, metric=metric, epochs=epochs, reveal_test=reveal_test)
-        order = np.argsort(-values if metric == "accuracy" else values, kind="stable")[:count]  # NaN comes last
+        order = np.argsort(-self._ranks(values, metric), kind="stable")[:count]  # NaN comes last
         return [Best(int(i), self.native(int(i)), float(values[i])) for i in order if not np.isnan(values[i])]
 
     def optimum(self, **what: Any) -> Best:
@@ -349,7 +368,7 @@ class Table:
             raise DataError(f"Nothing of this kind was measured in the table {self.name}.")
         return found[0]
 
-    def rank(self, architecture: Architecture | str | int, *, metric: str = "accuracy", **what: Any) -> int:
+    def rank(self, architecture: Architecture | str | int, *, metric: str | None = None, **what: Any) -> int:
         """The place of an architecture by its mean over runs: 1 is the best; equals share the better place.
 
         Args:
@@ -363,17 +382,18 @@ class Table:
         """
         value = self.query(architecture, metric=metric, **what)
         values = self.column(metric=metric, **what)
-        return 1 + int(np.count_nonzero(values > value if metric == "accuracy" else values < value))
+        ranks = self._ranks(np.append(values, value), metric)
+        return 1 + int(np.count_nonzero(ranks[:-1] > ranks[-1]))
 
     def for_search(
-        self, *, dataset: str, split: str = "valid", metric: str = "accuracy", epochs: int | None = None
+        self, *, dataset: str, split: str = "valid", metric: str | None = None, epochs: int | None = None
     ) -> "SearchTable":
         """The part of the table that a search may see: one data set, its validation split, and costs.
 
         Args:
             dataset: the data set.
             split: "valid", or "train".
-            metric: the quantity to search by.
+            metric: the quantity to search by; None for the measure that ranks.
             epochs: length of the training, if not said in every query; needed where there are several.
 
         Raises:
@@ -383,6 +403,7 @@ class Table:
             raise DataError(f"A search sees the split {' or '.join(map(repr, FREE))}, got {split!r}: tests come after it.")
         if epochs is not None:
             self.find(dataset, split, metric, epochs)
+        metric = metric or self.measures[0].name
         meant = self._candidates(dataset, split, metric)[0].dataset
         columns = [
             c
@@ -393,19 +414,20 @@ class Table:
         part = Table(self.path, self.header, columns, self._memory)
         return SearchTable(part, dataset=dataset, split=split, metric=metric, epochs=epochs)
 
-    def find(self, dataset: str, split: str, metric: str, epochs: int | None) -> Columns:
+    def find(self, dataset: str, split: str, metric: str | None, epochs: int | None) -> Columns:
         """The columns of a quantity.
 
         Raises:
             DataError: if there is none, or the training's length must be named.
         """
+        metric = metric or self.measures[0].name
         key = (dataset, split, metric, epochs)
         if key not in self._found:
             candidates = self._candidates(dataset, split, metric)
             self._found[key] = self._of_length(candidates, epochs, f"{metric} on {split} of {dataset}")
         return self._found[key]
 
-    def has(self, dataset: str, split: str, metric: str, epochs: int | None) -> bool:
+    def has(self, dataset: str, split: str, metric: str | None, epochs: int | None) -> bool:
         """Whether the table has a quantity."""
         try:
             self.find(dataset, split, metric, epochs)
@@ -413,8 +435,13 @@ class Table:
             return False
         return True
 
-    def _candidates(self, dataset: str, split: str, metric: str) -> list[Stored]:
+    def _ranks(self, values: NDArray[np.float64], metric: str | None) -> NDArray[np.float64]:
+        """Values as numbers of which the larger is better, NaN as it is."""
+        return values if self.measure(metric).better == "higher" else -values
+
+    def _candidates(self, dataset: str, split: str, metric: str | None) -> list[Stored]:
         self._check_dataset(dataset)
+        metric = metric or self.measures[0].name
         meant = self.header.redirect.get(dataset, {}).get(split, dataset)
         there = [c for c in self.columns if c.dataset == meant and c.split is not None]
         if not any(c.split == split for c in there):
@@ -568,6 +595,11 @@ class SearchTable:
     def space(self) -> Space:
         """The search space."""
         return self._table.space
+
+    @property
+    def measure(self) -> Measure:
+        """What its values are, and which of two is better; shares are in percent."""
+        return self._table.measure(self.metric)
 
     @property
     def lengths(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""``mixop benchmark ...``: tables of trained architectures."""
+"""``mixop table ...``: tables of trained architectures."""
 
 import shlex
 import time
@@ -159,11 +159,11 @@ class Building(Converting):
 
 
 def build(told: Parsed) -> None:
-    """``mixop benchmark build``"""
+    """``mixop table build``"""
     from mixop.cli import screens
     from mixop.cli.progress import duration
     from mixop.engine.threads import using
-    from mixop.tables.plain import convert_built
+    from mixop.tables.built import convert_built
     from mixop.tables.table import Table
     from mixop.tabulate.build import architectures_of, seconds_of, tabulate
 
@@ -200,7 +200,7 @@ def build(told: Parsed) -> None:
     if about["noise"] is not None:
         lines["Noise"] = f"standard deviation {about['noise']:.2f} over the runs of an architecture"
     lines["Counts"] = f"{counts}; {counts.name}.parts beside it is not needed any more"
-    lines["Next"] = f"mixop benchmark show {shlex.quote(str(target))}"
+    lines["Next"] = f"mixop table show {shlex.quote(str(target))}"
     return screens.places(lines)
 
 
@@ -227,7 +227,8 @@ def worth(table: "Table", dataset: str, epochs: int) -> dict[str, float | None]:
 
 def _training(_: str | None) -> "Tree":
     """How a table's networks are trained."""
-    from mixop.cli.tree import Tree, defaults
+    from mixop.cli.tree import Tree
+    from mixop.core.values import defaults
     from mixop.evaluate.protocol import PARTS as PROTOCOL_PARTS
     from mixop.tabulate.build import Tabulation
 
@@ -235,7 +236,7 @@ def _training(_: str | None) -> "Tree":
 
 
 def convert(told: Parsed) -> None:
-    """``mixop benchmark convert``"""
+    """``mixop table convert``"""
     from mixop.tables.conversion import convert as run
     from mixop.tables.table import Table
 
@@ -255,13 +256,13 @@ def convert(told: Parsed) -> None:
         {
             "Written": f"{target} ({size:,} bytes, in {duration(seconds)})",
             "Holds": f"{len(table):,} architectures of {table.header.space_name}, {len(table.columns)} columns",
-            "Next": f"mixop benchmark show {shlex.quote(str(target))}",
+            "Next": f"mixop table show {shlex.quote(str(target))}",
         }
     )
 
 
 def show(told: Parsed) -> None:
-    """``mixop benchmark show``"""
+    """``mixop table show``"""
     from mixop.tables.catalogue import open_table
 
     options = told.options
@@ -338,28 +339,28 @@ def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]
             console.print(f"  {row['valid_accuracy']:.2f} %{test}  {row['architecture']} ({row['index']})", soft_wrap=True)
 
 
-BENCHMARK = (
+TABLE = (
     Command(
-        "benchmark build",
+        "table build",
         BuildOptions,
         build,
         values={"training": _training, "space": kinds.space, "data": kinds.data},
         settings=("threads",),
         shortcuts={name: ("training", name) for name in ("epochs", "batch_size", "seeds", "keep")},
         examples=(
-            "mixop benchmark build digits.table --limit 9 --epochs 2",
-            "mixop benchmark build faces.table --data npz --data.path faces.npz --space.cells 2",
+            "mixop table build digits.table --limit 9 --epochs 2",
+            "mixop table build faces.table --data npz --data.path faces.npz --space.cells 2",
         ),
     ),
     Command(
-        "benchmark convert",
+        "table convert",
         ConvertOptions,
         convert,
         examples=(
-            "mixop benchmark convert nasbench201.npz nasbench201.table",
-            "mixop benchmark convert NATS-tss-v1_0-3ffb9.pickle.pbz2 nats.table --curves",
+            "mixop table convert nasbench201.npz nasbench201.table",
+            "mixop table convert NATS-tss-v1_0-3ffb9.pickle.pbz2 nats.table --curves",
         ),
     ),
-    Command("benchmark show", ShowOptions, show, examples=("mixop benchmark show nasbench201.table --best 5",)),
+    Command("table show", ShowOptions, show, examples=("mixop table show nasbench201.table --best 5",)),
 )
 """The commands of the group."""

@@ -1,4 +1,4 @@
-"""``mixop benchmark``: screens, JSON, sentences."""
+"""``mixop table``: screens, JSON, sentences."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mixop.cli import main
-from mixop.cli.benchmark import Converting
+from mixop.cli.table import Converting
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables import Table
 from mixop.tabulate import build as tabulate_build
@@ -41,11 +41,11 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 def test_convert_and_show(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     target = tmp_path / "a b.table"
-    assert main(["benchmark", "convert", str(source), str(target)]) == 0
+    assert main(["table", "convert", str(source), str(target)]) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[0] == f"Converting {source} to {target}."
-    assert f"mixop benchmark show '{target}'" in shown
-    assert main(["benchmark", "show", str(target), "--best", "2"]) == 0
+    assert f"mixop table show '{target}'" in shown
+    assert main(["table", "show", str(target), "--best", "2"]) == 0
     shown = capsys.readouterr().out
     assert "4 architectures of nasbench201" in shown
     assert "Checksum   right" in shown
@@ -53,16 +53,16 @@ def test_convert_and_show(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
     lines = [line for line in shown.splitlines() if "|" in line]
     assert lines == [f"  90.00 %  {TEXTS[1]} (1)", f"  80.00 %  {TEXTS[2]} (2)"]
     assert "12.00" not in shown, "test results are shown by a word only"
-    assert main(["benchmark", "show", str(target), "--reveal-test"]) == 0
+    assert main(["table", "show", str(target), "--reveal-test"]) == 0
     assert f"  90.00 %, test 12.00  {TEXTS[1]} (1)" in capsys.readouterr().out
 
 
 def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     target = tmp_path / "x.table"
-    assert main(["benchmark", "convert", str(source), str(target), "--name", "mine", "--json"]) == 0
+    assert main(["table", "convert", str(source), str(target), "--name", "mine", "--json"]) == 0
     written = json.loads(capsys.readouterr().out)
     assert (written["architectures"], written["bytes"]) == (4, target.stat().st_size)
-    assert main(["benchmark", "show", str(target), "--json"]) == 0
+    assert main(["table", "show", str(target), "--json"]) == 0
     held = json.loads(capsys.readouterr().out)
     assert held["table"] == "mine"
     assert [column["split"] for column in held["columns"]] == ["valid", "test"]
@@ -72,30 +72,30 @@ def test_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 
 def test_quiet(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["benchmark", "convert", str(source), str(tmp_path / "x"), "--quiet"]) == 0
+    assert main(["table", "convert", str(source), str(tmp_path / "x"), "--quiet"]) == 0
     assert "Converting" not in capsys.readouterr().out
 
 
 def test_sentences(source: Path, tmp_path: Path, fails: Callable[..., str]):
-    assert "mixop benchmark convert, mixop benchmark show" in fails("benchmark")
-    assert "and not 'shw'" in fails("benchmark", "shw")
-    assert "is no table" in fails("benchmark", "show", str(source))
-    assert "no file or directory" in fails("benchmark", "convert", str(tmp_path / "y.npz"), "z")
-    assert "needs a TARGET" in fails("benchmark", "convert", str(source))
-    assert "--best must be" in fails("benchmark", "show", str(source), "--best", "-1")
+    assert "mixop table convert, mixop table show" in fails("table")
+    assert "and not 'shw'" in fails("table", "shw")
+    assert "is no table" in fails("table", "show", str(source))
+    assert "no file or directory" in fails("table", "convert", str(tmp_path / "y.npz"), "z")
+    assert "needs a TARGET" in fails("table", "convert", str(source))
+    assert "--best must be" in fails("table", "show", str(source), "--best", "-1")
     target = tmp_path / "x.table"
-    assert main(["benchmark", "convert", str(source), str(target), "--quiet"]) == 0
+    assert main(["table", "convert", str(source), str(target), "--quiet"]) == 0
     content = bytearray(target.read_bytes())
     content[-3] ^= 255
     target.write_bytes(content)
-    assert "its checksum is another one" in fails("benchmark", "show", str(target))
+    assert "its checksum is another one" in fails("table", "show", str(target))
     assert len(Table.open(target)) == 4
 
 
 def test_the_group_has_a_page(capsys: pytest.CaptureFixture[str]):
-    assert main(["benchmark", "--help"]) == 0
+    assert main(["table", "--help"]) == 0
     page = capsys.readouterr().out
-    assert "benchmark convert" in page
+    assert "table convert" in page
     assert "mixop search" in page
     assert "\n  search" not in page
 
@@ -127,7 +127,7 @@ TINY = (
 
 def test_a_table_is_built_and_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     target = tmp_path / "own.table"
-    words = ["benchmark", "build", str(target), *TINY, "--keep", "1,2", "--group", "6"]
+    words = ["table", "build", str(target), *TINY, "--keep", "1,2", "--group", "6"]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "Plan      6 architectures x 2 seeds x 2 epochs on digits" in told
@@ -150,20 +150,20 @@ def test_a_table_is_built_and_can_be_shown(tmp_path: Path, capsys: pytest.Captur
     assert found["deviation"] == pytest.approx(means.std(ddof=1), rel=1e-4)
     assert found["noise"] == pytest.approx(np.sqrt((100 * counts[:, :, 1] / images).var(axis=1, ddof=1).mean()), rel=1e-4)
     assert target.read_bytes() == before
-    assert main(["benchmark", "build", str(target), *TINY, "--keep", "1,2", "--batch-size", "32"]) == 2
+    assert main(["table", "build", str(target), *TINY, "--keep", "1,2", "--batch-size", "32"]) == 2
     assert "other settings" in capsys.readouterr().err
 
 
 def test_a_table_of_the_package_is_shown_by_its_name(capsys: pytest.CaptureFixture[str], fails: Callable[..., str]):
-    assert main(["benchmark", "show", "nasbench201-digits", "--json"]) == 0
+    assert main(["table", "show", "nasbench201-digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["architectures"] == 729
-    assert "nasbench201-digits" in fails("benchmark", "show", "nasbench202-digits")
+    assert "nasbench201-digits" in fails("table", "show", "nasbench202-digits")
 
 
 def test_a_build_that_is_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """A signal in the second group: the first is kept, and the end is that of a build left alone."""
     words = [*TINY, "--group", "6", "--quiet"]
-    assert main(["benchmark", "build", str(tmp_path / "alone.table"), *words]) == 0
+    assert main(["table", "build", str(tmp_path / "alone.table"), *words]) == 0
     train = tabulate_build.train
 
     def interrupted(architectures: Any, indices: Any, *rest: Any, **options: Any) -> Any:
@@ -172,11 +172,11 @@ def test_a_build_that_is_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
         return train(architectures, indices, *rest, **options)
 
     monkeypatch.setattr(tabulate_build, "train", interrupted)
-    assert main(["benchmark", "build", str(tmp_path / "own.table"), *words]) == 128 + signal.SIGTERM
+    assert main(["table", "build", str(tmp_path / "own.table"), *words]) == 128 + signal.SIGTERM
     assert "Stopped with 3 of 6 architectures done" in capsys.readouterr().err
     assert not (tmp_path / "own.table").exists()
     monkeypatch.undo()
-    assert main(["benchmark", "build", str(tmp_path / "own.table"), *words]) == 0
+    assert main(["table", "build", str(tmp_path / "own.table"), *words]) == 0
     for name in ("valid_correct", "test_correct", "train_loss", "arch", "params", "flops"):
         alone, own = (np.load(tmp_path / f"{n}.npz", allow_pickle=False)[name] for n in ("alone", "own"))
         assert (alone == own).all(), name
@@ -196,7 +196,7 @@ def test_what_cannot_be_built_is_told_in_a_sentence(
     words: tuple[str, ...], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    assert main(["benchmark", "build", *words]) == 2
+    assert main(["table", "build", *words]) == 2
     told = capsys.readouterr().err
     assert sentence in told
     assert told.count("\n") == 1
