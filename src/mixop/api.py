@@ -10,8 +10,8 @@ from torch import nn
 from mixop.core.errors import RunError
 from mixop.data import source_from_json
 from mixop.data.core import Data, Part
-from mixop.engine.fit import check_fit
 from mixop.engine.driver import Observer
+from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.engine.threads import using

@@ -134,7 +134,17 @@ def test_the_panel_has_a_line_for_each_worker_and_one_for_all():
     progress("darts-0", record)
     progress.console.print(progress.panel())
     shown = file.getvalue()
-    for text in ("darts-0", "epoch 2/4", "train 50.0 %", "entropy 1.25", "skip 50.0 %", "Look.", "drnas-0", "starting", "1 of 4 runs"):
+    for text in (
+        "darts-0",
+        "epoch 2/4",
+        "train 50.0 %",
+        "entropy 1.25",
+        "skip 50.0 %",
+        "Look.",
+        "drnas-0",
+        "starting",
+        "1 of 4 runs",
+    ):
         assert text in shown, shown
     progress("darts-0", {"event": "done"})
     progress("drnas-0", {"event": "failed", "sentence": "It diverged."})

@@ -7,7 +7,6 @@ from functools import cache
 from torch import Generator, Tensor
 
 from mixop.core.rng import fenced
-from mixop.core.schedules import check_range
 from mixop.nets.ops import BatchNorm, operation
 from mixop.spaces.core import Architecture, Space
 

@@ -69,7 +69,7 @@ def _tables() -> dict[str, str]:
 def _operations() -> dict[str, str]:
     from mixop.nets.ops import OPERATIONS, BatchNorm
 
-    operations = {name: make(4, 1, BatchNorm()) for name, make in OPERATIONS.items()}
+    operations = {name: make(4, 1, BatchNorm(), 2) for name, make in OPERATIONS.items()}
     return {name: " - ".join(_layer(module) for module in [*net.children()] or [net]) for name, net in operations.items()}
 
 

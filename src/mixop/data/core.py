@@ -356,7 +356,7 @@ def _fitting(augment: Preparation, shape: tuple[int, ...], task: Task) -> Prepar
     if type(augment) is Preparation:
         augment = Augment(mean=augment.mean, std=augment.std, function=augment.function)
     if isinstance(augment, Augment) and augment.mask_fill is None:
-        augment = replace(augment, mask_fill=getattr(task, 'ignore', None))
+        augment = replace(augment, mask_fill=getattr(task, "ignore", None))
     return augment
 
 

@@ -185,9 +185,10 @@ class SupernetProblem:
             with self._autocast(batch):
                 loss, outputs = self.captured(batch, mix, learn=weights is None)
         else:
-            arguments, time = (batch.x, mix, active), {"progress": self.progress}
+            arguments = batch.x, mix, active
+            time: dict[str, Any] = {"progress": self.progress}
             if self.net.carries:
-                time["state"] = batch.state
+                time["state"] = () if batch.state is None else batch.state
             with fenced(Generator().manual_seed(self._noise[0] + 1)), self._autocast(batch):
                 if weights is None:
                     outputs = self.net(*arguments, **time)

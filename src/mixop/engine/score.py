@@ -76,7 +76,7 @@ def score(
         if norm == "recalibrated":
             _recalibrate(net, data, mix, active, batch_size, buffers, time)
         _evaluate(net, norm)
-        totals, state = data.task.totals(), None
+        totals, state = data.task.totals(), ()
         for batch in data.sweep("valid", batch_size, batches):
             if net.carries:
                 outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})

@@ -45,7 +45,7 @@ def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size
         batch_size: examples in a forward pass, >= 1; changes the result by rounding only.
     """
     net.eval()
-    totals, state = data.task.totals(details=True), None
+    totals, state = data.task.totals(details=True), ()
     carries = bool(getattr(net, "carries", False))
     with fenced(Generator().manual_seed(0)):  # an operation may draw noise
         for batch in data.sweep(part, batch_size):

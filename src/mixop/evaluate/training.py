@@ -79,10 +79,11 @@ class TrainingState:
         total = torch.zeros((), device=batch.y.device)
         count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two examples; a last batch may be short
         pieces = zip(batch.x.tensor_split(count), batch.y.tensor_split(count), strict=True)
+        carried = () if self.net.carries and batch.state is None else batch.state
         with fenced(self.generators["forward"]):  # drop path and noise
             for x, y in pieces:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
-                    outputs, auxiliary, state = self.net.training_outputs(x, batch.state)
+                    outputs, auxiliary, state = self.net.training_outputs(x, carried)
                 loss = self.task.loss(outputs.float(), y)
                 if auxiliary is not None:
                     loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
@@ -90,7 +91,7 @@ class TrainingState:
                 loss.backward()
                 total = total + loss.detach()
                 self.train.add(outputs.detach(), y)
-        self.stream.state = detached(state)
+        self.stream.state = detached(state) if self.net.carries else None
         return total
 
     def state_dict(self) -> dict[str, Any]:

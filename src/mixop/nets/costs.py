@@ -160,7 +160,7 @@ def measured(space: Space, measure: Measure) -> Costs:
                 key = option, width, stride, sides
                 if key not in known:
                     with fenced(Generator().manual_seed(0)):
-                        module = operation(option, width, stride, BatchNorm())
+                        module = operation(option, width, stride, BatchNorm(), layer.dims)
                     known[key] = _measure(module, torch.zeros(1, width, *sides), measure)
                 tables[group.name][e, o] += known[key]
     costs = Costs(tables, 0.0)

@@ -1,7 +1,7 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import overload
 
 from torch import Generator, Tensor, nn
 
@@ -9,7 +9,7 @@ from mixop.core.errors import SpaceError
 from mixop.core.rng import fenced
 from mixop.nets.layers import LAYERS
 from mixop.nets.ops import BatchNorm, drop_path, operation
-from mixop.nets.skeleton import Skeleton, edge_shape, run_cell
+from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
 from mixop.spaces.core import Architecture, Choice, Graph, Group, Layer, Space
 
 
@@ -22,7 +22,7 @@ class DiscreteCell(nn.Module):
         kept = sorted(((group.decisions[c.decision], c.option) for c in choices), key=lambda pair: pair[0].target)
         self.edges = [(decision.source, decision.target) for decision, _ in kept]
         self.operations = nn.ModuleList(
-            operation(option, *edge_shape(layer, graph, decision), norm) for decision, option in kept
+            operation(option, *edge_shape(layer, graph, decision), norm, layer.dims) for decision, option in kept
         )
 
     def forward(self, inputs: list[Tensor], drop: float) -> Tensor:
@@ -35,7 +35,10 @@ class DiscreteCell(nn.Module):
 
 
 class DiscreteNetwork(Skeleton):
-    """The network of one architecture: a plain module, ``logits = net(x)``.
+    """The network of one architecture: a plain module, ``outputs = net(x)``.
+
+    Of tokens, ``net(x)`` takes a window as a stream of its own. A longer stream is read window by window, with the state that
+    the window before left: ``outputs, state = net(x, ())`` at its start, then ``outputs, state = net(x, state)``.
 
     Args:
         architecture: which operation on which edge.
@@ -44,7 +47,7 @@ class DiscreteNetwork(Skeleton):
         auxiliary: whether it has the space's auxiliary head, which only training uses.
 
     Attributes:
-        drop_path: in training, the probability that the output of an operation is zero for an image, in [0, 1); skip
+        drop_path: in training, the probability that the output of an operation is zero for an example, in [0, 1); skip
             connections are spared. Drawn from torch's global generator.
 
     Raises:
@@ -62,28 +65,38 @@ class DiscreteNetwork(Skeleton):
         super().__init__(space, make_cell, norm)
         self.drop_path = 0.0
         head = space.auxiliary if auxiliary else None
-        self.auxiliary_input = head.inputs[0] if head else None
+        self.auxiliary_inputs = head.inputs if head else ()
         self.auxiliary = LAYERS[head.kind](head, norm) if head else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(B, classes)`` of images ``(B, C, H, W)``."""
-        return self._outputs(x)[-1]
-
-    def training_outputs(self, x: Tensor, state: Any = None) -> tuple[Tensor, Tensor | None, Any]:
-        """What a training needs: outputs, those of the auxiliary head if it has one and trains, and what it carries on.
+    @overload
+    def forward(self, x: Tensor, state: None = None) -> Tensor: ...
+    @overload
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor | tuple[Tensor, State]:
+        """Outputs ``(B, K)``, or ``(B, K, *positions)`` where the space is dense; with a state, the new state too.
 
         Args:
-            x: inputs ``(B, ...)``.
-            state: what it carries into the batch; None at a start, and where it carries nothing.
+            x: inputs ``(B, *shape)``, or tokens ``(B, T)``.
+            state: what the window before left, () at the start of a stream; None for a window without a stream around it.
         """
-        outputs = self._outputs(x)
-        if self.auxiliary is None or self.auxiliary_input is None or not self.training:
-            return outputs[-1], None, None
-        return outputs[-1], self.auxiliary(outputs[self.auxiliary_input]), None
+        outputs, carried = self._run(x, state)
+        return outputs[-1] if state is None else (outputs[-1], carried)
 
-    def _outputs(self, x: Tensor) -> list[Tensor]:
+    def training_outputs(self, x: Tensor, state: State | None = None) -> tuple[Tensor, Tensor | None, State]:
+        """What a training needs: outputs, those of the auxiliary head if it has one and trains, and the new state.
+
+        Args:
+            x: inputs ``(B, *shape)``, or tokens ``(B, T)``.
+            state: as in `forward`.
+        """
+        outputs, carried = self._run(x, state)
+        head = self.auxiliary if self.training else None
+        auxiliary = None if head is None else head(*(outputs[i] for i in self.auxiliary_inputs))
+        return outputs[-1], auxiliary, carried
+
+    def _run(self, x: Tensor, state: State | None) -> tuple[list[Tensor], State]:
         drop = self.drop_path if self.training else 0.0
-        return self.walk(x, lambda spec: (drop,))
+        return self.walk(x, lambda spec: (drop,), state)
 
 
 def build(
@@ -98,13 +111,13 @@ def build(
 
     Args:
         architecture: an architecture of the space, or its native string.
-        space: the space with the sizes (channels, cells, classes ...) that the network shall have.
+        space: the space with the sizes (channels, cells, outputs ...) that the network shall have.
         generator: source of the initial weights; by default torch's global generator.
         norm: batch norm settings; default affine with running statistics.
         auxiliary: whether it has the space's auxiliary head, which only training uses.
 
     Returns:
-        A plain `torch.nn.Module`; ``net(x)`` gives logits.
+        A plain `torch.nn.Module`; ``net(x)`` gives its outputs.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.

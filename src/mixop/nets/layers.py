@@ -1,12 +1,23 @@
 """The fixed layers of the skeletons: stems, blocks between stages, heads, by the kind that a space names them with."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError
+from mixop.nets.dims import (
+    ADAPTIVE_MEAN,
+    AVERAGE_POOLS,
+    CONVOLUTIONS,
+    POOL_MEAN,
+    dims_of,
+    mean_of_positions,
+    resized,
+)
 from mixop.nets.ops import BatchNorm, FactorizedReduce, relu_conv_norm
+from mixop.nets.tokens import TokenStem
 from mixop.spaces.core import Layer
 
 
@@ -18,36 +29,69 @@ class Residual(nn.Module):
 
     def __init__(self, layer: Layer, norm: BatchNorm) -> None:
         super().__init__()
-        self.first = relu_conv_norm(layer.channels[0], layer.out, 3, layer.stride, norm, affine=True)
-        self.second = relu_conv_norm(layer.out, layer.out, 3, 1, norm, affine=True)
-        conv = nn.Conv2d(layer.channels[0], layer.out, 1, bias=False)
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2, stride=2), conv) if layer.stride == 2 else conv
+        dims = layer.dims
+        self.first = relu_conv_norm(layer.channels[0], layer.out, 3, layer.stride, norm, dims, affine=True)
+        self.second = relu_conv_norm(layer.out, layer.out, 3, 1, norm, dims, affine=True)
+        conv = CONVOLUTIONS[dims](layer.channels[0], layer.out, 1, bias=False)
+        self.shortcut = nn.Sequential(AVERAGE_POOLS[dims](2, stride=2), conv) if layer.stride == 2 else conv
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.second(self.first(x))
 
 
 class Head(nn.Module):
-    """Batch norm, ReLU, mean over the image, linear classifier."""
+    """Batch norm, ReLU, mean over the positions, linear map."""
 
     def __init__(self, layer: Layer, norm: BatchNorm) -> None:
         super().__init__()
-        self.norm = norm.make(layer.channels[0], affine=True)
+        self.norm = norm.make(layer.channels[0], layer.dims, affine=True)
         self.linear = nn.Linear(layer.channels[0], layer.out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(torch.relu(self.norm(x)).mean((2, 3)))
+        return self.linear(mean_of_positions(torch.relu(self.norm(x))))
 
 
 class LinearHead(nn.Module):
-    """Mean over the image, linear classifier."""
+    """Mean over the positions, linear map."""
 
     def __init__(self, layer: Layer, norm: BatchNorm) -> None:
         super().__init__()
         self.linear = nn.Linear(layer.channels[0], layer.out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x.mean((2, 3)))
+        return self.linear(mean_of_positions(x))
+
+
+class DenseHead(nn.Module):
+    """Batch norm and ReLU, if it has them, and a 1x1 convolution, interpolated to the positions of the network's input.
+
+    Args:
+        layer: reads the values, and the network's input for its size.
+        norm: batch norm settings.
+        normalised: whether it begins with batch norm and ReLU.
+    """
+
+    def __init__(self, layer: Layer, norm: BatchNorm, *, normalised: bool = True) -> None:
+        super().__init__()
+        self.dims = layer.dims
+        self.norm = norm.make(layer.channels[0], layer.dims, affine=True) if normalised else None
+        self.conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 1)
+
+    def forward(self, x: Tensor, given: Tensor) -> Tensor:
+        x = x if self.norm is None else torch.relu(self.norm(x))
+        return resized(self.conv(x), given.shape[-self.dims :])
+
+
+class LinearStem(nn.Module):
+    """Linear map of feature vectors ``(B, F)`` and batch norm: signals of length 1, ``(B, C, 1)``."""
+
+    def __init__(self, layer: Layer, norm: BatchNorm) -> None:
+        super().__init__()
+        self.linear = nn.Linear(layer.channels[0], layer.out, bias=False)
+        self.norm = norm.make(layer.out, 1, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.linear(x).unsqueeze(-1))
 
 
 class Slice(nn.Module):
@@ -62,34 +106,35 @@ class Slice(nn.Module):
 
 
 def _stem(layer: Layer, norm: BatchNorm) -> nn.Module:
-    conv = nn.Conv2d(layer.channels[0], layer.out, 3, padding=1, bias=False)
-    return nn.Sequential(conv, norm.make(layer.out, affine=True))
+    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 3, padding=1, bias=False)
+    return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
 
 
 def _preprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
-    return relu_conv_norm(layer.channels[0], layer.out, 1, 1, norm)
+    return relu_conv_norm(layer.channels[0], layer.out, 1, 1, norm, layer.dims)
 
 
 def _reducing_preprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
-    return FactorizedReduce(layer.channels[0], layer.out, norm)
+    return FactorizedReduce(layer.channels[0], layer.out, norm, layer.dims)
 
 
 def _imagenet_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
     """Two strided 3x3 convolutions: a quarter of the size."""
-    half = layer.out // 2
-    first = nn.Conv2d(layer.channels[0], half, 3, stride=2, padding=1, bias=False)
-    second = nn.Conv2d(half, layer.out, 3, stride=2, padding=1, bias=False)
-    return nn.Sequential(first, norm.make(half, affine=True), nn.ReLU(), second, norm.make(layer.out, affine=True))
+    half, dims, conv = layer.out // 2, layer.dims, CONVOLUTIONS[layer.dims]
+    first = conv(layer.channels[0], half, 3, stride=2, padding=1, bias=False)
+    second = conv(half, layer.out, 3, stride=2, padding=1, bias=False)
+    return nn.Sequential(first, norm.make(half, dims, affine=True), nn.ReLU(), second, norm.make(layer.out, dims, affine=True))
 
 
 def _imagenet_stem_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
-    return relu_conv_norm(layer.channels[0], layer.out, 3, 2, norm, affine=True)
+    return relu_conv_norm(layer.channels[0], layer.out, 3, 2, norm, layer.dims, affine=True)
 
 
 class AuxiliaryHead(nn.Module):
-    """A classifier on a cell in the middle of the network: it is pooled to 2x2 pixels and convolved to one.
+    """Outputs from a cell in the middle of the network: it is pooled to two positions along every axis and convolved to one.
 
     Images of 6 to 8 pixels are pooled by 5x5 windows, as published for 8 (CIFAR) and 7 (ImageNet); larger ones to 2x2 means.
+    Signals are pooled likewise along their one axis.
 
     Source: Liu et al. 2019 (arXiv:1806.09055), appendix A.2, and the authors' code.
     """
@@ -98,40 +143,42 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, layer: Layer, norm: BatchNorm, *, second_norm: bool = True) -> None:
         super().__init__()
-        first = nn.Conv2d(layer.channels[0], 128, 1, bias=False)
-        second = nn.Conv2d(128, 768, 2, bias=False)
-        norms = [norm.make(768, affine=True)] if second_norm else []
-        self.body = nn.Sequential(first, norm.make(128, affine=True), nn.ReLU(), second, *norms, nn.ReLU())
+        dims, conv = layer.dims, CONVOLUTIONS[layer.dims]
+        first = conv(layer.channels[0], 128, 1, bias=False)
+        second = conv(128, 768, 2, bias=False)
+        norms = [norm.make(768, dims, affine=True)] if second_norm else []
+        self.body = nn.Sequential(first, norm.make(128, dims, affine=True), nn.ReLU(), second, *norms, nn.ReLU())
         self.linear = nn.Linear(768, layer.out)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[2]
-        if size < self.LEAST:
+        sizes, dims = x.shape[2:], dims_of(x)
+        if min(sizes) < self.LEAST:
             raise SpaceError(
-                f"The auxiliary head needs {self.LEAST} pixels where it stands, got {size}: use larger images, or none."
+                f"The auxiliary head needs {self.LEAST} positions along every axis where it stands, got "
+                f"{' x '.join(map(str, sizes))}: use larger inputs, or leave it out (auxiliary 0)."
             )
         x = torch.relu(x)
-        if size <= 8:
-            x = nn.functional.avg_pool2d(x, 5, stride=size - 5, count_include_pad=False)
+        if max(sizes) <= 8:
+            x = POOL_MEAN[dims](x, 5, stride=tuple(size - 5 for size in sizes), count_include_pad=False)
         else:
-            x = nn.functional.adaptive_avg_pool2d(x, 2)
+            x = ADAPTIVE_MEAN[dims](x, 2)
         return self.linear(self.body(x).flatten(1))
-
-
-def _imagenet_auxiliary_head(layer: Layer, norm: BatchNorm) -> nn.Module:
-    return AuxiliaryHead(layer, norm, second_norm=False)  # left out in the original
 
 
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
+    "linear_stem": LinearStem,
+    "token_stem": TokenStem,
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,
+    "dense_head": DenseHead,
+    "dense_linear_head": partial(DenseHead, normalised=False),
     "slice": Slice,
     "preprocess": _preprocess,
     "reducing_preprocess": _reducing_preprocess,
     "auxiliary_head": AuxiliaryHead,
-    "imagenet_auxiliary_head": _imagenet_auxiliary_head,
+    "imagenet_auxiliary_head": partial(AuxiliaryHead, second_norm=False),  # left out in the original
     "imagenet_stem": _imagenet_stem,
     "imagenet_stem_reduction": _imagenet_stem_reduction,
 }

@@ -1,11 +1,14 @@
 """Candidate operations and the fixed blocks of the skeletons, as torch modules, by their published names.
 
-An operation is built by ``make(channels, stride, norm)``; it keeps the number of channels and divides height and width by
-``stride``. `OPERATIONS` is the table of names; an outsider's operation is named ``package.module:make`` in a space's
-option list and needs no registration.
+An operation is built by ``make(channels, stride, norm, dims)``; it keeps the number of channels and divides every axis by
+``stride``. ``dims`` is 2 for images ``(B, C, H, W)`` and 1 for signals ``(B, C, L)``, where a name keeps its meaning along
+the one axis: ``nor_conv_3x3`` is a convolution of window 3. `OPERATIONS` is the table of names; an outsider's operation is
+named ``package.module:make`` in a space's option list and needs no registration. If its function has no argument ``dims``,
+it is called as ``make(channels, stride, norm)``, for images only.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.core.schedules import check_range
+from mixop.nets.dims import AVERAGE_POOLS, BATCH_NORMS, CONVOLUTIONS, MAX_POOLS, padded_to_even, strided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +40,9 @@ class BatchNorm:
         check_range("batch norm momentum", self.momentum, above=0, at_most=1)
         check_range("batch norm eps", self.eps, above=0)
 
-    def make(self, channels: int, *, affine: bool | None = None) -> nn.BatchNorm2d:
-        """The layer, for ``channels`` channels."""
-        return nn.BatchNorm2d(
+    def make(self, channels: int, dims: int = 2, *, affine: bool | None = None) -> nn.BatchNorm1d | nn.BatchNorm2d:
+        """The layer, for ``channels`` channels of images (``dims`` 2) or signals (1)."""
+        return BATCH_NORMS[dims](
             channels,
             eps=self.eps,
             momentum=self.momentum,
@@ -55,7 +59,7 @@ class Zero(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x if self.stride == 1 else x[:, :, :: self.stride, :: self.stride])
+        return torch.zeros_like(x if self.stride == 1 else strided(x, self.stride))
 
 
 class Noise(nn.Module):
@@ -71,7 +75,7 @@ class Noise(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = x[:, :, :: self.stride, :: self.stride].shape
+        shape = strided(x, self.stride).shape
         return torch.randn(shape, dtype=x.dtype).to(x.device)
 
 
@@ -87,107 +91,117 @@ class Elementwise(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """ReLU, two 1x1 stride-2 convolutions on pixel grids one apart, concatenation, batch norm; methods of DARTS, 4.1.
+    """ReLU, two 1x1 stride-2 convolutions on grids of positions one apart, concatenation, batch norm; methods of DARTS, 4.1.
 
     Args:
         channels: input channels.
         out: output channels, even.
         norm: batch norm settings.
+        dims: 2 for images, 1 for signals.
     """
 
-    def __init__(self, channels: int, out: int, norm: BatchNorm) -> None:
+    def __init__(self, channels: int, out: int, norm: BatchNorm, dims: int = 2) -> None:
         super().__init__()
         if out % 2:
             raise SpaceError(f"A factorised reduction needs an even number of output channels, got {out}.")
-        self.even = nn.Conv2d(channels, out // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(channels, out // 2, 1, stride=2, bias=False)
-        self.norm = norm.make(out)
+        self.even = CONVOLUTIONS[dims](channels, out // 2, 1, stride=2, bias=False)
+        self.odd = CONVOLUTIONS[dims](channels, out // 2, 1, stride=2, bias=False)
+        self.norm = norm.make(out, dims)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(x)
-        # An odd size would give the two grids different sizes: pad right and bottom by one zero before the shift.
-        shifted = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        # An odd size would give the two grids different sizes: pad the end by one zero before the shift.
+        shifted = strided(padded_to_even(x), 1, start=1)
         return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 
 
 def relu_conv_norm(
-    channels: int, out: int, kernel: int, stride: int, norm: BatchNorm, *, affine: bool | None = None
+    channels: int, out: int, kernel: int, stride: int, norm: BatchNorm, dims: int = 2, *, affine: bool | None = None
 ) -> nn.Sequential:
     """ReLU, convolution without bias (padding ``kernel // 2``), batch norm."""
-    conv = nn.Conv2d(channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), conv, norm.make(out, affine=affine))
+    conv = CONVOLUTIONS[dims](channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), conv, norm.make(out, dims, affine=affine))
 
 
 def depthwise_separable(
-    channels: int, kernel: int, stride: int, norm: BatchNorm, *, dilation: int = 1
+    channels: int, kernel: int, stride: int, norm: BatchNorm, dims: int = 2, *, dilation: int = 1
 ) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
-    """ReLU, depthwise convolution, 1x1 convolution, batch norm; the image shrinks by the stride alone."""
-    padding = dilation * (kernel - 1) // 2
-    depthwise = nn.Conv2d(
-        channels, channels, kernel, stride=stride, padding=padding, dilation=dilation, groups=channels, bias=False
-    )
-    return nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm.make(channels)
+    """ReLU, depthwise convolution, 1x1 convolution, batch norm; the input shrinks by the stride alone."""
+    conv, padding = CONVOLUTIONS[dims], dilation * (kernel - 1) // 2
+    depthwise = conv(channels, channels, kernel, stride=stride, padding=padding, dilation=dilation, groups=channels, bias=False)
+    return nn.ReLU(), depthwise, conv(channels, channels, 1, bias=False), norm.make(channels, dims)
 
 
-def _separable(kernel: int) -> "MakeOperation":
+MakeOperation = Callable[[int, int, BatchNorm, int], nn.Module]
+"""``make(channels, stride, norm, dims)``."""
+
+
+def _dense(kernel: int) -> MakeOperation:
+    return lambda channels, stride, norm, dims: relu_conv_norm(channels, channels, kernel, stride, norm, dims)
+
+
+def _separable(kernel: int) -> MakeOperation:
     """A depthwise separable convolution applied twice, the first time with the stride."""
-    return lambda channels, stride, norm: nn.Sequential(
-        *depthwise_separable(channels, kernel, stride, norm), *depthwise_separable(channels, kernel, 1, norm)
+    return lambda channels, stride, norm, dims: nn.Sequential(
+        *depthwise_separable(channels, kernel, stride, norm, dims), *depthwise_separable(channels, kernel, 1, norm, dims)
     )
 
 
-def _dilated(kernel: int) -> "MakeOperation":
-    return lambda channels, stride, norm: nn.Sequential(*depthwise_separable(channels, kernel, stride, norm, dilation=2))
+def _dilated(kernel: int) -> MakeOperation:
+    return lambda channels, stride, norm, dims: nn.Sequential(
+        *depthwise_separable(channels, kernel, stride, norm, dims, dilation=2)
+    )
 
 
-def _factorised_7x7(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+def _factorised_7x7(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
+    """A row and a column of 7. Along one axis there is nothing to factorise: it is one convolution of window 7."""
+    if dims == 1:
+        return relu_conv_norm(channels, channels, 7, stride, norm, dims)
     row = nn.Conv2d(channels, channels, (1, 7), stride=(1, stride), padding=(0, 3), bias=False)
     column = nn.Conv2d(channels, channels, (7, 1), stride=(stride, 1), padding=(3, 0), bias=False)
     return nn.Sequential(nn.ReLU(), row, column, norm.make(channels))
 
 
-def _average(stride: int) -> nn.Module:
-    return nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False)
+def _average(stride: int, dims: int) -> nn.Module:
+    return AVERAGE_POOLS[dims](3, stride=stride, padding=1, count_include_pad=False)
 
 
-def _maximum(stride: int) -> nn.Module:
-    return nn.MaxPool2d(3, stride=stride, padding=1)
+def _maximum(stride: int, dims: int) -> nn.Module:
+    return MAX_POOLS[dims](3, stride=stride, padding=1)
 
 
-def _normalised(pool: nn.Module, channels: int, norm: BatchNorm) -> nn.Module:
+def _normalised(pool: nn.Module, channels: int, norm: BatchNorm, dims: int) -> nn.Module:
     """A pool followed by a batch norm without scale and shift, as the DARTS family searches with it."""
-    return nn.Sequential(pool, norm.make(channels, affine=False))
+    return nn.Sequential(pool, norm.make(channels, dims, affine=False))
 
 
-def _skip(channels: int, stride: int, norm: BatchNorm) -> nn.Module:
-    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm)
+def _skip(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm, dims)
 
-
-MakeOperation = Callable[[int, int, BatchNorm], nn.Module]
 
 OPERATIONS: dict[str, MakeOperation] = {
-    "none": lambda channels, stride, norm: Zero(stride),
+    "none": lambda channels, stride, norm, dims: Zero(stride),
     "skip_connect": _skip,
-    "nor_conv_1x1": lambda channels, stride, norm: relu_conv_norm(channels, channels, 1, stride, norm),
-    "nor_conv_3x3": lambda channels, stride, norm: relu_conv_norm(channels, channels, 3, stride, norm),
-    "avg_pool_3x3": lambda channels, stride, norm: _average(stride),
-    "max_pool_3x3": lambda channels, stride, norm: _maximum(stride),
-    "avg_pool_3x3_norm": lambda channels, stride, norm: _normalised(_average(stride), channels, norm),
-    "max_pool_3x3_norm": lambda channels, stride, norm: _normalised(_maximum(stride), channels, norm),
+    "nor_conv_1x1": _dense(1),
+    "nor_conv_3x3": _dense(3),
+    "avg_pool_3x3": lambda channels, stride, norm, dims: _average(stride, dims),
+    "max_pool_3x3": lambda channels, stride, norm, dims: _maximum(stride, dims),
+    "avg_pool_3x3_norm": lambda channels, stride, norm, dims: _normalised(_average(stride, dims), channels, norm, dims),
+    "max_pool_3x3_norm": lambda channels, stride, norm, dims: _normalised(_maximum(stride, dims), channels, norm, dims),
     "sep_conv_3x3": _separable(3),
     "sep_conv_5x5": _separable(5),
     "sep_conv_7x7": _separable(7),
     "dil_conv_3x3": _dilated(3),
     "dil_conv_5x5": _dilated(5),
     "conv_7x1_1x7": _factorised_7x7,
-    "noise": lambda channels, stride, norm: Noise(stride),
+    "noise": lambda channels, stride, norm, dims: Noise(stride),
     # The toy space's maps of single numbers.
-    "abs": lambda channels, stride, norm: Elementwise(torch.abs),
-    "sine": lambda channels, stride, norm: Elementwise(lambda x: torch.sin(3 * x)),
+    "abs": lambda channels, stride, norm, dims: Elementwise(torch.abs),
+    "sine": lambda channels, stride, norm, dims: Elementwise(lambda x: torch.sin(3 * x)),
 }
 
 
-def operation(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Module:
+def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int = 2) -> nn.Module:
     """Builds the operation of that name.
 
     Args:
@@ -195,14 +209,15 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Modu
         channels: input and output channels.
         stride: 1 or 2.
         norm: batch norm settings.
+        dims: 2 for images ``(B, C, H, W)``, 1 for signals ``(B, C, L)``.
 
     Raises:
-        SpaceError: if there is no such operation.
+        SpaceError: if there is no such operation, or it is an outsider's for images only.
     """
     if ":" not in name:
         if name not in OPERATIONS:
             raise SpaceError(unknown("operation", name, OPERATIONS))
-        return OPERATIONS[name](channels, stride, norm)
+        return OPERATIONS[name](channels, stride, norm, dims)
     module_name, _, attribute = name.partition(":")
     try:
         make = getattr(importlib.import_module(module_name), attribute)
@@ -210,19 +225,33 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm) -> nn.Modu
         raise SpaceError(
             f"Cannot load operation {name!r} ({error}): write package.module:make of a function to import."
         ) from error
+    if _knows_dims(make):
+        return make(channels, stride, norm, dims=dims)
+    if dims != 2:
+        raise SpaceError(
+            f"Operation {name!r} computes images only, got signals of {dims} dimension: give its function an argument dims, "
+            "1 for signals and 2 for images."
+        )
     return make(channels, stride, norm)
 
 
+def _knows_dims(make: Callable[..., nn.Module]) -> bool:
+    try:
+        return "dims" in inspect.signature(make).parameters
+    except ValueError:  # a function without a signature, of an extension in C
+        return False
+
+
 def drop_path(x: Tensor, probability: float) -> Tensor:
-    """The images of a batch, each set to zero with a probability and divided by ``1 - probability`` otherwise.
+    """The examples of a batch, each set to zero with a probability and divided by ``1 - probability`` otherwise.
 
     Args:
-        x: values ``(B, C, H, W)``.
-        probability: chance of every image to be dropped, in [0, 1).
+        x: values ``(B, C, *positions)``.
+        probability: chance of every example to be dropped, in [0, 1).
 
     Source: Larsson et al. 2017 (arXiv:1605.07648), as DARTS uses it (arXiv:1806.09055).
     """
     keep = 1.0 - probability
     # Drawn on the CPU, from torch's global generator, whatever the device: the caller fences it.
-    mask = torch.rand(len(x), 1, 1, 1).lt(keep).to(x.device, x.dtype)
+    mask = torch.rand(len(x), *[1] * (x.dim() - 1)).lt(keep).to(x.device, x.dtype)
     return x * (mask / keep)

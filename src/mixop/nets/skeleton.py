@@ -16,6 +16,9 @@ from mixop.spaces.core import Decision, Graph, Group, Layer, Space
 
 MakeCell = Callable[[Layer, Graph, Group], nn.Module]
 
+State = tuple[Tensor, ...]
+"""What a network carries from window to window of a stream: a tensor for each of its layers that carry; () is the start."""
+
 
 class Skeleton(nn.Module):
     """The fixed part of a network around its cells, and the walk through both.
@@ -25,6 +28,10 @@ class Skeleton(nn.Module):
         make_cell: builds the module of a cell; it is called as ``cell(inputs, *context)``, inputs being the list of input
             nodes, and returns the output node.
         norm: batch norm settings of the fixed layers (always affine).
+
+    Attributes:
+        carries: whether some layer carries a state from window to window; such a layer is called with its state as well
+            (None at the start) and returns its output and the new state.
     """
 
     carries: bool = False
@@ -41,19 +48,38 @@ class Skeleton(nn.Module):
                 self.layers.append(LAYERS[spec.kind](spec, norm))
             else:
                 raise SpaceError(unknown("kind of layer", spec.kind, [*LAYERS, "cell"]))
+        self.carries = any(map(_carries, self.layers))
 
-    def walk(self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: ()) -> list[Tensor]:
-        """The images ``(B, C, H, W)`` and the output of every layer, at last the logits ``(B, classes)``.
+    def walk(
+        self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: (), state: State | None = None
+    ) -> tuple[list[Tensor], State]:
+        """Runs all layers.
 
         Args:
-            x: images.
+            x: inputs ``(B, *shape)``.
             context: gives a cell's further arguments.
+            state: what the window before left; None or () at the start of a stream.
+
+        Returns:
+            The inputs and the output of every layer, at last the network's; and the new state, () if nothing carries.
         """
         outputs: list[Tensor] = [x]
+        before, after = iter(state or ()), []
         for spec, layer in zip(self.specs, self.layers, strict=True):
             given = [outputs[i] for i in spec.inputs]
-            outputs.append(layer(given, *context(spec)) if spec.kind == "cell" else layer(*given))
-        return outputs
+            if spec.kind == "cell":
+                outputs.append(layer(given, *context(spec)))
+            elif _carries(layer):
+                output, carried = layer(*given, next(before, None))
+                outputs.append(output)
+                after.append(carried)
+            else:
+                outputs.append(layer(*given))
+        return outputs, tuple(after)
+
+
+def _carries(layer: nn.Module) -> bool:
+    return getattr(layer, "carries", False)
 
 
 def edge_shape(layer: Layer, graph: Graph, decision: Decision) -> tuple[int, int]:
@@ -67,7 +93,7 @@ def run_cell(
     """The output of a cell: every node the sum of its edges, the output nodes concatenated.
 
     Args:
-        inputs: values of the input nodes, ``(B, C, H, W)`` each.
+        inputs: values of the input nodes, ``(B, C, *positions)`` each.
         graph: the cell's graph.
         edges: ``(source, target)`` of every edge, targets not decreasing.
         run_edge: ``run_edge(e, x)`` is the value of edge e at its source's value x; None if it adds nothing.

@@ -222,7 +222,7 @@ class Space(ABC):
 
     @property
     def dims(self) -> int:
-        """Axes of an input's positions: 2 of an image, 1 of a signal or of tokens, 0 of a feature vector; 2 while it is open."""
+        """Axes of an input's positions: 2 of an image or an open shape, 1 of a signal or of tokens, 0 of a feature vector."""
         if self.input_shape is None:
             return 1 if self.tokens else 2
         return len(self.input_shape) - 1

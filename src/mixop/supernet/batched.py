@@ -1,8 +1,8 @@
 """The candidate operations in batched form: one kind of operation on several edges that leave one node.
 
 A function of `BATCHED` takes a `NodeValue`, the value of the node, and a `Bundle`, the operations of its kind on n edges, and
-gives their weighted outputs side by side, ``(B, n * C, H, W)`` in the order of the edges. Those of `POOLS` depend on the node
-alone up to the weight.
+gives their weighted outputs side by side, ``(B, n * C, *positions)`` in the order of the edges. Those of `POOLS` depend on the
+node alone up to the weight.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d, pad
+from torch.nn.functional import batch_norm, pad
 
+from mixop.nets.dims import CONVOLVE, POOL_MAX, POOL_MEAN, dims_of, padded_to_even, strided
 from mixop.nets.ops import BatchNorm
 from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.stacked import StackedCell
 
 CHANNELS_LAST = torch.channels_last
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Values in the layout that is computed in: images channels-last, signals as they are written."""
+    return x.contiguous(memory_format=CHANNELS_LAST) if x.dim() == 4 else x.contiguous()
 
 
 class StackedNorm(nn.Module):
@@ -39,7 +45,7 @@ class StackedNorm(nn.Module):
         """The normalised values.
 
         Args:
-            x: values ``(B, K, H, W)``.
+            x: values ``(B, K, *positions)``.
             scale: factor of each channel ``(K,)``, or None.
             shift: added to each channel ``(K,)``, or None.
             statistics: running statistics, which training updates; None if there are none.
@@ -56,7 +62,7 @@ class StackedNorm(nn.Module):
         return y
 
 
-NORMS = (nn.BatchNorm2d, StackedNorm)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, StackedNorm)
 """The modules of a supernet that normalise batches; ``momentum`` and the mode of each may be set."""
 
 
@@ -101,13 +107,13 @@ class NodeValue:
     """The value of a node, and what is computed from it once for all of its edges.
 
     Args:
-        x: its value ``(B, C, H, W)``, or as much of it as operations see.
+        x: its value ``(B, C, *positions)``, or as much of it as operations see.
         stride: of the edges that leave it.
     """
 
     def __init__(self, x: Tensor, stride: int) -> None:
-        self.x, self.stride = x.contiguous(memory_format=CHANNELS_LAST), stride
-        self.has_phases = stride == 1 and x.dim() == 4 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
+        self.x, self.stride = laid_out(x), stride
+        self.has_phases = stride == 1 and all(size % 2 == 0 for size in x.shape[2:])
 
     @cached_property
     def relu(self) -> Tensor:
@@ -116,14 +122,21 @@ class NodeValue:
 
     @cached_property
     def relu_phases(self) -> Tensor:
-        """The four phases of its positive part: the pixels of equal parity, one behind the other, ``(4 B, C, H/2, W/2)``."""
+        """The phases of its positive part: the positions of equal parity, one behind the other.
+
+        Of images four, ``(4 B, C, H/2, W/2)``; of signals two, ``(2 B, C, L/2)``.
+        """
+        if self.x.dim() == 3:
+            return torch.cat([self.relu[:, :, parity::2] for parity in (0, 1)])
         batch, channels, height, width = self.x.shape
         rows = self.relu.permute(0, 2, 3, 1).view(batch, height // 2, 2, width // 2, 2, channels)
         return rows.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
 
 
 def join_phases(x: Tensor) -> Tensor:
-    """The inverse of `NodeValue.relu_phases`: ``(B, C, H, W)`` from ``(4 B, C, H/2, W/2)``."""
+    """The inverse of `NodeValue.relu_phases`: ``(B, C, H, W)`` or ``(B, C, L)`` from the phases one behind the other."""
+    if x.dim() == 3:
+        return torch.stack(x.chunk(2), dim=-1).flatten(2)
     phases, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).view(2, 2, phases // 4, height, width, channels).permute(2, 3, 0, 4, 1, 5)
     return rows.reshape(phases // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
@@ -166,7 +179,7 @@ class Bundle:
         """Their batch norm of that name; the last one of an operation carries the mixing weight.
 
         Args:
-            x: values of all operations side by side ``(B, n * C, H, W)``.
+            x: values of all operations side by side ``(B, n * C, *positions)``.
             key: its name within the operation.
             weighted: whether the result is multiplied with the mixing weight of each operation.
         """
@@ -205,12 +218,13 @@ class Bundle:
         statistics = self.statistics(key)
         if statistics is None or self._norm.training:
             return self._norm(x, None, None, statistics), True
-        return self.norm(x.repeat(1, len(self), 1, 1), key, weighted=True), False
+        return self.norm(x.repeat(1, len(self), *[1] * dims_of(x)), key, weighted=True), False
 
 
 def _dense(kernel: int) -> "Batched":
     def run(source: NodeValue, bundle: Bundle) -> Tensor:
-        y = conv2d(source.relu, bundle["1.weight"], stride=source.stride, padding=kernel // 2)
+        weight = bundle["1.weight"]
+        y = CONVOLVE[dims_of(weight)](source.relu, weight, stride=source.stride, padding=kernel // 2)
         return bundle.norm(y, "2", weighted=True)
 
     return run
@@ -222,11 +236,11 @@ PHASED = ("dil_conv_3x3", "dil_conv_5x5")
 
 def _depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int = 1) -> Tensor:
     kernel = weight.shape[-1]
-    return conv2d(x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
+    return CONVOLVE[dims_of(weight)](x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
 
 
 def _between(x: Tensor, depthwise: Tensor, stride: int, dilation: int) -> Tensor:
-    """Depthwise convolutions of n edges side by side: of one value ``(B, C, H, W)``, or each of its own ``(B, n C, H, W)``."""
+    """Depthwise convolutions of n edges side by side: of one value ``(B, C, *positions)``, or each of its own."""
     channels = x.shape[1]
     if channels == len(depthwise):
         return _depthwise(x, depthwise, stride, dilation)
@@ -237,19 +251,24 @@ def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride:
     """Depthwise and pointwise convolutions of n edges, side by side; what is between the two is not kept for the gradient.
 
     Args:
-        x: one value for all edges ``(B, C, H, W)``, or that of each ``(B, n C, H, W)``.
-        depthwise: weights ``(n C, 1, k, k)``.
-        pointwise: weights ``(n C, C, 1, 1)``.
+        x: one value for all edges ``(B, C, *positions)``, or that of each ``(B, n C, *positions)``.
+        depthwise: weights ``(n C, 1, k, k)``, of signals ``(n C, 1, k)``.
+        pointwise: weights ``(n C, C, 1, 1)``, of signals ``(n C, C, 1)``.
         stride: of the depthwise convolutions.
         dilation: of the depthwise convolutions.
 
     Returns:
-        Values ``(B, n C, H', W')``.
+        Values ``(B, n C, *positions)``.
     """
     if torch.is_autocast_enabled(x.device.type):  # which a function of our own does not know, and its gradient still less
         dtype = torch.get_autocast_dtype(x.device.type)
         x, depthwise, pointwise = x.to(dtype), depthwise.to(dtype), pointwise.to(dtype)
     return _DepthwisePointwise.apply(x, depthwise, pointwise, stride, dilation)  # type: ignore[return-value]
+
+
+def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
+    """1x1 convolutions of n edges, each of its own channels."""
+    return CONVOLVE[dims_of(weight)](x, weight, groups=len(weight) // weight.shape[1])
 
 
 class _DepthwisePointwise(torch.autograd.Function):
@@ -259,24 +278,34 @@ class _DepthwisePointwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
         ctx.save_for_backward(x, depthwise, pointwise)
         ctx.how = stride, dilation
-        return conv2d(_between(x, depthwise, stride, dilation), pointwise, groups=len(pointwise) // pointwise.shape[1])
+        return _pointwise(_between(x, depthwise, stride, dilation), pointwise)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, depthwise, pointwise = ctx.saved_tensors
-        groups = len(pointwise) // pointwise.shape[1]
+        groups, dims = len(pointwise) // pointwise.shape[1], dims_of(pointwise)
         want = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # the gradients shall have gradients
             gradients = graph_of_gradients(
-                lambda t: conv2d(_between(t[0], t[1], *ctx.how), t[2], groups=groups), ctx.saved_tensors, want, grads[0]
+                lambda t: _pointwise(_between(t[0], t[1], *ctx.how), t[2]), ctx.saved_tensors, want, grads[0]
             )
             return (*gradients, None, None)
-        grad = grads[0].contiguous(memory_format=CHANNELS_LAST)
+        grad = laid_out(grads[0])
         inner = [t.detach().requires_grad_(w) for t, w in zip((x, depthwise), want[:2], strict=True)]
         with torch.enable_grad():
             z = _between(inner[0], inner[1], *ctx.how)
         slope, by_pointwise, _ = torch.ops.aten.convolution_backward(
-            grad, z.detach(), pointwise, None, [1, 1], [0, 0], [1, 1], False, [0, 0], groups, [any(want[:2]), want[2], False]
+            grad,
+            z.detach(),
+            pointwise,
+            None,
+            [1] * dims,
+            [0] * dims,
+            [1] * dims,
+            False,
+            [0] * dims,
+            groups,
+            [any(want[:2]), want[2], False],
         )
         chosen = [t for t in inner if t.requires_grad]
         found = iter(torch.autograd.grad(z, chosen, slope) if chosen else ())
@@ -296,7 +325,7 @@ def _dilated(source: NodeValue, bundle: Bundle) -> Tensor:
     Strided, only one phase is looked at. Not strided, the result is in phases where the size is even.
     """
     if source.stride == 2:
-        x, dilation = source.relu[:, :, ::2, ::2].contiguous(memory_format=CHANNELS_LAST), 1
+        x, dilation = laid_out(strided(source.relu, 2)), 1
     elif source.has_phases:
         x, dilation = source.relu_phases, 1
     else:
@@ -306,21 +335,20 @@ def _dilated(source: NodeValue, bundle: Bundle) -> Tensor:
 
 
 def _reduction(source: NodeValue, bundle: Bundle) -> Tensor:
-    """Both 1x1 convolutions of a factorised reduction as one of 2x2 pixels, whose other entries are zero."""
-    n, channels = len(bundle), source.x.shape[1]
-    even = pad(bundle["even.weight"], (0, 1, 0, 1)).view(n, -1, channels, 2, 2)
-    odd = pad(bundle["odd.weight"], (1, 0, 1, 0)).view(n, -1, channels, 2, 2)
+    """Both 1x1 convolutions of a factorised reduction as one of two positions an axis, whose other entries are zero."""
+    n, channels, dims = len(bundle), source.x.shape[1], dims_of(source.x)
+    even = pad(bundle["even.weight"], (0, 1) * dims).view(n, -1, channels, *[2] * dims)
+    odd = pad(bundle["odd.weight"], (1, 0) * dims).view(n, -1, channels, *[2] * dims)
     weight = torch.cat([even, odd], dim=1).flatten(0, 1)
-    x = pad(source.relu, (0, source.x.shape[3] % 2, 0, source.x.shape[2] % 2))
-    return bundle.norm(conv2d(x, weight, stride=2), "norm", weighted=True)
+    return bundle.norm(CONVOLVE[dims](padded_to_even(source.relu), weight, stride=2), "norm", weighted=True)
 
 
 def _average(source: NodeValue) -> Tensor:
-    return avg_pool2d(source.x, 3, source.stride, 1, count_include_pad=False)
+    return POOL_MEAN[dims_of(source.x)](source.x, 3, source.stride, 1, count_include_pad=False)
 
 
 def _maximum(source: NodeValue) -> Tensor:
-    return max_pool2d(source.x, 3, source.stride, 1)
+    return POOL_MAX[dims_of(source.x)](source.x, 3, source.stride, 1)
 
 
 Batched = Callable[[NodeValue, Bundle], Tensor]

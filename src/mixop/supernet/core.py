@@ -1,19 +1,20 @@
 """What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mixop.core.types import Active, Mix
 from mixop.nets.ops import BatchNorm
-from mixop.nets.skeleton import MakeCell, Skeleton
+from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group, Layer, Space
 from mixop.wraps.base import Wrap
 
 
 class Supernet(Skeleton):
-    """``logits = net(x, mix)``; the architecture is an argument, so perturbing or unrolling is a function call.
+    """``outputs = net(x, mix)``; the architecture is an argument, so perturbing or unrolling is a function call.
 
     Args:
         space: the search space.
@@ -55,19 +56,23 @@ class Supernet(Skeleton):
         """The inverse of `to_plain`; where a part of a tensor is missing, it is zero."""
         return dict(tensors)
 
-    def forward(self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0) -> Tensor:
-        """Logits of a batch under given mixing weights.
+    def forward(
+        self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0, state: State | None = None
+    ) -> Any:
+        """Outputs of a batch under given mixing weights.
 
         Args:
-            x: images ``(B, C, H, W)``.
+            x: inputs ``(B, *shape)``, or tokens ``(B, T)``.
             mix: for each of `groups` its mixing weights ``(E, O)``.
             active: for draws that leave options out, the options of each decision that run, as host-side integers; the
                 others contribute their weight alone (zero in value, with a gradient). An edge none of whose options run is
                 absent.
             progress: time in [0, 1], for wraps that change with it.
+            state: for a network that carries, what the window before left; None or () at the start of a stream.
 
         Returns:
-            ``(B, classes)``.
+            Outputs ``(B, K)``, or ``(B, K, *positions)`` where the space is dense; of a network that carries, a pair of them
+            and the new state.
         """
         edge_weights = {
             name: torch.cat([mix[node].flatten() for node in inputs]) if inputs else None
@@ -78,4 +83,5 @@ class Supernet(Skeleton):
             name = spec.group or ""
             return mix[name], edge_weights[name], None if active is None else active[name], progress
 
-        return self.walk(x, context)[-1]
+        outputs, carried = self.walk(x, context, state)
+        return (outputs[-1], carried) if self.carries else outputs[-1]

@@ -225,7 +225,7 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         wraps: changes of how its edges compute, the first one nearest to the operations.
 
     Raises:
-        RecipeError: for a wrap, an operation, a number of channels or a batch norm that the kernels do not know.
+        RecipeError: for signals, and a wrap, an operation, a number of channels or a batch norm that the kernels do not know.
         RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
     """
     check_fused(space, norm=norm, wraps=wraps)
@@ -252,6 +252,8 @@ def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) ->
         raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
     for layer in space.layers:
         if layer.kind == "cell":
+            if layer.dims != 2:
+                raise RecipeError(f"The fused executor computes cells of images, got those of signals: {INSTEAD}.")
             group = space.group(layer.group or "")
             for decision in group.decisions:
                 shape = edge_shape(layer, space.graph(group.name), decision)

@@ -3,31 +3,32 @@
 The numbers are those of the plain executor, in a different order of additions. For every source node: one ReLU, one pool and
 pool norm of each kind, one convolution of each kind over all edges that have it; the mixing weight is the scale of the batch
 norm that ends an operation, so that weighting costs nothing, forward and backward. ``none`` is never computed. An operation
-without a batched form (noise, the toy space's maps, one's own) runs on its edge as in the plain executor. Everything is laid
-out channels-last.
+without a batched form (noise, the toy space's maps, one's own) runs on its edge as in the plain executor. Images are laid out
+channels-last; signals are computed by the same functions in one dimension.
 
 What the network draws (drop path, dropout, random channels, noise) is drawn in the order of the plain executor.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import max_pool2d
 
 from mixop.core.errors import RecipeError
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix, Paths
+from mixop.nets.dims import POOL_MAX, dims_of
 from mixop.nets.ops import BatchNorm, FactorizedReduce
-from mixop.nets.skeleton import edge_shape
+from mixop.nets.skeleton import State, edge_shape
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
-from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, NodeValue, StackedNorm, join_phases
+from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, NodeValue, StackedNorm, join_phases, laid_out
 from mixop.supernet.core import Supernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
 from mixop.wraps.edges import AuxiliarySkip, DropPath, EdgeNormalisation
-from mixop.wraps.partial import PartialChannels, PartialEdge
+from mixop.wraps.partial import PartialChannels, PartialEdge, shuffle_channels
 
 KNOWN_WRAPS = (PartialChannels, EdgeNormalisation, AuxiliarySkip, DropPath, SkipDropout)
 
@@ -37,7 +38,7 @@ class NodewiseEdge(nn.Module):
 
     def __init__(self, spec: EdgeSpec) -> None:
         super().__init__()
-        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm) for name in spec.options)
+        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm, spec.dims) for name in spec.options)
 
     def forward(self, x: Tensor, evaluate: Callable[[Tensor], Tensor], active: object = None, progress: float = 0.0) -> Tensor:
         """Value of the edge; wraps hand ``evaluate`` through in place of mixing weights."""
@@ -93,7 +94,7 @@ class NodewiseCell(StackedCell):
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
     ) -> Tensor:
-        output = CellPass(self, inputs, weights, edge_weights, active, progress).output()
+        output = Run(self, inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
             # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
@@ -128,13 +129,12 @@ class _Sum:
                 total = total.addcmul_(x, weight) if own else torch.addcmul(total, x, weight)
             own = True
         if total is None:
-            total = torch.zeros(tuple(shape), dtype=like.dtype, device=like.device)
-            total = total.contiguous(memory_format=CHANNELS_LAST)
+            total = laid_out(torch.zeros(tuple(shape), dtype=like.dtype, device=like.device))
         # Zero in value; the gradient of straight-through weights whose options do not run.
         return total + torch.stack(self.idle).sum() if self.idle else total
 
 
-class CellPass:
+class Run:
     """One forward pass of a cell.
 
     Args:
@@ -171,9 +171,9 @@ class CellPass:
         self.learns = weights.requires_grad
         self._parts: dict[str, tuple[Tensor, ...]] = {}
         self._pieces: dict[str, tuple[Tensor, ...]] = {}
-        batch, _, height, width = inputs[0].shape
-        stride = cell.layer.stride
-        self.shape = (batch, cell.layer.out // len(cell.graph.output), -(-height // stride), -(-width // stride))
+        batch, _, *sizes = inputs[0].shape
+        channels = cell.layer.out // len(cell.graph.output)
+        self.shape = (batch, channels, *(-(-size // cell.layer.stride) for size in sizes))
 
     def output(self) -> Tensor:
         cell, graph = self.cell, self.cell.graph
@@ -204,7 +204,7 @@ class CellPass:
             seen, rest = x.split([self.partial.seen, x.shape[1] - self.partial.seen], dim=1)
             x = seen
             if not self.wrapped:
-                self.rests[node] = rest if stride == 1 else max_pool2d(rest, 2, stride=2, ceil_mode=True)
+                self.rests[node] = rest if stride == 1 else POOL_MAX[dims_of(rest)](rest, 2, stride=2, ceil_mode=True)
         source = NodeValue(x, stride)
         self.sums.update(self._evaluate(source, edges))
 
@@ -242,8 +242,8 @@ class CellPass:
         else:
             total = self.sums.pop(e)
         self._alone(e, x, total)
-        batch, _, height, width = self.shape
-        return total.total((batch, x.shape[1], height, width), x)
+        batch, _, *sizes = self.shape
+        return total.total((batch, x.shape[1], *sizes), x)
 
     def _alone(self, e: int, x: Tensor, total: _Sum) -> None:
         """Adds the operations of an edge that have no batched form."""
@@ -307,7 +307,9 @@ class CellPass:
 
 
 def shuffle_last(x: Tensor, groups: int) -> Tensor:
-    """`mixop.wraps.partial.shuffle_channels` of a channels-last tensor, which it keeps channels-last."""
+    """`mixop.wraps.partial.shuffle_channels` that keeps images channels-last."""
+    if x.dim() == 3:
+        return shuffle_channels(x, groups)
     rows = x.permute(0, 2, 3, 1)
     return rows.unflatten(3, (groups, -1)).transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
 
@@ -336,9 +338,10 @@ def _defers(chain: tuple[WrappedEdge, ...]) -> bool:
 class NodewiseSupernet(StackedSupernet):
     """A supernet of node-wise cells; images are laid out channels-last."""
 
-    def forward(self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0) -> Tensor:
-        x = x.contiguous(memory_format=CHANNELS_LAST) if x.dim() == 4 else x
-        return super().forward(x, mix, active, progress=progress)
+    def forward(
+        self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0, state: State | None = None
+    ) -> Any:
+        return super().forward(laid_out(x), mix, active, progress=progress, state=state)
 
 
 def check_nodewise(wraps: Sequence[Wrap]) -> None:
@@ -395,7 +398,7 @@ def stacked_supernet(
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(
-            make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm))
+            make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm, dims=layer.dims))
             for options, (channels, stride) in zip(names, shapes, strict=True)
         )
         return make_cell(layer, graph, group, names, edges, norm)

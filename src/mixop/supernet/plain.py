@@ -24,13 +24,13 @@ class MixedEdge(nn.Module):
 
     def __init__(self, spec: EdgeSpec) -> None:
         super().__init__()
-        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm) for name in spec.options)
+        self.options = nn.ModuleList(spec.make(name, spec.channels, spec.stride, spec.norm, spec.dims) for name in spec.options)
 
     def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
         """Value of the edge.
 
         Args:
-            x: value of the source node ``(B, C, H, W)``.
+            x: value of the source node ``(B, C, *positions)``.
             weights: mixing weights ``(O,)``.
             active: the options that run, at least one, or None for all.
             progress: time in [0, 1].
@@ -53,11 +53,15 @@ class MixedEdge(nn.Module):
 class MixedCell(nn.Module):
     """A cell whose edges mix all options."""
 
-    def __init__(self, layer: Layer, graph: Graph, group: Group, make_edge: Callable[[Decision, int, int], nn.Module]) -> None:
+    def __init__(
+        self, layer: Layer, graph: Graph, group: Group, make_edge: Callable[[Decision, int, int, int], nn.Module]
+    ) -> None:
         super().__init__()
         self.graph = graph
         self.wiring = [(decision.source, decision.target) for decision in group.decisions]
-        self.edges = nn.ModuleList(make_edge(decision, *edge_shape(layer, graph, decision)) for decision in group.decisions)
+        self.edges = nn.ModuleList(
+            make_edge(decision, *edge_shape(layer, graph, decision), layer.dims) for decision in group.decisions
+        )
 
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
@@ -83,9 +87,9 @@ def plain(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
     """
     make = wrapped(MixedEdge, wraps)
 
-    def make_edge(decision: Decision, channels: int, stride: int) -> nn.Module:
+    def make_edge(decision: Decision, channels: int, stride: int, dims: int) -> nn.Module:
         options = tuple(space.searched(option) for option in decision.options)
-        return make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm))
+        return make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm, dims=dims))
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
         return MixedCell(layer, graph, group, make_edge)

@@ -17,6 +17,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mixop.core.errors import RecipeError
 from mixop.nets.ops import FactorizedReduce
 
+Convolution = nn.Conv1d | nn.Conv2d
+
 DrawMap = Callable[[int, int], Tensor]
 """From old and new number of channels to an index map ``(new,)`` with entries below old."""
 
@@ -115,7 +117,7 @@ def plan_operation(old: nn.Module, new: nn.Module, draw: DrawMap, *, preserve: b
         before = old.get_submodule(name)
         prefix = f"{name}." if name else ""
         known = current if preserve or depthwise else None
-        if isinstance(layer, nn.Conv2d) and isinstance(before, nn.Conv2d):
+        if isinstance(layer, Convolution) and isinstance(before, Convolution):
             carries, current, depthwise = _convolution(before, layer, known, draw, preserve)
         elif isinstance(layer, FactorizedReduce) and isinstance(before, FactorizedReduce):
             carries, current, depthwise = *_reduction(before, layer, known, draw, preserve), False
@@ -140,7 +142,7 @@ def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
 
 
 def _convolution(
-    old: nn.Conv2d, new: nn.Conv2d, known: Tensor | None, draw: DrawMap, preserve: bool
+    old: Convolution, new: Convolution, known: Tensor | None, draw: DrawMap, preserve: bool
 ) -> tuple[dict[str, Carry], Tensor, bool]:
     depthwise = all(conv.groups == conv.in_channels == conv.out_channels for conv in (old, new))
     if depthwise:
@@ -183,7 +185,7 @@ def _unchanged(old: nn.Module, new: nn.Module) -> dict[str, Carry]:
         if before[key].shape != value.shape:
             raise RecipeError(
                 f"Cannot widen {type(new).__name__}, whose {key} has the shape {tuple(before[key].shape)} and then "
-                f"{tuple(value.shape)}: build the operation of Sequential, dense and depthwise Conv2d, BatchNorm2d and "
+                f"{tuple(value.shape)}: build the operation of Sequential, dense and depthwise convolutions, batch norm and "
                 "FactorizedReduce, keep its width, or give the stage start='fresh'."
             )
     return dict.fromkeys(new.state_dict(), Carry())

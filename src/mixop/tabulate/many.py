@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError
+from mixop.nets.dims import mean_of_positions, padded_to_even, resized, strided
 from mixop.nets.discrete import DiscreteCell, DiscreteNetwork
-from mixop.nets.layers import Head, LinearHead, Residual
+from mixop.nets.layers import DenseHead, Head, LinearHead, LinearStem, Residual
 from mixop.nets.ops import FactorizedReduce, Zero
 
 
@@ -34,13 +35,13 @@ class Many(nn.Module):
         self.layers = nn.ModuleList(together([network.layers[i] for network in networks]) for i in range(len(first.layers)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits.
+        """Outputs.
 
         Args:
-            x: the images of every network ``(B, G * C, H, W)``; see `side_by_side`.
+            x: the inputs of every network ``(B, G * C, *positions)``; see `side_by_side`.
 
         Returns:
-            ``(B, G, classes)``.
+            ``(B, G, K)``, or ``(B, G, K, *positions)`` where the space is dense.
         """
         outputs = [x]
         for spec, layer in zip(self.specs, self.layers, strict=True):
@@ -50,14 +51,14 @@ class Many(nn.Module):
 
 
 def side_by_side(x: Tensor, whose: Tensor) -> Tensor:
-    """The images of every network: those of the batch that it is trained on.
+    """The inputs of every network: those of the batch that it is trained on.
 
     Args:
-        x: batches ``(S, B, C, H, W)``.
+        x: batches ``(S, B, C, *positions)``.
         whose: for every network the number of its batch ``(G,)``.
 
     Returns:
-        ``(B, G * C, H, W)``.
+        ``(B, G * C, *positions)``.
     """
     return x[whose].transpose(0, 1).flatten(1, 2)
 
@@ -75,9 +76,9 @@ def together(modules: Sequence[Any]) -> nn.Module:
     return make(modules)
 
 
-def _convolution(modules: Sequence[nn.Conv2d]) -> nn.Module:
+def _convolution(modules: Sequence[nn.Conv1d | nn.Conv2d]) -> nn.Module:
     first, count = modules[0], len(modules)
-    made = nn.Conv2d(
+    made = type(first)(
         count * first.in_channels,
         count * first.out_channels,
         first.kernel_size,  # type: ignore[arg-type]
@@ -90,9 +91,9 @@ def _convolution(modules: Sequence[nn.Conv2d]) -> nn.Module:
     return _filled(made, modules)
 
 
-def _norm(modules: Sequence[nn.BatchNorm2d]) -> nn.Module:
+def _norm(modules: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> nn.Module:
     first, count = modules[0], len(modules)
-    made = nn.BatchNorm2d(
+    made = type(first)(
         count * first.num_features, first.eps, first.momentum, first.affine, first.track_running_stats
     )  # fmt: skip
     return _filled(made if not first.affine else made.to(first.weight.dtype), modules)
@@ -119,10 +120,13 @@ class _Linear(nn.Module):
     def __init__(self, modules: Sequence[nn.Linear]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.stack([module.weight.detach() for module in modules]))
-        self.bias = nn.Parameter(torch.stack([module.bias.detach() for module in modules]))
+        self.bias = None
+        if modules[0].bias is not None:
+            self.bias = nn.Parameter(torch.stack([module.bias.detach() for module in modules]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (torch.einsum("bgc,gkc->bgk", x.unflatten(1, (len(self.weight), -1)), self.weight) + self.bias).flatten(1)
+        y = torch.einsum("bgc,gkc->bgk", x.unflatten(1, (len(self.weight), -1)), self.weight)
+        return (y if self.bias is None else y + self.bias).flatten(1)
 
 
 class _Residual(nn.Module):
@@ -139,7 +143,7 @@ class _Residual(nn.Module):
 
 
 class _Head(nn.Module):
-    """Classifiers behind a mean over the image."""
+    """Linear maps behind a mean over the positions."""
 
     def __init__(self, modules: Sequence[Head | LinearHead]) -> None:
         super().__init__()
@@ -148,7 +152,33 @@ class _Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x if self.norm is None else torch.relu(self.norm(x))
-        return self.linear(x.mean((2, 3)))
+        return self.linear(mean_of_positions(x))
+
+
+class _DenseHead(nn.Module):
+    """1x1 convolutions, interpolated to the positions of the input."""
+
+    def __init__(self, modules: Sequence[DenseHead]) -> None:
+        super().__init__()
+        self.dims = modules[0].dims
+        self.norm = None if modules[0].norm is None else together([module.norm for module in modules])
+        self.conv = together([module.conv for module in modules])
+
+    def forward(self, x: Tensor, given: Tensor) -> Tensor:
+        x = x if self.norm is None else torch.relu(self.norm(x))
+        return resized(self.conv(x), given.shape[-self.dims :])
+
+
+class _LinearStem(nn.Module):
+    """Maps of feature vectors to signals of length 1."""
+
+    def __init__(self, modules: Sequence[LinearStem]) -> None:
+        super().__init__()
+        self.linear = together([module.linear for module in modules])
+        self.norm = together([module.norm for module in modules])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.linear(x).unsqueeze(-1))
 
 
 class _Reduction(nn.Module):
@@ -163,7 +193,7 @@ class _Reduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(x)
-        shifted = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+        shifted = strided(padded_to_even(x), 1, start=1)
         halves = [half.unflatten(1, (self.count, -1)) for half in (self.even(x), self.odd(shifted))]
         return self.norm(torch.cat(halves, dim=2).flatten(1, 2))
 
@@ -193,7 +223,7 @@ class _Edge(nn.Module):
             for operation, its in zip(self.operations, self.whose, strict=True)
         ]
         if self.absent:
-            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), -1, -1, -1))
+            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), *each.shape[2:]))
         return torch.cat(values, dim=1).index_select(1, self.back).flatten(1, 2)
 
 
@@ -229,15 +259,22 @@ def _on(cell: DiscreteCell, edge: tuple[int, int]) -> tuple[str, nn.Module] | No
 
 
 _FORMS: dict[type, Callable[[Any], nn.Module]] = {
+    nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
+    nn.BatchNorm1d: _norm,
     nn.BatchNorm2d: _norm,
     nn.Linear: _Linear,
     nn.Sequential: _Sequence,
     Residual: _Residual,
     Head: _Head,
     LinearHead: _Head,
+    DenseHead: _DenseHead,
+    LinearStem: _LinearStem,
     FactorizedReduce: _Reduction,
     DiscreteCell: _Cell,
-    **{kind: lambda modules: modules[0] for kind in (nn.ReLU, nn.Identity, nn.AvgPool2d, nn.MaxPool2d, Zero)},
+    **{
+        kind: lambda modules: modules[0]
+        for kind in (nn.ReLU, nn.Identity, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, Zero)
+    },
 }
 """What has no numbers of its own is the same for all."""

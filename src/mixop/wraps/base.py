@@ -26,14 +26,16 @@ class EdgeSpec:
         channels: channels of its input and output.
         stride: 1 or 2.
         norm: batch norm of the operations.
-        make: builds an operation from name, channels, stride and batch norm.
+        dims: 2 where it works on images, 1 on signals.
+        make: builds an operation from name, channels, stride, batch norm and dims.
     """
 
     options: tuple[str, ...]
     channels: int
     stride: int
     norm: BatchNorm
-    make: Callable[[str, int, int, BatchNorm], nn.Module] = operation
+    dims: int = 2
+    make: Callable[[str, int, int, BatchNorm, int], nn.Module] = operation
 
 
 class WrappedEdge(nn.Module):
@@ -51,7 +53,7 @@ class WrappedEdge(nn.Module):
         """Value of the edge.
 
         Args:
-            x: value of the source node ``(B, C, H, W)``.
+            x: value of the source node ``(B, C, *positions)``.
             weights: mixing weights ``(O,)``.
             active: the options that run, or None for all.
             progress: time in [0, 1].

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.nets.dims import CONVOLUTIONS
 from mixop.nets.ops import FactorizedReduce, drop_path
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
@@ -67,10 +68,10 @@ class AuxiliarySkip(Wrap):
 
     def _auxiliary(self, spec: EdgeSpec) -> nn.Module:
         if spec.stride == 2:
-            return FactorizedReduce(spec.channels, spec.channels, spec.norm)
+            return FactorizedReduce(spec.channels, spec.channels, spec.norm, spec.dims)
         if self.kind == "identity":
             return nn.Identity()
-        conv = nn.Conv2d(spec.channels, spec.channels, 1, bias=False)
+        conv = CONVOLUTIONS[spec.dims](spec.channels, spec.channels, 1, bias=False)
         nn.init.dirac_(conv.weight)
         return conv
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
+from mixop.nets.dims import MAX_POOLS
 from mixop.spaces.core import Space
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
@@ -15,10 +16,10 @@ from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 class PartialEdge(WrappedEdge):
     """``shuffle(concat(inner(x[:C/K]), x[C/K:]))``, or the same with a random share of the channels in their places."""
 
-    def __init__(self, inner: nn.Module, channels: int, k: int, stride: int, *, random: bool) -> None:
+    def __init__(self, inner: nn.Module, channels: int, k: int, stride: int, dims: int, *, random: bool) -> None:
         super().__init__(inner)
         self.seen, self.k, self.random = channels // k, k, random
-        self.bypass = nn.MaxPool2d(2, stride=2, ceil_mode=True) if stride == 2 else nn.Identity()
+        self.bypass = MAX_POOLS[dims](2, stride=2, ceil_mode=True) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None, progress: float = 0.0) -> Tensor:
         if not self.random:
@@ -31,12 +32,12 @@ class PartialEdge(WrappedEdge):
 
 
 def shuffle_channels(x: Tensor, groups: int) -> Tensor:
-    """The channels of ``(B, C, H, W)`` interleaved: channel ``g * C/G + i`` goes to ``i * G + g``.
+    """The channels of ``(B, C, *positions)`` interleaved: channel ``g * C/G + i`` goes to ``i * G + g``.
 
     Source: Zhang et al. 2018 (arXiv:1707.01083), figure 1.
     """
-    batch, channels, height, width = x.shape
-    return x.view(batch, groups, channels // groups, height, width).transpose(1, 2).reshape(x.shape)
+    batch, channels, *sizes = x.shape
+    return x.view(batch, groups, channels // groups, *sizes).transpose(1, 2).reshape(x.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class PartialChannels(Wrap):
 
         def make(spec: EdgeSpec) -> nn.Module:
             inner = make_edge(replace(spec, channels=spec.channels // self.k))
-            return PartialEdge(inner, spec.channels, self.k, spec.stride, random=self.channels == "random")
+            return PartialEdge(inner, spec.channels, self.k, spec.stride, spec.dims, random=self.channels == "random")
 
         return make
 
