@@ -94,7 +94,7 @@ class NodewiseCell(StackedCell):
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
     ) -> Tensor:
-        output = Run(self, inputs, weights, edge_weights, active, progress).output()
+        output = CellPass(self, inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
             # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
@@ -134,7 +134,7 @@ class _Sum:
         return total + torch.stack(self.idle).sum() if self.idle else total
 
 
-class Run:
+class CellPass:
     """One forward pass of a cell.
 
     Args:
