@@ -1,4 +1,4 @@
-"""What a search or a retraining will take, before it is begun."""
+"""How much time and memory a search or a retraining will take, measured before it starts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,13 +17,13 @@ from mixop.spaces.core import Architecture, Space
 
 
 def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
-    """Time and memory of a search, from two steps of a copy; without the time of evaluation and monitors.
+    """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
 
     Args:
-        recipe: the method; of several stages, the first one stands for all.
+        recipe: the method; if it has several stages, only the first one is measured.
         space: the search space.
         data: images and labels.
-        settings: of the run: device and executor; by default those of any run.
+        settings: device and executor of the run; None for the defaults.
 
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
@@ -37,13 +37,13 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
 def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
     """The recipe's batch size, halved until a batch fits into the free memory and the data.
 
-    Four fifths of the memory count as free: other programs need some of it too.
+    Only four fifths of the free memory are used, because other programs need some of it too.
 
     Args:
-        recipe: the method; of several stages, the first one stands for all.
+        recipe: the method; if it has several stages, only the first one is measured.
         space: the search space.
         data: images and labels.
-        settings: of the run: device and executor; by default those of any run.
+        settings: device and executor of the run; None for the defaults.
 
     Raises:
         MemoryLimitError: if not even a batch of 2 fits.
@@ -70,7 +70,7 @@ def retraining_estimate(
     """Time and memory of a retraining, from two steps of a copy.
 
     Args:
-        architecture: stands for all networks.
+        architecture: the one that is measured; the others count the same.
         space: its space.
         data: images and labels.
         protocol: how to train.
