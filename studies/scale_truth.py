@@ -2,10 +2,10 @@
 
 python studies/scale_truth.py FOLDER TABLE [RANDOM] [SEEDS]
 
-FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it, TABLE is NAS-Bench-201 as `mixop benchmark convert` writes it. Cells of
-one operation only, the benchmark's best on CIFAR-10, and random ones are trained from scratch like the supernet's weights
-(3,000 images of 16 pixels, 8 channels, one cell a stage, 22 epochs) and scored on the 3,000 held-out images. Printed: each
-with its accuracies by seed and the table's test accuracy, best first, and Spearman's correlation of the two.
+FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it; TABLE is NAS-Bench-201 as `mixop benchmark convert` writes it. The script
+trains cells of a single operation, the benchmark's best on CIFAR-10, and random cells from scratch, like the supernet's weights
+(3,000 images of 16 pixels, 8 channels, one cell a stage, 22 epochs), and scores them on the 3,000 held-out images. It prints
+each cell with its accuracies by seed and the table's test accuracy, best first, and Spearman's correlation of the two.
 """
 
 import random
@@ -39,7 +39,7 @@ def native(options: list[str]) -> str:
 
 
 def accuracy(text: str, seed: int, folder: Path) -> float:
-    """Held-out accuracy in percent of a cell that is trained from scratch."""
+    """Held-out accuracy in percent of a cell trained from scratch."""
     torch.set_num_threads(1)
     data = Sheets(path=str(folder), size=PIXELS, images=IMAGES).load()
     space = mixop.spaces.nasbench201(channels=CHANNELS, cells=1)

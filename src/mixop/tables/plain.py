@@ -1,4 +1,4 @@
-"""Tables from plain arrays: ``.npz`` and CSV files whose columns say by their names what they hold."""
+"""Tables from plain arrays: ``.npz`` and CSV files whose column names say what they hold."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from mixop.tables.archives import IMAGES, REDIRECT, Observer, from_millions
 from mixop.tables.layout import Column, source_of, write_table
 
 NAMES = ("arch", "architecture")
-"""What the column of native strings may be called."""
+"""Names that the column of native strings may have."""
 
 _DATASETS = {"c10": "cifar10", "c10valid": "cifar10-valid", "c100": "cifar100", "in16": "ImageNet16-120"}
 _QUANTITY = re.compile(
@@ -27,7 +27,7 @@ _QUANTITY = re.compile(
 )
 _MILLIONS = {"params_m": "params", "flops_m": "flops"}
 _HEADS = {"cifar10": 0, "cifar10-valid": 0, "cifar100": 5_850, "ImageNet16-120": 7_150}
-"""Parameters that the classifier of nasbench201 has beyond that of ten classes."""
+"""Parameters that the classifier of nasbench201 has beyond the one for ten classes."""
 
 _TWELFTH = 12 / 200
 
@@ -40,23 +40,23 @@ def convert_npz(
     space: Space | None = None,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of an ``.npz`` file of plain arrays.
+    """Makes a table from an ``.npz`` file of plain arrays.
 
-    ``arch`` ``(n,)`` holds the native strings. What else it holds is said by the names, ``DATASET_SPLIT_eEPOCHS`` for
-    accuracies in percent, for example ``c10_valid_e200``; ``DATASET_SPLIT_METRIC_eEPOCHS`` for "loss" and "seconds";
-    ``..._runs`` for arrays ``(n, R)`` of single runs, NaN where there was none. ``params``, ``flops`` and, in millions,
-    ``params_m``, ``flops_m`` are costs; any other name is kept as a column that belongs to no data set. ``c10``, ``c100`` and
-    ``in16`` mean the data sets of NAS-Bench-201, and ``c10_valid`` its trainings on half of CIFAR-10.
+    ``arch`` ``(n,)`` holds the native strings. The name of every other array says what it holds: ``DATASET_SPLIT_eEPOCHS``
+    accuracies in percent, for example ``c10_valid_e200``; ``DATASET_SPLIT_METRIC_eEPOCHS`` "loss" or "seconds"; ``..._runs``
+    single runs ``(n, R)``, NaN where there was none. ``params``, ``flops`` and, in millions, ``params_m``, ``flops_m`` are
+    costs. Any other name becomes a column that belongs to no data set. ``c10``, ``c100`` and ``in16`` mean the data sets of
+    NAS-Bench-201, and ``c10_valid`` its trainings on half of CIFAR-10.
 
     Args:
         source: the file.
         target: the table.
-        name: of the table; None for the source's.
-        space: the space of the architectures; None to recognise that of NAS-Bench-201, and to keep texts otherwise.
-        observe: is told the arrays read and their number.
+        name: of the table; None for the name of the source.
+        space: the space of the architectures; None to recognise NAS-Bench-201 and keep texts otherwise.
+        observe: called with the arrays read and their total.
 
     Raises:
-        DataError: if the file is missing, damaged, or its arrays do not fit together; or the table cannot be written.
+        DataError: if the file is missing, damaged, its arrays do not fit together, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -74,20 +74,20 @@ def convert_csv(
     space: Space | None = None,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of a CSV file with a header line.
+    """Makes a table from a CSV file with a header line.
 
-    The columns are named as the arrays of `convert_npz`; single runs end in ``_seed777``, and so on. An empty cell is a
-    quantity that was not measured.
+    The columns have the names of the arrays of `convert_npz`; single runs end in ``_seed777`` and so on. An empty cell was not
+    measured.
 
     Args:
         source: the file, UTF-8.
         target: the table.
-        name: of the table; None for the source's.
+        name: of the table; None for the name of the source.
         space: as in `convert_npz`.
-        observe: is told the bytes read and their number.
+        observe: called with the bytes read and their total.
 
     Raises:
-        DataError: if the file is missing, a cell is no number, or the table cannot be written.
+        DataError: if the file is missing, a cell is not a number, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -97,7 +97,7 @@ def convert_csv(
             reader = csv.reader(file)
             head = [cell.strip() for cell in next(reader, [])]
             if len(set(head)) != len(head) or not set(head) & set(NAMES):
-                raise DataError(f"The first line of {str(path)!r} must name its columns, all different, and one of them arch.")
+                raise DataError(f"The first line of {str(path)!r} must name its columns, all different, one of them arch.")
             columns: dict[str, list[Any]] = {title: [] for title in head}
             for row in reader:
                 if not row:
@@ -126,22 +126,22 @@ def convert_built(
     dataset: str | None = None,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of the ``.npz`` file that building a benchmark writes.
+    """Makes a table from the ``.npz`` file that building a benchmark writes.
 
-    It holds ``arch`` ``(n,)``, ``valid_correct`` and ``test_correct`` ``(n, R, T)`` (images that were right), ``train_loss`` of
-    the same shape in nats, ``epochs`` ``(T,)`` (finished epochs, of one training), ``seeds`` ``(R,)``, ``valid_images`` and
+    It holds ``arch`` ``(n,)``, ``valid_correct`` and ``test_correct`` ``(n, R, T)`` (right answers), ``train_loss`` of the same
+    shape in nats, ``epochs`` ``(T,)`` (finished epochs, of one training), ``seeds`` ``(R,)``, ``valid_images`` and
     ``test_images`` (sizes of the splits), ``params``, ``flops`` and ``seconds``, ``(n,)`` or ``(n, R)``, of the whole training.
 
     Args:
         source: the file.
         target: the table.
-        name: of the table; None for the source's.
+        name: of the table; None for the name of the source.
         space: the space; None for nasbench201 with the operations that occur.
         dataset: the data set; None for the file's entry ``dataset``, or else what follows the last dash of the name.
-        observe: is told the arrays read and their number.
+        observe: called with the arrays read and their total.
 
     Raises:
-        DataError: if the file is missing, damaged, or its arrays do not fit together; or the table cannot be written.
+        DataError: if the file is missing, damaged, its arrays do not fit together, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -149,7 +149,7 @@ def convert_built(
 
 
 def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of plain arrays.
+    """The arrays of an ``.npz`` file without objects.
 
     Raises:
         DataError: if it is missing, damaged, or holds objects.
@@ -165,7 +165,7 @@ def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[A
     except FileNotFoundError as error:
         raise DataError(f"Cannot read {str(path)!r}: there is no such file.") from error
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
-        raise DataError(f"{str(path)!r} is damaged, or no .npz file of plain arrays: {error}.") from error
+        raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
 
 
 def _convert_columns(
@@ -188,7 +188,7 @@ def _convert_columns(
             runs = (seeds or {}).get(title) or (tuple(range(values.shape[1])) if values.ndim == 2 else None)
             columns += _columns(title, values, runs, isinstance(space, NasBench201))
     if not columns:
-        raise DataError(f"{str(path)!r} must hold something measured besides the architectures, but does not.")
+        raise DataError(f"{str(path)!r} must hold measurements besides the architectures, but does not.")
     there = {(column.dataset, column.split) for column in columns}
     return write_table(
         target,
@@ -203,7 +203,7 @@ def _convert_columns(
 
 
 def _columns(title: str, values: NDArray[Any], seeds: tuple[int, ...] | None, nasbench201: bool) -> list[Column]:
-    """The columns of a table that one array makes."""
+    """The columns of a table that one array becomes."""
     if title in _MILLIONS:
         metric, whole = _MILLIONS[title], from_millions(values)
         if metric != "params" or not nasbench201:
@@ -230,7 +230,7 @@ def _columns(title: str, values: NDArray[Any], seeds: tuple[int, ...] | None, na
     )
     if not (nasbench201 and column.linear and column.epochs == 200 and split == "train" and column.seeds is None):
         return [column]
-    # The benchmark's two trainings take the same time for an epoch.
+    # An epoch takes the same time in both trainings of the benchmark.
     short_one = {"values": (values.astype(np.float64) * _TWELFTH).astype(np.float32), "epochs": 12}
     note = "12/200 of the seconds of 200 epochs"
     return [column, Column(metric=metric, dataset=dataset, split=split, linear=True, note=note, **short_one)]
@@ -288,7 +288,7 @@ def _convert_built(
 
 
 def _recognised(texts: Sequence[str], *, only: bool = False) -> Space | None:
-    """The space of NAS-Bench-201, if the texts are of it; with ``only``, with the operations that occur."""
+    """The space of NAS-Bench-201 if the texts belong to it; with ``only``, just the operations that occur."""
     try:
         NasBench201().from_native(texts[0])
     except SpaceError:
