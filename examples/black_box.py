@@ -1,9 +1,9 @@
-"""Search with nothing but scores: regularised evolution asks, a function of yours answers.  (~1 second)
+"""Search with scores only: regularised evolution asks, your function answers.  (~1 second)
 
     python examples/black_box.py [TRIALS]
 
-prints every improvement. The score here is that of a linear classifier on an architecture's features, so that a trial takes
-milliseconds; mixop.comparison.training_objective.TrainingObjective trains networks instead, and a table looks them up.
+prints every improvement. Here a linear classifier on an architecture's features gives the score, so a trial takes
+milliseconds. To train networks instead, use mixop.comparison.training_objective.TrainingObjective; a table looks scores up.
 """
 
 import sys
@@ -23,7 +23,7 @@ def features(architecture, images):
 
 
 def objective(architecture, _epochs):
-    """A score in percent, and the seconds that it took; a linear classifier has no epochs."""
+    """A score in percent, and the seconds it took; a linear classifier has no epochs."""
     begun = time.perf_counter()
     weights, *_ = np.linalg.lstsq(features(architecture, x), np.eye(space.outputs)[y], rcond=None)
     right = (features(architecture, valid_x) @ weights).argmax(axis=1) == valid_y

@@ -2,7 +2,7 @@
 
     python examples/compare_methods.py [EPOCHS] [SEEDS]
 
-prints a table: for every method the accuracy of its supernet, how sure it is, and what it found.
+prints, for every method and seed, the accuracy of its supernet, how decided it is (entropy), and what it found.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
     python examples/find_a_network.py [EPOCHS]
 
-prints the architecture that was found and its accuracy on images it has never seen, about 98 %.
+prints the architecture it found and its accuracy on images it has never seen, about 98 %.
 """
 
 import sys
@@ -31,4 +31,4 @@ print(f"accuracy on the test images: {result.accuracy:.1%}")
 net: torch.nn.Module = result.model
 images = data.augment.plain(data.test_x[:3])
 print("labels", data.test_y[:3].tolist(), "predictions", net(images).argmax(-1).tolist())
-print("the whole story:", mixop.write_report(result.out))
+print("the whole report:", mixop.write_report(result.out))

@@ -1,8 +1,8 @@
-"""Invent a relaxation, prove that it keeps the contract, and search with it.  (~20 seconds on 2 cores)
+"""Invent a relaxation, check that it keeps the contract, and search with it.  (~20 seconds on 2 cores)
 
     python examples/own_relaxation.py [EPOCHS]
 
-prints, for every relaxation that needs no optimiser of its own, what it found on a space whose best answer is known.
+prints what softmax, Dirichlet and the new relaxation find on a space whose best answer is known.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""A search space of your own in ten lines, with an operation of your own.  (~1 minute on 2 cores)
+"""Your own search space in ten lines, with your own operation.  (~1 minute on 2 cores)
 
     python examples/own_space.py [EPOCHS]
 
-prints the cell that was found.
+prints the cell it found.
 """
 
 import sys
@@ -13,7 +13,7 @@ import mixop
 
 
 def wide_conv(channels, stride, norm):
-    """An operation: keeps the number of channels, divides height and width by the stride."""
+    """An operation keeps the number of channels and divides height and width by the stride."""
     return nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 5, stride, padding=2, bias=False), norm.make(channels))
 
 

@@ -1,4 +1,4 @@
-"""Images a second that one core augments: CIFAR-sized, crop, flip and normalisation, without and with cutout.
+"""How many images a second one core augments: CIFAR-sized, crop, flip and normalisation, without and with cutout.
 
 python studies/augmentation.py
 """
@@ -26,7 +26,7 @@ def main() -> None:
             for at in order.split(64):
                 augment(x[at], generator)
             rates.append(len(order) / (time.perf_counter() - begin))
-        rates = rates[1:]  # the first one is slower: memory is got
+        rates = rates[1:]  # the first one is slower: it allocates the memory
         print(f"cutout {cutout}: {statistics.median(rates):,.0f} images/s ({min(rates):,.0f} to {max(rates):,.0f})")
 
 

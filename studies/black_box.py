@@ -3,9 +3,9 @@
 python studies/black_box.py TABLE.npz [SEEDS]
 
 The table has the arrays ``arch``, ``c10_valid_e12``, ``c10_valid_e200``, ``c10_test_e200`` and
-``c10valid_train_seconds_e200``. A trial scores the validation accuracy after 12 epochs and costs 12/200 of the seconds of
-200 epochs; what is found is judged by its accuracies after 200 epochs. The published runs score one random training, and
-pay for a validation pass besides; the table's score is the mean of two trainings.
+``c10valid_train_seconds_e200``. A trial's score is the validation accuracy after 12 epochs, and it costs 12/200 of the seconds
+of 200 epochs. The architecture found is judged by its accuracies after 200 epochs. The published runs score one random training
+and also pay for a validation pass; the table's score is the mean of two trainings.
 """
 
 import sys
@@ -22,7 +22,7 @@ from mixop.spaces.core import Architecture
 
 BUDGET = 12_000.0
 
-# What it is called, the searcher, and the published test accuracy (500 runs; Dong & Yang 2020, arXiv:2001.00326).
+# Name, searcher, and published test accuracy (500 runs; Dong & Yang 2020, arXiv:2001.00326).
 SEARCHERS: tuple[tuple[str, Searcher, str], ...] = (
     ("random", RandomSearch(), "93.70 +- 0.36"),
     ("evolution", Evolution(), "93.92 +- 0.30"),

@@ -1,9 +1,9 @@
-"""The figures of docs/results.md, from the directory of a comparison, by the code that draws its page.
+"""Draws the figures of docs/results.md from the directory of a comparison, with the code that draws its page.
 
     python studies/results_figures.py COMPARISON FOLDER NAME [METHOD ...]
 
-writes FOLDER/NAME-runs.svg, every run of every method, and for each METHOD FOLDER/NAME-METHOD.svg, what its searches would have
-given after each epoch.
+writes FOLDER/NAME-runs.svg (every run of every method), and for each METHOD FOLDER/NAME-METHOD.svg (what its searches would
+have given after each epoch).
 """
 
 import sys

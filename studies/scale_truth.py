@@ -39,7 +39,7 @@ def native(options: list[str]) -> str:
 
 
 def accuracy(text: str, seed: int, folder: Path) -> float:
-    """Held-out accuracy in percent of a cell that is trained from scratch."""
+    """Held-out accuracy in percent of a cell trained from scratch."""
     torch.set_num_threads(1)
     data = Sheets(path=str(folder), size=PIXELS, images=IMAGES).load()
     space = mixop.spaces.nasbench201(channels=CHANNELS, cells=1)

@@ -1,9 +1,9 @@
-"""Why the fused executor is a compiled extension: its kernels beside the same loops by Numba, on one thread.
+"""Why the fused executor is a compiled extension: its kernels against the same loops in Numba, on one thread.
 
     python studies/small_kernels.py
 
-Needs g++ or what CXX names; what Numba reaches is left out where it is not installed. One image of 32 x 32 pixels and 16
-channels: a depthwise 5x5 and a pointwise convolution, in GFLOP/s, the best of many runs.
+Needs g++, or the compiler that CXX names; leaves Numba out where it is not installed. Prints GFLOP/s, the best of many runs, of
+a depthwise 5x5 and a pointwise convolution on one image of 32 x 32 pixels and 16 channels.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def compiled(folder: Path) -> tuple[Callable[..., None], Callable[..., None]]:
 
 
 def jitted() -> tuple[Callable[..., None], Callable[..., None]]:
-    """The same as loops for Numba, the channels innermost."""
+    """The same as loops for Numba, channels innermost."""
     numba: Any = importlib.import_module("numba")
 
     def depthwise5(x: np.ndarray, w: np.ndarray, o: np.ndarray) -> None:
@@ -74,7 +74,7 @@ def jitted() -> tuple[Callable[..., None], Callable[..., None]]:
 
 
 def rate(run: Callable[..., None], flops: int, *arrays: np.ndarray) -> float:
-    """GFLOP/s at the best of 30 times 20 runs."""
+    """GFLOP/s of the best of 30 batches of 20 runs."""
     run(*arrays)
     best = float("inf")
     for _ in range(30):

@@ -1,12 +1,12 @@
-"""Do held-out images say the same of an architecture as the images that the weights were trained on?
+"""Do held-out images say the same about an architecture as the images that the weights were trained on?
 
 python studies/split_gap.py FOLDER [IMAGES] [SEEDS]
 
-FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it. The weights of NAS-Bench-201's supernet are trained as in docs/results.md,
-under draws of DrNAS, while the architecture stays where it begins. In every step after the warm-up the loss and its
-derivative in the architecture parameters are taken on a batch of either split, each under a draw of its own. Printed, by
-split: the mean loss, and the mean over steps and edges of the derivative, its sign turned so that what a search would
-raise is positive, for each operation, with the standard error of each mean.
+FOLDER has CIFAR-10 as `mixop.data.Sheets` reads it. The script trains the weights of NAS-Bench-201's supernet as in
+docs/results.md, under draws of DrNAS, while the architecture stays at its start. In every step after the warm-up it takes the
+loss and its derivative in the architecture parameters on a batch of either split, each under a separate draw. It prints, by
+split, the mean loss and, for each operation, the mean of the negative derivative over steps and edges (a search raises what is
+positive), with the standard error of each mean.
 """
 
 import sys
@@ -31,7 +31,7 @@ SLOPES: dict[str, list[Tensor]] = {split: [] for split in SPLITS}
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(FirstOrder):
-    """Takes both gradients down and moves nothing."""
+    """Records both gradients and moves nothing."""
 
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
         for split, batch in zip(SPLITS, (train_batch, valid_batch), strict=True):

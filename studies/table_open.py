@@ -1,9 +1,9 @@
-"""Time and memory that opening a table takes, and time of a look-up.
+"""Measures the time and memory of opening a table, and the time of a look-up.
 
 python studies/table_open.py ../shared/data/nasbench201.npz
 
-Every opening is measured in a process of its own, which has loaded mixop.tables before. Memory is the growth of the
-resident set (/proc/self/statm, Linux): by opening, by one look-up, and by one pass over every column.
+Each opening runs in a separate process, which has already loaded mixop.tables. Memory is the growth of the resident set
+(/proc/self/statm, Linux) after opening, after one look-up, and after one pass over every column.
 """
 
 import subprocess

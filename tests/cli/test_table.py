@@ -186,9 +186,9 @@ def test_a_build_that_is_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     ("words", "sentence"),
     [
         (("own.npz",), "must be called NAME.table, got 'own.npz'"),
-        (("own.table", "--space", "darts"), "a table of more than 20,000 is not built here"),
-        (("own.table", "--group", "0"), "At least 1 network is trained at a time, got 0"),
-        (("own.table", "--limit", "0"), "At least 1 architecture is trained, got a limit of 0"),
+        (("own.table", "--space", "darts"), "a table can have at most 20,000: leave operations out"),
+        (("own.table", "--group", "0"), "At least 1 network must be trained at a time, got 0"),
+        (("own.table", "--limit", "0"), "At least 1 architecture must be trained, got a limit of 0"),
         (("own.table", "--keep", "2,1"), "must ascend from 1 to 12"),
     ],
 )

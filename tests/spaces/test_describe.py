@@ -73,7 +73,7 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Any:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "holds an object, got list"),
+        ([], "must hold an object, got list"),
         ({}, "'space' is missing"),
         (edit(lambda d: d.pop("native")), "'native' is missing"),
         (edit(lambda d: d.pop("cells")), "'cells' is missing"),

@@ -213,7 +213,7 @@ def broken(content: dict[str, Any], kind: str) -> Any:
         ("no epochs", "has 0 epochs"),
         ("no list of architectures", "meta_archs"),
         ("texts in place of numbers", "could not convert"),
-        ("nothing", "no results"),
+        ("nothing", "but holds none"),
         ("a list", "meta_archs"),
     ],
 )

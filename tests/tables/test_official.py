@@ -171,7 +171,7 @@ def test_what_is_lacking_is_told(tables: dict[str, Table]):
         (lambda: api.get_more_info(0, "cifar100", 3), "only at the end of the training"),
         (lambda: api.get_more_info(0, "svhn"), "no data set of NAS-Bench-201 'svhn'"),
         (lambda: api.get_more_info(0, "cifar100", hp="90"), "no training .* '90'"),
-        (lambda: api.get_more_info(0, "cifar100", 12), "counts the 12 epochs of this training from 0, got 12"),
+        (lambda: api.get_more_info(0, "cifar100", 12), "must be 0 to 11 for this training of 12 epochs, got 12"),
         (lambda: api.get_more_info(0, "cifar100", hp="200", is_random=5), "has the runs 777, 888, 999"),
         (lambda: api.get_more_info(1, "cifar100", hp="200", is_random=999), "was not measured by run 999"),
     ):

@@ -127,7 +127,7 @@ def test_csv(tmp_path: Path):
         ("arch,x\na,1,2\n", "must have 2 cells, got 3"),
         ("arch,x\na,one\n", "must be a number, or empty, got 'one'"),
         ("arch,x\n", "must be a list of texts"),
-        ("arch\na\n", "something measured"),
+        ("arch\na\n", "must hold measurements"),
         ("arch,x\na,1\na,2\n", "comes twice"),
     ],
 )
@@ -145,7 +145,7 @@ def test_csv_of_no_text_and_missing_files(tmp_path: Path):
         with pytest.raises(DataError, match="no file or directory"):
             convert(tmp_path / missing, tmp_path / "x.table")
     (tmp_path / "y.txt").write_text("hello")
-    with pytest.raises(DataError, match="A table is made of"):
+    with pytest.raises(DataError, match="A table is made from"):
         convert(tmp_path / "y.txt", tmp_path / "x.table")
 
 
@@ -153,10 +153,10 @@ def test_npz_files_that_are_wrong(tmp_path: Path):
     path, target = tmp_path / "x.npz", tmp_path / "x.table"
     for arrays, says in (
         ({"x": np.zeros(3)}, "under the name arch"),
-        ({"arch": strings(3)}, "something measured"),
+        ({"arch": strings(3)}, "must hold measurements"),
         ({"arch": strings(3), "x": np.zeros(4)}, "each of the 3 architectures"),
         ({"arch": np.arange(3), "x": np.zeros(3)}, "list of texts"),
-        ({"arch": np.array(["a", object()], dtype=object)}, "no .npz file of plain arrays"),
+        ({"arch": np.array(["a", object()], dtype=object)}, "not an .npz file of plain arrays"),
     ):
         np.savez(path, **arrays)
         with pytest.raises(DataError, match=says):

@@ -306,7 +306,7 @@ def test_a_table_that_cannot_be_made(tmp_path: Path):
         ("must hold numbers", (Column(metric="a", values=values.astype(str)),)),
         ("different numbers", (Column(metric="a", values=np.zeros((N, 2)), seeds=(1, 1)),)),
         ("must rise", (Column(metric="a", values=np.zeros((N, 2)), after=(1, 2), epochs=3),)),
-        ("a table holds one", (good, good)),
+        ("a table holds only one", (good, good)),
     ):
         with pytest.raises(DataError, match=says):
             write(*given)
@@ -324,8 +324,8 @@ def test_damaged_foreign_and_cut_files(path: Path, tmp_path: Path):
     start = good.index(b"\n") + 1
     other = tmp_path / "other.table"
     cases = {
-        "is no table": b"hello",
-        "is no table: ": b"",
+        "is not a table": b"hello",
+        "is not a table: ": b"",
         "cut short in its first line": good[: start // 2],
         "must have .* bytes, got": good[:-1],
         "must have .* bytes, got ": good + b"x",
@@ -346,7 +346,7 @@ def test_damaged_foreign_and_cut_files(path: Path, tmp_path: Path):
     flipped[start + 100] ^= 1
     other.write_bytes(flipped)
     Table.open(other)  # the arrays are not read
-    with pytest.raises(DataError, match="its checksum is another one"):
+    with pytest.raises(DataError, match="its checksum is wrong"):
         Table.open(other, verify=True)
 
 

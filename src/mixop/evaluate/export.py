@@ -24,16 +24,16 @@ Format = Literal["pt2", "onnx"]
 TOLERANCE = 1e-5
 """Largest difference between file and module, relative to the largest logit, unless the module's own rounding is larger.
 
-Another library adds in another order. Networks of many summed convolutions amplify that: with six 3x3 convolutions in every
-cell of NAS-Bench-201 the module is 1e-5 from itself in float64, and ONNX Runtime 4e-5 from the module. So a difference of
-ten times the module's own rounding is allowed too; an error in the graph is far above it.
+Another library adds in another order, and networks that sum many convolutions amplify that: with six 3x3 convolutions in every
+cell of NAS-Bench-201 the module differs by 1e-5 from itself in float64, and ONNX Runtime by 4e-5 from the module. So ten times
+the module's own rounding is allowed too; an error in the graph is far larger.
 """
 
 _ONNX_OPSET = 18
 
 
 def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
-    """Writes a run's trained network in a format that other programs run, after checking that it computes the same.
+    """Writes a run's trained network in a format that other programs can run, after checking that it computes the same.
 
     The file takes a batch of any size of normalised inputs ``(B, *shape)``, float32 (token numbers: int64), and gives outputs
     ``(B, K)``, or ``(B, K, *positions)`` for dense tasks; in ONNX they are called ``inputs`` and ``outputs``. Shape, mean and
@@ -49,9 +49,9 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
         output.
 
     Raises:
-        RunError: if the retraining is not finished, the file computes something else (it is not kept), or the file
-            cannot be written.
-        MissingExtraError: if ONNX is asked for and not installed.
+        RunError: if the retraining is not finished, the file computes something else (then it is not kept), or it cannot
+            be written.
+        MissingExtraError: if you ask for ONNX and it is not installed.
     """
     if format not in _FORMATS:
         raise RunError(unknown("format", format, _FORMATS))
@@ -122,7 +122,7 @@ def _require_onnx() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's own warnings: deprecations inside it, and that torchvision is not there; nobody can mend them."""
+    """Hides the exporter's own warnings (deprecations inside it, torchvision missing): a user can do nothing about them."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -17,27 +17,28 @@ from mixop.spaces.core import Space
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A training from scratch on all training examples (both splits of the search), and its one look at the test set.
+    """A training from scratch on all training examples (both splits of the search), scored once on the test set.
 
     Args:
-        name: what reports call it.
+        name: its name in reports.
         epochs: passes over the training examples, >= 1.
         batch_size: examples in a batch, >= 2.
         optimiser: of the network's weights; its learning rate is set once an epoch, at ``epoch / epochs``.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1).
         clip: largest global norm of the gradient; 0 switches clipping off.
         norm: batch norm of the network; it keeps running statistics.
-        crop: padding in pixels before the random crop, >= 0; None as the data has it.
-        flip: whether images are mirrored at random; None as the data has it.
-        cutout: side in pixels of the erased square, >= 0; None as the data has it.
-        resized_crop: whether training images are cropped at random sizes and scaled back; None as the data has it.
-        jitter: largest change of brightness, contrast, saturation and hue; None as the data has it.
+        crop: padding in pixels before the random crop, >= 0; None for the data's.
+        flip: whether images are mirrored at random; None for the data's.
+        cutout: side in pixels of the erased square, >= 0; None for the data's.
+        resized_crop: whether training images are cropped at random sizes and scaled back; None for the data's.
+        jitter: largest change of brightness, contrast, saturation and hue; None for the data's.
         auxiliary: weight of the auxiliary head's loss, >= 0; 0 leaves the head out.
-        drop_path: probability of drop path that the last epoch comes close to, rising linearly from 0, in [0, 1).
-        accumulate: pieces that a batch is computed in, one after the other, >= 1; only batch norm sees the difference.
+        drop_path: probability of drop path, in [0, 1): rises linearly from 0 and comes close to this in the last epoch.
+        accumulate: number of pieces that a batch is computed in, one after the other, >= 1; only batch norm sees the
+            difference.
         precision: ``float32``, or ``bfloat16`` for the forward passes of the training.
-        cells: depth of the network; None as the space has it.
-        channels: channels of its first cells; None as the space has it.
+        cells: depth of the network; None for the space's.
+        channels: channels of the first cells; None for the space's.
 
     Raises:
         RecipeError: if a number is out of range.
@@ -99,7 +100,7 @@ class Protocol:
             )
         if not self.norm.track:
             raise RecipeError(
-                "The batch norm of a retraining must keep running statistics, or the answer for an image would depend on "
+                "The batch norm of a retraining must keep running statistics, or the output for an image would depend on "
                 "the others in its batch: set norm.track to true."
             )
 
@@ -120,8 +121,8 @@ class Protocol:
         """The space with the sizes that the protocol's networks have.
 
         Raises:
-            RecipeError: if the space's networks do not have such a size.
-            SpaceError: if a size makes no network.
+            RecipeError: if the space's networks have no such size.
+            SpaceError: if no network can have that size.
         """
         changes = {name: getattr(self, name) for name in ("cells", "channels") if getattr(self, name) is not None}
         for name in changes:
@@ -135,7 +136,7 @@ class Protocol:
 
 
 PARTS: Mapping[str, type] = {**RECIPE_PARTS, "Protocol": Protocol}
-"""Every part by the name it has in a protocol file."""
+"""Every part by its name in a protocol file."""
 
 
 def protocol_to_json(protocol: Protocol) -> dict[str, Any]:
@@ -220,9 +221,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
 }
 """Protocols by name.
 
-- ``quick``: ours, for small images and small networks; the augmentation is the data's own.
+- ``quick``: ours, for small images and small networks; the augmentation is the data's.
 - ``nasbench201``: 200 epochs, as every entry of the benchmark was trained on CIFAR. Source: Dong & Yang 2020
-  (arXiv:2001.00326), table 1, and the authors' configuration files. ImageNet16-120 takes ``crop=2``.
+  (arXiv:2001.00326), table 1, and the authors' configuration files. For ImageNet16-120 set ``crop=2``.
 - ``nasbench201-12``: the same with a cosine of 12 epochs, the benchmark's cheap fidelity.
 - ``darts-cifar10``: 20 cells of 36 channels, 600 epochs with cutout, auxiliary head and drop path. Source: Liu et al. 2019
   (arXiv:1806.09055), section 3.2 and code, where drop path is 0.2; PC-DARTS, P-DARTS, DrNAS, GAEA and PR-DARTS have 0.3. Other

@@ -1,4 +1,4 @@
-"""What a search or a retraining will take, before it is begun."""
+"""How much time and memory a search or a retraining will take, measured before it starts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,10 +18,10 @@ from mixop.spaces.core import Architecture, Space
 
 
 def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
-    """Time and memory of a search, from two steps of a copy; without the time of evaluation and monitors.
+    """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
 
     Args:
-        recipe: the method; of several stages, the first one stands for all.
+        recipe: the method; if it has several stages, only the first one is measured.
         space: the search space.
         data: examples with a task.
         settings: of the run: device and executor; by default those of any run.
@@ -39,10 +39,10 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
 def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
     """The recipe's batch size, halved until a batch fits into the free memory and the data.
 
-    Four fifths of the memory count as free: other programs need some of it too.
+    Only four fifths of the free memory are used, because other programs need some of it too.
 
     Args:
-        recipe: the method; of several stages, the first one stands for all.
+        recipe: the method; if it has several stages, only the first one is measured.
         space: the search space.
         data: examples with a task.
         settings: of the run: device and executor; by default those of any run.
@@ -73,7 +73,7 @@ def retraining_estimate(
     """Time and memory of a retraining, from two steps of a copy.
 
     Args:
-        architecture: stands for all networks.
+        architecture: the one that is measured; the others count the same.
         space: its space.
         data: examples with a task.
         protocol: how to train.

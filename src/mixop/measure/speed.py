@@ -1,7 +1,7 @@
-"""How fast a search step is: executors beside each other, in turns, and beside what the machine can do at most.
+"""How fast a search step is: several executors in turns, beside what the machine can do at most.
 
-A step is one of the engine: batches, the method's own scheme, clipping, both optimisers. Times are of interleaved runs, so
-that a machine which slows down slows all; memory is that of a process which does nothing else.
+A step is a step of the engine: batches, the method's scheme, clipping, both optimisers. The executors take turns, so a machine
+that slows down slows all of them. Memory is measured in a process that does nothing else.
 """
 
 import multiprocessing
@@ -41,7 +41,7 @@ class Case:
     Args:
         recipe: the method, with its batch size.
         space: the search space with its sizes.
-        settings: of the run; the executor is each one's own.
+        settings: of the run; the executor in it is replaced by the one measured.
     """
 
     recipe: Recipe
@@ -49,7 +49,7 @@ class Case:
     settings: Settings
 
     def by(self, executor: str) -> "Case":
-        """The same by another executor."""
+        """The same case with another executor."""
         return replace(self, settings=replace(self.settings, executor=executor))
 
 
@@ -72,7 +72,7 @@ class Roofline:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Memory of one step, beside that of the program, the data and the weights.
+    """Memory of one step, beyond that of the program, the data and the weights.
 
     Args:
         peak: largest resident memory, in bytes.
@@ -92,10 +92,10 @@ class Timing:
     Args:
         executor: its name.
         step: of whole steps.
-        architecture: of the architecture's half; of a joint step nothing.
+        architecture: of the architecture's half; 0 for a joint step.
         weights: of the weights' half.
-        pass_: of a forward and backward pass in the weights alone.
-        memory: of a step, None if it was not measured.
+        pass_: of a forward and backward pass in the weights only.
+        memory: of a step; None if it was not measured.
     """
 
     executor: str
@@ -181,7 +181,7 @@ class Steps:
 
     @property
     def device(self) -> str:
-        """Where it is computed."""
+        """The device that computes the steps."""
         return self.search.settings.device
 
     def step(self) -> tuple[float, float, float]:
@@ -231,9 +231,9 @@ def measure(
     Args:
         case: what is measured.
         executors: their names; ratios are to the first one.
-        repeats: steps of each that count, >= 1; one before does not.
-        memory: whether memory is measured too, each in two processes of its own.
-        observe: is told what is measured next.
+        repeats: measured steps of each, >= 1, after one step of warm-up.
+        memory: whether to measure memory too, in two separate processes for each executor.
+        observe: called with what is measured next.
 
     Raises:
         RecipeError: if an executor cannot compute the case.
@@ -276,8 +276,8 @@ def measure(
 def flops(case: Case) -> int:
     """Multiplications and additions of one step's convolutions and linear maps, gradients included, counted by hand.
 
-    Depthwise convolutions count as what they need, ``2 B C H W k^2``. An architecture step needs the gradients of values only,
-    a weight step those of weights besides. Counted without computing, for a first-order step of the recipe's draws.
+    Depthwise convolutions count ``2 B C H W k^2``, what they need. An architecture step needs only the gradients of values, a
+    weight step also those of weights. Counted without computing, for a first-order step of the recipe's draws.
 
     Args:
         case: what is measured.
@@ -319,7 +319,7 @@ def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
 
 
 def roofline(device: str = "cpu") -> Roofline:
-    """What a device reaches now, at the best of several tries."""
+    """What a device reaches now: the best of several tries."""
 
     def best(run: Callable[[], object]) -> float:
         run()
@@ -341,7 +341,7 @@ def roofline(device: str = "cpu") -> Roofline:
 
 
 def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
-    """Memory of a step, from a whole batch and from half of one; None where the system does not tell it."""
+    """Memory of a step, from a whole batch and from half of one; None where the system does not report it."""
     observe(f"{case.settings.executor}, memory")
     half = replace(case, recipe=replace(case.recipe, batch_size=max(2, case.recipe.batch_size // 2)))
     found = []
@@ -369,13 +369,13 @@ def _measure_memory(case: Case, threads: int) -> tuple[int, int] | None:
 
 
 def _forget_peak() -> None:
-    """What was needed while building is not the step's."""
+    """Resets the peak, so that the memory of building does not count as the step's."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _status(name: str) -> int | None:
-    """A size that Linux tells of this process, in bytes."""
+    """A size that Linux reports for this process, in bytes."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -18,9 +18,9 @@ def benchmark(name: str, epochs: int, **parts: Any) -> Recipe:
 
 
 def family(name: str, epochs: int, **parts: Any) -> Recipe:
-    """`darts` with other parts and the weight optimiser of the DARTS family's own code: weight decay 3e-4, plain momentum.
+    """`darts` with other parts and the weight optimiser of the DARTS family's code: weight decay 3e-4, plain momentum.
 
-    Source: code of Liu et al. 2019 (arXiv:1806.09055), from which that of SDARTS, R-DARTS, DrNAS and DARTS-PT descends.
+    Source: code of Liu et al. 2019 (arXiv:1806.09055), on which the code of SDARTS, R-DARTS, DrNAS and DARTS-PT builds.
     """
     weights = SGD(lr=Cosine(0.025, 0.001), momentum=0.9, weight_decay=3e-4)
     return replace(benchmark(name, epochs), **{"weight_optimiser": weights, **parts})

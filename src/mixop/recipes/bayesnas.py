@@ -14,10 +14,10 @@ from mixop.relax.switches import Switches
 def bayesnas(*, epochs: int = 2) -> Recipe:
     """BayesNAS: a switch for every edge and option, pruned by relevance; the search is one epoch and one pass.
 
-    Half of the epochs train the weights alone; in the others the switches follow under a group lasso whose weights are
-    renewed after each. Both are trained on the same data by the same optimiser. Approximate: the curvature is exact here,
-    and recursive Gauss-Newton in the paper; the threshold that removes an edge is ours, since the authors do that step by
-    hand (unverified). 0.01 is one of the penalties of the released models (0.005, 0.007, 0.01).
+    Half of the epochs train only the weights. In the others the switches train too, under a group lasso whose weights are
+    updated after each epoch. Both use the same data and the same optimiser. Approximate: the curvature is exact here, and
+    recursive Gauss-Newton in the paper; the threshold that removes an edge is ours, since the authors do that step by hand
+    (unverified). 0.01 is one of the penalties of the released models (0.005, 0.007, 0.01).
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published (test error 2.81 +- 0.04 in the DARTS space)

@@ -15,9 +15,9 @@ from mixop.relax.softmax import Softmax
 def darts(*, epochs: int = 50) -> Recipe:
     """DARTS, first order: softmax mixing weights, validation gradient at the current weights.
 
-    Settings are those of the NAS-Bench-201 runs; the step order is that of the authors (architecture first), whereas the
-    benchmark's own code steps the weights first. On NAS-Bench-201 this method is known to fall into skip connections:
-    that is the result to reproduce, not a fault.
+    Settings are those of the NAS-Bench-201 runs. The step order is the authors' (architecture first), while the benchmark's
+    code steps the weights first. On NAS-Bench-201 this method is known to fall into skip connections: that is the result to
+    reproduce, not a fault.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 54.30 +- 0.00 (Dong & Yang 2020, table 5; Chen et al. 2021, table 4)
@@ -43,8 +43,8 @@ def darts(*, epochs: int = 50) -> Recipe:
 def darts2(*, epochs: int = 50) -> Recipe:
     """DARTS, second order: the validation gradient through one unrolled step of the weights.
 
-    As `darts` but for the scheme: finite differences of length 0.01, as published; ``SecondOrder(method="exact")``
-    differentiates twice instead. The benchmark's code unrolls a step of plain momentum though its weights are trained with
+    Like `darts` except for the scheme: finite differences of length 0.01, as published; ``SecondOrder(method="exact")``
+    differentiates twice instead. The benchmark's code unrolls a step of plain momentum although it trains the weights with
     Nesterov's; ours unrolls the step that is really taken. On NAS-Bench-201 it ends in skip connections like `darts`.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):

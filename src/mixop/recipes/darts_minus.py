@@ -12,15 +12,15 @@ from mixop.wraps.edges import AuxiliarySkip
 def darts_minus(*, epochs: int = 50) -> Recipe:
     """DARTS-: a skip connection beside the options of every edge, its coefficient falling from 1 to 0.
 
-    The skip among the options then no longer helps the training along, and competes for what it adds. On NAS-Bench-201 the
-    settings are unverified.
+    The skip among the options then no longer gets credit for easing the training: it competes only by what it adds. On
+    NAS-Bench-201 the settings are unverified.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.59 +- 0.08
         ours: not measured
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
-        paper: 93.80 (Chu et al. 2021, as public lists of results have it)
+        paper: 93.80 (Chu et al. 2021, from public lists of results)
         ours: 77.0 +- 19.6 at a small scale, 3 seeds (docs/results.md)
 
     Source: Chu et al. 2021 (arXiv:2009.01027); settings of the authors' code.

@@ -9,10 +9,10 @@ from mixop.recipes._base import family
 def darts_pt(*, epochs: int = 100) -> Recipe:
     """DARTS-PT: DARTS, but an option is chosen for what its removal costs the supernet.
 
-    After the search one decision after the other is fixed, with 5 epochs of tuning in between at a tenth of the learning
-    rate. ``epochs`` does not count them. Each option is measured on the whole validation split. In the DARTS space, where
-    normal and reduction cells are decided in the same rounds and then lose their superfluous edges, the authors search for
-    50 epochs and let the rate fall over all tuning epochs: ``rate=Cosine(0.0025, 0.001)`` of the derivation.
+    After the search, decisions are fixed one after the other, with 5 epochs of tuning in between at a tenth of the learning
+    rate. ``epochs`` does not count them. Each option is measured on the whole validation split. In the DARTS space, normal
+    and reduction cells are decided in the same rounds and then lose their superfluous edges; there the authors search for 50
+    epochs and let the rate fall over all tuning epochs: ``rate=Cosine(0.0025, 0.001)`` of the derivation.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 88.11, where DARTS has 54.3 (Wang et al. 2021, table 4, test errors 11.89 and 45.7)

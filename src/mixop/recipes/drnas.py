@@ -17,8 +17,8 @@ from mixop.wraps.partial import PartialChannels
 def drnas(*, epochs: int = 100) -> Recipe:
     """DrNAS: mixing weights drawn from a Dirichlet distribution whose concentration is learnt.
 
-    The published code writes the distance to the anchor as weight decay in Adam; `AnchorL2` with the same weight gives the
-    same gradient and says what it is.
+    The published code implements the distance to the anchor as weight decay in Adam. `AnchorL2` with the same weight gives
+    the same gradient and says what it is.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 94.36 +- 0.00 (Chen et al. 2021, table 4)
@@ -45,10 +45,10 @@ def drnas(*, epochs: int = 100) -> Recipe:
 def drnas_progressive(*, epochs: int = 50) -> Recipe:
     """DrNAS with two stages in the DARTS space: fewer options and more channels in the second one, weights carried over.
 
-    Published in the evaluation's size, 20 cells of 36 channels, in the space without ``none`` (``s5``). The stages are those of
-    the authors' code: a sixth of the channels, then a quarter for the 4 best options; `drnas_progressive_paper` has the
-    paper's. Channels must be a multiple of 12. The widening is the code's, without division; ``preserve`` of a stage is
-    Net2Net's.
+    The authors search at the size of their evaluation, 20 cells of 36 channels, in the space without ``none`` (``s5``). The
+    stages are those of their code: a sixth of the channels, then a quarter for the 4 best options. `drnas_progressive_paper`
+    has the paper's stages. Channels must be a multiple of 12. The widening is the code's, without division; for Net2Net's,
+    set ``preserve`` of a stage.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.46 +- 0.03
@@ -70,7 +70,7 @@ def drnas_progressive(*, epochs: int = 50) -> Recipe:
 def drnas_progressive_paper(*, epochs: int = 50) -> Recipe:
     """DrNAS with the two stages that the paper states: a sixth of the channels, then a third for the 4 best options.
 
-    The paper starts from 8 options, its code from the 7 without ``none``; all else as `drnas_progressive`.
+    The paper starts from 8 options, its code from the 7 without ``none``. Everything else is as in `drnas_progressive`.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.46 +- 0.03

@@ -13,13 +13,14 @@ def enas(*, epochs: int = 250) -> Recipe:
     """ENAS: an LSTM proposes architectures, shared weights score them, REINFORCE follows the accuracy.
 
     The published search alternates an epoch of weights with 50 steps of the policy; here one policy step follows every
-    fourth weight step, 49 an epoch on CIFAR-10. The published cosine of the weights begins anew every 20 epochs; ours falls
-    once. The whole entropy of every decision is rewarded, as in the code for cells; the baseline is that of the original
-    code, renewed with every sample. How many architectures the paper compares in the end is unverified; 100 is the
-    benchmark's number, and the 512 examples for each are those of `rsws`.
+    fourth weight step, 49 an epoch on CIFAR-10. The published cosine of the weights restarts every 20 epochs; ours falls
+    once. The whole entropy of every decision is rewarded, as in the code for cells. The baseline is that of the original
+    code, updated with every sample. How many architectures the paper compares in the end is unverified; 100 is the
+    benchmark's number. All of them are scored on the same 512 examples, as in `rsws`.
 
-    In a short search the policy hardly moves, which leaves `rsws`: the toy's optimum was found from 3 of 5 seeds. A larger
-    rate made it worse there (0 of 5 at a hundredfold), because the weights follow a policy that decides too soon.
+    In a short search the policy hardly moves, so the method comes close to `rsws`: it found the toy's optimum from 3 of 5
+    seeds. A larger rate made it worse there (0 of 5 at a hundredfold), because the weights follow a policy that decides too
+    soon.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 54.30 +- 0.00 (Chen et al. 2021, table 4)

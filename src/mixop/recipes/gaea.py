@@ -18,8 +18,8 @@ from mixop.relax.simplex import SimplexPoint
 def gaea(*, epochs: int = 25) -> Recipe:
     """GAEA DARTS, single level: mixing weights on the simplex, both steps on the whole training set.
 
-    The cosine is laid out over twice the epochs, so that the learning rate ends near its middle, as in the authors' code.
-    On NAS-Bench-201 the authors leave ``none`` out of the options and use 24 channels: choose that in the space.
+    The cosine spans twice the epochs, so the learning rate ends near its middle, as in the authors' code. On NAS-Bench-201
+    the authors leave ``none`` out of the options and use 24 channels: choose that in the space.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 94.10 (single level; public result lists)
@@ -43,9 +43,9 @@ def gaea(*, epochs: int = 25) -> Recipe:
 
 
 def gaea_bilevel(*, epochs: int = 25) -> Recipe:
-    """GAEA DARTS, bilevel: as `gaea`, but the architecture sees a split of its own.
+    """GAEA DARTS, bilevel: as `gaea`, but the architecture trains on a separate split.
 
-    The architecture of the epoch with the best validation accuracy is kept, as in the authors' code.
+    The recipe keeps the architecture of the epoch with the best validation accuracy, as in the authors' code.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand
@@ -70,11 +70,12 @@ def gaea_bilevel(*, epochs: int = 25) -> Recipe:
 
 
 def gaea_gdas(*, epochs: int = 250) -> Recipe:
-    """GAEA GDAS: one path at a time as `gdas`, its probabilities moved by exponentiated gradient.
+    """GAEA GDAS: one path at a time as in `gdas`, with probabilities moved by exponentiated gradient.
 
-    The first fifth (50 of 250 epochs) trains the weights alone. From there on the temperature falls from 10 at the slope of
-    `gdas`, so that it ends near 2; re-runs by others end at 1. The value of a draw does not depend on it, so its numbers
-    during the warm-up, above 10, mean nothing. The authors' code divides before it clamps, ours clamps first as in `gaea`.
+    The first fifth (50 of 250 epochs) trains only the weights. After that the temperature falls from 10 at the slope of
+    `gdas`, so it ends near 2; re-runs by others end at 1. The value of a draw does not depend on the temperature, so its
+    values during the warm-up, above 10, mean nothing. The authors' code divides before it clamps; ours clamps first, as in
+    `gaea`.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand
@@ -97,7 +98,7 @@ def gaea_gdas(*, epochs: int = 250) -> Recipe:
 def gaea_pcdarts(*, epochs: int = 50) -> Recipe:
     """GAEA PC-DARTS: partial channels, options and edges both weighed by points of the simplex; bilevel.
 
-    The authors' code keeps the epoch of the best validation accuracy, and has no warm-up.
+    As in the authors' code, the epoch with the best validation accuracy is kept, and there is no warm-up.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.50 +- 0.06

@@ -9,9 +9,9 @@ from mixop.relax.gumbel import GumbelHard
 def gdas(*, epochs: int = 250) -> Recipe:
     """GDAS: one operation runs for each edge, drawn by Gumbel noise; its softmax gives the gradient.
 
-    The temperature falls from 10 to 0.1, as in the author's code; re-runs by others (Chen et al. 2021) end at 1. The author's
-    code steps the weights first, and so does this recipe. Table 5 of the benchmark searches on CIFAR-10; table 4 of
-    Chen et al. has searches of its own: 93.23 +- 0.23.
+    The temperature falls from 10 to 0.1, as in the author's code; re-runs by others (Chen et al. 2021) end at 1. Like the
+    author's code, this recipe steps the weights first. Table 5 of the benchmark searches on CIFAR-10; table 4 of Chen et al.
+    reports other searches: 93.23 +- 0.23.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.51 +- 0.13 (Dong & Yang 2020, table 5)

@@ -14,9 +14,9 @@ from mixop.wraps.dropout import SkipDropout
 def pdarts(*, epochs: int = 75) -> Recipe:
     """P-DARTS: three stages of 0, 6 and 12 further cells, with 8, 5 and 3 options on every edge.
 
-    Take a space of 5 cells for the published depths of 5, 11 and 17. Every stage begins anew. The rates of the dropout behind
-    skip connections are the paper's for CIFAR-10 (0, 0.4, 0.7); the authors' README has 0.1, 0.4, 0.7, and 0.1, 0.2, 0.3 for
-    CIFAR-100 is unverified. So is that 2 skip connections are left in the normal cell.
+    Take a space of 5 cells for the published depths of 5, 11 and 17. Every stage starts with fresh weights. The rates of the
+    dropout behind skip connections are the paper's for CIFAR-10 (0, 0.4, 0.7); the authors' README has 0.1, 0.4, 0.7. Two
+    things are unverified: 0.1, 0.2, 0.3 for CIFAR-100, and that 2 skip connections are left in the normal cell.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.50

@@ -11,11 +11,11 @@ from mixop.relax.hard_concrete import HardConcrete
 def prdarts(*, epochs: int = 200) -> Recipe:
     """PR-DARTS: hard-concrete gates that do not compete, penalties on open skips, a reward for depth.
 
-    Decided where sources differ: the gate is the code's binary concrete, not the formula of the paper's slides; the
-    penalties are expected activation probabilities of skips and of the rest, and the path term the mean over the
-    parameterised options (``GatePenalty(variant="sampled")`` is the code's version); the temperature falls from 1 to 0.1;
-    the option of largest activation probability is derived, never ``none``. Weights first, as in the code, which clips
-    both gradients together where ours clips each by itself. The paper's own penalties could not be read (unverified).
+    Sources differ, and we decided as follows. The gate is the code's binary concrete, not the formula of the paper's slides.
+    The penalties are expected activation probabilities of skips and of the rest, and the path term is the mean over the
+    parameterised options (``GatePenalty(variant="sampled")`` is the code's version). The temperature falls from 1 to 0.1.
+    The option with the largest activation probability is derived, never ``none``. Weights step first, as in the code, which
+    clips both gradients together; ours clips each separately. We could not read the paper's penalties (unverified).
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.32 in the DARTS space; authors' repository)

@@ -9,12 +9,12 @@ from mixop.relax.gates import BinaryGates
 
 
 def proxylessnas(*, epochs: int = 160) -> Recipe:
-    """ProxylessNAS: weights train one drawn path, logits compare two; memory of two paths whatever the space.
+    """ProxylessNAS: weights train one drawn path, logits compare two; memory of two paths in any space.
 
-    The first quarter trains weights only (40 of 40 + 120 epochs), then one architecture step follows every fifth weight
-    step. The latency term is left out: add ``ExpectedCost`` to the regularisers for it. Published on ImageNet; batch and
-    weight optimiser here are those of the NAS-Bench-201 runs, which the authors never made (unverified), and label
-    smoothing is left out.
+    The first quarter trains only weights (40 of 40 + 120 epochs), then one architecture step follows every fifth weight
+    step. The latency term is left out: add ``ExpectedCost`` to the regularisers for it. The method was published on
+    ImageNet, and its authors never ran it on NAS-Bench-201 (unverified): batch and weight optimiser here are those of the
+    benchmark's runs, and label smoothing is left out.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published

@@ -1,4 +1,4 @@
-"""R-DARTS in two ways, DARTS-ES and DARTS-ADA: four answers to a Hessian that grows."""
+"""R-DARTS in two variants, DARTS-ES and DARTS-ADA: four answers to a growing Hessian."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def rdarts_l2(*, epochs: int = 50) -> Recipe:
     """R-DARTS(L2): second-order DARTS with a 27 times stronger weight decay of the network.
 
     The published method searches with several strengths (9e-4, 27e-4, 81e-4 and 243e-4 in the scripts), retrains each
-    result for a short while and keeps the best. This recipe is one of these searches, with 81e-4; that choice is ours and
+    result briefly and keeps the best. This recipe is one of these searches, with 81e-4; that choice is ours and
     unverified. Published numbers are the best of 4 searches, not means.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
@@ -32,8 +32,8 @@ def rdarts_l2(*, epochs: int = 50) -> Recipe:
 def rdarts_dp(*, epochs: int = 50) -> Recipe:
     """R-DARTS(DP): second-order DARTS with drop path on every edge and cutout, both rising over the search.
 
-    The published method searches with several largest probabilities (0, 0.2, 0.4 and 0.6; at 0 there is no cutout either) and
-    keeps the best after short retraining. This recipe is the search with 0.2; that choice is ours and unverified. Published
+    The published method searches with several maximum probabilities (0, 0.2, 0.4 and 0.6; at 0 there is no cutout either) and
+    keeps the best after a short retraining. This recipe is the search with 0.2; that choice is ours and unverified. Published
     numbers are the best of 4 searches, not means.
 
     Scorecard (DARTS space S1 to S4, searched on CIFAR-10, test error in %):
@@ -60,9 +60,9 @@ def rdarts_dp(*, epochs: int = 50) -> Recipe:
 def darts_es(*, epochs: int = 50) -> Recipe:
     """DARTS-ES: second-order DARTS that stops when the Hessian's dominant eigenvalue has grown too fast.
 
-    The result is the architecture from before the growth. It needs 23 epochs before it can stop at all. The paper's text
-    stops when the older mean over the newer falls below 0.75 (unverified), the code when the newer over the older exceeds
-    1.3, measured every 2 epochs with window 5: ours is the code's rule.
+    The result is the architecture from before the growth. The search cannot stop before 23 epochs. The paper's text stops
+    when the older mean divided by the newer falls below 0.75 (unverified), the code when the newer divided by the older
+    exceeds 1.3, measured every 2 epochs with window 5. Ours is the code's rule.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published
@@ -75,9 +75,9 @@ def darts_es(*, epochs: int = 50) -> Recipe:
 
 
 def darts_ada(*, epochs: int = 50) -> Recipe:
-    """DARTS-ADA: where DARTS-ES would stop, it goes back and on with a 10 times stronger weight decay.
+    """DARTS-ADA: where DARTS-ES would stop, it goes back and continues with a 10 times stronger weight decay.
 
-    From 3e-4 up to 0.03 at most; the rule is that of `darts_es`.
+    The weight decay rises from 3e-4 to 0.03 at most; the rule is that of `darts_es`.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published

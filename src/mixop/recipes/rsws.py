@@ -10,11 +10,11 @@ from mixop.relax.categorical import Uniform
 def rsws(*, epochs: int = 250) -> Recipe:
     """Random search with shared weights: train uniform paths, then keep the best of 100; the baseline to beat.
 
-    All candidates are scored on the same 512 validation examples, with their batches' own statistics, which the benchmark's
+    All candidates are scored on the same 512 validation examples, with each batch's own statistics, which the benchmark's
     author found clearly better than running ones; the code takes another 512 for each.
 
-    On the toy the shared classifier cannot fit all paths at once, so that the optimum often comes second; and 100 draws of
-    its 64 architectures miss the optimum in one search of five. It was found from 2 of 5 seeds.
+    On the toy the shared classifier cannot fit all paths at once, so the optimum often comes second, and 100 draws from its
+    64 architectures miss the optimum in one search of five. It was found from 2 of 5 seeds.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 87.66 +- 1.69 (Dong & Yang 2020, table 5)

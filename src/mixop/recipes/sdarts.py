@@ -12,9 +12,9 @@ from mixop.recipes.pcdarts import pcdarts
 def sdarts_rs(*, epochs: int = 100) -> Recipe:
     """SDARTS-RS: DARTS whose weights are trained under uniform noise on the mixing weights.
 
-    The radius grows in a straight line from 0.03 towards 0.3. Paper and code disagree on what is perturbed: the formulas
-    add noise to the logits, the code to their softmax, followed by a clip to the simplex. Ours follows the code. The
-    architecture step is clean and of first order.
+    The radius grows linearly from 0.03 towards 0.3. Paper and code disagree on what is perturbed: the formulas add noise to
+    the logits, the code to their softmax, followed by a clip to the simplex. Ours follows the code. The architecture step is
+    clean and first order.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.67 +- 0.03 in the DARTS space)
@@ -27,10 +27,10 @@ def sdarts_rs(*, epochs: int = 100) -> Recipe:
 
 
 def sdarts_adv(*, epochs: int = 100) -> Recipe:
-    """SDARTS-ADV: DARTS whose weights are trained under the worst mixing weights nearby; slower, and stronger.
+    """SDARTS-ADV: DARTS whose weights are trained under the worst mixing weights nearby; slower and stronger.
 
-    Each weight step first climbs the training loss for 7 steps of the mixing weights, and falls back to the clean ones if
-    that did not raise it. For the rest see `sdarts_rs`.
+    Each weight step first raises the training loss by 7 steps in the mixing weights, and falls back to the clean ones if
+    that did not raise it. The rest is as in `sdarts_rs`.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.61 +- 0.02 in the DARTS space)

@@ -10,9 +10,9 @@ from mixop.relax.softmax import Softmax
 def setn(*, epochs: int = 250) -> Recipe:
     """SETN: weights are trained on uniform paths, logits on the mixture; the best of the 100 likeliest is kept.
 
-    As in the author's code: weights first, no clipping. All candidates are scored on the same 512 validation examples, with
-    their batches' own statistics, which the author found clearly better than running ones; the code takes another 512 for
-    each.
+    As in the author's code, weights step first and there is no clipping. All candidates are scored on the same 512
+    validation examples, with each batch's own statistics, which the author found clearly better than running ones; the code
+    takes another 512 for each.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 86.19 +- 4.63 (Dong & Yang 2020, table 5)

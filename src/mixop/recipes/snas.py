@@ -13,8 +13,8 @@ def snas(*, epochs: int = 150) -> Recipe:
     """SNAS: mixing weights drawn by Gumbel-softmax, architecture and weights trained together on one level.
 
     Both steps come from one backward pass, as in the authors' code. The resource term is left out: add ``ExpectedCost`` to
-    the regularisers for it. The authors' code has Adam in its distributed run and SGD otherwise: ours is Adam. The
-    scorecard's number is from a re-run that differs in all of this: two levels, temperature 10 to 1, 100 epochs.
+    the regularisers for it. The authors' code uses Adam in its distributed run and SGD otherwise; ours uses Adam. The paper's
+    number in the scorecard is from a re-run that differs in all of this: two levels, temperature 10 to 1, 100 epochs.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 92.77 +- 0.83 (Chen et al. 2021, table 4)
@@ -34,10 +34,10 @@ def snas(*, epochs: int = 150) -> Recipe:
 def dsnas(*, epochs: int = 100) -> Recipe:
     """DSNAS: one path runs, its gates give the logits a score gradient; decided edges are fixed on the way.
 
-    A decision whose first option leads by 0.3 in probability is fixed; the authors look once an epoch, ours at every draw.
-    Both steps come from one backward pass, as in `snas`. Published on another space; on NAS-Bench-201 no settings are
-    known: length, weight optimiser and rate 3e-4 are those of DrNAS there (unverified), no weight decay on the logits as in
-    the authors' code.
+    A decision whose first option leads by 0.3 in probability is fixed; the authors check once an epoch, we check at every
+    draw. Both steps come from one backward pass, as in `snas`. The method was published on another space and has no known
+    settings on NAS-Bench-201: length, weight optimiser and rate 3e-4 are those of DrNAS there (unverified). The logits have
+    no weight decay, as in the authors' code.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.08 +- 0.13 (Chen et al. 2021, table 4)

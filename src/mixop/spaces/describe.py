@@ -9,7 +9,7 @@ from mixop.spaces.core import Architecture, Graph, Space
 
 
 def describe_architecture(space: Space, architecture: Architecture) -> dict[str, Any]:
-    """An architecture as JSON data that a reader understands without the space: the content of ``architecture.json``.
+    """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
         The space's name, the native string, and for each cell its graph and its kept edges with their operations.
@@ -34,20 +34,20 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
-    """The architecture that `describe_architecture` wrote, after checking that all parts of the file say the same.
+    """The architecture that `describe_architecture` wrote, after checking that all parts of the file agree.
 
     Args:
         space: the space that it must belong to.
-        data: content of ``architecture.json``; keys besides those of `describe_architecture` are left alone.
+        data: content of ``architecture.json``; other keys than those of `describe_architecture` are ignored.
 
     Raises:
         SpaceError: if something is missing, belongs to another space, or contradicts the native string.
     """
     if not isinstance(data, Mapping):
-        raise SpaceError(f"An architecture file holds an object, got {type(data).__name__}.")
+        raise SpaceError(f"An architecture file must hold an object, got {type(data).__name__}.")
     for key in ("space", "native", "cells"):
         if key not in data:
-            raise SpaceError(f"An architecture file has the entries space, native and cells, but {key!r} is missing.")
+            raise SpaceError(f"An architecture file must have the entries space, native and cells, but {key!r} is missing.")
     if data["space"] != space.name:
         raise SpaceError(f"Expected an architecture of space {space.name!r}, got one of {data['space']!r}.")
     architecture = space.from_native(data["native"])
@@ -58,7 +58,7 @@ def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
         subject = f"cell {name!r}" if name else f"list of cells {sorted(given)}"
         raise SpaceError(
             f"The architecture file contradicts itself: its {subject} is not what its native string "
-            f"{data['native']!r} says; change both or neither."
+            f"{data['native']!r} says: change both or neither."
         )
     return architecture
 

@@ -1,4 +1,4 @@
-"""Tabular benchmarks: what trained architectures reach, looked up in a file; importing them needs no torch."""
+"""Tabular benchmarks: the scores of trained architectures, looked up in a file. No torch needed."""
 
 from mixop.tables.archives import convert_official
 from mixop.tables.built import convert_built

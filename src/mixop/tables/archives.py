@@ -2,9 +2,9 @@
 
 One file (``.pth``, ``.pickle.pbz2``), the directory ``simple`` of one file for each architecture, and archives of single
 architectures (``000123-FULL.pth``) all hold the same records: an architecture's results by data set and seed, each with its
-curves. Records are taken out one by one; nothing holds the whole of a file.
+curves. Records are taken out one by one, so a whole file is never in memory.
 
-Source: Dong & Yang 2020 (arXiv:2001.00326), Dong et al. 2021 (arXiv:2009.00437); the layout as their public code writes it.
+Source: Dong & Yang 2020 (arXiv:2001.00326), Dong et al. 2021 (arXiv:2009.00437); layout as their public code writes it.
 """
 
 import os
@@ -25,10 +25,10 @@ from mixop.tables.layout import Column, source_of, write_table
 from mixop.tables.unpickle import ForgottenError, Packed
 
 Observer = Callable[[int, int], None]
-"""Is told how much is done, and of how much."""
+"""Called with how much is done, and with the total."""
 
 REDIRECT = {"cifar10": {"valid": "cifar10-valid"}}
-"""CIFAR-10 is searched on by training on half of its training images, which the benchmark calls cifar10-valid."""
+"""Searches on CIFAR-10 train on half of its training images; the benchmark calls that cifar10-valid."""
 
 IMAGES: Mapping[tuple[str, str], int] = {
     ("cifar10-valid", "train"): 25_000,
@@ -45,7 +45,7 @@ IMAGES: Mapping[tuple[str, str], int] = {
     ("ImageNet16-120", "test"): 3_000,
     ("ImageNet16-120", "valtest"): 6_000,
 }
-"""Images of the benchmark's splits."""
+"""Number of images in the benchmark's splits."""
 
 _FILE = re.compile(r"(\d+)(?:-FULL)?\.(?:pth|pickle\.pbz2)")
 _MOST = 1_000_000
@@ -72,26 +72,26 @@ def convert_official(
     curves: bool = False,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of an official file or directory.
+    """Makes a table from an official file or directory.
 
     Args:
         source: a ``.pth`` or ``.pickle.pbz2`` of the whole benchmark, a directory ``simple`` with ``meta.pickle.pbz2``, or a
             directory of ``{index:06d}-FULL.pth`` or ``{index:06d}.pickle.pbz2``.
         target: the table.
-        name: of the table; None for the source's.
-        curves: whether to keep every epoch; without, the end of each training and its seconds.
-        observe: is told the bytes read and their number; of directories, files.
+        name: of the table; None for the name of the source.
+        curves: whether to keep every epoch, or only the end of each training and its seconds.
+        observe: called with the bytes read and their total; for a directory, with files.
 
     Returns:
         The path of the table.
 
     Raises:
-        DataError: if the source is missing, damaged, contradicts itself, or names what no benchmark file needs; or the table
-            cannot be written.
+        DataError: if the source is missing or damaged, contradicts itself, or names something that no benchmark file needs,
+            or if the table cannot be written.
     """
     try:
         return _convert(Path(source), target, name, curves, observe, forget=True)
-    except ForgottenError:  # parts that records share: then everything has to be held until the end
+    except ForgottenError:  # records share parts, so everything must stay in memory until the end
         return _convert(Path(source), target, name, curves, observe, forget=False)
 
 
@@ -112,7 +112,7 @@ def _convert(
             content = Packed(path, observe).read(records.take)
             texts, origin = _texts(content, repr(str(path))), source_of(path)
         if not records.found:
-            raise DataError(f"{str(path)!r} holds no results of any architecture.")
+            raise DataError(f"{str(path)!r} must hold results of architectures, but holds none.")
         count, space = _place(records, texts, repr(str(path)))
         return write_table(
             target,
@@ -127,7 +127,7 @@ def _convert(
 
 
 def _read_directory(path: Path, records: "_Records", observe: Observer | None) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Takes the records of every file; gives the architectures of its ``meta`` file, if it has one, and what it is."""
+    """Takes the records of every file; returns the architectures of its ``meta`` file, if there is one, and its origin."""
     files = sorted(file for file in path.iterdir() if _FILE.fullmatch(file.name))
     if not files:
         raise DataError(f"{str(path)!r} holds no files of single architectures such as 000123.pickle.pbz2 or 000123-FULL.pth.")
@@ -169,7 +169,7 @@ def _texts(content: Any, where: str) -> tuple[str, ...]:
 
 
 def _place(records: "_Records", texts: tuple[str, ...], where: str) -> tuple[int, Space | None]:
-    """The number of rows, and the space; refuses records that belong to other architectures than the list says."""
+    """The number of rows, and the space; refuses records whose architectures differ from the list."""
     space: Space | None = NasBench201()
     if not texts:
         texts = tuple(map(_text, benchmark_order()))
@@ -181,7 +181,7 @@ def _place(records: "_Records", texts: tuple[str, ...], where: str) -> tuple[int
     for index, text in records.texts.items():
         if index >= len(texts) or texts[index] != text:
             named = repr(texts[index]) if index < len(texts) else "nothing"
-            raise DataError(f"{where} contradicts itself: architecture {index} is {named}, but its results are of {text!r}.")
+            raise DataError(f"{where} contradicts itself: architecture {index} is {named}, but its results are for {text!r}.")
     return len(texts), space
 
 
@@ -192,7 +192,7 @@ def _text(operations: tuple[str, ...]) -> str:
 
 
 class _Series:
-    """One quantity of one run of every architecture, ``(n, T)`` float32; curves lie in a file, so that they need no memory."""
+    """One quantity of one run of every architecture, ``(n, T)`` float32; curves lie in a file to save memory."""
 
     def __init__(self, folder: Path, number: int, length: int) -> None:
         self.path, self.length = folder / str(number), length
@@ -223,7 +223,7 @@ class _Series:
 
 
 class _Stack:
-    """Several series beside each other, ``(n, R)`` or ``(n, R, T)``, put together when rows are asked for."""
+    """Several series side by side, ``(n, R)`` or ``(n, R, T)``, joined when rows are read."""
 
     dtype = np.dtype(np.float32)
 
@@ -243,9 +243,9 @@ class _Records:
     """Takes records out of dictionaries as they are filled, and keeps the numbers.
 
     Args:
-        folder: where curves may lie meanwhile.
+        folder: a temporary folder for curves.
         curves: whether to keep every epoch.
-        forget: whether records are independent of each other, as they are in all official files that we know of.
+        forget: whether records are independent of each other, as they are in all official files that we know.
     """
 
     def __init__(self, folder: Path, curves: bool, forget: bool = True) -> None:
@@ -256,10 +256,10 @@ class _Records:
         self.number = 0
 
     def take(self, filled: dict[Any, Any]) -> bool:
-        """Empties a dictionary that is a result or a record of an architecture; leaves all others alone.
+        """Empties a dictionary that is a result or a record of an architecture; leaves all others unchanged.
 
         Returns:
-            Whether it was a whole record, and nothing before it is needed any more.
+            Whether it was a whole record, so that nothing before it is needed any more.
         """
         if "eval_acc1es" in filled and "train_acc1es" in filled:
             reduced = dict(self._reduce(filled))
@@ -273,14 +273,14 @@ class _Records:
         return False
 
     def columns(self, count: int) -> list[Column]:
-        """Everything as columns of a table of so many rows."""
+        """Everything as columns of a table with ``count`` rows."""
         columns = []
         for (dataset, split, metric, epochs), runs in sorted(self.found.items(), key=str):
             series = [runs[seed] for seed in sorted(runs)]
             if split is None and metric in ("params", "flops"):
                 continue
             even = metric == "seconds" and all(one.even for one in series)
-            if even:  # the total says all
+            if even:  # then the total is enough
                 series = [_last(one) for one in series]
             columns.append(
                 Column(
@@ -301,7 +301,7 @@ class _Records:
         return columns
 
     def _costs(self, dataset: str, metric: str, count: int) -> NDArray[np.float64] | NDArray[np.int64]:
-        """Parameters or multiply-adds: where trials disagree, those of seed 888 count; the longest training goes first."""
+        """Parameters or multiply-adds, of the longest training first; where trials disagree, those of seed 888 count."""
         values = np.full(count, np.nan)
         keys = sorted((key for key in self.found if (key[0], key[2]) == (dataset, metric)), key=lambda key: -key[3])
         for key in keys:
@@ -319,7 +319,7 @@ class _Records:
         return from_millions(values)
 
     def _reduce(self, result: dict[Any, Any]) -> Iterator[tuple[tuple[str | None, str], tuple[NDArray[np.float32], bool]]]:
-        """The numbers of a run: for a split and metric the values ``(T,)`` or ``(1,)``, and whether they grow evenly."""
+        """The numbers of a run: the values ``(T,)`` or ``(1,)`` by split and metric, and whether they grow evenly."""
         epochs, dataset = int(result["epochs"]), str(result["name"])
         if not 1 <= epochs <= 100_000:
             raise ValueError(f"a training has {epochs} epochs")
@@ -376,7 +376,7 @@ def _number(value: Any) -> float:
 
 
 def _last(series: _Series) -> _Series:
-    """The end of a curve, as a series of its own."""
+    """The end of a curve as a separate series."""
     if series.length == 1:
         return series
     end = _Series(series.path.parent, 0, 1)
@@ -385,14 +385,13 @@ def _last(series: _Series) -> _Series:
 
 
 def from_millions(values: NDArray[Any]) -> NDArray[np.float64] | NDArray[np.int64]:
-    """Millions as ones: as whole numbers, if every one of them is the float32 of a multiple of 640, 10 or 1.
+    """Converts millions to ones: to whole numbers, if every value is the float32 of a multiple of 640, 10 or 1.
 
-    Multiply-adds of nasbench201 are multiples of 640, which is the smallest classifier, so that they are told apart although
-    float32 does not tell ones apart among hundreds of millions. Where it does not tell multiples apart, values stay as
-    they are.
+    float32 cannot tell single units apart among hundreds of millions. Multiply-adds of nasbench201 are multiples of 640, the
+    smallest classifier, and it can tell those apart. Where it cannot tell multiples apart, values stay fractional.
 
     Args:
-        values: numbers in millions, NaN where there is none.
+        values: numbers in millions, NaN where one is missing.
     """
     values = np.asarray(values, dtype=np.float64)
     known = values[~np.isnan(values)]

@@ -1,4 +1,4 @@
-"""From a file of any known kind to a table."""
+"""Makes a table from a file of any known kind."""
 
 import os
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ def convert(
     curves: bool = False,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table; what the source is, is seen by its name.
+    """Makes a table; the name of the source says what kind it is.
 
     Args:
         source: ``.npz`` or ``.csv`` (see `convert_npz`, `convert_csv`, `convert_built`), ``.pth``, ``.pickle.pbz2``, or a
             directory of the benchmark's files (see `convert_official`).
-        target: the table, by custom ``NAME.table``.
-        name: of the table; None for the source's.
+        target: the table, usually ``NAME.table``.
+        name: of the table; None for the name of the source.
         space: the space of the architectures, for ``.npz`` and ``.csv``; None to recognise that of NAS-Bench-201.
         measures: what the networks were measured by, for ``.npz`` and ``.csv`` (see `convert_npz`); the files of a built
             benchmark say it themselves.
@@ -36,7 +36,7 @@ def convert(
         observe: is told how much is done, and of how much.
 
     Raises:
-        DataError: if the source is of no known kind, missing or damaged; or the table cannot be written.
+        DataError: if the source is of no known kind, missing or damaged, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -49,6 +49,6 @@ def convert(
     if path.suffix in (".pth", ".pbz2", ".pickle") or is_archive(path):
         return convert_official(path, target, name=name, curves=curves, observe=observe)
     raise DataError(
-        f"A table is made of a .npz, .csv, .pth or .pickle.pbz2 file, or of a directory of files of single architectures "
+        f"A table is made from a .npz, .csv, .pth or .pickle.pbz2 file, or from a directory with one file per architecture "
         f"(000123.pickle.pbz2, 000123-FULL.pth), got {str(path)!r}."
     )

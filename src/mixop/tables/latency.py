@@ -1,4 +1,4 @@
-"""Measured latencies of the architectures of nasbench201 on devices, for searches that mind them."""
+"""Measured latencies of the architectures of nasbench201 on devices, for searches that take them into account."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class AdditiveCost:
     Args:
         decisions: milliseconds of every operation on every edge, ``(6, 5)``, of the group ``cell``; >= 0.
         fixed: milliseconds of the rest of the network, >= 0.
-        error: root of the mean squared difference to the measured latencies, in milliseconds.
+        error: root mean squared difference from the measured latencies, in milliseconds.
         explained: share of the variance of the measured latencies that the sum explains, at most 1.
     """
 
@@ -71,9 +71,9 @@ class Latencies:
         return self.values[self.devices.index(device)]
 
     def additive(self, device: str) -> AdditiveCost:
-        """The sum over edges that comes nearest to the latencies, by least squares with costs of at least 0.
+        """The sum over edges closest to the latencies, by least squares with costs of at least 0.
 
-        A search needs such a sum: the expected cost of mixing weights is then exact, and differentiable. How well it fits
+        A search needs a sum, because the expected cost of mixing weights is then exact and differentiable. How well it fits
         differs from device to device, so look at ``explained``.
 
         Args:
@@ -92,11 +92,11 @@ class Latencies:
         edges, options = chosen.shape[1], len(numbers)
         features = np.ones((len(chosen), 1 + edges * options))
         features[:, 1:] = (chosen[:, :, None] == np.arange(options)).reshape(len(chosen), -1)
-        # The normal equations say the same in 31 rows in place of 15,625.
+        # The normal equations say the same in 31 rows instead of 15,625.
         left = np.linalg.cholesky(features.T @ features + 1e-9 * np.eye(features.shape[1]))
         weights, _ = nnls(left.T, np.linalg.solve(left, features.T @ latency))
         table = weights[1:].reshape(edges, options)
-        fixed = weights[0] + table.min(1).sum()  # what every option of an edge costs is no part of the choice
+        fixed = weights[0] + table.min(1).sum()  # a cost that all options of an edge share does not affect the choice
         rows = tuple(tuple(float(cost) for cost in row - row.min()) for row in table)
         squared = np.square(features @ weights - latency).mean()
         return AdditiveCost(
@@ -127,5 +127,5 @@ def latencies(path: str | os.PathLike[str]) -> Latencies:
             f"latency_ms of {os.fspath(path)!r} must be floats of shape {wanted}, got {values.dtype} {values.shape}."
         )
     if len(set(devices)) != len(devices) or not np.isfinite(values).all() or values.min() < 0:
-        raise DataError(f"{os.fspath(path)!r} must hold latencies of at least 0 of devices with different names.")
+        raise DataError(f"{os.fspath(path)!r} must hold latencies of at least 0, of devices with different names.")
     return Latencies(devices, values.astype(np.float32))

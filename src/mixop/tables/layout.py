@@ -1,6 +1,6 @@
 """The file of a table: one line of JSON that says what it holds, then the arrays themselves, for `numpy.memmap`.
 
-The header is padded with spaces to a multiple of 64 bytes and ends with a line feed; offsets count from its end, every array
+The header is padded with spaces to a multiple of 64 bytes and ends with a line feed. Offsets count from its end; every array
 begins at a multiple of 64 bytes. Numbers are little-endian. Accuracies that are whole images of a split are kept as counts of
 two bytes, if all of them read back exactly to float32. The header lists the measures that the values are of, the ranking one
 first; a file without that list is of accuracy, in percent, and loss.
@@ -30,7 +30,7 @@ ALIGN = 64
 USUAL = (ACCURACY, LOSS)
 """The measures of a table that does not say which: those of every published one."""
 FREE = ("train", "valid")
-"""Splits that a search may see; all others, whatever their name, are shown by an explicit word only."""
+"""Splits that a search may see. All others, under any name, need ``reveal_test=True``."""
 
 _HEAD = b'{"format": "mixop-table"'
 _LONGEST_HEADER = 2**24
@@ -41,7 +41,7 @@ _MISSING = 65535
 
 
 class Rows(Protocol):
-    """What `write_table` reads: an array, or anything that gives rows of one when it is sliced."""
+    """What `write_table` reads: an array, or anything that gives rows of an array when sliced."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -59,15 +59,15 @@ class Column:
             "params" (parameters), "flops" (multiply-adds of one image), "latency" (seconds), or any other word. A measure
             that people read as percent is kept in percent.
         values: numbers of shape ``(n,)``, with ``seeds`` ``(n, R)``, with ``after`` a further last dimension T; NaN where
-            nothing was measured. Floats are kept as float32 (float16 as such), whole numbers as such.
+            nothing was measured. Floats are kept as float32 (float16 stays float16), whole numbers stay whole.
         dataset: the data set that was trained on; None if it does not matter.
         split: the examples that it was measured on, "train", "valid", "test" or "valtest" (both); None for costs.
         epochs: length of the training, >= 1; None if it does not matter.
         seeds: the R runs, by their seeds or numbers; None if the values are means over runs.
         after: the T numbers of finished epochs after which it was measured, increasing; None for the end of the training.
         images: size of the split, so that accuracies can be kept as counts of images.
-        linear: whether the quantity grows evenly from 0 with the epochs, as seconds may.
-        note: where the values come from, if there is something to say.
+        linear: whether the quantity grows evenly from 0 with the epochs, as seconds often do.
+        note: where the values come from, if that needs saying.
     """
 
     metric: str
@@ -84,7 +84,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A column of a file: what it is, as in `Column`, and where it lies.
+    """A column of a file: what it is, as in `Column`, and its place in the file.
 
     Args:
         metric: what it is.
@@ -98,8 +98,8 @@ class Stored:
         offset: of its array, in bytes after the header.
         dtype: of its array.
         shape: of its array.
-        of: the array holds counts of so many images (or of so many times the runs that a mean is over); None for plain values.
-        missing: the count that stands for NaN; None if there is none.
+        of: the array holds counts out of this many images (for a mean: images times its runs); None for plain values.
+        missing: the count that means NaN; None if there is none.
     """
 
     metric: str
@@ -122,7 +122,7 @@ class Stored:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def decode(self, raw: NDArray[Any]) -> NDArray[np.float64]:
-        """What the file's numbers mean."""
+        """The values that the file's numbers encode."""
         values = np.asarray(raw, dtype=np.float64)
         if self.of is not None:
             values = 100 * values / self.of
@@ -175,7 +175,7 @@ def write_table(
     redirect: Mapping[str, Mapping[str, str]] | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes a table, atomically: the file is there as a whole or not at all. The same arguments give the same bytes.
+    """Writes a table atomically: the whole file or nothing. The same arguments give the same bytes.
 
     Args:
         path: the file.
@@ -189,7 +189,7 @@ def write_table(
         source: JSON data about where the values come from.
 
     Raises:
-        DataError: if the columns do not fit together, an architecture comes twice, or the file cannot be written.
+        DataError: if the columns do not fit together, an architecture occurs twice, or the file cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     target, count = Path(path), len(architectures)
@@ -204,7 +204,7 @@ def write_table(
         _check(column, count)
         key = (column.metric, column.dataset, column.split, column.epochs, column.seeds is None)
         if key in seen:
-            raise DataError(f"Two columns are {' '.join(str(part) for part in key[:4] if part)}: a table holds one.")
+            raise DataError(f"Two columns are {' '.join(str(part) for part in key[:4] if part)}, but a table holds only one.")
         seen.add(key)
     at, placed, parts = 0, dict[int, Stored](), list[tuple[Stored, Rows | None]]()
     for column in (Column(metric="architecture", values=rows), *columns):
@@ -242,10 +242,10 @@ def write_table(
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Reads and checks the first line of a table; the arrays are not touched.
+    """Reads and checks the first line of a table, without touching the arrays.
 
     Raises:
-        DataError: if the file is missing, damaged, cut short, of a later version, or no table.
+        DataError: if the file is missing, damaged, cut short, of a later version, or not a table.
     """
     where = str(path)
     try:
@@ -258,17 +258,17 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     except OSError as error:
         raise DataError(f"Cannot read the table {where!r}: {error.strerror or error}.") from error
     if not line.endswith(b"\n"):
-        raise DataError(f"The table {where!r} is cut short in its first line: get or convert it again.")
+        raise DataError(f"The table {where!r} is cut short in its first line: download or convert it again.")
     try:
         plain = json.loads(line)
         if plain["version"] != VERSION:
             raise DataError(
-                f"The table {where!r} has version {plain['version']}, this mixop reads {VERSION}: convert it again."
+                f"The table {where!r} has version {plain['version']}, but this mixop reads {VERSION}: convert it again."
             )
         given = str(plain["header_sha256"])
         blank = line.replace(f'"header_sha256": "{given}"'.encode(), f'"header_sha256": "{_BLANK}"'.encode())
         if hashlib.sha256(blank).hexdigest() != given:
-            raise ValueError("its checksum is another one")
+            raise ValueError("its checksum is wrong")
         header = _header(plain, len(line))
         for stored in (header.architectures, *header.columns):
             if stored.offset < 0 or min(stored.shape) < 1 or stored.offset + stored.bytes > header.size:
@@ -276,11 +276,11 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     except (ValueError, TypeError, KeyError, AttributeError, RecipeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"The first line of the table {where!r} is damaged ({error}): get or convert it again.") from error
+        raise DataError(f"The first line of the table {where!r} is damaged ({error}): download or convert it again.") from error
     if size != header.start + header.size:
         raise DataError(
             f"The table {where!r} must have {header.start + header.size:,} bytes, got {size:,}: it is cut short or damaged, "
-            "get or convert it again."
+            "download or convert it again."
         )
     return header
 
@@ -295,11 +295,11 @@ def verify(path: str | os.PathLike[str], header: Header) -> None:
         file.seek(header.start)
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != header.sha256:
-        raise DataError(f"The table {str(path)!r} is damaged (its checksum is another one): get or convert it again.")
+        raise DataError(f"The table {str(path)!r} is damaged (its checksum is wrong): download or convert it again.")
 
 
 def source_of(path: str | os.PathLike[str], **more: Any) -> dict[str, Any]:
-    """What a table keeps of the file that it is made from: its name, size and SHA-256."""
+    """What a table records about its source file: name, size and SHA-256."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -333,7 +333,7 @@ def _write(target: Path, header: dict[str, Any], parts: Sequence[tuple[Stored, R
         partial.replace(target)
     except OSError as error:
         raise DataError(
-            f"Cannot write the table {str(target)!r} ({error.strerror or error}): choose another place, or make room."
+            f"Cannot write the table {str(target)!r} ({error.strerror or error}): choose another place, or free some space."
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -365,7 +365,7 @@ def _counts(percent: NDArray[Any], of: int) -> NDArray[np.float64]:
 
 
 def _plan(column: Column, offset: int) -> Stored:
-    """How a column is kept."""
+    """How a column is stored."""
     values = cast(Rows, column.values)
     of = missing = None
     if values.dtype.kind in "iub":
@@ -396,7 +396,7 @@ def _plan(column: Column, offset: int) -> Stored:
 
 
 def _whole_images(column: Column) -> int | None:
-    """Of how many images all values are whole numbers, or None. Means over 2 and 3 runs are whole sixths of an image."""
+    """The number that all values are whole counts out of, or None. Means over 2 and 3 runs are whole sixths of an image."""
     assert column.images is not None
     for times in (1, 2, 3, 6):
         of = times * column.images
@@ -423,7 +423,7 @@ def _encode(architectures: Sequence[str], space: Space | None) -> tuple[list[lis
             for i, text in enumerate(architectures):
                 options = tuple(space.from_native(text).options())
                 if len(options) != len(decisions):
-                    raise SpaceError(f"An architecture of a table decides everything, which {text!r} does not.")
+                    raise SpaceError(f"An architecture of a table must decide everything, but {text!r} does not.")
                 rows[i] = [names.index(option) for names, option in zip(decisions, options, strict=True)]
             _refuse_doubles(rows, architectures)
             return decisions, rows
@@ -432,7 +432,7 @@ def _encode(architectures: Sequence[str], space: Space | None) -> tuple[list[lis
     encoded = [text.encode() for text in architectures]
     longest = max(map(len, encoded))
     if longest == 0:
-        raise DataError("The architectures of a table are texts, got empty ones.")
+        raise DataError("The architectures of a table must be texts, got empty ones.")
     rows = np.frombuffer(b"".join(text.ljust(longest, b"\0") for text in encoded), dtype=np.uint8).reshape(-1, longest)
     _refuse_doubles(rows, architectures)
     return None, rows
@@ -442,7 +442,7 @@ def _refuse_doubles(rows: NDArray[Any], architectures: Sequence[str]) -> None:
     _, first = np.unique(rows, axis=0, return_index=True)
     if len(first) != len(rows):
         double = np.setdiff1d(np.arange(len(rows)), first)[0]
-        raise DataError(f"Architecture {architectures[double]!r} comes twice, in row {double}: a table holds it once.")
+        raise DataError(f"Architecture {architectures[double]!r} comes twice, in row {double}, but a table holds it once.")
 
 
 def _check(column: Column, count: int) -> None:

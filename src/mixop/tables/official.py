@@ -1,7 +1,7 @@
-"""The questions of the authors' API of NAS-Bench-201 and NATS-Bench, answered by a table.
+"""The authors' API of NAS-Bench-201 and NATS-Bench, answered by a table.
 
-What differs: test results are given on an explicit word only, randomness comes from a generator that one hands over, and what
-the table lacks is an error that says so.
+What differs: test results need ``reveal_test=True``, randomness comes from a generator that you pass, and what the table lacks
+is an error that says so.
 
 Source: Dong & Yang 2020 (arXiv:2001.00326), Dong et al. 2021 (arXiv:2009.00437); behaviour of their public API.
 """
@@ -22,7 +22,7 @@ _SETS = {
     "cifar100": ("valid", "test", "valtest"),
     "ImageNet16-120": ("valid", "test", "valtest"),
 }
-"""The sets that results of a data set are given for."""
+"""The splits that each data set has results on."""
 
 
 class OfficialApi:
@@ -30,11 +30,11 @@ class OfficialApi:
 
     Args:
         table: a table of NAS-Bench-201.
-        rng: chooses the run where a random one is asked for; None for one seeded with 0.
+        rng: chooses the run when a random one is wanted; None for a generator seeded with 0.
         reveal_test: whether `get_more_info` and `find_best` may show test results. A search never sets this.
-        strict: whether an entry that the table lacks is an error. Otherwise `get_more_info` leaves it out, a single run where
-            only means are known is the mean, and `simulate_train_eval` counts an unknown time of validation as 0 and gives None
-            for an unknown latency: tables of plain files know training times and means only.
+        strict: whether an entry that the table lacks is an error. Otherwise `get_more_info` leaves it out, gives the mean for a
+            single run where only means are known, and `simulate_train_eval` counts an unknown time of validation as 0 and gives
+            None for an unknown latency. Tables from plain files know only training times and means.
     """
 
     def __init__(self, table: Table, *, rng: Random | None = None, reveal_test: bool = False, strict: bool = True) -> None:
@@ -67,7 +67,7 @@ class OfficialApi:
         return self.rng.randrange(len(self.table))
 
     def query_index(self, arch: Architecture | str | int) -> int:
-        """The number of an architecture, -1 if it is not in the table; a number is given back.
+        """The number of an architecture, -1 if it is not in the table; a number is returned unchanged.
 
         Raises:
             SpaceError: if a number is out of range.
@@ -90,17 +90,17 @@ class OfficialApi:
         """Everything about the training of an architecture on a data set.
 
         Args:
-            index: its number, native string, or itself.
+            index: the architecture, its number or its native string.
             dataset: "cifar10-valid" (trained on half of the training images, ``valid`` are the others, ``test`` is the test
                 set), "cifar10" (trained on all of them, ``test`` only), "cifar100" or "ImageNet16-120" (``valid``, ``test``,
                 and ``valtest``, which is both).
             iepoch: the epoch, counted from 0; None for the last one.
-            hp: the training, "12" or "200" by its epochs.
-            is_random: True for one run at random, the same for all entries; False for means over runs; a seed for that run.
+            hp: the training by its epochs, "12" or "200".
+            is_random: True for one random run, the same for all entries; False for means over runs; a seed for that run.
 
         Returns:
             ``train-loss``, ``train-accuracy`` (percent), ``train-per-time`` (seconds of an epoch on average) and
-            ``train-all-time`` (seconds up to and with the epoch); the same for ``valid``, ``test``, ``valtest``.
+            ``train-all-time`` (seconds up to and including the epoch); the same for ``valid``, ``test``, ``valtest``.
 
         Raises:
             DataError: if a name or a seed is unknown, or (if strict) the table lacks an entry.
@@ -111,13 +111,13 @@ class OfficialApi:
         if dataset not in _SETS:
             raise DataError(unknown("data set of NAS-Bench-201", dataset, _SETS))
         if iepoch is not None and not 0 <= iepoch < epochs:
-            raise DataError(f"iepoch counts the {epochs} epochs of this training from 0, got {iepoch!r}.")
+            raise DataError(f"iepoch must be 0 to {epochs - 1} for this training of {epochs} epochs, got {iepoch!r}.")
         seed: int | None = None
         if is_random is True:
             runs = self._runs(row, dataset, epochs)
             seed = self.rng.choice(runs) if runs else None
             if seed is None and self.strict:
-                raise DataError(f"The table {self.table.name} has no single runs on {dataset}: ask with is_random=False.")
+                raise DataError(f"The table {self.table.name} has no single runs on {dataset}: pass is_random=False.")
         elif is_random is not False:
             seed = is_random
         done = epochs if iepoch is None else iepoch + 1
@@ -141,19 +141,19 @@ class OfficialApi:
         hp: str | int = "12",
         account_time: bool = True,
     ) -> tuple[float, float | None, float, float]:
-        """Trains an architecture by looking it up, and lets the clock go on by what that would have taken.
+        """Trains an architecture by looking it up, and advances the clock by the time that would have taken.
 
         Args:
-            arch: its number, native string, or itself.
+            arch: the architecture, its number or its native string.
             dataset: "cifar10" (looked up in "cifar10-valid"), "cifar100" or "ImageNet16-120".
             iepoch: the epoch to stop after, counted from 0; None for the last one.
-            hp: the training, "12" or "200" by its epochs.
-            account_time: whether the clock goes on.
+            hp: the training by its epochs, "12" or "200".
+            account_time: whether the clock advances.
 
         Returns:
-            The validation accuracy of a random run in percent; the latency in seconds, of ``dataset`` itself and the short
-            training, as in the authors' API; the cost, which is all of the training and one evaluation on the validation
-            split, in seconds; and the clock.
+            The validation accuracy of a random run in percent; the latency in seconds, for ``dataset`` itself and the short
+            training, as in the authors' API; the cost in seconds, all of the training plus one evaluation on the validation
+            split; and the clock.
 
         Raises:
             DataError: if a name is unknown, or the table lacks the accuracy, the seconds of training or (if strict) anything.
@@ -172,7 +172,7 @@ class OfficialApi:
         for entry in ("valid-accuracy", "train-all-time"):
             if entry not in info:
                 raise DataError(
-                    f"The table {self.table.name} lacks {entry} of {trained_on}, {hp} epochs, so nothing is simulated."
+                    f"The table {self.table.name} lacks {entry} of {trained_on}, {hp} epochs, so it cannot simulate it."
                 )
         cost = info["train-all-time"] + info.get("valid-per-time", 0.0)
         latency = self._latency(row, dataset)
@@ -184,7 +184,7 @@ class OfficialApi:
         """Costs of an architecture.
 
         Args:
-            index: its number, native string, or itself.
+            index: the architecture, its number or its native string.
             dataset: the data set, whose classes decide the size of the classifier.
             hp: the training, whose runs the latency was measured with.
 
@@ -211,7 +211,7 @@ class OfficialApi:
         param_max: float | None = None,
         hp: str | int = "12",
     ) -> tuple[int, float]:
-        """The architecture of the highest mean accuracy under limits.
+        """The architecture with the highest mean accuracy within limits.
 
         Args:
             dataset: the data set; "cifar10" with "valid" means "cifar10-valid".
@@ -221,11 +221,11 @@ class OfficialApi:
             hp: the training.
 
         Returns:
-            Its number and its accuracy in percent; the first of equals.
+            Its number and its accuracy in percent; of equals, the first.
 
         Raises:
-            DataError: if a name is unknown, test results were asked for without ``reveal_test``, or no architecture is within
-                the limits.
+            DataError: if a name is unknown, the split is a test split and ``reveal_test`` is not set, or no architecture is
+                within the limits.
         """
         split = {"x-valid": "valid", "x-test": "test"}.get(metric_on_set, metric_on_set)
         if split == "ori-test":
@@ -242,13 +242,13 @@ class OfficialApi:
 
     def _length(self, hp: str | int) -> int:
         known = {str(column.epochs) for column in self.table.columns if column.epochs}
-        text = str(int(hp)) if str(hp).isdigit() else str(hp)  # "01" is what the size space calls one epoch
+        text = str(int(hp)) if str(hp).isdigit() else str(hp)  # the size space writes one epoch as "01"
         if text not in known:
             raise DataError(unknown(f"training in the table {self.table.name} called", str(hp), known))
         return int(text)
 
     def _latency(self, row: int, dataset: str) -> float | None:
-        """The authors' API asks for the latency of the default training, whatever was simulated."""
+        """The latency of the default training: the authors' API takes it for every simulated training."""
         try:
             return self.table.cost("latency", row, dataset=dataset, epochs=self._length("12"))
         except DataError:
@@ -257,7 +257,7 @@ class OfficialApi:
             return None
 
     def _runs(self, row: int, dataset: str, epochs: int) -> list[int]:
-        """The runs of an architecture that there are, NaN left out."""
+        """The runs that an architecture has, without NaN."""
         for split in ("train", *_SETS[dataset]):
             if not self.table.has(dataset, split, "accuracy", epochs):
                 continue
@@ -275,7 +275,7 @@ class OfficialApi:
         return []
 
     def _value(self, row: int, dataset: str, split: str, metric: str, epochs: int, seed: int | None, done: int) -> float | None:
-        """A value, or None if it is lacking and that is no error."""
+        """A value, or None if it is missing and that is not an error."""
         what: dict[str, Any] = {"dataset": dataset, "split": split, "metric": metric, "epochs": epochs, "after": done}
         try:
             found = self.table.find(dataset, split, metric, epochs)

@@ -1,4 +1,4 @@
-"""Tables from plain arrays: ``.npz`` and CSV files whose columns say by their names what they hold."""
+"""Tables from plain arrays: ``.npz`` and CSV files whose column names say what they hold."""
 
 import csv
 import io
@@ -21,14 +21,14 @@ from mixop.tables.layout import USUAL, Column, source_of, write_table
 from mixop.tasks.measure import Measure
 
 NAMES = ("arch", "architecture")
-"""What the column of native strings may be called."""
+"""Names that the column of native strings may have."""
 
 _DATASETS = {"c10": "cifar10", "c10valid": "cifar10-valid", "c100": "cifar100", "in16": "ImageNet16-120"}
 _SPLITS = "train|valid|test|valtest"
 _REST = r"(?:_e(?P<epochs>\d+))?(?:_(?:(?P<runs>runs)|seed(?P<seed>\d+)))?"
 _MILLIONS = {"params_m": "params", "flops_m": "flops"}
 _HEADS = {"cifar10": 0, "cifar10-valid": 0, "cifar100": 5_850, "ImageNet16-120": 7_150}
-"""Parameters that the classifier of nasbench201 has beyond that of ten classes."""
+"""Parameters that the classifier of nasbench201 has beyond the one for ten classes."""
 
 _TWELFTH = 12 / 200
 
@@ -42,7 +42,7 @@ def convert_npz(
     measures: Sequence[Measure] = USUAL,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of an ``.npz`` file of plain arrays.
+    """Makes a table from an ``.npz`` file of plain arrays.
 
     ``arch`` ``(n,)`` holds the native strings. What else it holds is said by the names, ``DATASET_SPLIT_eEPOCHS`` for the
     measure that ranks, for example ``c10_valid_e200`` for accuracies in percent; ``DATASET_SPLIT_METRIC_eEPOCHS`` for the
@@ -60,7 +60,7 @@ def convert_npz(
         observe: is told the arrays read and their number.
 
     Raises:
-        DataError: if the file is missing, damaged, or its arrays do not fit together; or the table cannot be written.
+        DataError: if the file is missing, damaged, its arrays do not fit together, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -79,21 +79,21 @@ def convert_csv(
     measures: Sequence[Measure] = USUAL,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of a CSV file with a header line.
+    """Makes a table from a CSV file with a header line.
 
-    The columns are named as the arrays of `convert_npz`; single runs end in ``_seed777``, and so on. An empty cell is a
-    quantity that was not measured.
+    The columns have the names of the arrays of `convert_npz`; single runs end in ``_seed777`` and so on. An empty cell was not
+    measured.
 
     Args:
         source: the file, UTF-8.
         target: the table.
-        name: of the table; None for the source's.
+        name: of the table; None for the name of the source.
         space: as in `convert_npz`.
         measures: as in `convert_npz`.
         observe: is told the bytes read and their number.
 
     Raises:
-        DataError: if the file is missing, a cell is no number, or the table cannot be written.
+        DataError: if the file is missing, a cell is not a number, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)
@@ -103,7 +103,7 @@ def convert_csv(
             reader = csv.reader(file)
             head = [cell.strip() for cell in next(reader, [])]
             if len(set(head)) != len(head) or not set(head) & set(NAMES):
-                raise DataError(f"The first line of {str(path)!r} must name its columns, all different, and one of them arch.")
+                raise DataError(f"The first line of {str(path)!r} must name its columns, all different, one of them arch.")
             columns: dict[str, list[Any]] = {title: [] for title in head}
             for row in reader:
                 if not row:
@@ -144,7 +144,7 @@ def _convert_columns(
             runs = (seeds or {}).get(title) or (tuple(range(values.shape[1])) if values.ndim == 2 else None)
             columns += _columns(title, values, runs, measures, isinstance(space, NasBench201))
     if not columns:
-        raise DataError(f"{str(path)!r} must hold something measured besides the architectures, but does not.")
+        raise DataError(f"{str(path)!r} must hold measurements besides the architectures, but does not.")
     there = {(column.dataset, column.split) for column in columns}
     return write_table(
         target,
@@ -195,7 +195,7 @@ def _columns(
     )
     if not (nasbench201 and column.linear and column.epochs == 200 and split == "train" and column.seeds is None):
         return [column]
-    # The benchmark's two trainings take the same time for an epoch.
+    # An epoch takes the same time in both trainings of the benchmark.
     short_one = {"values": (values.astype(np.float64) * _TWELFTH).astype(np.float32), "epochs": 12}
     note = "12/200 of the seconds of 200 epochs"
     return [column, Column(metric=metric, dataset=dataset, split=split, linear=True, note=note, **short_one)]

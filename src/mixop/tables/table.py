@@ -1,7 +1,7 @@
 """A table of trained architectures: what they reach, how long they trained and what they cost, looked up in microseconds.
 
-Opening reads one line and maps the rest of the file; numbers are read from the disk when they are asked for. What was
-measured on test images is given with ``reveal_test=True`` only, and a search works on a `SearchTable`, which has none of it.
+Opening reads one line and maps the rest of the file; numbers are read from the disk when you ask for them. Results on test
+images need ``reveal_test=True``, and a search works on a `SearchTable`, which has none of them.
 """
 
 import os
@@ -37,7 +37,7 @@ class Best:
     Args:
         index: its row.
         native: its native string.
-        value: what it reached.
+        value: its score.
     """
 
     index: int
@@ -87,10 +87,10 @@ class Table:
 
         Args:
             path: the file.
-            verify: whether to read all of it and compare its checksum.
+            verify: whether to read the whole file and compare its checksum.
 
         Raises:
-            DataError: if the file is missing, damaged, cut short, of a later version, or no table.
+            DataError: if the file is missing, damaged, cut short, of a later version, or not a table.
         """
         header = read_header(path)
         memory = np.memmap(path, dtype=np.uint8, mode="r")
@@ -118,7 +118,7 @@ class Table:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The table's name."""
         return self.header.name
 
     @property
@@ -147,18 +147,18 @@ class Table:
         plain = self.header.space
         if plain is None or plain.get("type") not in SPACE_TYPES:
             raise SpaceError(
-                f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: ask by "
+                f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: query it by "
                 "strings and numbers."
             )
         return from_plain(with_shape(plain), Space, SPACE_TYPES, "space of the table")
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets that it knows."""
+        """The data sets in the table."""
         return tuple(sorted({c.dataset for c in self.columns if c.dataset} | self.header.redirect.keys()))
 
     def splits(self, dataset: str) -> tuple[str, ...]:
-        """The splits of a data set that something was measured on.
+        """The splits of a data set that have measurements.
 
         Raises:
             DataError: if there is no such data set.
@@ -216,7 +216,7 @@ class Table:
             self.space.check(architecture)
             row = self._row(architecture)
         if row is None:
-            raise SpaceError(f"The table {self.name} does not hold {architecture}: it has {len(self):,} architectures.")
+            raise SpaceError(f"The table {self.name} does not hold {architecture}; it has {len(self):,} architectures.")
         return row
 
     def native(self, index: int) -> str:
@@ -265,11 +265,11 @@ class Table:
             epochs: length of the training; needed where there are several. Another length is another training.
             seed: one run; None for the mean over all runs of this architecture.
             after: number of finished epochs of that training, where the table has a curve; None for its end.
-            reveal_test: whether test results may be shown. A search never sets this.
+            reveal_test: whether to show test results. A search never sets this.
 
         Raises:
-            DataError: if a name is unknown, the length must be named, the test split was asked for without ``reveal_test``,
-                or nothing was measured.
+            DataError: if a name is unknown, the length is needed, the split is a test split and ``reveal_test`` is not set, or
+                nothing was measured.
             SpaceError: if the architecture is not in the table.
         """
         row = self.index(architecture)
@@ -313,7 +313,7 @@ class Table:
             epochs: length of the training, for ``train_seconds``; needed where there are several.
 
         Raises:
-            DataError: if the table lacks it, or more must be said.
+            DataError: if the table lacks it, or needs ``dataset`` or ``epochs`` to find it.
             SpaceError: if the architecture is not in the table.
         """
         row = self.index(architecture)
@@ -344,11 +344,11 @@ class Table:
 
         Args:
             count: how many.
-            dataset: as in `query`, like what follows.
+            dataset: as in `query`.
             split: the examples.
             metric: the quantity.
             epochs: length of the training.
-            reveal_test: whether test results may be shown.
+            reveal_test: whether to show test results.
 
         Raises:
             DataError: as `query`.
@@ -361,7 +361,7 @@ class Table:
         """The best architecture; the arguments are those of `best`.
 
         Raises:
-            DataError: as `query`, or if nothing at all was measured.
+            DataError: as `query`, or if nothing was measured.
         """
         found = self.best(1, **what)
         if not found:
@@ -400,7 +400,7 @@ class Table:
             DataError: if there is no such quantity, or the split holds test examples.
         """
         if split not in FREE:
-            raise DataError(f"A search sees the split {' or '.join(map(repr, FREE))}, got {split!r}: tests come after it.")
+            raise DataError(f"A search sees the split {' or '.join(map(repr, FREE))}, got {split!r}: test only after it.")
         if epochs is not None:
             self.find(dataset, split, metric, epochs)
         metric = metric or self.measures[0].name
@@ -457,7 +457,7 @@ class Table:
         if epochs is None and len(lengths) > 1:
             raise DataError(
                 f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs: say epochs="
-                f"{lengths[-1]}, or another."
+                f"{lengths[-1]}, or another of these."
             )
         chosen = [c for c in candidates if epochs is None or c.epochs is None or c.epochs == epochs]
         if not chosen:
@@ -479,7 +479,7 @@ class Table:
             raise DataError(unknown(f"cost in the table {self.name} called", name, known))
         if dataset is not None:
             self._check_dataset(dataset)
-            # The same network is trained on the halves of a set and on all of it.
+            # The same network is trained on half of a set and on all of it, so either entry gives its cost.
             near = [dataset, *self.header.redirect.get(dataset, {}).values()]
             near += [other for other, to in self.header.redirect.items() if dataset in to.values()]
             own = next((part for d in (*near, None) if (part := [c for c in found if c.dataset == d])), None)
@@ -558,21 +558,21 @@ class Table:
     def _check_revealed(self, split: str, reveal_test: bool) -> None:
         if split not in FREE and split in {c.split for c in self.columns} and not reveal_test:
             raise DataError(
-                f"The split {split!r} holds test examples, which a search must not see: after it, ask with reveal_test=True."
+                f"The split {split!r} holds test examples, which a search must not see: pass reveal_test=True after it."
             )
 
 
 class SearchTable:
     """What a search may see of a table: the architectures, one quantity on the validation split, seconds and costs.
 
-    It is made by `Table.for_search` and holds none of the columns of test examples.
+    `Table.for_search` makes it, without the columns of test examples.
 
     Args:
         table: the table without those columns.
         dataset: the data set.
         split: "valid" or "train".
         metric: the quantity to search by.
-        epochs: length of the training, if not said in every query.
+        epochs: length of the training, if the queries do not say it.
     """
 
     def __init__(self, table: Table, *, dataset: str, split: str, metric: str, epochs: int | None) -> None:
@@ -588,7 +588,7 @@ class SearchTable:
 
     @property
     def name(self) -> str:
-        """What the table is called."""
+        """The table's name."""
         return self._table.name
 
     @property
@@ -611,7 +611,7 @@ class SearchTable:
         return self._table.seeds(self.dataset, self.split, self.metric, epochs or self.epochs)
 
     def curve(self, epochs: int | None = None) -> tuple[int, ...]:
-        """The numbers of finished epochs that can be asked for by ``after``."""
+        """The numbers of finished epochs that ``after`` can name."""
         return self._table.curve(self.dataset, self.split, self.metric, epochs or self.epochs)
 
     def index(self, architecture: Architecture | str | int) -> int:
@@ -646,7 +646,7 @@ class SearchTable:
         seed: int | None = None,
         after: int | None = None,
     ) -> float:
-        """What the measurement cost: seconds of training, and of one pass over the split where the table knows them.
+        """What the measurement cost: seconds of training, plus one pass over the split where the table knows its time.
 
         Args:
             architecture: as in `Table.query`.
@@ -687,7 +687,7 @@ def _reopen(path: str, what: Mapping[str, Any]) -> SearchTable:
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the last axis, NaN left out; NaN where there is nothing else."""
+    """Means over the last axis, ignoring NaN; NaN where all are NaN."""
     there = ~np.isnan(values)
     counts = there.sum(-1)
     sums = np.where(there, values, 0).sum(-1)

@@ -1,8 +1,8 @@
-"""Reads the pickles of the official benchmark files, and runs nothing that they say.
+"""Reads the pickles of the official benchmark files without running anything that they name.
 
-A pickle may name what it likes; here it gets `collections.OrderedDict`, NumPy's numbers and stand-ins for torch's tensors,
-and anything else ends the reading. Tensors, the weights of archives, are dropped. Dictionaries are shown to the caller as soon
-as they are filled, so that a record can be taken out of a file of gigabytes before the next one is read.
+A pickle may name any object. Here it gets `collections.OrderedDict`, NumPy's numbers and stand-ins for torch's tensors; any
+other name stops the reading. Tensors, the weights of archives, are dropped. The caller sees each dictionary as soon as it is
+filled, so it can take a record out of a file of gigabytes before the next one is read.
 """
 
 import bz2
@@ -21,20 +21,20 @@ import numpy as np
 from mixop.core.errors import DataError, MixopError
 
 Filled = Callable[[dict[Any, Any]], bool]
-"""Looks at a dictionary that was filled; says whether a record was taken, so that the objects before it may be forgotten."""
+"""Looks at a filled dictionary; returns whether it took a record, so that the objects before it can be forgotten."""
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-"""What files of torch before 1.6 begin with: three pickles, of which this number is the first, and then the object."""
+"""Files of torch before 1.6 begin with three pickles, the first of which is this number; then comes the object."""
 
 _NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
 class Packed:
-    """An official file, whatever it is packed in: bz2, a zip file of torch, or nothing.
+    """An official file: packed with bz2, a zip file of torch, or not packed.
 
     Args:
         path: the file.
-        observe: is told the bytes read of the file and its size, as often as a record is taken.
+        observe: called after each record with the bytes read of the file and its size.
     """
 
     def __init__(self, path: Path, observe: Callable[[int, int], None] | None = None) -> None:
@@ -44,12 +44,12 @@ class Packed:
         """The object in the file.
 
         Args:
-            filled: is given every dictionary with more than one entry when its entries have been put in, inner ones first;
-                what it takes out is not kept.
+            filled: called with every dictionary of more than one entry once its entries are in, inner ones first; what it
+                takes out is not kept.
 
         Raises:
             ForgottenError: if the file refers to an object of a record that was taken before.
-            DataError: if the file is missing, damaged, cut short, or names what no benchmark file needs.
+            DataError: if the file is missing, damaged, cut short, or names something that no benchmark file needs.
         """
         where = repr(str(self.path))
         try:
@@ -71,7 +71,7 @@ class Packed:
                     with zipfile.ZipFile(raw) as archive:
                         (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")] or [""]
                         if not name:
-                            raise DataError(f"{where} is a zip file, but none that torch wrote: it has no data.pkl.")
+                            raise DataError(f"{where} is a zip file, but torch did not write it: it has no data.pkl.")
                         with archive.open(name) as member:
                             return _Unpickler(member, see).load()
                 first = _Unpickler(raw, see).load()
@@ -88,23 +88,23 @@ class Packed:
         except Exception as error:  # a damaged pickle provokes nearly every kind of error
             said = str(error) if not isinstance(error, LookupError) else ""
             reason = said or f"reading it ends with {type(error).__name__}"
-            raise DataError(f"{where} is damaged, or no benchmark file: {reason}.") from error
+            raise DataError(f"{where} is damaged, or not a benchmark file: {reason}.") from error
 
     @staticmethod
     def _finished(content: Any, stream: BinaryIO | Any) -> Any:
-        """Reads on to the end, where bz2 has its checksum."""
+        """Reads to the end, where bz2 keeps its checksum."""
         while stream.read(2**20):
             pass
         return content
 
 
 class _Type:
-    """What a pickle says of a NumPy dtype: its name and byte order."""
+    """What a pickle says about a NumPy dtype: its name and byte order."""
 
     def __init__(self, kind: Any, *_: Any) -> None:
         self.name = str(kind).lstrip("<>|=")
         if self.name not in _NUMBERS:
-            raise pickle.UnpicklingError(f"it holds NumPy's type {kind!r}, and a benchmark file holds numbers")
+            raise pickle.UnpicklingError(f"it holds NumPy's type {kind!r}, but a benchmark file holds only numbers")
         self.order = "<"
 
     def __setstate__(self, state: Any) -> None:
@@ -113,13 +113,13 @@ class _Type:
 
 def _scalar(kind: Any, raw: Any) -> Any:
     if not isinstance(kind, _Type) or not isinstance(raw, bytes | str):
-        raise pickle.UnpicklingError("it holds a number of NumPy that is none")
+        raise pickle.UnpicklingError("it holds a broken NumPy number")
     content = raw.encode("latin1") if isinstance(raw, str) else raw
     return np.frombuffer(content, dtype=kind.order + kind.name, count=1)[0].item()
 
 
 def _dropped(*_: Any, **__: Any) -> None:
-    """Stands for everything that makes a tensor."""
+    """Replaces everything that makes a tensor."""
 
 
 _KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
@@ -148,8 +148,8 @@ class ForgottenError(Exception):
 class _Memo:
     """The objects that a pickle may refer to by number, counting up from 0.
 
-    Of a file of gigabytes most are of no use any more: texts and functions are kept, each once, and of everything else that
-    `forget` covers only the number is known.
+    In a file of gigabytes most of them are no longer needed. After `forget` texts and functions remain, each once; of
+    everything else only the number remains.
     """
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ class _Memo:
             self.recent[at - len(self.codes)] = value
 
     def forget(self) -> None:
-        """Lets go of everything so far that no later record needs."""
+        """Drops everything so far that no later record needs."""
         for value in self.recent:
             if not (isinstance(value, str | _Type) or callable(value)):
                 self.codes.append(0)
@@ -187,7 +187,7 @@ class _Memo:
         self.recent.clear()
 
 
-# The machine of the standard library that is written in Python: the one in C shows nothing before the end of the file.
+# The standard library's unpickler in Python: the one in C shows nothing before the end of the file.
 _Machine: Any = pickle._Unpickler  # type: ignore[attr-defined]
 
 
@@ -208,7 +208,7 @@ class _Unpickler(_Machine):
             ) from None
 
     def persistent_load(self, pid: Any) -> None:
-        """Where torch's files point to the contents of a tensor."""
+        """Drops the contents of a tensor, which torch's files refer to here."""
 
     def get_extension(self, code: int) -> None:
         raise pickle.UnpicklingError(f"it uses the extension {code}, which no benchmark file needs")

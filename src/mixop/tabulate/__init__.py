@@ -1,4 +1,4 @@
-"""Benchmarks of one's own: every architecture of a small space trained, many networks at once."""
+"""Build your own benchmark: every architecture of a small space trained, many networks at once."""
 
 from mixop.tabulate.build import Tabulation, tabulate
 from mixop.tabulate.many import Many

@@ -1,6 +1,6 @@
-"""A table of one's own: every architecture of a small space trained from scratch with several seeds, resumable.
+"""Builds your own table: trains every architecture of a small space from scratch with several seeds, and can be resumed.
 
-What a network learns depends on its architecture, its seed and the settings alone, never on which others it is trained beside.
+What a network learns depends only on its architecture, its seed and the settings, never on the networks trained beside it.
 """
 
 import json
@@ -34,10 +34,10 @@ from mixop.spaces.describe import describe_space
 from mixop.tabulate.many import Many, side_by_side
 
 LARGEST = 20_000
-"""Architectures from which a space is too large to tabulate."""
+"""A space with more architectures than this is too large to tabulate."""
 
 Teller = Callable[[float, int], None]
-"""Called with how many architectures are done, those in training in part, and their number."""
+"""Called with how many architectures are done (those in training count in part), and with their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,11 @@ def architectures_of(space: Space) -> list[Architecture]:
     count = space.size()
     if count > LARGEST:
         raise SpaceError(
-            f"{space.name} has {count:,} architectures, and a table of more than {LARGEST:,} is not built here: leave "
-            "operations out."
+            f"{space.name} has {count:,} architectures, and a table can have at most {LARGEST:,}: leave operations out."
         )
     decisions = [(group.name, e, d.options) for group in space.groups for e, d in enumerate(group.decisions)]
     if math.prod(len(options) for _, _, options in decisions) != count:
-        raise SpaceError(f"{space.name} keeps some edges of many: only spaces with an operation on every edge are tabulated.")
+        raise SpaceError(f"{space.name} keeps some edges only, but a table needs a space with an operation on every edge.")
     found = []
     for options in product(*(options for _, _, options in decisions)):
         chosen = [(name, Choice(e, option)) for (name, e, _), option in zip(decisions, options, strict=True)]
@@ -106,28 +105,27 @@ def tabulate(
     limit: int | None = None,
     tell: Teller = lambda done, total: None,
 ) -> Path:
-    """Trains every architecture of a space and writes what each scored.
+    """Trains every architecture of a space and writes the scores.
 
-    Given again, it goes on where it stopped: what was trained together and is not finished is trained again.
+    Called again, it continues where it stopped; the group that was in training is trained again.
 
     Args:
         space: a small space; sizes left open are taken from the data.
         data: trained on the training split, scored on the validation split and the test set.
         how: how every network is trained.
-        out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are there.
+        out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are done.
         group: networks that are trained together, >= 1.
-        limit: only so many architectures, the first ones.
-        tell: is told the progress after every epoch.
+        limit: train only this many architectures, the first ones; None for all.
+        tell: called with the progress after every epoch.
 
     Returns:
         The file: ``arch`` names, ``valid_correct`` and ``test_correct`` ``(n, seeds, kept)``, ``train_loss`` of the same shape
         (nats, mean over the epoch), ``epochs``, ``seeds``, ``valid_images``, ``test_images``, ``params``, ``flops``
-        (multiply-adds of an image), ``seconds`` of one
-        run's share of its group, and ``settings`` as JSON.
+        (multiply-adds of an image), ``seconds`` of one run's share of its group, and ``settings`` as JSON.
 
     Raises:
         RecipeError: if a number is out of range.
-        RunError: if the parts are of other settings, or a file cannot be written.
+        RunError: if the parts have other settings, or a file cannot be written.
         InterruptedRunError: after SIGINT or SIGTERM.
     """
     out = Path(out)
@@ -149,7 +147,7 @@ def tabulate(
                 if stop.signum is not None:
                     raise InterruptedRunError(
                         f"Stopped with {before} of {len(everything)} architectures done and kept in {parts}: the same command "
-                        "goes on from there.",
+                        "continues from there.",
                         stop.signum,
                     )
 
@@ -164,7 +162,7 @@ def tabulate(
 def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[Space, list[Architecture]]:
     """The space with its sizes, and the architectures to train."""
     if group < 1:
-        raise RecipeError(f"At least 1 network is trained at a time, got {group}.")
+        raise RecipeError(f"At least 1 network must be trained at a time, got {group}.")
     if limit is not None and limit < 1:
         raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
     space = space.fit(data)
@@ -172,14 +170,14 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
 
 
 def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
-    """What `tabulate` will take, in seconds, from two steps and one evaluation of the first group.
+    """How long `tabulate` will take, in seconds, from two steps and one evaluation of the first group.
 
     Args:
-        space: as in `tabulate`, like what follows.
+        space: as in `tabulate`.
         data: images and labels.
         how: how every network is trained.
         group: networks that are trained together.
-        limit: only so many architectures.
+        limit: train only this many architectures; None for all.
 
     Raises:
         RecipeError: if a number is out of range.
@@ -218,7 +216,7 @@ def train(
         space: their space.
         data: images and labels.
         how: how they are trained.
-        watch: is told after every step, and after every evaluation, which share of the training is done.
+        watch: called after every step and every evaluation with the share of the training that is done.
 
     Returns:
         ``valid_correct``, ``test_correct``, ``train_loss`` ``(n, seeds, kept)`` and ``seconds`` ``(n,)``.
@@ -267,7 +265,7 @@ def train(
 
 
 def initial(index: int, seed: int) -> Generator:
-    """The generator of a network's initial weights: of its number in the space and its seed."""
+    """The generator of a network's initial weights, seeded by its number in the space and its seed."""
     return Generator().manual_seed((seed << 40) + index)
 
 
@@ -286,7 +284,7 @@ def losses_of(many: Many, x: Tensor, y: Tensor, whose: Tensor) -> Tensor:
 
 
 class _Order:
-    """The batches of a seed: the same for every architecture."""
+    """The batches of a seed, the same for every architecture."""
 
     def __init__(self, data: Data, how: Tabulation, seed: int) -> None:
         self.data, self.size = data, how.batch_size
@@ -316,7 +314,7 @@ def _settings(space: Space, data: Data, how: Tabulation) -> dict[str, Any]:
 
 
 def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
-    """Makes the folder of the parts, or finds what is done there."""
+    """Makes the folder of the parts, or reads which ones are done."""
     file = parts / "settings.json"
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -345,7 +343,7 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(beside, allow_pickle=False, **arrays)  # type: ignore[arg-type]
         beside.replace(path)
     except OSError as error:
-        raise RunError(f"Cannot write {path} ({error.strerror or error}): make room, then give the same command.") from error
+        raise RunError(f"Cannot write {path} ({error.strerror or error}): free some space, then repeat the command.") from error
 
 
 def _joined(parts: Path, count: int) -> dict[str, np.ndarray]:

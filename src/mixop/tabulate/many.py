@@ -1,8 +1,8 @@
 """Many small discrete networks as one: each trains as it would alone, in a fraction of the time.
 
-Their channels lie side by side; a convolution of all is one convolution in groups, a batch norm of all one batch norm. Where
-networks differ, on the edges of their cells, those with the same operation are computed together. The gradient of the summed
-losses is that of each network, so one step of an optimiser that treats every number alike is a step of each.
+Their channels lie side by side: one grouped convolution computes a convolution of all networks, one batch norm their batch
+norms. On the edges of their cells the networks differ; those with the same operation are computed together. The gradient of the
+summed losses is the gradient of each network's loss, so one step of an optimiser that treats every number alike steps them all.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ class Many(nn.Module):
     """G networks of one space side by side.
 
     Args:
-        networks: of equal sizes, without auxiliary heads; their numbers are copied.
+        networks: networks of equal sizes without auxiliary heads; their weights are copied.
 
     Raises:
-        SpaceError: for a kind of layer or operation that has no form for many.
+        SpaceError: if a layer or operation has no form for many networks.
     """
 
     def __init__(self, networks: Sequence[DiscreteNetwork]) -> None:
@@ -67,7 +67,7 @@ def together(modules: Sequence[Any]) -> nn.Module:
     """Equal modules of all networks as one.
 
     Raises:
-        SpaceError: if there is no form for many.
+        SpaceError: if the module has no form for many networks.
     """
     first = modules[0]
     make = _FORMS.get(type(first))
@@ -101,7 +101,7 @@ def _norm(modules: Sequence[nn.BatchNorm1d | nn.BatchNorm2d]) -> nn.Module:
 
 @torch.no_grad()
 def _filled(made: nn.Module, modules: Sequence[nn.Module]) -> nn.Module:
-    """With the numbers of all, one behind the other; those that count batches are equal."""
+    """Fills ``made`` with the tensors of all modules, one behind the other; counts of batches are equal, so one is kept."""
     states = [module.state_dict() for module in modules]
     made.load_state_dict({name: torch.cat([s[name] for s in states]) if t.dim() else t for name, t in states[0].items()})
     return made
