@@ -89,7 +89,11 @@ def search(
         loaded = data.load()
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
         found = api.search(recipe, space, loaded, folder, seed=seed, **options)
-        trial |= {"architecture": found.native, "search_seconds": found.history[-1]["seconds"], **_skips(found.architecture)}
+        trial |= {
+            "architecture": found.native,
+            "search_seconds": found.history[-1]["seconds"],
+            **_skips(found.architecture, space),
+        }
         if (entropy := found.history[-1].get("entropy")) is not None:
             trial["entropy"] = entropy
         bench = Bench(space=space, data=loaded, seed=seed, **options)
@@ -138,7 +142,9 @@ def random_search(
         drawn[architecture] = None
         score, seconds = objective(architecture, evaluator.trial_epochs)
         native = space.to_native(architecture)
-        candidates.append({"architecture": native, "valid_accuracy": score / 100, "seconds": seconds, **_skips(architecture)})
+        candidates.append(
+            {"architecture": native, "valid_accuracy": score / 100, "seconds": seconds, **_skips(architecture, space)}
+        )
         spent += seconds
     architectures = list(drawn)
     for index in {chosen(candidates, seconds) for seconds in budgets.values()}:
@@ -186,7 +192,7 @@ def black_box(
         found = run_search(searcher, space, objective, budget_seconds=time_left, observe=rows.append, **searching)
         best = found.best
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
-        trial |= _skips(found.architecture)
+        trial |= _skips(found.architecture, space)
         trial |= evaluator.of_trial(found.architecture, found.score / 100, bench, trained)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
@@ -211,6 +217,6 @@ def _within(budget: float, observe: Observer, done: Callable[[], tuple[float, in
     return told
 
 
-def _skips(architecture: Architecture) -> dict[str, int]:
+def _skips(architecture: Architecture, space: Space) -> dict[str, int]:
     """How many edges of an architecture are skip connections."""
-    return {"skips": list(architecture.options()).count("skip_connect")}
+    return {"skips": sum(map(space.is_skip, architecture.options()))}
