@@ -2,9 +2,9 @@
 
 The numbers are those of the plain executor, in a different order of additions. For every source node: one ReLU, one pool and
 pool norm of each kind, one convolution of each kind over all edges that have it; the mixing weight is the scale of the batch
-norm that ends an operation, so that weighting costs nothing, forward and backward. Absent options (``none``) are never computed. An operation without a
-batched form (noise, the toy space's maps, your own) runs on its edge as in the plain executor. Everything is laid out
-channels-last.
+norm that ends an operation, so that weighting costs nothing, forward and backward. Absent options (``none``) are never
+computed. An operation without a batched form (noise, the toy space's maps, your own) runs on its edge as in the plain
+executor. Everything is laid out channels-last.
 
 What the network draws (drop path, dropout, random channels, noise) is drawn in the order of the plain executor.
 """
