@@ -9,14 +9,16 @@ import io
 import json
 import random
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mixop import api
 from mixop.core.errors import RecipeError
-from mixop.core.types import Domain
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
@@ -24,6 +26,7 @@ from mixop.data.toy import toy_set
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
 from mixop.nets.ops import BatchNorm
+from mixop.nets.skeleton import edge_shape
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
@@ -34,9 +37,12 @@ from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy
+from mixop.supernet.core import Supernet
 from mixop.supernet.plain import plain
 from mixop.tasks import PARTS as TASK_PARTS
 from mixop.tasks.base import Task, Totals
+
+Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
 
 
 def _generator(seed: int = 0) -> Generator:
@@ -48,7 +54,7 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
 
     It is a frozen value that survives JSON; its draws have the shape and dtype of the mixing weights, finite gradients (or
     a log-probability), repeat with the generator's seed and touch neither the parameters nor torch's global generator; its
-    mean lies on the simplex and permutes with the options.
+    mean permutes with the options; and it keeps what its attributes (`Relaxation.mix_on_simplex` and so on) say.
 
     Args:
         relaxation: the part to check.
@@ -62,9 +68,9 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
     before = torch.get_rng_state()
     params = relaxation.init(group, _generator()).double()
     assert torch.equal(params, relaxation.init(group, _generator()).double()), "init must repeat with the generator's seed"
-    if relaxation.domain is Domain.SIMPLEX:
+    if relaxation.params_on_simplex:
         torch.testing.assert_close(params.sum(-1), torch.ones_like(params[..., 0]), msg="init must lie on the simplex")
-    if params.shape == group.shape and relaxation.domain is not Domain.SIMPLEX:
+    if params.shape == group.shape and not relaxation.params_on_simplex:
         params = params + torch.randn(params.shape, generator=_generator(1), dtype=torch.float64)
     kept = params.clone()
     for progress in (0.0, 0.5, 1.0):
@@ -90,8 +96,18 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
     mean = relaxation.mean(params, group)
     assert mean.shape == group.shape, f"mean must be {group.shape}, got {tuple(mean.shape)}"
     assert (mean >= 0).all(), "mean must be >= 0"
-    if relaxation.domain is not Domain.GATES:
+    if relaxation.mix_on_simplex:
         torch.testing.assert_close(mean.sum(-1), torch.ones(edges, dtype=mean.dtype), msg="rows of mean must sum to 1")
+    if relaxation.independent_decisions:
+        upside_down = relaxation.mean(params.flip(0), group)  # the decisions of this group are all alike
+        torch.testing.assert_close(upside_down, mean.flip(0), msg="independent_decisions: a row of mean must depend on its own")
+    if relaxation.parameter_per_option and options > 1:
+        _check_pruned(relaxation, params, group)
+    if relaxation.differentiable_mean and options > 1:
+        leaf = params.clone().requires_grad_()
+        (slope,) = torch.autograd.grad((relaxation.mean(leaf, group) * torch.arange(options)).sum(), leaf)
+        assert slope.isfinite().all(), "differentiable_mean: the gradient of the mean must be finite"
+        assert slope.any(), "differentiable_mean: the mean must depend on the parameters"
     if params.shape == group.shape:
         order = torch.randperm(options, generator=_generator(3))
         torch.testing.assert_close(
@@ -101,12 +117,28 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
     assert torch.equal(torch.get_rng_state(), before), "torch's global generator must stay untouched"
 
 
+def _check_pruned(relaxation: Relaxation, params: Tensor, group: Group) -> None:
+    """Every decision loses another option: `Relaxation.prune` must leave the parameters of a smaller group."""
+    edges, options = group.shape
+    kept = [[o for o in range(options) if o != e % options] for e in range(edges)]
+    smaller = replace(
+        group,
+        decisions=tuple(
+            replace(d, options=tuple(d.options[o] for o in row)) for d, row in zip(group.decisions, kept, strict=True)
+        ),
+    )
+    left = relaxation.prune(params, kept)
+    assert relaxation.mean(left, smaller).shape == smaller.shape, "parameter_per_option: prune must leave a smaller group's"
+    if relaxation.params_on_simplex:
+        torch.testing.assert_close(left.sum(-1), torch.ones_like(left[..., 0]), msg="prune must stay on the simplex")
+
+
 def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; and the
-    discrete network of an architecture runs.
+    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; options do
+    what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -123,7 +155,10 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     x = random_inputs(space, 4, generator=_generator())
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+    watched = _watch_roles(space, net)
     logits = net(x, mix)
+    for hook in watched:
+        hook.remove()
     assert logits.shape == (4, space.layers[-1].out), f"logits must be (B, classes), got {tuple(logits.shape)}"
     grads = torch.autograd.grad(logits.square().sum(), list(mix.values()))
     for name, grad in zip(mix, grads, strict=True):
@@ -137,6 +172,40 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
     assert discrete(x).shape == logits.shape
+
+
+def _watch_roles(space: Space, net: Supernet) -> list[RemovableHandle]:
+    """Hooks on every operation of a plain supernet whose option has a role: it must compute what the role says."""
+    hooks = []
+    for number, layer in enumerate(space.layers):
+        if layer.kind != "cell":
+            continue
+        group = space.group(layer.group or "")
+        graph = space.graph(group.name)
+        assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
+        for e, decision in enumerate(group.decisions):
+            _, stride = edge_shape(layer, graph, decision)
+            for o, option in enumerate(decision.options):
+                module = net.get_submodule(f"layers.{number}.edges.{e}.options.{o}")
+                if group.is_absent(option):
+                    hooks.append(module.register_forward_hook(_must_be_absent(option)))
+                elif group.is_skip(option) and stride == 1:
+                    hooks.append(module.register_forward_hook(_must_skip(option)))
+    return hooks
+
+
+def _must_be_absent(option: str) -> Hook:
+    def look(_: nn.Module, __: tuple[Tensor, ...], value: Tensor) -> None:
+        assert not value.any(), f"{option} is an absent option of the space, so it must be zero"
+
+    return look
+
+
+def _must_skip(option: str) -> Hook:
+    def look(_: nn.Module, given: tuple[Tensor, ...], value: Tensor) -> None:
+        assert torch.equal(value, given[0]), f"{option} is a skip connection of the space, so it must pass its input on"
+
+    return look
 
 
 def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | None = None) -> None:
@@ -159,7 +228,7 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         space, data = small_space(recipe)
     data = toy_set(Toy(), n=96) if data is None else data
     epochs = max(3, 2 * len(recipe.stages))
-    short = dataclasses.replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1))
+    short = replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1))
 
     class _StopError(Exception):
         pass

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.schedules import check_range
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group
 
@@ -21,7 +21,7 @@ _LEAST_OMEGA = 1e-6  # a switch without curvature would have no weight in the pe
 
 def switched(group: Group, like: Tensor) -> Tensor:
     """Which columns of ``(E, 1 + O)`` hold a switch, bool on the device of ``like``: all but those of ``none``."""
-    rows = [[True, *(option != "none" for option in decision.options)] for decision in group.decisions]
+    rows = [[True, *(not group.is_absent(option) for option in decision.options)] for decision in group.decisions]
     return torch.tensor(rows, device=like.device)
 
 
@@ -103,7 +103,7 @@ class Switches(Relaxation):
     Source: Zhou et al. 2019 (arXiv:1905.04919), section 3.2 and code.
     """
 
-    domain: ClassVar[Domain] = Domain.GATES
+    mix_on_simplex: ClassVar[bool] = False
 
     threshold: float = 0.05
 
