@@ -345,5 +345,5 @@ def test_a_search_of_which_every_training_diverged_has_no_score(lower: Path):
 
 def test_a_comparison_of_another_format_is_refused(lower: Path):
     (lower / "run.json").unlink()
-    with pytest.raises(RunError, match="mixop 0.1"):
+    with pytest.raises(RunError, match=r"mixop 0\.1"):
         read_comparison(lower)
