@@ -42,6 +42,11 @@ from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture
 
 
+def rows_of(mix: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Mixing weights ``(E, O)`` as plain numbers."""
+    return tuple(tuple(row) for row in mix.tolist())
+
+
 class Search:
     """One search in one run directory.
 
@@ -378,7 +383,7 @@ class Search:
                 architecture_rate=recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
                 entropy=entropy(mean),
                 skip_share=skip_share(mean, self.space),
-                mix={name: value.tolist() for name, value in expand(mean, state.kept, self.base).items()},
+                mix={name: rows_of(value) for name, value in expand(mean, state.kept, self.base).items()},
                 architecture=native,
                 columns=columns,
                 action=done,

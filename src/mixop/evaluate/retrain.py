@@ -101,7 +101,8 @@ class Retraining:
                 f"{score_on!r}."
             )
         self.space = space.fit(data)
-        self.train_on, self.score_on = tuple(train_on), score_on
+        self.train_on: tuple[Part, ...] = tuple(train_on)
+        self.score_on: Part = score_on
         self.networks, self.protocol = networks, protocol
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)

@@ -76,7 +76,7 @@ class TrainingState:
         self.net.train()
         self.net.drop_path = protocol.drop_path * self.epoch / protocol.epochs
         self.optimiser.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=batch.y.device)
+        total, state = torch.zeros((), device=batch.y.device), batch.state
         count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two examples; a last batch may be short
         pieces = zip(batch.x.tensor_split(count), batch.y.tensor_split(count), strict=True)
         carried = () if self.net.carries and batch.state is None else batch.state
