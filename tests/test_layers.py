@@ -32,6 +32,7 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
 TORCH_FREE = (
     "core/errors",
+    "core/names",
     "core/schedules",
     "core/unpickle",
     "core/values",
