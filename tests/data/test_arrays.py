@@ -41,9 +41,7 @@ def test_grey_images_without_a_channel_axis():
 
 def test_given_parts_are_kept_apart_and_changes_of_the_arrays_do_not_reach_the_data():
     x, y = X.copy(), Y.copy()
-    data = from_arrays(
-        x, y, valid=(x[8:20], y[8:20]), test=(x[:8], y[:8]), classes=["p", "q", "r", "s"], name="letters"
-    )
+    data = from_arrays(x, y, valid=(x[8:20], y[8:20]), test=(x[:8], y[:8]), classes=["p", "q", "r", "s"], name="letters")
     x[:], y[:] = 0, 0
     assert np.array_equal(data.examples.read(data.train).x, X)
     assert np.array_equal(data.examples.read(data.valid).x, X[8:20])
@@ -97,7 +95,9 @@ def test_the_task_is_that_of_the_targets(y: np.ndarray, task, dtype: torch.dtype
     data = from_arrays(X, y)
     assert data.task == task
     assert data.examples.targets.dtype == dtype
-    assert np.array_equal(data.examples.targets.numpy().squeeze(), np.asarray(y).squeeze().astype(data.examples.targets.numpy().dtype))
+    assert np.array_equal(
+        data.examples.targets.numpy().squeeze(), np.asarray(y).squeeze().astype(data.examples.targets.numpy().dtype)
+    )
 
 
 @pytest.mark.parametrize("shape", [(48,), (48, 1), (48, 3)])

@@ -102,7 +102,10 @@ def test_the_fingerprint_sees_every_number_and_index_and_nothing_else():
         ({"augment": Augment(mean=(0.0, 0.0), std=(1.0, 1.0))}, "for 2 channels, but the inputs have 1"),
         ({"augment": Augment(crop=4)}, "crop must be smaller than the image, 4 pixels, got 4"),
         ({"augment": Augment(cutout=5)}, "cutout must be smaller than the image"),
-        ({"x": X.view(12, 16), "augment": Augment(flip=True)}, r"Augment is for images \(C, H, W\), got inputs of shape \(16,\)"),
+        (
+            {"x": X.view(12, 16), "augment": Augment(flip=True)},
+            r"Augment is for images .* shape \(16,\)",
+        ),
     ],
 )
 def test_broken_promises_are_refused(changes: dict, sentence: str):

@@ -74,11 +74,13 @@ def test_an_order_that_is_said_is_read(layout: Layout, shape: tuple[int, ...], a
 
 
 def test_an_unknown_order_is_refused():
-    with pytest.raises(DataError, match="layout of x must be one of auto, nf, .* got 'hwc'"):
+    with pytest.raises(DataError, match=r"layout of x must be one of auto, nf, .* got 'hwc'"):
         inputs(RNG.random((3, 4)), "hwc", "x")  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4", np.int8, np.int16, np.uint16, np.int32, np.int64, bool])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float32, np.float64, ">f4", np.int8, np.int16, np.uint16, np.int32, np.int64, bool]
+)
 def test_numbers_become_float32_exactly(dtype):
     array = (RNG.random((6, 5)) * 100).astype(dtype)
     x = inputs(array, "nf", "x").x

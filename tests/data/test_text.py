@@ -29,7 +29,24 @@ def test_lines_become_words_with_an_end():
     data = from_text(train=TRAIN, valid=VALID, test=TEST, window=4)
     assert data.task == LanguageModel(("the", "cat", "sat", "on", "<unk>", "<eos>"))
     assert words_of(data, "train") == (
-        ["the", "cat", "sat", "on", "the", "<unk>", "<eos>", "the", "<unk>", "sat", "<eos>", "<eos>", "on", "the", "cat", "<eos>"]
+        [
+            "the",
+            "cat",
+            "sat",
+            "on",
+            "the",
+            "<unk>",
+            "<eos>",
+            "the",
+            "<unk>",
+            "sat",
+            "<eos>",
+            "<eos>",
+            "on",
+            "the",
+            "cat",
+            "<eos>",
+        ]
     )
     assert words_of(data, "valid") == ["the", "cat", "sat", "<eos>"]
     assert words_of(data, "test") == ["the", "cat", "on", "the", "<unk>", "<eos>"]
@@ -97,7 +114,7 @@ def test_a_single_text_is_divided_in_order(tmp_path: Path):
 def test_files_that_are_no_texts_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"Cannot read the text '.*none': No such file"):
         from_text(tmp_path / "none")
-    with pytest.raises(DataError, match="must hold a training text like 'ptb.train.txt' or 'train.txt', but holds none"):
+    with pytest.raises(DataError, match=r"must hold a training text like 'ptb.train.txt' or 'train.txt', but holds none"):
         from_text(tmp_path)
     write(tmp_path, {"a.train.txt": TRAIN, "b.train.txt": TRAIN})
     with pytest.raises(DataError, match=r"holds 'a\.train\.txt' and 'b\.train\.txt': keep the files of one text there"):
@@ -111,7 +128,7 @@ def test_files_that_are_no_texts_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"a\.valid\.txt\.xz' is damaged, or not packed by xz"):
         from_text(tmp_path)
     (tmp_path / "a.valid.txt.xz").write_bytes(lzma.compress(b""))
-    with pytest.raises(DataError, match="The valid text of .* must hold at least two tokens, got 0"):
+    with pytest.raises(DataError, match=r"The valid text of .* must hold at least two tokens, got 0"):
         from_text(tmp_path)
 
 

@@ -179,7 +179,7 @@ def test_other_divisions_keep_the_order():
     assert len(other.valid) == 22
     assert torch.equal(other.test, data.test)
     assert data.with_indices(range(0, 40), range(40, 59)).valid.tolist() == list(range(40, 59))
-    with pytest.raises(DataError, match="positions of the train part must follow each other, .* position 10 does not"):
+    with pytest.raises(DataError, match=r"positions of the train part must follow each other, .* position 10 does not"):
         data.with_indices([0, 1, 2, 10, 11], range(40, 59))
 
 

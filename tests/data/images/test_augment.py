@@ -19,7 +19,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def images(count: int, size: int = 8, channels: int = 3, width: int | None = None) -> torch.Tensor:
-    return torch.randint(0, 256, (count, channels, size, size if width is None else width), dtype=torch.uint8, generator=seeded(1))
+    return torch.randint(
+        0, 256, (count, channels, size, size if width is None else width), dtype=torch.uint8, generator=seeded(1)
+    )
 
 
 def slow(augment: Augment, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

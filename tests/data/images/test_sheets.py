@@ -116,7 +116,9 @@ def test_labels_of_another_set_are_refused(folder):
 @pytest.mark.skipif(not (REAL / "cifar10_labels.npz").exists(), reason="the shared data, real images, is not here")
 def test_the_real_images_are_those_of_cifar10():
     data = sheets(REAL)
-    digest = hashlib.md5(data.examples.read(torch.arange(12000)).x.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(
+        data.examples.read(torch.arange(12000)).x.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), usedforsecurity=False
+    ).hexdigest()
     assert digest == "60c023955129a702e401667881e41609"  # as decoded from the official archive
     assert [len(part) for part in (data.train, data.valid, data.test)] == [6000, 6000, 3000]
     assert torch.bincount(data.targets("valid")).tolist() == [600] * 10
