@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,83 +8,104 @@ import torch
 
 from mixop.core.errors import DataError
 from mixop.core.values import from_plain, to_plain
-from mixop.data import SOURCES, Augment, Cifar10, Cifar100, Data, Digits, Folder, Npz, Source, Split, digits, from_arrays
-from mixop.data.core import measured
+from mixop.data import (
+    PARTS,
+    SOURCES,
+    Augment,
+    Cifar10,
+    Cifar100,
+    Data,
+    Digits,
+    Folder,
+    Npz,
+    Preparation,
+    Source,
+    Split,
+    Text,
+    digits,
+    from_arrays,
+)
+from mixop.data.core import assemble
+from mixop.data.examples import Arrays, Joined
+from mixop.tasks.base import Task
+from mixop.tasks.classification import Classification
+from mixop.tasks.regression import Regression
+from mixop.tasks.segmentation import Segmentation
 
-PARTS = {cls.__name__: cls for cls in (*SOURCES.values(), Split, Augment)}
+X = torch.arange(12 * 4 * 4, dtype=torch.uint8).view(12, 1, 4, 4)
+Y = torch.tensor([0, 1] * 6)
 
 
-def small(**changes) -> Data:
+def small(*, x: torch.Tensor = X, y: torch.Tensor = Y, **changes) -> Data:
     """Twelve images of two classes."""
     fields = {
         "name": "small",
-        "x": torch.arange(8 * 4 * 4, dtype=torch.uint8).view(8, 1, 4, 4),
-        "y": torch.tensor([0, 1] * 4),
-        "test_x": torch.zeros(4, 1, 4, 4, dtype=torch.uint8),
-        "test_y": torch.tensor([0, 1, 0, 1]),
-        "classes": ("a", "b"),
+        "task": Classification(("a", "b")),
+        "examples": Arrays(x, y),
         "train": torch.tensor([0, 1, 2, 3]),
         "valid": torch.tensor([4, 5]),
-        "augment": Augment(),
+        "test": torch.tensor([8, 9, 10, 11]),
     }
     return Data(**{**fields, **changes})
 
 
 def test_properties_and_description():
     data = small(record={"split": {"method": "by hand"}})
-    assert (data.channels, data.size) == (1, 4)
+    assert (data.shape, data.outputs, data.dense, data.tokens) == ((1, 4, 4), 2, False, False)
+    assert data.at("valid", "test").tolist() == [4, 5, 8, 9, 10, 11]
+    assert data.targets("train").tolist() == [0, 1, 0, 1]
     description = data.describe()
     assert json.loads(json.dumps(description)) == description
-    assert description["counts"] == {"training": 8, "train": 4, "valid": 2, "test": 4}
+    assert description["counts"] == {"train": 4, "valid": 2, "test": 4}
     assert description["class_counts"] == {"train": [2, 2], "valid": [1, 1], "test": [2, 2]}
-    assert description["shape"] == [1, 4, 4]
+    assert (description["shape"], description["dtype"]) == ([1, 4, 4], "uint8")
+    assert description["task"]["classes"] == ["a", "b"]
     assert description["record"] == {"split": {"method": "by hand"}}
     assert description["source"] is None
 
 
-def test_the_fingerprint_sees_every_tensor_and_nothing_else():
+def test_the_fingerprint_sees_every_number_and_index_and_nothing_else():
     data = small()
     assert len(data.fingerprint) == 64
-    assert data.fingerprint == small(name="other", classes=("c", "d"), augment=Augment(flip=True)).fingerprint
-    assert data.fingerprint == data.to("cpu").fingerprint
-    changed = {
-        "x": data.x.clone().index_fill_(0, torch.tensor(7), 1),
-        "y": data.y.flip(0),
-        "test_x": data.test_x + 1,
-        "test_y": data.test_y.flip(0),
-        "train": torch.tensor([0, 1, 2]),
-        "valid": torch.tensor([4, 7]),
+    same = small(name="other", task=Classification(("c", "d")), augment=Augment(flip=True))
+    assert data.fingerprint == same.fingerprint == data.to("cpu").fingerprint
+    prints = {
+        small(x=X.index_fill(0, torch.tensor(7), 1)).fingerprint,
+        small(x=X.float()).fingerprint,
+        small(y=Y.flip(0)).fingerprint,
+        small(train=torch.tensor([0, 1, 2])).fingerprint,
+        small(valid=torch.tensor([4, 7])).fingerprint,
+        small(test=torch.tensor([8, 9])).fingerprint,
+        small(train=torch.tensor([0, 1, 2, 3, 4, 5]), valid=torch.tensor([6, 7])).fingerprint,
     }
-    prints = {replace(data, **{name: tensor}).fingerprint for name, tensor in changed.items()}
-    assert len(prints | {data.fingerprint}) == 7
+    assert len(prints | {data.fingerprint}) == 8
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"x": torch.zeros(8, 4, 4)}, r"must have the shape \(N, C, H, W\)"),
-        ({"x": torch.zeros(8, 1, 4, 5)}, "must be square, got 4 x 5"),
-        ({"x": torch.zeros(8, 1, 4, 4).double()}, "must be uint8 .* or float32, got torch.float64"),
-        ({"x": torch.zeros(8, 1, 4, 4, dtype=torch.int32)}, "must be uint8"),
-        ({"x": torch.full((8, 1, 4, 4), float("nan"))}, "image 0 holds NaN or infinity"),
-        ({"x": torch.zeros(0, 1, 4, 4)}, "small is empty"),
-        ({"x": torch.zeros(7, 1, 4, 4)}, "8 labels and 7 images"),
-        ({"test_x": torch.zeros(0, 1, 4, 4), "test_y": torch.zeros(0).long()}, r"small \(test\) is empty"),
-        ({"test_x": torch.zeros(4, 1, 4, 4)}, "test images of small must be like its training images"),
-        ({"test_x": torch.zeros(4, 3, 4, 4, dtype=torch.uint8)}, "must be like its training images"),
-        ({"y": torch.tensor([0, 2] * 4)}, "must run from 0 to 1, got 2"),
-        ({"y": torch.tensor([0, -1] * 4)}, "must run from 0 to 1, got -1"),
-        ({"test_y": torch.tensor([0, 1, 2, 3])}, r"labels of small \(test\) must run from 0 to 1, got 3"),
-        ({"y": torch.tensor([0.0, 1.0] * 4)}, "one int64 for each image, got torch.float32"),
-        ({"classes": ("a",)}, "at least two classes, got 1"),
-        ({"classes": ("a", "a")}, "must differ, got a, a"),
+        ({"x": torch.zeros(12)}, r"must have the shape \(N, C, H, W\), \(N, C, L\) or \(N, F\)"),
+        ({"x": torch.zeros(12, 1, 4, 4).double()}, "must be uint8 .* or float32, got torch.float64"),
+        ({"x": torch.zeros(12, 1, 4, 4, dtype=torch.int32)}, "must be uint8"),
+        ({"x": torch.full((12, 1, 4, 4), float("nan"))}, "example 0 holds NaN or infinity"),
+        ({"x": torch.zeros(0, 1, 4, 4), "y": Y[:0]}, "small is empty"),
+        ({"x": X[:7]}, "one target for each example, got 12 and 7"),
+        ({"y": torch.tensor([0, 2] * 6)}, "from 0 to 1, got 2"),
+        ({"y": torch.tensor([0, -1] * 6)}, "from 0 to 1, got -1"),
+        ({"y": torch.tensor([0.0, 1.0] * 6)}, "one int64 for every example, got torch.float32"),
         ({"train": torch.tensor([0, 2])}, "leaves class 'b' without an example in its train part"),
         ({"valid": torch.tensor([3, 4])}, "overlap, both hold 3"),
-        ({"valid": torch.tensor([4, 9])}, "'valid' holds 9, but the set has 8 examples"),
+        ({"test": torch.tensor([3, 8])}, "'train' and 'test' overlap, both hold 3"),
+        ({"valid": torch.tensor([4, 13])}, "'valid' holds 13, but the set has 12 examples"),
         ({"train": torch.tensor([1, 1, 0], dtype=torch.uint8)}, "must be int64"),
-        ({"augment": Augment(mean=(0.0, 0.0), std=(1.0, 1.0))}, "for 2 channels, but the images have 1"),
+        ({"test": torch.zeros(0, dtype=torch.int64)}, "indices test of small must be a plain list with at least one"),
+        ({"augment": Augment(mean=(0.0, 0.0), std=(1.0, 1.0))}, "for 2 channels, but the inputs have 1"),
         ({"augment": Augment(crop=4)}, "crop must be smaller than the image, 4 pixels, got 4"),
         ({"augment": Augment(cutout=5)}, "cutout must be smaller than the image"),
+        (
+            {"x": X.view(12, 16), "augment": Augment(flip=True)},
+            r"Augment is for images .* shape \(16,\)",
+        ),
     ],
 )
 def test_broken_promises_are_refused(changes: dict, sentence: str):
@@ -91,12 +113,95 @@ def test_broken_promises_are_refused(changes: dict, sentence: str):
         small(**changes)
 
 
+def joined_parts(*, test_x: torch.Tensor = X[8:], test_y: torch.Tensor = Y[8:], task: Task | None = None) -> Data:
+    return assemble(
+        "parts",
+        Arrays(X[:6], Y[:6]),
+        valid=Arrays(X[6:8], Y[6:8]),
+        test=Arrays(test_x, test_y),
+        task=task or Classification(),
+        split=Split(),
+        augment=Preparation(),
+        source=None,
+        record={},
+    )
+
+
+def test_parts_that_come_with_a_set_are_the_parts():
+    data = joined_parts()
+    assert [data.at(part).tolist() for part in ("train", "valid", "test")] == [list(range(6)), [6, 7], [8, 9, 10, 11]]
+    assert isinstance(data.examples, Arrays)
+    assert torch.equal(data.examples.x, X)
+    assert data.task.classes == ("0", "1")
+    assert data.record["split"]["valid"] == "came with the set"
+    assert data.augment == Augment(mean=data.augment.mean, std=data.augment.std)
+    assert data.augment.mean == pytest.approx([(X[:6].double() / 255).mean().item()])  # of what is trained on only
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"test_x": torch.zeros(4, 1, 4, 5, dtype=torch.uint8)}, "of one shape and number type, got .* 4, 4.* and .* 4, 5"),
+        ({"test_x": torch.zeros(4, 1, 4, 4)}, "of one shape and number type"),
+        ({"test_x": X[:0], "test_y": Y[:0]}, r"parts \(test\) is empty"),
+        ({"test_y": torch.tensor([0, 1, 2, 3])}, r"targets of parts \(test\) must be class numbers from 0 to 1, got 3"),
+    ],
+)
+def test_a_test_set_that_does_not_fit_is_refused(changes: dict, sentence: str):
+    with pytest.raises(DataError, match=sentence):
+        joined_parts(**changes)
+
+
+def test_pools_that_cannot_be_one_tensor_are_read_one_behind_the_other():
+    pieces = (Arrays(X[:5], Y[:5]), Arrays(X[5:6], Y[5:6]), Arrays(X[6:], Y[6:]))
+    joined, at = Joined(pieces), torch.tensor([11, 0, 5, 4, 6, 0])
+    batch = joined.read(at, then=torch.tensor([1, 7]))
+    assert torch.equal(batch.x, X[at])
+    assert torch.equal(batch.y, Y[at])
+    assert torch.equal(joined.targets, Y)
+    again = pickle.loads(pickle.dumps(joined))
+    assert torch.equal(again.read(at).x, X[at])
+    assert again.digest == joined.digest != Joined(pieces[::-1]).digest
+
+
+def test_the_scale_of_values_knows_nothing_of_the_test():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((50, 4)), rng.normal(3.0, 2.0, 50)
+    data = from_arrays(x, y, test_share=0.3)
+    assert isinstance(data.task, Regression)
+    kept = data.targets("train", "valid").double()
+    assert data.task.mean == pytest.approx([kept.mean().item()])
+    assert data.task.std == pytest.approx([kept.std(correction=0).item()])
+    inputs = torch.from_numpy(x).float()[data.at("train", "valid")].double()
+    assert data.augment.mean == pytest.approx(inputs.mean(0).tolist())
+
+
+def test_images_may_be_changed_by_protocols_and_features_not():
+    assert type(small().with_augment(Preparation()).augment) is Augment
+    flat = small(x=X.view(12, 16)).with_augment(Preparation())
+    assert type(flat.augment) is Preparation
+
+
+def test_masks_are_padded_with_the_label_that_the_task_ignores():
+    rng = np.random.default_rng(0)
+    x, masks = rng.integers(0, 256, (20, 3, 6, 8), dtype=np.uint8), rng.integers(0, 3, (20, 6, 8))
+    data = from_arrays(x, masks, task=Segmentation(ignore=9), augment=Augment(crop=2))
+    assert (data.augment, data.dense, data.outputs) == (replace(data.augment, mask_fill=9), True, 3)
+    batch = data.augmented(torch.arange(20), torch.Generator().manual_seed(0))
+    assert (batch.y == 9).any()
+    black = data.augment.plain(torch.zeros(1, 3, 1, 1)).expand_as(batch.x)
+    padded = (batch.y == 9).unsqueeze(1).expand_as(batch.x)
+    torch.testing.assert_close(batch.x[padded], black[padded])
+    own = from_arrays(x, masks, task=Segmentation(ignore=9), augment=Augment(crop=2, mask_fill=1))
+    assert own.augment == replace(data.augment, mask_fill=1)
+
+
 def test_a_new_split_of_arrays_keeps_the_test():
     rng = np.random.default_rng(0)
     data = from_arrays(rng.integers(0, 256, (60, 6, 6), dtype=np.uint8), np.arange(60) % 3)
     other = data.with_split(Split(valid=0.25, seed=3))
-    assert torch.equal(other.x, data.x)
-    assert torch.equal(other.test_x, data.test_x)
+    assert torch.equal(other.test, data.test)
+    assert other.examples is data.examples
     assert (len(other.train), len(other.valid)) == (36, 12)
     assert other.record["split"] == {"method": "stratified", "valid": 0.25, "seed": 3}
 
@@ -109,9 +214,18 @@ def test_a_new_split_of_a_source_is_what_the_source_gives():
 
 
 def test_a_split_by_indices_has_no_source():
-    data = digits().with_indices(train=range(0, 700), valid=np.arange(700, 1000))
-    assert (data.train[-1], data.valid[0], data.source) == (699, 700, None)
-    assert data.record["split"] == {"method": "indices"}
+    data = digits()
+    rest = data.at("train", "valid").sort().values
+    other = data.with_indices(train=rest[:700], valid=rest[700:1000].numpy())
+    assert (other.train.tolist(), other.valid.tolist()) == (rest[:700].tolist(), rest[700:1000].tolist())
+    assert other.source is None
+    assert other.record["split"] == {"method": "indices"}
+    with pytest.raises(DataError, match="overlap"):
+        data.with_indices(train=data.test, valid=data.valid)
+
+
+def shifted(batch, generator):
+    return batch
 
 
 def test_another_augmentation_reaches_the_source():
@@ -122,23 +236,25 @@ def test_another_augmentation_reaches_the_source():
     assert data.augment.mean == digits().augment.mean
     given = Augment(mean=(0.5,), std=(0.25,))
     assert data.with_augment(given).augment == given
+    assert small().with_augment(shifted).augment.function.endswith(":shifted")
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_measured_moments_normalise_the_training_images(dtype: torch.dtype):
-    x = torch.randint(0, 200, (50, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).to(dtype)
-    augment = measured(Augment(crop=1), x)
-    normal = augment.plain(x).double()
-    # float32 rounding of 1,800 numbers near 1
-    torch.testing.assert_close(normal.mean((0, 2, 3)), torch.zeros(3).double(), rtol=0, atol=1e-5)
-    torch.testing.assert_close(normal.std((0, 2, 3), correction=0), torch.ones(3).double(), rtol=1e-5, atol=0)
-    assert augment.crop == 1
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
+def test_a_sweep_sees_a_part_once_in_order(batch_size: int):
+    data = small(train=torch.tensor([0, 1]), valid=torch.tensor([2, 3]), test=torch.arange(11, 3, -1))
+    batches = list(data.sweep("test", batch_size))
+    assert torch.equal(torch.cat([batch.y for batch in batches]), data.targets("test"))
+    assert torch.equal(torch.cat([batch.x for batch in batches]), data.batch(data.test).x)
+    assert len(list(data.sweep("test", 3, batches=2))) == 2
 
 
-def test_a_constant_channel_is_not_divided_by_zero():
-    augment = measured(Augment(), torch.full((5, 1, 3, 3), 0.1))
-    assert augment.std == (1.0,)
-    assert augment.plain(torch.full((5, 1, 3, 3), 0.1)).abs().max() < 1e-7
+def test_a_stream_draws_a_part_or_several():
+    data = small()
+    for parts, indices in ((("train",), {0, 1, 2, 3}), (("train", "valid"), set(range(6)))):
+        stream = data.stream(parts, 2, torch.Generator().manual_seed(0))
+        assert set(torch.cat([stream.next() for _ in range(stream.batches)]).tolist()) == indices
+    with pytest.raises(DataError, match="batch of 5 is larger than the weight split of 4 examples"):
+        data.stream(("train",), 5, torch.Generator())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +264,11 @@ def test_a_constant_channel_is_not_divided_by_zero():
         Cifar10("data/", augment=Augment(crop=2, cutout=16, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))),
         Cifar100("data/", split=Split(index_file="lists.json")),
         Npz("x.npz", layout="nhwc"),
+        Npz("x.npz", task=Regression(unit="km"), augment=Preparation(function="mine:noisy")),
+        Npz("x.npz", task=Segmentation(("sky", "sea"), ignore=255)),
         Folder("flowers", size=64, channels=1),
+        Folder("flowers", size=(48, 64)),
+        Text("ptb/", window=20, random_lengths=True),
     ],
 )
 def test_a_source_survives_json(source: Source):

@@ -241,6 +241,7 @@ class Data:
             return replace(self.source, split=split).load().to(self.device)
         rest = self._not_test()
         if self.tokens:
+            rest = rest[~torch.isin(rest + 1, self.test.cpu())]  # its target would be the first token of the test
             parts = divide_in_order(len(rest), split, own_test=True)
         else:
             strata = None if self.strata is None else self.strata[rest]

@@ -120,7 +120,8 @@ class Items:
         else:
             hint = "name its columns, as columns=('image', 'label')" if isinstance(item, Mapping) else "give pairs"
             raise DataError(f"{where} must be an input and a target, got {_kind(item)}: {hint}.")
-        return Item(_array(x, f"The input of {where}"), _array(y, f"The target of {where}", target=True)), _is_picture(x)
+        of = f"example {i} of {self.where}"
+        return Item(_array(x, f"The input of {of}"), _array(y, f"The target of {of}", target=True)), _is_picture(x)
 
     def _some(self) -> list[int]:
         return sorted({0, self.count // 2, self.count - 1})

@@ -1,5 +1,6 @@
 """What tasks with one class number for every example or position share: names, checks, the cross-entropy of each."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +29,8 @@ def names(values: Sequence[str], kind: str, least: int = 1) -> tuple[str, ...]:
         raise RecipeError(f"{kind} must be a list of names, got {values!r}.")
     if values and len(values) < least:
         raise RecipeError(f"A task needs at least {least} {kind}, got {len(values)}: {', '.join(values)}.")
-    twice = sorted({name for name in values if values.count(name) > 1})
+    # A vocabulary has thousands of names, too many to compare each with all.
+    twice = sorted(name for name, times in Counter(values).items() if times > 1)
     if twice:
         raise RecipeError(f"Each of the {kind} needs a name of its own, got {twice[0]!r} twice.")
     return tuple(values)
