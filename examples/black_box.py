@@ -32,9 +32,9 @@ def objective(architecture, _epochs):
 
 trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 found = run_search(Evolution(), space, objective, max_trials=trials, seed=0, save="runs/black-box.jsonl")
-best = -1.0
+best = None
 for row in found.rows:
-    if row.best > best:
+    if found.measure.beats(row.best, best):
         best = row.best
-        print(f"trial {row.trial:3}, {row.spent:6.3f} s: {row.best:5.1f} %  {row.best_architecture}")
+        print(f"trial {row.trial:3}, {row.spent:6.3f} s: {best:5.1f} %  {row.best_architecture}")
 print(f"found {space.to_native(found.architecture)}, the optimum is {space.to_native(space.optimum)}")

@@ -20,4 +20,5 @@ for name in ("darts", "drnas", "gaea_bilevel"):
     for seed in seeds:
         run = mixop.search(recipe, space, data, out=f"runs/compare/{name}-{seed}", seed=seed)
         last = run.history[-1]
-        print(f"{name:13} seed {seed}: supernet {last['valid_accuracy']:.1%}, entropy {last['entropy']:.3f} nats, {run.native}")
+        accuracy = last.valid["accuracy"]
+        print(f"{name:13} seed {seed}: supernet {accuracy:.1%}, entropy {last.entropy:.3f} nats, {run.native}")

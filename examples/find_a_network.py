@@ -26,9 +26,9 @@ run = mixop.search(recipe, space, data, out="runs/find-a-network")
 print("found", run.native)
 
 result = mixop.retrain(run.architecture, run.space, data, epochs=epochs, out="runs/find-a-network")
-print(f"accuracy on the test images: {result.accuracy:.1%}")
+print(f"accuracy on the test images: {result.measures['accuracy']:.1%}")
 
 net: torch.nn.Module = result.model
-images = data.augment.plain(data.test_x[:3])
-print("labels", data.test_y[:3].tolist(), "predictions", net(images).argmax(-1).tolist())
+batch = data.batch(data.test[:3])
+print("labels", batch.y.tolist(), "predictions", net(batch.x).argmax(-1).tolist())
 print("the whole report:", mixop.write_report(result.out))

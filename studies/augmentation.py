@@ -24,7 +24,7 @@ def main() -> None:
             order = torch.randperm(len(x), generator=generator)[:2048]
             begin = time.perf_counter()
             for at in order.split(64):
-                augment(x[at], generator)
+                augment.images(x[at], generator)
             rates.append(len(order) / (time.perf_counter() - begin))
         rates = rates[1:]  # the first one is slower: it allocates the memory
         print(f"cutout {cutout}: {statistics.median(rates):,.0f} images/s ({min(rates):,.0f} to {max(rates):,.0f})")

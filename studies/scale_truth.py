@@ -47,7 +47,7 @@ def accuracy(text: str, seed: int, folder: Path) -> float:
     protocol = replace(PROTOCOLS["quick"], name="as in a search", batch_size=64, optimiser=SGD_SEARCH, clip=5.0)
     with tempfile.TemporaryDirectory() as out:
         objective = TrainingObjective(space=space, data=data, folder=Path(out), protocol=protocol, seed=seed)
-        return objective(space.from_native(text), EPOCHS)[0]
+        return 100 * (objective(space.from_native(text), EPOCHS)[0] or 0.0)
 
 
 def main(folder: Path, table: Path, count: int, seeds: int) -> None:

@@ -1,12 +1,14 @@
 """The house rules that imports can show: floors, no torch in spaces, no code from data, no printing in the library."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mixop
+from mixop.runs import files
 
 ROOT = Path(mixop.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -38,8 +40,13 @@ TORCH_FREE = (
     "core/values",
     "tasks/measure",
     "spaces",
-    "runs/read",
     "runs/cells",
+    "runs/directory",
+    "runs/files",
+    "runs/load",
+    "runs/read",
+    "runs/records",
+    "runs/write",
     "report",
     "tables",
 )
@@ -173,3 +180,13 @@ def test_only_speakers_write_for_people(path: Path):
     if unit_of(path) not in SPEAKERS:
         assert "print" not in set(names(path)), f"{label(path)} prints"
         assert "rich" not in {module.split(".")[0] for module, _ in imports(path)}, f"{label(path)} uses rich"
+
+
+@every_module
+def test_only_their_owner_spells_the_names_of_a_runs_files(path: Path):
+    if path == ROOT / "runs" / "files.py":
+        return
+    spelled = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    owned = {value for value in vars(files).values() if isinstance(value, str) and re.fullmatch(r"[a-z]+\.[a-z]+", value)}
+    assert "metrics.jsonl" in owned
+    assert not spelled & owned, f"{label(path)} must take {sorted(spelled & owned)} from mixop.runs.files"

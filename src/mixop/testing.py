@@ -31,6 +31,7 @@ from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
+from mixop.runs.files import STATE
 from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
@@ -248,7 +249,7 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
             api.resume(torn, data)
         else:
             raise AssertionError("the search must tell its steps to the observer")
-        one, other = checkpoint.load(whole / "state.pt")["search"], checkpoint.load(torn / "state.pt")["search"]
+        one, other = checkpoint.load(whole / STATE)["search"], checkpoint.load(torn / STATE)["search"]
         difference = first_difference(one, other)
         assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
 

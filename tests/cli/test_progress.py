@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mixop.cli.progress import Clock, Progress, duration, most_entropy, trace
+from mixop.cli.progress import Clock, ProgressView, duration, most_entropy, trace
+from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
-EPOCH = {
+MEASURES = (ACCURACY, LOSS)
+EPOCH: dict[str, Any] = {
     "phase": "search",
     "epoch": 3,
     "epochs": 10,
     "seconds": 75.0,
-    "train_loss": 1.25,
-    "train_accuracy": 0.5,
-    "valid_loss": 1.5,
-    "valid_accuracy": 0.4375,
+    "train": {"accuracy": 0.5, "loss": 1.25},
+    "valid": {"accuracy": 0.4375, "loss": 1.5},
     "entropy": 1.25,
     "skip_share": 0.2,
     "mix": {"cell": [[0.2] * 5] * 6},
@@ -27,7 +27,7 @@ EPOCH = {
 
 def step(number: int, **changes: Any) -> dict[str, Any]:
     record = {"event": "step", "phase": "search", "epoch": 4, "epochs": 10, "step": number, "steps": 20, "seconds": 80.0}
-    return {**record, "train_loss": 1.125, "train_accuracy": 0.625, **changes}
+    return {**record, "train": {"accuracy": 0.625, "loss": 1.125}, **changes}
 
 
 def console(*, terminal: bool, width: int = 80) -> Console:
@@ -39,7 +39,7 @@ def written(target: Console) -> str:
     return target.file.getvalue()
 
 
-def rendered(progress: Progress, width: int = 80) -> str:
+def rendered(progress: ProgressView, width: int = 80) -> str:
     target = console(terminal=False, width=width)
     target.print(progress.panel())
     return written(target)
@@ -54,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_elsewhere_an_epoch_is_a_plain_line(clock: list[float]):
     target = console(terminal=False)
-    with Progress("Searching", console=target) as progress:
+    with ProgressView("Searching", MEASURES, console=target) as progress:
         progress(step(1, epoch=1))
         clock[0] = 10.0
         progress(step(20, epoch=3))
@@ -69,8 +69,8 @@ def test_elsewhere_an_epoch_is_a_plain_line(clock: list[float]):
 
 def test_a_retraining_says_which_network():
     target = console(terminal=False)
-    record = {**{k: EPOCH[k] for k in ("epoch", "epochs", "train_loss", "train_accuracy")}, "label": "random 1"}
-    with Progress("Training", ["found", "random 1"], console=target) as progress:
+    record = {**{k: EPOCH[k] for k in ("epoch", "epochs", "train")}, "label": "random 1"}
+    with ProgressView("Training", MEASURES, ["found", "random 1"], console=target) as progress:
         progress(record)
     assert written(target).splitlines()[1] == "random 1    epoch  3/10  train loss 1.250, accuracy 50.0 %"
 
@@ -78,17 +78,17 @@ def test_a_retraining_says_which_network():
 def test_quiet_shows_nothing():
     for terminal in (False, True):
         target = console(terminal=terminal)
-        with Progress("Searching", quiet=True, console=target) as progress:
+        with ProgressView("Searching", MEASURES, quiet=True, console=target) as progress:
             progress(step(1))
             progress(EPOCH)
         assert written(target) == ""
 
 
 def test_the_panel_shows_everything_that_is_known(clock: list[float]):
-    progress = Progress("Searching", console=console(terminal=True))
+    progress = ProgressView("Searching", MEASURES, console=console(terminal=True))
     progress(step(1, epoch=1))
     progress(EPOCH)
-    progress({**EPOCH, "entropy": 1.125, "valid_accuracy": 0.5})
+    progress({**EPOCH, "entropy": 1.125, "valid": {"accuracy": 0.5, "loss": 1.5}})
     clock[0] = 100.0
     progress(step(10))
     shown = rendered(progress)
@@ -106,8 +106,43 @@ def test_the_panel_shows_everything_that_is_known(clock: list[float]):
         assert text in shown, shown
 
 
+def test_a_task_without_accuracy_shows_what_ranks_beside_the_loss(clock: list[float]):
+    rmse, r2, loss = Measure("rmse", "lower", "mm"), Measure("r2", "higher"), Measure("loss", "lower")
+    record = {
+        "epoch": 1,
+        "epochs": 2,
+        "train": {"rmse": 3.0, "r2": 0.5, "loss": 1.25},
+        "valid": {"rmse": 3.5, "r2": 0.25, "loss": 2},
+    }
+    progress = ProgressView("Searching", (rmse, r2, loss), console=console(terminal=True))
+    progress(record)
+    assert progress.line() == "epoch 1/2  train loss 1.250, rmse 3.000  valid loss 2.000, rmse 3.500"
+    progress({**step(1), "train": record["train"]})
+    shown = rendered(progress)
+    assert "train 3.000   valid 3.500" in shown
+    assert "accuracy" not in shown
+    assert "r2" not in shown
+
+
+def test_a_task_of_the_loss_alone_has_one_line_of_it():
+    progress = ProgressView("Searching", (LOSS,), console=console(terminal=True))
+    progress({**EPOCH, "train": {"loss": 1.25}, "valid": {"loss": 1.5}})
+    assert progress.line().startswith("epoch  3/10  train loss 1.250  valid loss 1.500  entropy")
+    assert rendered(progress).count("loss") == 1
+
+
+def test_a_warning_is_shown_where_a_monitor_watches():
+    progress = ProgressView("Searching", MEASURES, console=console(terminal=True))
+    progress({**EPOCH, "columns": {"warning": None}})
+    assert "warning" in rendered(progress)
+    assert "WARNING" not in progress.line()
+    progress({**EPOCH, "columns": {"warning": "50 % are skips."}})
+    assert "50 % are skips." in rendered(progress)
+    assert progress.line().endswith("WARNING: 50 % are skips.")
+
+
 def test_before_the_first_step_the_panel_waits():
-    shown = rendered(Progress("Searching", console=console(terminal=True)))
+    shown = rendered(ProgressView("Searching", MEASURES, console=console(terminal=True)))
     assert "starting" in shown
     assert "entropy" in shown
 
@@ -115,12 +150,12 @@ def test_before_the_first_step_the_panel_waits():
 @pytest.mark.parametrize("width", [30, 50, 80, 200])
 def test_the_panel_keeps_its_height_and_the_width_of_the_terminal(width: int):
     target = console(terminal=True, width=width)
-    progress = Progress("Searching nasbench201 with drnas", console=target)
+    progress = ProgressView("Searching nasbench201 with drnas", MEASURES, console=target)
     heights = set()
     for record in (
         step(1),
         EPOCH,
-        {**EPOCH, "architecture": "|nor_conv_3x3~0|" * 20, "skip_share": None, "valid_loss": None},
+        {**EPOCH, "architecture": "|nor_conv_3x3~0|" * 20, "skip_share": None, "valid": {}},
         step(9),
     ):
         progress(record)
@@ -132,7 +167,7 @@ def test_the_panel_keeps_its_height_and_the_width_of_the_terminal(width: int):
 
 def test_the_live_panel_is_gone_when_it_is_over():
     target = console(terminal=True)
-    with Progress("Searching", console=target) as progress:
+    with ProgressView("Searching", MEASURES, console=target) as progress:
         progress(step(1))
         progress(EPOCH)
     assert "Searching" in written(target)
@@ -140,7 +175,7 @@ def test_the_live_panel_is_gone_when_it_is_over():
 
 
 def test_each_network_is_a_part_of_the_whole(clock: list[float]):
-    progress = Progress("Training", ["found", "random 1"], console=console(terminal=True))
+    progress = ProgressView("Training", MEASURES, ["found", "random 1"], console=console(terminal=True))
     first = step(20, epoch=10, label="found")
     progress(first)
     clock[0] = 50.0

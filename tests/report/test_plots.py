@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from mixop.report import plots
 from mixop.report.palette import ABSENT
+from mixop.tasks.measure import ACCURACY, Measure
 
 
 def texts(svg):
@@ -25,7 +26,7 @@ def pixels(svg):
 
 
 def test_a_figure_is_well_formed_scalable_and_uses_the_pages_colours():
-    svg = plots.lines([plots.Line("loss", [1, 2, 3], np.array([3.0, 2.0, 1.0]))], description='a "curve" <up>')
+    svg = plots.lines([plots.Curve("loss", [1, 2, 3], np.array([3.0, 2.0, 1.0]))], description='a "curve" <up>')
     root = ET.fromstring(svg)
     assert root.get("aria-label") == 'a "curve" <up>'
     assert root.get("role") == "img"
@@ -45,27 +46,27 @@ def test_the_same_data_gives_the_same_bytes_and_global_settings_stay():
 
 
 def test_users_matplotlibrc_does_not_matter():
-    curve = plots.Line("loss", [1, 2], np.array([2.0, 1.0]))
+    curve = plots.Curve("loss", [1, 2], np.array([2.0, 1.0]))
     plain = plots.lines([curve], description="d")
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red", "svg.fonttype": "path"}):
         assert plots.lines([curve], description="d") == plain
 
 
 def test_one_epoch_and_gaps_are_drawn_as_points():
-    one = plots.lines([plots.Line("loss", [1], np.array([2.0]))], description="d")
-    gaps = plots.lines([plots.Line("loss", [1, 2, 3], np.array([2.0, np.nan, 1.0]))], description="d")
+    one = plots.lines([plots.Curve("loss", [1], np.array([2.0]))], description="d")
+    gaps = plots.lines([plots.Curve("loss", [1, 2, 3], np.array([2.0, np.nan, 1.0]))], description="d")
     assert "<use" in one
     assert "<use" in gaps
     assert "1" in texts(one)
 
 
 def test_the_reference_line_is_named():
-    svg = plots.lines([plots.Line(None, [1, 2], np.array([1.5, 1.0]))], description="d", reference=(1.61, "uniform: 1.61"))
+    svg = plots.lines([plots.Curve(None, [1, 2], np.array([1.5, 1.0]))], description="d", reference=(1.61, "uniform: 1.61"))
     assert "uniform: 1.61" in texts(svg)
 
 
 def test_shares_are_in_percent():
-    svg = plots.lines([plots.Line("a", [1, 2], np.array([0.5, 0.9]))], description="d", percent=True)
+    svg = plots.lines([plots.Curve("a", [1, 2], np.array([0.5, 0.9]))], description="d", percent=True)
     assert any(text and text.endswith(" %") for text in texts(svg))
 
 
@@ -90,11 +91,24 @@ def test_names_of_operations_may_be_anything():
     assert "n" * 23 + "…" in texts(svg)
 
 
+def heights(svg):
+    return {element.text: float(element.get("y")) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+
+
 def test_ranking_puts_the_best_on_top():
-    svg = plots.ranking(["found", "random 1"], [0.9, 0.95], [(0.85, 0.94), (0.9, 0.98)], description="d")
-    heights = {element.text: float(element.get("y")) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
-    assert heights["random 1"] < heights["found"]
+    intervals = [(0.85, 0.94), (0.9, 0.98)]
+    svg = plots.ranking(["found", "random 1"], [0.9, 0.95], intervals, measure=ACCURACY, description="d", examples=100)
+    assert heights(svg)["random 1"] < heights(svg)["found"]
     assert {"90.0 %", "95.0 %"} <= set(texts(svg))
+
+
+def test_ranking_of_a_measure_that_is_better_when_lower():
+    values = [1234.5, 1240.0]
+    rmse = Measure("rmse", "lower", "mm")
+    svg = plots.ranking(["found", "random 1"], values, [(v, v) for v in values], measure=rmse, description="d")
+    assert heights(svg)["found"] < heights(svg)["random 1"]
+    assert {"1,234.5 mm", "1,240.0 mm"} <= set(texts(svg))
+    assert not any(text and text.endswith("%") for text in texts(svg))
 
 
 def test_large_confusion_has_right_and_wrong_in_two_colours():

@@ -1,29 +1,64 @@
-"""The sentences: right numbers, and no more than the test images can carry."""
+"""The sentences: right numbers, and no more than the examples can carry."""
 
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from mixop.report.verdict import interval, rank, remarks, stable_since, verdict
-from mixop.runs.read import Network, Run, Score, Search, read_run
+from mixop.runs.read import RunContents, SearchCurves, read_run
+from mixop.runs.records import NetworkScore, Scope, Score
+from mixop.tasks.measure import ACCURACY, LOSS, Measure
+
+RMSE = Measure("rmse", "lower", "mm")
+IOU = Measure("mean_iou", "higher", style="percent")
 
 
-def scored(found, rivals, *, images=360):
-    """A run of which only the score matters."""
-    networks = [Network("found", "f", found), *(Network(f"random {n + 1}", "r", a) for n, a in enumerate(rivals))]
+def network(label, value, measure=ACCURACY):
+    return NetworkScore(
+        label=label, architecture="a", measures={measure.name: value}, parameters=1, flops=1, seconds=1, epochs=1, seed=0
+    )
+
+
+def contents(**changes):
+    empty: dict[str, Any] = {
+        **{name: {} for name in ("recipe", "space", "environment", "settings", "decisions", "cells")},
+        "data": {"shape": [1, 8, 8]},
+        "measures": (ACCURACY, LOSS),
+        "search": None,
+        "retrainings": (),
+        "native": None,
+        "score": None,
+    }
+    return RunContents(path=Path("runs/x"), **{**empty, **changes})
+
+
+def scored(found, rivals, *, images: int | None = 360, measure=ACCURACY, rival="random", part="test", shape=(1, 8, 8)):
+    """A run of which only the score matters; without a number of images there is no confusion."""
+    networks = [network("found", found, measure), *(network(f"{rival} {n + 1}", a, measure) for n, a in enumerate(rivals))]
     right = round(found * (images or 0))
-    confusion = np.array([[right, images - right], [0, 0]]) if images else None
-    score = Score(tuple(networks), confusion, ("a", "b"), {})
-    return Run(path=Path("runs/x"), recipe={}, space={}, environment={}, native="|f|", score=score)
+    score = Score(
+        networks=tuple(networks),
+        trained_on=Scope(parts=("train", "valid"), examples=1000),
+        scored_on=Scope(parts=(part,), examples=images or 360),
+        task={},
+        measures=(measure,),
+        protocol={},
+        input={},
+        weights_sha256="",
+        classes=("a", "b") if images else (),
+        confusion=((right, images - right), (0, 0)) if images else (),
+    )
+    return contents(native="|f|", score=score, measures=(measure,), data={"shape": list(shape)})
 
 
 def test_a_small_lead_is_not_called_better():
     text = verdict(scored(354 / 360, [352 / 360, 350 / 360]))
-    assert "98.3 % of 360 test images" in text
+    assert "reaches 98.3 % accuracy on 360 test images and" in text
     assert "comes 1st of 3, beside 2 random architectures" in text
     assert "0.8 points above their average and 0.6 points above the best of them" in text
     assert "a difference of 2 test images, too few to call it better" in text
@@ -54,9 +89,38 @@ def test_a_tie_shares_the_place():
     assert "level with the best of them." in text
 
 
-def test_one_rival_and_unknown_images():
+def test_one_rival_of_a_measure_that_no_examples_are_counted_for():
     text = verdict(scored(0.98, [0.97], images=None))
-    assert "1 random architecture trained the same way: 1.0 points above it." in text
+    assert "reaches 98.0 % accuracy on 360 test images and comes 1st of 2" in text
+    assert text.endswith("1 random architecture trained the same way: 1.0 points above it.")
+
+
+def test_where_lower_is_better_lower_comes_first():
+    text = verdict(scored(0.42, [0.45, 0.47], images=None, measure=RMSE, shape=(30,)))
+    assert "reaches an RMSE of 0.420 mm on 360 test examples (lower is better) and comes 1st of 3" in text
+    assert "0.040 mm below their average and 0.030 mm below the best of them; theirs range from 0.450 to 0.470 mm." in text
+    assert "no sign" not in text
+
+
+def test_where_lower_is_better_higher_is_behind():
+    text = verdict(scored(0.48, [0.45, 0.47], images=None, measure=RMSE))
+    assert "comes 3rd of 3" in text
+    assert "0.020 mm above their average and 0.030 mm above the best of them" in text
+    assert text.endswith("; this run gives no sign that searching beat picking at random.")
+
+
+def test_a_share_of_something_else_has_no_count_of_images():
+    text = verdict(scored(0.61, [0.6, 0.55], images=None, measure=IOU))
+    assert "reaches 61.0 % mean IoU on 360 test images and comes 1st of 3" in text
+    assert "1.0 points above the best of them; theirs range from 55.0 to 60.0 %." in text
+
+
+def test_candidates_of_a_selection_are_not_random_and_their_examples_not_test():
+    text = verdict(scored(340 / 360, [352 / 360, 350 / 360], rival="candidate", part="valid"))
+    assert "on 360 validation images and comes 3rd of 3, beside 2 other candidates trained the same way" in text
+    assert "a difference of 12 validation images" in text
+    assert "random" not in text
+    assert "test" not in text
 
 
 def test_nothing_to_compare_with():
@@ -69,7 +133,7 @@ def test_nothing_to_compare_with():
         ("start", "Nothing has been searched yet"),
         ("search", "stands at 5 of 5 epochs"),
         ("architecture", "found an architecture in 5 epochs; how good it is nobody knows"),
-        ("score", "classifies 98.1 % of 360 test images"),
+        ("score", "reaches 98.1 % accuracy on 360 test images"),
     ],
 )
 def test_every_stage_has_its_sentence(run_at, upto, said):
@@ -90,29 +154,27 @@ def test_interval_is_wilsons():
     assert interval(0.5, None) == (0.5, 0.5)
 
 
-def test_rank_counts_the_better_ones():
-    networks = [Network(str(n), "", accuracy) for n, accuracy in enumerate((0.9, 0.8, 0.9, 0.7))]
-    assert [rank(network, networks) for network in networks] == [1, 3, 1, 4]
+@pytest.mark.parametrize(("measure", "places"), [(ACCURACY, [1, 3, 1, 4, 5]), (LOSS, [3, 2, 3, 1, 5])])
+def test_rank_counts_the_better_ones(measure, places):
+    networks = [network(str(n), value, measure) for n, value in enumerate((0.9, 0.8, 0.9, 0.7, None))]
+    assert [rank(each, networks, measure) for each in networks] == places
 
 
 def searched(run, **changes):
     return replace(run, search=replace(run.search, **changes))
 
 
-def series(run, **last):
-    count = len(run.search.epochs)
-    return {**run.search.series, **{key: np.full(count, value) for key, value in last.items()}}
+def steady(run, **values):
+    return {key: np.full(len(run.search.epochs), value) for key, value in values.items()}
 
 
 def test_remarks_name_collapse_and_indecision(run_at):
     run = read_run(run_at(epochs=20))
-    settled = searched(
-        run, series=series(run, skip_share=0.2, entropy=0.5), architectures=(run.native,) * len(run.search.epochs)
-    )
+    settled = searched(run, **steady(run, skip_share=0.2, entropy=0.5), architectures=(run.native,) * len(run.search.epochs))
     assert remarks(settled) == []
-    (collapse,) = remarks(searched(settled, series=series(run, skip_share=0.7, entropy=0.5)))
+    (collapse,) = remarks(searched(settled, **steady(run, skip_share=0.7, entropy=0.5)))
     assert "70.0 %" in collapse
-    (undecided,) = remarks(searched(settled, series=series(run, skip_share=0.2, entropy=0.95 * math.log(5))))
+    (undecided,) = remarks(searched(settled, **steady(run, skip_share=0.2, entropy=0.95 * math.log(5))))
     assert "almost uniform" in undecided
     (unsettled,) = remarks(searched(settled, architectures=(*["other"] * 19, run.native)))
     assert "still changed" in unsettled
@@ -120,7 +182,8 @@ def test_remarks_name_collapse_and_indecision(run_at):
     assert "no operation with weights" in unknown
 
 
-def test_stable_since_is_where_the_last_architecture_came_to_stay():
-    search = Search((3, 4, 5, 6, 7), 10, {}, {}, ("a", "b", "a", "a", "a"))
-    run = Run(path=Path("x"), recipe={}, space={}, environment={}, search=search)
-    assert stable_since(run) == 5
+def test_stable_since_is_where_the_last_architecture_came_to_stay(run_at):
+    search = read_run(run_at(epochs=5, upto="search")).search
+    assert isinstance(search, SearchCurves)
+    moved = replace(search, epochs=(3, 4, 5, 6, 7), architectures=("a", "b", "a", "a", "a"))
+    assert stable_since(contents(search=moved)) == 5

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.progress import Screen, duration
-from mixop.runs.files import COMPARISON_REPORT, WEIGHTS
+from mixop.runs.files import COMPARISON_REPORT, COMPARISON_TABLE, WEIGHTS
 
 if TYPE_CHECKING:
     from mixop.evaluate.score import Evaluated
@@ -111,7 +111,7 @@ def comparison(result: "Comparison") -> None:
     for note in "\n\n".join(rest).strip().splitlines():
         sentence(console, note)
     console.print()
-    places({"Directory": result.path, "Table": result.path / "table.txt", "Report": result.path / COMPARISON_REPORT})
+    places({"Directory": result.path, "Table": result.path / COMPARISON_TABLE, "Report": result.path / COMPARISON_REPORT})
 
 
 def evaluation(name: str, scored: "Evaluated", measures: Sequence["Measure"], noun: str, *, counted: bool = False) -> None:

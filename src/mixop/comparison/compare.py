@@ -27,7 +27,7 @@ from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import COMPARISON, TRIAL
+from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, TRIAL
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
@@ -154,8 +154,8 @@ def compare(
             [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
         )
         result = read_comparison(out)
-        write_bytes(directory / "table.txt", result.table().encode())
-        write_bytes(directory / "runs.jsonl", "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
+        write_bytes(directory / COMPARISON_TABLE, result.table().encode())
+        write_bytes(directory / COMPARISON_RUNS, "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
         write_comparison(out)
     if stop.signum is not None:
         raise InterruptedRunError(

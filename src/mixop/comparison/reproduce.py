@@ -245,7 +245,7 @@ def _recipe(method: str, scale: Scale, data: Data) -> Recipe:
 
 def _results(method: str, result: Comparison, table: Table) -> list[Line]:
     """Accuracies of what was found, of every data set of the table, beside the papers'."""
-    found = [trial.architecture for trial in result.row(method).trials if trial.architecture is not None]
+    found = [trial.architecture for trial in result.row(method).runs if trial.architecture is not None]
     lines = []
     for dataset, title in (
         (CIFAR10, "CIFAR-10"),

@@ -95,7 +95,7 @@ def _standing(score: Score, found: NetworkScore, noun: str) -> str:
     if score.counted is not None:
         text += _examples(own - best, own, best, score.counted, f"{score.scored_on.word} {noun}")
     elif len(known) > 1:
-        places = digits(measure, known)
+        places = digits(measure, map(score.value, score.networks))
         text += f"; theirs range from {measure.digits(min(known), places)} to {measure.written(max(known), places)}"
     if others(score).startswith("random") and not measure.beats(own, mean):
         text += "; this run gives no sign that searching beat picking at random"

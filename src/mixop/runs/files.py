@@ -1,4 +1,4 @@
-"""Names of the files of a run directory, and the version of their format. Nothing else in mixop spells them."""
+"""Names of the files of a run directory, and the version of their format. No other file spells them: a test holds that."""
 
 from mixop.core.errors import RunError
 
@@ -26,6 +26,8 @@ TRIAL = "trial.json"
 TRIALS = "trials.jsonl"
 COMPARISON = "comparison.json"
 COMPARISON_REPORT = "comparison.html"
+COMPARISON_TABLE = "table.txt"
+COMPARISON_RUNS = "runs.jsonl"
 LOCK = "run.lock"
 
 IDENTITY = (RECIPE, RETRAINING, COMPARISON)

@@ -28,6 +28,7 @@ from mixop.data.images.lazy import pick
 from mixop.evaluate.score import multiply_adds
 from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
+from mixop.runs.files import SETTINGS
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
@@ -315,7 +316,7 @@ def _settings(space: Space, data: Data, how: Tabulation) -> dict[str, Any]:
 
 def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
     """Makes the folder of the parts, or reads which ones are done."""
-    file = parts / "settings.json"
+    file = parts / SETTINGS
     try:
         parts.mkdir(parents=True, exist_ok=True)
         if not file.exists():
