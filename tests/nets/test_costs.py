@@ -22,9 +22,12 @@ OWN = CellSpace(
     input_shape=(3, 12, 12),
     outputs=4,
 )
+SIGNALS = nasbench201(channels=4, cells=1, stages=2, input_shape=(3, 8), outputs=5)
+WIDE = nasbench201(channels=4, cells=1, stages=2, input_shape=(3, 8, 12), outputs=5)
+FEATURES = nasbench201(channels=4, cells=1, stages=1, input_shape=(7,), outputs=5)
 
 
-@pytest.mark.parametrize("space", [SMALL, OWN, toy()], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [SMALL, OWN, SIGNALS, WIDE, FEATURES, toy()], ids=str)
 def test_an_architecture_costs_what_its_network_costs(space):
     rng = Random(0)
     x = torch.zeros(1, *space.input_shape)
@@ -42,6 +45,10 @@ def test_multiply_adds_of_a_convolution_are_counted_by_hand():
     by_hand = 9 * 4 * 4 * 8 * 8 + 9 * 8 * 8 * 4 * 4  # one cell of 4 channels at 8x8, one of 8 at 4x4
     assert table[0].tolist() == [0, 0, by_hand / 9, by_hand, 0]  # none, skip, 1x1, 3x3, pool
     assert (table == table[0]).all()
+    wide = measured(WIDE, "flops").options["cell"][0]
+    assert wide.tolist() == [0, 0, 12 / 8 * by_hand / 9, 12 / 8 * by_hand, 0]
+    signals = 3 * 4 * 4 * 8 + 3 * 8 * 8 * 4  # of length 8 and 4
+    assert measured(SIGNALS, "flops").options["cell"][0].tolist() == [0, 0, signals / 3, signals, 0]
 
 
 @pytest.mark.parametrize(

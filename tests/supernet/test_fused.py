@@ -112,6 +112,22 @@ def compare(space, spec, ours, theirs, *, train=True, edges=False, seed=1, batch
         close(state[name], expected.double(), name)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 12), (3, 13, 9)])
+def test_networks_of_images_that_are_not_square(shape):
+    space = darts(**{**SMALL, "input_shape": shape})
+    ours, theirs = (make(space, norm=TRACKED, generator=seeded()) for make in (fused, plain))
+    x = torch.randn(3, *shape, generator=seeded(1))
+    mix = {g.name: torch.rand(g.shape, generator=seeded(2)).softmax(-1) for g in space.groups}
+    want = theirs.double()(x.double(), {name: m.double() for name, m in mix.items()})
+    close(ours(x, mix), want, "outputs")
+
+
+def test_signals_are_refused_by_name():
+    space = darts(**{**SMALL, "input_shape": (3, 16)})
+    with pytest.raises(RecipeError, match="computes cells of images, got those of signals: use --executor nodewise"):
+        fused(space, norm=TRACKED, generator=seeded())
+
+
 @pytest.mark.parametrize("norm", [TRACKED, UNTRACKED], ids=["tracked", "untracked"])
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space(name, norm):

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from mixop.analysis.hessian import hessian
 from mixop.core.errors import RecipeError
+from mixop.nets.dims import CONVOLVE
 from mixop.nets.ops import BatchNorm
 from mixop.spaces import S1, S2, S3, S4, CellSpace, darts, nasbench201
 from mixop.spaces.toy import Toy
@@ -31,6 +32,23 @@ SPACES = {
     "pruned": darts(**SMALL).prune({g.name: [[e % 3, 4, 7] for e in range(14)] for g in darts().groups}),
     "cell": CellSpace(operations=("nor_conv_1x1", "none", "conv_7x1_1x7", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
     "toy": Toy(),
+    "darts, wide images": darts(**{**SMALL, "input_shape": (3, 8, 12)}),
+    "darts, odd sizes apart": darts(**{**SMALL, "input_shape": (3, 9, 12)}),
+    "nasbench201, wide images": nasbench201(channels=4, cells=1, input_shape=(3, 8, 12), outputs=5),
+    "darts, signals": darts(**{**SMALL, "input_shape": (2, 16)}),
+    "darts, odd signals": darts(**{**SMALL, "input_shape": (2, 19)}),
+    "nasbench201, signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5),
+    "cell, signals": CellSpace(
+        operations=("noise", "none", "conv_7x1_1x7", "max_pool_3x3"),
+        nodes=3,
+        channels=4,
+        cells=1,
+        input_shape=(2, 8),
+        outputs=5,
+    ),
+    "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,), outputs=5),
+    "dense images": darts(**{**SMALL, "input_shape": (3, 8, 12), "dense": True}),
+    "dense signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5, dense=True),
 }
 WRAPS = {
     "partial": (PartialChannels(k=4),),
@@ -77,7 +95,8 @@ def run(net, *, train=True, active=None):
     net.train(train)
     torch.manual_seed(3)  # what the network draws by itself
     logits = net(x, mix, paths_of, progress=0.4)
-    cross_entropy(logits, torch.arange(3) % logits.shape[1]).backward()
+    targets = torch.arange(logits[:, 0].numel()).view_as(logits[:, 0]) % logits.shape[1]
+    cross_entropy(logits, targets).backward()
     zero = {name: p for name, p in net.named_parameters() if p.grad is None}
     grads = {name: torch.zeros_like(p) if name in zero else p.grad for name, p in net.named_parameters()}
     return logits.detach(), {"x": x.grad, **{name: m.grad for name, m in mix.items()}}, net.to_plain(grads)
@@ -113,7 +132,7 @@ def test_every_space(name, norm):
 
 
 @pytest.mark.parametrize("active", ["one", "two"])
-@pytest.mark.parametrize("name", ["darts", "nasbench201", "s4", "cell", "toy"])
+@pytest.mark.parametrize("name", ["darts", "nasbench201", "s4", "cell", "toy", "darts, signals", "cell, signals"])
 def test_draws_that_leave_options_out(name, active):
     for train in (True, False):
         compare(pair(SPACES[name]), train=train, active=active)
@@ -125,15 +144,22 @@ def test_every_wrap(name):
         compare(pair(SPACES["darts"], wraps=WRAPS[name]), **options)
 
 
+@pytest.mark.parametrize("name", ["random", "pc", "all", "other order"])
+def test_wraps_of_signals(name):
+    for space in ("darts, signals", "darts, odd signals"):
+        for options in ({}, {"active": "two"}):
+            compare(pair(SPACES[space], wraps=WRAPS[name]), **options)
+
+
 def test_wraps_on_a_space_whose_nodes_are_added_up():
     compare(pair(SPACES["nasbench201"], wraps=(PartialChannels(k=2), EdgeNormalisation(), DropPath())))
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench201"])
+@pytest.mark.parametrize("name", ["darts", "nasbench201", "darts, signals"])
 def test_hessians_in_the_mixing_weights(name):
     matrices = []
     for net in pair(SPACES[name]):
-        x = torch.randn(3, 3, 8, 8, generator=seeded(1), dtype=torch.float64)
+        x = torch.randn(3, *net.space.input_shape, generator=seeded(1), dtype=torch.float64)
         groups = [g for g in net.groups if g.name != "normal"]
         fixed = {g.name: torch.full(g.shape, 0.1, dtype=torch.float64) for g in net.groups}
         mix = {g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64)[:, :3] for g in groups}
@@ -169,7 +195,7 @@ def test_one_path_calls_one_operation_of_an_edge(monkeypatch):
     mix = {g.name: torch.zeros(g.shape) for g in net.groups}
     calls = []
     real = torch.nn.functional.conv2d
-    monkeypatch.setattr("mixop.supernet.batched.conv2d", lambda *a, **k: calls.append(1) or real(*a, **k))
+    monkeypatch.setitem(CONVOLVE, 2, lambda *a, **k: calls.append(1) or real(*a, **k))
     net(torch.randn(2, 3, 8, 8), mix, {g.name: ((0,),) * 14 for g in net.groups})
     assert not calls
     only = tuple((2,) if e == 13 else (0,) for e in range(14))

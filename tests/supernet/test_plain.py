@@ -43,6 +43,10 @@ def copy_weights(net, discrete, architecture, space):
 
 SPACES = {
     "nasbench201": nasbench201(**SMALL),
+    "signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=3),
+    "wide images": nasbench201(channels=4, cells=1, stages=2, input_shape=(2, 8, 4), outputs=3),
+    "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(6,), outputs=3),
+    "dense signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=3, dense=True),
     "toy": toy(),
     "own": CellSpace(
         name="own",

@@ -87,6 +87,23 @@ def test_a_pruned_network_is_the_old_one_with_zero_weights(wraps, training):
     torch.testing.assert_close(new(images(), {"cell": mix}), old(images(), {"cell": zero_elsewhere}), rtol=0, atol=1e-12)
 
 
+def test_networks_of_signals_are_pruned_and_widened_with_their_momentum():
+    signals = replace(SPACE, input_shape=(3, 8))
+    left = replace(pruned(), input_shape=(3, 8))
+    x = torch.randn(4, 3, 8, generator=generator(50), dtype=torch.float64)
+    old, new = net(signals, 1), net(left, 2)
+    transfer(old, new, {"cell": KEPT}, generator=generator())
+    mix = random_mix(left)["cell"]
+    zero_elsewhere = torch.zeros(6, 5, dtype=torch.float64).scatter(1, torch.tensor(KEPT), mix)
+    torch.testing.assert_close(new(x, {"cell": mix}), old(x, {"cell": zero_elsewhere}), rtol=0, atol=1e-12)
+    old, new = net(signals, 1, PartialChannels(k=4)), net(left, 2, PartialChannels(k=2))
+    carry = transfer(old, new, {"cell": KEPT}, generator=generator())
+    carried = carry(dict(old.named_parameters()))
+    assert carried.keys() == dict(new.named_parameters()).keys()
+    for name, value in new.named_parameters():
+        assert carried[name].shape == value.shape
+
+
 def test_widening_draws_the_maps_in_the_order_of_layers_edges_and_options():
     old, new, carry = widened(seed=9, kept=KEPT)
     rng = generator(9)

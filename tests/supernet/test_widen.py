@@ -200,12 +200,13 @@ def test_a_preserved_chain_computes_the_same_whatever_the_maps(training, seed):
     assert (same(x) - old(x)).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("dims", [1, 2])
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("one_map", [False, True])
 @pytest.mark.parametrize(("name", "stride"), WEIGHTED)
-def test_a_preserved_operation_computes_the_same_on_duplicated_channels(name, stride, one_map, training):
-    old = randomised(operation(name, 4, stride, NORM)).train(training)
-    new = operation(name, 10, stride, NORM).double().train(training)
+def test_a_preserved_operation_computes_the_same_on_duplicated_channels(name, stride, one_map, training, dims):
+    old = randomised(operation(name, 4, stride, NORM, dims)).train(training)
+    new = operation(name, 10, stride, NORM, dims).double().train(training)
     draw, rng = map_drawer(generator(5), preserve=True), generator(5)
     plan = plan_operation(old, new, draw if one_map else lambda n, q: index_map(n, q, rng), preserve=True)
     carried(old, new, plan)
@@ -214,7 +215,7 @@ def test_a_preserved_operation_computes_the_same_on_duplicated_channels(name, st
     if one_map:
         assert torch.equal(given, draw(4, 10))
         assert stride == 2 or torch.equal(last, given)  # as the identity beside it on the edge
-    x = torch.randn(3, 4, 8, 8, generator=generator(6), dtype=torch.float64)
+    x = torch.randn(3, 4, *[8] * dims, generator=generator(6), dtype=torch.float64)
     torch.testing.assert_close(new(x[:, given]), old(x)[:, last], rtol=1e-12, atol=1e-12)
 
 

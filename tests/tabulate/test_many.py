@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from mixop.core.errors import SpaceError
 from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
-from mixop.spaces import S4, CellSpace, darts, nasbench201
+from mixop.spaces import S4, CellSpace, Sizes, darts, nasbench201
 from mixop.tabulate.build import losses_of
 from mixop.tabulate.many import Many, side_by_side, together
 
@@ -19,6 +19,10 @@ SPACES = {
     "three operations": nasbench201(channels=4, cells=1, operations=("skip_connect", "none", "nor_conv_3x3"), **SIZES),
     "cells": CellSpace(operations=("max_pool_3x3", "nor_conv_1x1", "sep_conv_3x3"), nodes=3, channels=4, cells=1, **SIZES),
     "darts": darts(cells=3, channels=4, **SIZES),
+    "wide images": nasbench201(channels=4, cells=1, input_shape=(2, 8, 4), outputs=5),
+    "signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5),
+    "darts, signals": darts(cells=3, channels=4, input_shape=(2, 11), outputs=5),
+    "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,), outputs=5),
 }
 
 
@@ -42,7 +46,7 @@ def test_each_trains_as_it_would_alone(name):
     ]
     draw = torch.Generator().manual_seed(0)
     for _ in range(4):
-        x, y = torch.randn(2, 6, 2, 8, 8, generator=draw), torch.randint(5, (2, 6), generator=draw)
+        x, y = torch.randn(2, 6, *space.input_shape, generator=draw), torch.randint(5, (2, 6), generator=draw)
         losses = losses_of(many, x, y, seeds)
         wanted = [cross_entropy(net(x[s]), y[s]) for net, s in zip(alone, seeds, strict=True)]
         torch.testing.assert_close(losses, torch.stack(wanted), rtol=1e-10, atol=1e-10)
@@ -75,6 +79,26 @@ def test_what_has_no_form_is_refused():
         Many([noisy])
     with pytest.raises(SpaceError, match="no form"):
         together([torch.nn.ReLU(), torch.nn.Identity()])
+
+
+@pytest.mark.parametrize("shape", [(2, 16), (2, 8, 4)])
+@pytest.mark.parametrize("make", [nasbench201, darts])
+def test_outputs_at_every_position(make, shape):
+    space, rng = make(cells=3, channels=4, input_shape=shape, outputs=3, dense=True), Random(0)
+    networks = [build(space.random(rng), space, generator=torch.Generator().manual_seed(g)) for g in range(3)]
+    x = torch.randn(2, 4, *shape)
+    whose = torch.tensor([0, 1, 0])
+    outputs = Many(networks)(side_by_side(x, whose))
+    assert outputs.shape == (4, 3, 3, *shape[1:])
+    for g, net in enumerate(networks):
+        torch.testing.assert_close(outputs[:, g], net(x[whose[g]]), rtol=1e-10, atol=1e-10)
+
+
+def test_networks_of_tokens_are_refused():
+    space = nasbench201(channels=4, cells=1, stages=1, operations=("none", "skip_connect", "nor_conv_1x1"))
+    space = space.fit(Sizes((7, 6), 7, dense=True, tokens=True))
+    with pytest.raises(SpaceError, match="TokenStem has no form for many networks"):
+        Many([build(space.random(Random(0)), space)])
 
 
 def test_batch_norm_without_scale():

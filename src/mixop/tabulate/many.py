@@ -223,7 +223,7 @@ class _Edge(nn.Module):
             for operation, its in zip(self.operations, self.whose, strict=True)
         ]
         if self.absent:
-            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), *each.shape[2:]))
+            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), *[-1] * (each.dim() - 2)))
         return torch.cat(values, dim=1).index_select(1, self.back).flatten(1, 2)
 
 
