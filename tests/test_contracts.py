@@ -82,6 +82,32 @@ class _Positional(_Broken):
         return (params + torch.arange(params.shape[1])).softmax(-1)
 
 
+@dataclass(frozen=True)
+class _Chained(_Broken):
+    def mean(self, params, group):
+        return params.cumsum(0).softmax(-1)
+
+
+@dataclass(frozen=True)
+class _Flat(_Broken):
+    def prune(self, params, kept):
+        return params
+
+
+@dataclass(frozen=True)
+class _Constant(_Broken):
+    def draw(self, params, group, progress, generator):
+        return Draw(params.softmax(-1))
+
+    def mean(self, params, group):
+        return (0 * params).softmax(-1)
+
+
+@dataclass(frozen=True)
+class _OffTheSimplex(_Broken):
+    params_on_simplex = True
+
+
 @dataclass
 class _Mutable(_Broken):
     pass
@@ -93,6 +119,10 @@ class _Mutable(_Broken):
         (_Broken, "must be a dataclass"),
         (_Mutable, "must be frozen"),
         (_Unnormalised, "must sum to 1"),
+        (_Chained, "independent_decisions"),
+        (_Flat, "parameter_per_option"),
+        (_Constant, "differentiable_mean"),
+        (_OffTheSimplex, "init must lie on the simplex"),
         (_Global, "repeat with the generator's seed"),
         (_Writes, "must not change the parameters"),
         (_Positional, "must permute with the options"),

@@ -9,6 +9,7 @@ import io
 import json
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,6 @@ from torch import Generator, Tensor
 
 from mixop import api
 from mixop.core.errors import RecipeError
-from mixop.core.types import Domain
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
@@ -48,7 +48,7 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
 
     It is a frozen value that survives JSON; its draws have the shape and dtype of the mixing weights, finite gradients (or
     a log-probability), repeat with the generator's seed and touch neither the parameters nor torch's global generator; its
-    mean lies on the simplex and permutes with the options.
+    mean permutes with the options; and it keeps what its attributes (`Relaxation.mix_on_simplex` and so on) say.
 
     Args:
         relaxation: the part to check.
@@ -62,9 +62,9 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
     before = torch.get_rng_state()
     params = relaxation.init(group, _generator()).double()
     assert torch.equal(params, relaxation.init(group, _generator()).double()), "init must repeat with the generator's seed"
-    if relaxation.domain is Domain.SIMPLEX:
+    if relaxation.params_on_simplex:
         torch.testing.assert_close(params.sum(-1), torch.ones_like(params[..., 0]), msg="init must lie on the simplex")
-    if params.shape == group.shape and relaxation.domain is not Domain.SIMPLEX:
+    if params.shape == group.shape and not relaxation.params_on_simplex:
         params = params + torch.randn(params.shape, generator=_generator(1), dtype=torch.float64)
     kept = params.clone()
     for progress in (0.0, 0.5, 1.0):
@@ -90,8 +90,18 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
     mean = relaxation.mean(params, group)
     assert mean.shape == group.shape, f"mean must be {group.shape}, got {tuple(mean.shape)}"
     assert (mean >= 0).all(), "mean must be >= 0"
-    if relaxation.domain is not Domain.GATES:
+    if relaxation.mix_on_simplex:
         torch.testing.assert_close(mean.sum(-1), torch.ones(edges, dtype=mean.dtype), msg="rows of mean must sum to 1")
+    if relaxation.independent_decisions:
+        upside_down = relaxation.mean(params.flip(0), group)  # the decisions of this group are all alike
+        torch.testing.assert_close(upside_down, mean.flip(0), msg="independent_decisions: a row of mean must depend on its own")
+    if relaxation.parameter_per_option and options > 1:
+        _check_pruned(relaxation, params, group)
+    if relaxation.differentiable_mean and options > 1:
+        leaf = params.clone().requires_grad_()
+        (slope,) = torch.autograd.grad((relaxation.mean(leaf, group) * torch.arange(options)).sum(), leaf)
+        assert slope.isfinite().all(), "differentiable_mean: the gradient of the mean must be finite"
+        assert slope.any(), "differentiable_mean: the mean must depend on the parameters"
     if params.shape == group.shape:
         order = torch.randperm(options, generator=_generator(3))
         torch.testing.assert_close(
@@ -99,6 +109,22 @@ def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5
         )
         torch.autograd.gradcheck(lambda p: relaxation.mean(p, group), params.clone().requires_grad_())
     assert torch.equal(torch.get_rng_state(), before), "torch's global generator must stay untouched"
+
+
+def _check_pruned(relaxation: Relaxation, params: Tensor, group: Group) -> None:
+    """Every decision loses another option: `Relaxation.prune` must leave the parameters of a smaller group."""
+    edges, options = group.shape
+    kept = [[o for o in range(options) if o != e % options] for e in range(edges)]
+    smaller = replace(
+        group,
+        decisions=tuple(
+            replace(d, options=tuple(d.options[o] for o in row)) for d, row in zip(group.decisions, kept, strict=True)
+        ),
+    )
+    left = relaxation.prune(params, kept)
+    assert relaxation.mean(left, smaller).shape == smaller.shape, "parameter_per_option: prune must leave a smaller group's"
+    if relaxation.params_on_simplex:
+        torch.testing.assert_close(left.sum(-1), torch.ones_like(left[..., 0]), msg="prune must stay on the simplex")
 
 
 def check_space(space: Space, *, samples: int = 20) -> None:
@@ -159,7 +185,7 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         space, data = small_space(recipe)
     data = toy_set(Toy(), n=96) if data is None else data
     epochs = max(3, 2 * len(recipe.stages))
-    short = dataclasses.replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1))
+    short = replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1))
 
     class _StopError(Exception):
         pass

@@ -204,6 +204,15 @@ def test_watching_a_search_adds_columns_and_leaves_the_rest_as_it_was(tmp_path: 
     assert "Dominant eigenvalue" not in (tmp_path / "plain" / "report.html").read_text()
 
 
+def test_watching_a_search_whose_mean_says_nothing_leaves_the_eigenvalue_out(tmp_path: Path):
+    """Uniform draws are the same for all parameters: there is no curvature to measure."""
+    words = ["search", "--recipe", "rsws", "--space", "toy", *SMALL, "--quiet", "--watch", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert "gap" in first
+    assert "eigenvalue" not in first
+
+
 def test_searchers_take_part_by_their_names_and_train_as_long_as_random_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.core.types import Domain
 from mixop.monitors.base import Continue
 from mixop.monitors.collapse import Collapse
 from mixop.relax import Softmax
@@ -127,7 +126,7 @@ def test_going_on_from_the_memory_equals_going_on(view, cell):
 
 def test_misfits_and_settings_out_of_range_are_refused(view):
     class Policy(Softmax):
-        domain = Domain.POLICY
+        differentiable_mean = False
 
     Collapse().check(Policy(), view().space, 0.0)
     with pytest.raises(RecipeError, match="use eigenvalue=False"):

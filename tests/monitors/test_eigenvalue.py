@@ -5,7 +5,6 @@ import math
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.core.types import Domain
 from mixop.monitors.base import Continue, Restart, Stop
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping, es_rule, growth, moving_means
 from mixop.relax import Softmax
@@ -141,11 +140,11 @@ def test_adaptive_looks_back_as_far_as_the_rule():
 
 def test_misfits_are_refused(view):
     class Policy(Softmax):
-        domain = Domain.POLICY
+        differentiable_mean = False
 
     space = view().space
     EarlyStopping().check(Softmax(), space, 0.0)
-    with pytest.raises(RecipeError, match="Policy samples from a policy"):
+    with pytest.raises(RecipeError, match="the mean of Policy is not differentiable"):
         EarlyStopping().check(Policy(), space, 3e-4)
     with pytest.raises(RecipeError, match="which is 0"):
         Adaptive().check(Softmax(), space, 0.0)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
-from mixop.core.types import Domain, Mix
+from mixop.core.types import Mix
 from mixop.relax.base import Relaxation
 
 LossOf = Callable[[Mix], Tensor]
@@ -39,10 +39,10 @@ class Perturbation(ABC):
         Raises:
             RecipeError: naming both.
         """
-        if relaxation.domain is Domain.GATES:
+        if not relaxation.mix_on_simplex:
             raise RecipeError(
-                f"{type(self).__name__} perturbs points of the simplex, but the gates of {type(relaxation).__name__} are "
-                "independent: use a relaxation like Softmax."
+                f"{type(self).__name__} perturbs points of the simplex, but the mixing weights of "
+                f"{type(relaxation).__name__} lie elsewhere: use a relaxation like Softmax."
             )
 
 

@@ -338,12 +338,12 @@ def _watched(recipe: "Recipe", every: int) -> "Recipe":
     """The recipe with a monitor that warns of a collapse."""
     from dataclasses import replace
 
-    from mixop.core.types import Domain
     from mixop.monitors.collapse import Collapse
 
-    sampled = recipe.relaxation.domain is Domain.POLICY  # without mixing weights of its own to differentiate in
     others = tuple(monitor for monitor in recipe.monitors if not isinstance(monitor, Collapse))
-    return replace(recipe, monitors=(*others, Collapse(every=every, eigenvalue=not sampled, gap=True)))
+    return replace(
+        recipe, monitors=(*others, Collapse(every=every, eigenvalue=recipe.relaxation.differentiable_mean, gap=True))
+    )
 
 
 def _is_comparison(run: str) -> bool:

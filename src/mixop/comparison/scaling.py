@@ -5,7 +5,6 @@ from math import ceil
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import Constant, Cosine, Linear, Schedule
-from mixop.core.types import Domain
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import shortest_stage
 from mixop.recipes import RECIPES
@@ -67,7 +66,7 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
         warmup = round(warmup * shortest / recipe.epochs)
     largest = LARGEST_SIMPLEX_RATE if optimiser.keeps_simplex else LARGEST_RATE
     factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
-    if recipe.relaxation.domain is Domain.POLICY:
+    if not recipe.relaxation.parameter_per_option:
         factor = 1.0
     return replace(
         recipe,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -21,19 +20,6 @@ DROPPED = -1
 
 Active = Mapping[str, Paths]
 """Group name -> the options that run."""
-
-
-class Domain(Enum):
-    """Where a relaxation's parameters live: decides which architecture optimisers fit."""
-
-    LOGITS = "logits"
-    """Any real numbers."""
-    SIMPLEX = "simplex"
-    """Rows are probabilities; a step must keep them so."""
-    GATES = "gates"
-    """Any real numbers, one independent gate per option."""
-    POLICY = "policy"
-    """Parameters of a sampler of architectures."""
 
 
 class Batch(NamedTuple):

@@ -13,7 +13,6 @@ from mixop.analysis.entropy import relative_entropy
 from mixop.analysis.hessian import dominant_eigenvalue
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
-from mixop.core.types import Domain
 from mixop.monitors.base import Action, Column, Continue, Monitor, View, check_whole, latest, recall, remember
 from mixop.monitors.eigenvalue import growth
 from mixop.relax.base import Relaxation
@@ -76,10 +75,10 @@ class Collapse(Monitor):
         check_range("weight decay of Collapse", self.weight_decay, at_least=0)
 
     def check(self, relaxation: Relaxation, space: Space, weight_decay: float) -> None:
-        if self.eigenvalue and relaxation.domain is Domain.POLICY:
+        if self.eigenvalue and not relaxation.differentiable_mean:
             raise RecipeError(
-                f"Collapse(eigenvalue=True) measures a Hessian in the mixing weights' parameters, but "
-                f"{type(relaxation).__name__} samples from a policy: use eigenvalue=False."
+                "Collapse(eigenvalue=True) measures the curvature of the loss in the architecture parameters, but the mean of "
+                f"{type(relaxation).__name__} is not differentiable in them: use eigenvalue=False."
             )
 
     def __call__(self, view: View) -> Action:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from mixop.analysis.hessian import dominant_eigenvalue
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
-from mixop.core.types import Domain
 from mixop.monitors.base import Action, Column, Continue, Monitor, Restart, Stop, View, check_whole, latest, remember
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space
@@ -100,10 +99,10 @@ class _EigenvalueMonitor(Monitor):
         check_range(f"weight decay of {owner}", self.weight_decay, at_least=0)
 
     def check(self, relaxation: Relaxation, space: Space, weight_decay: float) -> None:
-        if relaxation.domain is Domain.POLICY:
+        if not relaxation.differentiable_mean:
             raise RecipeError(
-                f"{type(self).__name__} measures a Hessian in the mixing weights' parameters, but {type(relaxation).__name__} "
-                "samples from a policy: leave it out."
+                f"{type(self).__name__} measures the curvature of the loss in the architecture parameters, but the mean of "
+                f"{type(relaxation).__name__} is not differentiable in them: leave it out."
             )
 
     def columns(self, view: View) -> dict[str, Column]:

@@ -10,7 +10,6 @@ from mixop.bilevel.weight_step import SingleDraw, WeightStep
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.optim import SGD, Adam, Optimiser
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
-from mixop.core.types import Domain
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation
 from mixop.monitors.base import Monitor
@@ -114,7 +113,7 @@ class Recipe:
                 "use SGD or Adam."
             )
         relaxation, optimiser = type(self.relaxation).__name__, type(self.architecture_optimiser).__name__
-        on_simplex = self.relaxation.domain is Domain.SIMPLEX
+        on_simplex = self.relaxation.params_on_simplex
         if on_simplex and not self.architecture_optimiser.keeps_simplex:
             raise RecipeError(
                 f"{relaxation} keeps its parameters on the simplex, but {optimiser} steps off it: "
@@ -170,16 +169,17 @@ class Recipe:
         check_wraps(self.wraps)
         check_stages(self.stages, self.epochs, self.warmup)
         weighing = [any(wrap.weighs_edges for wrap in of_stage) for of_stage in self.all_wraps]
-        if any(weighing) and self.relaxation.domain in (Domain.POLICY, Domain.GATES):
+        relaxation = self.relaxation
+        if any(weighing) and not (relaxation.mix_on_simplex and relaxation.independent_decisions):
             raise RecipeError(
-                f"EdgeNormalisation weighs the edges by a relaxation of mixing weights, which {type(self.relaxation).__name__} "
-                "is not: use another relaxation, or no edge normalisation."
+                "EdgeNormalisation needs independent mixing weights on the simplex, which those of "
+                f"{type(relaxation).__name__} are not: use another relaxation, or no edge normalisation."
             )
         pruning = any(stage.options is not None for stage in self.stages)
-        if pruning and self.relaxation.domain is Domain.POLICY:
+        if pruning and not relaxation.parameter_per_option:
             raise RecipeError(
-                f"A stage prunes options by their parameters, and {type(self.relaxation).__name__} has no such: "
-                "leave out options of the stages, or use another relaxation."
+                f"A stage prunes options by their parameters, but {type(relaxation).__name__} has none for each option: "
+                "leave out the options of the stages, or use another relaxation."
             )
         for stage, before, after in zip(self.stages[1:], weighing, weighing[1:], strict=False):
             if stage.start == "carry" and before != after:

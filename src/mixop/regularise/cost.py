@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
-from mixop.core.types import Domain
 from mixop.nets.costs import Cost, CostTable, costs_of
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
@@ -26,7 +25,7 @@ class _OfCost(Regulariser):
             raise RecipeError(f"cost of {type(self).__name__} must be 'flops', 'parameters' or a CostTable, got {self.cost!r}.")
 
     def check(self, relaxation: Relaxation) -> None:
-        if relaxation.domain in (Domain.GATES, Domain.POLICY):
+        if not (relaxation.mix_on_simplex and relaxation.independent_decisions):
             raise RecipeError(
                 f"{type(self).__name__} reads the mean mixing weights as probabilities of independent decisions, which those "
                 f"of {type(relaxation).__name__} are not: use a relaxation like Softmax or Categorical."

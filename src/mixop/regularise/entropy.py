@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
-from mixop.core.types import Domain
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
 
@@ -36,7 +35,7 @@ class Entropy(Regulariser):
             raise RecipeError(f"towards of Entropy must be 'uniform' or 'one_hot', got {self.towards!r}.")
 
     def check(self, relaxation: Relaxation) -> None:
-        if relaxation.domain in (Domain.GATES, Domain.POLICY):
+        if not (relaxation.mix_on_simplex and relaxation.independent_decisions):
             raise RecipeError(
                 f"Entropy measures independent decisions on the simplex, which those of {type(relaxation).__name__} "
                 "are not: use GatePenalty for gates, or entropy_weight of ScoreFunction for a policy."

@@ -7,19 +7,32 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.spaces.core import Group
 
 
 class Relaxation(ABC):
     """Base of all relaxations. Subclasses are frozen dataclasses of hyper-parameters: no parameters, no clock, no device.
 
+    Other parts ask a relaxation these questions; none of them asks which class it is.
+
     Attributes:
-        domain: where the parameters live; decides which architecture optimisers fit.
+        params_on_simplex: whether its parameters are points of the simplex. Only an optimiser that keeps them there fits.
+        mix_on_simplex: whether the rows of its mean mixing weights lie on the simplex. Perturbations, edge normalisation,
+            entropies and expected costs need that; gates are free of it.
+        independent_decisions: whether each decision of a group depends on its own parameters only, so that a row of the
+            mean mixing weights is its distribution. In a policy, it depends on the decisions before it.
+        parameter_per_option: whether every option of a decision has a parameter, so that a stage can prune options.
+        differentiable_mean: whether the mean mixing weights are differentiable in the parameters and say what the loss
+            responds to. Monitors of eigenvalues need that.
         twice_differentiable: whether autograd can differentiate the gradient of a draw once more.
     """
 
-    domain: ClassVar[Domain] = Domain.LOGITS
+    params_on_simplex: ClassVar[bool] = False
+    mix_on_simplex: ClassVar[bool] = True
+    independent_decisions: ClassVar[bool] = True
+    parameter_per_option: ClassVar[bool] = True
+    differentiable_mean: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = True
 
     def init(self, group: Group, generator: Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -101,6 +102,8 @@ class Uniform(Relaxation):
 
     Source: Li & Talwalkar 2019 (arXiv:1902.07638), section 3.2; Dong & Yang 2019 (SETN, arXiv:1910.05733), section 3.3.
     """
+
+    differentiable_mean: ClassVar[bool] = False  # it is the same for all parameters
 
     def init(self, group: Group, generator: Generator) -> Tensor:
         """Zeros ``(E, O)``: there is nothing to learn."""

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, straight_through
 from mixop.spaces.core import Group
@@ -140,7 +140,7 @@ class GumbelSimplex(Relaxation):
     Source: Li et al. 2021 (arXiv:2004.07802), section 4.1 and code of GAEA GDAS.
     """
 
-    domain: ClassVar[Domain] = Domain.SIMPLEX
+    params_on_simplex: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, straight_through
 from mixop.spaces.core import Group
@@ -67,7 +67,7 @@ class HardConcrete(Relaxation):
     Source: Zhou et al. 2020 (arXiv:2006.16537), section 4.1 and code.
     """
 
-    domain: ClassVar[Domain] = Domain.GATES
+    mix_on_simplex: ClassVar[bool] = False
 
     temperature: Schedule = Linear(1.0, 0.1)
     low: float = -0.1

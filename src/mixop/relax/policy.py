@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.schedules import check_range
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate
 from mixop.spaces.core import Group
@@ -77,7 +77,10 @@ class LstmPolicy(Relaxation):
         its code, with one bias for each layer instead of the two that `torch.nn.LSTM` adds up.
     """
 
-    domain: ClassVar[Domain] = Domain.POLICY
+    independent_decisions: ClassVar[bool] = False
+    parameter_per_option: ClassVar[bool] = False
+    # The mean follows the most likely path: its slope says nothing of the loss of other paths.
+    differentiable_mean: ClassVar[bool] = False
 
     hidden: int = 32
     layers: int = 2

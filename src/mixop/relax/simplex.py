@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group
 
@@ -19,7 +19,7 @@ class SimplexPoint(Relaxation):
     Source: Li et al. 2021 (arXiv:2004.07802), section 3.
     """
 
-    domain: ClassVar[Domain] = Domain.SIMPLEX
+    params_on_simplex: ClassVar[bool] = True
 
     def init(self, group: Group, generator: Generator) -> Tensor:
         """The uniform point ``1 / O``."""

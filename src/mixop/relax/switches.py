@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.schedules import check_range
-from mixop.core.types import Domain, Draw
+from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group
 
@@ -103,7 +103,7 @@ class Switches(Relaxation):
     Source: Zhou et al. 2019 (arXiv:1905.04919), section 3.2 and code.
     """
 
-    domain: ClassVar[Domain] = Domain.GATES
+    mix_on_simplex: ClassVar[bool] = False
 
     threshold: float = 0.05
 
