@@ -9,11 +9,13 @@ import io
 import json
 import random
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mixop import api
 from mixop.core.errors import RecipeError
@@ -24,6 +26,7 @@ from mixop.data.toy import toy_set
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
 from mixop.nets.ops import BatchNorm
+from mixop.nets.skeleton import edge_shape
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json, recipe_to_json
 from mixop.relax.base import Relaxation
@@ -34,9 +37,12 @@ from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy
+from mixop.supernet.core import Supernet
 from mixop.supernet.plain import plain
 from mixop.tasks import PARTS as TASK_PARTS
 from mixop.tasks.base import Task, Totals
+
+Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
 
 
 def _generator(seed: int = 0) -> Generator:
@@ -131,8 +137,8 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; and the
-    discrete network of an architecture runs.
+    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; options do
+    what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -149,7 +155,10 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     x = random_inputs(space, 4, generator=_generator())
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+    watched = _watch_roles(space, net)
     logits = net(x, mix)
+    for hook in watched:
+        hook.remove()
     assert logits.shape == (4, space.layers[-1].out), f"logits must be (B, classes), got {tuple(logits.shape)}"
     grads = torch.autograd.grad(logits.square().sum(), list(mix.values()))
     for name, grad in zip(mix, grads, strict=True):
@@ -163,6 +172,40 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
     assert discrete(x).shape == logits.shape
+
+
+def _watch_roles(space: Space, net: Supernet) -> list[RemovableHandle]:
+    """Hooks on every operation of a plain supernet whose option has a role: it must compute what the role says."""
+    hooks = []
+    for number, layer in enumerate(space.layers):
+        if layer.kind != "cell":
+            continue
+        group = space.group(layer.group or "")
+        graph = space.graph(group.name)
+        assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
+        for e, decision in enumerate(group.decisions):
+            _, stride = edge_shape(layer, graph, decision)
+            for o, option in enumerate(decision.options):
+                module = net.get_submodule(f"layers.{number}.edges.{e}.options.{o}")
+                if group.is_absent(option):
+                    hooks.append(module.register_forward_hook(_must_be_absent(option)))
+                elif group.is_skip(option) and stride == 1:
+                    hooks.append(module.register_forward_hook(_must_skip(option)))
+    return hooks
+
+
+def _must_be_absent(option: str) -> Hook:
+    def look(_: nn.Module, __: tuple[Tensor, ...], value: Tensor) -> None:
+        assert not value.any(), f"{option} is an absent option of the space, so it must be zero"
+
+    return look
+
+
+def _must_skip(option: str) -> Hook:
+    def look(_: nn.Module, given: tuple[Tensor, ...], value: Tensor) -> None:
+        assert torch.equal(value, given[0]), f"{option} is a skip connection of the space, so it must pass its input on"
+
+    return look
 
 
 def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | None = None) -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mixop.core.errors import RecipeError
-from mixop.nets.costs import Costs, CostTable, costs_of, measured
+from mixop.core.errors import RecipeError, SpaceError
+from mixop.nets.costs import Costs, CostTable, costs_of, has_parameters, measured
 from mixop.nets.discrete import build
 from mixop.spaces import CellSpace, nasbench201, toy
 
@@ -96,3 +96,17 @@ def test_tables_that_do_not_fit_are_refused():
         CostTable(decisions={"cell": ((float("nan"),),)})
     with pytest.raises(RecipeError, match="input_shape"):
         measured(nasbench201(), "flops")
+
+
+def test_operations_without_parameters():
+    names = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "abs")
+    assert [has_parameters(name) for name in names] == [False, False, True, True, False, False]
+    with pytest.raises(SpaceError, match="did you mean 'nor_conv_3x3'"):
+        has_parameters("nor_conv_3x")
+
+
+def test_asking_for_parameters_leaves_the_global_generator_alone():
+    has_parameters.cache_clear()
+    before = torch.get_rng_state()
+    has_parameters("nor_conv_3x3")
+    assert torch.equal(torch.get_rng_state(), before)

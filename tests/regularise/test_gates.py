@@ -8,7 +8,7 @@ import torch
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear
 from mixop.regularise import GatePenalty, Point
-from mixop.regularise.gates import chain, has_weights
+from mixop.regularise.gates import chain
 from mixop.relax.hard_concrete import HardConcrete
 from mixop.relax.softmax import Softmax
 from mixop.spaces import nasbench201, toy
@@ -101,11 +101,6 @@ def test_the_chain_joins_neighbouring_nodes():
     assert chain(SPACE.groups[0]) == [0, 2, 5]
     pairs = [(source, target) for target in range(2, 6) for source in range(target)]  # the cell of DARTS: two inputs
     assert chain(Group("darts", tuple(Decision(*pair, ("a",)) for pair in pairs))) == [1, 4, 8, 13]
-
-
-def test_operations_with_weights_are_the_convolutions():
-    names = SPACE.groups[0].decisions[0].options
-    assert [name for name in names if has_weights(name)] == ["nor_conv_1x1", "nor_conv_3x3"]
 
 
 def test_misfits_are_refused():

@@ -16,7 +16,7 @@ NORM = BatchNorm(affine=False, track=False)
 
 
 def edge(stride):
-    spec = EdgeSpec(options=("none", "skip_connect"), channels=4, stride=stride, norm=NORM)
+    spec = EdgeSpec(options=("none", "skip_connect"), skips=("skip_connect",), channels=4, stride=stride, norm=NORM)
     return SkipDropout(rate=0.7)(MixedEdge)(spec).double()
 
 
@@ -41,7 +41,7 @@ def test_single_numbers_are_dropped_and_the_others_scaled_up_in_training_only():
 
 
 def test_a_strided_skip_has_no_dropout():
-    plain = MixedEdge(EdgeSpec(options=("none", "skip_connect"), channels=4, stride=2, norm=NORM))
+    plain = MixedEdge(EdgeSpec(options=("none", "skip_connect"), skips=("skip_connect",), channels=4, stride=2, norm=NORM))
     assert [type(option) for option in edge(2).options] == [type(option) for option in plain.options]
 
 

@@ -2,48 +2,32 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
 
-from torch import Generator, Tensor
+from torch import Tensor
 
-from mixop.core.rng import fenced
-from mixop.nets.ops import BatchNorm, operation
+from mixop.nets.costs import has_parameters
 from mixop.spaces.core import Architecture, Space
-
-SKIP = "skip_connect"
-
-
-@cache
-def has_parameters(option: str) -> bool:
-    """Whether an operation of that name learns anything where it keeps the size (stride 1, batch norm without scale).
-
-    Raises:
-        SpaceError: if there is no such operation.
-    """
-    with fenced(Generator().manual_seed(0)):  # building a convolution draws its weights
-        module = operation(option, 2, 1, BatchNorm(affine=False))
-    return any(True for _ in module.parameters())
 
 
 def skip_share(mean: Mapping[str, Tensor], space: Space) -> float | None:
-    """Mean mixing weight of ``skip_connect`` over the decisions that offer it.
+    """Mean mixing weight of skip connections over the decisions that offer one.
 
     Args:
         mean: for each group the mean mixing weights ``(E, O)``.
         space: the search space.
 
     Returns:
-        A number in [0, 1]; None if no decision offers it.
+        A number in [0, 1]; None if no decision offers one.
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 3, on skip connections; the weight itself as in Chu et al. 2021
         (arXiv:2009.01027).
     """
-    shares = [
-        float(mean[group.name][e, decision.options.index(SKIP)])
-        for group in space.groups
-        for e, decision in enumerate(group.decisions)
-        if SKIP in decision.options
-    ]
+    shares = []
+    for group in space.groups:
+        for e, decision in enumerate(group.decisions):
+            skips = [o for o, option in enumerate(decision.options) if group.is_skip(option)]
+            if skips:
+                shares.append(float(mean[group.name][e, skips].sum()))
     return sum(shares) / len(shares) if shares else None
 
 
@@ -80,31 +64,31 @@ def operation_counts(architecture: Architecture) -> dict[str, Counter[str]]:
     return {name: Counter(choice.option for choice in choices) for name, choices in architecture.choices}
 
 
-def skip_count(architecture: Architecture, group: str | None = None) -> int:
+def skip_count(architecture: Architecture, space: Space, group: str | None = None) -> int:
     """The number of skip connections of one group, or of the group that has most.
 
     Args:
         architecture: the discrete architecture.
+        space: its search space.
         group: a group's name; None to look at all of them.
 
     Raises:
         SpaceError: if the architecture has no such group.
     """
-    if group is not None:
-        return sum(choice.option == SKIP for choice in architecture.of(group))
-    return max(counts[SKIP] for counts in operation_counts(architecture).values())
+    groups = [name for name, _ in architecture.choices] if group is None else [group]
+    return max(sum(space.is_skip(choice.option) for choice in architecture.of(name)) for name in groups)
 
 
 def chosen_skip_share(architecture: Architecture, space: Space) -> float | None:
-    """Share of the kept decisions that take ``skip_connect``, among those that offer it; None if none does."""
-    taken = [option == SKIP for option, options in _kept(architecture, space) if SKIP in options]
+    """Share of the kept decisions that take a skip connection, among those that offer one; None if no decision does."""
+    taken = [space.is_skip(option) for option, options in _kept(architecture, space) if any(map(space.is_skip, options))]
     return sum(taken) / len(taken) if taken else None
 
 
 def parameter_free_share(architecture: Architecture, space: Space) -> float | None:
     """Share of the kept decisions that take an operation without parameters, among those that offer both kinds.
 
-    Without parameters are ``none``, ``skip_connect``, pooling and noise: a network of them has hardly anything to learn.
+    ``none``, ``skip_connect``, pooling and noise have none: a network of them has hardly anything to learn.
 
     Args:
         architecture: the discrete architecture.

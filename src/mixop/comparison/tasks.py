@@ -88,7 +88,7 @@ def search(
         options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
         found = api.search(recipe, space, loaded, folder, seed=seed, **options)
         last = found.history[-1]
-        trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture)}
+        trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
         if last.entropy is not None:
             trial["entropy"] = last.entropy
         conditions = Conditions(space=space, data=loaded, seed=seed, **options)
@@ -139,7 +139,7 @@ def random_search(
         drawn[architecture] = None
         value, seconds = objective(architecture, evaluator.trial_epochs)
         native = space.to_native(architecture)
-        candidates.append({"architecture": native, "value": value, "seconds": seconds, **_skips(architecture)})
+        candidates.append({"architecture": native, "value": value, "seconds": seconds, **_skips(architecture, space)})
         spent += seconds
     architectures = list(drawn)
     measure = measure_of(objective)
@@ -188,7 +188,7 @@ def black_box(
         found = run_search(searcher, space, objective, first_counts=True, observe=rows.append, **limit, **searching)
         best = found.best
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
-        trial |= _skips(found.architecture)
+        trial |= _skips(found.architecture, space)
         trial |= evaluator.of_trial(found.architecture, found.value, conditions, trained)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
@@ -213,6 +213,6 @@ def _within(budget: float, observe: Observer, done: Callable[[], tuple[float, in
     return told
 
 
-def _skips(architecture: Architecture) -> dict[str, int]:
+def _skips(architecture: Architecture, space: Space) -> dict[str, int]:
     """How many edges of an architecture are skip connections."""
-    return {"skips": list(architecture.options()).count("skip_connect")}
+    return {"skips": sum(map(space.is_skip, architecture.options()))}

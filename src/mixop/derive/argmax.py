@@ -47,7 +47,7 @@ class Argmax(Derivation):
         kept: list[tuple[int, int]] = []
         for target in group.targets:
             options = [
-                (e, o) for e in group.into(target) for o, name in enumerate(group.decisions[e].options) if name != "none"
+                (e, group.decisions[e].options.index(option)) for e in group.into(target) for option in group.eligible(e)
             ]
             best = sorted(options, key=lambda pair: -rows[pair[0]][pair[1]] * weights[pair[0]])
             kept += best[: group.keep]

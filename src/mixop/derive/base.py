@@ -145,11 +145,11 @@ def best_options(rows: Sequence[Sequence[float]], group: Group, *, none: bool) -
     Args:
         rows: weights ``(E, O)``.
         group: the decisions they belong to.
-        none: whether ``none`` may be chosen; never in a group whose architectures drop edges instead.
+        none: whether an absent option may be chosen; never in a group whose architectures drop edges instead.
     """
     best = []
     for decision, row in zip(group.decisions, rows, strict=True):
-        allowed = [o for o, option in enumerate(decision.options) if (none and not group.keep) or option != "none"]
+        allowed = [o for o, option in enumerate(decision.options) if (none and not group.keep) or not group.is_absent(option)]
         best.append(max(allowed, key=lambda o: (row[o], -o)))
     return best
 
@@ -213,7 +213,7 @@ def architecture_from(space: Space, pairs: Mapping[str, Sequence[tuple[int, int]
 
 
 def drop_weak(rows: Sequence[Sequence[float]], best: list[int], group: Group, threshold: float) -> list[int]:
-    """``none`` in place of options that weigh less than a threshold, on decisions that may take it.
+    """An absent option in place of those that weigh less than a threshold, on decisions that offer one.
 
     In a group that keeps some edges of every node, dropping the weak ones and filling up by rank is the ranking itself.
 
@@ -225,20 +225,23 @@ def drop_weak(rows: Sequence[Sequence[float]], best: list[int], group: Group, th
     """
     kept = []
     for e, (decision, o) in enumerate(zip(group.decisions, best, strict=True)):
-        weak = rows[e][o] < threshold and "none" in decision.options and not group.keep
-        kept.append(decision.options.index("none") if weak else o)
+        absent = [a for a, option in enumerate(decision.options) if group.is_absent(option)]
+        weak = rows[e][o] < threshold and absent and not group.keep
+        kept.append(absent[0] if weak else o)
     return kept
 
 
 def check_not_only_none(rule: str, space: Space) -> None:
-    """Refuses a space with a decision that offers nothing but ``none``.
+    """Refuses a space with a decision that offers nothing but absent options.
 
     Raises:
         RecipeError: naming the rule and the space.
     """
     for group in space.groups:
-        if any(decision.options == ("none",) for decision in group.decisions):
-            raise RecipeError(f"{rule} has nothing to choose on an edge of {space.name} that offers only none.")
+        for decision in group.decisions:
+            if all(group.is_absent(option) for option in decision.options):
+                only = " and ".join(decision.options)
+                raise RecipeError(f"{rule} has nothing to choose on an edge of {space.name} that offers only {only}.")
 
 
 def check_norm(rule: str, norm: str, of: BatchNorm | None = None) -> None:

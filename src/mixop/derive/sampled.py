@@ -128,10 +128,10 @@ def _architecture(space: Space, indices: Sequence[int]) -> Architecture:
 
 
 def _allowed(rows: Sequence[Sequence[float]], group: Group) -> list[list[float]]:
-    """The weights of the options that may be chosen: ``none`` is not, where architectures drop edges instead."""
+    """The weights of the options, 0 for those that an architecture cannot have."""
     return [
-        [0.0 if group.keep and name == "none" else weight for name, weight in zip(d.options, row, strict=True)]
-        for d, row in zip(group.decisions, rows, strict=True)
+        [weight if name in group.eligible(e) else 0.0 for name, weight in zip(d.options, row, strict=True)]
+        for e, (d, row) in enumerate(zip(group.decisions, rows, strict=True))
     ]
 
 

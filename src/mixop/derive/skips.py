@@ -38,7 +38,7 @@ class RestrictedSkips(Derivation):
             while True:
                 best = best_options(rows, group, none=False)
                 kept = strongest(group, [row[o] * weight for row, o, weight in zip(rows, best, weights, strict=True)])
-                skips = [e for e in kept if group.decisions[e].options[best[e]] == "skip_connect"]
+                skips = [e for e in kept if group.is_skip(group.decisions[e].options[best[e]])]
                 weak = [e for e in skips if rows[e][best[e]] > 0]  # an edge that has nothing else keeps its skip
                 if group.name != self.group or len(skips) <= self.most or not weak:
                     break

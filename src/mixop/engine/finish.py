@@ -91,7 +91,7 @@ class TrainedSearch:
             options = draw.weights.argmax(-1).tolist()
             running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
             if group.keep:
-                running = _without_none(group, running, options)
+                running = _without_absent(group, running, options)
             pairs[group.name] = [(e, options[e]) for e in some_edges(group, running, self.generator)]
         return architecture_from(self.space, pairs)
 
@@ -124,11 +124,11 @@ class TrainedSearch:
         self._train(state.tune_until)
 
 
-def _without_none(group: Group, edges: list[int], options: list[int]) -> list[int]:
-    """The edges without those that took ``none``, but for nodes that would be left with too few."""
+def _without_absent(group: Group, edges: list[int], options: list[int]) -> list[int]:
+    """The edges without those that took an absent option, but for nodes that would be left with too few."""
     kept = []
     for target in group.targets:
         there = [e for e in group.into(target) if e in edges]
-        some = [e for e in there if group.decisions[e].options[options[e]] != "none"]
+        some = [e for e in there if not group.is_absent(group.decisions[e].options[options[e]])]
         kept += some if len(some) >= group.keep else there
     return kept

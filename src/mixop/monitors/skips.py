@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mixop.analysis.collapse import SKIP, skip_count
+from mixop.analysis.collapse import skip_count
 from mixop.core.errors import RecipeError
 from mixop.monitors.base import Action, Continue, Monitor, Stop, View, check_whole
 from mixop.relax.base import Relaxation
@@ -32,9 +32,10 @@ class SkipStop(Monitor):
 
     def check(self, relaxation: Relaxation, space: Space, weight_decay: float) -> None:
         groups = space.groups if self.group is None else [space.group(self.group)]
-        if not any(SKIP in decision.options for group in groups for decision in group.decisions):
+        offered = (option for group in groups for decision in group.decisions for option in decision.options)
+        if not any(map(space.is_skip, offered)):
             where = space.name if self.group is None else f"group {self.group!r} of {space.name}"
-            raise RecipeError(f"SkipStop counts {SKIP}, which {where} does not offer: leave it out.")
+            raise RecipeError(f"SkipStop counts skip connections, which {where} does not offer: leave it out.")
 
     def __call__(self, view: View) -> Action:
         if view.epoch == 0 or self._within(view, view.architecture()):
@@ -43,4 +44,4 @@ class SkipStop(Monitor):
         return Stop(before) if self._within(view, before) else Continue()
 
     def _within(self, view: View, native: str) -> bool:
-        return skip_count(view.space.from_native(native), self.group) <= self.limit
+        return skip_count(view.space.from_native(native), view.space, self.group) <= self.limit

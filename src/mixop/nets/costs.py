@@ -167,6 +167,18 @@ def measured(space: Space, measure: Measure) -> Costs:
     return Costs(tables, whole - costs.of(architecture, space))
 
 
+@cache
+def has_parameters(option: str) -> bool:
+    """Whether an operation has anything to learn where it keeps the size of its input, batch norm's scale and shift aside.
+
+    Raises:
+        SpaceError: if there is no such operation.
+    """
+    with fenced(Generator().manual_seed(0)):  # building a convolution draws its weights
+        module = operation(option, 4, 1, BatchNorm(affine=False))
+    return any(True for _ in module.parameters())
+
+
 def _measure(module: nn.Module, x: Tensor, measure: Measure) -> float:
     # Evaluation mode: batch norm cannot train on one image of one pixel.
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

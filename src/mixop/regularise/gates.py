@@ -5,18 +5,15 @@ from functools import cache
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.core.rng import fenced
 from mixop.core.schedules import check_range
-from mixop.nets.ops import BatchNorm, operation
+from mixop.nets.costs import has_parameters
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
 from mixop.relax.hard_concrete import HardConcrete, activation_probability
 from mixop.spaces.core import Group
-
-SKIP = "skip_connect"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +90,10 @@ def chain(group: Group) -> list[int]:
 
 
 @cache
-def has_weights(option: str) -> bool:
-    """Whether an operation has weights where it keeps the size of its input, batch norm aside."""
-    with fenced(Generator().manual_seed(0)):
-        return any(True for _ in operation(option, 4, 1, BatchNorm(affine=False)).parameters())
-
-
-@cache
 def _kinds(group: Group) -> tuple[Tensor, Tensor, Tensor]:
     """Which options ``(E, O)`` are skips, are pools, and have weights."""
     rows = [decision.options for decision in group.decisions]
-    skip = torch.tensor([[option == SKIP for option in row] for row in rows])
+    skip = torch.tensor([[group.is_skip(option) for option in row] for row in rows])
     pool = torch.tensor([["pool" in option for option in row] for row in rows])
-    weighted = torch.tensor([[option != SKIP and has_weights(option) for option in row] for row in rows])
+    weighted = torch.tensor([[not group.is_skip(option) and has_parameters(option) for option in row] for row in rows])
     return skip, pool, weighted

@@ -31,8 +31,8 @@ def restrict(logits: Tensor, kept: Tensor) -> Tensor:
 class BinaryGates(Relaxation):
     """One-hot gates g drawn from ``p = softmax(alpha)``; logits receive ``sum_j dL/dg_j * p_j * (delta_ij - p_i)``.
 
-    A decision whose open gate is ``none`` receives no gradient. Closed paths run for their ``dL/dg_j`` alone, so the
-    weight step should draw `Categorical` on the same logits, which runs the open path only.
+    A decision whose open gate is an absent option (``none``) receives no gradient. Closed paths run for their ``dL/dg_j``
+    alone, so the weight step should draw `Categorical` on the same logits, which runs the open path only.
 
     Args:
         paths: ``full`` runs all options, which makes the gradient exact; ``two`` runs two, drawn without replacement by p,
@@ -56,7 +56,7 @@ class BinaryGates(Relaxation):
             opened = running.gather(-1, sample_options(pair, generator))
         else:
             opened = running[:, :1]
-        absent = [group.decisions[e].options[o] == "none" for e, o in enumerate(opened[:, 0].tolist())]
+        absent = [group.is_absent(group.decisions[e].options[o]) for e, o in enumerate(opened[:, 0].tolist())]
         soft = restrict(params, running).masked_fill(torch.tensor(absent, device=params.device)[:, None], 0.0)
         weights = straight_through(one_hot(opened, params), soft)
         return Draw(weights, active=as_paths(running) if self.paths == "two" else None)

@@ -21,7 +21,7 @@ _LEAST_OMEGA = 1e-6  # a switch without curvature would have no weight in the pe
 
 def switched(group: Group, like: Tensor) -> Tensor:
     """Which columns of ``(E, 1 + O)`` hold a switch, bool on the device of ``like``: all but those of ``none``."""
-    rows = [[True, *(option != "none" for option in decision.options)] for decision in group.decisions]
+    rows = [[True, *(not group.is_absent(option) for option in decision.options)] for decision in group.decisions]
     return torch.tensor(rows, device=like.device)
 
 

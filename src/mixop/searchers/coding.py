@@ -1,10 +1,10 @@
 """Architectures as answers to questions, and their neighbours: what black-box searchers need to know of a space.
 
 Where a group has an option on every edge, each edge is a question. Where some edges of every node are kept, each node asks
-which ones, and each edge which option it takes if it is kept; the option ``none`` is then no answer, as in `Space.random`.
+which ones, and each edge which option it takes if it is kept. The answers are those that `Group.eligible` names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from random import Random
@@ -36,7 +36,7 @@ def questions(space: Space) -> tuple[Question, ...]:
             for target in group.targets:
                 edges = group.into(target)
                 found.append(Question(group.name, None, tuple(combinations(edges, min(group.keep, len(edges))))))
-        found += [Question(group.name, edge, tuple(_options(group, edge))) for edge in range(len(group.decisions))]
+        found += [Question(group.name, edge, group.eligible(edge)) for edge in range(len(group.decisions))]
     return tuple(found)
 
 
@@ -160,10 +160,6 @@ def unseen(space: Space, seen: Sequence[str] | dict[str, float], rng: Random) ->
     return architecture
 
 
-def _options(group: Group, edge: int) -> Iterator[str]:
-    return (option for option in group.decisions[edge].options if not (group.keep and option == "none"))
-
-
 def _target(group: Group, question: Question) -> int:
     """The node whose edges a question chooses from."""
     return group.decisions[int(question.answers[0][0])].target  # its answers are tuples of edges into that node
@@ -173,7 +169,7 @@ def _other_options(group: Group, architecture: Architecture, index: int) -> list
     """What the edge of a choice could have instead."""
     own = architecture.of(group.name)
     edge = own[index].decision
-    return [choice for option in _options(group, edge) if (choice := Choice(edge, option)) not in own]
+    return [choice for option in group.eligible(edge) if (choice := Choice(edge, option)) not in own]
 
 
 def _other_edges(group: Group, architecture: Architecture, index: int) -> list[Choice]:
@@ -183,7 +179,7 @@ def _other_edges(group: Group, architecture: Architecture, index: int) -> list[C
     own = architecture.of(group.name)
     taken = {choice.decision for choice in own}
     target = group.decisions[own[index].decision].target
-    return [Choice(e, option) for e in group.into(target) if e not in taken for option in _options(group, e)]
+    return [Choice(e, option) for e in group.into(target) if e not in taken for option in group.eligible(e)]
 
 
 def _with(architecture: Architecture, group: Group, index: int, choice: Choice) -> Architecture:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
+from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.sizes import positions
 
@@ -15,9 +15,9 @@ OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ 
 
 
 @cache
-def _groups(nodes: int, lists: tuple[tuple[str, ...], ...]) -> tuple[Group, ...]:
+def _groups(nodes: int, lists: tuple[tuple[str, ...], ...], roles: Roles) -> tuple[Group, ...]:
     pairs = [(source, target) for target in range(1, nodes) for source in range(target)]
-    return (Group("cell", tuple(Decision(*pair, names) for pair, names in zip(pairs, lists, strict=True))),)
+    return (Group("cell", tuple(Decision(*pair, names) for pair, names in zip(pairs, lists, strict=True)), roles=roles),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class CellSpace(Space):
     def groups(self) -> tuple[Group, ...]:
         """The one group ``cell``, with an edge between every two nodes."""
         edges = self.nodes * (self.nodes - 1) // 2
-        return _groups(self.nodes, self.edge_operations or (self.operations,) * edges)
+        return _groups(self.nodes, self.edge_operations or (self.operations,) * edges, self.roles)
 
     def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
         lists = pruned_lists(self.groups[0], kept["cell"])
@@ -227,11 +227,11 @@ class CellSpace(Space):
         return SpaceError(f"An architecture of {self.name} is written {form}: expected {problem}, in {text!r}.")
 
     def is_connected(self, architecture: Architecture) -> bool:
-        """Whether the cell's output depends on its input: a path leads there without ``none`` and dropped edges."""
+        """Whether the cell's output depends on its input: a path leads there without absent and dropped edges."""
         self.check(architecture)
         reached = {0}
         for choice in architecture.of("cell"):
             decision = self.groups[0].decisions[choice.decision]
-            if choice.option != "none" and decision.source in reached:
+            if not self.is_absent(choice.option) and decision.source in reached:
                 reached.add(decision.target)
         return self.nodes - 1 in reached

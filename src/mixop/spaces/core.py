@@ -11,13 +11,26 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import prod
 from random import Random
-from typing import Self
+from typing import ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.sizes import Sized, check_sizes, checked_shape
 
-POINTWISE = frozenset({"none", "skip_connect", "nor_conv_1x1", "noise"})
-"""Operations that look at nothing but their own position, where they are not strided."""
+POINTWISE = frozenset({"nor_conv_1x1", "noise"})
+"""Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which options are more than an operation: what derivation, monitors, searchers and executors treat in a way of its own.
+
+    Args:
+        absent: options that add nothing to a node, as if the edge were not there.
+        skips: options that pass their input on as it is where the edge is not strided.
+    """
+
+    absent: tuple[str, ...] = ("none",)
+    skips: tuple[str, ...] = ("skip_connect",)
 
 
 @dataclass(frozen=True)
@@ -50,11 +63,13 @@ class Group:
         name: what architectures and mixing weights call it.
         decisions: its edges.
         keep: how many of the edges into a node an architecture keeps, >= 1; 0 where it has an option on every edge.
+        roles: what its options mean; the space's.
     """
 
     name: str
     decisions: tuple[Decision, ...]
     keep: int = 0
+    roles: Roles = Roles()
 
     def __post_init__(self) -> None:
         if not self.decisions or not self.decisions[0].options:
@@ -75,6 +90,22 @@ class Group:
     def shape(self) -> tuple[int, int]:
         """``(E, O)``: decisions x options."""
         return len(self.decisions), len(self.decisions[0].options)
+
+    def is_absent(self, option: str) -> bool:
+        """Whether an option adds nothing, as if the edge were not there."""
+        return option in self.roles.absent
+
+    def is_skip(self, option: str) -> bool:
+        """Whether an option is a skip connection."""
+        return option in self.roles.skips
+
+    def eligible(self, decision: int) -> tuple[str, ...]:
+        """The options that an architecture may have on an edge.
+
+        Where it keeps some edges only, an absent one is not among them: that edge would simply not be kept.
+        """
+        options = self.decisions[decision].options
+        return tuple(option for option in options if not self.is_absent(option)) if self.keep else options
 
     def into(self, target: int) -> list[int]:
         """Indices of the decisions that end in node ``target``, in order."""
@@ -198,7 +229,10 @@ class Space(ABC):
         outputs: numbers that the network gives for an example, or for each position; None to take what the data has.
         dense: whether there is an output at every position; None to take what the data has.
         tokens: whether inputs are tokens; None to take what the data has.
+        roles: which options are absent edges, and which are skip connections; each of its groups has them too.
     """
+
+    roles: ClassVar[Roles] = Roles()
 
     name: str
     input_shape: tuple[int, ...] | None
@@ -230,7 +264,7 @@ class Space(ABC):
     @property
     def pointwise(self) -> frozenset[str]:
         """Options that look at nothing but their own position; a space with operations of its own may add them."""
-        return POINTWISE
+        return POINTWISE | {*self.roles.absent, *self.roles.skips}
 
     @property
     def auxiliary(self) -> Layer | None:
@@ -248,6 +282,14 @@ class Space(ABC):
         Raises:
             SpaceError: if the text is malformed, with what was expected.
         """
+
+    def is_absent(self, option: str) -> bool:
+        """Whether an option adds nothing, as if the edge were not there."""
+        return option in self.roles.absent
+
+    def is_skip(self, option: str) -> bool:
+        """Whether an option is a skip connection."""
+        return option in self.roles.skips
 
     def searched(self, option: str) -> str:
         """The operation that stands for an option inside a supernet; by default the option itself."""
@@ -336,7 +378,7 @@ class Space(ABC):
     def size(self) -> int:
         """The number of architectures: one option in every decision, or in those that are kept."""
         return prod(
-            prod(sum(prod(len(_kept_options(group, e)) for e in edges) for edges in ways) for ways in _ways(group))
+            prod(sum(prod(len(group.eligible(e)) for e in edges) for edges in ways) for ways in _ways(group))
             if group.keep
             else group.shape[1] ** group.shape[0]
             for group in self.groups
@@ -345,7 +387,7 @@ class Space(ABC):
     def random(self, rng: Random) -> Architecture:
         """An architecture with a uniformly random option in every decision.
 
-        Where some edges of every node are kept, those are random too, and no option is ``none``.
+        Where some edges of every node are kept, those are random too, and no option is an absent one.
 
         Args:
             rng: source of the choices; same seed, same architecture.
@@ -354,10 +396,9 @@ class Space(ABC):
         for group in self.groups:
             if group.keep:
                 kept = sorted(e for ways in _ways(group) for e in rng.choice(ways))
-                chosen = tuple(Choice(e, rng.choice(_kept_options(group, e))) for e in kept)
             else:
-                chosen = tuple(Choice(e, rng.choice(decision.options)) for e, decision in enumerate(group.decisions))
-            choices.append((group.name, chosen))
+                kept = range(len(group.decisions))
+            choices.append((group.name, tuple(Choice(e, rng.choice(group.eligible(e))) for e in kept)))
         return Architecture(self.name, tuple(choices))
 
     def architectures(self) -> Iterator[Architecture]:
@@ -414,11 +455,6 @@ def _ways(group: Group) -> Iterator[list[tuple[int, ...]]]:
         yield [tuple(kept) for kept in combinations(edges, min(group.keep, len(edges)))]
 
 
-def _kept_options(group: Group, decision: int) -> list[str]:
-    """The options of an edge that is kept: ``none`` would be one that is dropped."""
-    return [option for option in group.decisions[decision].options if option != "none"]
-
-
 def _all_choices(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, tuple[Choice, ...]], ...]]:
     """Every way to choose in several groups, one after the other: there may be too many to hold."""
     if not groups:
@@ -440,7 +476,7 @@ def _choices(group: Group) -> Iterator[tuple[Choice, ...]]:
         [
             tuple(Choice(e, option) for e, option in zip(edges, options, strict=True))
             for edges in ways
-            for options in product(*(_kept_options(group, e) for e in edges))
+            for options in product(*(group.eligible(e) for e in edges))
         ]
         for ways in _ways(group)
     ]
@@ -458,9 +494,10 @@ def check_complete(space: Space, architecture: Architecture) -> None:
         kept = {choice.decision for choice in architecture.of(group.name)}
         for e, decision in enumerate(group.decisions):
             if e not in kept:
+                absent = next((f": {option!r} stands for no connection" for option in space.roles.absent), "")
                 raise SpaceError(
                     f"An architecture of {space.name} has an operation on each of its {len(group.decisions)} edges, "
-                    f"but edge {e} ({decision.target}<-{decision.source}) is missing: 'none' stands for no connection."
+                    f"but edge {e} ({decision.target}<-{decision.source}) is missing{absent}."
                 )
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Space, check_skeleton, pruned_lists
+from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.genotype import read_genotype, write_genotype
 from mixop.spaces.sizes import positions
@@ -36,8 +36,8 @@ Lists = tuple[tuple[str, ...], ...]
 
 
 @cache
-def _group(name: str, lists: Lists) -> Group:
-    return Group(name, tuple(Decision(*edge, names) for edge, names in zip(EDGES, lists, strict=True)), keep=2)
+def _group(name: str, lists: Lists, roles: Roles) -> Group:
+    return Group(name, tuple(Decision(*edge, names) for edge, names in zip(EDGES, lists, strict=True)), keep=2, roles=roles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +148,8 @@ class Darts(Space):
         """``normal`` and ``reduce``, 14 edges each."""
         everywhere = (self.operations,) * len(EDGES)
         return (
-            _group("normal", self.normal_operations or everywhere),
-            _group("reduce", self.reduce_operations or everywhere),
+            _group("normal", self.normal_operations or everywhere, self.roles),
+            _group("reduce", self.reduce_operations or everywhere, self.roles),
         )
 
     def graph(self, group: str) -> Graph:

@@ -128,10 +128,10 @@ class NasBench201(CellSpace):
         for _ in range(1, self.nodes):
             terms = []
             for source, option in zip(list(keys), options, strict=False):  # as many edges as there are earlier nodes
-                if zeros and (option == "none" or source == "#"):
+                if zeros and (self.is_absent(option) or source == "#"):
                     terms.append("#")
                 else:
-                    terms.append(source if option == "skip_connect" else f"({source})@{option}")
+                    terms.append(source if self.is_skip(option) else f"({source})@{option}")
             keys.append("+".join(sorted(terms)))
         return keys[-1]
 

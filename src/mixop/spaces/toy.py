@@ -67,7 +67,7 @@ class Toy(Space):
     def groups(self) -> tuple[Group, ...]:
         """The one group ``cell``: decision e maps block e."""
         decisions = (Decision(e, self.blocks + e, tuple(TOY_MAPS)) for e in range(self.blocks))
-        return (Group("cell", tuple(decisions)),)
+        return (Group("cell", tuple(decisions), roles=self.roles),)
 
     def graph(self, group: str) -> Graph:
         """Blocks as input nodes, mapped blocks as output nodes."""
@@ -113,8 +113,8 @@ class Toy(Space):
 
     @property
     def optimum(self) -> Architecture:
-        """The teacher's architecture: every map but ``none`` in turn, shuffled by `seed`."""
-        maps = [name for name in TOY_MAPS if name != "none"]
+        """The teacher's architecture: every map that adds something in turn, shuffled by `seed`."""
+        maps = [name for name in TOY_MAPS if not self.is_absent(name)]
         rng = Random(self.seed)
         rng.shuffle(maps)
         return self._of([maps[e % len(maps)] for e in range(self.blocks)])

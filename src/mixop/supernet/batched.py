@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
 
 from mixop.nets.dims import CONVOLVE, POOL_MAX, POOL_MEAN, dims_of, padded_to_even, strided
-from mixop.nets.ops import BatchNorm
+from mixop.nets.ops import BatchNorm, FactorizedReduce
 from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.stacked import StackedCell
 
@@ -371,3 +371,10 @@ POOLS: Mapping[str, Callable[[NodeValue], Tensor]] = {
     "avg_pool_3x3_norm": _average,
     "max_pool_3x3_norm": _maximum,
 }
+
+
+def has_batched_form(name: str, module: nn.Module) -> bool:
+    """Whether the operation of that name, which is this module on its edge, has a batched form."""
+    if BATCHED.get(name) is _reduction:  # a skip is a reduction on strided edges alone, and a wrap may have changed it
+        return isinstance(module, FactorizedReduce)
+    return name in BATCHED or name in POOLS

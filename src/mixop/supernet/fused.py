@@ -22,7 +22,7 @@ from mixop.spaces.core import Graph, Group, Layer, Space
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
-from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, searched_names, stacked_supernet
+from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, stacked_supernet
 from mixop.wraps.base import Wrap
 from mixop.wraps.edges import EdgeNormalisation
 from mixop.wraps.partial import PartialChannels
@@ -69,9 +69,9 @@ SHAPES: Mapping[str, Shape] = {
     "dil_conv_3x3": _dilated(3),
     "dil_conv_5x5": _dilated(5),
 }
-"""The operations that the kernels know, beside ``none``."""
-REDUCTION = Shape(Kind.REDUCTION, ("even.weight", "odd.weight"), ("norm",))
-"""``skip_connect`` at stride 2."""
+"""The operations that the kernels know, beside absent ones, which need none."""
+STRIDED: Mapping[str, Shape] = {"skip_connect": Shape(Kind.REDUCTION, ("even.weight", "odd.weight"), ("norm",))}
+"""Operations that are others at stride 2."""
 ONLY_WHOLE = ("nor_conv_1x1", "nor_conv_3x3")
 """Operations that are known at stride 1 alone."""
 
@@ -107,9 +107,9 @@ class FusedCell(NodewiseCell):
             decision = group.decisions[e]
             _, stride = edge_shape(layer, graph, decision)
             for o, name in enumerate(options):
-                if name == "none":
+                if group.is_absent(decision.options[o]):
                     continue
-                shape = REDUCTION if name == "skip_connect" and stride == 2 else SHAPES[name]
+                shape = STRIDED.get(name, SHAPES[name]) if stride == 2 else SHAPES[name]
                 running = [f"{n}.{what}" for n in shape.norms for what in ("running_mean", "running_var")] if norm.track else []
                 terms.append(
                     Term(
@@ -257,14 +257,15 @@ def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) ->
             group = space.group(layer.group or "")
             for decision in group.decisions:
                 shape = edge_shape(layer, space.graph(group.name), decision)
-                _check_edge(searched_names(space, decision), *shape, *shares)
+                computed = (option for option in decision.options if not space.is_absent(option))
+                _check_edge([space.searched(option) for option in computed], *shape, *shares)
     check_machine()
 
 
 def _check_edge(names: Sequence[str], channels: int, stride: int, share: int = 1) -> None:
     """Refuses what the kernels of an edge do not know."""
     for name in names:
-        if name != "none" and name not in SHAPES:
+        if name not in SHAPES:
             raise RecipeError(f"The fused executor does not know the operation {name}: {INSTEAD}.")
         if stride != 1 and name in ONLY_WHOLE:
             raise RecipeError(f"The fused executor does not know {name} at stride {stride}: {INSTEAD}.")

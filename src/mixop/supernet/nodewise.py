@@ -2,9 +2,9 @@
 
 The numbers are those of the plain executor, in a different order of additions. For every source node: one ReLU, one pool and
 pool norm of each kind, one convolution of each kind over all edges that have it; the mixing weight is the scale of the batch
-norm that ends an operation, so that weighting costs nothing, forward and backward. ``none`` is never computed. An operation
-without a batched form (noise, the toy space's maps, one's own) runs on its edge as in the plain executor. Images are laid out
-channels-last; signals are computed by the same functions in one dimension.
+norm that ends an operation, so that weighting costs nothing, forward and backward. Absent options (``none``) are never
+computed. An operation without a batched form (noise, the toy space's maps, your own) runs on its edge as in the plain
+executor. Images are laid out channels-last; signals are computed by the same functions in one dimension.
 
 What the network draws (drop path, dropout, random channels, noise) is drawn in the order of the plain executor.
 """
@@ -19,10 +19,21 @@ from mixop.core.errors import RecipeError
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix, Paths
 from mixop.nets.dims import POOL_MAX, dims_of
-from mixop.nets.ops import BatchNorm, FactorizedReduce
+from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape
 from mixop.spaces.core import Decision, Graph, Group, Layer, Space
-from mixop.supernet.batched import BATCHED, CHANNELS_LAST, PHASED, POOLS, Bundle, NodeValue, StackedNorm, join_phases, laid_out
+from mixop.supernet.batched import (
+    BATCHED,
+    CHANNELS_LAST,
+    PHASED,
+    POOLS,
+    Bundle,
+    NodeValue,
+    StackedNorm,
+    has_batched_form,
+    join_phases,
+    laid_out,
+)
 from mixop.supernet.core import Supernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
@@ -67,13 +78,12 @@ class NodewiseCell(StackedCell):
         for e, options in enumerate(names):
             modules = _innermost(edges[e]).options
             for o, name in enumerate(options):
-                if name == "skip_connect" and isinstance(modules[o], nn.Identity):
+                option, module = group.decisions[e].options[o], modules[o]
+                if group.is_skip(option) and isinstance(module, nn.Identity) and e not in skips:
                     skips[e] = o
-                elif name in POOLS or (
-                    name in BATCHED and (name != "skip_connect" or isinstance(modules[o], FactorizedReduce))
-                ):
+                elif has_batched_form(name, module):
                     kinds.setdefault(name, {})[e] = o
-                elif name != "none":
+                elif not group.is_absent(option):
                     alone[e].append(o)
         super().__init__(layer, graph, group, edges, {kind: list(its.items()) for kind, its in kinds.items()})
         self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
@@ -398,8 +408,8 @@ def stacked_supernet(
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(
-            make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm, dims=layer.dims))
-            for options, (channels, stride) in zip(names, shapes, strict=True)
+            make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=layer.dims))
+            for decision, (channels, stride) in zip(group.decisions, shapes, strict=True)
         )
         return make_cell(layer, graph, group, names, edges, norm)
 

@@ -88,8 +88,7 @@ def plain(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
     make = wrapped(MixedEdge, wraps)
 
     def make_edge(decision: Decision, channels: int, stride: int, dims: int) -> nn.Module:
-        options = tuple(space.searched(option) for option in decision.options)
-        return make(EdgeSpec(options=options, channels=channels, stride=stride, norm=norm, dims=dims))
+        return make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=dims))
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
         return MixedCell(layer, graph, group, make_edge)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
 from mixop.nets.ops import BatchNorm, operation
-from mixop.spaces.core import Space
+from mixop.spaces.core import Decision, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class EdgeSpec:
 
     Args:
         options: its candidate operations, by the names they have in a supernet.
+        skips: those of them that are skip connections.
         channels: channels of its input and output.
         stride: 1 or 2.
         norm: batch norm of the operations.
@@ -31,11 +32,21 @@ class EdgeSpec:
     """
 
     options: tuple[str, ...]
+    skips: tuple[str, ...] = ()
     channels: int
     stride: int
     norm: BatchNorm
     dims: int = 2
     make: Callable[[str, int, int, BatchNorm, int], nn.Module] = operation
+
+    @classmethod
+    def of(
+        cls, space: Space, decision: Decision, *, channels: int, stride: int, norm: BatchNorm, dims: int = 2
+    ) -> "EdgeSpec":
+        """What the edge of a decision is made from in a supernet of a space."""
+        skips = tuple(space.searched(option) for option in decision.options if space.is_skip(option))
+        options = tuple(space.searched(option) for option in decision.options)
+        return cls(options=options, skips=skips, channels=channels, stride=stride, norm=norm, dims=dims)
 
 
 class WrappedEdge(nn.Module):

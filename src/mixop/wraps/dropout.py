@@ -68,7 +68,7 @@ class SkipDropout(Wrap):
     def __call__(self, make_edge: MakeEdge) -> MakeEdge:
         def make(spec: EdgeSpec) -> nn.Module:
             def make_option(name: str, channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
-                skip = name == "skip_connect" and stride == 1
+                skip = name in spec.skips and stride == 1
                 return DroppedSkip(self) if skip else spec.make(name, channels, stride, norm, dims)
 
             return make_edge(replace(spec, make=make_option))
