@@ -1,24 +1,24 @@
-"""Reads the pickles of the official benchmark files without running anything that they name.
+"""Reads the official benchmark files: how they are packed, what their pickles may name, and how to read gigabytes of them.
 
-A pickle may name any object. Here it gets `collections.OrderedDict`, NumPy's numbers and stand-ins for torch's tensors; any
-other name stops the reading. Tensors, the weights of archives, are dropped. The caller sees each dictionary as soon as it is
-filled, so it can take a record out of a file of gigabytes before the next one is read.
+A pickle gets `collections.OrderedDict`, NumPy's numbers and stand-ins for torch's tensors from `mixop.core.unpickle`, and
+nothing else. Tensors, the weights of archives, are dropped. Dictionaries are shown to the caller as soon as they are filled,
+so that a record can be taken out of a file before the next one is read.
 """
 
 import bz2
 import io
 import pickle
-import sys
 import zipfile
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mixop.core.errors import DataError, MixopError
+from mixop.core.unpickle import Names, text_as_bytes, unpickle
 
 Filled = Callable[[dict[Any, Any]], bool]
 """Looks at a filled dictionary; returns whether it took a record, so that the objects before it can be forgotten."""
@@ -66,29 +66,27 @@ class Packed:
                 raw.seek(0)
                 if start[:3] == b"BZh":
                     with bz2.BZ2File(raw) as stream, io.BufferedReader(stream, 2**20) as buffered:
-                        return self._finished(_Unpickler(buffered, see).load(), buffered)
+                        return self._finished(_unpickle(buffered, see, where), buffered)
                 if start == b"PK\x03\x04":
                     with zipfile.ZipFile(raw) as archive:
                         (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")] or [""]
                         if not name:
                             raise DataError(f"{where} is a zip file, but torch did not write it: it has no data.pkl.")
                         with archive.open(name) as member:
-                            return _Unpickler(member, see).load()
-                first = _Unpickler(raw, see).load()
+                            return _unpickle(member, see, where)
+                first = _unpickle(raw, see, where)
                 if first != _TORCH_MAGIC:
                     return first
                 for _ in ("protocol version", "description of the machine"):
-                    _Unpickler(raw, see).load()
-                return _Unpickler(raw, see).load()
-        except (MixopError, ForgottenError):
+                    _unpickle(raw, see, where)
+                return _unpickle(raw, see, where)
+        except MixopError:
             raise
         except OSError as error:
             reason = error.strerror or str(error)
             raise DataError(f"Cannot read {where}: {reason}.") from error
-        except Exception as error:  # a damaged pickle provokes nearly every kind of error
-            said = str(error) if not isinstance(error, LookupError) else ""
-            reason = said or f"reading it ends with {type(error).__name__}"
-            raise DataError(f"{where} is damaged, or not a benchmark file: {reason}.") from error
+        except Exception as error:  # of whatever it is packed in: bz2 and zip have many kinds
+            raise DataError(f"{where} is damaged, or not a benchmark file: {str(error) or type(error).__name__}.") from error
 
     @staticmethod
     def _finished(content: Any, stream: BinaryIO | Any) -> Any:
@@ -124,14 +122,14 @@ def _dropped(*_: Any, **__: Any) -> None:
 
 _KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 
-_INERT: dict[tuple[str, str], Callable[..., Any]] = {
+_NAMES: Names = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,  # how Python 3 writes it for Python 2
     ("numpy", "dtype"): _Type,
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy._core.multiarray", "scalar"): _scalar,
-    ("_codecs", "encode"): str.encode,  # how protocol 2 writes bytes; it knows text encodings only
+    ("_codecs", "encode"): text_as_bytes,
     ("torch._utils", "_rebuild_tensor"): _dropped,
     ("torch._utils", "_rebuild_tensor_v2"): _dropped,
     ("torch._utils", "_rebuild_parameter"): _dropped,
@@ -141,8 +139,8 @@ _INERT: dict[tuple[str, str], Callable[..., Any]] = {
 """Everything that a benchmark file may name."""
 
 
-class ForgottenError(Exception):
-    """A pickle refers to an object of a record that was taken before."""
+class ForgottenError(MixopError):
+    """A pickle refers to an object of a record that was taken before: it has to be held in memory as a whole."""
 
 
 class _Memo:
@@ -187,53 +185,11 @@ class _Memo:
         self.recent.clear()
 
 
-# The standard library's unpickler in Python: the one in C shows nothing before the end of the file.
-_Machine: Any = pickle._Unpickler  # type: ignore[attr-defined]
+def _unpickle(stream: BinaryIO | Any, filled: Filled, where: str) -> Any:
+    memo = _Memo()
 
+    def see(target: dict[Any, Any]) -> None:
+        if filled(target):
+            memo.forget()
 
-class _Unpickler(_Machine):
-    dispatch: ClassVar[dict[int, Any]] = dict(_Machine.dispatch)
-
-    def __init__(self, stream: BinaryIO | Any, filled: Filled) -> None:
-        super().__init__(stream, encoding="latin1")
-        self.memo = _Memo()
-        self.filled = filled
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        try:
-            return _INERT[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which no benchmark file needs, so nothing of it was run"
-            ) from None
-
-    def persistent_load(self, pid: Any) -> None:
-        """Drops the contents of a tensor, which torch's files refer to here."""
-
-    def get_extension(self, code: int) -> None:
-        raise pickle.UnpicklingError(f"it uses the extension {code}, which no benchmark file needs")
-
-    def load_short_binunicode(self) -> None:
-        # The same few thousand keys come again and again.
-        length = self.read(1)[0]
-        self.append(sys.intern(str(self.read(length), "utf-8", "surrogatepass")))
-
-    dispatch[pickle.SHORT_BINUNICODE[0]] = load_short_binunicode
-
-    def load_binunicode(self) -> None:
-        length = int.from_bytes(self.read(4), "little")
-        text = str(self.read(length), "utf-8", "surrogatepass")
-        self.append(sys.intern(text) if length < 256 else text)
-
-    dispatch[pickle.BINUNICODE[0]] = load_binunicode
-
-    def load_setitems(self) -> None:
-        items = self.pop_mark()
-        target = self.stack[-1]
-        if not isinstance(target, dict):
-            raise pickle.UnpicklingError(f"it puts entries into a {type(target).__name__}")
-        target.update(zip(items[::2], items[1::2], strict=True))
-        if self.filled(target):
-            self.memo.forget()
-
-    dispatch[pickle.SETITEMS[0]] = load_setitems
+    return unpickle(stream, _NAMES, where=where, kind="benchmark file", pointers=True, filled=see, memo=memo)

@@ -1,16 +1,15 @@
 """CIFAR-10 and CIFAR-100 from the official archives, Python or binary, packed or unpacked.
 
-The Python archives hold pickles. They are read by an unpickler that knows nothing but containers, numbers, texts and the
-four words with which NumPy describes an array, and even those stand for inert notes here: no code of the file, and none of
-NumPy's own reconstruction, runs. Archives are read in memory; nothing is written to disk.
+The Python archives hold pickles. `mixop.core.unpickle` reads them; of the names that they may use there are only those by
+which NumPy describes an array, and each stands for an inert note: no code of the file, and none of NumPy's own
+reconstruction, runs. Archives are read in memory; nothing is written to disk.
 """
 
 import hashlib
 import io
 import os
-import pickle
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mixop.core.errors import DataError
+from mixop.core.unpickle import Names, text_as_bytes, unpickle
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import CIFAR10_DARTS, CIFAR100_DARTS
@@ -385,7 +385,8 @@ class _Array:
         if kind not in ("u1", "|u1", "uint8") or not isinstance(raw, bytes | bytearray):
             raise DataError(f"The images of {where} must be uint8, got {kind}.")
         if not (isinstance(shape, tuple) and len(shape) == 2 and type(shape[0]) is int and shape[1] == PIXELS):
-            raise DataError(f"The images of {where} must have the shape (N, {PIXELS}), got {shape}.")
+            got = shape if isinstance(shape, tuple) and all(type(n) is int for n in shape) else type(shape).__name__
+            raise DataError(f"The images of {where} must have the shape (N, {PIXELS}), got {got}.")
         if shape[0] * PIXELS != len(raw):
             raise DataError(
                 f"The images of {where} are cut short: expected {shape[0]} of {PIXELS} bytes, got {len(raw)} bytes."
@@ -403,35 +404,24 @@ class _Type:
         pass  # byte order and field names, which single bytes do not have
 
 
-# Everything a batch may name. `str.encode` is how Python 3 writes bytes in old protocols; it knows text encodings only.
-_INERT: dict[tuple[str, str], Callable[..., Any]] = {
+_NAMES: Names = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy.core.numeric", "_frombuffer"): _Array,
     ("numpy._core.numeric", "_frombuffer"): _Array,
-    ("_codecs", "encode"): str.encode,
+    ("_codecs", "encode"): text_as_bytes,
 }
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        try:
-            return _INERT[module_name, global_name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it names {module_name}.{global_name}, which no CIFAR file does") from None
+"""Everything that a batch may name."""
 
 
 def _unpickle(content: bytes, where: str) -> dict[str, Any]:
-    """A pickled dict with its keys as text; whatever is no plain data is refused."""
-    try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        if isinstance(batch, dict):
-            return {_text(key): value for key, value in batch.items()}
-    except Exception as error:  # a damaged pickle provokes nearly every kind of error
-        raise DataError(f"{where} is damaged, or no CIFAR file: {str(error) or type(error).__name__}.") from error
-    raise DataError(f"{where} must hold a dict, got {type(batch).__name__}: it is no CIFAR file.")
+    """A pickled dict with its keys as text."""
+    batch = unpickle(io.BytesIO(content), _NAMES, where=where, kind="CIFAR file", encoding="bytes")
+    if not isinstance(batch, dict):
+        raise DataError(f"{where} must hold a dict, got {type(batch).__name__}: it is no CIFAR file.")
+    return {_text(key): value for key, value in batch.items()}
 
 
 def _text(value: Any) -> str:
