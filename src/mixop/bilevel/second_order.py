@@ -68,14 +68,19 @@ class SecondOrder(Scheme):
         weights = {name: weight.requires_grad_() for name, weight in fixed(problem).items()}
         exact = self.method == "exact"
         slopes = _slopes(problem.train_loss(weights, leaves, train_batch), weights, create_graph=exact)
+        # The step is taken without a graph, and the chain rule by hand: w' depends on the architecture through g alone, so
+        # that dw'/da = -response * dg/da. Autograd through the step would keep two networks' graphs to find the same.
         with torch.no_grad():
             stepped = inner(weights, slopes)
 
+        # One backward pass from the validation loss gives v, in the weights, and the direct gradient, in the architecture.
         stepped = {name: weight.detach().requires_grad_() for name, weight in stepped.items()}
         ends = _slopes(problem.valid_loss(stepped, leaves, valid_batch), {**stepped, **_prefixed(leaves)})
         direct = {name: ends.pop(f"params/{name}", torch.zeros_like(p)) for name, p in leaves.items()}
 
         if exact:
+            # H = grad_a <g, v> with v a constant: a product of the mixed second derivative with one vector, never the matrix.
+            # A weight without a slope took no step, so that nothing of v in it passes through to the architecture.
             products = [(slopes[name] * v).sum() for name, v in ends.items() if name in slopes]
             mixed = gradient(torch.stack(products).sum(), leaves) if products else _zeros(params)
         else:
@@ -86,6 +91,8 @@ class SecondOrder(Scheme):
         norm = torch.stack([part.norm() for part in v.values()]).norm().item() if v else 0.0
         if norm == 0:
             return _zeros(leaves)
+        # The weights move by epsilon in length whatever the scale of v; dividing by 2 eps gives that scale back. Central, so
+        # that the error is of the order of eps^2; at w and not at w', where the step's own derivative is taken.
         eps = self.epsilon / norm
         weights = fixed(problem)
 
@@ -93,6 +100,7 @@ class SecondOrder(Scheme):
             moved = {name: weight + distance * v[name] if name in v else weight for name, weight in weights.items()}
             return gradient(problem.train_loss(moved, leaves, batch), leaves)
 
+        # Both under the same random draw (`Problem`): of two draws the difference would be noise divided by eps.
         ahead, behind = slope(eps), slope(-eps)
         return {name: (ahead[name] - behind[name]) / (2 * eps) for name in leaves}
 

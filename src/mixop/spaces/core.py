@@ -16,8 +16,21 @@ from typing import ClassVar, Self
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.sizes import Sized, check_sizes, checked_shape
 
-POINTWISE = frozenset({"none", "skip_connect", "nor_conv_1x1", "noise"})
-"""Operations that look at nothing but their own position, where they are not strided."""
+POINTWISE = frozenset({"nor_conv_1x1", "noise"})
+"""Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which options are more than an operation: what derivation, monitors, searchers and executors treat in a way of its own.
+
+    Args:
+        absent: options that add nothing to a node, as if the edge were not there.
+        skips: options that pass their input on as it is where the edge is not strided.
+    """
+
+    absent: tuple[str, ...] = ("none",)
+    skips: tuple[str, ...] = ("skip_connect",)
 
 
 @dataclass(frozen=True)
@@ -264,7 +277,7 @@ class Space(ABC):
     @property
     def pointwise(self) -> frozenset[str]:
         """Options that look at nothing but their own position; a space with operations of its own may add them."""
-        return POINTWISE
+        return POINTWISE | {*self.roles.absent, *self.roles.skips}
 
     @property
     def auxiliary(self) -> Layer | None:

@@ -55,7 +55,9 @@ class StackedNorm(nn.Module):
         mean, variance = statistics.mean, statistics.variance
         if not self.training:
             return batch_norm(x, mean, variance, scale, shift, False, 0.0, self.eps)
-        # Fresh statistics of this batch, which are then mixed into those of every operation that the values belong to.
+        # Momentum 1 leaves exactly this batch's statistics in fresh buffers, the variance unbiased as torch keeps it. They are
+        # then mixed into those of every operation that the values belong to: these lie in several stretches of a stack, or,
+        # where one pool stands for all edges (`pool_norm`), there are more of them than channels here.
         batch_mean, batch_variance = torch.zeros_like(mean[: x.shape[1]]), torch.zeros_like(mean[: x.shape[1]])
         y = batch_norm(x, batch_mean, batch_variance, scale, shift, True, 1.0, self.eps)
         statistics.update(batch_mean, batch_variance, self.momentum)
@@ -92,10 +94,11 @@ class Statistics:
         """Mixes a batch's statistics in: those of all slots side by side, or of one that stands for all."""
         first, _, counts = self.parts[0]
         channels = len(first) // len(counts)
+        # One row for each slot; a single row belongs to all of them.
         means, variances = mean.view(-1, channels), variance.view(-1, channels)
         at = 0
         for old_mean, old_variance, counts in self.parts:
-            counts += 1
+            counts += 1  # views of the buffers, like the means: all is written in place
             share = 1 / counts[0].item() if momentum is None else momentum
             rows = slice(None) if len(means) == 1 else slice(at, at + len(counts))
             at += len(counts)
@@ -183,6 +186,8 @@ class Bundle:
             key: its name within the operation.
             weighted: whether the result is multiplied with the mixing weight of each operation.
         """
+        # w * norm(x) is a norm whose scale is w: weighting costs no pass over the values, and the gradient of w is that of a
+        # scale, which batch norm computes anyway. The sum over the channels is autograd's, of `expand`.
         scale = shift = None
         if weighted:
             scale = self.weights[:, None].expand(-1, x.shape[1] // len(self)).reshape(-1).contiguous()
@@ -200,6 +205,7 @@ class Bundle:
             return None
         means, variances, counts = (getattr(self.cell, name) for name in names)
         channels = len(means) // len(counts)
+        # Neighbouring slots as slices: those are views, which training writes to, and an index would make copies.
         stretches: list[list[int]] = []
         for slot in self.slots:
             if stretches and stretches[-1][1] == slot:
@@ -215,6 +221,8 @@ class Bundle:
         Returns:
             The values and whether they are shared; if not, they are those of all edges, weighted.
         """
+        # In training all edges normalise the same values by the same batch, so one map serves them all, each with its weight.
+        # In evaluation each has statistics of its own, collected in the steps in which it ran.
         statistics = self.statistics(key)
         if statistics is None or self._norm.training:
             return self._norm(x, None, None, statistics), True
@@ -285,11 +293,14 @@ class _DepthwisePointwise(torch.autograd.Function):
         x, depthwise, pointwise = ctx.saved_tensors
         groups, dims = len(pointwise) // pointwise.shape[1], dims_of(pointwise)
         want = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # the gradients shall have gradients
+        # Gradients are enabled in a backward pass only under create_graph: somebody will differentiate these gradients.
+        if torch.is_grad_enabled():
             gradients = graph_of_gradients(
                 lambda t: _pointwise(_between(t[0], t[1], *ctx.how), t[2]), ctx.saved_tensors, want, grads[0]
             )
             return (*gradients, None, None)
+        # Else z, the value between the two convolutions, is computed again. The pointwise one is differentiated by its own
+        # backward function, which needs no forward pass; the depthwise one by autograd, with z as its result.
         grad = laid_out(grads[0])
         inner = [t.detach().requires_grad_(w) for t, w in zip((x, depthwise), want[:2], strict=True)]
         with torch.enable_grad():
@@ -324,6 +335,8 @@ def _dilated(source: NodeValue, bundle: Bundle) -> Tensor:
 
     Strided, only one phase is looked at. Not strided, the result is in phases where the size is even.
     """
+    # Taps two pixels apart meet pixels of one parity only. So the phases, as images of their own, need no dilation; and the
+    # norm sees the same numbers in another order, so that the pixels are put back once, after the kinds are added up.
     if source.stride == 2:
         x, dilation = laid_out(strided(source.relu, 2)), 1
     elif source.has_phases:
@@ -336,6 +349,9 @@ def _dilated(source: NodeValue, bundle: Bundle) -> Tensor:
 
 def _reduction(source: NodeValue, bundle: Bundle) -> Tensor:
     """Both 1x1 convolutions of a factorised reduction as one of two positions an axis, whose other entries are zero."""
+    # In an image the even grid is the upper left pixel of each 2x2 block, the odd grid its lower right one. Three of four
+    # products are with zeros; one convolution in place of two and a shifted copy is worth that. Each edge has its even channels
+    # before its odd ones, as the concatenation in the plain module does.
     n, channels, dims = len(bundle), source.x.shape[1], dims_of(source.x)
     even = pad(bundle["even.weight"], (0, 1) * dims).view(n, -1, channels, *[2] * dims)
     odd = pad(bundle["odd.weight"], (1, 0) * dims).view(n, -1, channels, *[2] * dims)

@@ -100,6 +100,8 @@ class FusedCell(NodewiseCell):
         workspace: Workspace,
     ) -> None:
         super().__init__(layer, graph, group, names, edges, norm)
+        # The kernels see a cell as a list of terms: each adds its value, times one entry of the flat mixing weights (`place`),
+        # to its target. They are handed whole stacks, as few tensors, and find a term's part by its offset in a stack.
         weights: dict[str, int] = {}
         statistics: dict[str, int] = {}
         terms: list[Term] = []
@@ -126,6 +128,7 @@ class FusedCell(NodewiseCell):
                 )
         self.share = 1 if self.partial is None else self.partial.k
         if self.share > 1:  # what is not seen goes past the operations of every edge
+            # These terms have no mixing weight: `forward` appends one number for each edge behind those of all options.
             first = sum(len(options) for options in names)
             terms += [
                 Term(kind=Kind.REST, source=d.source, target=d.target, place=first + e, normalised=False)
@@ -148,6 +151,7 @@ class FusedCell(NodewiseCell):
     def _place(self, name: str, key: str, e: int, tensors: dict[str, int]) -> Place:
         """Where the tensor of that name of the operation on an edge lies; its stack joins the tensors."""
         attribute = f"{name}_{key.replace('.', '_')}"
+        # The parts of a stack are of one size, in the order of the slots: source-major, not that of the edges.
         whole, slots = getattr(self, attribute), self.slots[name]
         return Place(tensors.setdefault(attribute, len(tensors)), slots[e] * (whole.numel() // len(slots)))
 
@@ -161,12 +165,13 @@ class FusedCell(NodewiseCell):
                 raise RunError(
                     f"The fused executor computes in float32 on the CPU, got {x.dtype} on {x.device.type}: {INSTEAD}."
                 )
+        # A term is linear in its weight, so that an edge's weight multiplies those of its options; autograd takes it apart.
         if edge_weights is not None:
             weights = weights * edge_weights[:, None]
         if self.share > 1:
             rest = torch.ones(len(weights)) if edge_weights is None else edge_weights
             weights = torch.cat([weights.flatten(), rest])
-        mode = Mode(batch=True)
+        mode = Mode(batch=True)  # without running statistics, every batch is normalised by its own, in evaluation too
         if self._statistics:
             mode = self._mode() if self.norm.training else Mode(batch=False)
         return self._kernel(
@@ -191,13 +196,15 @@ class FusedCell(NodewiseCell):
 
     def _again(self, inputs: Sequence[Tensor], weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         """The cell's output by the node-wise executor; running statistics are read, and copies of them are written."""
+        # The kernels' forward pass has counted and mixed in this batch already: of copies, nothing is counted twice. Weights
+        # are arguments, not attributes, so that the graph of the gradients reaches the tensors that autograd asked about.
         fixed = {name: getattr(self, name).clone() for name in (*self._statistics, *self._counts)}
         given = {**dict(zip(self._weights, tensors, strict=True)), **fixed}
         return functional_call(_Nodewise(self), {f"cell.{name}": x for name, x in given.items()}, (list(inputs), weights))
 
 
 class _Nodewise(nn.Module):
-    """Calls a fused cell the node-wise way."""
+    """Calls a fused cell the node-wise way: `functional_call` needs a module, and the cell's own `forward` is the kernels'."""
 
     def __init__(self, cell: FusedCell) -> None:
         super().__init__()

@@ -201,7 +201,7 @@ def test_a_file_that_names_code_is_refused_and_does_not_run(tmp_path: Path, valu
     if isinstance(value, np.ndarray):  # an array of another type does no harm: it stays a note
         check(cifar10(unpack(tmp_path, files)), "cifar-10-python")
     else:
-        with pytest.raises(DataError, match=r"data_batch_1 of .* is damaged, or no CIFAR file: it names"):
+        with pytest.raises(DataError, match=r"data_batch_1 of .* is damaged, or not a CIFAR file: it names"):
             cifar10(unpack(tmp_path, files))
     assert not mark.exists()
 
@@ -220,7 +220,7 @@ def test_a_file_that_names_code_is_refused_and_does_not_run(tmp_path: Path, valu
 )
 def test_crafted_pickles_are_refused(tmp_path: Path, payload: bytes):
     files = python10() | {"cifar-10-batches-py/test_batch": payload}
-    with pytest.raises(DataError, match=r"test_batch of .* is damaged, or no CIFAR file"):
+    with pytest.raises(DataError, match=r"test_batch of .* is damaged, or not a CIFAR file"):
         cifar10(unpack(tmp_path, files))
 
 
@@ -231,7 +231,7 @@ def changed(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "is damaged, or no CIFAR file"),
+        (b"", "is damaged, or not a CIFAR file"),
         (pickle.dumps([1, 2], 2), "must hold a dict, got list"),
         (pickle.dumps({"a": 1}, 2), "must hold an array under 'data' and a list under 'labels'"),
         (changed(data=[[0] * 3072] * 8), "must hold an array under 'data'"),
