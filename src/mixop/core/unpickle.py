@@ -54,11 +54,7 @@ def unpickle(
     except Exception as error:  # a damaged pickle provokes nearly every kind of error
         said = "" if isinstance(error, LookupError) else str(error)
         reason = said or f"reading it ends with {type(error).__name__}"
-<<<<<<< HEAD
-        raise DataError(f"{where} is damaged, or no {kind}: {reason}.") from error
-=======
         raise DataError(f"{where} is damaged, or not a {kind}: {reason}.") from error
->>>>>>> words
 
 
 def text_as_bytes(text: Any, encoding: Any = "latin1") -> bytes:

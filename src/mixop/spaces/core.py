@@ -34,19 +34,6 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class Roles:
-    """Which options are more than an operation: what derivation, monitors, searchers and executors treat in a way of its own.
-
-    Args:
-        absent: options that add nothing to a node, as if the edge were not there.
-        skips: options that pass their input on as it is where the edge is not strided.
-    """
-
-    absent: tuple[str, ...] = ("none",)
-    skips: tuple[str, ...] = ("skip_connect",)
-
-
-@dataclass(frozen=True)
 class Decision:
     """One choice between options: for cells, the edge from node ``source`` to node ``target``.
 

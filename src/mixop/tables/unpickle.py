@@ -1,13 +1,8 @@
 """Reads the official benchmark files: how they are packed, what their pickles may name, and how to read gigabytes of them.
 
 A pickle gets `collections.OrderedDict`, NumPy's numbers and stand-ins for torch's tensors from `mixop.core.unpickle`, and
-<<<<<<< HEAD
-nothing else. Tensors, the weights of archives, are dropped. The caller sees each dictionary as soon as it is filled, so it can
-take a record out of a file of gigabytes before the next one is read.
-=======
 nothing else. Tensors, the weights of archives, are dropped. Dictionaries are shown to the caller as soon as they are filled,
 so that a record can be taken out of a file before the next one is read.
->>>>>>> words
 """
 
 import bz2
