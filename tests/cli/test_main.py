@@ -83,8 +83,8 @@ def test_retrain_says_how_good_it_is_beside_random_ones(
     shown = capsys.readouterr().out
     networks = json.loads((out / "score.json").read_text())["networks"]
     rows = {line[:24].strip(): line for line in shown.splitlines()}
-    accuracies = [f"{100 * network['test_accuracy']:.1f} %" for network in networks]
-    ordered = sorted(network["test_accuracy"] for network in networks[1:])
+    accuracies = [f"{100 * network['measures']['accuracy']:.1f} %" for network in networks]
+    ordered = sorted(network["measures"]["accuracy"] for network in networks[1:])
     assert accuracies[0] in rows["found"]
     assert accuracies[1] in rows["a random architecture"]
     assert f"{100 * ordered[-1]:.1f} %" in rows["best of 3 random"]
@@ -132,8 +132,8 @@ def test_retrain_on_a_tree_of_photographs(tmp_path: Path):
     given = ("--architecture", "DRNAS_IMAGENET", "--space.stem", "imagenet", "--out", str(out))
     assert main(["retrain", *given, *data, *flags, *SMALL]) == 0
     score = json.loads((out / "score.json").read_text())
-    assert score["input"]["size"] == 32
-    assert score["networks"][0]["test_loss"] > 0
+    assert score["input"]["shape"] == [3, 32, 32]
+    assert score["networks"][0]["measures"]["loss"] > 0
 
 
 def test_what_to_retrain_is_said_once(runs: dict[str, Path], fails: Callable[..., str], tmp_path: Path):
@@ -145,7 +145,7 @@ def test_what_to_retrain_is_said_once(runs: dict[str, Path], fails: Callable[...
     assert "dil_conv_9x9" in fails("retrain", "--architecture", wrong, *out)
     assert "normal" in fails("retrain", "--architecture", "Genotype(normal=[], normal_concat=range(2, 6))", *out)
     flags = ("--protocol", "darts-cifar10", "--protocol.crop", "1", "--protocol.cutout", "2")
-    assert "auxiliary head needs 6 pixels" in fails("retrain", "--architecture", "DARTS_V2", *flags, *SMALL, *out)
+    assert "auxiliary head needs 6 positions" in fails("retrain", "--architecture", "DARTS_V2", *flags, *SMALL, *out)
 
 
 def test_resume_finishes_a_search_and_then_has_nothing_to_do(
@@ -167,15 +167,15 @@ def test_resume_goes_on_with_a_retraining(runs: dict[str, Path], tmp_path: Path,
     assert main(["resume", str(run)]) == 0
     assert "best of 2 random" in capsys.readouterr().out
     before, after = (json.loads((p / "score.json").read_text()) for p in (runs["retrained"], run))
-    assert [n["test_accuracy"] for n in after["networks"]] == [n["test_accuracy"] for n in before["networks"]]
+    assert [n["measures"] for n in after["networks"]] == [n["measures"] for n in before["networks"]]
 
 
 def test_evaluate_gives_the_accuracy_of_the_score(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]):
     score = json.loads((runs["retrained"] / "score.json").read_text())["networks"][0]
     assert main(["evaluate", str(runs["retrained"])]) == 0
-    assert f"Accuracy {100 * score['test_accuracy']:.1f} % on 96 test images of toy" in capsys.readouterr().out
+    assert f"{100 * score['measures']['accuracy']:.1f} % accuracy on 96 test images of toy" in capsys.readouterr().out
     assert main(["evaluate", str(runs["retrained"]), "--json", "--data", "toy", "--data.n", "48"]) == 0
-    assert json.loads(capsys.readouterr().out)["images"] == 48
+    assert json.loads(capsys.readouterr().out)["examples"] == 48
 
 
 def test_report_and_export_say_what_they_wrote(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mixop.report import plots, verdict
 from mixop.report.palette import ABSENT
-from mixop.report.words import capital, column, digits, direction, duration, head, large, percent, scalar, word, written
+from mixop.report.words import capital, column, count, digits, direction, duration, head, large, percent, scalar, word, written
 from mixop.runs.read import RunContents
 from mixop.runs.records import Score
 
@@ -122,7 +122,7 @@ def _search_cards(run: RunContents) -> list[tuple[str, str, str]]:
 
 def _time_cards(run: RunContents) -> list[tuple[str, str, str]]:
     found = run.score.found if run.score else None
-    return [("Retraining", duration(found.seconds), f"{found.epochs} epochs")] if found else []
+    return [("Retraining", duration(found.seconds), count(found.epochs, "epoch"))] if found else []
 
 
 def notes(run: RunContents) -> list[dict[str, Any]]:
