@@ -40,9 +40,7 @@ class EdgeSpec:
     make: Callable[[str, int, int, BatchNorm, int], nn.Module] = operation
 
     @classmethod
-    def of(
-        cls, space: Space, decision: Decision, *, channels: int, stride: int, norm: BatchNorm, dims: int = 2
-    ) -> "EdgeSpec":
+    def of(cls, space: Space, decision: Decision, *, channels: int, stride: int, norm: BatchNorm, dims: int = 2) -> "EdgeSpec":
         """What the edge of a decision is made from in a supernet of a space."""
         skips = tuple(space.searched(option) for option in decision.options if space.is_skip(option))
         options = tuple(space.searched(option) for option in decision.options)
