@@ -12,7 +12,7 @@ import torch
 
 from mixop.analysis.collapse import chosen_skip_share, parameter_free_share, parameter_free_weight, skip_count, skip_share
 from mixop.comparison.tasks import _skips
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.derive import ActivationThreshold, Argmax, BestSampled, RestrictedSkips
 from mixop.monitors import Collapse, SkipStop
 from mixop.nets.ops import OPERATIONS, BatchNorm
@@ -83,7 +83,7 @@ def operations(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def pair() -> SimpleNamespace:
     """The space under its own names and under the published ones."""
-    sizes = {"nodes": 4, "channels": 4, "cells": 1, "stages": 2, "input_size": 8, "input_channels": 3, "classes": 4}
+    sizes = {"nodes": 4, "channels": 4, "cells": 1, "stages": 2, "input_shape": (3, 8, 8), "outputs": 4}
     return SimpleNamespace(
         own=Renamed(operations=OPTIONS, name="own", **sizes), published=CellSpace(operations=NAMES, name="own", **sizes)
     )
@@ -91,7 +91,7 @@ def pair() -> SimpleNamespace:
 
 @pytest.fixture
 def keeping() -> SimpleNamespace:
-    sizes = {"cells": 3, "channels": 4, "input_size": 8, "input_channels": 3, "classes": 4}
+    sizes = {"cells": 3, "channels": 4, "input_shape": (3, 8, 8), "outputs": 4}
     own = Keeping(operations=OPTIONS, **sizes)
     return SimpleNamespace(own=own, published=AnyNames(operations=NAMES, **sizes))
 
@@ -125,10 +125,21 @@ def test_the_spaces_keep_their_contract(pair, keeping):
     assert pair.own.is_connected(pair.own.architecture([(2, 0, 2, 0, 1, 1)]))
 
 
+def test_an_output_at_every_token_takes_absent_edges_and_skips(pair):
+    """They look at their own position only, whatever they are called."""
+    sizes = {"stages": 1, "input_shape": (9, 16), "outputs": 9, "tokens": True, "dense": True}
+    space = replace(pair.own, operations=("zero", "identity", "nor_conv_1x1"), **sizes)
+    assert "skip_connect" not in space.pointwise
+    with pytest.raises(SpaceError, match="nor_conv_3x3 would see the token"):
+        replace(space, operations=("zero", "nor_conv_3x3"))
+
+
 def test_the_contract_notices_roles_that_are_not_true():
     for space, words in ((Wrong, "must be zero"), (NoSkip, "must pass its input on"), (Forgotten, "roles of its space")):
         with pytest.raises(AssertionError, match=words):
-            check_space(space(operations=("avg_pool_3x3", "nor_conv_3x3"), channels=4, cells=1, stages=1, input_size=4))
+            check_space(
+                space(operations=("avg_pool_3x3", "nor_conv_3x3"), channels=4, cells=1, stages=1, input_shape=(3, 4, 4))
+            )
 
 
 @pytest.mark.parametrize("spaces", ["pair", "keeping"])
@@ -162,7 +173,7 @@ def test_a_space_of_absent_edges_is_refused_by_its_own_name(pair):
 
 def test_the_most_probable_architectures_have_no_absent_edge(keeping, request):
     mean = mean_of(keeping.own)
-    trained = SimpleNamespace(space=keeping.own, mean=lambda: mean, memory={}, accuracy=lambda *_: (0.0, 0.0))
+    trained = SimpleNamespace(space=keeping.own, mean=lambda: mean, memory={}, worth=lambda *_: (0.0, 0.0))
     mean["normal"][:, 0] = 10.0  # the absent option is by far the likeliest
     rule = BestSampled(samples=3, by="probability")
     assert "zero" not in rule.final(trained).options()
