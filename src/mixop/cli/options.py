@@ -66,7 +66,7 @@ class CompareOptions:
             moves as far as the published one; paper keeps the published rates.
         evaluate: optimum checks whether the known best architecture was found; retrain trains what was found from scratch on
             the weight split and scores it on the validation split; table takes that score, and those of black-box trials,
-            from a table of trained architectures; supernet takes the supernet's validation accuracy. [table with --table,
+            from a table of trained architectures; supernet takes the supernet's validation score. [table with --table,
             optimum where it is known, else retrain]
         table: a table made by mixop table, or the name of one that comes with mixop. [the one of the space]
         dataset: the data set within the table. [the only one]
@@ -164,8 +164,7 @@ class EvaluateOptions:
 
     Args:
         run: the run directory of a finished retraining.
-        data: the data set to score it on, as in mixop search; images and classes must be like those of the run. [the run's
-            own]
+        data: the data set to score it on, as in mixop search; its examples must be like those of the run. [the run's own]
         config: a .toml or .json file of settings; --help-all shows one.
         json: print the result as one JSON object, and nothing else.
         debug: after an error, show where it came from.

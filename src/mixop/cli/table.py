@@ -85,7 +85,7 @@ class ShowOptions:
     Args:
         table: a table, or the name of one that comes with mixop.
         best: how many architectures to show for each data set.
-        reveal_test: show their test accuracies as well.
+        reveal_test: show their test scores as well.
         json: print one JSON object, and nothing else.
         debug: after an error, show where it came from.
     """
@@ -348,7 +348,7 @@ TABLE = (
         settings=("threads",),
         shortcuts={
             "epochs": Shortcut(("training", "epochs"), "passes over the training split.", "12"),
-            "batch_size": Shortcut(("training", "batch_size"), "images in a batch.", "64"),
+            "batch_size": Shortcut(("training", "batch_size"), "examples in a batch.", "64"),
             "seeds": Shortcut(("training", "seeds"), "runs of every architecture, with seeds 0, 1, 2 and so on.", "3"),
             "keep": Shortcut(
                 ("training", "keep"), "epochs after which to score, counted from 1; none for the last one.", "none", "INT,..."
