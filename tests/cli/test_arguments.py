@@ -181,7 +181,7 @@ def test_without_a_name_an_evaluation_has_no_data_of_its_own():
         (["--recipe.epoch", "3"], "did you mean --recipe.epochs?"),
         (["--lr", "3"], "did you mean --recipe.weight-optimiser.lr or"),
         (["--recipe.relaxation.heat", "3"], "no flag --recipe.relaxation.heat"),
-        (["--zzz", "3"], "see `mixop search --help`"),
+        (["--zzz", "3"], "see `mixop search --help-all`"),
         (["--data", "npz"], "Npz needs --data.path TEXT: the .npz file."),
         (["--out"], "--out needs a value"),
         (["--out", "--quiet"], "--out needs a value"),

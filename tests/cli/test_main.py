@@ -154,7 +154,7 @@ def test_resume_finishes_a_search_and_then_has_nothing_to_do(
     run = tmp_path / "begun"
     shutil.copytree(runs["begun"], run)
     assert main(["resume", str(run)]) == 0
-    assert "Going on with" in capsys.readouterr().out
+    assert "Continuing" in capsys.readouterr().out
     assert (run / "architecture.json").read_text() == (runs["searched"] / "architecture.json").read_text()
     assert main(["resume", str(run)]) == 0
     assert "Nothing is left to do" in capsys.readouterr().out
@@ -215,7 +215,7 @@ def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails:
     new = ("--out", str(tmp_path / "new"))
     searched, begun = str(runs["searched"]), str(runs["begun"])
     assert "did you mean 'search'" in fails("serch")
-    assert "A command comes first" in fails("--epochs", "3")
+    assert "The command comes first" in fails("--epochs", "3")
     assert "did you mean 'recipes'" in fails("list", "recipe")
     assert "at least 1, got 0" in fails("search", *TOY, "--epochs", "0", *new)
     assert "at most 48" in fails("search", *TOY, "--epochs", "1", "--batch-size", "500", *new)
@@ -257,7 +257,7 @@ def raising(error: BaseException) -> Callable[..., None]:
         (OSError(28, "No space left on device", "runs/x/report.html"), 2, "runs/x/report.html: No space left on device"),
         (MemoryError(), 2, "smaller --batch-size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "smaller --batch-size"),
-        (ZeroDivisionError("a\nb"), 1, "mistake of its own (ZeroDivisionError: a b)"),
+        (ZeroDivisionError("a\nb"), 1, "a bug in mixop (ZeroDivisionError: a b)"),
     ],
 )
 def test_whatever_ends_a_command_is_told_in_a_sentence(
@@ -435,3 +435,17 @@ def test_speed_refuses(fails):
     assert "at least 1 repetition" in fails(*SPEED[:-1], "0")
     assert "measured once" in fails(*SPEED, "--executors", "plain,plain")
     assert "multiple of 4 channels" in fails(*SPEED, "--space.channels", "6", "--executors", "fused")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("bench",), "mixop bench is called mixop speed now: mixop speed\n"),
+        (("bench", "--batch", "4"), "mixop bench is called mixop speed now: mixop speed --batch 4\n"),
+        (("benchmark",), "mixop benchmark is called mixop table now: mixop table\n"),
+        (("benchmark", "show", "a b.table"), "mixop benchmark is called mixop table now: mixop table show 'a b.table'\n"),
+        (("benchmark", "--help"), "mixop benchmark is called mixop table now: mixop table --help\n"),
+    ],
+)
+def test_an_old_name_answers_with_the_new_one(fails: Callable[..., str], words: tuple[str, ...], says: str):
+    assert fails(*words) == says

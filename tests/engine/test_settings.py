@@ -1,9 +1,12 @@
 """Settings of a run: refused where they do not go together."""
 
+from typing import get_args
+
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.engine.settings import Settings
+from mixop.engine.settings import Executor, Settings
+from mixop.supernet.executors import EXECUTORS
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,7 @@ def test_a_run_is_known_by_what_its_numbers_depend_on():
 def test_what_is_recorded():
     assert Settings().computing["channels_last"]
     assert not Settings(executor="plain").computing["channels_last"]
+
+
+def test_every_executor_can_be_named():
+    assert set(get_args(Executor)) == set(EXECUTORS)

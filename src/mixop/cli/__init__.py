@@ -1,6 +1,6 @@
-"""The command line: ``mixop search | compare | resume | retrain | evaluate | bench | benchmark | report | export | list``.
+"""The command line: ``mixop COMMAND``, see `mixop.cli.commands`.
 
-What a user can mend is told in one sentence on stderr, without a traceback; ``--debug`` shows where it came from.
+An error that the user can mend is one sentence on stderr, without a traceback; ``--debug`` shows where it came from.
 """
 
 import os
@@ -20,14 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after ``mixop``; default those of this process.
 
     Returns:
-        The exit code: 0; 2 for what the user can mend; 1 for an error of mixop's own; 128 + signal if asked to stop.
+        The exit code: 0; 2 for what the user can mend; 1 for a bug in mixop; 128 + signal if asked to stop.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with noting_ctrl_c():
         try:
-            if str(Path.cwd()) not in sys.path:  # package.module:Name of one's own is looked for here, as with python -m
+            if str(Path.cwd()) not in sys.path:  # for a user's package.module:Name, as with python -m
                 sys.path.append(str(Path.cwd()))
-            # Imported here, so that Ctrl-C and errors during the import are told like all others.
+            # Imported here, so that Ctrl-C and errors during the import end in a sentence like all others.
             from mixop.cli.commands import run
 
             run(arguments)
@@ -45,7 +45,7 @@ def _tell(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     if isinstance(error, KeyboardInterrupt):
-        return _say("Interrupted: a run keeps what was saved, and the same command goes on from there.", 130)
+        return _say("Interrupted: what was saved is kept, and the same command continues from there.", 130)
     if isinstance(error, MixopError):
         signum = getattr(error, "signum", None)  # of an InterruptedRunError, whose module needs torch
         return _say(str(error), 2 if signum is None else 128 + signum)
@@ -53,12 +53,12 @@ def _tell(error: BaseException) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}: check the path, its permissions and the space on the disk.", 2)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        return _say("There is not enough memory: take a smaller --batch-size, or a space with fewer channels.", 2)
-    if not isinstance(error, Exception):  # SystemExit of code that a user's own part runs
+        return _say("There is not enough memory: use a smaller --batch-size, or a space with fewer channels.", 2)
+    if not isinstance(error, Exception):  # SystemExit, raised by a user's part
         raise error
     return _say(
-        f"mixop made a mistake of its own ({type(error).__name__}: {error}): "
-        "please report it with what the same command shows with --debug.",
+        f"This is a bug in mixop ({type(error).__name__}: {error}): "
+        "please report it with the output of the same command with --debug.",
         1,
     )
 

@@ -12,7 +12,30 @@ from mixop.core.errors import RecipeError, unknown
 from mixop.core.values import defaults, hints_of
 
 AUTO = "auto"
-"""The value of a flag that the command shall find itself."""
+"""The value of a flag that leaves the choice to the command."""
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A short flag for one field of a value: ``--epochs`` for ``--recipe.epochs``.
+
+    The value needs torch, and the short help must not wait for it. So what it shows stands here.
+
+    Args:
+        path: names that lead to the field, ``("recipe", "epochs")``.
+        help: what it means.
+        default: what the short help shows as its default.
+        takes: what to write after the flag.
+        automatic: whether ``auto`` may be written: the command then finds the value.
+        prepare: called with the tree and the text before any flag is set: other epochs move a warm-up.
+    """
+
+    path: tuple[str, str]
+    help: str
+    default: str
+    takes: str = "INT"
+    automatic: bool = False
+    prepare: Callable[[Tree, str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -24,11 +47,10 @@ class Command:
         options: dataclass of its own flags, whose docstring is the help.
         run: does the work, with what `parse` made.
         values: what else can be set: the word for it, ``recipe``, to a function from the name given (``--recipe NAME``, None
-            if none was) to the tree to begin with, or None for nothing.
-        settings: which settings of a run it takes, fields of `mixop.engine.loop.Settings`.
-        shortcuts: a short flag's name to the path that it stands for, ``epochs`` to ``("recipe", "epochs")``.
-        prepare: a short flag's name to what becomes of the value before any flag is set: other epochs move a warm-up.
-        automatic: short flags whose value may be ``auto``: the command then finds it.
+            without it) to the tree to begin with, or None for nothing.
+        settings: which settings of a run it takes, fields of `mixop.engine.settings.Settings`.
+        shortcuts: short flags by name.
+        rare: names of flags that only ``--help-all`` shows.
         examples: commands to show in the help.
     """
 
@@ -37,9 +59,8 @@ class Command:
     run: Callable[["Parsed"], None]
     values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
-    shortcuts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    prepare: Mapping[str, Callable[[Tree, str], None]] = field(default_factory=dict)
-    automatic: tuple[str, ...] = ()
+    shortcuts: Mapping[str, Shortcut] = field(default_factory=dict)
+    rare: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -47,17 +68,22 @@ class Command:
         """Names of the options given by position: as in Python, those before ``_: KW_ONLY``."""
         return [f.name for f in dataclasses.fields(self.options) if not f.kw_only]
 
+    @property
+    def automatic(self) -> set[str]:
+        """Names of the short flags whose value may be ``auto``."""
+        return {name for name, shortcut in self.shortcuts.items() if shortcut.automatic}
+
 
 @dataclass
 class Parsed:
-    """What a command was told.
+    """What the user asked of a command.
 
     Args:
-        options: its own, of the class `Command.options`; None if only the help is wanted.
+        options: its own options, of the class `Command.options`; None if only the help is wanted.
         own: the same, as a tree.
         trees: the values to build, by their word.
-        help: whether only its help is wanted.
-        automatic: the short flags whose value the command shall find.
+        help: whether only the help is wanted.
+        automatic: the short flags whose value the command finds itself.
     """
 
     options: Any
@@ -67,7 +93,7 @@ class Parsed:
     automatic: frozenset[str] = frozenset()
 
     def build(self, name: str) -> Any:
-        """The value of that word, checked; None if the command was not given one."""
+        """The value of that word, checked; None without one."""
         return self.trees[name].build() if name in self.trees else None
 
 
@@ -84,19 +110,22 @@ class _Token:
         return self.value
 
 
+HELP, HELP_ALL = ("-h", "--help"), "--help-all"
+
+
 def parse(command: Command, words: Sequence[str]) -> Parsed:
     """Reads a command's arguments.
 
-    Later flags win over earlier ones, flags win over the file, the file wins over what the names stand for.
+    A later flag wins over an earlier one, a flag over the file, and the file over the values that the names stand for.
 
     Raises:
         RecipeError: naming what is unknown, missing or malformed.
     """
-    wants_help = any(word in ("-h", "--help") for word in words)
-    tokens, places = _split(command, [word for word in words if word not in ("-h", "--help")])
+    wants_help = HELP_ALL in words
+    tokens, places = _split(command, [word for word in words if word not in (*HELP, HELP_ALL)])
     automatic = {token.name for token in tokens if token.name in command.automatic and token.value == AUTO}
     tokens = [token for token in tokens if token.name not in automatic]
-    options = _tree("settings", command.options)
+    options = own_tree(command)
     own = hints_of(command.options)
     for token in tokens:
         if token.name in own and token.name not in command.places:
@@ -109,7 +138,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     settings = {name: value for name, value in settings.items() if name not in automatic}
     for name, value in settings.items():
         if name in own and name not in said:
-            options.plain[name] = value
+            options.merge({name: value})
     _take_places(command, options, places, wants_help)
 
     trees: dict[str, Tree] = {}
@@ -121,26 +150,26 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
         if tree is not None:
             trees[name] = tree
     if command.settings:
-        from mixop.engine.settings import Settings
-
-        trees["settings"] = _tree("settings", Settings)
+        trees["settings"] = settings_tree()
     for name in command.values:
         if name in table:
             _require(trees, name).merge(table[name])
     for name, value in settings.items():
         if name in command.shortcuts:
-            path = command.shortcuts[name]
-            if name in command.prepare:
-                command.prepare[name](trees[path[0]], str(value))
-            trees[path[0]].merge({path[1]: value})
+            shortcut = command.shortcuts[name]
+            word, field_name = shortcut.path
+            if shortcut.prepare is not None:
+                shortcut.prepare(trees[word], str(value))
+            trees[word].merge({field_name: value})
         elif name in command.settings:
             trees["settings"].merge({name: value})
         elif name not in own:
             raise RecipeError(unknown("setting in [settings]", name, [*own, *command.settings, *command.shortcuts]))
 
     for token in tokens:
-        if token.name in command.prepare:
-            command.prepare[token.name](trees[command.shortcuts[token.name][0]], token.text)
+        shortcut = command.shortcuts.get(token.name)
+        if shortcut is not None and shortcut.prepare is not None:
+            shortcut.prepare(trees[shortcut.path[0]], token.text)
     # A part is chosen before its fields are set, in whatever order the flags came.
     changes = [(path, token) for token in tokens if (path := _path(command, token)) is not None]
     for path, token in sorted(changes, key=lambda change: len(change[0])):
@@ -152,8 +181,20 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     return Parsed(built, options, trees, wants_help, frozenset(automatic))
 
 
+def own_tree(command: Command) -> Tree:
+    """The command's own options at their defaults."""
+    return _defaults(command.options)
+
+
+def settings_tree() -> Tree:
+    """The settings of a run at their defaults."""
+    from mixop.engine.settings import Settings
+
+    return _defaults(Settings)
+
+
 def known_flags(command: Command, trees: Mapping[str, Tree]) -> list[str]:
-    """Every flag that the command takes, with the parts chosen so far."""
+    """Every flag that the command takes, for the parts chosen so far."""
     names = [name for name in hints_of(command.options) if name not in command.places]
     flags = [flag_of((name,)) for name in (*names, *command.settings, *command.shortcuts)]
     for name, tree in trees.items():
@@ -192,7 +233,7 @@ def _path(command: Command, token: _Token) -> tuple[str, ...] | None:
     if token.name in hints_of(command.options) and token.name not in command.places:
         return None
     if token.name in command.shortcuts:
-        return command.shortcuts[token.name]
+        return command.shortcuts[token.name].path
     if token.name in command.settings:
         return ("settings", token.name)
     path = tuple(token.name.split("."))
@@ -203,15 +244,15 @@ def _require(trees: Mapping[str, Tree], name: str) -> Tree:
     if name in trees:
         return trees[name]
     if name:
-        raise RecipeError(f"Settings of {name} are given, but not of which: add --{name} NAME.")
+        raise RecipeError(f"There are settings for {name}, but no {name} is named: add --{name} NAME.")
     raise UnknownKnobError
 
 
 def _unknown_flag(flag: str, known: Sequence[str], command: Command) -> str:
-    # The end of a long name written alone is meant exactly: --lr, --recipe.lr.
+    # The end of a long name, written alone, stands for that flag: --lr, --recipe.lr.
     end = "." + flag.removeprefix("--").rpartition(".")[2]
     near = [name for name in known if name.endswith(end)] or difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near[:2])}?" if near else f"see `mixop {command.name} --help`."
+    hint = f"did you mean {' or '.join(near[:2])}?" if near else f"see `mixop {command.name} {HELP_ALL}`."
     return f"mixop {command.name} has no flag {flag}: {hint}"
 
 
@@ -236,5 +277,5 @@ def _take_places(command: Command, options: Tree, places: Sequence[str], wants_h
         raise RecipeError(f"mixop {command.name} does not know what to do with {places[len(command.places)]!r}: {hint}.")
 
 
-def _tree(name: str, cls: type) -> Tree:
-    return Tree(name, cls, {cls.__name__: cls}, defaults(cls))
+def _defaults(cls: type) -> Tree:
+    return Tree("settings", cls, {cls.__name__: cls}, defaults(cls))

@@ -1,4 +1,4 @@
-"""Who takes part in ``mixop compare``, and how it is scored: from the words of the command to values."""
+"""Who takes part in ``mixop compare``, and how it is scored: from the flags of the command to values."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -84,13 +84,13 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
     if not recipes and left_out:
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
-        "scaled": "Architecture rates are scaled for the length of the search, for every published method by the same rule "
+        "scaled": "Architecture rates are scaled to the length of the search, by the same rule for every published method "
         "(mixop.comparison.scaling).",
-        "paper": "Architecture rates are the published ones, whatever the length of the search.",
+        "paper": "Architecture rates are the published ones, at any length of the search.",
     }
     same = (
-        f" Every search begins with {options.warmup} epochs that train the weights only; where it has stages, each begins with "
-        "that share."
+        f" Every search starts with {options.warmup} epochs that train the weights only; in a search with stages, every stage "
+        "starts with that share."
     )
     return recipes, left_out, rates[options.rates] + same * (options.warmup is not None) if recipes else ""
 
@@ -125,7 +125,7 @@ def _written(options: CompareOptions) -> list[str]:
 
 
 def _words(options: CompareOptions) -> list[str]:
-    """The methods as they were written, ``all`` spelt out.
+    """The methods as they were written, with ``all`` replaced by every recipe.
 
     Raises:
         RecipeError: if one of them comes twice.

@@ -11,7 +11,7 @@ _pressed: list[int] = []
 
 @contextmanager
 def noting_ctrl_c() -> Iterator[None]:
-    """Inside, Ctrl-C raises `KeyboardInterrupt` as ever, and is noted. The engine has a handler of its own while it runs."""
+    """Inside, Ctrl-C raises `KeyboardInterrupt` as always, and is noted. The engine has its own handler while it runs."""
     _pressed.clear()
     if threading.current_thread() is not threading.main_thread():  # signals go elsewhere
         yield

@@ -1,4 +1,4 @@
-"""What the names after --recipe, --space, --data and --protocol stand for: the values that flags then change."""
+"""The values that the names after --recipe, --space, --data and --protocol stand for, and that flags then change."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from mixop.core.values import defaults, to_plain
 def recipe(kind: str | None) -> Tree:
     """The recipe of a name, of ``package.module:function``, or of a ``.json`` or ``.toml`` file.
 
-    Such a file is a run's ``recipe.json``, or says in ``base`` what it starts from, and then what is different.
+    Such a file is a run's ``recipe.json``, or names in ``base`` the recipe that it starts from, and says what differs.
     """
     from mixop.recipe.core import Recipe
     from mixop.recipe.parts import PARTS

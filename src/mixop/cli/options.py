@@ -1,4 +1,8 @@
-"""The commands' own flags; everything else that can be set is a field of a recipe, a space, a data set or a protocol."""
+"""The commands' own flags; everything else that can be set is a field of a recipe, a space, a data set or a protocol.
+
+The help is made from these classes. A default other than None is shown from the field itself; where it is None, the
+docstring says in brackets what then happens.
+"""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
@@ -9,21 +13,21 @@ class SearchOptions:
     """Search a space for an architecture.
 
     The run directory keeps everything: the method, the metrics of every epoch, checkpoints, the architecture and a report.
-    Given again, the same command goes on where it stopped.
+    If the search is stopped, the same command continues it.
 
     Args:
-        recipe: the method: a name (see mixop list recipes), package.module:function of one's own, or a .json or .toml file:
-            the recipe.json of another run, or a variant, which says base = "drnas" and what is different. [drnas]
-        space: the search space: a name (see mixop list spaces), or package.module:name of one's own. Sizes left open are
-            taken from the data. [nasbench201]
-        data: the data set: a name (see mixop list data), or package.module:name of one's own. [digits]
-        out: the run directory, new or this search's own. [runs/RECIPE-SPACE-DATA]
-        watch: look every so many epochs for signs of a collapse (the loss's sharpness, the gap between supernet and derived
-            network) and warn of them while the search runs; 0 does not. [0]
-        config: file of settings, .toml or .json; see the end of this page.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        recipe: the method: a name from mixop list recipes, package.module:function, or a .json or .toml file, which is the
+            recipe.json of a run or a variant (base = "drnas" and the changes).
+        space: the search space: a name from mixop list spaces, or package.module:name. Sizes that it leaves open are taken
+            from the data.
+        data: the data set: a name from mixop list data, or package.module:name.
+        out: the run directory, new or of this same search. [runs/RECIPE-SPACE-DATA]
+        watch: epochs between two checks for a collapse, which warn of a sharp loss or a gap between the supernet and the
+            derived network; 0 is off.
+        config: a .toml or .json file of settings; --help-all shows one.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     recipe: str = "drnas"
@@ -39,40 +43,40 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """Run several methods with several seeds, and random search at equal cost beside them.
+    """Run several methods with several seeds each, beside a random search of equal cost.
 
-    Runs go to worker processes. The result is one table and one report: mean, deviation, time and best, for each method.
-    Given again, the same command goes on where it stopped; with more methods, seeds or seconds it adds them. A run that
-    fails does not stop the others.
+    The runs go to worker processes. The result is a table and a report: for each method the mean, the deviation, the best
+    score and the time. If the comparison is stopped, the same command continues it; with more methods, seeds or seconds it
+    adds them. A run that fails does not stop the others.
 
     Args:
-        recipes: the methods, with commas between them: recipes as in mixop search, and black-box searchers (evolution,
-            reinforce, local, bohb, controller), which score their trials as random search does and have its time.
-            all stands for every recipe that fits the space. [all]
-        space: the search space. [toy]
-        data: the data set. [toy for the space toy, else digits]
-        seeds: number of runs of each method. [5]
-        first_seed: seed of the first of them; the next one has the next number. [0]
-        epochs: of each search. [20 on the space toy, else each recipe's own]
-        batch_size: of each search. [32 on the space toy, else each recipe's own]
+        recipes: the methods, separated by commas: recipes, as in mixop search, and black-box searchers (evolution, reinforce,
+            local, bohb, controller), which score their trials as random search does and get as much time. all is every recipe
+            that fits the space.
+        space: the search space, as in mixop search.
+        data: the data set, as in mixop search. [toy for the space toy, else digits]
+        seeds: number of runs of each method.
+        first_seed: seed of the first run of each method; the following runs count up from it.
+        epochs: length of each search. [20 on the space toy, else each recipe's own]
+        batch_size: examples in a batch of each search. [32 on the space toy, else each recipe's own]
         warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
-        budget: seconds that the trainings of random search and of each searcher may take; those of a table are the ones that
-            they took where it was made. [the median of the recipes' times]
-        rates: scaled multiplies the architecture's learning rate by one rule for all methods, so that a search shorter than
-            the published one travels as far; paper takes the published rates. [scaled]
-        evaluate: optimum asks whether the known best architecture was found; retrain trains what was found from scratch on
-            the weight split and scores it on the validation split; table looks it up in a table of trained architectures, and
-            trials of black-box searches too; supernet takes the supernet's validation accuracy. [table where --table is
-            given, optimum where it is known, else retrain]
-        table: a table of mixop table, or the name of one that comes with mixop. [the one of the space]
-        dataset: the data set of the table. [the only one]
-        test: score by retrain or table on the test set in place of the validation split, once for each run.
-        jobs: worker processes. [the number of cores; on a GPU 1]
-        out: the directory of the comparison, new or this one's own. [runs/compare-SPACE-DATA]
-        config: file of settings, .toml or .json; see the end of this page.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        budget: seconds of training that random search and each searcher may use; with a table, the seconds recorded in it.
+            [the median of the recipes' times]
+        rates: scaled multiplies the architecture's learning rate by the same rule for all methods, so that a shorter search
+            moves as far as the published one; paper keeps the published rates.
+        evaluate: optimum checks whether the known best architecture was found; retrain trains what was found from scratch on
+            the weight split and scores it on the validation split; table takes that score, and those of black-box trials,
+            from a table of trained architectures; supernet takes the supernet's validation score. [table with --table,
+            optimum where it is known, else retrain]
+        table: a table made by mixop table, or the name of one that comes with mixop. [the one of the space]
+        dataset: the data set within the table. [the only one]
+        test: with retrain or table, score on the test set instead of the validation split, once for each run.
+        jobs: number of worker processes. [the number of cores; on a GPU 1]
+        out: the directory of the comparison, new or of this same one. [runs/compare-SPACE-DATA]
+        config: a .toml or .json file of settings; --help-all shows one.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     recipes: str = "all"
@@ -99,15 +103,15 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with what a run directory has not finished: its search, or its retraining.
+    """Continue the search or the retraining that a run directory has not finished.
 
-    It gives what the run would have given had it never been stopped.
+    The result is the one that the run would have had without the interruption.
 
     Args:
         run: the run directory.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     run: str
@@ -119,25 +123,25 @@ class ResumeOptions:
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """Train the found architecture from scratch, and random ones beside it, and score them on the test set.
+    """Train the found architecture from scratch, with random ones beside it, and score them on the test set.
 
-    All training examples are used, those of both splits of the search. Random architectures are trained in the same way, so
-    that one sees whether searching was better than picking at random; each of them takes about as long as the found one.
-    Without a run directory, --architecture names what to train, and --data on what.
+    The training uses all training examples, those of both splits of the search. Random architectures are trained in the same
+    way, which shows whether the search did better than a random choice; each takes about as long as the found one. Without a
+    run directory, --architecture says what to train, and --data on what.
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: a published cell (see mixop list architectures), or an architecture of the space in its notation, such
-            as a genotype.
-        space: the space of that architecture, as in mixop search. [darts]
-        data: the data set to train it on, as in mixop search. [digits]
-        protocol: how to train: a name (see mixop list protocols), or package.module:name of one's own. [quick]
+        architecture: a published cell from mixop list architectures, or an architecture in the notation of its space, such
+            as a genotype. [the one that the run found]
+        space: the space of --architecture, as in mixop search. [darts]
+        data: the data set for --architecture, as in mixop search. [digits]
+        protocol: how to train: a name from mixop list protocols, or package.module:name.
         random: how many random architectures to train beside it. [5 after a search, else 0]
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
-        config: file of settings, .toml or .json; see the end of this page.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        config: a .toml or .json file of settings; --help-all shows one.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     run: str | None = None
@@ -156,14 +160,14 @@ class RetrainOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Score a run's trained network anew, on its own test set or on another one.
+    """Score a run's trained network again, on its own test set or on another one.
 
     Args:
         run: the run directory of a finished retraining.
-        data: whose test set to use, as in mixop search; images and classes must be like those of the run. [the run's own]
-        config: file of settings, .toml or .json; see the end of this page.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        data: the data set to score it on, as in mixop search; its examples must be like those of the run. [the run's own]
+        config: a .toml or .json file of settings; --help-all shows one.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     run: str
@@ -176,21 +180,21 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedOptions:
-    """Measure how fast a search step is on this machine: executors beside each other, in turns.
+    """Measure how fast a search step is on this machine, for several executors in turn.
 
-    A step is a whole one of the method: batches, augmentation, both halves, clipping, both optimisers, on images that mean
-    nothing. The first executor is what the others are compared with. Memory is measured in processes of their own, and what
-    the machine can do at most in the same run.
+    A step is a whole one of the method: batches, augmentation, both halves, clipping and both optimisers, on meaningless
+    images. The other executors are compared with the first. Memory is measured in separate processes, and the same run
+    measures the most that the machine can do.
 
     Args:
-        recipe: the method, as in mixop search. [darts]
-        space: the search space. Its sizes are the published ones, the images 32 x 32 in colour with 10 classes, unless set.
-            [nasbench201]
-        executors: which ones, with commas between them. [plain, nodewise and, where it can compute this, fused]
-        repeats: steps of each executor that count. [5]
+        recipe: the method, as in mixop search.
+        space: the search space, at its published sizes unless flags change them, with 32 x 32 images in colour and 10
+            classes.
+        executors: which ones, separated by commas. [plain, nodewise and, where it can compute this, fused]
+        repeats: counted steps of each executor.
         skip_memory: do not measure memory.
-        json: write all figures as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        json: print all figures as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     recipe: str = "darts"
@@ -206,12 +210,12 @@ class SpeedOptions:
 class ReportOptions:
     """Write report.html of a run: the cell, the weights over time, the scores, and how to repeat it.
 
-    Of a comparison it writes comparison.html.
+    For a comparison it writes comparison.html.
 
     Args:
-        run: the run directory, or that of a comparison, finished or not.
+        run: the directory of a run or of a comparison, finished or not.
         tensorboard: also write the metrics for TensorBoard, into RUN/tensorboard (needs the extra trackers).
-        debug: with an error, show where it came from.
+        debug: after an error, show where it came from.
     """
 
     run: str
@@ -224,13 +228,13 @@ class ReportOptions:
 class ExportOptions:
     """Write the trained network as a file that runs without mixop.
 
-    The file is loaded again and compared with the network on the same images before it is kept.
+    Before the file is kept, it is loaded again and compared with the network on the same images.
 
     Args:
         run: the run directory of a finished retraining.
-        format: pt2 for torch.export, onnx for ONNX (needs the extra onnx). [pt2]
+        format: pt2 for torch.export, onnx for ONNX (needs the extra onnx).
         out: the file. [RUN/model.FORMAT]
-        debug: with an error, show where it came from.
+        debug: after an error, show where it came from.
     """
 
     run: str
@@ -242,13 +246,13 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List what there is to choose from.
+    """List the names to choose from: recipes, spaces, data sets and parts.
 
     Args:
         topic: one of recipes, searchers, spaces, data, relaxations, protocols, architectures, operations, tables, experiments.
             [all of them]
-        json: write one JSON object of names and descriptions on standard output.
-        debug: with an error, show where it came from.
+        json: print one JSON object of names and descriptions.
+        debug: after an error, show where it came from.
     """
 
     topic: str | None = None

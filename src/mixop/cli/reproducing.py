@@ -1,4 +1,4 @@
-"""``mixop reproduce``: a published experiment again, and what came out beside what was published."""
+"""``mixop reproduce``: repeats a published experiment, and shows its results beside the published ones."""
 
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReproduceOptions:
-    """Run a published experiment again, and show the paper's results and ours side by side.
+    """Repeat a published experiment, and show the paper's results and ours side by side.
 
     The experiments are searches on CIFAR-10 in the space of NAS-Bench-201; what they find is looked up in the benchmark's
-    table. Random search runs beside. Whatever differs from the published setting is marked. Given again, the command goes on.
+    table. A random search runs beside them. Every difference from the published setting is marked. If the command is stopped,
+    the same command continues it.
 
     Args:
-        name: the experiment (see mixop list experiments).
+        name: the experiment: a name from mixop list experiments.
         data: a folder with CIFAR-10, as the official archive or as sheets of images, and with the benchmark's table.
             [required]
-        scale: full is the published setting, for hours on a GPU; small takes minutes a run on a core, with fewer and smaller
-            images, fewer channels and cells, and the architecture's rate scaled; medium has twice the images and channels, and
-            DrNAS takes five times as long; tiny takes seconds and shows nothing.
-        table: the table of NAS-Bench-201, from mixop table convert. [in the folder of the data]
-        seeds: number of runs. [the scale's; in full the paper's]
-        jobs: worker processes. [the number of cores; on a GPU 1]
-        out: the directory of the runs, new or this one's own. [runs/NAME-SCALE]
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        scale: full is the published setting and takes hours on a GPU; small takes minutes for a run on one core, with fewer
+            and smaller images, fewer channels and cells, and a scaled learning rate of the architecture; medium has twice the
+            images and channels, and takes DrNAS five times as long; tiny takes seconds and its results mean nothing.
+        table: the table of NAS-Bench-201, made by mixop table convert. [the one in the folder of the data]
+        seeds: number of runs. [the scale's; at full scale the paper's]
+        jobs: number of worker processes. [the number of cores; on a GPU 1]
+        out: the directory of the runs, new or of this same experiment. [runs/NAME-SCALE]
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     name: str
@@ -49,12 +50,12 @@ class ReproduceOptions:
     debug: bool = False
 
 
-def reproduce(told: Parsed) -> None:
+def reproduce(parsed: Parsed) -> None:
     """``mixop reproduce``"""
     from mixop.cli.comparing import Comparing
     from mixop.comparison.reproduce import reproduce as run
 
-    options = told.options
+    options = parsed.options
     if options.data is None:
         raise RecipeError("mixop reproduce needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
     if options.seeds is not None and not 1 <= options.seeds <= 1000:
@@ -70,7 +71,7 @@ def reproduce(told: Parsed) -> None:
             table=options.table,
             seeds=options.seeds,
             jobs=options.jobs,
-            device=told.build("settings").device,
+            device=parsed.build("settings").device,
             observe=progress,
         )
     if options.json:
@@ -79,7 +80,7 @@ def reproduce(told: Parsed) -> None:
 
 
 def _plain(found: "Reproduction") -> dict[str, Any]:
-    """What came out as JSON data."""
+    """The results as JSON data."""
     lines = [{**asdict(line), "differs": line.differs} for line in found.lines]
     about = {"experiment": found.name, "scale": found.scale, "runs": str(found.comparison.path), "source": found.source}
     return {**about, "lines": lines}

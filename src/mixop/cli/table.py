@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mixop.cli import kinds
-from mixop.cli.arguments import Command, Parsed
+from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.interrupt import heed
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """Make a table of one's own: train every architecture of a small space, several times each.
+    """Make your own table: train every architecture of a small space, several times each.
 
-    Many networks are trained at once, side by side. What each learns depends on itself, its seed and the settings alone. Given
-    again, the same command goes on where it stopped.
+    Many networks train side by side. What each one learns depends only on its architecture, its seed and the settings. If the
+    build is stopped, the same command continues it.
 
     Args:
-        target: the table to write, NAME.table. The counts behind it lie beside it as NAME.npz.
-        space: the search space, of at most 20,000 architectures: leave operations out. Sizes left open are taken from the
-            data. [nasbench201-digits]
-        data: the data set. [digits]
-        group: networks that are trained together; more need more memory, fewer are slower.
-        limit: only so many architectures, the first ones, to try it out. [all]
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        config: file of settings, .toml or .json; see the end of this page.
-        debug: with an error, show where it came from.
+        target: the table to write, NAME.table. The counts behind it are written beside it, as NAME.npz.
+        space: the search space, of at most 20,000 architectures; fewer operations make it smaller. Sizes that it leaves open
+            are taken from the data.
+        data: the data set, as in mixop search.
+        group: number of networks that train together; more need more memory, fewer are slower.
+        limit: train only this many architectures, the first ones, to try it out. [all]
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        config: a .toml or .json file of settings; --help-all shows one.
+        debug: after an error, show where it came from.
     """
 
     target: str
@@ -55,17 +55,17 @@ class BuildOptions:
 class ConvertOptions:
     """Make a table of trained architectures from a benchmark's files.
 
-    Nothing that a file says is run. The table is one file, which opens at once, however large it is.
+    No code in the files is run. The table is one file, which opens at once, however large it is.
 
     Args:
-        source: a .npz or .csv of plain columns, an official file of NAS-Bench-201 or NATS-Bench (.pth, .pickle.pbz2), its
-            directory simple, or a directory of files of single architectures (000123-FULL.pth).
+        source: a .npz or .csv file of plain columns; an official file of NAS-Bench-201 or NATS-Bench (.pth, .pickle.pbz2); the
+            directory of NATS-Bench's simple files; or a directory of files of single architectures (000123-FULL.pth).
         target: the table to write, usually NAME.table.
         name: the name of the table. [the source's]
         curves: keep every epoch of official files, not only the end of each training; the table becomes large.
-        quiet: show nothing while it runs, only the last screen.
-        json: write the result as one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     source: str
@@ -80,14 +80,14 @@ class ConvertOptions:
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """Show what a table holds, whether it is undamaged, and its best architectures by validation.
+    """Show what a table holds, check that it is undamaged, and name its best architectures by validation.
 
     Args:
         table: a table, or the name of one that comes with mixop.
-        best: how many architectures to show of each data set.
-        reveal_test: show their test accuracies as well.
-        json: write one JSON object, and nothing else, on standard output.
-        debug: with an error, show where it came from.
+        best: how many architectures to show for each data set.
+        reveal_test: show their test scores as well.
+        json: print one JSON object, and nothing else.
+        debug: after an error, show where it came from.
     """
 
     table: str
@@ -131,34 +131,34 @@ class Converting:
             self.bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Takes how much is done, and of how much."""
+        """Takes how much is done, and how much there is."""
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=done, total=total)
 
 
 class Building(Converting):
-    """The same for a build, which takes long: without a terminal, a line for every twentieth, with the time that is left."""
+    """The same for a build, which takes long: without a terminal, a line for every twentieth of it, with the time left."""
 
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         super().__init__(title, quiet=quiet)
         from mixop.cli.progress import Clock
 
-        self.clock, self.told = Clock(), 0
+        self.clock, self.shown = Clock(), 0
 
     def __call__(self, done: float, total: int) -> None:
-        """Takes how many architectures are done, those in training in part, and their number."""
+        """Takes how many architectures are done, counting those in training in part, and how many there are."""
         left = self.clock.left(done, total)
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=done, total=total)
-        elif not self.quiet and (twentieth := int(20 * done / total)) > self.told:
+        elif not self.quiet and (twentieth := int(20 * done / total)) > self.shown:
             from mixop.cli.progress import duration
 
-            self.told = twentieth
+            self.shown = twentieth
             more = "" if left is None or done >= total else f"  {duration(left)} left"
             self.console.print(f"{done / total:4.0%} of {total:,} architectures{more}", soft_wrap=True)
 
 
-def build(told: Parsed) -> None:
+def build(parsed: Parsed) -> None:
     """``mixop table build``"""
     from mixop.cli import screens
     from mixop.cli.progress import duration
@@ -167,15 +167,15 @@ def build(told: Parsed) -> None:
     from mixop.tables.table import Table
     from mixop.tabulate.build import architectures_of, seconds_of, tabulate
 
-    options = told.options
+    options = parsed.options
     target = Path(options.target)
     if target.suffix != ".table":
         raise RecipeError(f"The table to write must be called NAME.table, got {options.target!r}.")
-    space, data, how = told.build("space"), told.build("data").load(), told.build("training")
+    space, data, how = parsed.build("space"), parsed.build("data").load(), parsed.build("training")
     space = space.fit(data)
     silent, counts = options.quiet or options.json, target.with_suffix(".npz")
     plan = {"group": options.group, "limit": options.limit}
-    with using(told.build("settings").threads):
+    with using(parsed.build("settings").threads):
         number = len(architectures_of(space)[: options.limit])
         if not silent and not counts.with_name(counts.name + ".parts").exists():
             took = seconds_of(space, data, how, **plan)
@@ -199,13 +199,13 @@ def build(told: Parsed) -> None:
         )
     if about["noise"] is not None:
         lines["Noise"] = f"standard deviation {about['noise']:.2f} over the runs of an architecture"
-    lines["Counts"] = f"{counts}; {counts.name}.parts beside it is not needed any more"
+    lines["Counts"] = f"{counts}; {counts.name}.parts beside it is no longer needed"
     lines["Next"] = f"mixop table show {shlex.quote(str(target))}"
     return screens.places(lines)
 
 
 def worth(table: "Table", dataset: str, epochs: int) -> dict[str, float | None]:
-    """What validation accuracies of a table can tell apart, in percent.
+    """How far validation accuracies of a table differ between architectures and between runs, in percent.
 
     Returns:
         ``least`` and ``largest`` mean over runs; ``deviation`` of those means over architectures; ``noise``, the root of the
@@ -235,12 +235,12 @@ def _training(_: str | None) -> "Tree":
     return Tree("training", Tabulation, {**PROTOCOL_PARTS, "Tabulation": Tabulation}, defaults(Tabulation))
 
 
-def convert(told: Parsed) -> None:
+def convert(parsed: Parsed) -> None:
     """``mixop table convert``"""
     from mixop.tables.conversion import convert as run
     from mixop.tables.table import Table
 
-    options = told.options
+    options = parsed.options
     began = time.monotonic()
     with Converting(f"Converting {options.source} to {options.target}", quiet=options.quiet or options.json) as progress:
         target = run(options.source, options.target, name=options.name, curves=options.curves, observe=progress)
@@ -261,11 +261,11 @@ def convert(told: Parsed) -> None:
     )
 
 
-def show(told: Parsed) -> None:
+def show(parsed: Parsed) -> None:
     """``mixop table show``"""
     from mixop.tables.catalogue import open_table
 
-    options = told.options
+    options = parsed.options
     if options.best < 0:
         raise RecipeError(f"--best must be a number of architectures of at least 0, got {options.best}.")
     began = time.perf_counter()
@@ -346,7 +346,15 @@ TABLE = (
         build,
         values={"training": _training, "space": kinds.space, "data": kinds.data},
         settings=("threads",),
-        shortcuts={name: ("training", name) for name in ("epochs", "batch_size", "seeds", "keep")},
+        shortcuts={
+            "epochs": Shortcut(("training", "epochs"), "passes over the training split.", "12"),
+            "batch_size": Shortcut(("training", "batch_size"), "examples in a batch.", "64"),
+            "seeds": Shortcut(("training", "seeds"), "runs of every architecture, with seeds 0, 1, 2 and so on.", "3"),
+            "keep": Shortcut(
+                ("training", "keep"), "epochs after which to score, counted from 1; none for the last one.", "none", "INT,..."
+            ),
+        },
+        rare=("threads",),
         examples=(
             "mixop table build digits.table --limit 9 --epochs 2",
             "mixop table build faces.table --data npz --data.path faces.npz --space.cells 2",

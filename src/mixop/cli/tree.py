@@ -2,7 +2,7 @@
 
 A `Tree` holds a value as the JSON data of `mixop.core.values` until everything that the user said is in it: a name chose where
 to begin, a file changed some fields, flags changed others. Only then is the value built and checked, once and as a whole,
-so that changes which fit together only jointly need no order.
+so that changes which fit only together need no order.
 """
 
 import dataclasses

@@ -1,15 +1,18 @@
-"""What is the run's and not the method's: seed, device, checkpoints, how the network is computed."""
+"""What is the run's and not the method's: seed, device, checkpoints, how the network is computed.
+
+The fields and their defaults are read by ``--help``, which must not wait for torch: torch is imported when a value is made.
+"""
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
+from typing import Any, Literal, get_args
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import check_range
-from mixop.supernet.executors import EXECUTORS
 
-PRECISIONS = ("float32", "bfloat16")
+Executor = Literal["nodewise", "fused", "plain"]
+"""The names of `mixop.supernet.executors.EXECUTORS`."""
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,26 +20,26 @@ class Settings:
     """What is not the method's but the run's.
 
     Args:
-        seed: of initial weights, data order, augmentation and draws, >= 0.
+        seed: of the initial weights, the order of the data, the augmentation and the draws, >= 0.
         device: where torch computes, "cpu" or "cuda".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
-        threads: of torch on the CPU; 0 for torch's own number, but never more than the cores that the process may use.
+        threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
         executor: how a search computes its supernet: ``nodewise``, fast; ``fused``, compiled kernels for cells of the
-            NAS-Bench-201 and DARTS spaces on a CPU, several times faster still; or ``plain``, as the papers write it. The
-            numbers are the same up to rounding.
+            NAS-Bench-201 and DARTS spaces on a CPU, several times faster; or ``plain``, as the papers write it. The numbers
+            agree up to rounding.
         precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
-        channels_last: whether the plain executor lays images out with the channels last; the other executors always do.
-        compile: whether torch compiles the supernet's cells at the first step; for other executors than ``fused``.
-        capture: whether the network's part of a step is recorded once as a CUDA graph and replayed: for full mixtures with
-            first derivatives, on "cuda".
+        channels_last: whether the plain executor stores images with the channels last; the other executors always do.
+        compile: whether torch compiles the supernet's cells at the first step; not with the executor ``fused``.
+        capture: whether the network's part of a step is recorded once as a CUDA graph and replayed; needs "cuda", full
+            mixtures and first derivatives.
     """
 
     seed: int = 0
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
     threads: int = 0
-    executor: Literal["nodewise", "fused", "plain"] = "nodewise"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    executor: Executor = "nodewise"
+    precision: Precision = "float32"
     channels_last: bool = False
     compile: bool = False
     capture: bool = False
@@ -47,10 +50,13 @@ class Settings:
         check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 4096:
             raise RecipeError(f"threads must be a whole number from 0 to 4096, got {self.threads!r}.")
-        if self.executor not in EXECUTORS:
-            raise RecipeError(unknown("executor", str(self.executor), EXECUTORS))
-        if self.precision not in PRECISIONS:
-            raise RecipeError(unknown("precision", str(self.precision), PRECISIONS))
+        if self.executor not in get_args(Executor):
+            raise RecipeError(unknown("executor", str(self.executor), get_args(Executor)))
+        if self.precision not in get_args(Precision):
+            raise RecipeError(unknown("precision", str(self.precision), get_args(Precision)))
+
+        import torch
+
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:

@@ -1,0 +1,82 @@
+"""``mixop compare``: many searches beside each other. What needs torch is imported where it is used."""
+
+from pathlib import Path
+
+from mixop.cli import kinds
+from mixop.cli.arguments import Command, Parsed
+from mixop.cli.options import CompareOptions
+from mixop.cli.output import print_json
+from mixop.cli.words import count, short
+from mixop.core.errors import RecipeError
+from mixop.runs.files import COMPARISON_REPORT
+
+
+def compare(parsed: Parsed) -> None:
+    """``mixop compare``"""
+    from mixop.cli.comparing import Comparing
+    from mixop.cli.contestants import contestants, evaluator, searchers, source_for
+    from mixop.comparison.compare import compare as run
+
+    options = parsed.options
+    space, settings = parsed.build("space"), parsed.build("settings")
+    source = parsed.build("data") or source_for(space)
+    data = source.load()
+    scored = evaluator(options, space)
+    recipes, left_out, note = contestants(options, space, data)
+    black_boxes = searchers(options, space, scored)
+    if not recipes and not black_boxes:
+        raise RecipeError("Random search always takes part: name a recipe or another searcher in --recipes as well.")
+    if not recipes and options.budget is None:
+        raise RecipeError(
+            "Searchers get the time that recipes take, and --recipes names no recipe: give --budget in seconds."
+        )
+    if not 1 <= options.seeds <= 1000:
+        raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
+    if options.first_seed < 0:
+        raise RecipeError(f"--first-seed must be at least 0, got {options.first_seed}.")
+    out = options.out or str(Path("runs", f"compare-{short(options.space)}-{short(options.data or data.name)}"))
+    others = [count(len(recipes), "recipe")] * bool(recipes) + [count(len(black_boxes), "searcher")] * bool(black_boxes)
+    what = f"{', '.join(others)} and random search on {data.name}, {count(options.seeds, 'seed')} each"
+    with Comparing(f"Comparing {what}, into {out}", quiet=options.quiet or options.json) as progress:
+        result = run(
+            recipes,
+            space,
+            data,
+            out,
+            searchers=black_boxes,
+            budget_seconds=options.budget,
+            seeds=range(options.first_seed, options.first_seed + options.seeds),
+            jobs=options.jobs,
+            evaluate=scored,
+            note=" ".join([note, *left_out]),
+            device=settings.device,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            observe=progress,
+        )
+    if options.json:
+        return print_json(
+            {
+                "comparison": out,
+                "report": str(Path(out, COMPARISON_REPORT)),
+                "measure": result.measure.to_json(),
+                "methods": result.summary(),
+            }
+        )
+    from mixop.cli import screens
+
+    return screens.comparison(result)
+
+
+COMPARE = Command(
+    "compare",
+    CompareOptions,
+    compare,
+    values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
+    settings=("device", "checkpoint_seconds"),
+    rare=("first_seed", "warmup", "rates", "dataset", "checkpoint_seconds"),
+    examples=(
+        "mixop compare --recipes all --space toy --seeds 5",
+        "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",
+    ),
+)
+"""The command."""

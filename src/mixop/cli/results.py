@@ -1,0 +1,102 @@
+"""``mixop evaluate | report | export | list``: the results of a run, and the names to choose from.
+
+What needs torch or matplotlib is imported where it is used.
+"""
+
+import shlex
+from pathlib import Path
+
+from mixop.cli import kinds
+from mixop.cli.arguments import Command, Parsed
+from mixop.cli.listing import TOPICS
+from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, ReportOptions
+from mixop.cli.output import print_json
+from mixop.core.errors import RecipeError, unknown
+from mixop.runs.files import COMPARISON
+
+
+def evaluate(parsed: Parsed) -> None:
+    """``mixop evaluate``"""
+    from mixop import api
+    from mixop.evaluate.trained import evaluate_run
+    from mixop.runs.directory import RunDirectory
+    from mixop.runs.records import noun
+
+    options = parsed.options
+    run = RunDirectory(options.run)
+    run.require()
+    source, settings = parsed.build("data"), parsed.build("settings")
+    data = api.load_data(run) if source is None else source.load()
+    scored = evaluate_run(options.run, data.to(settings.device))
+    if options.json:
+        return print_json({"run": options.run, "data": data.name, "examples": scored.examples, **scored.measures})
+    from mixop.cli import screens
+
+    counted = run.score().counted is not None
+    return screens.evaluation(data.name, scored, data.task.measures, noun(data.shape, tokens=data.tokens), counted=counted)
+
+
+def report(parsed: Parsed) -> None:
+    """``mixop report``"""
+    from mixop.cli import screens
+    from mixop.report.html import write_report
+
+    run = parsed.options.run
+    if is_comparison(run):
+        from mixop.report.comparison_page import write_comparison
+
+        return screens.places({"Report": write_comparison(run)})
+    lines: dict[str, object] = {"Report": write_report(run)}
+    if parsed.options.tensorboard:
+        from mixop.runs.tensorboard import write_tensorboard
+
+        folder = write_tensorboard(run)
+        lines |= {"TensorBoard": folder, "To see it": f"tensorboard --logdir {shlex.quote(str(folder))}"}
+    return screens.places(lines)
+
+
+def is_comparison(run: str) -> bool:
+    """Whether a directory is that of a comparison."""
+    return Path(run, COMPARISON).is_file()
+
+
+def export(parsed: Parsed) -> None:
+    """``mixop export``"""
+    from mixop.cli import screens
+    from mixop.evaluate.export import export as write
+
+    options = parsed.options
+    written = write(options.run, options.format, options.out)
+    difference = written["largest_difference"]
+    checked = f"logits differ by at most {difference:.0e} of the largest" if difference else "same logits as the network"
+    screens.places({"Written": written["path"], "Checked": checked})
+
+
+def list_(parsed: Parsed) -> None:
+    """``mixop list``"""
+    topic = parsed.options.topic
+    if topic is not None and topic not in TOPICS:
+        raise RecipeError(unknown("list of", topic, TOPICS))
+    topics = [topic] if topic else list(TOPICS)
+    tables = {topic: TOPICS[topic]() for topic in topics}
+    if parsed.options.json:
+        return print_json(tables)
+    from mixop.cli import screens
+
+    return screens.lists(tables)
+
+
+EVALUATE = Command(
+    "evaluate",
+    EvaluateOptions,
+    evaluate,
+    values={"data": lambda kind: kinds.data(kind) if kind else None},
+    settings=("device",),
+    examples=("mixop evaluate runs/x", "mixop evaluate runs/x --data npz --data.path shifted.npz"),
+)
+
+REPORT = Command("report", ReportOptions, report, examples=("mixop report runs/x",))
+
+EXPORT = Command("export", ExportOptions, export, examples=("mixop export runs/x", "mixop export runs/x --format onnx"))
+
+LIST = Command("list", ListOptions, list_, examples=("mixop list", "mixop list recipes"))

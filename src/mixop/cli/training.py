@@ -1,0 +1,305 @@
+"""``mixop search | resume | retrain``: the commands that train. What needs torch is imported where it is used."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixop.cli import kinds
+from mixop.cli.arguments import Command, Parsed, Shortcut
+from mixop.cli.options import ResumeOptions, RetrainOptions, SearchOptions
+from mixop.cli.output import print_json
+from mixop.cli.results import is_comparison
+from mixop.cli.words import count, short
+from mixop.core.errors import RecipeError, RunError, unknown
+from mixop.runs.files import ARCHITECTURE, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, STATE
+
+if TYPE_CHECKING:
+    from mixop.api import RetrainResult, SearchResult
+    from mixop.cli.progress import ProgressView
+    from mixop.data.core import Data
+    from mixop.engine.estimate import Estimate
+    from mixop.recipe.core import Recipe
+    from mixop.runs.directory import RunDirectory
+    from mixop.spaces.core import Architecture, Space
+    from mixop.tasks.measure import Measure
+
+FORESEEN_STEPS = 200
+"""Steps from which a run is measured beforehand; shorter ones are over sooner than the measurement."""
+
+FORESEEN_SECONDS = 60
+"""Estimated length from which a run is announced."""
+
+GIVEN_SPACE, GIVEN_DATA = "darts", "digits"
+"""Of an architecture that is given to a retraining without them."""
+
+RANDOM = 5
+"""Random architectures that a retraining trains beside what a search found."""
+
+_RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
+_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture")
+
+
+def search(parsed: Parsed) -> None:
+    """``mixop search``"""
+    options = parsed.options
+    recipe, space, source, settings = (parsed.build(name) for name in ("recipe", "space", "data", "settings"))
+    if options.watch:
+        recipe = _watched(recipe, options.watch)
+    names = (short(kind) for kind in (options.recipe, options.space, options.data))
+    out = options.out or str(Path("runs", "-".join(names)))
+    data = source.load()
+
+    from mixop import api
+
+    if "batch_size" in parsed.automatic:
+        recipe = _with_fitting_batch(recipe, space, data, settings, out)
+    _foresee(
+        options,
+        (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
+        lambda foresight: foresight.search_estimate(recipe, space, data, settings),
+    )
+    title = f"Searching {space.name} with {recipe.name} on {data.name} for {count(recipe.epochs, 'epoch')}, into {out}"
+    with _progress(options, title, data.task.measures) as progress:
+        result = api.search(recipe, space, data, out, **_run_settings(settings, _SEARCH_SETTINGS), observe=progress)
+    _finish_search(result, options)
+
+
+def resume(parsed: Parsed) -> None:
+    """``mixop resume``"""
+    from mixop import api
+    from mixop.runs.directory import RunDirectory
+
+    options = parsed.options
+    run = RunDirectory(options.run)
+    if is_comparison(options.run):
+        raise RunError(f"{options.run} is a comparison: repeat the same `mixop compare` to continue it.")
+    run.require()
+    settings = _run_settings(parsed.build("settings"))
+    del settings["seed"]  # the run has its own
+    labels = _labels(run)
+    done = run.has(SCORE if labels else ARCHITECTURE)
+    title = f"Nothing is left to do in {options.run}" if done else f"Continuing {options.run}"
+    with _progress(options, title, run.measures(), labels) as progress:
+        result = api.resume(options.run, **settings, observe=progress)
+    if isinstance(result, api.RetrainResult):
+        _finish_retraining(result, options)
+    else:
+        _finish_search(result, options)
+
+
+def retrain(parsed: Parsed) -> None:
+    """``mixop retrain``"""
+    from mixop import api
+
+    options = parsed.options
+    protocol, settings = parsed.build("protocol"), parsed.build("settings")
+    architecture, space, data, out = _given(parsed) if options.run is None else _searched(options)
+    random = options.random if options.random is not None else 0 if options.run is None else RANDOM
+    steps = (1 + random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
+    _foresee(
+        options,
+        (settings, steps, out),
+        lambda foresight: foresight.retraining_estimate(
+            architecture, space, data, protocol, networks=1 + random, device=settings.device
+        ),
+    )
+    labels = ["found", *(f"random {k}" for k in range(1, random + 1))]
+    each = f"{count(protocol.epochs, 'epoch')} each"
+    title = f"Training {count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
+    with _progress(options, title, data.task.measures, labels) as progress:
+        result = api.retrain(
+            architecture,
+            space,
+            data,
+            out,
+            protocol=protocol,
+            random=random,
+            **_run_settings(settings),
+            observe=progress,
+        )
+    _finish_retraining(result, options)
+
+
+def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
+    """What a finished search found, its space and data, and where the retraining goes."""
+    from mixop import api
+    from mixop.evaluate.trained import read_space
+    from mixop.runs.directory import RunDirectory
+    from mixop.spaces.describe import read_architecture
+
+    given = [f"--{name}" for name in ("architecture", "space", "data") if getattr(options, name) is not None]
+    if given:
+        raise RecipeError(f"The run directory {options.run} says what to train: leave out {' and '.join(given)}.")
+    run = RunDirectory(options.run)
+    run.require()
+    if not run.has(ARCHITECTURE):
+        raise RunError(f"The search in {options.run} is not finished: first `mixop resume {shlex.quote(options.run)}`.")
+    space = read_space(run)
+    architecture = read_architecture(space, run.read_json(ARCHITECTURE))
+    data = api.load_data(run)
+    api.check_data(run, data)
+    return architecture, space, data, options.out or options.run
+
+
+def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
+    """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
+    from mixop.spaces.published import ARCHITECTURES
+
+    options = parsed.options
+    text = options.architecture
+    if text is None:
+        raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
+    space = parsed.build("space") or kinds.space(GIVEN_SPACE).build()
+    data = (parsed.build("data") or kinds.data(GIVEN_DATA).build()).load()
+    if text in ARCHITECTURES:
+        architecture, name = ARCHITECTURES[text], text
+    elif text.isidentifier():
+        raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
+    else:
+        architecture, name = space.from_native(text), space.name
+    return architecture, space, data, options.out or str(Path("runs", f"{name}-{data.name}"))
+
+
+def _with_fitting_batch(recipe: "Recipe", space: "Space", data: "Data", settings: Any, out: str) -> "Recipe":
+    """The recipe with a batch size that fits; for a run that has started, with that run's."""
+    from dataclasses import replace
+
+    from mixop import api
+    from mixop.measure.foresight import fitting_batch
+    from mixop.runs.directory import RunDirectory
+
+    run = RunDirectory(out)
+    begun = run.has(RECIPE)
+    batch = api.read_recipe(run).batch_size if begun else fitting_batch(recipe, space, data, settings)
+    return replace(recipe, batch_size=batch)
+
+
+def _watched(recipe: "Recipe", every: int) -> "Recipe":
+    """The recipe with a monitor that warns of a collapse."""
+    from dataclasses import replace
+
+    from mixop.monitors.collapse import Collapse
+
+    others = tuple(monitor for monitor in recipe.monitors if not isinstance(monitor, Collapse))
+    return replace(
+        recipe, monitors=(*others, Collapse(every=every, eigenvalue=recipe.relaxation.differentiable_mean, gap=True))
+    )
+
+
+def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], "Estimate"]) -> None:
+    """Says how long a long run will take; refuses one whose batches do not fit into the memory.
+
+    Args:
+        options: of the command.
+        run: its settings, its number of steps, and its directory: a run that has started is not estimated again.
+        estimate: measures, given the module `mixop.measure.foresight`.
+    """
+    from mixop.measure import foresight
+
+    settings, steps, out = run
+    if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in (STATE, RETRAINING_STATE)):
+        return
+    found = estimate(foresight)
+    if found.seconds >= FORESEEN_SECONDS and not (options.quiet or options.json):
+        from mixop.cli import screens
+
+        screens.places({"Estimate": f"{found} on {settings.device}"})
+
+
+def _progress(options: Any, title: str, measures: Sequence["Measure"], labels: Sequence[str] = ()) -> "ProgressView":
+    from mixop.cli.progress import ProgressView
+
+    return ProgressView(title, measures, labels, quiet=options.quiet or options.json)
+
+
+def _finish_search(result: "SearchResult", options: Any) -> None:
+    from mixop.report.html import write_report
+
+    page = write_report(result.out)
+    if options.json:
+        return print_json({"architecture": result.native, "run": str(result.out), "report": str(page)})
+    from mixop.cli import screens
+
+    return screens.found(result.recipe.name, result.out, page)
+
+
+def _finish_retraining(result: "RetrainResult", options: Any) -> None:
+    from mixop.report.html import write_report
+
+    page = write_report(result.out)
+    if options.json:
+        from mixop.runs.records import to_record
+
+        return print_json({**to_record(result.score), "run": str(result.out), "report": str(page)})
+    from mixop.cli import screens
+
+    return screens.compared(result.out, page)
+
+
+def _run_settings(settings: Any, names: Sequence[str] = ()) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names or _RUN_SETTINGS}
+
+
+def _labels(run: "RunDirectory") -> list[str]:
+    """Labels of the networks that a run retrains; none if it is a search."""
+    if not run.has(RETRAINING):
+        return []
+    networks = run.read_json(RETRAINING).get("networks", [])
+    return [str(network[0]) for network in networks]
+
+
+SEARCH = Command(
+    "search",
+    SearchOptions,
+    search,
+    values={"recipe": kinds.recipe, "space": kinds.space, "data": kinds.data},
+    settings=_SEARCH_SETTINGS,
+    shortcuts={
+        "epochs": Shortcut(
+            ("recipe", "epochs"), "passes over the training data.", "the recipe's own", prepare=kinds.keep_warmup_share
+        ),
+        "batch_size": Shortcut(
+            ("recipe", "batch_size"),
+            "examples in a batch; auto halves it until a batch fits into the free memory.",
+            "the recipe's own",
+            "INT|auto",
+            automatic=True,
+        ),
+    },
+    rare=tuple(name for name in _SEARCH_SETTINGS if name not in ("seed", "device")),
+    examples=(
+        "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
+        "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
+    ),
+)
+
+RESUME = Command(
+    "resume",
+    ResumeOptions,
+    resume,
+    settings=("device", "checkpoint_seconds", "threads"),
+    examples=("mixop resume runs/x",),
+)
+
+RETRAIN = Command(
+    "retrain",
+    RetrainOptions,
+    retrain,
+    values={
+        "protocol": kinds.protocol,
+        "space": lambda kind: kinds.space(kind) if kind else None,
+        "data": lambda kind: kinds.data(kind) if kind else None,
+    },
+    settings=_RUN_SETTINGS,
+    shortcuts={
+        "epochs": Shortcut(("protocol", "epochs"), "passes over the training data.", "the protocol's own"),
+        "batch_size": Shortcut(("protocol", "batch_size"), "examples in a batch.", "the protocol's own"),
+    },
+    rare=("checkpoint_seconds", "threads"),
+    examples=(
+        "mixop retrain runs/x",
+        "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",
+        "mixop retrain --architecture DARTS_V2 --data cifar10 --data.path data --protocol darts-cifar10",
+    ),
+)
