@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_regression import ToyRegression
 
-from mixop import recipes
+from mixop import api, recipes
 from mixop.comparison.compare import compare
-from mixop.comparison.evaluators import Supernet, Tabular, tabular
+from mixop.comparison.conditions import Conditions
+from mixop.comparison.evaluators import RIGHT, Optimum, Retrain, Supernet, Tabular, tabular
 from mixop.comparison.paper import paper_of
 from mixop.core.errors import DataError, RecipeError, RunError
 from mixop.data.images.digits import Digits
@@ -18,6 +20,7 @@ from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.toy import Toy
 from mixop.tables.layout import Column, write_table
 from mixop.tables.table import Table
+from mixop.tasks.measure import ACCURACY, Measure
 
 SPACE = Toy()
 NATIVES = [SPACE.to_native(architecture) for architecture in SPACE.architectures()]
@@ -127,3 +130,67 @@ def test_papers_numbers_stand_beside_their_own_space_and_data_only():
     assert paper_of(known, {}, space, data, replace(evaluator, test=False))["reported"]["darts"]["mean"] == 39.77
     assert paper_of(known, {}, space, data, replace(evaluator, dataset="digits")) == {}
     assert paper_of(known, {}, Toy(), data, evaluator) == {}
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory):
+    """A search on numbers in mm, and what scores it."""
+    data = ToyRegression().load()
+    out = tmp_path_factory.mktemp("regression") / "run"
+    found = api.search(replace(recipes.darts(epochs=2), batch_size=16), SPACE, data, out)
+    return found, Conditions(space=SPACE, data=data)
+
+
+def test_trainings_and_supernets_are_scored_by_the_tasks_first_measure(regression, tmp_path: Path):
+    found, conditions = regression
+    task, short = conditions.data.task, replace(SHORT.protocol, epochs=1)
+    scored = Supernet(protocol=short).of_search(found, conditions)
+    assert scored["score"] == found.history[-1].valid["rmse"]
+    evaluator = Retrain(protocol=short)
+    trained = evaluator.of_search(found, conditions)
+    alone = conditions.train(found.architecture, short, tmp_path / "alone")
+    assert trained["score"] == alone.measures["rmse"]
+    tested = replace(evaluator, test=True).of_search(found, conditions)
+    assert tested["valid"] == trained["score"] != tested["score"]
+    for one in (Supernet(), Retrain(), Retrain(test=True)):
+        assert one.measure(task) == one.trial_measure(task) == Measure("rmse", "lower", "mm")
+        assert "RMSE" in one.words(task)
+    assert evaluator.of_trial(found.architecture, None, conditions, tmp_path)["score"] is None
+
+
+def test_a_known_optimum_keeps_its_own_share_whatever_the_task(regression):
+    found, conditions = regression
+    task, evaluator = conditions.data.task, Optimum()
+    assert (evaluator.measure(task), evaluator.trial_measure(task)) == (RIGHT, task.first)
+    distance = found.architecture.distance(SPACE.optimum)
+    assert evaluator.of_search(found, conditions)["score"] == pytest.approx(1 - distance / 3)
+
+
+def test_a_table_of_errors_is_compared_downwards(tmp_path: Path):
+    """Random search and a searcher take the lowest error that they have seen; the rows are ordered by it."""
+    values = np.random.default_rng(5).uniform(1, 9, (len(NATIVES), 2)).astype(np.float32)
+    runs = {"epochs": 12, "seeds": (0, 1), "dataset": "toy"}
+    columns = [
+        Column(metric="error", split="valid", values=values, **runs),
+        Column(metric="seconds", dataset="toy", split="train", epochs=12, values=np.full(len(NATIVES), 1e-3)),
+    ]
+    error = Measure("error", "lower", "mm")
+    path = str(write_table(tmp_path / "t.table", columns, name="t", space=SPACE, architectures=NATIVES, measures=(error,)))
+    evaluator, data = tabular(path), toy_set(SPACE, n=96)
+    assert evaluator.measure(data.task) == evaluator.trial_measure(data.task) == error
+    assert data.task.first == ACCURACY  # what is searched by is another matter
+    assert evaluator.look_up(SPACE.from_native(NATIVES[7])) == pytest.approx(values[7].mean(), rel=1e-6)
+    assert evaluator.words(data.task).startswith("validation error on toy after 12 epochs")
+    searchers = {"evolution": Evolution(epochs=12)}
+    how = {"searchers": searchers, "budget_seconds": 0.0205, "seeds": range(2), "jobs": 2, "evaluate": evaluator}
+    result = compare({}, SPACE, data, tmp_path / "c", **how)
+    assert result.measure == error
+    means = [row.mean for row in result.rows]
+    assert means == sorted(means)
+    for row in result.rows:
+        for run in row.runs:
+            assert run.trained == 20
+            drawn = values[NATIVES.index(run.architecture)]
+            assert run.score == pytest.approx(drawn.mean(), rel=1e-6)
+            assert drawn.min() < np.median(values)  # the lowest of 20 draws: above the median by 1 in a million
+    assert "mm" in result.table()

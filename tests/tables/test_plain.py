@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixop.core.errors import DataError, SpaceError
-from mixop.spaces import CellSpace, NasBench201
-from mixop.tables import Table, convert, convert_built, convert_csv, convert_npz
+from mixop.core.errors import DataError
+from mixop.spaces import NasBench201
+from mixop.tables import Table, convert, convert_csv, convert_npz
+from mixop.tasks.measure import Measure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "nasbench201.npz"
 SPACE = NasBench201()
@@ -167,77 +168,25 @@ def test_npz_files_that_are_wrong(tmp_path: Path):
     assert not target.exists()
 
 
-def built(folder: Path, **changes: Any) -> tuple[Path, dict[str, Any]]:
-    """A file as building a benchmark writes it: 64 architectures of three operations."""
-    rng = np.random.default_rng(3)
-    space = NasBench201(operations=("skip_connect", "nor_conv_3x3", "avg_pool_3x3"))
-    texts = [space.to_native(a) for a, _ in zip(space.architectures(), range(729), strict=False)]
-    shape = (729, 3, 4)
-    arrays: dict[str, Any] = {
-        "arch": np.array(texts).astype(bytes),
-        "valid_correct": rng.integers(0, 361, shape).astype(np.uint16),
-        "test_correct": rng.integers(0, 541, shape).astype(np.uint16),
-        "train_loss": rng.uniform(0, 3, shape).astype(np.float16),
-        "epochs": np.array([1, 3, 9, 27]),
-        "seeds": np.array([0, 1, 2]),
-        "valid_images": np.array(360),
-        "test_images": np.array(540),
-        "params": rng.integers(1000, 90_000, 729),
-        "flops": rng.integers(10**5, 10**8, 729),
-        "seconds": rng.uniform(1, 9, (729, 3)).astype(np.float32),
-        **changes,
-    }
-    arrays = {key: value for key, value in arrays.items() if value is not None}
-    path = folder / "nasbench201-digits.npz"
-    np.savez(path, **arrays)
-    return path, arrays
-
-
-@pytest.mark.parametrize("one", [False, True])
-def test_built_benchmarks(tmp_path: Path, one: bool):
-    path, arrays = built(tmp_path, **({"seconds": np.linspace(1, 9, 729)} if one else {}))
-    table = Table.open(convert(path, tmp_path / "nasbench201-digits.table"), verify=True)
-    assert table.name == "nasbench201-digits"
-    assert table.datasets == ("digits",)
-    assert table.space == NasBench201(operations=("skip_connect", "nor_conv_3x3", "avg_pool_3x3"))
-    assert table.lengths("digits", "valid") == (27,)
-    for split, images in (("valid", 360), ("test", 540)):
-        for r in range(3):
-            for t, after in enumerate((1, 3, 9, 27)):
-                read = table.column(dataset="digits", split=split, seed=r, after=after, reveal_test=True)
-                np.testing.assert_array_equal(np.rint(read * images / 100), arrays[f"{split}_correct"][:, r, t])
-    assert {c.dtype for c in table.columns if c.metric == "accuracy"} == {"<u2"}
-    view = table.for_search(dataset="digits")
-    seconds = arrays["seconds"][5] if one else arrays["seconds"][5, 1]
-    assert view.seconds(5, seed=1) == pytest.approx(float(seconds), rel=1e-6)
-    assert view.seconds(5, seed=1, after=9) == pytest.approx(float(seconds) / 3, rel=1e-6)
-    assert view.cost("flops", 5) == arrays["flops"][5]
-    assert table.query(7, dataset="digits", split="train", metric="loss", seed=2, after=3) == arrays["train_loss"][7, 2, 1]
-
-
-def test_built_benchmarks_of_another_space_and_name(tmp_path: Path):
-    space = CellSpace(operations=("none", "nor_conv_3x3"), nodes=3, name="mine")
-    texts = [space.to_native(a) for a in space.architectures()]
-    path, _ = built(tmp_path)
-    arrays = dict(np.load(path, allow_pickle=False))
-    cut = {key: value[: len(texts)] if value.ndim and len(value) == 729 else value for key, value in arrays.items()}
-    np.savez(path, **{**cut, "arch": np.array(texts)})
-    table = Table.open(convert_built(path, tmp_path / "t", name="mine", space=space, dataset="faces"))
-    assert (table.space, table.datasets, table.name) == (space, ("faces",), "mine")
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"train_loss": None}, "must hold train_loss"),
-        ({"seeds": np.array([0, 1])}, "must have the shape"),
-        ({"valid_images": np.array(100)}, "counts 360 of 100 images"),
-        ({"seconds": np.zeros((729, 2))}, "seconds of .* must have the shape"),
-        ({"params": np.zeros(3)}, "each of the 729"),
-        ({"arch": np.array(["x"] * 729)}, "comes twice"),
-    ],
-)
-def test_built_files_that_are_wrong(tmp_path: Path, changes: dict[str, Any], says: str):
-    path, _ = built(tmp_path, **changes)
-    with pytest.raises((DataError, SpaceError), match=says):
-        convert_built(path, tmp_path / "x.table")
+def test_other_measures_are_named_by_whoever_converts(tmp_path: Path):
+    """An error in mm ranks, and has the columns that name none; ``iou`` is a share, in percent like accuracies."""
+    measures = Measure("error", "lower", "mm"), Measure("iou", "higher", style="percent")
+    rng = np.random.default_rng(0)
+    arrays = {"arch": strings(5), "bones_valid_e20": rng.uniform(1, 9, 5), "bones_valid_iou_e20": rng.uniform(0, 100, 5)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    lines = [
+        ",".join(arrays),
+        *(",".join(str(v[i] if k != "arch" else v[i].decode()) for k, v in arrays.items()) for i in range(5)),
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    for suffix in ("npz", "csv"):
+        table = Table.open(convert(tmp_path / f"x.{suffix}", tmp_path / f"{suffix}.table", measures=measures))
+        assert table.measures == measures
+        np.testing.assert_allclose(table.column(dataset="bones", split="valid"), arrays["bones_valid_e20"], rtol=1e-6)
+        iou = table.column(dataset="bones", split="valid", metric="iou")
+        np.testing.assert_allclose(iou, arrays["bones_valid_iou_e20"], rtol=1e-6)  # float32 in the file
+        assert table.optimum(dataset="bones", split="valid").index == int(arrays["bones_valid_e20"].argmin())
+        assert table.optimum(dataset="bones", split="valid", metric="iou").index == int(arrays["bones_valid_iou_e20"].argmax())
+    unknown = Table.open(convert(tmp_path / "x.npz", tmp_path / "usual.table"))
+    assert [measure.name for measure in unknown.measures] == ["accuracy", "loss"]
+    assert {c.metric for c in unknown.columns} == {"accuracy", "bones_valid_iou_e20"}  # an unknown word is no measure

@@ -12,7 +12,9 @@ import pytest
 from mixop.core.errors import DataError, SpaceError
 from mixop.spaces import CellSpace, Darts, NasBench201, nasbench201, toy
 from mixop.tables import Column, SearchTable, Table, write_table
+from mixop.tables.catalogue import open_table
 from mixop.tables.layout import read_header
+from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 SPACE = CellSpace(operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, name="small")
 N = 27
@@ -377,3 +379,49 @@ def test_a_space_of_a_file_is_one_of_ours(path: Path):
     object.__setattr__(table.header, "space", {"type": "os:path"})
     with pytest.raises(SpaceError, match="mixop does not have"):
         _ = table.space
+
+
+def test_a_table_that_names_no_measures_is_of_accuracy_and_loss():
+    """The one that mixop 0.1 shipped."""
+    table = open_table("nasbench201-digits")
+    assert b'"measures"' not in Path(table.path).read_bytes().split(b"\n", 1)[0]
+    assert table.measures == (ACCURACY, LOSS)
+    assert table.measure() == table.measure("accuracy") == table.for_search(dataset="digits").measure == ACCURACY
+
+
+@pytest.fixture
+def errors(tmp_path: Path) -> Table:
+    """A table of errors in mm, where the lowest is the best, of which two are equal and one is unknown."""
+    values = np.arange(N, dtype=np.float32) + 1
+    values[3], values[8] = values[2], np.nan
+    made = [
+        Column(metric="error", split="valid", dataset="bones", epochs=20, values=values),
+        Column(metric="r2", split="valid", dataset="bones", epochs=20, values=values / 100),
+        Column(metric="seconds", split="valid", dataset="bones", epochs=20, values=values[::-1].copy()),
+    ]
+    measures = Measure("error", "lower", "mm"), Measure("r2", "higher")
+    where = {"name": "errors", "architectures": texts(), "space": SPACE, "measures": measures}
+    return Table.open(write_table(tmp_path / "errors.table", made, **where))
+
+
+def test_the_best_follows_the_direction_of_the_measure(errors: Table):
+    where: dict[str, Any] = {"dataset": "bones", "split": "valid"}
+    assert errors.measure() == Measure("error", "lower", "mm")
+    assert [row.index for row in errors.best(4, **where)] == [0, 1, 2, 3]
+    assert [row.index for row in errors.best(2, metric="r2", **where)] == [26, 25]
+    assert [errors.rank(row, **where) for row in (0, 1, 2, 3, 4)] == [1, 2, 3, 3, 5]
+    assert [errors.rank(row, metric="r2", **where) for row in (26, 25, 0)] == [1, 2, 26]
+    assert errors.optimum(metric="seconds", **where).index == 26  # what is no measure is better when lower
+    assert errors.measure("seconds").better == "lower"
+    view = errors.for_search(dataset="bones")
+    assert (view.measure.name, view.query(4)) == ("error", 5.0)
+    assert errors.for_search(dataset="bones", metric="r2").measure.better == "higher"
+    again = pickle.loads(pickle.dumps(view))
+    assert again.measure == view.measure
+
+
+def test_measures_of_a_table_have_names_of_their_own(tmp_path: Path):
+    column = [Column(metric="error", values=np.zeros(N, np.float32))]
+    for measures in ((), (LOSS, LOSS)):
+        with pytest.raises(DataError, match="at least one measure, each with a name of its own"):
+            write_table(tmp_path / "x", column, name="x", architectures=texts(), space=SPACE, measures=measures)

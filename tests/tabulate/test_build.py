@@ -1,7 +1,10 @@
 """A table of a small space: what a network scores does not depend on its company, and a killed build goes on."""
 
 import json
+import os
+import signal
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,12 +12,23 @@ import torch
 
 from mixop.core.errors import RecipeError, RunError, SpaceError
 from mixop.data import from_arrays
+from mixop.data.core import assemble
+from mixop.data.examples import Arrays
+from mixop.data.preparation import Preparation
+from mixop.data.split import Split
+from mixop.engine.driver import Driver
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.sizes import Sizes
 from mixop.tables.built import convert_built
 from mixop.tables.table import Table
 from mixop.tabulate import build
-from mixop.tabulate.build import Tabulation, architectures_of, seconds_of, tabulate, train
+from mixop.tabulate.build import architectures_of, seconds_of, tabulate, train
+from mixop.tabulate.cohort import Cohort
+from mixop.tabulate.how import Tabulation
+from mixop.tabulate.many import side_by_side
+from mixop.tasks.measure import ACCURACY, LOSS, Measure
+from mixop.tasks.regression import Regression
 
 SPACE = nasbench201(channels=4, cells=1, stages=1, operations=("skip_connect", "nor_conv_1x1"))
 HOW = Tabulation(epochs=2, batch_size=16, seeds=2, keep=(1, 2))
@@ -54,15 +68,19 @@ def test_what_a_network_learns_does_not_depend_on_its_company(data):
     finally:
         torch.set_default_dtype(torch.float32)
     np.testing.assert_allclose(three["train_loss"][1], one["train_loss"][0], rtol=1e-6)
-    np.testing.assert_array_equal(three["valid_correct"][1], one["valid_correct"][0])
+    np.testing.assert_array_equal(three["valid_accuracy"][1], one["valid_accuracy"][0])
+    np.testing.assert_allclose(three["test_loss"][1], one["test_loss"][0], rtol=1e-6)
     assert not np.array_equal(one["train_loss"][0, 0], one["train_loss"][0, 1])  # seeds differ
 
 
 def test_the_file(table, data):
     found = read(table)
-    assert found["valid_correct"].shape == found["test_correct"].shape == found["train_loss"].shape == (64, 2, 2)
-    assert found["valid_correct"].max() <= found["valid_images"] == len(data.valid)
-    assert found["test_correct"].max() <= found["test_images"] == len(data.test_x)
+    names = [f"{split}_{name}" for split in ("valid", "test") for name in ("accuracy", "loss")]
+    assert {found[name].shape for name in (*names, "train_loss")} == {(64, 2, 2)}
+    assert json.loads(str(found["measures"])) == [ACCURACY.to_json(), LOSS.to_json()]
+    assert (found["valid_examples"], found["test_examples"]) == (len(data.valid), len(data.test))
+    right = found["valid_accuracy"] * len(data.valid)
+    np.testing.assert_allclose(right, np.rint(right), atol=1e-9)  # whole examples, up to float64 rounding
     assert (found["train_loss"][:, :, 1] < found["train_loss"][:, :, 0]).mean() > 0.8  # nets learn
     natives = [name.decode() for name in found["arch"]]
     ones = np.array([name.count("nor_conv_1x1") for name in natives])
@@ -76,25 +94,32 @@ def test_it_is_a_table_of_benchmarks(table, tmp_path):
     target = convert_built(table, tmp_path / "made.table", space=SPACE.fit(Sizes((1, 8, 8), 3)))
     opened, found = Table.open(target), read(table)
     native = found["arch"][7].decode()
-    wanted = 100 * found["valid_correct"][7, :, -1].mean() / found["valid_images"]
+    wanted = 100 * found["valid_accuracy"][7, :, -1].mean()
     assert opened.query(native, dataset="made", split="valid") == pytest.approx(wanted, rel=1e-6)
+    loss = found["valid_loss"][7, 1, 0]
+    assert opened.query(native, dataset="made", split="valid", metric="loss", seed=1, after=1) == pytest.approx(loss, rel=1e-6)
+    assert opened.measures == (ACCURACY, LOSS)
+    assert {c.dtype for c in opened.columns if c.metric == "accuracy"} == {"<u2"}  # kept as counts
 
 
-def test_a_build_that_stopped_goes_on(table, data, tmp_path, monkeypatch):
-    out, calls, real = tmp_path / "other.npz", count(), build.train
+def test_a_build_that_stopped_goes_on_inside_its_cohort(table, data, tmp_path):
+    """Stopped by a signal in the middle of a cohort, in an epoch: nothing that was done is done again."""
+    out = tmp_path / "other.npz"
 
-    def some(*given, **options):
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*given, **options)
+    def stop(done, total):
+        if 37 < done < 38:  # two of the six steps of a cohort of 16
+            os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(build, "train", some)
-    with pytest.raises(KeyboardInterrupt):
-        tabulate(SPACE, data, HOW, out, group=32)
+    with pytest.raises(InterruptedRunError, match=r"Stopped with 32 of 64 architectures done and all progress kept in .*parts"):
+        tabulate(SPACE, data, HOW, out, group=32, tell=stop)
+    parts = tmp_path / "other.npz.parts"
+    assert (parts / "training.pt").exists()
     told = []
-    tabulate(SPACE, data, HOW, out, group=32, tell=lambda done, total: told.append((done, total)))
-    assert told[0] == (32, 64)
-    assert told[-1] == (64, 64)
+    tabulate(SPACE, data, HOW, out, group=32, tell=lambda done, total: told.append(done))
+    assert told[0] == 32
+    assert told[1] == pytest.approx(40)  # the third of six steps
+    assert told[-1] == 64
+    assert not (parts / "training.pt").exists()
     first, second = read(table), read(out)
     assert first.keys() == second.keys()
     for name, values in first.items():
@@ -102,6 +127,67 @@ def test_a_build_that_stopped_goes_on(table, data, tmp_path, monkeypatch):
             np.testing.assert_array_equal(values, second[name])
     with pytest.raises(RunError, match="parts of a table with other settings"):
         tabulate(SPACE, data, Tabulation(epochs=1), out)
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """A table of a regression: an image's mean and spread, in kg."""
+    x = torch.rand((90, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    x = x * torch.linspace(0.1, 1, 90)[:, None, None, None]
+    flat = x.flatten(1)
+    y = 5 + torch.stack([flat.mean(1), flat.std(1)], dim=1)
+    parts = [Arrays(x[at], y[at]) for at in (slice(0, None, 2), slice(1, None, 2))]
+    data = assemble(
+        "numbers",
+        parts[0],
+        test=parts[1],
+        task=Regression(unit="kg"),
+        split=Split(),
+        augment=Preparation(),
+        source=None,
+        record={},
+    )
+    space = SPACE.fit(data)
+    out = tmp_path_factory.mktemp("numbers") / "small-numbers.npz"
+    tabulate(space, data, Tabulation(epochs=2, batch_size=8, seeds=2), out, group=64)
+    return Table.open(convert_built(out, out.with_suffix(".table"), space=space)), data, read(out)
+
+
+def test_a_regression_is_tabulated_by_its_own_measures(numbers):
+    """What one network of the cohort scored is what it scores alone, measured by NumPy."""
+    table, data, found = numbers
+    assert [measure.name for measure in table.measures] == ["rmse", "mae", "r2", "loss"]
+    assert table.measure() == Measure("rmse", "lower", "kg")
+    space = SPACE.fit(data)
+    architecture = architectures_of(space)[9]
+    job = Cohort([architecture], [9], space, data, Tabulation(epochs=2, batch_size=8, seeds=2))
+    with Driver(job, 1e9, lambda record: None) as driver:
+        driver.run(lambda: job.state.epoch < 2)
+    with torch.no_grad():
+        outputs = job.many.eval()(side_by_side(data.batch(data.valid).x[None], torch.zeros(2, dtype=torch.int64)))
+    answers = outputs.double().numpy() * np.array(data.task.std) + np.array(data.task.mean)
+    errors = answers - data.targets("valid").double().numpy()[:, None]
+    wanted = np.sqrt((errors**2).mean(axis=0)).mean(axis=-1)  # of each seed, the mean over the two numbers
+    np.testing.assert_allclose(found["valid_rmse"][9, :, 0], wanted, rtol=1e-4)  # in company and alone, in float32
+    assert table.query(9, dataset="numbers", split="valid", seed=1) == pytest.approx(wanted[1], rel=1e-4)
+
+
+def test_the_best_of_a_regression_are_those_of_the_smallest_error(numbers):
+    table, _, found = numbers
+    means = found["valid_rmse"][:, :, 0].mean(axis=1)
+    best = table.best(3, dataset="numbers", split="valid")
+    assert [row.index for row in best] == np.argsort(means, kind="stable")[:3].tolist()
+    assert table.optimum(dataset="numbers", split="valid").value == pytest.approx(means.min(), rel=1e-6)
+    assert table.rank(int(means.argmin()), dataset="numbers", split="valid") == 1
+    assert table.rank(int(means.argmax()), dataset="numbers", split="valid") == len(means)
+    r2 = found["valid_r2"][:, :, 0].mean(axis=1)  # of this one the higher is better
+    assert table.optimum(dataset="numbers", split="valid", metric="r2").index == int(r2.argmax())
+
+
+def test_token_streams_are_refused_by_name(data, tmp_path):
+    windows = SimpleNamespace(name="letters", shape=(5, 8), outputs=5, dense=True, tokens=True)
+    with pytest.raises(RecipeError, match="no table is built of token streams"):
+        tabulate(SPACE, windows, HOW, tmp_path / "t.npz")
 
 
 @pytest.mark.parametrize(
@@ -122,11 +208,11 @@ def test_what_cannot_be_tabulated(data, tmp_path):
         tabulate(SPACE, data, HOW, tmp_path / "table.npz", group=0)
 
 
-def test_the_time_is_foretold_and_leaves_nothing_behind(data, tmp_path, monkeypatch):
+def test_the_time_is_estimated_and_leaves_nothing_behind(data, tmp_path, monkeypatch):
     """By a clock that ticks a second a step: two epochs of three batches and two evaluations for each of eight groups."""
     monkeypatch.chdir(tmp_path)
     ticks = count()
     monkeypatch.setattr(build.time, "monotonic", lambda: float(next(ticks)))
-    foretold = seconds_of(SPACE, data, HOW, group=16)
-    assert foretold == 8 * (2 * 3 + 2)
+    estimated = seconds_of(SPACE, data, HOW, group=16)
+    assert estimated == 8 * (2 * 3 + 2)
     assert not list(tmp_path.iterdir())

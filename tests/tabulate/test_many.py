@@ -9,9 +9,10 @@ from torch.nn.functional import cross_entropy
 from mixop.core.errors import SpaceError
 from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
-from mixop.spaces import S4, CellSpace, Sizes, darts, nasbench201
-from mixop.tabulate.build import losses_of
+from mixop.spaces import S4, CellSpace, darts, nasbench201
+from mixop.tabulate.cohort import losses_of
 from mixop.tabulate.many import Many, side_by_side, together
+from mixop.tasks.classification import Classification
 
 SIZES = {"input_shape": (2, 8, 8), "outputs": 5}
 SPACES = {
@@ -46,8 +47,8 @@ def test_each_trains_as_it_would_alone(name):
     ]
     draw = torch.Generator().manual_seed(0)
     for _ in range(4):
-        x, y = torch.randn(2, 6, *space.input_shape, generator=draw), torch.randint(5, (2, 6), generator=draw)
-        losses = losses_of(many, x, y, seeds)
+        x, y = torch.randn(2, 6, 2, 8, 8, generator=draw), torch.randint(5, (2, 6), generator=draw)
+        losses = losses_of(many, Classification(tuple("abcde")), x, y, seeds)
         wanted = [cross_entropy(net(x[s]), y[s]) for net, s in zip(alone, seeds, strict=True)]
         torch.testing.assert_close(losses, torch.stack(wanted), rtol=1e-10, atol=1e-10)
         for optimiser, loss in zip(optimisers, (losses.sum(), *wanted), strict=True):

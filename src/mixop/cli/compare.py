@@ -27,9 +27,7 @@ def compare(parsed: Parsed) -> None:
     if not recipes and not black_boxes:
         raise RecipeError("Random search always takes part: name a recipe or another searcher in --recipes as well.")
     if not recipes and options.budget is None:
-        raise RecipeError(
-            "Searchers get the time that recipes take, and --recipes names no recipe: give --budget in seconds."
-        )
+        raise RecipeError("Searchers get the time that recipes take, and --recipes names no recipe: give --budget in seconds.")
     if not 1 <= options.seeds <= 1000:
         raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
     if options.first_seed < 0:

@@ -17,6 +17,7 @@ from mixop.core.errors import RecipeError
 if TYPE_CHECKING:
     from mixop.cli.tree import Tree
     from mixop.tables.table import Table
+    from mixop.tasks.measure import Measure
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def build(parsed: Parsed) -> None:
     from mixop.cli import screens
     from mixop.cli.progress import duration
     from mixop.engine.threads import using
+    from mixop.report.words import word
     from mixop.tables.built import convert_built
     from mixop.tables.table import Table
     from mixop.tabulate.build import architectures_of, seconds_of, tabulate
@@ -189,23 +191,38 @@ def build(parsed: Parsed) -> None:
     about = worth(table, data.name, how.epochs)
     if options.json:
         return print_json({"table": str(target), "counts": str(counts), "architectures": len(table), **about})
+    measure = table.measure()
     lines = {
         "Table": f"{target} ({target.stat().st_size:,} bytes)",
         "Holds": f"{len(table):,} architectures of {space.name}, {how.seeds} runs each",
     }
     if about["deviation"] is not None:
-        lines["Validation"] = (
-            f"{about['least']:.1f} to {about['largest']:.1f} %, standard deviation {about['deviation']:.2f} over architectures"
-        )
+        low, high = (in_table(measure, about[name], 1) for name in ("least", "largest"))
+        spread = in_table(measure, about["deviation"], 2)
+        lines["Validation"] = f"{word(measure)} {low} to {high}{measure.suffix}, standard deviation {spread} over architectures"
     if about["noise"] is not None:
-        lines["Noise"] = f"standard deviation {about['noise']:.2f} over the runs of an architecture"
+        noise = in_table(measure, about["noise"], 2)
+        lines["Noise"] = f"standard deviation {noise} over the runs of an architecture"
     lines["Counts"] = f"{counts}; {counts.name}.parts beside it is no longer needed"
     lines["Next"] = f"mixop table show {shlex.quote(str(target))}"
     return screens.places(lines)
 
 
+def in_table(measure: "Measure", value: float | None, digits: int) -> str:
+    """A value as a person reads it, of a table, which keeps shares in percent.
+
+    Args:
+        measure: what it is.
+        value: the value; None for an unknown one.
+        digits: after the point, of a share; other values have as many as their measure says.
+    """
+    if value is None or measure.style != "percent":
+        return measure.digits(value)
+    return f"{value:.{digits}f}"
+
+
 def worth(table: "Table", dataset: str, epochs: int) -> dict[str, float | None]:
-    """How far validation accuracies of a table differ between architectures and between runs, in percent.
+    """What the validation values of a table can tell apart, in its own unit: percent for shares such as accuracies.
 
     Returns:
         ``least`` and ``largest`` mean over runs; ``deviation`` of those means over architectures; ``noise``, the root of the
@@ -230,7 +247,7 @@ def _training(_: str | None) -> "Tree":
     from mixop.cli.tree import Tree
     from mixop.core.values import defaults
     from mixop.evaluate.protocol import PARTS as PROTOCOL_PARTS
-    from mixop.tabulate.build import Tabulation
+    from mixop.tabulate.how import Tabulation
 
     return Tree("training", Tabulation, {**PROTOCOL_PARTS, "Tabulation": Tabulation}, defaults(Tabulation))
 
@@ -284,18 +301,18 @@ def show(parsed: Parsed) -> None:
 
 
 def _best(table: "Table", count: int, reveal_test: bool) -> dict[str, list[dict[str, Any]]]:
-    """For each data set with a validation accuracy its best architectures after the longest training."""
-    best = {}
+    """For each data set with validation values its best architectures after the longest training."""
+    best, name = {}, table.measure().name
     named = [name for name in table.datasets if name not in {to for by in table.header.redirect.values() for to in by.values()}]
     for dataset in named:
         if "valid" not in table.splits(dataset) or not (lengths := table.lengths(dataset, "valid")):
             continue
         rows = []
         for found in table.best(count, dataset=dataset, split="valid", epochs=lengths[-1]):
-            row = {"index": found.index, "architecture": found.native, "valid_accuracy": found.value}
-            if reveal_test and table.has(dataset, "test", "accuracy", lengths[-1]):
+            row = {"index": found.index, "architecture": found.native, f"valid_{name}": found.value}
+            if reveal_test and table.has(dataset, "test", None, lengths[-1]):
                 what: dict[str, Any] = {"dataset": dataset, "split": "test", "epochs": lengths[-1], "reveal_test": True}
-                row["test_accuracy"] = table.query(found.index, **what)
+                row[f"test_{name}"] = table.query(found.index, **what)
             rows.append(row)
         best[f"{dataset}, {lengths[-1]} epochs"] = rows
     return best
@@ -308,8 +325,9 @@ def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]
 
     from mixop.cli import screens
     from mixop.cli.progress import Screen
+    from mixop.report.words import word
 
-    console = Screen()
+    console, measure = Screen(), table.measure()
     source = table.header.source
     origin = source.get("file") or source.get("directory")
     lines = {
@@ -333,10 +351,12 @@ def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]
     console.print(grid)
     for what, rows in best.items():
         if rows:
-            console.print(Text(f"\nBest by validation, {what}:", style="bold"))
+            console.print(Text(f"\nBest by validation {word(measure)}, {what}:", style="bold"))
         for row in rows:
-            test = f", test {row['test_accuracy']:.2f}" if "test_accuracy" in row else ""
-            console.print(f"  {row['valid_accuracy']:.2f} %{test}  {row['architecture']} ({row['index']})", soft_wrap=True)
+            valid, test = (row.get(f"{split}_{measure.name}") for split in ("valid", "test"))
+            value = f"{in_table(measure, valid, 2)}{measure.suffix}"
+            tested = "" if test is None else f", test {in_table(measure, test, 2)}"
+            console.print(f"  {value}{tested}  {row['architecture']} ({row['index']})", soft_wrap=True)
 
 
 TABLE = (

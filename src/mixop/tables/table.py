@@ -5,29 +5,22 @@ images need ``reveal_test=True``, and a search works on a `SearchTable`, which h
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixop.core.errors import DataError, SpaceError, unknown
+from mixop.core.errors import DataError, SpaceError
 from mixop.core.values import from_plain
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import with_shape
+from mixop.tables.columns import COSTS, Columns, ColumnStore, what_is
 from mixop.tables.layout import FREE, Header, Stored, read_header, verify
 from mixop.tasks.measure import Measure
-
-COSTS: Mapping[str, tuple[str, str | None]] = {
-    "params": ("params", None),
-    "flops": ("flops", None),
-    "latency": ("latency", None),
-    "train_seconds": ("seconds", "train"),
-}
-"""The costs by name: the metric and the split of their columns."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +38,6 @@ class Best:
     value: float
 
 
-class Columns(NamedTuple):
-    """The columns that hold one quantity.
-
-    Args:
-        mean: the one with means over runs, or None.
-        runs: the one with single runs, or None.
-    """
-
-    mean: Stored | None
-    runs: Stored | None
-
-    @property
-    def any(self) -> Stored:
-        """One of them."""
-        found = self.runs or self.mean
-        assert found is not None
-        return found
-
-
 class Table:
     """A table in a file, made by `open`.
 
@@ -76,10 +50,8 @@ class Table:
         91.60666656494141
     """
 
-    def __init__(self, path: str, header: Header, columns: Iterable[Stored], memory: NDArray[np.uint8]) -> None:
-        self.path, self.header, self.columns = path, header, tuple(columns)
-        self._memory = memory
-        self._found: dict[tuple[Any, ...], Columns] = {}
+    def __init__(self, path: str, store: ColumnStore) -> None:
+        self.path, self._store = path, store
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Table":
@@ -94,7 +66,7 @@ class Table:
         """
         header = read_header(path)
         memory = np.memmap(path, dtype=np.uint8, mode="r")
-        table = cls(os.fspath(path), header, header.columns, memory)
+        table = cls(os.fspath(path), ColumnStore(header, header.columns, memory))
         if verify:
             table.verify()
         return table
@@ -115,6 +87,16 @@ class Table:
 
     def __repr__(self) -> str:
         return f"Table({self.path!r}: {len(self):,} architectures of {self.header.space_name})"
+
+    @property
+    def header(self) -> Header:
+        """What its first line says."""
+        return self._store.header
+
+    @property
+    def columns(self) -> tuple[Stored, ...]:
+        """The columns that can be asked for."""
+        return self._store.columns
 
     @property
     def name(self) -> str:
@@ -154,8 +136,8 @@ class Table:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets in the table."""
-        return tuple(sorted({c.dataset for c in self.columns if c.dataset} | self.header.redirect.keys()))
+        """The data sets that it knows."""
+        return self._store.datasets
 
     def splits(self, dataset: str) -> tuple[str, ...]:
         """The splits of a data set that have measurements.
@@ -163,9 +145,7 @@ class Table:
         Raises:
             DataError: if there is no such data set.
         """
-        self._check_dataset(dataset)
-        own = {c.split for c in self.columns if c.dataset == dataset and c.split}
-        return tuple(sorted(own | self.header.redirect.get(dataset, {}).keys()))
+        return self._store.splits(dataset)
 
     def lengths(self, dataset: str, split: str, metric: str | None = None) -> tuple[int, ...]:
         """The lengths of training, in epochs, that a quantity was measured for.
@@ -173,7 +153,7 @@ class Table:
         Raises:
             DataError: if there is no such quantity.
         """
-        return tuple(sorted({c.epochs for c in self._candidates(dataset, split, metric) if c.epochs}))
+        return tuple(sorted({c.epochs for c in self._store.candidates(dataset, split, metric) if c.epochs}))
 
     def seeds(self, dataset: str, split: str, metric: str | None = None, epochs: int | None = None) -> tuple[int, ...]:
         """The seeds (or numbers) of single runs, empty where only means are known.
@@ -227,7 +207,7 @@ class Table:
         """
         index = self.index(index)
         if self.header.decisions is None:
-            return self._raw(self.header.architectures)[index].tobytes().rstrip(b"\0").decode()
+            return self._store.raw(self.header.architectures)[index].tobytes().rstrip(b"\0").decode()
         return self.space.to_native(self.architecture(index))
 
     def architecture(self, index: int) -> Architecture:
@@ -239,7 +219,7 @@ class Table:
         index = self.index(index)
         if self.header.decisions is None:
             return self.space.from_native(self.native(index))
-        options = iter(self._raw(self.header.architectures)[index].tolist())
+        options = iter(self._store.raw(self.header.architectures)[index].tolist())
         return self.space.architecture([[next(options) for _ in group.decisions] for group in self.space.groups])
 
     def query(
@@ -275,10 +255,10 @@ class Table:
         row = self.index(architecture)
         self._check_revealed(split, reveal_test)
         found = self.find(dataset, split, metric, epochs)
-        value = float(self._read(found, row, seed, after))
+        value = float(self._store.read(found, row, seed, after))
         if np.isnan(value):
             run = "" if seed is None else f" by run {seed}"
-            raise DataError(f"{_what(found.any)} of architecture {row} was not measured{run} in the table {self.name}.")
+            raise DataError(f"{what_is(found.any)} of architecture {row} was not measured{run} in the table {self.name}.")
         return value
 
     def column(
@@ -298,7 +278,7 @@ class Table:
             DataError: as `query`.
         """
         self._check_revealed(split, reveal_test)
-        return self._read(self.find(dataset, split, metric, epochs), slice(None), seed, after)
+        return self._store.read(self.find(dataset, split, metric, epochs), slice(None), seed, after)
 
     def cost(
         self, name: str, architecture: Architecture | str | int, *, dataset: str | None = None, epochs: int | None = None
@@ -317,7 +297,7 @@ class Table:
             SpaceError: if the architecture is not in the table.
         """
         row = self.index(architecture)
-        value = float(self._read(self._cost(name, dataset, epochs), row, None, None))
+        value = float(self._store.read(self._store.cost(name, dataset, epochs), row, None, None))
         if np.isnan(value):
             raise DataError(f"{name} of architecture {row} was not measured in the table {self.name}.")
         return value
@@ -328,7 +308,7 @@ class Table:
         Raises:
             DataError: as `cost`.
         """
-        return self._read(self._cost(name, dataset, epochs), slice(None), None, None)
+        return self._store.read(self._store.cost(name, dataset, epochs), slice(None), None, None)
 
     def best(
         self,
@@ -404,14 +384,14 @@ class Table:
         if epochs is not None:
             self.find(dataset, split, metric, epochs)
         metric = metric or self.measures[0].name
-        meant = self._candidates(dataset, split, metric)[0].dataset
+        meant = self._store.candidates(dataset, split, metric)[0].dataset
         columns = [
             c
             for c in self.columns
             if (c.split in FREE and c.dataset == meant)
             or (c.split is None and c.metric in COSTS and c.dataset in (None, meant, dataset))
         ]
-        part = Table(self.path, self.header, columns, self._memory)
+        part = Table(self.path, self._store.only(columns))
         return SearchTable(part, dataset=dataset, split=split, metric=metric, epochs=epochs)
 
     def find(self, dataset: str, split: str, metric: str | None, epochs: int | None) -> Columns:
@@ -420,112 +400,15 @@ class Table:
         Raises:
             DataError: if there is none, or the training's length must be named.
         """
-        metric = metric or self.measures[0].name
-        key = (dataset, split, metric, epochs)
-        if key not in self._found:
-            candidates = self._candidates(dataset, split, metric)
-            self._found[key] = self._of_length(candidates, epochs, f"{metric} on {split} of {dataset}")
-        return self._found[key]
+        return self._store.find(dataset, split, metric, epochs)
 
     def has(self, dataset: str, split: str, metric: str | None, epochs: int | None) -> bool:
         """Whether the table has a quantity."""
-        try:
-            self.find(dataset, split, metric, epochs)
-        except DataError:
-            return False
-        return True
+        return self._store.has(dataset, split, metric, epochs)
 
     def _ranks(self, values: NDArray[np.float64], metric: str | None) -> NDArray[np.float64]:
         """Values as numbers of which the larger is better, NaN as it is."""
         return values if self.measure(metric).better == "higher" else -values
-
-    def _candidates(self, dataset: str, split: str, metric: str | None) -> list[Stored]:
-        self._check_dataset(dataset)
-        metric = metric or self.measures[0].name
-        meant = self.header.redirect.get(dataset, {}).get(split, dataset)
-        there = [c for c in self.columns if c.dataset == meant and c.split is not None]
-        if not any(c.split == split for c in there):
-            raise DataError(unknown(f"split of {dataset} in the table {self.name} called", split, self.splits(dataset)))
-        found = [c for c in there if c.split == split and c.metric == metric]
-        if not found:
-            known = {c.metric for c in there if c.split == split}
-            raise DataError(unknown(f"metric on {split} of {dataset} in the table {self.name} called", metric, known))
-        return found
-
-    def _of_length(self, candidates: list[Stored], epochs: int | None, what: str) -> Columns:
-        lengths = sorted({c.epochs for c in candidates if c.epochs is not None})
-        if epochs is None and len(lengths) > 1:
-            raise DataError(
-                f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs: say epochs="
-                f"{lengths[-1]}, or another of these."
-            )
-        chosen = [c for c in candidates if epochs is None or c.epochs is None or c.epochs == epochs]
-        if not chosen:
-            raise DataError(
-                f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs, got {epochs!r}."
-            )
-        mean = next((c for c in chosen if c.seeds is None), None)
-        return Columns(mean, next((c for c in chosen if c.seeds is not None), None))
-
-    def _cost(self, name: str, dataset: str | None, epochs: int | None) -> Columns:
-        key = ("cost", name, dataset, epochs)
-        if key in self._found:
-            return self._found[key]
-        metric, split = COSTS.get(name, (name, None))
-        found = [c for c in self.columns if c.metric == metric and c.split == split]
-        if not found:
-            known = {cost for cost, (m, s) in COSTS.items() if any((c.metric, c.split) == (m, s) for c in self.columns)}
-            known |= {c.metric for c in self.columns if c.split is None}
-            raise DataError(unknown(f"cost in the table {self.name} called", name, known))
-        if dataset is not None:
-            self._check_dataset(dataset)
-            # The same network is trained on half of a set and on all of it, so either entry gives its cost.
-            near = [dataset, *self.header.redirect.get(dataset, {}).values()]
-            near += [other for other, to in self.header.redirect.items() if dataset in to.values()]
-            own = next((part for d in (*near, None) if (part := [c for c in found if c.dataset == d])), None)
-            if own is None:
-                known = ", ".join(sorted({c.dataset for c in found if c.dataset}))
-                raise DataError(f"The table {self.name} has {name} for {known}, not for {dataset}.")
-            found = own
-        elif len({c.dataset for c in found}) > 1:
-            known = ", ".join(sorted({c.dataset for c in found if c.dataset}))
-            raise DataError(f"In the table {self.name}, {name} depends on the data set: say dataset= one of {known}.")
-        if epochs is not None and split is None and not any(c.epochs == epochs for c in found):
-            epochs = None
-        self._found[key] = self._of_length(found, epochs, name)
-        return self._found[key]
-
-    def _read(self, found: Columns, rows: int | slice, seed: int | None, after: int | None) -> NDArray[np.float64]:
-        """The values of some rows: a mean over runs, or one run."""
-        if seed is None:
-            stored = found.mean or found.any
-            values = self._after(stored, rows, after)
-            return values if stored.seeds is None else _mean(values)
-        if found.runs is None:
-            raise DataError(f"The table {self.name} has only means over runs of {_what(found.any)}: leave out seed={seed}.")
-        assert found.runs.seeds is not None
-        if seed not in found.runs.seeds:
-            known = ", ".join(map(str, found.runs.seeds))
-            raise DataError(f"The table {self.name} has the runs {known} of {_what(found.runs)}, got {seed!r}.")
-        return self._after(found.runs, rows, after)[..., found.runs.seeds.index(seed)]
-
-    def _after(self, stored: Stored, rows: int | slice, after: int | None) -> NDArray[np.float64]:
-        """The values of some rows at the end of the training, or after some of its epochs; runs come last."""
-        raw = self._raw(stored)[rows]
-        if after is None:
-            return stored.decode(raw if stored.after is None else raw[..., -1])
-        if stored.after is not None and after in stored.after:
-            return stored.decode(raw[..., stored.after.index(after)])
-        if stored.after is None and after == stored.epochs:
-            return stored.decode(raw)
-        if stored.linear and stored.epochs is not None and 1 <= after <= stored.epochs:
-            return stored.decode(raw if stored.after is None else raw[..., -1]) * after / stored.epochs
-        known = f"after epoch {', '.join(map(str, stored.after))}" if stored.after else "only at the end of the training"
-        raise DataError(f"The table {self.name} has {_what(stored)} {known}, got after={after!r}.")
-
-    def _raw(self, stored: Stored) -> NDArray[Any]:
-        begin = self.header.start + stored.offset
-        return self._memory[begin : begin + stored.bytes].view(stored.dtype).reshape(stored.shape)
 
     def _row(self, architecture: Architecture) -> int | None:
         if self.header.decisions is None:
@@ -543,17 +426,13 @@ class Table:
         assert self.header.decisions is not None
         codes = np.zeros(len(self), dtype=np.int64)
         for e, names in enumerate(self.header.decisions):
-            codes = codes * len(names) + self._raw(self.header.architectures)[:, e]
+            codes = codes * len(names) + self._store.raw(self.header.architectures)[:, e]
         order = np.argsort(codes)
         return codes[order], order
 
     @cached_property
     def _texts(self) -> dict[str, int]:
         return {self.native(i): i for i in range(len(self))}
-
-    def _check_dataset(self, dataset: str) -> None:
-        if dataset not in self.datasets:
-            raise DataError(unknown(f"data set in the table {self.name} called", dataset, self.datasets))
 
     def _check_revealed(self, split: str, reveal_test: bool) -> None:
         if split not in FREE and split in {c.split for c in self.columns} and not reveal_test:
@@ -684,17 +563,3 @@ class SearchTable:
 
 def _reopen(path: str, what: Mapping[str, Any]) -> SearchTable:
     return Table.open(path).for_search(**what)
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the last axis, ignoring NaN; NaN where all are NaN."""
-    there = ~np.isnan(values)
-    counts = there.sum(-1)
-    sums = np.where(there, values, 0).sum(-1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def _what(stored: Stored) -> str:
-    where = " of ".join(part for part in (stored.split, stored.dataset) if part)
-    length = f" after a training of {stored.epochs} epochs" if stored.epochs else ""
-    return f"{stored.metric}{f' on {where}' if where else ''}{length}"

@@ -7,71 +7,31 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
-from mixop.core.optim import SGD, set_rate
-from mixop.core.schedules import Cosine, Progress, check_range
-from mixop.core.types import Batch
 from mixop.core.values import to_plain
 from mixop.data.core import Data
-from mixop.data.images.lazy import pick
-from mixop.evaluate.score import multiply_adds
+from mixop.engine.driver import Driver
+from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
-from mixop.nets.ops import BatchNorm
-from mixop.runs.files import SETTINGS
 from mixop.runs.interrupt import InterruptedRunError, listening
+from mixop.runs.write import previous
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
-from mixop.tabulate.many import Many, side_by_side
+from mixop.tabulate.cohort import SPLITS, Cohort
+from mixop.tabulate.how import Tabulation
 
 LARGEST = 20_000
 """A space with more architectures than this is too large to tabulate."""
 
 Teller = Callable[[float, int], None]
 """Called with how many architectures are done (those in training count in part), and with their number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tabulation:
-    """How every network is trained.
-
-    Args:
-        epochs: passes over the training split, >= 1.
-        batch_size: images in a batch, >= 2.
-        seeds: runs of every architecture, with seeds 0, 1, 2 and so on: initial weights, data order, augmentation.
-        keep: the epochs after which the network is scored, counted from 1; empty for the last one.
-        optimiser: of the weights.
-        norm: batch norm settings.
-    """
-
-    epochs: int = 12
-    batch_size: int = 64
-    seeds: int = 3
-    keep: tuple[int, ...] = ()
-    optimiser: SGD = field(default_factory=lambda: SGD(lr=Cosine(0.1, 0.0), momentum=0.9, nesterov=True, weight_decay=5e-4))
-    norm: BatchNorm = field(default_factory=BatchNorm)
-
-    def __post_init__(self) -> None:
-        check_range("epochs", self.epochs, at_least=1)
-        check_range("batch size", self.batch_size, at_least=2)
-        check_range("number of seeds", self.seeds, at_least=1)
-        if any(not 1 <= epoch <= self.epochs for epoch in self.keep) or list(self.keep) != sorted(set(self.keep)):
-            raise RecipeError(f"The epochs to keep must ascend from 1 to {self.epochs}, got {list(self.keep)}.")
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """The epochs after which networks are scored."""
-        return self.keep or (self.epochs,)
 
 
 def architectures_of(space: Space) -> list[Architecture]:
@@ -104,30 +64,33 @@ def tabulate(
     *,
     group: int = 81,
     limit: int | None = None,
+    checkpoint_seconds: float = 30.0,
     tell: Teller = lambda done, total: None,
 ) -> Path:
     """Trains every architecture of a space and writes the scores.
 
-    Called again, it continues where it stopped; the group that was in training is trained again.
+    Given again, it goes on where it stopped.
 
     Args:
         space: a small space; sizes left open are taken from the data.
-        data: trained on the training split, scored on the validation split and the test set.
+        data: examples of any task, trained on the training split, scored on the validation split and the test set.
         how: how every network is trained.
         out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are done.
         group: networks that are trained together, >= 1.
-        limit: train only this many architectures, the first ones; None for all.
-        tell: called with the progress after every epoch.
+        limit: only so many architectures, the first ones.
+        checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
+        tell: is told the progress after every step.
 
     Returns:
-        The file: ``arch`` names, ``valid_correct`` and ``test_correct`` ``(n, seeds, kept)``, ``train_loss`` of the same shape
-        (nats, mean over the epoch), ``epochs``, ``seeds``, ``valid_images``, ``test_images``, ``params``, ``flops``
-        (multiply-adds of an image), ``seconds`` of one run's share of its group, and ``settings`` as JSON.
+        The file: ``arch`` names; ``measures`` of the task as JSON, the ranking one first; for each of them ``valid_NAME`` and
+        ``test_NAME`` ``(n, seeds, kept)`` in its unit, NaN where it is not a number; ``train_loss`` of the same shape (mean
+        over the epoch); ``epochs``, ``seeds``, ``valid_examples``, ``test_examples``, ``params``, ``flops`` (multiply-adds of
+        an example), ``seconds`` of one run's share of its group, and ``settings`` as JSON.
 
     Raises:
-        RecipeError: if a number is out of range.
-        RunError: if the parts have other settings, or a file cannot be written.
-        InterruptedRunError: after SIGINT or SIGTERM.
+        RecipeError: if a number is out of range, or the examples follow each other as tokens do.
+        RunError: if the parts are of other settings, or a file cannot be written.
+        InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
     """
     out = Path(out)
     if out.suffix != ".npz":
@@ -139,21 +102,26 @@ def tabulate(
     left = [index for index in range(len(everything)) if index not in done]
     each = max(1, group // how.seeds)
     tell(len(done), len(everything))
+    file = parts / "training.pt"
     with listening() as stop:
         while left:
+            stopped = (
+                f"Stopped with {len(done)} of {len(everything)} architectures done and all progress kept in {parts}: the same "
+                "command goes on from there."
+            )
+            if stop.signum is not None:  # it came between two cohorts
+                raise InterruptedRunError(stopped, stop.signum)
             some, left = left[:each], left[each:]
 
             def watch(share: float, before: int = len(done), count: int = len(some)) -> None:
                 tell(before + share * count, len(everything))
-                if stop.signum is not None:
-                    raise InterruptedRunError(
-                        f"Stopped with {before} of {len(everything)} architectures done and kept in {parts}: the same command "
-                        "continues from there.",
-                        stop.signum,
-                    )
 
-            found = train([everything[i] for i in some], some, space, data, how, watch=watch)
+            told: dict[str, Any] = {"watch": watch, "stopped": stopped}
+            kept: dict[str, Any] = {"file": file, "checkpoint_seconds": checkpoint_seconds}
+            found = train([everything[i] for i in some], some, space, data, how, **kept, **told)
             _write(parts / f"{some[0]:06d}.npz", {"index": np.array(some), **found})
+            for path in (file, previous(file)):
+                path.unlink(missing_ok=True)
             done.update(some)
             tell(len(done), len(everything))
     _write(out, {**_joined(parts, len(everything)), **_facts(everything, space, data, how, settings)})
@@ -166,16 +134,21 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
         raise RecipeError(f"At least 1 network must be trained at a time, got {group}.")
     if limit is not None and limit < 1:
         raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
+    if data.tokens:
+        raise RecipeError(
+            f"The windows of {data.name} follow each other, and the networks of a table read examples in any order: no table "
+            "is built of token streams."
+        )
     space = space.fit(data)
     return space, architectures_of(space)[:limit]
 
 
 def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
-    """How long `tabulate` will take, in seconds, from two steps and one evaluation of the first group.
+    """What `tabulate` will take, in seconds, from three steps and one evaluation of the first group.
 
     Args:
-        space: as in `tabulate`.
-        data: images and labels.
+        space: as in `tabulate`, like what follows.
+        data: examples of a task.
         how: how every network is trained.
         group: networks that are trained together.
         limit: train only this many architectures; None for all.
@@ -186,18 +159,17 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
     """
     space, everything = _planned(space, data, group, limit)
     some = everything[: max(1, group // how.seeds)]
+    job = Cohort(some, range(len(some)), space, data, how)
+    steps = job.begin_epoch()
     marks: list[float] = []
-
-    def watch(_: float) -> None:
+    for _ in range(min(3, steps)):
+        job.take_step()
         marks.append(time.monotonic())
-
-    few = data.train[: 3 * how.batch_size]
-    train(some, range(len(some)), space, replace(data, train=few), replace(how, epochs=1, keep=()), watch=watch)
-    *steps, last = marks
-    steps_of_epoch = max(1, len(steps) - 1)
-    step = (steps[-1] - steps[0]) / steps_of_epoch if len(steps) > 1 else last - steps[0]
-    per_group = how.epochs * math.ceil(len(data.train) / how.batch_size) * step + len(how.kept) * (last - steps[-1])
-    return per_group * len(everything) / len(some)
+    for split in SPLITS:
+        job.measure(split)
+    scored = time.monotonic() - marks[-1]
+    step = (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else scored
+    return (how.epochs * steps * step + len(how.kept) * scored) * len(everything) / len(some)
 
 
 def train(
@@ -207,107 +179,35 @@ def train(
     data: Data,
     how: Tabulation,
     *,
+    file: Path | None = None,
+    checkpoint_seconds: float = 30.0,
     watch: Callable[[float], None] = lambda share: None,
+    stopped: str = "Stopped.",
 ) -> dict[str, np.ndarray]:
-    """Trains architectures with all seeds side by side.
+    """Trains architectures with all seeds side by side, or goes on with it.
 
     Args:
         architectures: which ones.
         indices: their numbers in the space, which seed their initial weights.
         space: their space.
-        data: images and labels.
+        data: examples of a task.
         how: how they are trained.
-        watch: called after every step and every evaluation with the share of the training that is done.
+        file: for checkpoints; None keeps none.
+        checkpoint_seconds: least time between two checkpoints, in seconds.
+        watch: is told after every step which share of the training is done.
+        stopped: the sentence of the error that a signal leads to.
 
     Returns:
-        ``valid_correct``, ``test_correct``, ``train_loss`` ``(n, seeds, kept)`` and ``seconds`` ``(n,)``.
+        What `Cohort.found` gives.
+
+    Raises:
+        InterruptedRunError: after SIGINT or SIGTERM.
     """
-    begun = time.monotonic()
-    networks = [
-        build(architecture, space, norm=how.norm, generator=initial(index, seed))
-        for architecture, index in zip(architectures, indices, strict=True)
-        for seed in range(how.seeds)
-    ]
-    dtype = next(networks[0].parameters()).dtype
-    many = Many(networks)
-    whose = torch.arange(how.seeds).repeat(len(architectures))
-    optimiser = how.optimiser.build(many.parameters())
-    streams = [_Order(data, how, seed) for seed in range(how.seeds)]
-    tests = Batch(data.augment.plain(pick(data.test_x, torch.arange(len(data.test_x)))), data.test_y)
-    columns: dict[str, list[Tensor]] = {"valid_correct": [], "test_correct": [], "train_loss": []}
-    step, steps = 0, how.epochs * math.ceil(len(data.train) / how.batch_size)
-    for epoch in range(how.epochs):
-        set_rate(optimiser, how.optimiser.lr(Progress(epoch, how.epochs)))
-        many.train()
-        total, seen = torch.zeros(many.count, dtype=dtype), 0
-        for batches in zip(*(stream.epoch() for stream in streams), strict=True):
-            x, y = torch.stack([b.x for b in batches]).to(dtype), torch.stack([b.y for b in batches])
-            losses = losses_of(many, x, y, whose)
-            optimiser.zero_grad(set_to_none=True)
-            losses.sum().backward()
-            optimiser.step()
-            step += 1
-            watch(step / steps)
-            total, seen = total + losses.detach() * y.shape[1], seen + y.shape[1]
-        if epoch + 1 in how.kept:
-            columns["train_loss"].append(total / seen)
-            columns["valid_correct"].append(_correct(many, data.batch(data.valid)))
-            columns["test_correct"].append(_correct(many, tests))
-            watch(min(1.0, step / steps))
-    shape = (len(architectures), how.seeds, len(how.kept))
-    found = {name: torch.stack(values, dim=1).reshape(shape).numpy() for name, values in columns.items()}
-    seconds = (time.monotonic() - begun) / len(networks)
-    return {
-        "valid_correct": found["valid_correct"].astype(np.int32),
-        "test_correct": found["test_correct"].astype(np.int32),
-        "train_loss": found["train_loss"].astype(np.float32),
-        "seconds": np.full(len(architectures), seconds, np.float32),
-    }
-
-
-def initial(index: int, seed: int) -> Generator:
-    """The generator of a network's initial weights, seeded by its number in the space and its seed."""
-    return Generator().manual_seed((seed << 40) + index)
-
-
-def losses_of(many: Many, x: Tensor, y: Tensor, whose: Tensor) -> Tensor:
-    """The mean cross-entropy of every network ``(G,)``, in nats.
-
-    Args:
-        many: the networks.
-        x: batches ``(S, B, C, H, W)``.
-        y: labels ``(S, B)``.
-        whose: number of each network's batch ``(G,)``.
-    """
-    logits = many(side_by_side(x, whose))
-    each = cross_entropy(logits.flatten(0, 1), y[whose].T.flatten(), reduction="none")
-    return each.view(logits.shape[:2]).mean(0)
-
-
-class _Order:
-    """The batches of a seed, the same for every architecture."""
-
-    def __init__(self, data: Data, how: Tabulation, seed: int) -> None:
-        self.data, self.size = data, how.batch_size
-        self.order, self.augment = (Generator().manual_seed(2 * seed + k) for k in range(2))
-
-    def epoch(self) -> Iterable[Batch]:
-        order = self.data.train[torch.randperm(len(self.data.train), generator=self.order)]
-        for at in order.split(self.size):
-            if len(at) > 1:  # one image has no batch statistics
-                yield self.data.augmented(at, self.data.augment, self.augment)
-
-
-@torch.no_grad()
-def _correct(many: Many, batch: Batch) -> Tensor:
-    """Right answers of every network ``(G,)``."""
-    many.eval()
-    right = torch.zeros(many.count, dtype=torch.int64)
-    dtype = next(many.parameters()).dtype
-    for x, y in zip(batch.x.split(256), batch.y.split(256), strict=True):
-        answers = many(side_by_side(x[None].to(dtype), torch.zeros(many.count, dtype=torch.int64))).argmax(-1)
-        right += (answers == y[:, None]).sum(0)
-    return right
+    job = Cohort(architectures, indices, space, data, how, file=file, stopped=stopped)
+    with Driver(job, checkpoint_seconds, lambda record: watch(job.done)) as driver:
+        driver.run(lambda: job.state.epoch < how.epochs)
+        driver.pause()  # a signal that came with the last epoch
+    return job.found()
 
 
 def _settings(space: Space, data: Data, how: Tabulation) -> dict[str, Any]:
@@ -358,18 +258,19 @@ def _facts(
     architectures: Sequence[Architecture], space: Space, data: Data, how: Tabulation, settings: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     natives = [space.to_native(architecture).encode() for architecture in architectures]
-    x = data.augment.plain(pick(data.x, data.train[:1]))
+    example = data.batch(data.train[:1]).x
     params, flops = [], []
     for architecture in architectures:
         net = build(architecture, space, norm=how.norm)
-        params.append(sum(p.numel() for p in net.parameters()))
-        flops.append(multiply_adds(net, x))
+        params.append(parameters(net))
+        flops.append(multiply_adds(net, example))
     return {
         "arch": np.array(natives),
         "epochs": np.array(how.kept, np.uint16),
         "seeds": np.arange(how.seeds, dtype=np.uint16),
-        "valid_images": np.array(len(data.valid), np.uint32),
-        "test_images": np.array(len(data.test_x), np.uint32),
+        "measures": np.array(json.dumps([measure.to_json() for measure in data.task.measures])),
+        "valid_examples": np.array(len(data.valid), np.uint32),
+        "test_examples": np.array(len(data.test), np.uint32),
         "params": np.array(params, np.uint32),
         "flops": np.array(flops, np.uint64),
         "settings": np.array(json.dumps(settings)),
