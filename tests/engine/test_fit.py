@@ -93,7 +93,7 @@ def test_the_search_is_the_same(settings, tmp_path):
         out = tmp_path / name
         api.search(short(), SPACE, data(), out, **given)
         (record,) = RunDirectory(out).records()
-        losses.append((record["train_loss"], record["valid_loss"]))
+        losses.append((record.train["loss"], record.valid["loss"]))
         noted = json.loads((out / "environment.json").read_text())
         assert noted["executor"] == given["executor"]
         assert noted["channels_last"] == given.get("channels_last", given["executor"] != "plain")

@@ -139,7 +139,7 @@ def test_keep_best_returns_the_architecture_of_the_best_validation_epoch(tmp_pat
     recipe = tiny(darts(), epochs=6, keep="best", architecture_optimiser=SGD(lr=Constant(50.0), momentum=0.0, weight_decay=0.0))
     result = api.search(recipe, Toy(), toy_data, tmp_path / "run")
     best = max(result.history, key=lambda record: record.valid["accuracy"])  # the first one on ties
-    assert result.native == best["architecture"]
+    assert result.native == best.architecture
     with pytest.raises(RecipeError, match="keep"):
         replace(gaea(), keep="best")
 

@@ -48,9 +48,9 @@ def test_a_stop_ends_the_search_with_the_architecture_it_names(job, short):
     search = job(short(monitors=(Counting(stop=1),)))
     native = search.space.to_native(search.run())
     records = search.run_directory.records()
-    assert [r["epoch"] for r in records] == [1, 2]
-    assert records[1]["action"] == "Counting: stop"
-    assert native == records[0]["architecture"]
+    assert [r.epoch for r in records] == [1, 2]
+    assert records[1].action == "Counting: stop"
+    assert native == records[0].architecture
 
 
 def test_a_stop_leaves_no_word_to_the_derivation(job, short, monkeypatch):
@@ -128,7 +128,7 @@ def test_a_restart_is_exact_over_a_resume(step, job, short, toy_data):
     again.restore()
     again.run()
     assert first_difference(checkpoint_of(whole), checkpoint_of(again)) is None
-    seen = [[(r["epoch"], r["train_loss"]) for r in s.run_directory.records()] for s in (whole, again)]
+    seen = [[(r.epoch, r.train["loss"]) for r in s.run_directory.records()] for s in (whole, again)]
     assert seen[0] == seen[1]
 
 
@@ -199,7 +199,7 @@ def test_a_frozen_scheme_takes_no_step_and_no_batch(tmp_path, short, toy_data):
     assert "".join(step for step, *_ in search.seen) == "w" * 6
     assert torch.equal(search.state.params["cell"], before)
     assert len(search.state.architecture_stream.order) == 0
-    assert {r["architecture_rate"] for r in search.run_directory.records()} == {0.0}
+    assert {r.architecture_rate for r in search.run_directory.records()} == {0.0}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from mixop.core.errors import SpaceError
 from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
-from mixop.spaces import S4, CellSpace, darts, nasbench201
+from mixop.spaces import S4, CellSpace, Sizes, darts, nasbench201
 from mixop.tabulate.cohort import losses_of
 from mixop.tabulate.many import Many, side_by_side, together
 from mixop.tasks.classification import Classification

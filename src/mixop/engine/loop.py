@@ -340,7 +340,7 @@ class Search:
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()
         state.weight_stream.state = problem.carried
-        state.train.add(problem.seen.outputs, problem.seen.targets)
+        state.train.add(problem.seen.outputs, problem.seen.targets, problem.seen.loss)
 
     def _finite(self, value: float, step: str, what: str = "loss") -> None:
         # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.

@@ -20,6 +20,7 @@ from mixop.data.core import Data
 from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
+from mixop.runs.files import SETTINGS
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.write import previous
 from mixop.spaces.core import Architecture, Choice, Space
