@@ -1,5 +1,7 @@
 """The derivation after the last epoch: scores, fixed decisions, tuning, and exact resume through all of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -98,13 +100,13 @@ def test_tuning_goes_on_with_fresh_momentum_at_the_given_rate(job, short):
     assert not torch.equal(params, search.state.params["cell"])
     assert search.problem.progress.closed == 1
     records = search.run_directory.records()
-    assert [(r["epoch"], r["epochs"], r.get("stage")) for r in records] == [
+    assert [(r.epoch, r.epochs, r.stage) for r in records] == [
         (1, 2, None),
         (2, 2, None),
         (3, 4, "tune"),
         (4, 4, "tune"),
     ]
-    assert [r["learning_rate"] for r in records[2:]] == [0.004, 0.004]
+    assert [r.learning_rate for r in records[2:]] == [0.004, 0.004]
 
 
 class _LeftError(Exception):
