@@ -18,8 +18,8 @@ from mixop.data.toy import toy_set
 from mixop.searchers.evolution import Evolution
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.toy import Toy
-from mixop.tables.layout import Column, write_table
 from mixop.tables.table import Table
+from mixop.tables.write import Column, write_table
 from mixop.tasks.measure import ACCURACY, Measure
 
 SPACE = Toy()

@@ -15,6 +15,7 @@ from mixop.data.toy import toy_set
 from mixop.recipes import darts
 from mixop.runs.records import from_record
 from mixop.spaces.toy import Toy
+from mixop.tasks.measure import Measure
 
 SPACE = Toy()
 POOR = SPACE.architecture([[0] * SPACE.blocks])
@@ -76,7 +77,7 @@ def test_the_lowest_error_of_a_regression_is_selected(tmp_path):
     results = [result(tmp_path, str(k), a) for k, a in enumerate((POOR, SPACE.optimum))]
     assert mixop.select(results, data, tmp_path / "selection", epochs=5) is results[1]
     said = written(tmp_path / "selection")
-    assert said.measures[0] == {"name": "rmse", "better": "lower", "unit": "mm", "style": "number"}
+    assert said.measures[0] == Measure("rmse", "lower", "mm")
     errors = [c.measures["rmse"] for c in said.candidates]
     assert errors[1] < errors[0]
 

@@ -1,6 +1,6 @@
 """Selection over seeds: which of several found architectures to take, by a short training from scratch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.files import SCORE, SELECTION
 from mixop.runs.records import NetworkScore, Scope, Values, to_record
 from mixop.tasks.base import Task
+from mixop.tasks.measure import Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Selection:
         epochs: of each training.
         trained_on: what the networks were trained on.
         scored_on: what the measures are about.
-        measures: the task's, as JSON data; the first one ranks.
+        measures: the task's; the first one ranks.
         candidates: the searches, in the order given.
     """
 
@@ -49,7 +50,7 @@ class Selection:
     epochs: int
     trained_on: Scope
     scored_on: Scope
-    measures: tuple[Mapping[str, str], ...]
+    measures: tuple[Measure, ...]
     candidates: tuple[Candidate, ...]
 
 

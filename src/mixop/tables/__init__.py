@@ -4,10 +4,10 @@ from mixop.tables.archives import convert_official
 from mixop.tables.built import convert_built
 from mixop.tables.conversion import convert
 from mixop.tables.latency import AdditiveCost, Latencies, latencies
-from mixop.tables.layout import Column, write_table
 from mixop.tables.official import OfficialApi
 from mixop.tables.plain import convert_csv, convert_npz
 from mixop.tables.table import Best, SearchTable, Table
+from mixop.tables.write import Column, write_table
 
 __all__ = [
     "AdditiveCost",

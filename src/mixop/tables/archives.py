@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from mixop.core.errors import DataError, SpaceError
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201, benchmark_order
-from mixop.tables.layout import Column, source_of, write_table
 from mixop.tables.unpickle import ForgottenError, Packed
+from mixop.tables.write import Column, source_of, write_table
 
 Observer = Callable[[int, int], None]
 """Called with how much is done, and with the total."""

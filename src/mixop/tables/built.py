@@ -13,7 +13,8 @@ from mixop.core.errors import DataError, RecipeError
 from mixop.spaces.core import Space
 from mixop.tables.archives import Observer
 from mixop.tables.arrays import read_npz, recognised, refuse_shape, strings_of
-from mixop.tables.layout import USUAL, Column, source_of, write_table
+from mixop.tables.layout import USUAL
+from mixop.tables.write import Column, source_of, write_table
 from mixop.tasks.measure import ACCURACY, Measure, measure_from_json
 
 SPLITS = ("valid", "test")

@@ -17,7 +17,8 @@ from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables.archives import IMAGES, REDIRECT, Observer, from_millions
 from mixop.tables.arrays import read_npz, recognised, refuse_shape, strings_of
 from mixop.tables.built import convert_arrays, is_built
-from mixop.tables.layout import USUAL, Column, source_of, write_table
+from mixop.tables.layout import USUAL
+from mixop.tables.write import Column, source_of, write_table
 from mixop.tasks.measure import Measure
 
 NAMES = ("arch", "architecture")

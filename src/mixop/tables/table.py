@@ -7,19 +7,16 @@ images need ``reveal_test=True``, and a search works on a `SearchTable`, which h
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixop.core.errors import DataError, SpaceError
-from mixop.core.values import from_plain
-from mixop.spaces import SPACE_TYPES
+from mixop.core.errors import DataError
 from mixop.spaces.core import Architecture, Space
-from mixop.spaces.describe import with_shape
 from mixop.tables.columns import COSTS, Columns, ColumnStore, what_is
 from mixop.tables.layout import FREE, Header, Stored, read_header, verify
+from mixop.tables.rows import ArchitectureRows
 from mixop.tasks.measure import Measure
 
 
@@ -51,7 +48,7 @@ class Table:
     """
 
     def __init__(self, path: str, store: ColumnStore) -> None:
-        self.path, self._store = path, store
+        self.path, self._store, self._rows = path, store, ArchitectureRows(store)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Table":
@@ -83,7 +80,7 @@ class Table:
         return Table.open, (self.path,)
 
     def __len__(self) -> int:
-        return self.header.architectures.shape[0]
+        return len(self._rows)
 
     def __repr__(self) -> str:
         return f"Table({self.path!r}: {len(self):,} architectures of {self.header.space_name})"
@@ -118,21 +115,6 @@ class Table:
             return self.measures[0]
         named = next((measure for measure in self.measures if measure.name == metric), None)
         return named or Measure(metric if metric.isidentifier() else "value", "lower")
-
-    @cached_property
-    def space(self) -> Space:
-        """The search space.
-
-        Raises:
-            SpaceError: if mixop does not have it.
-        """
-        plain = self.header.space
-        if plain is None or plain.get("type") not in SPACE_TYPES:
-            raise SpaceError(
-                f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: query it by "
-                "strings and numbers."
-            )
-        return from_plain(with_shape(plain), Space, SPACE_TYPES, "space of the table")
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -173,6 +155,15 @@ class Table:
         found = self.find(dataset, split, metric, epochs).any
         return found.after or (() if found.epochs is None else (found.epochs,))
 
+    @property
+    def space(self) -> Space:
+        """The search space.
+
+        Raises:
+            SpaceError: if mixop does not have it.
+        """
+        return self._rows.space
+
     def index(self, architecture: Architecture | str | int) -> int:
         """The row of an architecture.
 
@@ -182,22 +173,7 @@ class Table:
         Raises:
             SpaceError: if it does not belong to the space, or is not in the table.
         """
-        if isinstance(architecture, int | np.integer) and not isinstance(architecture, bool):
-            if not 0 <= architecture < len(self):
-                raise SpaceError(f"The table {self.name} numbers its architectures 0 to {len(self) - 1}, got {architecture}.")
-            return int(architecture)
-        if isinstance(architecture, str) and self.header.space is None:
-            row = self._texts.get(architecture)
-        else:
-            if isinstance(architecture, str):
-                architecture = self.space.from_native(architecture)
-            if not isinstance(architecture, Architecture):
-                raise SpaceError(f"Expected an architecture, its native string or its number, got {architecture!r}.")
-            self.space.check(architecture)
-            row = self._row(architecture)
-        if row is None:
-            raise SpaceError(f"The table {self.name} does not hold {architecture}; it has {len(self):,} architectures.")
-        return row
+        return self._rows.index(architecture)
 
     def native(self, index: int) -> str:
         """The native string of a row.
@@ -205,10 +181,7 @@ class Table:
         Raises:
             SpaceError: if there is no such row, or no such space.
         """
-        index = self.index(index)
-        if self.header.decisions is None:
-            return self._store.raw(self.header.architectures)[index].tobytes().rstrip(b"\0").decode()
-        return self.space.to_native(self.architecture(index))
+        return self._rows.native(index)
 
     def architecture(self, index: int) -> Architecture:
         """The architecture of a row.
@@ -216,11 +189,7 @@ class Table:
         Raises:
             SpaceError: if there is no such row, or mixop does not have the space.
         """
-        index = self.index(index)
-        if self.header.decisions is None:
-            return self.space.from_native(self.native(index))
-        options = iter(self._store.raw(self.header.architectures)[index].tolist())
-        return self.space.architecture([[next(options) for _ in group.decisions] for group in self.space.groups])
+        return self._rows.architecture(index)
 
     def query(
         self,
@@ -409,30 +378,6 @@ class Table:
     def _ranks(self, values: NDArray[np.float64], metric: str | None) -> NDArray[np.float64]:
         """Values as numbers of which the larger is better, NaN as it is."""
         return values if self.measure(metric).better == "higher" else -values
-
-    def _row(self, architecture: Architecture) -> int | None:
-        if self.header.decisions is None:
-            return self._texts.get(self.space.to_native(architecture))
-        code = 0
-        for names, option in zip(self.header.decisions, architecture.options(), strict=True):
-            code = code * len(names) + names.index(option)
-        codes, order = self._codes
-        at = int(np.searchsorted(codes, code))
-        return int(order[at]) if at < len(codes) and codes[at] == code else None
-
-    @cached_property
-    def _codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every architecture as one number, in increasing order, and the rows in that order."""
-        assert self.header.decisions is not None
-        codes = np.zeros(len(self), dtype=np.int64)
-        for e, names in enumerate(self.header.decisions):
-            codes = codes * len(names) + self._store.raw(self.header.architectures)[:, e]
-        order = np.argsort(codes)
-        return codes[order], order
-
-    @cached_property
-    def _texts(self) -> dict[str, int]:
-        return {self.native(i): i for i in range(len(self))}
 
     def _check_revealed(self, split: str, reveal_test: bool) -> None:
         if split not in FREE and split in {c.split for c in self.columns} and not reveal_test:
