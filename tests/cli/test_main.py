@@ -220,7 +220,7 @@ def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails:
     assert "at least 1, got 0" in fails("search", *TOY, "--epochs", "0", *new)
     assert "at most 48" in fails("search", *TOY, "--epochs", "1", "--batch-size", "500", *new)
     assert "nope.npz" in fails("search", "--data", "npz", "--data.path", "nope.npz", *new)
-    assert "input size" in fails("search", "--data", "toy", *new).replace("_", " ")
+    assert "the smallest that works is 4" in fails("search", "--data", "toy", *new)
     assert "holds another run: recipe.epochs is 2 there and 3 now" in fails("search", *TOY, "--epochs", "3", "--out", searched)
     assert "is no run" in fails("search", *TOY, "--epochs", "3", "--out", str(runs["searched"].parent))
     assert "There is no run directory nowhere" in fails("resume", "nowhere")
@@ -409,7 +409,19 @@ def test_only_the_batch_size_is_found(fails):
     assert "batch" in fails("retrain", "x", "--batch-size", "auto")
 
 
-SPEED = ("speed", "--space.cells", "1", "--space.channels", "4", "--space.input-size", "8", "--batch", "4", "--repeats", "2")
+SPEED = (
+    "speed",
+    "--space.cells",
+    "1",
+    "--space.channels",
+    "4",
+    "--space.input-shape",
+    "3,8,8",
+    "--batch",
+    "4",
+    "--repeats",
+    "2",
+)
 
 
 def test_speed_says_how_fast(capsys):
