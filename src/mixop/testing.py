@@ -36,7 +36,6 @@ from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
-from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy
 from mixop.supernet.core import Supernet
 from mixop.supernet.plain import plain
@@ -263,19 +262,22 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
     Raises:
         RecipeError: if it fits none of them.
     """
-    try:
-        recipe.check(Toy())
-        return Toy(), toy_set(Toy(), n=96)
-    except RecipeError:
-        images = digits(valid=0.5, seed=0)
-        images = images.with_indices(images.train[:48], images.valid[:48])
-        space: Space = nasbench201(channels=4, cells=1, stages=1)
+    images = digits(valid=0.5, seed=0)
+    images = images.with_indices(images.train[:48], images.valid[:48])
+    candidates: list[tuple[Space, Data]] = [
+        (Toy(), toy_set(Toy(), n=96)),
+        (nasbench201(channels=4, cells=1, stages=1), images),
+        (darts(cells=1, channels=12), images),
+    ]
+    refusals = []
+    for space, data in candidates:
         try:
-            recipe.check(space.fit(Sizes((1, 8, 8), 10)))
-        except RecipeError:
-            space = darts(cells=1, channels=12)
-            recipe.check(space.fit(Sizes((1, 8, 8), 10)))
-        return space, images
+            recipe.check(space.fit(data))
+        except RecipeError as refusal:
+            refusals.append(refusal)
+        else:
+            return space, data
+    raise refusals[-1]
 
 
 def check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:

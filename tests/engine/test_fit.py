@@ -9,10 +9,13 @@ import torch
 from mixop import api
 from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
+from mixop.derive import RestrictedSkips
 from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
+from mixop.measure.foresight import search_estimate
 from mixop.monitors import Collapse
+from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import S4, darts, nasbench201
@@ -83,6 +86,20 @@ SPACE = nasbench201(channels=4, cells=1)
 
 def short(**changes):
     return replace(RECIPES["darts"](), epochs=1, batch_size=8, warmup=0, **changes)
+
+
+def test_a_search_is_checked_once_and_before_it_writes(tmp_path, monkeypatch):
+    """By whoever starts it: `api.search`, or one of the measurements."""
+    checked, check = [], Recipe.check
+    monkeypatch.setattr(Recipe, "check", lambda recipe, space: checked.append(list(tmp_path.iterdir())) or check(recipe, space))
+    api.search(short(), SPACE, data(), tmp_path / "run")
+    assert checked == [[]]
+    search_estimate(short(), SPACE, data())
+    assert len(checked) == 2
+    misfit = short(derivation=RestrictedSkips(group="normal"))
+    with pytest.raises(RecipeError, match="RestrictedSkips limits"):
+        api.search(misfit, SPACE, data(), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("settings", [{"executor": "fused"}, {"executor": "plain", "channels_last": True}], ids=str)

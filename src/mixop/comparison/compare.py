@@ -18,6 +18,7 @@ from mixop.core.errors import RecipeError, RunError
 from mixop.core.machine import cores
 from mixop.core.values import to_plain
 from mixop.data.core import Data
+from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
@@ -96,8 +97,9 @@ def compare(
     space = space.fit(data)
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
-    for seed in seeds:
-        Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
+    for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
+        check_fit(recipe, space, data, settings[0])
     directory = RunDirectory(out)
     identity = {
         "recipes": {name: recipe_to_json(recipe) for name, recipe in recipes.items()},
@@ -133,7 +135,7 @@ def compare(
     tell = observe or (lambda name, record: None)
     with directory.locked(), listening() as stop:
         directory.write_json(COMPARISON, identity)
-        api.note_environment(directory, Settings(seed=seeds[0], device=device, checkpoint_seconds=checkpoint_seconds))
+        api.note_environment(directory, settings[0])
         begun = read_comparison(out)
         tell("", {"event": "plan", "total": begun.planned, "done": begun.done, "measure": data.task.first.to_json()})
         pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
@@ -239,8 +241,6 @@ def _check(
             )
         if name in recipes and name in searchers:
             raise RecipeError(f"{name!r} is the name of a recipe and of a searcher: give one of them another name.")
-    for recipe in recipes.values():
-        recipe.check(space)
     for searcher in searchers.values():
         searcher.check(space)
     if not recipes and budget_seconds is None:

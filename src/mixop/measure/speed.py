@@ -242,8 +242,8 @@ def measure(
         raise RecipeError(f"A measurement needs at least 1 repetition, got {repeats}.")
     if len(set(executors)) != len(executors):
         raise RecipeError(f"Every executor is measured once, got {', '.join(executors)}.")
+    case.recipe.check(case.space)
     for name in executors:
-        case.recipe.check(case.space)
         check_computing(case.recipe, case.space, case.by(name).settings)
     with TemporaryDirectory() as folder, using(case.settings.threads):
         steps = {name: Steps(case.by(name), Path(folder, name)) for name in executors}
