@@ -48,7 +48,7 @@ class TokenStem(nn.Module):
             Values ``(B, C, T)`` and the state ``(B, C)``.
         """
         y = self.embedding(x)
-        start = y.new_zeros(len(x), y.shape[2]) if state is None else state
+        start = y.new_zeros(x.shape[0], y.shape[2]) if state is None else state
         weights = (self.weight_input, self.weight_state, self.bias_input, self.bias_state)
         # `torch.nn.GRU` caches its weights, which breaks functional calls and copies. Its cuDNN form has no second derivatives,
         # and no gradient in evaluation mode: a search needs both.
