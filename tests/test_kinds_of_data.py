@@ -177,7 +177,8 @@ def test_it_is_retrained_reported_exported_and_read_back(whole):
         assert data.shape == SHAPES[kind]
     assert data.task.first.name == measure
     assert result.history[-1].valid[measure] is not None
-    trained = mixop.retrain(result.architecture, result.space, data, out, epochs=1, random=1, threads=1)
+    protocol = replace(mixop.evaluate.PROTOCOLS["quick"], epochs=1, batch_size=16)
+    trained = mixop.retrain(result.architecture, result.space, data, out, protocol=protocol, random=1, threads=1)
     assert set(trained.measures) == {m.name for m in data.task.measures}
     again = mixop.evaluate.evaluate_run(out, data)
     assert again.measures == pytest.approx(dict(trained.measures))
