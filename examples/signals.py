@@ -3,11 +3,11 @@
     pip install sktime             # which ships the signals, real ones
     python examples/signals.py [EPOCHS]
 
-prints the architecture it found and its accuracy on days it has never seen, about 97 %. It leaves the signals in a file, so that
+prints the architecture it found and its accuracy on days it has never seen, about 97 %. It leaves the signals in a file:
 
     mixop search --data npz --data.path signals.npz --space nasbench201
 
-searches on them too: a file of signals (N, C, L) needs no more.
+searches on them too, since a file of signals (N, C, L) needs no more.
 """
 
 import sys

@@ -153,7 +153,7 @@ def with_value(value: float) -> np.ndarray:
         (X, Y[:-1], "one target for each example, got 47 and 48"),
         (X, 3, "must hold a target for each example, got a single number"),
         (X, Y.astype(bytes), r"y must hold numbers as targets, or texts as labels of classes, got \|S"),
-        (X, Y - 1, "from 0, got -1"),
+        (X, Y - 1, "class numbers from 0 up, got -1"),
         (X, np.where(Y == 3, 10**12, Y), "got 1000000000000"),
         (X, Y + 1, "leaves class '0' without an example"),
         (X, Y * 0, "are all 0: a task needs examples of at least two classes"),

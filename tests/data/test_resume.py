@@ -90,4 +90,5 @@ def test_batches_go_on_where_they_stopped(name: str, steps: int, monkeypatch: py
         assert one.state == other.state
         batches.append(one)
     assert len({batch.x.double().sum().item() for batch in batches}) > 10  # they are not all the same
-    assert {batch.state is None for batch in batches} == ({True, False} if data.tokens else {False} if steps else {True, False})
+    if data.tokens:
+        assert {batch.state is None for batch in batches} == {True, False}  # a pass begins without a state
