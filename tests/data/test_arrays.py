@@ -110,6 +110,20 @@ def test_floats_are_a_regression(shape: tuple[int, ...]):
     assert np.array_equal(read(from_arrays(X, Y.astype(float), task=Regression()))[1], Y.astype(np.float32))
 
 
+def test_labels_may_be_texts():
+    animals = np.array(["owl", "cat", "dog", "ant"])
+    data = from_arrays(X, animals[Y], test=(X[:4], animals.reshape(4, 1)))
+    assert data.task == Classification(("ant", "cat", "dog", "owl"))
+    assert data.targets("test").tolist() == [3, 1, 2, 0]
+    assert [data.task.classes[k] for k in data.examples.targets[:48].tolist()] == animals[Y].tolist()
+    ordered = from_arrays(X, animals[Y].tolist(), classes=animals.tolist())
+    assert ordered.examples.targets.tolist() == Y.tolist()
+    with pytest.raises(DataError, match=r"y \(test\) has the label 'bee', but the classes are ant, cat, dog, owl"):
+        from_arrays(X, animals[Y], test=(X[:1], ["bee"]))
+    with pytest.raises(DataError, match="y has the label 'ant', but the classes are cat, dog, owl"):
+        from_arrays(X, animals[Y], classes=["cat", "dog", "owl"])
+
+
 def test_a_task_that_is_given_decides():
     assert isinstance(from_arrays(X, Y, task=Regression(unit="km")).task, Regression)
     labels = np.arange(48).reshape(-1, 1) % 2
@@ -138,8 +152,8 @@ def with_value(value: float) -> np.ndarray:
         (X, Y[:0], "must be numbers, one or more for each example"),
         (X, Y[:-1], "one target for each example, got 47 and 48"),
         (X, 3, "must hold a target for each example, got a single number"),
-        (X, Y.astype(str), "y must hold numbers as targets, .* got <U"),
-        (X, Y - 1, "from 0, got -1"),
+        (X, Y.astype(bytes), r"y must hold numbers as targets, or texts as labels of classes, got \|S"),
+        (X, Y - 1, "class numbers from 0 up, got -1"),
         (X, np.where(Y == 3, 10**12, Y), "got 1000000000000"),
         (X, Y + 1, "leaves class '0' without an example"),
         (X, Y * 0, "are all 0: a task needs examples of at least two classes"),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mixop.cli.tree import Tree, defaults
+from mixop.cli.tree import Tree
 from mixop.core.errors import DataError
+from mixop.core.values import defaults
 from mixop.data import PARTS, Augment, Npz, Source, Split, from_npz
 from mixop.tasks.classification import Classification
 from mixop.tasks.regression import Regression
@@ -139,7 +140,7 @@ def test_other_files_are_refused(tmp_path: Path):
         ({"labels": Y}, "must hold 'labels' and 'images', but 'images' is missing"),
         ({"x": X, "y": Y, "x_test": X}, "must hold 'x_test' and 'y_test', but 'y_test' is missing"),
         ({"x": X, "y": Y, "val_labels": Y}, "must hold 'val_labels' and 'val_images', but 'val_images' is missing"),
-        ({"x": X, "y": np.array(["a"] * 48)}, "'y' of set.npz must hold numbers as targets"),
+        ({"x": X, "y": np.array([b"a"] * 48)}, "'y' of set.npz must hold numbers as targets"),
         ({"x": X * 1j, "y": Y}, "'x' of set.npz must hold numbers"),
         ({"x": np.where(X == 7, np.inf, 1.0), "y": Y}, "holds NaN or infinity"),
         ({"x": X.reshape(48, 64, 3), "y": Y.astype(float) / 3, "classes": np.array(["a", "b"])}, "no classes to name"),

@@ -11,7 +11,7 @@ from mixop.data.examples import Arrays
 from mixop.data.layouts import FORMS, Layout, inputs
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
-from mixop.data.targets import targets, task_of
+from mixop.data.targets import label_names, label_numbers, targets, task_of
 from mixop.tasks.base import Task
 
 Pair = tuple[ArrayLike | Tensor, ArrayLike | Tensor]
@@ -43,8 +43,8 @@ def from_arrays(
 
     Args:
         x: inputs; uint8 counts as 0 to 1 (divided by 255), all else becomes float32 and keeps its scale.
-        y: targets: a whole number 0..K-1 for each example (classes), zeros and ones in several columns (labels), floats
-            (a regression), or masks ``(N, H, W)`` of whole numbers (segmentation); ``(N, 1)`` is read as ``(N,)``.
+        y: targets: a whole number 0..K-1 or a text for each example (classes), zeros and ones in several columns (labels),
+            floats (a regression), or masks ``(N, H, W)`` of whole numbers (segmentation); ``(N, 1)`` is read as ``(N,)``.
         task: what a network is to do; None to take it from the targets.
         test: inputs and targets of the test; None to keep a share of ``x`` for it.
         valid: share of the training examples that the architecture learns from, or inputs and targets for it.
@@ -52,7 +52,8 @@ def from_arrays(
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.
-        classes: names of the K classes; None for those of the task, or "0", "1" and so on.
+        classes: names of the K classes; None for those of the task, for texts in ``y`` in alphabetical order, or "0", "1" and
+            so on.
         name: what the set is called in reports.
         layout: order of the axes of ``x``, see `Layout`; "auto" finds it.
         augment: what is done to training batches, or a function of your own; None for normalisation only, measured.
@@ -113,13 +114,16 @@ def assemble_arrays(
         DataError: as `from_arrays`.
     """
     examples: dict[str, Arrays | None] = {"valid": None, "test": None}
+    texts = None
     for part in ("train", "valid", "test"):
         pair = given[part]
         if pair is None:
             continue
         x_name, y_name = names[part]
         x, layout = inputs(pair[0], layout, x_name)
-        y = targets(pair[1], y_name, task)
+        if part == "train" and (texts := label_names(pair[1], classes, y_name)) is not None:
+            classes = texts
+        y = targets(pair[1] if texts is None else label_numbers(pair[1], texts, y_name), y_name, task)
         if part == "train":
             task = task_of(y, task, classes, y_name)
         assert task is not None

@@ -33,8 +33,7 @@ def targets(given: Any, where: str, task: Task | None = None) -> Tensor:
     array = as_array(given, where)
     if array.dtype.kind not in "iufb":
         raise DataError(
-            f"{where} must hold numbers as targets, whole ones 0, 1, 2 and so on for classes, got {array.dtype}: convert it "
-            "first, with numpy.unique(labels, return_inverse=True) for example."
+            f"{where} must hold numbers as targets, or texts as labels of classes, got {array.dtype}: convert it first."
         )
     if array.ndim == 0:
         raise DataError(f"{where} must hold a target for each example, got a single number.")
@@ -48,6 +47,36 @@ def targets(given: Any, where: str, task: Task | None = None) -> Tensor:
         array = array.astype(np.int64)
     # A copy in this machine's byte order: later changes of the array do not reach the data.
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def label_names(given: Any, classes: Sequence[str] | None, where: str) -> tuple[str, ...] | None:
+    """The classes of labels that are texts: those that were named, else all of the training labels in alphabetical order.
+
+    None for targets that are numbers.
+    """
+    array = as_array(given, where)
+    if array.dtype.kind != "U":
+        return None
+    return tuple(np.unique(array).tolist()) if classes is None else tuple(str(name) for name in classes)
+
+
+def label_numbers(given: Any, names: Sequence[str], where: str) -> np.ndarray:
+    """Labels that are texts as class numbers.
+
+    Args:
+        given: the labels.
+        names: of the classes, in the order of their numbers.
+        where: what the labels are called in messages.
+
+    Raises:
+        DataError: if one of them is no class.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    array = as_array(given, where)
+    strange = [label for label in np.unique(array).tolist() if label not in numbers]
+    if strange:
+        raise DataError(f"{where} has the label {strange[0]!r}, but the classes are {', '.join(names)}.")
+    return np.vectorize(numbers.__getitem__, otypes=[np.int64])(array)
 
 
 def task_of(found: Tensor, task: Task | None, classes: Sequence[str] | None, where: str) -> Task:
