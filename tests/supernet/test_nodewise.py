@@ -32,6 +32,8 @@ SPACES = {
     "pruned": darts(**SMALL).prune({g.name: [[e % 3, 4, 7] for e in range(14)] for g in darts().groups}),
     "cell": CellSpace(operations=("nor_conv_1x1", "none", "conv_7x1_1x7", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
     "toy": Toy(),
+}
+SHAPES = {
     "darts, wide images": darts(**{**SMALL, "input_shape": (3, 8, 12)}),
     "darts, odd sizes apart": darts(**{**SMALL, "input_shape": (3, 9, 12)}),
     "nasbench201, wide images": nasbench201(channels=4, cells=1, input_shape=(3, 8, 12), outputs=5),
@@ -131,11 +133,17 @@ def test_every_space(name, norm):
         compare(pair(SPACES[name], norm), train=train)
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_of_input(name):
+    for train in (True, False):
+        compare(pair(SHAPES[name]), train=train)
+
+
 @pytest.mark.parametrize("active", ["one", "two"])
 @pytest.mark.parametrize("name", ["darts", "nasbench201", "s4", "cell", "toy", "darts, signals", "cell, signals"])
 def test_draws_that_leave_options_out(name, active):
     for train in (True, False):
-        compare(pair(SPACES[name]), train=train, active=active)
+        compare(pair((SPACES | SHAPES)[name]), train=train, active=active)
 
 
 @pytest.mark.parametrize("name", WRAPS)
@@ -148,7 +156,7 @@ def test_every_wrap(name):
 def test_wraps_of_signals(name):
     for space in ("darts, signals", "darts, odd signals"):
         for options in ({}, {"active": "two"}):
-            compare(pair(SPACES[space], wraps=WRAPS[name]), **options)
+            compare(pair(SHAPES[space], wraps=WRAPS[name]), **options)
 
 
 def test_wraps_on_a_space_whose_nodes_are_added_up():
@@ -158,7 +166,7 @@ def test_wraps_on_a_space_whose_nodes_are_added_up():
 @pytest.mark.parametrize("name", ["darts", "nasbench201", "darts, signals"])
 def test_hessians_in_the_mixing_weights(name):
     matrices = []
-    for net in pair(SPACES[name]):
+    for net in pair((SPACES | SHAPES)[name]):
         x = torch.randn(3, *net.space.input_shape, generator=seeded(1), dtype=torch.float64)
         groups = [g for g in net.groups if g.name != "normal"]
         fixed = {g.name: torch.full(g.shape, 0.1, dtype=torch.float64) for g in net.groups}
