@@ -111,7 +111,7 @@ class Problem(Protocol):
         ...
 
     def perturbed(self, draws: Mapping[str, Draw], batch: Batch) -> Mapping[str, Draw]:
-        """The draws under the recipe's perturbation; as they are if it has none."""
+        """The draws under the recipe's perturbation; unchanged if it has none."""
         ...
 
     def penalty(self, params: Params) -> Tensor:
@@ -174,7 +174,7 @@ def leaves_of(params: Params) -> Params:
 
 
 def fixed(problem: Problem) -> dict[str, Tensor]:
-    """The current weights as constants: autograd then computes no weight gradient at all, about 1.5x faster."""
+    """The current weights as constants: autograd then computes no weight gradient, which is about 1.5 times as fast."""
     return {name: weight.detach() for name, weight in problem.weights.items()}
 
 
@@ -200,5 +200,5 @@ def check_differentiable(scheme: Scheme, relaxation: Relaxation) -> None:
 
 
 def reshapes_loss(relaxation: Relaxation) -> bool:
-    """Whether the relaxation has an own surrogate of the loss."""
+    """Whether the relaxation has its own surrogate of the loss."""
     return type(relaxation).surrogate is not Relaxation.surrogate

@@ -55,6 +55,6 @@ class SingleLevel(Scheme):
         check_differentiable(self, relaxation)
         if self.same_batch and reshapes_loss(relaxation):
             raise RecipeError(
-                f"SingleLevel(same_batch=True) differentiates one loss for both, but {type(relaxation).__name__} has "
-                "another one for the architecture: use same_batch=False."
+                f"SingleLevel(same_batch=True) differentiates one loss for weights and architecture, but "
+                f"{type(relaxation).__name__} has its own loss for the architecture: use same_batch=False."
             )

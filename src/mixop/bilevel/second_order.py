@@ -54,8 +54,8 @@ class SecondOrder(Scheme):
             )
         if reshapes_loss(relaxation) or not trial(relaxation).weights.requires_grad:
             raise RecipeError(
-                f"SecondOrder differentiates both losses in the mixing weights, but those of {name} carry no gradient of "
-                "their own: use the scheme that its recipe has, or the Softmax relaxation."
+                f"SecondOrder differentiates both losses in the mixing weights, but those of {name} carry no "
+                "gradient: use the scheme of its published recipe, or the Softmax relaxation."
             )
         if self.method == "exact" and not relaxation.twice_differentiable:
             raise RecipeError(

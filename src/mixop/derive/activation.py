@@ -1,4 +1,4 @@
-"""Argmax of gates that first closes what is hardly ever open."""
+"""Argmax of gates, without options that are rarely open."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class ActivationThreshold(Derivation):
     """Every decision takes its option of largest mean weight besides ``none``; below a threshold it takes ``none``.
 
     With `HardConcrete` gates the mean weight is the probability that the gate is open. A decision that does not offer
-    ``none`` keeps its best option in any case. Where architectures keep only some edges of every node, those are the ones of
+    ``none`` always keeps its best option. Where architectures keep only some edges of every node, those are the ones of
     largest weight, and the threshold changes nothing.
 
     Args:

@@ -17,12 +17,12 @@ class Argmax(Derivation):
     """Every decision takes its option of largest weight, the first one on ties.
 
     Where architectures keep only some edges of every node (DARTS: two), those are kept whose option weighs most, ``none`` not
-    counting. With edge normalisation an option's weight is multiplied by that of its edge.
+    counted. With edge normalisation an option's weight is multiplied by that of its edge.
 
     Args:
         none: whether ``none`` may be chosen; if not, it is passed over where a decision offers it.
         edges: how a node's edges are kept: ``best``, those with the best option each, or ``pairs``, the best pairs of edge and
-            option, two of which may lie on one edge (code of GDAS and PR-DARTS). All the same where all edges are kept.
+            option, two of which may lie on one edge (code of GDAS and PR-DARTS). Where all edges are kept, both give the same.
 
     Source: Dong & Yang 2020 (arXiv:2001.00326), section 4; Liu et al. 2019 (arXiv:1806.09055), section 2.4.
     """

@@ -17,7 +17,7 @@ Norm = Literal["batch", "running", "recalibrated"]
 """What batch norm uses while shared weights are scored.
 
 ``batch``: each batch's own statistics; ``running``: those of the search; ``recalibrated``: running statistics estimated
-anew on training images for just that path. None of them changes the supernet.
+again on training images for that path only. None of them changes the supernet.
 """
 
 NORMS = ("batch", "running", "recalibrated")
@@ -31,7 +31,7 @@ class Trained(Protocol):
         params: architecture parameters by group.
         relaxation: from parameters to mixing weights.
         memory: what parts carry, by ``ClassName.what``; part of the checkpoint. A derivation that draws keeps the draws
-            here, because the run may be saved and left in every `worth` and `tune`, and `final` is then called anew.
+            here, because the run may be saved and stopped in every `worth` and `tune`, and `final` is then called again.
         generator: CPU source of randomness, part of the checkpoint.
         epochs: epochs of the search.
         fixed: for each group the option of every fixed decision.
@@ -70,7 +70,7 @@ class Trained(Protocol):
 
         Args:
             what: mixing weights, or an architecture, of which one path runs.
-            batches: the first so many batches of the split, of the recipe's size and the same in every call; None for all.
+            batches: how many batches of the split, from the first; of the recipe's size, the same in every call. None for all.
             norm: what batch norm uses.
         """
         ...
@@ -122,7 +122,7 @@ class Derivation(ABC):
         """The architecture that a finished search returns; by default that of the mean mixing weights.
 
         Args:
-            trained: the supernet; called once after the last epoch, and anew when a run was left in the middle of it.
+            trained: the supernet; called once after the last epoch, and again if the run was stopped in the middle of it.
         """
         return self(trained.mean(), trained.space)
 
@@ -215,7 +215,7 @@ def architecture_from(space: Space, pairs: Mapping[str, Sequence[tuple[int, int]
 def drop_weak(rows: Sequence[Sequence[float]], best: list[int], group: Group, threshold: float) -> list[int]:
     """An absent option in place of those that weigh less than a threshold, on decisions that offer one.
 
-    In a group that keeps some edges of every node, dropping the weak ones and filling up by rank is the ranking itself.
+    A group that keeps some edges of each node is left alone: dropping weak edges and filling up by rank gives the same edges.
 
     Args:
         rows: weights ``(E, O)``.

@@ -63,7 +63,7 @@ class PerturbationSelection(Derivation):
         return derived(space, mean, lambda rows, group: best_options(rows, group, none=True))
 
     def final(self, trained: Trained) -> Architecture:
-        # What was decided or tuned before a run was left is known from ``fixed`` and the memory, and not repeated.
+        # What was decided or tuned before a run was stopped is known from ``fixed`` and the memory, and not repeated.
         rounds = [*self._option_rounds(trained), *self._node_rounds(trained)]
         for number, decide in enumerate(rounds, start=1):
             decide()
@@ -99,7 +99,7 @@ class PerturbationSelection(Derivation):
         return [lambda number=number: decide(number) for number in range(max(map(len, orders.values())))]
 
     def _thin_out(self, trained: Trained, name: str, edges: list[int], keep: int) -> None:
-        """Drops the edges of a node that are needed least until so many are left."""
+        """Drops the least needed edges of a node until ``keep`` are left."""
         mean = trained.mean()
         there = [e for e in edges if trained.fixed[name][e] != DROPPED]
         gone: list[int] = []

@@ -14,13 +14,13 @@ from mixop.spaces.core import Architecture, Group, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Relevance(Derivation):
-    """Every decision takes its option of largest relevance gamma; an edge of hardly any relevance takes ``none``.
+    """Every decision takes its option of largest relevance gamma; an edge with almost no relevance takes ``none``.
 
     Epochs before the end are shown by the argmax of their mean mixing weights.
 
     Args:
         threshold: least gamma of an edge that is kept, as a share of the largest in its group, in [0, 1]; where ``none`` is
-            not offered, the best option is kept in any case. The authors remove edges by hand; the number is ours.
+            not offered, the best option is always kept. The authors remove edges by hand; the number is ours.
 
     Source: Zhou et al. 2019 (arXiv:1905.04919), algorithm 1 and code.
     """

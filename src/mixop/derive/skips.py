@@ -1,4 +1,4 @@
-"""Argmax with a limit to skip connections."""
+"""Argmax with a limit on skip connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from mixop.spaces.core import Architecture, Space
 
 @dataclass(frozen=True, kw_only=True)
 class RestrictedSkips(Derivation):
-    """Argmax without ``none``, with at most so many skip connections in one group.
+    """Argmax without ``none`` and with a limit on the skip connections of one group.
 
-    While there are more, the weight of the weakest one that is kept is set to zero, and options and edges are chosen anew.
+    While there are more, the weight of the weakest kept one is set to zero, and options and edges are chosen again.
 
     Args:
         most: largest number of skip connections, >= 0; that it is 2 in the paper is unverified.

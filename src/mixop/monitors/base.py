@@ -66,7 +66,7 @@ class View(Protocol):
         ...
 
     def draw_loss(self, params: Params) -> Tensor:
-        """That of one batch under one draw of the relaxation in place of the mean, one and the same draw in an epoch."""
+        """The loss of one batch under one draw of the relaxation instead of the mean; the same draw throughout an epoch."""
         ...
 
     def gap(self) -> float | None:
@@ -79,7 +79,7 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Continue:
-    """The search goes on."""
+    """The search continues."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Restart:
-    """The search goes back to the end of ``epoch`` (everything, memories included) and on with another weight decay."""
+    """The search goes back to the end of ``epoch`` (everything, memories included) and continues with another weight decay."""
 
     epoch: int
     weight_decay: float
@@ -116,10 +116,10 @@ class Monitor(ABC):
 
     @abstractmethod
     def __call__(self, view: View) -> Action:
-        """Looks at the epoch that has just finished, once, and says how to go on."""
+        """Looks at the epoch that has just finished and says whether the search continues; called once an epoch."""
 
     def columns(self, view: View) -> Mapping[str, Column]:
-        """What the record of this epoch shall say; called after the monitor itself, changes nothing."""
+        """The columns of this epoch's record; called after the monitor itself, changes nothing."""
         return {}
 
     def check(self, relaxation: Relaxation, space: Space, weight_decay: float) -> None:

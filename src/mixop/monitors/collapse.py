@@ -29,7 +29,7 @@ class Collapse(Monitor):
       epochs. Published rules are stricter for the cells of DARTS (P-DARTS keeps 2 of 8, DARTS+ stops at 2); one half is ours,
       for any space.
     - *operations without parameters*: more than ``parameter_free`` of the derived architecture, and rising in the same
-      way; not said where skip connections are warned of. Zela et al. (section 3) describe such cells; the number is ours.
+      way; left out where skip connections are warned of. Zela et al. (section 3) describe such cells; the number is ours.
     - *early decision*: entropy below ``entropy`` of its maximum within the first quarter of the search. Ours.
     - *sharpness*: the moving mean of the dominant eigenvalue grew by more than ``factor``, measured as in DARTS-ES.
 

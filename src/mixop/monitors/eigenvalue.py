@@ -63,7 +63,7 @@ def es_rule(
         factor: growth that is too much, > 0.
 
     Returns:
-        The epoch whose architecture is the result, or None to go on.
+        The epoch whose architecture is the result, or None to continue.
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 4, as in the authors' code; the paper's text says that the older
         mean over the newer falls below 0.75, the code that the newer over the older exceeds 1.3.
@@ -151,7 +151,7 @@ class EarlyStopping(_EigenvalueMonitor):
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptive(_EigenvalueMonitor):
-    """DARTS-ADA: where DARTS-ES would stop, goes back and on with a stronger weight decay of the network weights.
+    """DARTS-ADA: where DARTS-ES would stop, goes back and continues with a stronger weight decay of the network weights.
 
     Once the weight decay has reached its maximum nothing is measured any more, and the search runs to its end.
 
@@ -185,8 +185,8 @@ class Adaptive(_EigenvalueMonitor):
         super().check(relaxation, space, weight_decay)
         if weight_decay == 0:
             raise RecipeError(
-                "Adaptive multiplies the weight decay of the network's optimiser, which is 0 and would stay so: "
-                "start from a positive one, 3e-4 for example."
+                "Adaptive multiplies the weight decay of the network's optimiser, which is 0 and would stay 0: "
+                "start from a positive weight decay, for example 3e-4."
             )
 
     @property

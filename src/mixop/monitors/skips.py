@@ -11,16 +11,16 @@ from mixop.spaces.core import Space
 
 @dataclass(frozen=True, kw_only=True)
 class SkipStop(Monitor):
-    """Stops when the derived architecture first has too many skip connections, with the one before as the result.
+    """Stops when the derived architecture first has too many skip connections; the architecture before it is the result.
 
     A search that begins with too many, by the chance of its first parameters, is left alone until it has come within the
     limit: only crossing it stops.
 
     Args:
-        limit: most skip connections in a group, >= 0; 2 in the cells of DARTS, which keep 8 operations.
-        group: the group that is counted, ``normal`` for example; None to take the one that has most.
+        limit: largest number of skip connections in a group, >= 0; 2 in the cells of DARTS, which keep 8 operations.
+        group: the group that is counted, ``normal`` for example; None for the group with the most.
 
-    Source: Chen et al. 2019 (arXiv:1904.12760), for the number; stopping on it, at two already, is from Liang et al. 2019
+    Source: Chen et al. 2019 (arXiv:1904.12760), for the number; stopping at two is from Liang et al. 2019
         (arXiv:1909.06035).
     """
 

@@ -135,7 +135,7 @@ class Recipe:
             for what, part in own.items():
                 if part is not None:
                     raise RecipeError(
-                        f"{type(self.scheme).__name__} takes both steps from one pass, so {what} of its own does not fit, got "
+                        f"{type(self.scheme).__name__} takes both steps from one pass, so {what} would not be used, got "
                         f"{type(part).__name__}: use same_batch=False, or leave it out."
                     )
         if self.perturbation is not None:
@@ -183,11 +183,15 @@ class Recipe:
             )
         for stage, before, after in zip(self.stages[1:], weighing, weighing[1:], strict=False):
             if stage.start == "carry" and before != after:
-                raise RecipeError("A stage that carries on has edge normalisation exactly if the one before has it.")
+                raise RecipeError(
+                    "A stage that carries on must weigh its edges as the stage before it does: "
+                    "give EdgeNormalisation to both, or to neither."
+                )
         for monitor in self.monitors if len(self.stages) > 1 else ():
             if monitor.lookback:
                 raise RecipeError(
-                    f"{type(monitor).__name__} goes back to earlier epochs, maybe of another stage: leave one of both out."
+                    f"{type(monitor).__name__} goes back to earlier epochs, which may belong to another stage: "
+                    "leave out the monitor or the stages."
                 )
         if len(self.stages) > 1 and self.keep == "best":
             raise RecipeError("keep='best' compares epochs of one network, but the stages have several: use keep='last'.")

@@ -20,8 +20,8 @@ class Stage:
         cells: cells that its network has beyond those of the space, >= 0.
         channels: channels that its network has beyond those of the space, >= 0.
         wraps: how edges compute in it; None for the recipe's wraps.
-        start: ``carry``: weights, momentum, architecture parameters and schedules go on, pruned, and widened where the wraps
-            leave the operations more channels. ``fresh``: all begin anew.
+        start: ``carry``: weights, momentum, architecture parameters and schedules continue, pruned, and widened where the
+            wraps leave the operations more channels. ``fresh``: all start again.
         preserve: whether widening preserves what the network computes (Net2Net), instead of the copies of DrNAS.
 
     Raises:
@@ -47,7 +47,7 @@ class Stage:
 
 
 def check_stages(stages: Sequence[Stage], epochs: int, warmup: int) -> None:
-    """Refuses stages that do not follow from one another, or have no time.
+    """Refuses stages that do not follow from one another, or that have no time.
 
     Raises:
         RecipeError: with the first stage that is wrong.
@@ -83,7 +83,7 @@ def stage_ends(stages: Sequence[Stage], epochs: int) -> list[int]:
 
 
 def shortest_stage(stages: Sequence[Stage], epochs: int) -> int:
-    """Epochs of the shortest stage of a search of so many epochs."""
+    """Epochs of the shortest stage of a search of ``epochs`` epochs."""
     ends = stage_ends(stages, epochs)
     return min(end - first for first, end in zip([0, *ends], ends, strict=False))
 

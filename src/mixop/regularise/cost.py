@@ -85,8 +85,8 @@ class CostCeiling(_OfCost):
     """A ceiling on the expected cost, by a Lagrange multiplier: ``multiplier * excess + stiffness / 2 * max(0, excess)^2``.
 
     The excess is ``E[cost] / limit - 1``. After every architecture step the multiplier climbs by ``rate * excess`` and
-    stays >= 0, so it grows while the ceiling is broken and fades where it is kept. The quadratic term damps the
-    swinging of the two around each other; it does not move their resting point.
+    stays >= 0, so it grows while the cost is above the ceiling and fades while it is below. The quadratic term damps the
+    oscillation of the two; it does not move their resting point.
 
     Args:
         limit: largest expected cost, > 0, in the unit of the cost, of the whole network at the search's size.

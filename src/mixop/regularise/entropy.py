@@ -1,4 +1,4 @@
-"""The entropy of the mean mixing weights: pressed up, so that options stay open, or down, so that they are decided."""
+"""The entropy of the mean mixing weights: pushed up to keep options open, or down to decide them."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mixop.relax.base import Relaxation
 
 @dataclass(frozen=True, kw_only=True)
 class Entropy(Regulariser):
-    """``weight`` times an entropy term, summed over all decisions; 0 at the end that it presses to.
+    """``weight`` times an entropy term, summed over all decisions; 0 where it is fully reached.
 
     Args:
         weight: >= 0, a number or a schedule over the search.

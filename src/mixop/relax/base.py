@@ -57,7 +57,7 @@ class Relaxation(ABC):
     def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
         """The parameters ``(E, k)`` that are left when every decision keeps k options; by default their columns.
 
-        What a search's optimiser remembers of the parameters is pruned alike.
+        The search prunes what its optimiser remembers of the parameters in the same way.
 
         Args:
             params: architecture parameters.
@@ -66,11 +66,11 @@ class Relaxation(ABC):
         return params.gather(1, torch.tensor(kept, device=params.device))
 
     def surrogate(self, loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
-        """What to differentiate for the architecture, a scalar; by default the loss itself."""
+        """The scalar to differentiate for the architecture; by default the loss itself."""
         return loss
 
     def after_step(self, before: Tensor, after: Tensor, draw: Draw, group: Group) -> Tensor:
-        """What becomes of the parameters after the architecture optimiser's step; by default nothing more.
+        """The parameters after the architecture optimiser's step; by default as the optimiser left them.
 
         Args:
             before: parameters before the step.

@@ -18,7 +18,7 @@ from mixop.spaces.core import Group
 class Categorical(Relaxation):
     """One-hot draws of ``softmax(alpha)`` with their log-probability; the weights carry no gradient.
 
-    REINFORCE and PARSEC's prior use the log-probability; schemes that know nothing of it differentiate the loss through
+    REINFORCE and PARSEC's prior use the log-probability; schemes that do not use it differentiate the loss through
     `surrogate`.
 
     Source: Williams 1992 (doi:10.1007/BF00992696), section 4; Casale et al. 2019 (arXiv:1902.05116), section 3.
@@ -44,7 +44,7 @@ class CategoricalGate(Relaxation):
 
     Args:
         fix: progressive fixing: a decision whose most likely option leads the second by this much in probability always
-            takes it and is trained no more, in (0, 1], or None for never. The authors look at the start of an epoch;
+            takes it and is no longer trained, in (0, 1], or None for never. The authors look at the start of an epoch;
             here at every draw, so that what is fixed follows from the parameters alone.
         init_mean: mean of the initial logits; 1 in DSNAS.
         init_std: deviation of the initial logits, >= 0; 0.01 in DSNAS.
@@ -93,9 +93,9 @@ class CategoricalGate(Relaxation):
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform(Relaxation):
-    """One-hot draws, every option with the same probability; nothing is learnt about the architecture.
+    """One-hot draws in which every option is equally likely; nothing is learnt about the architecture.
 
-    Where architectures keep only some edges of every node, as many are drawn for each, and the others are absent.
+    Where architectures keep only some edges of each node, that many are drawn for each node and the others are absent.
 
     Random search with shared weights, and the weight step of SETN. The architecture comes from a derivation that compares
     samples: the mean says nothing.

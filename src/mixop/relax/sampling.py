@@ -68,7 +68,7 @@ def score_surrogate(loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
     """The loss in value; its gradient adds ``loss * grad log p(draws)``, the score function, to that of the loss.
 
     In expectation over the draws this is the gradient of the expected loss, in the parameters of the sampler and in the
-    weights alike.
+    weights.
 
     Args:
         loss: of these draws, a scalar.
@@ -81,12 +81,12 @@ def score_surrogate(loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
 
 
 def some_edges(group: Group, edges: Sequence[int], generator: Generator) -> list[int]:
-    """Of a group that keeps some edges of every node, as many drawn uniformly; of any other, all.
+    """The edges of a draw: where a group keeps some edges of each node, that many drawn uniformly; otherwise all.
 
     Args:
         group: the decisions.
         edges: those to draw from, in increasing order.
-        generator: source of the draw, on the CPU; not used for a node that has no edge too many.
+        generator: source of the draw, on the CPU; not used for a node that has no more edges than it keeps.
     """
     kept: list[int] = []
     for target in group.targets:

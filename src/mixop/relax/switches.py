@@ -120,7 +120,7 @@ class Switches(Relaxation):
         return Draw(weights.masked_fill(~switched(group, params)[:, 1:], 0.0))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
-        """``|s_edge * s_option|``, and ``threshold`` for ``none``: the strength that an option enters with, whatever its sign.
+        """``|s_edge * s_option|``, and ``threshold`` for ``none``: the strength with which an option enters, without its sign.
 
         Once there is a Hessian, ``update_relevance(...)[0][:, 1:]`` is the better ranking.
         """

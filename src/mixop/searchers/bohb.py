@@ -1,4 +1,4 @@
-"""BOHB-like search: a model of good architectures proposes, and short trainings decide who may train longer."""
+"""BOHB-like search: a model of good architectures proposes, and short trainings decide which may train longer."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from mixop.spaces.core import Architecture, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Bohb(Searcher):
-    """Optuna's tree-structured Parzen estimator proposes, its Hyperband pruner decides which trainings go on.
+    """Optuna's tree-structured Parzen estimator proposes, its Hyperband pruner decides which trainings continue.
 
     An architecture is trained for the first length of the ladder; if it is among the better of its bracket, for the next
     one, and so on. Every length is a trial of its own, a training from scratch, and charged in full. What is found is the
@@ -28,7 +28,7 @@ class Bohb(Searcher):
     Args:
         ladder: lengths of trainings in epochs, increasing; the published ones go from 12 to 200 by factors of 3, which
             leaves 22, 67 and 200. A table must know them: ``(12, 200)`` is what every table of NAS-Bench-201 has.
-        eta: one in so many goes on, >= 2.
+        eta: one in ``eta`` trainings continues, >= 2.
         candidates: draws of which the most promising is tried, >= 1.
         startup: trials of a bracket that are drawn uniformly before there is a model, >= 1; one more than the six
             decisions of NAS-Bench-201, as in BOHB.

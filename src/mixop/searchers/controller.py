@@ -18,7 +18,7 @@ from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
 from mixop.spaces.core import Architecture, Space
 
 POLICY = LstmPolicy(hidden=35, layers=2, tanh=100.0, temperature=100.0)
-"""The paper's controller: two layers of 35 units. Its logits are as good as linear: the tanh bends them beyond 100 only."""
+"""The paper's controller: two layers of 35 units. Its logits are nearly linear: the tanh bends them only beyond 100."""
 
 
 @dataclass(frozen=True, kw_only=True)

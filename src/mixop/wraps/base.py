@@ -71,7 +71,7 @@ class WrappedEdge(nn.Module):
 
 
 class TimedOperation(nn.Module):
-    """An operation of an edge that is told the time: called as ``operation(x, progress)``."""
+    """An operation of an edge that depends on the time: called as ``operation(x, progress)``."""
 
 
 MakeEdge = Callable[[EdgeSpec], nn.Module]
@@ -110,7 +110,7 @@ def wrapped(make_edge: MakeEdge, wraps: Sequence[Wrap]) -> MakeEdge:
 
 
 def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
-    """Refuses a wrap that is there twice, and those that a space does not fit.
+    """Refuses a wrap that is listed twice, and wraps that a space does not fit.
 
     Raises:
         RecipeError: naming it.
@@ -118,7 +118,7 @@ def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
     kinds = [type(wrap) for wrap in wraps]
     for kind in kinds:
         if kinds.count(kind) > 1:
-            raise RecipeError(f"{kind.__name__} wraps an edge once, got it {kinds.count(kind)} times: leave the others out.")
+            raise RecipeError(f"{kind.__name__} wraps an edge once, got it {kinds.count(kind)} times: list it once.")
     if space is not None:
         for wrap in wraps:
             wrap.check(space)

@@ -47,7 +47,7 @@ class PartialChannels(Wrap):
     Args:
         k: K, >= 1, a divisor of the channels of every cell; 1 changes nothing.
         channels: which channels are seen: ``first``, the first block with a shuffle of all channels afterwards (the authors'
-            code), or ``random``, drawn anew in every pass and put back in their places (their paper).
+            code), or ``random``, drawn in every pass and put back in their places (their paper).
 
     Source: Xu et al. 2020 (arXiv:1907.05737), eq. 1.
     """
