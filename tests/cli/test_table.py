@@ -79,7 +79,7 @@ def test_quiet(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_sentences(source: Path, tmp_path: Path, fails: Callable[..., str]):
     assert "mixop table convert, mixop table show" in fails("table")
     assert "another word, not 'shw'" in fails("table", "shw")
-    assert "is no table" in fails("table", "show", str(source))
+    assert "is not a table" in fails("table", "show", str(source))
     assert "no file or directory" in fails("table", "convert", str(tmp_path / "y.npz"), "z")
     assert "needs a TARGET" in fails("table", "convert", str(source))
     assert "--best must be" in fails("table", "show", str(source), "--best", "-1")
