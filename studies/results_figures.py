@@ -23,7 +23,9 @@ rows = [
     for row in comparison.rows
     if row.scores
 ]
-(folder / f"{name}-runs.svg").write_text(dots(rows, description=f"Scores of all runs of {len(rows)} methods"))
+(folder / f"{name}-runs.svg").write_text(
+    dots(rows, comparison.measure, description=f"Scores of all runs of {len(rows)} methods")
+)
 curves = {method: [run.curve for run in comparison.row(method).runs if run.curve] for method in methods}
 everything = [score for runs in curves.values() for run in runs for _, _, score in run]
 for method, runs in curves.items():

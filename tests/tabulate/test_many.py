@@ -47,7 +47,7 @@ def test_each_trains_as_it_would_alone(name):
     ]
     draw = torch.Generator().manual_seed(0)
     for _ in range(4):
-        x, y = torch.randn(2, 6, 2, 8, 8, generator=draw), torch.randint(5, (2, 6), generator=draw)
+        x, y = torch.randn(2, 6, *space.input_shape, generator=draw), torch.randint(5, (2, 6), generator=draw)
         losses = losses_of(many, Classification(tuple("abcde")), x, y, seeds)
         wanted = [cross_entropy(net(x[s]), y[s]) for net, s in zip(alone, seeds, strict=True)]
         torch.testing.assert_close(losses, torch.stack(wanted), rtol=1e-10, atol=1e-10)

@@ -15,7 +15,7 @@ from mixop.tables.archives import Observer
 
 
 def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays of a file of plain arrays.
+    """The arrays of an ``.npz`` file without objects.
 
     Raises:
         DataError: if it is missing, damaged, or holds objects.
@@ -31,11 +31,11 @@ def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[A
     except FileNotFoundError as error:
         raise DataError(f"Cannot read {str(path)!r}: there is no such file.") from error
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
-        raise DataError(f"{str(path)!r} is damaged, or no .npz file of plain arrays: {error}.") from error
+        raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
 
 
 def recognised(texts: Sequence[str], *, only: bool = False) -> Space | None:
-    """The space of NAS-Bench-201, if the texts are of it; with ``only``, with the operations that occur."""
+    """The space of NAS-Bench-201 if the texts belong to it; with ``only``, just the operations that occur."""
     try:
         NasBench201().from_native(texts[0])
     except SpaceError:

@@ -30,7 +30,7 @@ def convert_built(
     dataset: str | None = None,
     observe: Observer | None = None,
 ) -> Path:
-    """Makes a table of the ``.npz`` file that building a benchmark writes.
+    """Makes a table from the ``.npz`` file that building a benchmark writes.
 
     It holds ``arch`` ``(n,)``; ``measures``, a JSON text, the ranking measure first; for each measure ``valid_NAME`` and
     ``test_NAME`` ``(n, R, T)`` in the measure's unit, shares in [0, 1]; ``train_loss`` of the same shape; ``epochs`` ``(T,)``
@@ -43,13 +43,13 @@ def convert_built(
     Args:
         source: the file.
         target: the table.
-        name: of the table; None for the source's.
+        name: of the table; None for the name of the source.
         space: the space; None for nasbench201 with the operations that occur.
         dataset: the data set; None for the file's entry ``dataset``, or else what follows the last dash of the name.
-        observe: is told the arrays read and their number.
+        observe: called with the arrays read and their total.
 
     Raises:
-        DataError: if the file is missing, damaged, or its arrays do not fit together; or the table cannot be written.
+        DataError: if the file is missing, damaged, its arrays do not fit together, or the table cannot be written.
         SpaceError: if an architecture is not in the space.
     """
     path = Path(source)

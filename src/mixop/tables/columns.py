@@ -52,7 +52,7 @@ class ColumnStore:
 
     @property
     def name(self) -> str:
-        """What the table is called."""
+        """The table's name."""
         return self.header.name
 
     def only(self, columns: Iterable[Stored]) -> "ColumnStore":
@@ -61,11 +61,11 @@ class ColumnStore:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets that it knows."""
+        """The data sets in the table."""
         return tuple(sorted({c.dataset for c in self.columns if c.dataset} | self.header.redirect.keys()))
 
     def splits(self, dataset: str) -> tuple[str, ...]:
-        """The splits of a data set that something was measured on.
+        """The splits of a data set that have measurements.
 
         Raises:
             DataError: if there is no such data set.
@@ -118,7 +118,7 @@ class ColumnStore:
         if epochs is None and len(lengths) > 1:
             raise DataError(
                 f"The table {self.name} has {what} for trainings of {' and '.join(map(str, lengths))} epochs: say epochs="
-                f"{lengths[-1]}, or another."
+                f"{lengths[-1]}, or another of these."
             )
         chosen = [c for c in candidates if epochs is None or c.epochs is None or c.epochs == epochs]
         if not chosen:
@@ -145,7 +145,7 @@ class ColumnStore:
             raise DataError(unknown(f"cost in the table {self.name} called", name, known))
         if dataset is not None:
             self.check_dataset(dataset)
-            # The same network is trained on the halves of a set and on all of it.
+            # The same network is trained on half of a set and on all of it, so either entry gives its cost.
             near = [dataset, *self.header.redirect.get(dataset, {}).values()]
             near += [other for other, to in self.header.redirect.items() if dataset in to.values()]
             own = next((part for d in (*near, None) if (part := [c for c in found if c.dataset == d])), None)
@@ -205,7 +205,7 @@ class ColumnStore:
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the last axis, NaN left out; NaN where there is nothing else."""
+    """Means over the last axis, ignoring NaN; NaN where all are NaN."""
     there = ~np.isnan(values)
     counts = there.sum(-1)
     sums = np.where(there, values, 0).sum(-1)

@@ -32,8 +32,8 @@ def convert(
         space: the space of the architectures, for ``.npz`` and ``.csv``; None to recognise that of NAS-Bench-201.
         measures: what the networks were measured by, for ``.npz`` and ``.csv`` (see `convert_npz`); the files of a built
             benchmark say it themselves.
-        curves: whether to keep every epoch, of official files.
-        observe: is told how much is done, and of how much.
+        curves: for official files, whether to keep every epoch.
+        observe: called with how much is done, and with the total.
 
     Raises:
         DataError: if the source is of no known kind, missing or damaged, or the table cannot be written.

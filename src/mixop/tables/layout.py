@@ -94,8 +94,8 @@ class Header:
         architectures: the array of the architectures, ``(n, E)`` indices of options or ``(n, length)`` bytes of a text.
         columns: the measured quantities.
         measures: what networks were measured by; the first one ranks them.
-        redirect: for a data set and split the data set whose columns are meant: CIFAR-10's validation accuracies come from
-            trainings on half of its training images, which have a name of their own.
+        redirect: for a data set and split, the data set whose columns are meant. CIFAR-10's validation accuracies come from
+            trainings on half of its training images, which have another name.
         source: where the table comes from, with the SHA-256 of the file.
         sha256: of all arrays.
         start: where the arrays begin, in bytes.
@@ -127,7 +127,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         with Path(path).open("rb") as file:
             begin = file.read(len(_HEAD))
             if begin != _HEAD:
-                raise DataError(f"{where!r} is no table: make one of it with mixop table convert.")
+                raise DataError(f"{where!r} is not a table: make one from it with mixop table convert.")
             line = begin + file.readline(_LONGEST_HEADER)
             size = file.seek(0, os.SEEK_END)
     except OSError as error:
@@ -147,7 +147,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         header = _header(plain, len(line))
         for stored in (header.architectures, *header.columns):
             if stored.offset < 0 or min(stored.shape) < 1 or stored.offset + stored.bytes > header.size:
-                raise ValueError(f"the array of {stored.metric} lies outside of the file")
+                raise ValueError(f"the array of {stored.metric} lies outside the file")
     except (ValueError, TypeError, KeyError, AttributeError, RecipeError) as error:
         if isinstance(error, DataError):
             raise

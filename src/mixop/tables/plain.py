@@ -55,10 +55,10 @@ def convert_npz(
     Args:
         source: the file.
         target: the table.
-        name: of the table; None for the source's.
-        space: the space of the architectures; None to recognise that of NAS-Bench-201, and to keep texts otherwise.
+        name: of the table; None for the name of the source.
+        space: the space of the architectures; None to recognise NAS-Bench-201 and keep texts otherwise.
         measures: what the networks were measured by, the ranking one first; a share is in percent.
-        observe: is told the arrays read and their number.
+        observe: called with the arrays read and their total.
 
     Raises:
         DataError: if the file is missing, damaged, its arrays do not fit together, or the table cannot be written.
@@ -91,7 +91,7 @@ def convert_csv(
         name: of the table; None for the name of the source.
         space: as in `convert_npz`.
         measures: as in `convert_npz`.
-        observe: is told the bytes read and their number.
+        observe: called with the bytes read and their total.
 
     Raises:
         DataError: if the file is missing, a cell is not a number, or the table cannot be written.
@@ -169,7 +169,7 @@ def _quantity(measures: Sequence[Measure]) -> re.Pattern[str]:
 def _columns(
     title: str, values: NDArray[Any], seeds: tuple[int, ...] | None, measures: Sequence[Measure], nasbench201: bool
 ) -> list[Column]:
-    """The columns of a table that one array makes."""
+    """The columns of a table that one array becomes."""
     if title in _MILLIONS:
         metric, whole = _MILLIONS[title], from_millions(values)
         if metric != "params" or not nasbench201:

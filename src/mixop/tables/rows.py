@@ -25,7 +25,7 @@ class ArchitectureRows:
 
     @property
     def name(self) -> str:
-        """What the table is called."""
+        """The table's name."""
         return self.header.name
 
     def __len__(self) -> int:

@@ -118,7 +118,7 @@ class Table:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets that it knows."""
+        """The data sets in the table."""
         return self._store.datasets
 
     def splits(self, dataset: str) -> tuple[str, ...]:
@@ -318,7 +318,7 @@ class Table:
         return found[0]
 
     def rank(self, architecture: Architecture | str | int, *, metric: str | None = None, **what: Any) -> int:
-        """The place of an architecture by its mean over runs: 1 is the best; equals share the better place.
+        """The rank of an architecture by its mean over runs: 1 is the best; equals share the better rank.
 
         Args:
             architecture: as in `query`.

@@ -21,7 +21,6 @@ from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
 from mixop.runs.files import SETTINGS
-from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.write import previous
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
@@ -30,6 +29,9 @@ from mixop.tabulate.how import Tabulation
 
 LARGEST = 20_000
 """A space with more architectures than this is too large to tabulate."""
+
+TRAINING = "training.pt"
+"""The checkpoint of the cohort in training, beside the parts."""
 
 Teller = Callable[[float, int], None]
 """Called with how many architectures are done (those in training count in part), and with their number."""
@@ -70,7 +72,7 @@ def tabulate(
 ) -> Path:
     """Trains every architecture of a space and writes the scores.
 
-    Given again, it goes on where it stopped.
+    Called again, it continues where it stopped, inside the group that was in training.
 
     Args:
         space: a small space; sizes left open are taken from the data.
@@ -78,7 +80,7 @@ def tabulate(
         how: how every network is trained.
         out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are done.
         group: networks that are trained together, >= 1.
-        limit: only so many architectures, the first ones.
+        limit: train only this many architectures, the first ones; None for all.
         checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
         tell: is told the progress after every step.
 
@@ -90,7 +92,7 @@ def tabulate(
 
     Raises:
         RecipeError: if a number is out of range, or the examples follow each other as tokens do.
-        RunError: if the parts are of other settings, or a file cannot be written.
+        RunError: if the parts have other settings, or a file cannot be written.
         InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
     """
     out = Path(out)
@@ -103,28 +105,31 @@ def tabulate(
     left = [index for index in range(len(everything)) if index not in done]
     each = max(1, group // how.seeds)
     tell(len(done), len(everything))
-    file = parts / "training.pt"
-    with listening() as stop:
-        while left:
-            stopped = (
-                f"Stopped with {len(done)} of {len(everything)} architectures done and all progress kept in {parts}: the same "
-                "command goes on from there."
-            )
-            if stop.signum is not None:  # it came between two cohorts
-                raise InterruptedRunError(stopped, stop.signum)
-            some, left = left[:each], left[each:]
+    file = parts / TRAINING
 
-            def watch(share: float, before: int = len(done), count: int = len(some)) -> None:
-                tell(before + share * count, len(everything))
+    def cohort(some: Sequence[int]) -> Cohort:
+        stopped = (
+            f"Stopped with {len(done)} of {len(everything)} architectures done and all progress kept in {parts}: the same "
+            "command continues from there."
+        )
+        return Cohort([everything[i] for i in some], some, space, data, how, file=file, stopped=stopped)
 
-            told: dict[str, Any] = {"watch": watch, "stopped": stopped}
-            kept: dict[str, Any] = {"file": file, "checkpoint_seconds": checkpoint_seconds}
-            found = train([everything[i] for i in some], some, space, data, how, **kept, **told)
-            _write(parts / f"{some[0]:06d}.npz", {"index": np.array(some), **found})
-            for path in (file, previous(file)):
-                path.unlink(missing_ok=True)
-            done.update(some)
-            tell(len(done), len(everything))
+    if left:
+        job = cohort(left[:each])
+        with Driver(
+            job, checkpoint_seconds, lambda _: tell(len(done) + job.done * len(job.indices), len(everything))
+        ) as driver:
+            while True:
+                found = drive(driver, job)
+                _write(parts / f"{job.indices[0]:06d}.npz", {"index": np.array(job.indices), **found})
+                for path in (file, previous(file)):
+                    path.unlink(missing_ok=True)
+                done.update(job.indices)
+                tell(len(done), len(everything))
+                left = left[each:]
+                if not left:
+                    break
+                job = cohort(left[:each])
     _write(out, {**_joined(parts, len(everything)), **_facts(everything, space, data, how, settings)})
     return out
 
@@ -134,7 +139,7 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
     if group < 1:
         raise RecipeError(f"At least 1 network must be trained at a time, got {group}.")
     if limit is not None and limit < 1:
-        raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
+        raise RecipeError(f"At least 1 architecture must be trained, got a limit of {limit}.")
     if data.tokens:
         raise RecipeError(
             f"The windows of {data.name} follow each other, and the networks of a table read examples in any order: no table "
@@ -148,7 +153,7 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
     """What `tabulate` will take, in seconds, from three steps and one evaluation of the first group.
 
     Args:
-        space: as in `tabulate`, like what follows.
+        space: as in `tabulate`.
         data: examples of a task.
         how: how every network is trained.
         group: networks that are trained together.
@@ -174,18 +179,9 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
 
 
 def train(
-    architectures: Sequence[Architecture],
-    indices: Sequence[int],
-    space: Space,
-    data: Data,
-    how: Tabulation,
-    *,
-    file: Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    watch: Callable[[float], None] = lambda share: None,
-    stopped: str = "Stopped.",
+    architectures: Sequence[Architecture], indices: Sequence[int], space: Space, data: Data, how: Tabulation
 ) -> dict[str, np.ndarray]:
-    """Trains architectures with all seeds side by side, or goes on with it.
+    """Trains architectures with all seeds side by side; what `Cohort.found` gives.
 
     Args:
         architectures: which ones.
@@ -193,21 +189,30 @@ def train(
         space: their space.
         data: examples of a task.
         how: how they are trained.
-        file: for checkpoints; None keeps none.
-        checkpoint_seconds: least time between two checkpoints, in seconds.
-        watch: is told after every step which share of the training is done.
-        stopped: the sentence of the error that a signal leads to.
-
-    Returns:
-        What `Cohort.found` gives.
 
     Raises:
         InterruptedRunError: after SIGINT or SIGTERM.
     """
-    job = Cohort(architectures, indices, space, data, how, file=file, stopped=stopped)
-    with Driver(job, checkpoint_seconds, lambda record: watch(job.done)) as driver:
-        driver.run(lambda: job.state.epoch < how.epochs)
-        driver.pause()  # a signal that came with the last epoch
+    job = Cohort(architectures, indices, space, data, how)
+    with Driver(job, math.inf, lambda record: None) as driver:
+        return drive(driver, job)
+
+
+def drive(driver: Driver, job: Cohort) -> dict[str, np.ndarray]:
+    """Trains a cohort to its end; what `Cohort.found` gives.
+
+    Args:
+        driver: in whose context this is called.
+        job: the cohort.
+
+    Raises:
+        InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+    """
+    driver.job = job
+    driver.start()
+    driver.pause()  # a signal may have come between two cohorts
+    driver.run(lambda: job.state.epoch < job.how.epochs)
+    driver.pause()  # or in the evaluation of the last epoch
     return job.found()
 
 

@@ -196,7 +196,7 @@ class Cohort:
 
 
 def initial(index: int, seed: int) -> Generator:
-    """The generator of a network's initial weights: of its number in the space and its seed."""
+    """The generator of a network's initial weights, seeded by its number in the space and its seed."""
     return Generator().manual_seed((seed << 40) + index)
 
 
