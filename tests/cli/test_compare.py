@@ -111,7 +111,7 @@ def test_evaluators_by_their_words():
 
 def test_the_data_of_a_toy_space_are_labelled_by_its_own_optimum():
     source = source_for(Toy(blocks=4))
-    assert source.load().channels == 16
+    assert source.load().shape == (16, 1, 1)
 
 
 def view(*, terminal: bool) -> tuple[Comparing, io.StringIO]:
@@ -193,11 +193,11 @@ def test_watching_a_search_adds_columns_and_leaves_the_rest_as_it_was(tmp_path: 
         for name in ("plain", "watched")
     )
     added = {"chosen_skip_share", "parameter_free_share", "relative_entropy", "eigenvalue", "gap", "warning"}
-    assert set(watched[0]) - set(plain[0]) == added
+    assert set(watched[0]["columns"]) - set(plain[0]["columns"]) == added
     for one, other in zip(plain, watched, strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: other[k] for k in one if k != "seconds"}
-    assert watched[0]["eigenvalue"] is not None
-    assert watched[1]["eigenvalue"] is None
+        assert {**one, "seconds": 0, "columns": {}} == {**other, "seconds": 0, "columns": {}}
+    assert watched[0]["columns"]["eigenvalue"] is not None
+    assert watched[1]["columns"]["eigenvalue"] is None
     page = (tmp_path / "watched" / "report.html").read_text()
     assert "Dominant eigenvalue" in page
     assert "Gap to the derived network" in page
@@ -208,7 +208,7 @@ def test_watching_a_search_whose_mean_says_nothing_leaves_the_eigenvalue_out(tmp
     """Uniform draws are the same for all parameters: there is no curvature to measure."""
     words = ["search", "--recipe", "rsws", "--space", "toy", *SMALL, "--quiet", "--watch", "1", "--out", str(tmp_path)]
     assert main(words) == 0
-    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])["columns"]
     assert "gap" in first
     assert "eigenvalue" not in first
 

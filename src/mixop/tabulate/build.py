@@ -134,7 +134,7 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
     if group < 1:
         raise RecipeError(f"At least 1 network must be trained at a time, got {group}.")
     if limit is not None and limit < 1:
-        raise RecipeError(f"At least 1 architecture is trained, got a limit of {limit}.")
+        raise RecipeError(f"At least 1 architecture must be trained, got a limit of {limit}.")
     if data.tokens:
         raise RecipeError(
             f"The windows of {data.name} follow each other, and the networks of a table read examples in any order: no table "
