@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from mixop.cli import main
 from mixop.cli.table import Converting
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables import Table
-from mixop.tabulate import build as tabulate_build
+from mixop.tabulate.cohort import Cohort
 
 SPACE = NasBench201()
 TEXTS = [SPACE.to_native(SPACE.from_index(i)) for i in range(4)]

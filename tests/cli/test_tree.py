@@ -54,7 +54,7 @@ def texts_for(knob: Knob) -> list[str]:
     takes = knob.takes.removeprefix("none|")
     if knob.path[-1] in SPECIAL:
         return SPECIAL[knob.path[-1]]
-    if takes == "INT":
+    if takes in ("INT", "INT|INT,INT"):
         return ["1", "2", "3", "16", "32", "0", "300"]
     if takes.startswith("NUMBER"):
         return ["0.25,0.75"] if "," in takes else ["0.125", "0.25", "1.5", "2.5", "-0.25"]
