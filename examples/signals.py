@@ -21,7 +21,8 @@ import mixop
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 
-x, y = load_italy_power_demand(return_type="numpy3D")  # (1096, 1, 24), and "1" for October to March
+# Signals (1096, 1, 24), and labels: "1" for October to March, else "2".
+x, y = map(np.asarray, load_italy_power_demand(return_type="numpy3D"))  # pyright: ignore[reportArgumentType]
 np.savez("signals.npz", x=x, y=np.where(y == "1", "winter", "summer"))
 
 
