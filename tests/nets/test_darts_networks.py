@@ -179,12 +179,12 @@ def test_golden_forward_pass_of_an_evaluation_network_and_its_auxiliary_head():
     space = darts(cells=4, channels=4, **CIFAR)
     net = filled(build(DARTS_V2, space, auxiliary=True).double())
     assert count(net, but="none") == 420_100
-    got, auxiliary = net.logits(images(32))
+    got, auxiliary, _ = net.training_outputs(images(32))
     assert got[0, :3].tolist() == pytest.approx((0.00332070, 0.12640835, 0.13327675), abs=5e-9)
     assert got[3, :3].tolist() == pytest.approx((0.14761088, 0.15457670, 0.01942541), abs=5e-9)
     assert auxiliary[0, :3].tolist() == pytest.approx((-20.23167417, 17.05900613, 38.66571486), abs=5e-7)
     assert auxiliary[3, :3].tolist() == pytest.approx((29.27186490, 69.94255045, 46.30837767), abs=5e-7)
-    assert net.eval().logits(images(32))[1] is None
+    assert net.eval().training_outputs(images(32))[1] is None
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 8, 6), (3, 8)])

@@ -98,6 +98,6 @@ def test_auxiliary_heads_of_images_that_are_not_square(shape, fits):
 def test_the_auxiliary_head_of_a_dense_space_is_dense():
     space = darts(channels=4, cells=3).fit(Sizes((2, 16), 3, dense=True))
     net = build(any_of(space), space, generator=seeded(), auxiliary=True)
-    outputs, auxiliary = net.logits(torch.randn(4, 2, 16, generator=seeded(1)))
+    outputs, auxiliary, _ = net.training_outputs(torch.randn(4, 2, 16, generator=seeded(1)))
     assert auxiliary is not None
     assert outputs.shape == auxiliary.shape == (4, 3, 16)

@@ -122,7 +122,7 @@ def test_an_output_sees_no_later_token():
 def test_gradients_reach_the_state():
     net = build(NATIVE, SPACE, generator=seeded())
     state = torch.randn(3, 4, generator=seeded(3), requires_grad=True)
-    outputs, auxiliary, (after,) = net.logits(tokens(6), (state,))
+    outputs, auxiliary, (after,) = net.training_outputs(tokens(6), (state,))
     assert auxiliary is None
     assert after.shape == state.shape
     (grad,) = torch.autograd.grad(cross_entropy(outputs, tokens(6)), state)
