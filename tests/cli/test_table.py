@@ -13,7 +13,6 @@ from mixop.cli import main
 from mixop.cli.table import Converting
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables import Table
-from mixop.tabulate.cohort import Cohort
 
 SPACE = NasBench201()
 TEXTS = [SPACE.to_native(SPACE.from_index(i)) for i in range(4)]
