@@ -13,6 +13,7 @@ from mixop.cli import main
 from mixop.cli.table import Converting
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables import Table
+from mixop.tabulate.cohort import Cohort
 
 SPACE = NasBench201()
 TEXTS = [SPACE.to_native(SPACE.from_index(i)) for i in range(4)]
@@ -161,14 +162,14 @@ def test_a_build_that_is_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     """A signal in the second group: the first is kept, and the end is that of a build left alone."""
     words = [*TINY, "--group", "6", "--quiet"]
     assert main(["table", "build", str(tmp_path / "alone.table"), *words]) == 0
-    drive = tabulate_build.drive
+    take_step = Cohort.take_step
 
-    def interrupted(driver: Any, job: Any) -> Any:
-        if job.indices[0] == 3:
+    def interrupted(cohort: Cohort) -> None:
+        if cohort.indices[0] == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return drive(driver, job)
+        take_step(cohort)
 
-    monkeypatch.setattr(tabulate_build, "drive", interrupted)
+    monkeypatch.setattr(Cohort, "take_step", interrupted)
     assert main(["table", "build", str(tmp_path / "own.table"), *words]) == 128 + signal.SIGTERM
     assert "Stopped with 3 of 6 architectures done" in capsys.readouterr().err
     assert not (tmp_path / "own.table").exists()

@@ -46,6 +46,7 @@ NAMES = {
         [[0.00606446, 0.11774736, 0.12117388], [0.17022361, 0.07685178, -0.08717722]],
     ),
 }
+from mixop.tasks.classification import Classification
 
 
 def logits_of(group):
@@ -117,7 +118,8 @@ def test_the_exact_second_order_gradient(executor, golden_fill, golden_images):
     net, dtype = golden_net(executor, "three cells", golden_fill)
     recipe = replace(RECIPES["darts2"](), norm=UNTRACKED)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.0, weight_decay=3e-4)
-    problem = SupernetProblem(net, recipe, recipe.relaxation, optimiser, torch.Generator(), {})
+    task = Classification(tuple("0123456789"))
+    problem = SupernetProblem(net, task, recipe, recipe.relaxation, optimiser, torch.Generator(), {})
     params = {g.name: logits_of(g) for g in net.groups}
     images = golden_images(16)
     train, valid = Batch(images, torch.arange(4)), Batch(images.flip(-1), torch.tensor([3, 2, 1, 0]))
