@@ -15,6 +15,7 @@ from mixop.recipes import RECIPES
 from mixop.spaces import darts, nasbench201
 from mixop.supernet.executors import EXECUTORS
 from mixop.supernet.plain import plain
+from mixop.tasks.classification import Classification
 from mixop.wraps import EdgeNormalisation, PartialChannels
 
 SIZES = {"input_shape": (3, 16, 16), "outputs": 10}
@@ -46,7 +47,6 @@ NAMES = {
         [[0.00606446, 0.11774736, 0.12117388], [0.17022361, 0.07685178, -0.08717722]],
     ),
 }
-from mixop.tasks.classification import Classification
 
 
 def logits_of(group):
