@@ -38,7 +38,7 @@ TORCH_FREE = (
     "core/schedules",
     "core/unpickle",
     "core/values",
-    "tasks/measure",
+    "core/measure",
     "spaces",
     "runs/cells",
     "runs/directory",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import nn
 
 from mixop.core.errors import RunError
+from mixop.core.measure import Number
 from mixop.data import source_from_json
 from mixop.data.core import Data, Part
 from mixop.engine.driver import Observer
@@ -28,7 +29,6 @@ from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space, read_architecture
-from mixop.tasks.measure import Number
 
 
 @dataclass(frozen=True)

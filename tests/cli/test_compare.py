@@ -15,11 +15,11 @@ from mixop.cli.options import CompareOptions
 from mixop.comparison.evaluators import Retrain, Supernet
 from mixop.comparison.scaling import scaled
 from mixop.core.errors import RecipeError
+from mixop.core.measure import ACCURACY, Measure
 from mixop.data.toy import toy_set
 from mixop.recipes import RECIPES
 from mixop.searchers import Bohb, Evolution
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import ACCURACY, Measure
 
 SMALL = ("--data", "toy", "--data.n", "160", "--epochs", "2", "--batch-size", "16")
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mixop.cli.progress import Clock, ProgressView, duration, most_entropy, trace
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
+from mixop.core.measure import ACCURACY, LOSS, Measure
 
 MEASURES = (ACCURACY, LOSS)
 EPOCH: dict[str, Any] = {

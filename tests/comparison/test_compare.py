@@ -19,6 +19,7 @@ from mixop import api, recipes
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum, Retrain, Supernet
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.measure import ACCURACY
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
 from mixop.data import digits
@@ -40,7 +41,6 @@ from mixop.searchers.evolution import Evolution
 from mixop.searchers.local_search import LocalSearch
 from mixop.spaces import darts
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import ACCURACY
 
 EPOCHS = 30
 """Of a search that is still running when it is killed."""

@@ -13,6 +13,7 @@ from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import RIGHT, Optimum, Retrain, Supernet, Tabular, tabular
 from mixop.comparison.paper import paper_of
 from mixop.core.errors import DataError, RecipeError, RunError
+from mixop.core.measure import ACCURACY, Measure
 from mixop.data.images.digits import Digits
 from mixop.data.toy import toy_set
 from mixop.searchers.evolution import Evolution
@@ -20,7 +21,6 @@ from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.toy import Toy
 from mixop.tables.table import Table
 from mixop.tables.write import Column, write_table
-from mixop.tasks.measure import ACCURACY, Measure
 
 SPACE = Toy()
 NATIVES = [SPACE.to_native(architecture) for architecture in SPACE.architectures()]

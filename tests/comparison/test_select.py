@@ -10,12 +10,12 @@ import mixop
 from mixop.api import SearchResult
 from mixop.comparison.select import Selection, select
 from mixop.core.errors import RecipeError
+from mixop.core.measure import Measure
 from mixop.data.examples import Arrays
 from mixop.data.toy import toy_set
 from mixop.recipes import darts
 from mixop.runs.records import from_record
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import Measure
 
 SPACE = Toy()
 POOR = SPACE.architecture([[0] * SPACE.blocks])

@@ -7,6 +7,7 @@ from toy_regression import ToyRegression
 
 from mixop import api
 from mixop.comparison.training_objective import TrainingObjective
+from mixop.core.measure import ACCURACY
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
 from mixop.data.examples import Arrays
@@ -15,7 +16,6 @@ from mixop.evaluate.protocol import PROTOCOLS
 from mixop.searchers.driver import run_search
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import ACCURACY
 
 PROTOCOL = replace(PROTOCOLS["quick"], epochs=99, batch_size=16)
 

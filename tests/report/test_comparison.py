@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import RunError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import render, write_comparison
 from mixop.report.comparison_plots import mean_over_runs
 from mixop.report.methods import Row, SeedRun, chosen, fitting
 from mixop.report.palette import ABSENT
 from mixop.runs.files import FORMAT
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 CANDIDATES = [
     {"architecture": "x", "seconds": 2.0, "value": 0.5, "score": 1 / 3, "hit": False, "distance": 2},

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mixop.core.measure import ACCURACY, LOSS
 from mixop.report.paired import compared, sign_flip
-from mixop.tasks.measure import ACCURACY, LOSS
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 12])

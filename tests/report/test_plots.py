@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from mixop.core.measure import ACCURACY, Measure
 from mixop.report import plots
 from mixop.report.palette import ABSENT
-from mixop.tasks.measure import ACCURACY, Measure
 
 
 def texts(svg):

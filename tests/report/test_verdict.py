@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.report.verdict import interval, rank, remarks, stable_since, verdict
 from mixop.runs.read import RunContents, SearchCurves, read_run
 from mixop.runs.records import NetworkScore, Scope, Score
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 RMSE = Measure("rmse", "lower", "mm")
 IOU = Measure("mean_iou", "higher", style="percent")

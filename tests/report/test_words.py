@@ -2,8 +2,8 @@
 
 import pytest
 
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.report.words import capital, column, digits, duration, head, large, said, scalar, word, written
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 RMSE = Measure("rmse", "lower", "mm")
 

@@ -7,6 +7,7 @@ import pytest
 from made_runs import make_run
 
 from mixop.core.errors import MixopError, RecipeError, RunError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.runs.directory import RunDirectory
 from mixop.runs.records import (
     NetworkScore,
@@ -18,7 +19,6 @@ from mixop.runs.records import (
     noun,
     to_record,
 )
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 SEARCH = SearchRecord(
     epoch=3,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from mixop.core.measure import LOSS
 from mixop.relax.policy import LstmPolicy
 from mixop.searchers.base import Trial
 from mixop.searchers.controller import POLICY, Controller, _pack, _unpack
 from mixop.searchers.driver import run_search
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import LOSS
 
 SMALL = LstmPolicy(hidden=5, layers=2, tanh=100.0, temperature=100.0)
 

@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.measure import LOSS
 from mixop.searchers import SEARCHERS
 from mixop.searchers.controller import Controller
 from mixop.searchers.driver import read_rows, run_search
@@ -16,7 +17,6 @@ from mixop.searchers.evolution import Evolution
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces import nasbench201
 from mixop.spaces.toy import Toy
-from mixop.tasks.measure import LOSS
 
 needs_optuna = pytest.mark.skipif(importlib.util.find_spec("optuna") is None, reason='needs pip install "mixop[hpo]"')
 every = pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import DataError
+from mixop.core.measure import ACCURACY, Measure
 from mixop.searchers.driver import run_search
 from mixop.searchers.objective import TableObjective
 from mixop.searchers.random_search import RandomSearch
 from mixop.spaces.toy import Toy
 from mixop.tables import Column, Table, write_table
-from mixop.tasks.measure import ACCURACY, Measure
 
 
 class Dictionary:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.runs.records import Column, NetworkScore, RetrainingRecord, Scope, Score, SearchRecord, to_record
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 NASBENCH201 = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 DARTS = ["none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.spaces import CellSpace, NasBench201
 from mixop.tables import Table, convert, convert_built
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 
 def built(folder: Path, **changes: Any) -> tuple[Path, dict[str, Any]]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.spaces import NasBench201
 from mixop.tables import Table, convert, convert_csv, convert_npz
-from mixop.tasks.measure import Measure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "nasbench201.npz"
 SPACE = NasBench201()

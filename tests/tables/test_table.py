@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.spaces import CellSpace, Darts, NasBench201, nasbench201, toy
 from mixop.tables import Column, SearchTable, Table, write_table
 from mixop.tables.catalogue import open_table
 from mixop.tables.layout import read_header
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 
 SPACE = CellSpace(operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, name="small")
 N = 27

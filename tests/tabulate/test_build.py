@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mixop.core.errors import RecipeError, RunError, SpaceError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.data import from_arrays
 from mixop.data.core import assemble
 from mixop.data.examples import Arrays
@@ -27,7 +28,6 @@ from mixop.tabulate.build import architectures_of, seconds_of, tabulate, train
 from mixop.tabulate.cohort import Cohort
 from mixop.tabulate.how import Tabulation
 from mixop.tabulate.many import side_by_side
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.regression import Regression
 
 SPACE = nasbench201(channels=4, cells=1, stages=1, operations=("skip_connect", "nor_conv_1x1"))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mixop.cli.interrupt import heed
 from mixop.cli.progress import WIDEST, Clock, Screen, duration, percent
-from mixop.tasks.measure import Measure, measure_from_json
+from mixop.core.measure import Measure, measure_from_json
 
 PARTS = 1000
 """Steps of the whole that a run counts as."""

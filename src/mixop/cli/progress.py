@@ -16,7 +16,7 @@ from rich.text import Text
 from mixop.cli.interrupt import heed
 
 if TYPE_CHECKING:
-    from mixop.tasks.measure import Measure
+    from mixop.core.measure import Measure
 
 TRACE = 40
 """Epochs that a trace shows."""

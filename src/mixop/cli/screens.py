@@ -16,11 +16,11 @@ from mixop.cli.progress import Screen, duration
 from mixop.runs.files import COMPARISON_REPORT, COMPARISON_TABLE, WEIGHTS
 
 if TYPE_CHECKING:
+    from mixop.core.measure import Measure
     from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
     from mixop.report.comparison import Comparison
     from mixop.runs.records import NetworkScore
-    from mixop.tasks.measure import Measure
 
 
 def found(recipe: str, out: Path, page: Path) -> None:

@@ -16,8 +16,8 @@ from mixop.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from mixop.cli.tree import Tree
+    from mixop.core.measure import Measure
     from mixop.tables.table import Table
-    from mixop.tasks.measure import Measure
 
 
 @dataclass(frozen=True)

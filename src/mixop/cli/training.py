@@ -17,12 +17,12 @@ from mixop.runs.files import ARCHITECTURE, RECIPE, RETRAINING, RETRAINING_STATE,
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
     from mixop.cli.progress import ProgressView
+    from mixop.core.measure import Measure
     from mixop.data.core import Data
     from mixop.engine.estimate import Estimate
     from mixop.recipe.core import Recipe
     from mixop.runs.directory import RunDirectory
     from mixop.spaces.core import Architecture, Space
-    from mixop.tasks.measure import Measure
 
 FORESEEN_STEPS = 200
 """Steps from which a run is measured beforehand; shorter ones are over sooner than the measurement."""

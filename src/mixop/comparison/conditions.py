@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop import api
+from mixop.core.measure import Measure, Number
 from mixop.data.core import Data
 from mixop.engine.driver import Observer
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
@@ -13,7 +14,6 @@ from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network
 from mixop.runs.records import NetworkScore
 from mixop.spaces.core import Architecture, Space
-from mixop.tasks.measure import Measure, Number
 
 SHORT = replace(PROTOCOLS["quick"], name="short", epochs=10)
 """The default training from scratch of a comparison."""

@@ -11,6 +11,7 @@ from mixop import api
 from mixop.comparison.conditions import SHORT, Conditions
 from mixop.comparison.training_objective import TrainingObjective
 from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
+from mixop.core.measure import Measure, Number
 from mixop.data.core import Data
 from mixop.evaluate.protocol import Protocol
 from mixop.report.words import word
@@ -21,7 +22,6 @@ from mixop.spaces.core import Architecture, Space
 from mixop.tables.catalogue import open_table
 from mixop.tables.table import SearchTable, Table
 from mixop.tasks.base import Task
-from mixop.tasks.measure import Measure, Number
 
 RIGHT = Measure("decisions", "higher", style="percent")
 """The score of a run against a known optimum: the share of its decisions that are right."""

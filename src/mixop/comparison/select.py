@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mixop.api import SearchResult, note_environment
 from mixop.core.errors import RecipeError
+from mixop.core.measure import Measure
 from mixop.data.core import Data
 from mixop.engine.driver import Observer
 from mixop.engine.settings import Settings
@@ -15,7 +16,6 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.files import SCORE, SELECTION
 from mixop.runs.records import NetworkScore, Scope, Values, to_record
 from mixop.tasks.base import Task
-from mixop.tasks.measure import Measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mixop.comparison.conditions import SHORT, Conditions
 from mixop.core.errors import DivergedError
+from mixop.core.measure import Number
 from mixop.evaluate.protocol import Protocol
 from mixop.spaces.core import Architecture
-from mixop.tasks.measure import Number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
+from mixop.core.measure import Number
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix
 from mixop.data.core import Data
@@ -14,7 +15,6 @@ from mixop.derive.base import Norm
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.batched import NORMS
 from mixop.supernet.core import Supernet
-from mixop.tasks.measure import Number
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""

@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixop.core.measure import Number
 from mixop.core.rng import fenced
 from mixop.data.core import Data, Part
-from mixop.tasks.measure import Number
 
 EVALUATION_BATCH = 256
 """Examples in a forward pass, unless something else is asked for."""

@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 from mixop.core.errors import RunError
+from mixop.core.measure import Measure, Number
 from mixop.report.methods import RANDOM, Row
 from mixop.report.paired import Paired, compared
 from mixop.report.palette import ABSENT
 from mixop.report.verdict import interval
 from mixop.report.words import count, digits, direction
-from mixop.tasks.measure import Measure, Number
 
 
 @dataclass(frozen=True)

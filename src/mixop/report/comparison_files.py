@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.measure import Measure, Number, measure_from_json
 from mixop.report.comparison import Comparison
 from mixop.report.methods import RANDOM, Row, SeedRun, chosen, fitting
 from mixop.runs.files import COMPARISON, TRIAL
 from mixop.runs.load import check_version
-from mixop.tasks.measure import Measure, Number, measure_from_json
 
 
 def read_comparison(path: str | Path) -> Comparison:

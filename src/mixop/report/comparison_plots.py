@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from mixop.core.measure import Measure
 from mixop.report.plots import blank, themed, to_svg
 from mixop.report.words import direction
-from mixop.tasks.measure import Measure
 
 ROW = 24.0  # units of the page for a method
 

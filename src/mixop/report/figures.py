@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from mixop.core.measure import Measure
 from mixop.report import plots
 from mixop.report.palette import KINDS, kind_of
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
 from mixop.runs.read import Curves, EdgeOptions, RunContents
 from mixop.runs.records import FOUND
-from mixop.tasks.measure import Measure
 
 Item = dict[str, Any]
 """A figure with its ``title``, its ``note`` on how to read it, and its ``svg``."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from mixop.core.measure import Measure
 from mixop.report.verdict import interval
-from mixop.tasks.measure import Measure
 
 RANDOM = "random"
 """Name of random search among the methods."""

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from mixop.tasks.measure import Measure
+from mixop.core.measure import Measure
 
 LARGEST = 16
 """Differences up to which all signs are tried; of more, a fixed draw of signs is."""

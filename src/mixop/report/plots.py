@@ -15,10 +15,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from mixop.core.measure import Measure
 from mixop.report.palette import ABSENT, KINDS, kind_of
 from mixop.report.words import digits
 from mixop.runs.records import FOUND
-from mixop.tasks.measure import Measure
 
 # Matplotlib draws in these stand-ins, which no real colour uses; afterwards each becomes a variable with its light value.
 THEME = {

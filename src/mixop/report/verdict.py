@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mixop.core.measure import Measure
 from mixop.report.palette import kind_of
 from mixop.report.words import count, digits, direction, percent, said
 from mixop.runs.read import RunContents
 from mixop.runs.records import NetworkScore, Score
-from mixop.tasks.measure import Measure
 
 FEW = 3
 """A difference of this many examples is never called a difference."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mixop.core.measure import Measure
 from mixop.report.palette import ABSENT
-from mixop.tasks.measure import Measure
 
 MANY = 2000
 """Examples from which a share of them is given in hundredths of a percent: fewer do not resolve it."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RunError
+from mixop.core.measure import Measure
 from mixop.runs.files import FORMAT, FORMAT_FILE, LOCK, METRICS, RECIPE, SCORE, STATE
 from mixop.runs.load import Record, check_version, data_measures, is_begun, read_records, read_score, require_run
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord
 from mixop.runs.write import write_bytes
-from mixop.tasks.measure import Measure
 
 
 class RunDirectory:

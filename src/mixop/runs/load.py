@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.measure import Measure, measure_from_json
 from mixop.runs.files import DATA, FORMAT_FILE, IDENTITY, RECIPE, RETRAINING, check_format
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, from_record
-from mixop.tasks.measure import Measure, measure_from_json
 
 Record = SearchRecord | RetrainingRecord
 """A line of the metrics."""

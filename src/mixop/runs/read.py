@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from mixop.core.errors import RunError
+from mixop.core.measure import Measure
 from mixop.runs.cells import parse_cell
 from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, METRICS, RECIPE, SCORE, SETTINGS, SPACE
 from mixop.runs.load import damaged, read_measures, read_object, read_records, read_score, require_run
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, Values, noun
-from mixop.tasks.measure import Measure
 
 NAN = float("nan")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from mixop.core.errors import MixopError, RecipeError, RunError
+from mixop.core.measure import Measure
 from mixop.core.values import from_plain, hints_of, to_plain
-from mixop.tasks.measure import Measure
 
 T = TypeVar("T")
 

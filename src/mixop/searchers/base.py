@@ -110,7 +110,7 @@ class Searcher(ABC):
         """Takes in what a trial reached.
 
         A score is a finite number of any scale, and larger is better: whoever measures something that is better when lower
-        turns it round (`mixop.tasks.measure.Measure.rank`). A trial without a score, because its training diverged, is never
+        turns it round (`mixop.core.measure.Measure.rank`). A trial without a score, because its training diverged, is never
         the best and counts as the worst so far; nothing is learned from it while there is no score yet.
 
         Args:

@@ -10,11 +10,11 @@ from random import Random
 from typing import Any
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.measure import Measure, Number
 from mixop.core.values import to_plain
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space
-from mixop.tasks.measure import Measure, Number
 
 Objective = Callable[[Architecture, int], tuple[Number, float]]
 """From an architecture and a length in epochs to its value and what its training and validation took, in seconds.

@@ -5,8 +5,8 @@ from random import Random
 from typing import Protocol
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.spaces.core import Architecture
-from mixop.tasks.measure import Measure
 
 
 class Queried(Protocol):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.measure import ACCURACY, Measure, measure_from_json
 from mixop.spaces.core import Space
 from mixop.tables.archives import Observer
 from mixop.tables.arrays import read_npz, recognised, refuse_shape, strings_of
 from mixop.tables.layout import USUAL
 from mixop.tables.write import Column, source_of, write_table
-from mixop.tasks.measure import ACCURACY, Measure, measure_from_json
 
 SPLITS = ("valid", "test")
 """What the networks of a build are scored on."""

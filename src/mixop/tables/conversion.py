@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.spaces.core import Space
 from mixop.tables.archives import Observer, convert_official, is_archive
 from mixop.tables.layout import USUAL
 from mixop.tables.plain import convert_csv, convert_npz
-from mixop.tasks.measure import Measure
 
 
 def convert(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, RecipeError
-from mixop.tasks.measure import ACCURACY, LOSS, Measure, measure_from_json
+from mixop.core.measure import ACCURACY, LOSS, Measure, measure_from_json
 
 FORMAT = "mixop-table"
 VERSION = 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables.archives import IMAGES, REDIRECT, Observer, from_millions
@@ -19,7 +20,6 @@ from mixop.tables.arrays import read_npz, recognised, refuse_shape, strings_of
 from mixop.tables.built import convert_arrays, is_built
 from mixop.tables.layout import USUAL
 from mixop.tables.write import Column, source_of, write_table
-from mixop.tasks.measure import Measure
 
 NAMES = ("arch", "architecture")
 """Names that the column of native strings may have."""

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.spaces.core import Architecture, Space
 from mixop.tables.columns import COSTS, Columns, ColumnStore, what_is
 from mixop.tables.layout import FREE, Header, Stored, read_header, verify
 from mixop.tables.rows import ArchitectureRows
-from mixop.tasks.measure import Measure
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.measure import Measure
 from mixop.core.values import to_plain
 from mixop.spaces.core import Space
 from mixop.tables.layout import ALIGN, BLANK, FORMAT, USUAL, VERSION, Stored
-from mixop.tasks.measure import Measure
 
 _ROWS = 1024
 _MISSING = 65535

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixop.core.errors import RecipeError
+from mixop.core.measure import Measure
 from mixop.core.values import from_plain
 from mixop.tasks.base import Task, Totals
 from mixop.tasks.classification import Classification
 from mixop.tasks.infer import infer
 from mixop.tasks.language import LanguageModel
-from mixop.tasks.measure import Measure
 from mixop.tasks.multilabel import MultiLabel
 from mixop.tasks.own import Own, own
 from mixop.tasks.regression import Regression

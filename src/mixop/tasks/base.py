@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.tasks.measure import Measure, Number
+from mixop.core.measure import Measure, Number
 
 
 class Totals(ABC):

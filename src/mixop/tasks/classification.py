@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.base import Task
 from mixop.tasks.labels import (
     answers,
@@ -21,7 +22,6 @@ from mixop.tasks.labels import (
     share,
     weighed,
 )
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.sums import Sums, Term, table, total
 
 

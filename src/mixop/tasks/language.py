@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import RecipeError
+from mixop.core.measure import Measure
 from mixop.tasks.base import Task
 from mixop.tasks.labels import answers, check_labels, entropies, names, numbered, open_count
-from mixop.tasks.measure import Measure
 from mixop.tasks.sums import Sums, Term
 
 LARGEST = 700.0

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mixop.core.errors import DataError
+from mixop.core.measure import Measure
 from mixop.tasks.base import Task
 from mixop.tasks.labels import names, open_count, positive
-from mixop.tasks.measure import Measure
 from mixop.tasks.sums import Sums, Term, constant
 
 

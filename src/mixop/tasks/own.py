@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.measure import Measure
 from mixop.core.names import load, name_of
 from mixop.tasks.base import Task
-from mixop.tasks.measure import Measure
 from mixop.tasks.sums import Sums, Term, total
 
 Scorer = Callable[[Tensor, Tensor], Tensor]

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.measure import Measure
 from mixop.tasks.base import Task
 from mixop.tasks.labels import names, open_count
-from mixop.tasks.measure import Measure
 from mixop.tasks.sums import Sums, Term, constant, double, total
 
 LOSSES = {"squared": mse_loss, "absolute": l1_loss, "huber": huber_loss}

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import DataError
+from mixop.core.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.base import Task
 from mixop.tasks.labels import (
     answers,
@@ -22,7 +23,6 @@ from mixop.tasks.labels import (
     share,
     weighed,
 )
-from mixop.tasks.measure import ACCURACY, LOSS, Measure
 from mixop.tasks.sums import Sums, Term, table, total
 
 VOID = 255

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from mixop.core.measure import Number
 from mixop.tasks.base import Task, Totals
-from mixop.tasks.measure import Number
 
 Term = Tensor | int
 T = TypeVar("T", bound=Task)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.tasks.measure import ACCURACY, LOSS, Measure, measure_from_json
+from mixop.core.measure import ACCURACY, LOSS, Measure, measure_from_json
 
 RMSE = Measure("rmse", "lower", "km")
 
