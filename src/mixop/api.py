@@ -10,7 +10,8 @@ from torch import nn
 from mixop.core.errors import RunError
 from mixop.core.measure import Number
 from mixop.data import source_from_json
-from mixop.data.core import Data, Part
+from mixop.data.core import Data, Part, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
@@ -81,7 +82,7 @@ class RetrainResult:
 def search(
     recipe: Recipe,
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     out: str | Path,
     *,
     seed: int = 0,
@@ -102,7 +103,8 @@ def search(
     Args:
         recipe: the method, from `mixop.recipes` or your own.
         space: the search space; sizes left open are taken from the data.
-        data: examples with a task, from `mixop.data`.
+        data: examples with a task, from `mixop.data`; or a source of them, or a data set of torch or Hugging Face, divided by
+            the defaults of `mixop.data.from_dataset`.
         out: the run directory, new or this search's own.
         seed: of initial weights, data order, augmentation and draws.
         device: where torch computes, "cpu" or "cuda".
@@ -133,6 +135,7 @@ def search(
         compile=compile,
         capture=capture,
     )
+    data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
@@ -163,7 +166,7 @@ def _search(
 
 def resume(
     out: str | Path,
-    data: Data | None = None,
+    data: Data | Source | MapStyle | None = None,
     *,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
@@ -188,7 +191,7 @@ def resume(
     """
     run = RunDirectory(out)
     run.require()
-    data = data or load_data(run)
+    data = load_data(run) if data is None else given(data)
     check_data(run, data)
     began = run.read_json(SETTINGS)
     try:
@@ -205,7 +208,7 @@ def resume(
 def retrain(
     architecture: Architecture | str,
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     out: str | Path,
     *,
     protocol: Protocol | None = None,
@@ -245,6 +248,7 @@ def retrain(
         MixopError: in one sentence.
     """
     settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
+    data = given(data)
     space = space.fit(data)
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
