@@ -42,11 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_paper_and_ours_stand_side_by_side(folder: Path, tmp_path: Path):
     found = reproduce("darts-nasbench201", folder, tmp_path / "x", scale="tiny", jobs=2)
     lines = {line.what: line for line in found.lines}
-    table, trials = Table.open(tmp_path / "nasbench201.table"), found.comparison.row("darts").trials
-    assert len(trials) == 2
+    table, runs = Table.open(tmp_path / "nasbench201.table"), found.comparison.row("darts").runs
+    assert len(runs) == 2
     for what, dataset, split in (("CIFAR-10 valid", "cifar10", "valid"), ("CIFAR-10 test", "cifar10", "test")):
         where: dict[str, Any] = {"dataset": dataset, "split": split, "epochs": 200, "reveal_test": True}
-        values = [table.query(trial.architecture or "", **where) for trial in trials]
+        values = [table.query(run.architecture or "", **where) for run in runs]
         assert lines[what].ours == f"{fmean(values):.2f} +- {stdev(values):.2f}"
     reported = published("darts", "cifar10")
     assert reported is not None
