@@ -61,13 +61,6 @@ class Measure:
         return max(values, key=lambda key: self.rank(values[key]))
 
     @property
-    def worst(self) -> float:
-        """What a training that diverged is worth: 0 for a share, else the infinitely bad."""
-        if self.style == "percent":
-            return 0.0 if self.better == "higher" else 1.0
-        return -math.inf if self.better == "higher" else math.inf
-
-    @property
     def scale(self) -> float:
         """What a value is multiplied by to be read: 100 for percent."""
         return 100.0 if self.style == "percent" else 1.0
