@@ -33,13 +33,16 @@ SPACES = {
     "cell": CellSpace(operations=("nor_conv_1x1", "none", "conv_7x1_1x7", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
     "toy": Toy(),
 }
+FEW = {"cells": 3, "channels": 4, "outputs": 5, "operations": ("max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")}
 SHAPES = {
-    "darts, wide images": darts(**{**SMALL, "input_shape": (3, 8, 12)}),
-    "darts, odd sizes apart": darts(**{**SMALL, "input_shape": (3, 9, 12)}),
+    "darts, wide images": darts(**FEW, input_shape=(3, 9, 12)),
+    "darts, signals": darts(**FEW, input_shape=(2, 16)),
+    "darts, odd signals": darts(**FEW, input_shape=(2, 19)),
+    "darts, dense": darts(**FEW, input_shape=(3, 8, 12), dense=True),
     "nasbench201, wide images": nasbench201(channels=4, cells=1, input_shape=(3, 8, 12), outputs=5),
-    "darts, signals": darts(**{**SMALL, "input_shape": (2, 16)}),
-    "darts, odd signals": darts(**{**SMALL, "input_shape": (2, 19)}),
     "nasbench201, signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5),
+    "nasbench201, dense signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5, dense=True),
+    "nasbench201, features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,), outputs=5),
     "cell, signals": CellSpace(
         operations=("noise", "none", "conv_7x1_1x7", "max_pool_3x3"),
         nodes=3,
@@ -48,9 +51,15 @@ SHAPES = {
         input_shape=(2, 8),
         outputs=5,
     ),
-    "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,), outputs=5),
-    "dense images": darts(**{**SMALL, "input_shape": (3, 8, 12), "dense": True}),
-    "dense signals": nasbench201(channels=4, cells=1, input_shape=(2, 16), outputs=5, dense=True),
+    "separable, signals": CellSpace(
+        operations=("sep_conv_3x3", "dil_conv_3x3", "nor_conv_3x3"),
+        nodes=3,
+        channels=4,
+        cells=1,
+        stages=1,
+        input_shape=(2, 8),
+        outputs=5,
+    ),
 }
 WRAPS = {
     "partial": (PartialChannels(k=4),),
@@ -163,7 +172,7 @@ def test_wraps_on_a_space_whose_nodes_are_added_up():
     compare(pair(SPACES["nasbench201"], wraps=(PartialChannels(k=2), EdgeNormalisation(), DropPath())))
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench201", "darts, signals"])
+@pytest.mark.parametrize("name", ["darts", "nasbench201", "separable, signals"])
 def test_hessians_in_the_mixing_weights(name):
     matrices = []
     for net in pair((SPACES | SHAPES)[name]):
