@@ -9,7 +9,7 @@ from mixop.core.types import Draw
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace, nasbench201
+from mixop.spaces import SPACES, CellSpace, darts, nasbench201
 from mixop.spaces.core import Space
 from mixop.testing import check_recipe, check_relaxation, check_space
 
@@ -26,6 +26,20 @@ SMALL: dict[str, Space] = {
         cells=1,
         stages=1,
         input_shape=(3, 4, 4),
+    ),
+    "wide images": nasbench201(channels=4, cells=1, input_shape=(3, 8, 4)),
+    "signals": nasbench201(channels=4, cells=1, input_shape=(3, 8)),
+    "signals of darts": darts(channels=4, cells=3, input_shape=(3, 8), dense=True),
+    "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,)),
+    "tokens": CellSpace(
+        operations=("none", "skip_connect", "nor_conv_1x1"),
+        channels=4,
+        cells=1,
+        stages=1,
+        input_shape=(9, 6),
+        outputs=9,
+        dense=True,
+        tokens=True,
     ),
 }
 

@@ -137,7 +137,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives logits at uniform mixing weights with a gradient for every group; options do
+    native string and JSON; the supernet gives outputs at uniform mixing weights with a gradient for every group; options do
     what their roles say; and the discrete network of an architecture runs.
 
     Args:
@@ -156,14 +156,16 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
     watched = _watch_roles(space, net)
-    logits = net(x, mix)
+    outputs = net(x, mix)[0] if net.carries else net(x, mix)
     for hook in watched:
         hook.remove()
-    assert logits.shape == (4, space.layers[-1].out), f"logits must be (B, classes), got {tuple(logits.shape)}"
-    grads = torch.autograd.grad(logits.square().sum(), list(mix.values()))
+    positions = tuple(x.shape[-space.dims :]) if space.dense else ()
+    wanted = (4, space.layers[-1].out, *positions)
+    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
+    grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
     for name, grad in zip(mix, grads, strict=True):
         assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
-        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the logits"
+        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
     for _ in range(samples):
         architecture = space.random(rng)
         space.check(architecture)
@@ -171,7 +173,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         text = json.dumps(describe_architecture(space, architecture))
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
-    assert discrete(x).shape == logits.shape
+    assert discrete(x).shape == outputs.shape
 
 
 def _watch_roles(space: Space, net: Supernet) -> list[RemovableHandle]:
