@@ -66,7 +66,7 @@ class RetrainResult:
     Args:
         out: its run directory.
         model: the found network with its trained weights, a plain module in evaluation mode.
-        score: what it scored, and the networks beside it; on which examples is said there.
+        score: its score, those of the networks beside it, and the examples they were measured on.
     """
 
     out: Path
@@ -98,7 +98,7 @@ def search(
 ) -> SearchResult:
     """Searches a space for an architecture.
 
-    A directory that already holds this very search is continued from its checkpoint; finished, its result is returned.
+    If the directory already holds this search, it continues from its checkpoint, or returns its result if it is finished.
 
     Args:
         recipe: the method, from `mixop.recipes` or your own.
@@ -116,7 +116,7 @@ def search(
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
         capture: whether the network's part of a step is replayed as a CUDA graph.
-        observe: is told every step and every record of the metrics.
+        observe: called with every step and every record of the metrics.
 
     Returns:
         The architecture and where everything about it is.
@@ -173,15 +173,15 @@ def resume(
     threads: int = 0,
     observe: Observer | None = None,
 ) -> SearchResult | RetrainResult:
-    """Goes on with whatever a run directory has not finished: its search, or its retraining.
+    """Continues what a run directory has not finished: its search or its retraining.
 
     Args:
         out: the run directory.
-        data: the data, where the run cannot load it again itself (arrays given in Python).
+        data: the data, if the run cannot load it again by itself (arrays given in Python).
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
-        observe: is told every step and record.
+        observe: called with every step and record.
 
     Returns:
         The search's result, or the retraining's if one was begun.
@@ -197,7 +197,9 @@ def resume(
     try:
         settings = Settings(**began, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
     except TypeError as error:
-        raise RunError(f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}).") from error
+        raise RunError(
+            f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
+        ) from error
     space = read_space(run)
     with run.locked(), using(threads):
         if (run / RETRAINING).exists():
@@ -239,7 +241,7 @@ def retrain(
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
-        observe: is told every step and record.
+        observe: called with every step and record.
 
     Returns:
         The trained network and its score.
@@ -288,13 +290,13 @@ def load_data(run: RunDirectory) -> Data:
     """The data of a run, loaded again from where it came from.
 
     Raises:
-        RunError: if the run had arrays given in Python, which no file can bring back.
+        RunError: if the run's data were arrays given in Python, which no file can restore.
         DataError: if it cannot be loaded.
     """
     source = run.read_json(DATA).get("source")
     if source is None:
         raise RunError(
-            f"The data of {run.path} were arrays given in Python: pass them again, mixop.resume({str(run.path)!r}, data)."
+            f"The data of {run.path} were arrays given in Python: pass them again as mixop.resume({str(run.path)!r}, data)."
         )
     return source_from_json(source).load()
 
@@ -306,11 +308,13 @@ def check_data(run: RunDirectory, data: Data) -> None:
         RunError: if a pixel, a label or a split differs.
     """
     if run.read_json(DATA).get("fingerprint") != data.fingerprint:
-        raise RunError(f"This is not the data that {run.path} began with (its fingerprint differs): bring back the same files.")
+        raise RunError(
+            f"This is not the data that {run.path} began with (its fingerprint differs): restore the original files."
+        )
 
 
 def note_environment(run: RunDirectory, settings: Settings, **computing: Any) -> None:
-    """Writes ``environment.json`` when a run begins, and adds to it when it goes on.
+    """Writes ``environment.json`` when a run begins, and adds to it when the run is resumed.
 
     Args:
         run: the run directory.

@@ -222,7 +222,7 @@ def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails:
     assert "nope.npz" in fails("search", "--data", "npz", "--data.path", "nope.npz", *new)
     assert "the smallest that works is 4" in fails("search", "--data", "toy", *new)
     assert "holds another run: recipe.epochs is 2 there and 3 now" in fails("search", *TOY, "--epochs", "3", "--out", searched)
-    assert "is no run" in fails("search", *TOY, "--epochs", "3", "--out", str(runs["searched"].parent))
+    assert "is not a run" in fails("search", *TOY, "--epochs", "3", "--out", str(runs["searched"].parent))
     assert "There is no run directory nowhere" in fails("resume", "nowhere")
     assert "is not a run directory" in fails("resume", str(tmp_path))
     assert f"`mixop resume {begun}`" in fails("retrain", begun)

@@ -123,7 +123,7 @@ def test_only_instances_of_listed_classes_take_a_state():
 
 def test_what_lies_outside_of_the_file_is_not_asked_for():
     for pointer in (b"Pabc\n.", b"\x80\x02K\x01Q."):
-        refused(pointer, "points to something outside it")
+        refused(pointer, "refers to something outside the file")
         assert load(pointer, pointers=True) is None
     for extension in (b"\x80\x02\x82\x01.", b"\x80\x02\x83\x01\x00.", b"\x80\x02\x84\x01\x00\x00\x00."):
         refused(extension, "it uses the extension 1")
@@ -133,7 +133,7 @@ def test_what_lies_outside_of_the_file_is_not_asked_for():
 def test_encodings_are_not_looked_up():
     assert load(b"c_codecs\nencode\n(V\xff\nVlatin1\ntR.") == b"\xff"
     for encoding in (b"rot13", b"idna", b"unicode_escape"):
-        refused(b"c_codecs\nencode\n(Va\nV" + encoding + b"\ntR.", "and not a text in Latin-1")
+        refused(b"c_codecs\nencode\n(Va\nV" + encoding + b"\ntR.", "not text in Latin-1")
     refused(b"c_codecs\nencode\n(I1\ntR.", "encodes a int")
 
 

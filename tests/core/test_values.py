@@ -205,7 +205,7 @@ def test_any_class_may_stand_for_a_protocol():
         (Soft(temperature=lambda progress: 1.0), "got function: <function"),  # type: ignore[arg-type]
         (Soft(temperature=math.nan), "finite numbers only, got nan"),
         (Soft(temperature=Linear(math.inf, 0.0)), "finite numbers only, got inf"),
-        ({1: "a"}, "texts as keys, got 1"),
+        ({1: "a"}, "strings as keys, got 1"),
         ({"a": {2, 3}}, "got set"),
         (Soft, "got type|got ABCMeta"),
         (1j, "got complex"),

@@ -159,7 +159,7 @@ def with_value(value: float) -> np.ndarray:
         (X, Y * 0, "are all 0: a task needs examples of at least two classes"),
         (X, np.where(np.arange(48) == 0, 4, Y), "leaves class '4' without an example"),
         (X, (Y > 1).astype(float), "give task=Classification.. and integers for labels, or task=Regression"),
-        (X, np.eye(4, dtype=int)[Y] * 3, r"Whole numbers of shape \(48, 4\) may mean several things"),
+        (X, np.eye(4, dtype=int)[Y] * 3, r"Whole numbers of shape \(48, 4\) can mean several things"),
         (X, with_value(float("nan"))[:, 0, 0, 0], "must be finite, but example 5"),
     ],
 )
@@ -181,8 +181,8 @@ def test_names_that_do_not_fit_are_refused():
     ("test", "sentence"),
     [
         ((X, np.arange(48) % 5), r"targets of arrays \(test\) must be class numbers from 0 to 3, got 4"),
-        ((X[..., :5], Y), "must be of one shape and number type"),
-        ((X.astype(np.float32), Y), "must be of one shape and number type"),
+        ((X[..., :5], Y), "must have one shape and number type"),
+        ((X.astype(np.float32), Y), "must have one shape and number type"),
         ((X[:, 0], Y), r"x \(test\) must hold images \(N, C, H, W\) by its layout 'nchw'"),
     ],
 )

@@ -94,8 +94,8 @@ def test_the_fingerprint_sees_every_number_and_index_and_nothing_else():
         ({"y": torch.tensor([0, -1] * 6)}, "from 0 to 1, got -1"),
         ({"y": torch.tensor([0.0, 1.0] * 6)}, "one int64 for every example, got torch.float32"),
         ({"train": torch.tensor([0, 2])}, "leaves class 'b' without an example in its train part"),
-        ({"valid": torch.tensor([3, 4])}, "overlap, both hold 3"),
-        ({"test": torch.tensor([3, 8])}, "'train' and 'test' overlap, both hold 3"),
+        ({"valid": torch.tensor([3, 4])}, "overlap \\(both hold 3\\)"),
+        ({"test": torch.tensor([3, 8])}, "'train' and 'test' overlap \\(both hold 3\\)"),
         ({"valid": torch.tensor([4, 13])}, "'valid' holds 13, but the set has 12 examples"),
         ({"train": torch.tensor([1, 1, 0], dtype=torch.uint8)}, "must be int64"),
         ({"test": torch.zeros(0, dtype=torch.int64)}, "indices test of small must be a plain list with at least one"),
@@ -141,8 +141,8 @@ def test_parts_that_come_with_a_set_are_the_parts():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"test_x": torch.zeros(4, 1, 4, 5, dtype=torch.uint8)}, "of one shape and number type, got .* 4, 4.* and .* 4, 5"),
-        ({"test_x": torch.zeros(4, 1, 4, 4)}, "of one shape and number type"),
+        ({"test_x": torch.zeros(4, 1, 4, 5, dtype=torch.uint8)}, "have one shape and number type, got .* 4, 4.* and .* 4, 5"),
+        ({"test_x": torch.zeros(4, 1, 4, 4)}, "have one shape and number type"),
         ({"test_x": X[:0], "test_y": Y[:0]}, r"parts \(test\) is empty"),
         ({"test_y": torch.tensor([0, 1, 2, 3])}, r"targets of parts \(test\) must be class numbers from 0 to 1, got 3"),
     ],

@@ -139,7 +139,7 @@ def test_parts_of_their_own():
         assert torch.equal(everything(data)[0], torch.from_numpy(X))
         assert data.record["split"]["valid"] == "came with the set"
     assert isinstance(data.examples, Joined)
-    with pytest.raises(DataError, match=r"Example|of one shape and number type"):
+    with pytest.raises(DataError, match=r"Example|one shape and number type"):
         from_dataset(Pairs(X[:30], Y[:30]), Pairs(X[30:, :, :9], Y[30:]))
 
 
@@ -266,8 +266,8 @@ class Broken(Pairs):
         (iter([]), "must be a data set with a length"),
         ({1, 2}, "must be a data set whose examples can be read by index, got set"),
         (Pairs([], []), "dataset is empty: it must hold at least one example"),
-        (Noise(X, Y), "is another one each time it is read: take random transforms out .* pass them as augment="),
-        (Broken(X, Y), r"Example 11 of dataset cannot be read \(OSError: disk on fire\): mend the data set"),
+        (Noise(X, Y), "is different each time it is read: take random transforms out .* pass them as augment="),
+        (Broken(X, Y), r"Example 11 of dataset cannot be read \(OSError: disk on fire\): fix the data set"),
         ([1, 2, 3], "Example 0 of dataset must be an input and a target, got int: give pairs"),
         ([(1.0, 2, 3)] * 9, "must be an input and a target, got tuple of 3: give pairs"),
         (
@@ -338,7 +338,7 @@ def test_a_set_that_cannot_travel_is_refused():
     pairs = Pairs(X, Y, file=lambda: None)
     assert pickle.dumps(Portable.of(from_dataset(pairs)))  # its numbers can
     lazy = Portable.of(from_dataset(pairs, memory_bytes=0))
-    with pytest.raises(DataError, match=r"is read while it is trained on and cannot be sent to another process .*: give more"):
+    with pytest.raises(DataError, match=r"is read during training and cannot be sent to another process .*: give more"):
         pickle.dumps(lazy)
 
 

@@ -90,7 +90,7 @@ def test_a_file_cannot_run_code(tmp_path: Path):
     trap = np.empty(1, dtype=object)
     trap[0] = Trap(str(mark))
     np.savez(path, x=trap, y=Y)
-    with pytest.raises(DataError, match=r"damaged, or no \.npz file of plain arrays"):
+    with pytest.raises(DataError, match=r"damaged, or not an \.npz file of plain arrays"):
         from_npz(path)
     assert not mark.exists()
 
@@ -123,7 +123,7 @@ def test_other_files_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="holds a single array"):
         from_npz(tmp_path / "one.npy")
     (tmp_path / "text.npz").write_text("x,y\n1,2\n")
-    with pytest.raises(DataError, match=r"damaged, or no \.npz file"):
+    with pytest.raises(DataError, match=r"damaged, or not an \.npz file"):
         from_npz(tmp_path / "text.npz")
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
         archive.writestr("x.npy", b"no array")

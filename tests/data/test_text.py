@@ -55,7 +55,7 @@ def test_lines_become_words_with_an_end():
 
 
 def test_a_word_that_the_vocabulary_does_not_have_is_refused_without_a_word_for_it():
-    with pytest.raises(DataError, match="The test text has the word 'mat', which the training text does not, nor '<unk>'"):
+    with pytest.raises(DataError, match="The test text has the word 'mat', but the training text has neither it nor '<unk>'"):
         from_text(train="the cat\nthe dog\n", valid="the cat\n", test="the mat\n")
 
 
@@ -134,7 +134,7 @@ def test_files_that_are_no_texts_are_refused(tmp_path: Path):
 
 def test_texts_come_from_one_place(tmp_path: Path):
     for options in ({}, {"path": tmp_path, "train": TRAIN}):
-        with pytest.raises(DataError, match="A text comes from a path or from train=, give one of the two"):
+        with pytest.raises(DataError, match="A text comes from a path or from train=: give one of the two"):
             from_text(**options)
     with pytest.raises(DataError, match="A path has the texts of all parts: leave out valid= and test="):
         from_text(tmp_path, valid=VALID)
@@ -154,8 +154,8 @@ def test_tokens_need_no_words():
     [
         (([0.0, 1.0], [0, 1], [0, 1]), 3, "The train tokens must be one row of whole numbers, got float64"),
         (([0, 1], [[0, 1]], [0, 1]), 3, r"The valid tokens must be one row of whole numbers, .* \(1, 2\)"),
-        (([0, 1, 2], [0, 1], [3, 0]), 3, "must lie in 0 to 2, got 3: give the whole vocabulary"),
-        (([0, 1, 2], [0, 1], [3, 0]), None, "must lie in 0 to 2, got 3: give the whole vocabulary"),
+        (([0, 1, 2], [0, 1], [3, 0]), 3, "must lie between 0 and 2, got 3: give the whole vocabulary"),
+        (([0, 1, 2], [0, 1], [3, 0]), None, "must lie between 0 and 2, got 3: give the whole vocabulary"),
         (([0, 1, 2], [0], [1, 0]), 3, "The valid text of tokens must hold at least two tokens, got 1"),
         (([0, 1] * 5,), 2, "leaves 1 tokens in its valid part, too few"),
     ],

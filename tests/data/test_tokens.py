@@ -205,8 +205,8 @@ def test_another_process_and_another_device_read_the_same():
         ({"text": torch.arange(4).float()}, "must be one row of int64 numbers, got torch.float32"),
         ({"text": torch.zeros(2, 2).long()}, r"one row of int64 numbers, got torch.int64 of shape \(2, 2\)"),
         ({"text": torch.arange(1)}, "must hold at least two tokens, got 1"),
-        ({"text": torch.tensor([0, 5])}, "must lie in 0 to 4, got 5: give the whole vocabulary"),
-        ({"text": torch.tensor([0, -1])}, "must lie in 0 to 4, got -1"),
+        ({"text": torch.tensor([0, 5])}, "must lie between 0 and 4, got 5: give the whole vocabulary"),
+        ({"text": torch.tensor([0, -1])}, "must lie between 0 and 4, got -1"),
         ({"window": 0}, "window of words must be at least one token, got 0"),
     ],
 )

@@ -51,8 +51,8 @@ def test_a_watching_monitor_counts():
 @pytest.mark.parametrize(
     ("recipe", "space", "match"),
     [
-        (RECIPES["gdas"](), nasbench201(channels=4, cells=1, **SIZES), "run other options every time"),
-        (replace(RECIPES["darts"](), wraps=(DropPath(),)), DARTS, "DropPath draws in every pass"),
+        (RECIPES["gdas"](), nasbench201(channels=4, cells=1, **SIZES), "run different options every time"),
+        (replace(RECIPES["darts"](), wraps=(DropPath(),)), DARTS, "DropPath draws random numbers in every pass"),
         (RECIPES["darts"](), S4(cells=3, channels=8, **SIZES), "the option noise draws"),
         (RECIPES["darts_es"](), DARTS, "EarlyStopping takes second ones"),
     ],

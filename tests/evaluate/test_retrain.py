@@ -370,7 +370,7 @@ def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architectur
 def test_a_directory_with_something_else_in_it_is_refused(make, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="is not empty and is no run"):
+    with pytest.raises(RunError, match="is not empty and is not a run"):
         make()
 
 

@@ -144,7 +144,7 @@ def test_means_over_runs_skip_what_is_unknown():
 
 
 def test_what_is_no_comparison_is_refused(comparison: Path, tmp_path: Path):
-    with pytest.raises(RunError, match="no comparison"):
+    with pytest.raises(RunError, match="not a comparison"):
         read_comparison(tmp_path)
     (comparison / "quick-1" / "trial.json").write_text("{")
     with pytest.raises(RunError, match="torn"):

@@ -108,7 +108,7 @@ def test_a_long_value_is_cut():
 def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(run):
     run.path.mkdir(parents=True)
     (run / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match=r"is not empty and is no run \(thesis\.tex is in it\)"):
+    with pytest.raises(RunError, match=r"is not empty and is not a run \(it holds thesis\.tex\)"):
         run.claim(IDENTITY)
     assert [p.name for p in run.path.iterdir()] == ["thesis.tex"]
 
@@ -116,14 +116,14 @@ def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(run):
 def test_a_marker_of_ones_own_makes_a_directory_a_run(run):
     run.claim({"retrain.json": {"seed": 0}}, markers=("recipe.json", "retrain.json"))
     assert run.claim({"retrain.json": {"seed": 0}}, markers=("recipe.json", "retrain.json")) is True
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         run.claim(IDENTITY)
 
 
 def test_a_file_in_the_way_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        with pytest.raises(RunError, match="in the way of a run directory"):
+        with pytest.raises(RunError, match="cannot be a run directory"):
             RunDirectory(path).claim(IDENTITY)
 
 
@@ -184,7 +184,7 @@ def test_two_processes_never_work_in_one_directory(run):
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"locked\n"
-        with pytest.raises(RunError, match="Another process is at work in"), run.locked():
+        with pytest.raises(RunError, match="Another process is working in"), run.locked():
             pass
         child.kill()  # a lock goes with its process, however that ends
         child.wait()

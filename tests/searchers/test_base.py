@@ -81,7 +81,7 @@ def test_trials_are_told_once_and_in_order():
     state = searcher.start(space, Random(0))
     trial = searcher.ask(state)
     searcher.tell(state, trial, 50.0, 1.0)
-    with pytest.raises(RunError, match="Trial 2 is due, got trial 1"):
+    with pytest.raises(RunError, match="Trial 2 comes next, got trial 1"):
         searcher.tell(state, trial, 50.0, 1.0)
 
 

@@ -171,7 +171,7 @@ def test_a_line_that_is_no_row_is_refused_by_its_number(tmp_path, rugged, line):
     run_search(RandomSearch(), space, rugged(space), max_trials=3, save=path)
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], line, *lines[3:]]) + "\n")
-    with pytest.raises(RunError, match=r"Line 3 of .* is torn or no row of a search"):
+    with pytest.raises(RunError, match=r"Line 3 of .* is torn or not a row of a search"):
         read_rows(path)
 
 

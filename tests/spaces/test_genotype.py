@@ -55,7 +55,7 @@ def test_order_within_a_node_and_layout_do_not_matter(other):
         (TEXT.replace("Genotype(", "Genotype(extra=[], "), "extra"),
         (TEXT[:-1], "is written Genotype"),
         ("", "is written Genotype"),
-        (17, "written as a text"),
+        (17, "written as a string"),
         (TEXT.replace("('sep_conv_3x3', 1)", "('sep_conv_3x3', 0)", 1), "one of them twice"),
     ],
 )

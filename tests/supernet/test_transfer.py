@@ -217,7 +217,7 @@ def test_an_auxiliary_skip_inside_partial_channels_is_widened_as_well():
             "shall take its weights from none, skip_connect, nor_conv",
         ),
         (lambda: net(SPACE, 2, PartialChannels(k=4)), {"cell": [range(6)] * 6}, "avg_pool_3x3, option 5: build its space with"),
-        (lambda: net(SPACE, 2, PartialChannels(k=4)), {"cell": [range(5)] * 5}, "options are named for 5: a stage keeps every"),
+        (lambda: net(SPACE, 2, PartialChannels(k=4)), {"cell": [range(5)] * 5}, "options for 5 of them: keep every"),
     ],
 )
 def test_what_cannot_be_carried_is_refused_and_nothing_is_written(new, kept, sentence):

@@ -88,7 +88,7 @@ def test_what_a_file_names_is_not_run(tmp_path: Path, kind: str, protocol: int, 
     victim = tmp_path / "victim"
     content = pickle.dumps({"meta_archs": Evil(function, f"touch {victim}")}, protocol=protocol)
     path = wrapped(tmp_path / "evil.pickle", content, kind)
-    with pytest.raises(DataError, match="so nothing of it was run") as told:
+    with pytest.raises(DataError, match="so none of it was run") as told:
         read(path)
     last = name.rpartition(".")[2]
     assert last in str(told.value)

@@ -186,7 +186,7 @@ def test_the_best_of_a_regression_are_those_of_the_smallest_error(numbers):
 
 def test_token_streams_are_refused_by_name(data, tmp_path):
     windows = SimpleNamespace(name="letters", shape=(5, 8), outputs=5, dense=True, tokens=True)
-    with pytest.raises(RecipeError, match="no table is built of token streams"):
+    with pytest.raises(RecipeError, match="a table cannot be built from token streams"):
         tabulate(SPACE, windows, HOW, tmp_path / "t.npz")
 
 

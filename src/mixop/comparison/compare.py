@@ -53,10 +53,11 @@ def compare(
 ) -> Comparison:
     """Runs every recipe and every searcher with every seed in worker processes, and random search beside them.
 
-    Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed goes on with the same
-    call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that fails,
-    because its loss diverges for example, is recorded with its sentence, and the others go on. Random search has as much time
-    as the recipes took: for each recipe, and for the median recipe, it is told what it finds within the mean time of a search.
+    Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed continues with the
+    same call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that fails,
+    because its loss diverges for example, is recorded with its error message, and the others continue. Random search has as
+    much time as the recipes took: for each recipe, and for the median recipe, its row says what it finds within the mean time
+    of a search.
     It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by training them or looking them up,
     and takes the one that is best on the validation split. Which of two is better, and in which unit, the task's first measure
     says; against a known optimum it is the share of decisions that are right.
@@ -69,7 +70,7 @@ def compare(
     Args:
         recipes: the methods, by the names that rows and directories have.
         space: the search space; sizes left open are taken from the data.
-        data: examples with a task; the test set is not looked at unless the evaluator is told to.
+        data: examples with a task; the test set is not looked at unless the evaluator is set to.
         out: the directory of the comparison, new or this comparison's own.
         searchers: black-box searchers by name, which differ from those of the recipes.
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
@@ -80,7 +81,7 @@ def compare(
         note: a sentence that table and report show.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
-        observe: is told what happens, by run.
+        observe: called with what happens in each run.
 
     Returns:
         The runs and their statistics; ``table()`` is the text of ``table.txt``, ``comparison.html`` the report,
@@ -91,7 +92,9 @@ def compare(
         InterruptedRunError: after SIGINT or SIGTERM; every run has saved its state.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError('A script that calls mixop.compare needs `if __name__ == "__main__":` around it: workers import it.')
+        raise RunError(
+            'A script that calls mixop.compare needs `if __name__ == "__main__":` around the call: workers import it.'
+        )
     seeds, searchers = list(seeds), dict(searchers or {})
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)
@@ -162,7 +165,7 @@ def compare(
     if stop.signum is not None:
         raise InterruptedRunError(
             f"Stopped with {result.done} of {result.planned} runs done and all progress saved in {out}: "
-            "the same command goes on from there.",
+            "the same command continues from there.",
             stop.signum,
         )
     lasting = {task.name for task in [*searches, *rivals] if (directory / task.name / TRIAL).exists()}
@@ -170,8 +173,8 @@ def compare(
     if broken:
         name, sentence = next(iter(broken.items()))
         raise RunError(
-            f"{len(broken)} of {result.planned} runs could not be finished, {name} for one: {sentence.rstrip('.')}; "
-            f"the others are kept in {out}, and the same command tries these again."
+            f"{len(broken)} of {result.planned} runs could not be finished, for example {name}: {sentence.rstrip('.')}; "
+            f"the others are kept in {out}, and the same command tries the rest again."
         )
     return result
 
@@ -187,7 +190,7 @@ def _without_growth(now: Mapping[str, Any], before: Any) -> dict[str, Any]:
             kept.add("seeds")
         if (before.get("budget_seconds") or math.inf) <= (now.get("budget_seconds") or 0):
             kept.add("budget_seconds")
-    except (AttributeError, TypeError):  # a damaged file: nothing grows, and the difference is told
+    except (AttributeError, TypeError):  # a damaged file: nothing grows, and the difference is reported
         return dict(now)
     return {name: now[name] for name in now if name not in kept} | {name: before[name] for name in kept if name in before}
 
@@ -217,7 +220,7 @@ def _budgets(comparison: Comparison, given: float | None) -> dict[str, float]:
 
 
 def _open(folder: Path, budgets: Mapping[str, float]) -> bool:
-    """Whether a black-box search is still to be done; with other budgets it goes on."""
+    """Whether a black-box search is still to be done; with other budgets it continues."""
     if not (folder / TRIAL).exists():
         return True
     done = RunDirectory(folder).read_json(TRIAL)
@@ -237,19 +240,19 @@ def _check(
     for name in (*recipes, *searchers):
         if name in (RANDOM, "median") or not re.fullmatch(r"[\w.+-]+", name) or name.startswith((".", "-")):
             raise RecipeError(
-                f"A method in a comparison is called by letters, digits, - and _, and not 'random', got {name!r}."
+                f"The name of a method must consist of letters, digits, - and _, and not be 'random' or 'median', got {name!r}."
             )
         if name in recipes and name in searchers:
             raise RecipeError(f"{name!r} is the name of a recipe and of a searcher: give one of them another name.")
     for searcher in searchers.values():
         searcher.check(space)
     if not recipes and budget_seconds is None:
-        raise RecipeError("Searchers have as much time as recipes take, and there are none: give budget_seconds.")
+        raise RecipeError("Searchers get as much time as the recipes take, but there are no recipes: give budget_seconds.")
     if budget_seconds is not None:
         number = isinstance(budget_seconds, int | float) and not isinstance(budget_seconds, bool)
         if not number or not 0 < budget_seconds < math.inf:
             raise RecipeError(f"budget_seconds must be a finite number above 0, got {budget_seconds!r}.")
     if not seeds or len(set(seeds)) != len(seeds):
-        raise RecipeError(f"The seeds of a comparison must be different, at least one, got {list(seeds)}.")
+        raise RecipeError(f"A comparison needs at least one seed, and all seeds must differ, got {list(seeds)}.")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise RecipeError(f"jobs must be a whole number of at least 1, got {jobs!r}.")

@@ -33,7 +33,7 @@ class Conditions:
         seed: of the search, and of the trainings that score it.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
-        observe: is told every step and record.
+        observe: called with every step and record.
     """
 
     space: Space

@@ -73,7 +73,7 @@ class Evaluator(ABC):
         """Scores what a search found.
 
         Returns:
-            ``score`` in the unit of its `measure`, and what else was measured.
+            ``score`` in the unit of its `measure`, and further measurements.
         """
 
     @abstractmethod
@@ -240,10 +240,10 @@ class Tabular(Evaluator):
     def check(self, space: Space, data: Data) -> None:
         table = _opened(self.table)
         if self.sha256 and table.header.sha256 != self.sha256:
-            raise DataError(f"The table {self.table} is not the one that the comparison began with: bring that one back.")
+            raise DataError(f"The table {self.table} is not the one that the comparison began with: restore that one.")
         if table.space.name != space.name or not _covers(table.space, space):
             raise RecipeError(
-                f"The table {table.name} is about {table.space.name} ({table.space.size():,} architectures), which does not "
+                f"The table {table.name} is for {table.space.name} ({table.space.size():,} architectures), which does not "
                 f"cover {space.name} with {space.size():,}: search its space, or give another --table."
             )
 
@@ -296,7 +296,7 @@ def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Ta
     if dataset is None or dataset not in opened.datasets:
         known = ", ".join(named)
         if dataset is None:
-            raise DataError(f"The table {opened.name} has the data sets {known}: say --dataset, which one.")
+            raise DataError(f"The table {opened.name} has the data sets {known}: choose one with --dataset.")
         raise DataError(unknown(f"data set in the table {opened.name} called", dataset, named))
     lengths = opened.lengths(dataset, "valid")
     if test:

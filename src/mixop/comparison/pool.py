@@ -55,7 +55,7 @@ def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, sto
         tasks: what to do, in this order.
         jobs: workers at a time, >= 1.
         threads: of torch in each of them, >= 1.
-        tell: is told what happens.
+        tell: called with what happens in each task.
         stop: whether to stop.
 
     Returns:

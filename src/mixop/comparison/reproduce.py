@@ -152,7 +152,7 @@ def reproduce(
     device: str = "cpu",
     observe: Teller | None = None,
 ) -> Reproduction:
-    """Runs a published experiment, and random search with its published budget beside it; given again, it goes on.
+    """Runs a published experiment, and random search with its published budget beside it; the same call again continues it.
 
     Args:
         name: one of `EXPERIMENTS`.
@@ -164,7 +164,7 @@ def reproduce(
         seeds: runs; None for those of the scale.
         jobs: workers at a time; None for the number of cores.
         device: where torch computes.
-        observe: is told what happens, by run.
+        observe: called with what happens in each run.
 
     Raises:
         RecipeError: if there is no such experiment or scale.
@@ -210,8 +210,8 @@ def _table(folder: Path, out: Path) -> str:
         return str(folder / f"{TABLE}.table")
     if not (folder / f"{TABLE}.npz").exists():
         raise DataError(
-            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, which mixop table convert makes of "
-            "the benchmark's files."
+            f"{str(folder)!r} has neither {TABLE}.table nor {TABLE}.npz: give --table, a file that mixop table convert makes "
+            "from the benchmark's files."
         )
     target = out.parent / f"{TABLE}.table"
     if not target.exists():
@@ -230,7 +230,7 @@ def _images(folder: Path, scale: Scale) -> Data:
     if list(folder.glob("*_labels.npz")):
         return Sheets(str(folder), size=scale.size, images=scale.images).load()
     if (scale.size, scale.images) != (32, None):
-        raise DataError(f"{str(folder)!r} has no sheets of images, which every scale but full is made of: use --scale full.")
+        raise DataError(f"{str(folder)!r} has no sheets of images, which every scale but full needs: use --scale full.")
     return Cifar10(str(folder)).load()
 
 

@@ -37,8 +37,8 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
     """The recipe for a search of few steps, its architecture travelling as far as in the published one.
 
     The architecture's learning rate is multiplied by ``published steps / steps``, so that rate times steps stays the same,
-    and the warm-up keeps its share of the epochs. With a warm-up of one's own, steps of warm-up, in which the architecture
-    stands still, count neither here nor there. The same rule holds for every method; nothing else is changed.
+    and the warm-up keeps its share of the epochs. With a warm-up of your own, warm-up steps, in which the architecture
+    does not move, are left out of both numbers. The same rule holds for every method; nothing else is changed.
 
     The factor lies between 1 and 100, and the rate does not rise above 0.1 by it, above 1 on the simplex: beyond, single
     batches decide. Parameters of a policy keep their rate, for they are weights of a network like those of the supernet.
@@ -76,7 +76,7 @@ def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
 
 
 def scaled_to(recipe: Recipe, train: int, valid: int, *, warmup: int | None = None) -> Recipe:
-    """`scaled` for a search on splits of so many examples.
+    """`scaled` for a search on splits of the given sizes.
 
     Args:
         recipe: a recipe of a published name, with the epochs and the batch size of the short search.

@@ -71,7 +71,7 @@ def select(
     Training sees the split for the weights only, and what it reaches is measured on the validation split: the test set is
     never looked at. The task's first measure ranks. The same architecture, found twice, is trained once.
 
-    A directory that already holds this very selection is continued from its checkpoint.
+    A directory that already holds this selection is continued from its checkpoint.
 
     Args:
         results: finished searches of one space.
@@ -82,7 +82,7 @@ def select(
         seed: of initial weights, data order and augmentation; the same for every architecture.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
-        observe: is told every step and record.
+        observe: called with every step and record.
 
     Returns:
         The result with the best validation measure; a lower validation loss, then the earlier one, breaks ties.
@@ -100,7 +100,7 @@ def select(
         if result.space != space:
             raise RecipeError(
                 f"A selection compares searches of one space, got {results[0].out} and {result.out} of different ones: "
-                "select among each by itself."
+                "select for each space separately."
             )
     protocol = protocol or PROTOCOLS["quick"]
     if epochs is not None:

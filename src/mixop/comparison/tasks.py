@@ -28,7 +28,7 @@ REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
 
 @dataclass(frozen=True)
 class Portable:
-    """A data set on its way to a worker: where it comes from, or its very examples if it was given in Python.
+    """A data set on its way to a worker: where it comes from, or the examples themselves if it was given in Python.
 
     Args:
         source: loads it again.
@@ -59,7 +59,7 @@ class Portable:
             return Data(**{**self.values, **{part: torch.from_numpy(self.values[part]) for part in PARTS}})
         data = self.source.load()
         if data.fingerprint != self.fingerprint:
-            raise RunError(f"The files of {data.name} changed while they were compared on: bring back the same files.")
+            raise RunError(f"The files of {data.name} changed during the comparison: restore the original files.")
         return data
 
 
@@ -197,11 +197,11 @@ def black_box(
 
 
 def _within(budget: float, observe: Observer, done: Callable[[], tuple[float, int]]) -> Observer:
-    """Adds to what a training tells which share of the time is used, and the network's number.
+    """Adds the share of the time used, and the network's number, to every record of a training.
 
     Args:
         budget: seconds.
-        observe: is told.
+        observe: called with the extended records.
         done: gives the seconds that earlier networks took, and their number.
     """
 

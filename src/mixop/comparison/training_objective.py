@@ -16,8 +16,8 @@ from mixop.spaces.core import Architecture
 class TrainingObjective(Conditions):
     """Trains on the weight split and scores on the validation split; never looks at the test set.
 
-    Each training is an ordinary run directory, so a search that was killed goes on inside the training that it was in. An
-    architecture that was trained for as long before is read, and costs what its training did: with the same seed it would
+    Each training is an ordinary run directory, so a killed search continues inside the training that it was in. An
+    architecture that was already trained for as long is read back, and costs what its training did: with the same seed it would
     be the same training. A training that diverges has no value.
 
     Args:
@@ -28,7 +28,7 @@ class TrainingObjective(Conditions):
         seed: of initial weights, data order and augmentation, the same for every architecture.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
-        observe: is told every step and record.
+        observe: called with every step and record.
 
     Example:
         >>> objective = TrainingObjective(space=space, data=data, folder=Path("runs/mine"))  # doctest: +SKIP

@@ -54,10 +54,10 @@ def name_of(function: Callable[..., Any], where: str) -> str:
         raise RecipeError(f"{where} must be a function from the top of a module, got {type(function).__name__}: {function!r}.")
     if "<" in path:
         what = "a lambda" if path.endswith("<lambda>") else f"{function.__name__}, which is defined inside a function"
-        raise RecipeError(f"{where} is {what}, and no file can name that: write it with def at the top of a module.")
+        raise RecipeError(f"{where} is {what}, which no file can refer to: write it with def at the top of a module.")
     found: Any = sys.modules.get(module)
     for piece in path.split("."):
         found = getattr(found, piece, None)
     if found is not function:
-        raise RecipeError(f"{where} cannot be found as {module}:{path}: give that name to it at the top of its module.")
+        raise RecipeError(f"{where} cannot be found as {module}:{path}: define it under that name at the top of its module.")
     return f"{module}:{path}"

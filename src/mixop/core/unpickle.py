@@ -60,7 +60,7 @@ def unpickle(
 def text_as_bytes(text: Any, encoding: Any = "latin1") -> bytes:
     """Stands for ``_codecs.encode``, by which old protocols write bytes: as text in Latin-1, and in no other encoding."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"it encodes a {type(text).__name__}, and not a text in Latin-1")
+        raise pickle.UnpicklingError(f"it encodes a {type(text).__name__}, not text in Latin-1")
     return text.encode("latin1")
 
 
@@ -82,18 +82,18 @@ class _Machine(_Standard):
 
     def find_class(self, module: str, name: str, /) -> Any:
         if (module, name) not in self.names:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no {self.kind} needs, so nothing of it was run")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no {self.kind} needs, so none of it was run")
         return self.names[module, name]
 
     def persistent_load(self, pid: Any) -> None:
         if not self.pointers:
-            raise pickle.UnpicklingError(f"it points to something outside it, which no {self.kind} does")
+            raise pickle.UnpicklingError(f"it refers to something outside the file, which no {self.kind} does")
 
     def get_extension(self, code: int) -> None:
         raise pickle.UnpicklingError(f"it uses the extension {code}, which no {self.kind} needs")
 
     def refuse(self) -> None:
-        raise pickle.UnpicklingError(f"it makes an object in a way that no {self.kind} needs, so nothing of it was run")
+        raise pickle.UnpicklingError(f"it makes an object in a way that no {self.kind} needs, so none of it was run")
 
     for _code in (pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.FROZENSET):
         dispatch[_code[0]] = refuse

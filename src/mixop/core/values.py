@@ -39,7 +39,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise RecipeError(f"A mapping in a recipe has texts as keys, got {key!r}.")
+                raise RecipeError(f"A mapping in a recipe has strings as keys, got {key!r}.")
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]

@@ -108,7 +108,7 @@ def assemble_arrays(
         split: how to divide.
         augment: what is done to training batches.
         source: how to load it again, or None.
-        record: what else is known of where it came from.
+        record: further facts about where it came from.
 
     Raises:
         DataError: as `from_arrays`.

@@ -311,7 +311,7 @@ def assemble(
         augment: an empty ``mean`` and ``std`` are measured on the training examples, or on some of them where reading takes
             time.
         source: how to load it again, or None.
-        record: what else is known of where it came from; the division is added under ``"split"``.
+        record: further facts about where it came from; the division is added under ``"split"``.
         valid: the examples of a validation set that came with it; then ``training`` is not divided for one.
 
     Raises:

@@ -154,8 +154,8 @@ class LazyItems(Examples):
             ForkingPickler.dumps(self.items.dataset)
         except Exception as error:  # whatever the code of others provokes: an open file, a lambda
             raise DataError(
-                f"{self.items.where} is read while it is trained on and cannot be sent to another process ({error}): give more "
-                "memory_bytes, or make it one that Python can pickle."
+                f"{self.items.where} is read during training and cannot be sent to another process ({error}): give more "
+                "memory_bytes, or use a data set that Python can pickle."
             ) from error
         return _remake, (self.items, self.y.cpu().numpy(), self.workers, str(self._device))
 
@@ -185,7 +185,7 @@ class LazyItems(Examples):
         x = torch.from_numpy(np.stack([item.result().x for item in coming]))
         if x.is_floating_point() and not x.isfinite().all():
             bad = int(at[int((~x.isfinite()).flatten(1).any(1).nonzero()[0])])
-            raise DataError(f"Example {bad} of {self.items.where} holds NaN or infinity: mend it or leave it out.")
+            raise DataError(f"Example {bad} of {self.items.where} holds NaN or infinity: fix it or leave it out.")
         return Batch(x.to(self._device), self.y[at.to(self.y.device)])
 
     def to(self, device: torch.device | str) -> Self:

@@ -263,7 +263,7 @@ class Joined(Examples):
             piece.check(where)
             if piece.shape != self.shape or piece.dtype != self.dtype:
                 raise DataError(
-                    f"All examples of {where} must be of one shape and number type, got {self.shape} of {self.dtype} and "
+                    f"All examples of {where} must have one shape and number type, got {self.shape} of {self.dtype} and "
                     f"{piece.shape} of {piece.dtype}."
                 )
 
@@ -299,7 +299,7 @@ def check_inputs(x: Tensor, where: str) -> None:
     if x.dtype == torch.float32 and not x.isfinite().all():
         bad = int((~x.isfinite()).flatten(1).any(1).nonzero()[0])
         raise DataError(
-            f"The inputs of {where} must be finite, but example {bad} holds NaN or infinity: mend it or leave it out."
+            f"The inputs of {where} must be finite, but example {bad} holds NaN or infinity: fix it or leave it out."
         )
 
 

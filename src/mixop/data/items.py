@@ -74,7 +74,7 @@ class Items:
                 had = f"{tuple(got[0])}" + (f" of {got[1]}" if got[1] else "")
                 first = f"{tuple(wanted[0])}" + (f" of {wanted[1]}" if wanted[1] else "")
                 raise DataError(
-                    f"{where} has the {what} {had}, but the first one has {first}: bring all to one shape and "
+                    f"{where} has the {what} {had}, but the first one has {first}: convert all to one shape and "
                     "number type first."
                 )
         return Item(np.ascontiguousarray(x), raw.y)
@@ -110,7 +110,7 @@ class Items:
         try:
             item = self.dataset[i]
         except Exception as error:  # whatever the code of others provokes
-            raise DataError(f"{where} cannot be read ({type(error).__name__}: {error}): mend the data set.") from error
+            raise DataError(f"{where} cannot be read ({type(error).__name__}: {error}): fix the data set.") from error
         if self.columns is not None:
             if not isinstance(item, Mapping) or any(name not in item for name in self.columns):
                 raise DataError(f"{where} must have the columns {' and '.join(map(repr, self.columns))}, got {_kind(item)}.")
@@ -133,7 +133,7 @@ class Items:
             for other in others:
                 if not (np.array_equal(first.x, other.x, equal_nan=True) and np.array_equal(first.y, other.y)):
                     raise DataError(
-                        f"Example {i} of {self.where} is another one each time it is read: take random transforms out of the "
+                        f"Example {i} of {self.where} is different each time it is read: take random transforms out of the "
                         "data set, since a resumed run could not repeat them, and pass them as augment=."
                     )
 

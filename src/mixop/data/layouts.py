@@ -146,7 +146,7 @@ def as_array(given: Any, where: str) -> np.ndarray:
     """Whatever was given as an array.
 
     Raises:
-        DataError: if it is none.
+        DataError: if it is not one.
     """
     if isinstance(given, Tensor):
         given = given.detach().cpu()

@@ -154,7 +154,7 @@ def _read(path: str) -> tuple[dict[str, np.ndarray], str]:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         arrays = {} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
-        raise DataError(f"The data file {path!r} is damaged, or no .npz file of plain arrays: {error}.") from error
+        raise DataError(f"The data file {path!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
     if isinstance(loaded, np.ndarray):
         raise DataError(
             f"The data file {path!r} holds a single array: write inputs and targets with numpy.savez(path, x=x, y=y)."

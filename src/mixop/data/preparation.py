@@ -171,8 +171,8 @@ def _applied(name: str, batch: Batch, generator: Generator) -> Batch:
     for what, got, had in (("inputs", x, given.x), ("targets", y, given.y)):
         if got.shape != had.shape or got.dtype != had.dtype:
             raise DataError(
-                f"The augmentation {name!r} must return {what} as it got them, {tuple(had.shape)} of {had.dtype}, "
-                f"got {tuple(got.shape)} of {got.dtype}."
+                f"The augmentation {name!r} must return {what} of the shape and type it got, "
+                f"{tuple(had.shape)} of {had.dtype}, got {tuple(got.shape)} of {got.dtype}."
             )
     return Batch(x, y, batch.state)
 

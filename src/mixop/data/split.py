@@ -48,9 +48,11 @@ class Split:
         for name in ("valid", "train", "test"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
-                raise RecipeError(f"The {name} share of a split must lie between 0 and 1 and be neither, got {share}.")
+                raise RecipeError(f"The {name} share of a split must be greater than 0 and less than 1, got {share}.")
         if self.train is not None and self.train + self.valid > 1 + 1e-9:  # shares that add up to 1 but for rounding
-            raise RecipeError(f"The train and valid shares of a split may add up to 1, got {self.train} and {self.valid}.")
+            raise RecipeError(
+                f"The train and valid shares of a split may add up to at most 1, got {self.train} and {self.valid}."
+            )
         if not 0 <= self.seed < 2**63:
             raise RecipeError(f"The seed of a split must be a whole number >= 0, got {self.seed}.")
 
@@ -120,7 +122,7 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
         DataError: if a part would have less than two positions, or the split has a file of index lists.
     """
     if split.index_file is not None:
-        raise DataError("A text is divided in order, by shares, and cannot be divided by a file of index lists: leave it out.")
+        raise DataError("A text is divided in order, by shares, not by a file of index lists: leave it out.")
     test = 0 if own_test else round(count * split.test)
     valid = 0 if own_valid else round((count - test) * split.valid)
     train = count - test - valid if split.train is None else min(round((count - test) * split.train), count - test - valid)
@@ -132,7 +134,7 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
     sizes = {"train": train, **({} if own_valid else {"valid": valid}), **({} if own_test else {"test": test})}
     for name, size in sizes.items():
         if size < 2:
-            raise DataError(f"The split leaves {size} tokens in its {name} part, too few: take another share, or more tokens.")
+            raise DataError(f"The split leaves too few tokens in its {name} part, {size}: take another share, or more tokens.")
     everything = torch.arange(count)
     return Divided(
         everything[:train],
@@ -291,7 +293,7 @@ def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
         except ValueError:  # lists of different lengths in the list
             array = np.empty((0, 0))
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise DataError(f"The index list {name!r} must be a plain list of whole numbers, at least one, but is not.")
+            raise DataError(f"The index list {name!r} must be a plain list of whole numbers that is not empty.")
         outside = array[(array < 0) | (array >= count)]
         if len(outside):
             raise DataError(
@@ -307,8 +309,8 @@ def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
     if (times > 1).any():
         where = [name for name, part in parts.items() if int(values[times > 1][0]) in part]
         raise DataError(
-            f"The index lists {where[0]!r} and {where[1]!r} overlap, both hold {int(values[times > 1][0])}: "
-            "an example belongs to one part only."
+            f"The index lists {where[0]!r} and {where[1]!r} overlap (both hold {int(values[times > 1][0])}): "
+            "put every example into one part only."
         )
     return parts
 

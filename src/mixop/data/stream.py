@@ -61,7 +61,7 @@ class Stream:
         return self.indices[: self.batch_size]
 
     def upcoming(self, batches: int) -> Tensor:
-        """Indices of the next so many batches, as far as they are known: those of the present pass."""
+        """Indices of the next batches, as far as they are known: those of the current pass."""
         return self.order[self.at * self.batch_size : (self.at + batches) * self.batch_size]
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Stream:
         return {"order": self.order, "at": self.at, "state": self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
+        """Continues from where `state_dict` was taken."""
         self.order, self.at, self.state = state["order"], state["at"], state["state"]
 
 

@@ -33,7 +33,7 @@ def targets(given: Any, where: str, task: Task | None = None) -> Tensor:
     array = as_array(given, where)
     if array.dtype.kind not in "iufb":
         raise DataError(
-            f"{where} must hold numbers as targets, or texts as labels of classes, got {array.dtype}: convert it first."
+            f"{where} must hold numbers as targets, or strings as class labels, got {array.dtype}: convert it first."
         )
     if array.ndim == 0:
         raise DataError(f"{where} must hold a target for each example, got a single number.")

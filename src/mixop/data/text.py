@@ -99,7 +99,7 @@ def from_text(
         path: folder or file; None to pass the texts themselves.
         train: the training text.
         valid: the text for the architecture; None to take the last share of the training text.
-        test: the text of the test; None to keep the very last share.
+        test: the text of the test; None to keep the last share.
         window: words that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
         valid_share: share of the training text that the architecture learns from, where it has no text of its own.
@@ -117,7 +117,7 @@ def from_text(
     """
     split = Split(valid=valid_share, test=test_share)
     if (path is None) == (train is None):
-        raise DataError("A text comes from a path or from train=, give one of the two.")
+        raise DataError("A text comes from a path or from train=: give one of the two.")
     if path is not None:
         if valid is not None or test is not None:
             raise DataError("A path has the texts of all parts: leave out valid= and test=, or pass all texts and no path.")
@@ -153,7 +153,7 @@ def from_tokens(
     Args:
         train: tokens of the training text, ``(n,)`` whole numbers in 0..V-1.
         valid: those of the text for the architecture; None to take the last share of the training text.
-        test: those of the test; None to keep the very last share.
+        test: those of the test; None to keep the last share.
         vocabulary: the V tokens as texts, or their number; None for the largest number of the training text and 1.
         window: tokens T that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
@@ -194,8 +194,8 @@ def _assemble_words(texts: Mapping[str, str], *, record: dict[str, Any], **optio
         strange = [word for word in given if word not in numbers]
         if strange and UNKNOWN not in numbers:
             raise DataError(
-                f"The {part} text has the word {strange[0]!r}, which the training text does not, nor {UNKNOWN!r} to take its "
-                f"place: write {UNKNOWN} for rare words in all texts."
+                f"The {part} text has the word {strange[0]!r}, but the training text has neither it nor {UNKNOWN!r} "
+                f"to take its place: write {UNKNOWN} for rare words in all texts."
             )
         tokens[part] = torch.tensor([numbers[word if word in numbers else UNKNOWN] for word in given], dtype=torch.int64)
         unknown[part] = len(strange)
@@ -294,6 +294,6 @@ def _read(path: Path) -> tuple[str, str]:
         plain = lzma.decompress(content) if path.suffix == ".xz" else content
         return plain.decode("utf-8"), md5
     except (lzma.LZMAError, EOFError) as error:
-        raise DataError(f"The text {str(path)!r} is damaged, or not packed by xz: {error}.") from error
+        raise DataError(f"The text {str(path)!r} is damaged, or not compressed by xz: {error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"The text {str(path)!r} must be UTF-8, but is not: {error}.") from error

@@ -89,7 +89,7 @@ class Tokens(Examples):
         low, high = int(self.text.min()), int(self.text.max())
         if low < 0 or high >= self.vocabulary:
             raise DataError(
-                f"The tokens of {where} must lie in 0 to {self.vocabulary - 1}, got {low if low < 0 else high}: "
+                f"The tokens of {where} must lie between 0 and {self.vocabulary - 1}, got {low if low < 0 else high}: "
                 "give the whole vocabulary."
             )
         if self.window < 1:

@@ -51,7 +51,7 @@ class Job(Protocol):
         ...
 
     def position(self) -> Mapping[str, Any]:
-        """What observers are told of every step."""
+        """What observers receive at every step."""
         ...
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
@@ -78,7 +78,7 @@ class Job(Protocol):
         ...
 
     def stopped(self) -> str:
-        """The sentence for someone who stopped it: where it stands, and how it goes on."""
+        """The sentence for someone who stopped it: where it stands, and how to continue."""
         ...
 
 
@@ -88,7 +88,7 @@ class Driver:
     Args:
         job: what is driven.
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
-        observe: is told every step and record.
+        observe: called with every step and record.
     """
 
     def __init__(self, job: Job, checkpoint_seconds: float, observe: Observer) -> None:

@@ -37,7 +37,7 @@ class Estimate:
         return self.fixed_bytes + self.batch_size * self.image_bytes
 
     def largest_batch(self, free: int) -> int:
-        """The largest batch that fits into so many bytes, at least 0."""
+        """The largest batch that fits into this number of bytes, at least 0."""
         return max(0, (free - self.fixed_bytes) // max(1, self.image_bytes))
 
     def check(self, free: int) -> None:
@@ -84,7 +84,7 @@ def memory(*, forward: Callable[[int], Tensor], weights: int, batch_size: int) -
     """An estimate of the memory alone, from two small forward passes.
 
     Args:
-        forward: the loss of so many images.
+        forward: gives the loss of a number of images.
         weights: bytes of the weights; their gradients and momentum are as large.
         batch_size: images in a batch.
     """
@@ -100,7 +100,7 @@ def estimate(
     """An estimate from two small forward passes and two whole steps.
 
     Args:
-        forward: the loss of so many images.
+        forward: gives the loss of a number of images.
         step: one whole step; called only if the memory for it is there.
         weights: bytes of the weights; their gradients and momentum are as large.
         batch_size: images in a batch, >= 2.
@@ -166,7 +166,7 @@ def enough_memory(batch_size: int, what: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
             raise MemoryLimitError(
-                f"The memory is too small for a {what} by batches of {batch_size}: try --batch-size "
+                f"There is not enough memory for a {what} with batches of {batch_size}: try --batch-size "
                 f"{max(2, batch_size // 2)}; the last good state is kept."
             ) from error
         raise

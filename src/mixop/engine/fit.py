@@ -47,13 +47,15 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
         raise RecipeError(f"A CUDA graph holds first derivatives only, but {twice} takes second ones: leave out capture.")
     if trial(recipe.relaxation).active is not None:
         raise RecipeError(
-            f"A CUDA graph always does the same work, but the draws of {type(recipe.relaxation).__name__} run other options "
-            "every time: leave out capture."
+            f"A CUDA graph always does the same work, but the draws of {type(recipe.relaxation).__name__} run different "
+            "options every time: leave out capture."
         )
     drawing = [type(wrap).__name__ for wraps in recipe.all_wraps for wrap in wraps if wrap.draws]
     drawing += ["the option noise" for group in space.groups for d in group.decisions if "noise" in d.options]
     if drawing:
-        raise RecipeError(f"A CUDA graph always does the same work, but {drawing[0]} draws in every pass: leave out capture.")
+        raise RecipeError(
+            f"A CUDA graph always does the same work, but {drawing[0]} draws random numbers in every pass: leave out capture."
+        )
 
 
 def _second_derivatives(recipe: Recipe) -> str:

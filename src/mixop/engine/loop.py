@@ -56,7 +56,7 @@ class Search:
         data: examples, parts and task.
         run: the run directory, claimed for this run.
         settings: seed, device, checkpoints.
-        observe: is told every step and record.
+        observe: called with every step and record.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Search:
         )
 
     def restore(self) -> None:
-        """Goes on from the directory's checkpoint.
+        """Continues from the directory's checkpoint.
 
         Raises:
             RunError: if it is missing, torn or of another shape.
@@ -116,7 +116,7 @@ class Search:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise RunError(
                 f"Checkpoint {self.run_directory.state} does not fit this run ({str(error).splitlines()[0]}): "
-                "it is of another version of mixop, or was moved here; start the run again."
+                "it comes from another version of mixop, or was moved here; start the run again."
             ) from error
         self.run_directory.truncate(position)
 
@@ -125,7 +125,7 @@ class Search:
         checkpoint.save(self.run_directory.state, {"search": self.state.state_dict(), "metrics": self.run_directory.position()})
 
     def run(self) -> Architecture:
-        """Searches to the end, or goes on to it, and writes ``architecture.json``.
+        """Searches to the end, from wherever it stands, and writes ``architecture.json``.
 
         Returns:
             The architecture found.
@@ -186,7 +186,7 @@ class Search:
         )
 
     def estimate(self) -> Estimate:
-        """What the search will take, measured on itself: afterwards the job is of no other use.
+        """What the search will take, measured on the job itself, which cannot be used otherwise afterwards.
 
         With stages, all steps are taken to be like those of the first one.
 
@@ -203,7 +203,7 @@ class Search:
         )
 
     def memory(self) -> Estimate:
-        """The memory that the search will take, measured on itself: afterwards the job is of no other use."""
+        """The memory that the search will take, measured on the job itself, which cannot be used otherwise afterwards."""
         return memory(**self._measured(), batch_size=self.recipe.batch_size)
 
     def _measured(self) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class Search:
         return self.state.epoch >= self.recipe.epochs
 
     def _prepare_epoch(self) -> None:
-        # Tuning goes on as the last epoch of the search: its temperatures, and its rate of the architecture.
+        # Tuning continues as the last epoch of the search: its temperatures, and its rate of the architecture.
         state, recipe = self.state, self.recipe
         progress = stage_progress(recipe.stages, recipe.epochs, min(state.epoch, recipe.epochs - 1))
         self.problem.progress = self.weight_problem.progress = progress

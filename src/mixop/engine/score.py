@@ -65,7 +65,7 @@ def score(
         mix: mixing weights.
         active: the options that run; None for all.
         batch_size: examples in a batch.
-        batches: the first so many batches; None for the whole split.
+        batches: how many batches, from the first; None for the whole split.
         norm: what batch norm uses.
         progress: time in [0, 1], for wraps that change with it.
     """
@@ -87,7 +87,7 @@ def score(
 
 
 def _evaluate(net: Supernet, norm: Norm) -> None:
-    """Evaluation mode, but for batch norms that shall use each batch's own statistics."""
+    """Evaluation mode, except for batch norms that use each batch's own statistics."""
     net.eval()
     for module in net.modules() if norm == "batch" else ():
         if isinstance(module, NORMS):

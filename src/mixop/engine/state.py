@@ -111,7 +111,7 @@ class SearchState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken; the state must be of the same stage."""
+        """Continues from where `state_dict` was taken; the state must be of the same stage."""
         self.net.load_state_dict(state["net"])
         for name, value in state["params"].items():
             self.params[name].copy_(value)

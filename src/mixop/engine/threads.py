@@ -10,7 +10,7 @@ from mixop.core.machine import cores
 
 @contextmanager
 def using(threads: int) -> Iterator[None]:
-    """Inside, torch computes on the CPU with so many threads.
+    """Inside, torch computes on the CPU with this number of threads.
 
     Args:
         threads: how many; 0 for torch's own number, but no more than there are cores.

@@ -73,7 +73,7 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
     if math.isinf(difference) or difference > allowed:
         raise RunError(
             f"The exported network differs from the module by {difference:.1e} of its largest output, more than "
-            f"{allowed:.0e}, and {path} was not written: report this, or export another format."
+            f"{allowed:.0e}, so {path} was not written: report this, or export to another format."
         )
     write_bytes(path, content)
     return {"path": path, "largest_difference": difference}

@@ -82,7 +82,7 @@ class Protocol:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RecipeError(f"{name} of a retraining must be a whole number of at least {least}, got {value!r}.")
         if not isinstance(self.optimiser, SGD | Adam):
-            raise RecipeError(f"A retraining is done by SGD or Adam, got {type(self.optimiser).__name__}.")
+            raise RecipeError(f"A retraining uses SGD or Adam, got {type(self.optimiser).__name__}.")
         check_range("label smoothing", self.label_smoothing, at_least=0)
         if not self.label_smoothing < 1:
             raise RecipeError(f"label smoothing must be less than 1, got {self.label_smoothing:g}: 1 leaves nothing to learn.")

@@ -66,12 +66,12 @@ class Retraining:
 
     Args:
         networks: label and architecture of each; ``found`` is the one whose weights are kept.
-        space: the space with the sizes that the networks shall have; those left open are taken from the data.
+        space: the space with the sizes of the networks; sizes left open are taken from the data.
         data: examples and parts.
         protocol: how to train.
         run: the run directory; its owner holds the lock while `run` runs.
         settings: seed, device, checkpoints.
-        observe: is told every step and record.
+        observe: called with every step and record.
         train_on: the parts that are trained on.
         score_on: the part that is scored; none of those.
 
@@ -94,10 +94,10 @@ class Retraining:
     ) -> None:
         labels = [label for label, _ in networks]
         if FOUND not in labels or len(set(labels)) != len(labels):
-            raise RecipeError(f"A retraining needs networks of different labels, one of them {FOUND!r}, got {labels}.")
+            raise RecipeError(f"A retraining needs networks with different labels, one of them {FOUND!r}, got {labels}.")
         if not train_on or score_on in train_on or not {*train_on, score_on} <= set(PARTS):
             raise RecipeError(
-                f"A retraining trains on some of {', '.join(PARTS)} and scores on another one, got {list(train_on)} and "
+                f"A retraining trains on some of {', '.join(PARTS)} and scores on another, got {list(train_on)} and "
                 f"{score_on!r}."
             )
         self.space = space.fit(data)
@@ -108,7 +108,7 @@ class Retraining:
         self.observe = observe or (lambda record: None)
         protocol.sized(self.space)
         if data.tokens and protocol.accumulate > 1:
-            raise RecipeError("Windows of a token stream follow each other, so a batch is not divided: set accumulate to 1.")
+            raise RecipeError("Windows of a token stream follow each other, so a batch cannot be divided: set accumulate to 1.")
         self.augment = protocol.augment(data)
         self.data = data.to(settings.device)
         self.scores: list[NetworkScore] = []
@@ -126,7 +126,7 @@ class Retraining:
     def of(
         cls, run: RunDirectory, space: Space, data: Data, settings: Settings, observe: Observer | None = None
     ) -> "Retraining":
-        """The retraining that a run directory holds; of the settings, the seed is the directory's.
+        """The retraining that a run directory holds, with the seed it began with; the other settings are as given.
 
         Raises:
             RunError: if the directory holds none, or its ``retrain.json`` is damaged.
@@ -142,7 +142,7 @@ class Retraining:
         return cls(networks, space, data, protocol, run, replace(settings, seed=seed), observe, **scope)
 
     def estimate(self) -> Estimate:
-        """What all networks will take, measured on the first one: afterwards the job is of no other use.
+        """What all networks will take, measured on the first one; the job cannot be used otherwise afterwards.
 
         Raises:
             MemoryLimitError: if a batch does not fit into the memory.
@@ -180,7 +180,7 @@ class Retraining:
         """Makes the directory this retraining's own, or finds that it already is.
 
         Returns:
-            True if the directory already holds this very retraining.
+            True if the directory already holds this retraining.
 
         Raises:
             RunError: if it cannot be written, or holds another retraining, another search's result, or something else.
@@ -198,11 +198,11 @@ class Retraining:
         if not (run / DATA).exists():
             files[DATA] = self.data.describe()
         elif run.read_json(DATA).get("fingerprint") != self.data.fingerprint:
-            raise RunError(f"{run.path} is a run on other data than {self.data.name} now: choose another --out.")
+            raise RunError(f"{run.path} holds a run on other data than {self.data.name} has now: choose another --out.")
         return run.claim(files, markers=(RECIPE, RETRAINING))
 
     def run(self) -> Score:
-        """Trains to the end, or goes on to it; a finished retraining is not repeated.
+        """Trains to the end, from wherever it stands; a finished retraining is not repeated.
 
         Writes ``weights.safetensors`` when the found network is done, and ``score.json`` when all are.
 
@@ -265,7 +265,7 @@ class Retraining:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise RunError(
                 f"Checkpoint {self._checkpoint} does not fit this retraining ({str(error).splitlines()[0]}): "
-                "it is of another version of mixop, or was moved here; retrain into another --out."
+                "it comes from another version of mixop, or was moved here; retrain into another --out."
             ) from error
         self.run_directory.truncate(position)
 

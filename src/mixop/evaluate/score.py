@@ -22,7 +22,7 @@ class Evaluated:
 
     Args:
         measures: the task's measures by name.
-        details: what else a report shows, as JSON data: ``confusion`` where there are classes.
+        details: what a report shows besides, as JSON data: ``confusion`` where there are classes.
         part: which examples were scored.
         examples: how many.
     """

@@ -125,7 +125,7 @@ def measured(space: Space, measure: Measure) -> Costs:
     norm, pooling and additions count nothing, as in the benchmarks of the field. Parameters include batch norm's.
 
     Args:
-        space: the space, with the sizes that the network shall have.
+        space: the space, with the sizes of the network.
         measure: "flops" (multiply-adds of one input) or "parameters".
 
     Raises:

@@ -42,7 +42,7 @@ class DiscreteNetwork(Skeleton):
 
     Args:
         architecture: which operation on which edge.
-        space: its space, with the sizes that the network shall have.
+        space: its space, with the sizes of the network.
         norm: batch norm settings; by default as in every retraining protocol.
         auxiliary: whether it has the space's auxiliary head, which only training uses.
 
@@ -111,7 +111,7 @@ def build(
 
     Args:
         architecture: an architecture of the space, or its native string.
-        space: the space with the sizes (channels, cells, outputs ...) that the network shall have.
+        space: the space with the sizes of the network (channels, cells, outputs ...).
         generator: source of the initial weights; by default torch's global generator.
         norm: batch norm settings; default affine with running statistics.
         auxiliary: whether it has the space's auxiliary head, which only training uses.

@@ -205,7 +205,7 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int 
     """Builds the operation of that name.
 
     Args:
-        name: a name in `OPERATIONS`, or ``package.module:make`` of one's own.
+        name: a name in `OPERATIONS`, or ``package.module:make`` of your own.
         channels: input and output channels.
         stride: 1 or 2.
         norm: batch norm settings.
@@ -229,7 +229,7 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int 
         return make(channels, stride, norm, dims=dims)
     if dims != 2:
         raise SpaceError(
-            f"Operation {name!r} computes images only, got signals of {dims} dimension: give its function an argument dims, "
+            f"Operation {name!r} works on images only, got signals of {dims} dimension: give its function an argument dims, "
             "1 for signals and 2 for images."
         )
     return make(channels, stride, norm)

@@ -1,7 +1,8 @@
 """Networks from spaces: the walk through a skeleton, and the discrete network that a search is for.
 
-A skeleton is data (`Layer` values of a `Space`). `Skeleton` builds its modules and runs them; what a *cell* is, it is
-told: mixed edges in a supernet, one operation an edge in the discrete network. So the two differ in their cells only.
+A skeleton is data (`Layer` values of a `Space`). `Skeleton` builds its modules and runs them; the
+caller says what a *cell* is: mixed edges in a supernet, one operation an edge in the discrete network. So the two differ
+in their cells only.
 """
 
 from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ def read_comparison(path: str | Path) -> Comparison:
     """
     path = Path(path)
     if not (path / COMPARISON).is_file():
-        raise RunError(f"{path} is no comparison (it has no {COMPARISON}): give the --out of mixop compare.")
+        raise RunError(f"{path} is not a comparison (it has no {COMPARISON}): give the --out of mixop compare.")
     check_version(path)
     identity = _read(path / COMPARISON)
     try:

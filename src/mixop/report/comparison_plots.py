@@ -1,4 +1,4 @@
-"""Figures of a comparison: every run as a dot, and what went on inside the searches."""
+"""Figures of a comparison: every run as a dot, and what happened inside the searches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

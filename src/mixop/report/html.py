@@ -28,7 +28,7 @@ def write_report(run: str | Path) -> Path:
         Path of the report.
 
     Raises:
-        RunError: if it is no run directory, a file in it is torn, or the report cannot be written.
+        RunError: if it is not a run directory, a file in it is torn, or the report cannot be written.
     """
     return write_page(Path(run) / REPORT, render(read_run(run)))
 

@@ -1,4 +1,4 @@
-"""What can be said of one method of a comparison from so many runs: means, deviations, how often it found the optimum."""
+"""What can be said of one method of a comparison from its runs: means, deviations, how often it found the optimum."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
 }
 WIDTH, HEIGHT = 5.4, 2.9  # inches of a line plot; 72 units of the page each
-MARKED = 12  # up to so many points are marked as points
+MARKED = 12  # up to this many points are marked as points
 
 
 @dataclass(frozen=True)

@@ -59,19 +59,19 @@ def verdict(run: RunContents) -> str:
         if run.search is None:
             return f"Nothing has been searched yet; “{command(run, 'resume')}” begins."
         stands = f"The search stands at {len(run.search.epochs)} of {run.search.planned} epochs"
-        return f"{stands}; “{command(run, 'resume')}” goes on with it."
+        return f"{stands}; “{command(run, 'resume')}” continues it."
     epochs = f" in {count(len(run.search.epochs), 'epoch')}" if run.search else ""
     score, found = run.score, run.score.found if run.score else None
     if score is None or found is None:
         return (
-            f"The search found an architecture{epochs}; how good it is nobody knows before it is trained "
+            f"The search found an architecture{epochs}; to see how good it is, train it "
             f"from scratch: “{command(run, 'retrain')}”."
         )
     reached = said(score.first, score.value(found), score.counted)
     lower = f" ({direction(score.first)})" if direction(score.first) else ""
     text = f"The architecture found{epochs} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
     if not score.rivals:
-        return f"{text}; no random architecture was trained beside it, so nothing says yet whether the search helped."
+        return f"{text}; no random architecture was trained beside it, so it is not known yet whether the search helped."
     return f"{text} and {_standing(score, found, run.noun)}."
 
 

@@ -181,7 +181,7 @@ _COLUMNS = {
         "percent",
     ),
     "relative_entropy": ColumnWords(
-        "Entropy beside its maximum",
+        "Entropy relative to its maximum",
         "100 % where all options weigh the same, 0 where one option of every decision has everything.",
         "percent",
     ),
@@ -190,7 +190,7 @@ _COLUMNS = {
         "Signs, not verdicts: an architecture drawn at random shows one now and then, and a search may collapse without any. "
         "What helps: retrain the architecture of an earlier epoch beside the last one; let the search stop itself "
         "(EarlyStopping, SkipStop); more weight decay (Adaptive); a method that is made for it; and several seeds before "
-        "anything is believed.",
+        "you trust a result.",
     ),
 }
 

@@ -54,7 +54,7 @@ def load(path: Path) -> Any:
     if not head.startswith(_MAGIC) or head[len(_MAGIC) :] != hashlib.sha256(payload).hexdigest().encode():
         older = previous(path)
         way_out = (
-            f"the one before it is kept as {older.name}: move it over {path.name} to go on from there"
+            f"the one before it is kept as {older.name}: move it over {path.name} to continue from there"
             if older.exists()
             else "start the run again"
         )

@@ -51,7 +51,7 @@ class RunDirectory:
             markers: a directory that has one of these files is a run of this kind; another must be empty.
 
         Returns:
-            True if the directory already holds this very run.
+            True if the directory already holds this run.
 
         Raises:
             RunError: if it cannot be written, holds another run, a run of another format, or something else.
@@ -74,7 +74,7 @@ class RunDirectory:
             ours = (FORMAT_FILE, ".partial", ".lock")  # what a run that was killed at its start leaves behind
             foreign = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(ours)]
             if foreign:
-                raise RunError(f"{self.path} is not empty and is no run ({foreign[0]} is in it): choose another --out.")
+                raise RunError(f"{self.path} is not empty and is not a run (it holds {foreign[0]}): choose another --out.")
             known = False
         if not known:
             self.write_json(FORMAT_FILE, {"format": FORMAT})
@@ -87,7 +87,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise RunError(
-                f"{self.path} is in the way of a run directory (it, or a part of it, is a file): choose another --out."
+                f"{self.path} cannot be a run directory (it, or a part of its path, is a file): choose another --out."
             ) from error
         except OSError as error:
             raise RunError(
@@ -109,7 +109,7 @@ class RunDirectory:
         """Inside, no other process works in this directory; the lock goes with the process, however it ends.
 
         Raises:
-            RunError: if another process is at work in it.
+            RunError: if another process is working in it.
         """
         try:
             file = (self / LOCK).open("w")
@@ -121,7 +121,7 @@ class RunDirectory:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise RunError(f"Another process is at work in {self.path}: wait for it, or choose another --out.") from error
+                raise RunError(f"Another process is working in {self.path}: wait for it, or choose another --out.") from error
             yield
 
     def write_json(self, name: str, content: Any) -> None:
@@ -142,7 +142,7 @@ class RunDirectory:
         try:
             return json.loads(path.read_text())
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} has no {name}: it is no run directory, or its search was not finished.") from error
+            raise RunError(f"{self.path} has no {name}: it is not a run directory, or its search is not finished.") from error
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is torn or unreadable ({error}): restore it, or start the run again.") from error
 
@@ -190,7 +190,9 @@ class RunDirectory:
         """
         score = read_score(self / SCORE)
         if score is None:
-            raise RunError(f"{self.path} has no {SCORE}: no network was trained from scratch in it, or that is not finished.")
+            raise RunError(
+                f"{self.path} has no {SCORE}: no network was trained from scratch in it, or its training is not finished."
+            )
         return score
 
     def measures(self) -> tuple[Measure, ...]:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, and say how to go on."""
+"""SIGINT and SIGTERM: finish the step, save, and say how to continue."""
 
 import signal
 import threading

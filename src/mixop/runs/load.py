@@ -82,7 +82,7 @@ def read_records(path: Path) -> list[Record]:
     """The lines of the metrics in order; the last one may be torn by a crash and is left out then.
 
     Args:
-        path: the file; none there is none measured.
+        path: the file; if it does not exist, nothing was measured yet.
 
     Raises:
         RunError: if a line before the last is torn, or a line holds no record, naming the line.
@@ -186,5 +186,5 @@ def data_measures(run: Path) -> tuple[Measure, ...]:
     """
     path = run / DATA
     if not path.is_file():
-        raise RunError(f"{run} has no {DATA}: it is no run directory, or was copied without it.")
+        raise RunError(f"{run} has no {DATA}: it is not a run directory, or was copied without it.")
     return read_measures(read_object(path), path)

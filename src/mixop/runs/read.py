@@ -178,7 +178,7 @@ def _decisions(space: Mapping[str, Any], path: Path) -> dict[str, tuple[EdgeOpti
         ) from error
     for group, rows in decisions.items():
         if not rows or not rows[0].options or any(len(row.options) != len(rows[0].options) for row in rows):
-            raise RunError(f"{path} must give all decisions of group {group!r} equally many options; it is damaged.")
+            raise RunError(f"{path} must give all decisions of group {group!r} the same number of options; it is damaged.")
     return decisions
 
 

@@ -38,7 +38,7 @@ def write_tensorboard(run: str | Path) -> Path:
 
     Raises:
         MissingExtraError: if TensorBoard is not installed.
-        RunError: if it is no run directory, its metrics are torn, or the files cannot be written.
+        RunError: if it is not a run directory, its metrics are torn, or the files cannot be written.
     """
     if find_spec("tensorboard") is None:
         raise MissingExtraError("TensorBoard", "trackers", "Writing event files")

@@ -1,4 +1,4 @@
-"""Black-box searchers: they ask for an architecture, are told its score, and need nothing else."""
+"""Black-box searchers: they ask for an architecture, receive its score, and need nothing else."""
 
 from mixop.searchers.base import SameLength, Scored, Searcher, State, Trial, state_from_json, state_to_json
 from mixop.searchers.bohb import Bohb

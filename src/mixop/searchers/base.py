@@ -1,8 +1,8 @@
-"""What a black-box searcher is: it asks for a trial, is told its score, and carries all it knows in one state.
+"""What a black-box searcher is: it asks for a trial, receives its score, and carries all it knows in one state.
 
 A searcher is a frozen value of settings. `Searcher.ask` is a function of the state alone, and only `Searcher.tell` changes
-it: a state is what its trials made of it. So a search goes on from the record of its trials alone, with the very trials that
-it would have had.
+it: a state is what its trials made of it. So a search continues from the record of its trials alone, with the same trials
+that it would have had.
 """
 
 import math
@@ -67,7 +67,7 @@ class State:
     memory: dict[str, Any] = field(default_factory=dict)
 
     def rng(self, purpose: str) -> Random:
-        """A generator of the trial that is due, for one purpose: the same until that trial is told."""
+        """A generator of the trial that is due, for one purpose: the same until the score of that trial is known."""
         return Random(f"{self.seed}/{self.told + 1}/{purpose}")
 
 
@@ -123,7 +123,7 @@ class Searcher(ABC):
             RunError: if another trial is due, or a number is not what it should be.
         """
         if trial.number != state.told + 1:
-            raise RunError(f"Trial {state.told + 1} is due, got trial {trial.number}: tell every trial once, in order.")
+            raise RunError(f"Trial {state.told + 1} comes next, got trial {trial.number}: tell every trial once, in order.")
         for name, value, least in (("score", 0.0 if score is None else score, -math.inf), ("seconds", seconds, 0.0)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
                 bound = "" if least else " of at least 0"
@@ -163,7 +163,7 @@ class Searcher(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class SameLength(Searcher):
-    """Base of the searchers whose trials all train for as long.
+    """Base of the searchers whose trials all train equally long.
 
     Args:
         epochs: length of the training of every trial, >= 1.

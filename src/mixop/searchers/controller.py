@@ -52,7 +52,7 @@ class Controller(SameLength):
         check_range("power of Controller", self.power, at_least=1)
         check_range("decay of Controller", self.decay, at_least=0)
         if not self.decay < 1:
-            raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: 1 never takes a reward in.")
+            raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: with 1 no reward ever counts.")
 
     def check(self, space: Space) -> None:
         if any(group.keep for group in space.groups):

@@ -1,4 +1,4 @@
-"""Runs a searcher against an objective, on the objective's own clock, and goes on where a killed search stopped."""
+"""Runs a searcher against an objective, on the objective's own clock, and continues where a killed search stopped."""
 
 import json
 import math
@@ -103,13 +103,13 @@ def run_search(
     a query costs what the training and one validation would have. What the searcher itself computes costs nothing. A trial
     that would overrun the budget ends the search and does not count.
 
-    With ``save``, each trial is one line of JSON, on the disk before the next one begins. The same call goes on from there
-    with the same trials that an undisturbed search would have had; with a larger budget it goes on further.
+    With ``save``, each trial is one line of JSON, on the disk before the next one begins. The same call continues
+    with the same trials that an undisturbed search would have had; with a larger budget it continues further.
 
     Args:
         searcher: how to search.
         space: where.
-        objective: scores a trial; the same one when a search goes on.
+        objective: scores a trial; the same one when a search is continued.
         measure: what the objective gives, and which of two values is better; None for its own `measure_of`.
         budget_seconds: what the trials may cost together, > 0; 12,000 for CIFAR-10 on NAS-Bench-201, and 20,000, 40,000 and
             120,000 for its three data sets in NATS-Bench. None for no limit.
@@ -117,7 +117,7 @@ def run_search(
         first_counts: whether the first trial counts even if it overruns the budget.
         seed: of all that the searcher draws, >= 0.
         save: a file for the record; None keeps it in memory.
-        observe: is told every row, those of an earlier call first.
+        observe: called with every row, those of an earlier call first.
 
     Raises:
         RecipeError: if a budget is missing or out of range, or the searcher does not fit the space.
@@ -162,12 +162,14 @@ def run_search(
         raise RunError(f"Not even the first trial fits into the budget of {budget_seconds} s: give more time.")
     last = rows[-1]
     if last.best is None or last.best_architecture is None:
-        raise DivergedError(f"None of the {len(rows)} trials has a value, because their trainings diverged: train more gently.")
+        raise DivergedError(
+            f"None of the {len(rows)} trials has a value, because their trainings diverged: lower the learning rate."
+        )
     return Outcome(space.from_native(last.best_architecture), last.best, last.spent, tuple(rows), measure)
 
 
 def _score(measure: Measure, value: Any) -> Any:
-    """What a searcher is told: larger is better, whatever the measure; what is no number stays as it is, and is refused."""
+    """What a searcher receives: larger is better, whatever the measure; what is no number stays as it is, and is refused."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return measure.rank(value) if number else value
 
@@ -240,7 +242,9 @@ def _read(path: Path) -> tuple[Any, list[Any], int]:
             if number > 1:
                 TrialRecord(**parsed)
         except (ValueError, TypeError) as error:
-            raise RunError(f"Line {number} of {path} is torn or no row of a search: remove the file, or restore it.") from error
+            raise RunError(
+                f"Line {number} of {path} is torn or not a row of a search: remove the file, or restore it."
+            ) from error
         lines.append(parsed)
     return (lines[0] if lines else None), lines[1:], length
 

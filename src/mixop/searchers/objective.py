@@ -62,7 +62,7 @@ class TableObjective:
         return self.table.measure
 
     def __call__(self, architecture: Architecture, epochs: int) -> tuple[float, float]:
-        """Value in the unit of the measure and simulated seconds of a training of so many epochs.
+        """Value in the unit of the measure and simulated seconds of a training of this number of epochs.
 
         Where the table has trainings of one length only, a shorter one is that training, stopped early.
 

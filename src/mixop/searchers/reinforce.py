@@ -41,7 +41,7 @@ class Reinforce(SameLength):
         check_range("lr of Reinforce", self.lr, above=0)
         check_range("decay of Reinforce", self.decay, at_least=0)
         if not self.decay < 1:
-            raise RecipeError(f"decay of Reinforce must be less than 1, got {self.decay:g}: 1 never takes a reward in.")
+            raise RecipeError(f"decay of Reinforce must be less than 1, got {self.decay:g}: with 1 no reward ever counts.")
 
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
         size = sum(len(question.answers) for question in questions(space))

@@ -48,7 +48,7 @@ SPACES: dict[str, type[Space]] = {
     "s5": S5,
     "toy": Toy,
 }
-"""The spaces that have a name; one's own is a `CellSpace`, or any subclass of `Space`."""
+"""The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
 SPACE_TYPES: dict[str, type[Space]] = {
     cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, Toy)

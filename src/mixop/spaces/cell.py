@@ -34,7 +34,7 @@ class CellSpace(Space):
 
     Args:
         operations: candidate operations of every edge, in the order of the mixing weights: names that `mixop.nets.ops` knows,
-            or ``package.module:make`` of one's own.
+            or ``package.module:make`` of your own.
         edge_operations: where edges differ, one list for each edge, all of the same length and, if ``operations`` is given
             as well, taken from it.
         nodes: nodes of the cell with its input, >= 2.
@@ -96,7 +96,7 @@ class CellSpace(Space):
         if self.dims == 0:
             raise SpaceError(
                 f"{self.name}: {self.stages} stages halve the input {self.stages - 1} times, but a feature vector has no "
-                "positions to halve: take stages=1."
+                "positions to halve: use stages=1."
             )
         # An odd size would not do either: the two branches of the residual block round it differently.
         for axis, size in positions(self.input_shape).items():
@@ -114,13 +114,13 @@ class CellSpace(Space):
             return
         if self.stages > 1:
             raise SpaceError(
-                f"{self.name}: an output at every token forbids to halve the input: take stages=1, got {self.stages}."
+                f"{self.name}: the input cannot be halved where every token has an output: use stages=1, got {self.stages}."
             )
         for decision in self.groups[0].decisions:
             for option in decision.options:
                 if option not in self.pointwise:
                     raise SpaceError(
-                        f"{self.name}: {option} would see the token that the network has to predict: take operations that look "
+                        f"{self.name}: {option} would see the token that the network has to predict: use operations that look "
                         "at their own position only, such as none, skip_connect and nor_conv_1x1."
                     )
 
@@ -196,7 +196,7 @@ class CellSpace(Space):
             SpaceError: if the text is malformed, with what was expected.
         """
         if not isinstance(text, str):
-            raise SpaceError(f"An architecture of {self.name} is written as a text, got {type(text).__name__}.")
+            raise SpaceError(f"An architecture of {self.name} is written as a string, got {type(text).__name__}.")
         nodes = text.strip().split("+")
         if len(nodes) != self.nodes - 1:
             raise self._malformed(text, f"{self.nodes - 1} nodes joined by +, found {len(nodes)}")

@@ -27,7 +27,7 @@ DARTS_OPERATIONS = (
 """The published operations, in their order."""
 
 KNOWN_OPERATIONS = (*DARTS_OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7", "noise")
-"""What an edge of a DARTS cell may be, besides an operation of one's own."""
+"""What an edge of a DARTS cell may be, besides an operation of your own."""
 
 EDGES = tuple((source, target) for target in range(2, 6) for source in range(target))
 """Source and target of the 14 edges; nodes 0 and 1 are the outputs of the cell before the last and of the last one."""
@@ -49,14 +49,14 @@ class Darts(Space):
     outputs at every token, do not go with halving: take a `CellSpace` with one stage for those.
 
     Args:
-        operations: candidates on every edge: of `KNOWN_OPERATIONS`, or ``package.module:make`` of one's own.
+        operations: candidates on every edge: of `KNOWN_OPERATIONS`, or ``package.module:make`` of your own.
         normal_operations: instead, a list for each of the 14 edges of the normal cell, equally long.
         reduce_operations: the same for the reduction cell.
         cells: depth of the network, >= 1; 8 in the published search, 20 in its evaluation, 14 for ImageNet.
         channels: channels of a node in the first cells, even; 16 in the published search, 36 in its evaluation.
         stem: ``cifar``: one convolution; ``imagenet``: three strided ones, which leave an eighth of the size; tokens have a
             stem of their own in place of ``cifar``.
-        stem_multiplier: the stem for CIFAR has so many times the channels.
+        stem_multiplier: the stem for CIFAR has this multiple of the channels.
         input_shape: shape of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(V, T)`` windows of T tokens of a
             vocabulary of V; None to take the data's.
         outputs: numbers for an example, or for each position, >= 1; None to take the data's.
@@ -89,7 +89,7 @@ class Darts(Space):
         if self.stem not in ("cifar", "imagenet"):
             raise SpaceError(f"{self.name}: stem must be 'cifar' or 'imagenet', got {self.stem!r}.")
         if self.channels % 2:
-            raise SpaceError(f"{self.name}: channels must be even, for the reductions halve them, got {self.channels}.")
+            raise SpaceError(f"{self.name}: channels must be even, because the reductions halve them, got {self.channels}.")
         object.__setattr__(self, "operations", self._names("operations", self.operations))
         for kind in ("normal_operations", "reduce_operations"):
             if getattr(self, kind) is not None:
@@ -117,12 +117,12 @@ class Darts(Space):
         super()._check_sizes()
         if self.dims == 0:
             raise SpaceError(
-                f"{self.name} halves its input, but a feature vector has no positions to halve: take a CellSpace with stages=1."
+                f"{self.name} halves its input, but a feature vector has no positions to halve: use a CellSpace with stages=1."
             )
         if self.tokens and self.dense:
             raise SpaceError(
-                f"{self.name} halves its input and looks at neighbours, which an output at every token forbids: take a "
-                "CellSpace with stages=1 and operations that look at their own position only."
+                f"{self.name} halves its input and looks at neighbours, which is not possible with an output at every token: "
+                "use a CellSpace with stages=1 and operations that look at their own position only."
             )
         if self.tokens and self.stem != "cifar":
             raise SpaceError(f"{self.name}: tokens are embedded in place of the stem 'cifar', got the stem {self.stem!r}.")

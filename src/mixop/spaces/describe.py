@@ -57,8 +57,8 @@ def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
         name = next((name for name in expected if given.get(name) != expected[name]), "")
         subject = f"cell {name!r}" if name else f"list of cells {sorted(given)}"
         raise SpaceError(
-            f"The architecture file contradicts itself: its {subject} is not what its native string "
-            f"{data['native']!r} says: change both or neither."
+            f"The architecture file contradicts itself (its {subject} is not what its native string "
+            f"{data['native']!r} says): change both or neither."
         )
     return architecture
 

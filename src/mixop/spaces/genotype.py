@@ -32,7 +32,7 @@ def read_genotype(space: Space, text: str) -> Architecture:
 def _parts(space: Space, text: str) -> dict[str, list[Any]]:
     """The lists of pairs by cell."""
     if not isinstance(text, str):
-        raise SpaceError(f"An architecture of {space.name} is written as a text, got {type(text).__name__}.")
+        raise SpaceError(f"An architecture of {space.name} is written as a string, got {type(text).__name__}.")
     try:
         call = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

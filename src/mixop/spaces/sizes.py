@@ -80,7 +80,7 @@ def check_sizes(space: str, shape: tuple[int, ...] | None, outputs: object, dens
     if tokens and shape is not None and len(shape) != 2:
         raise SpaceError(f"{space}: tokens have the input shape (V, T), vocabulary and window, got {shape}.")
     if dense and shape is not None and len(shape) == 1:
-        raise SpaceError(f"{space}: a feature vector has no positions to give an output at: take dense=False, got {shape}.")
+        raise SpaceError(f"{space}: a feature vector has no positions to give outputs at: use dense=False, got {shape}.")
 
 
 def positions(shape: tuple[int, ...]) -> dict[str, int]:

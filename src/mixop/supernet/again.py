@@ -20,7 +20,7 @@ def graph_of_gradients(
     Returns:
         A gradient for each, None where it is not wanted or there is none.
     """
-    # Views stand for what came in, so that the gradient stops here and its own graph goes on to what came in.
+    # Views stand for what came in, so that the gradient stops here and its own graph continues to what came in.
     views = [x.view_as(x) if want else x for x, want in zip(given, wanted, strict=True)]
     chosen = [x for x, want in zip(views, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(compute(views), chosen, slope, create_graph=True, allow_unused=True))

@@ -249,18 +249,18 @@ def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) ->
     """
     for wrap in wraps:
         if not isinstance(wrap, (EdgeNormalisation, PartialChannels)):
-            raise RecipeError(f"The fused executor does not know the wrap {type(wrap).__name__}: {INSTEAD}.")
+            raise RecipeError(f"The fused executor does not support the wrap {type(wrap).__name__}: {INSTEAD}.")
         if isinstance(wrap, PartialChannels) and wrap.channels == "random":
-            raise RecipeError(f"The fused executor does not know random partial channels: {INSTEAD}, or the first channels.")
+            raise RecipeError(f"The fused executor does not support random partial channels: {INSTEAD}, or the first channels.")
     shares = [wrap.k for wrap in wraps if isinstance(wrap, PartialChannels) and wrap.k > 1]
     if len(shares) > 1:
-        raise RecipeError(f"The fused executor knows partial channels once, got them twice: {INSTEAD}.")
+        raise RecipeError(f"The fused executor supports partial channels only once, got them twice: {INSTEAD}.")
     if norm.affine:
-        raise RecipeError(f"The fused executor does not know operations whose batch norm has a scale and shift: {INSTEAD}.")
+        raise RecipeError(f"The fused executor does not support operations whose batch norm has a scale and shift: {INSTEAD}.")
     for layer in space.layers:
         if layer.kind == "cell":
             if layer.dims != 2:
-                raise RecipeError(f"The fused executor computes cells of images, got those of signals: {INSTEAD}.")
+                raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
             group = space.group(layer.group or "")
             for decision in group.decisions:
                 shape = edge_shape(layer, space.graph(group.name), decision)
@@ -273,11 +273,11 @@ def _check_edge(names: Sequence[str], channels: int, stride: int, share: int = 1
     """Refuses what the kernels of an edge do not know."""
     for name in names:
         if name not in SHAPES:
-            raise RecipeError(f"The fused executor does not know the operation {name}: {INSTEAD}.")
+            raise RecipeError(f"The fused executor does not support the operation {name}: {INSTEAD}.")
         if stride != 1 and name in ONLY_WHOLE:
-            raise RecipeError(f"The fused executor does not know {name} at stride {stride}: {INSTEAD}.")
+            raise RecipeError(f"The fused executor does not support {name} at stride {stride}: {INSTEAD}.")
     if stride not in (1, 2):
-        raise RecipeError(f"The fused executor knows cells of stride 1 and 2, got {stride}: {INSTEAD}.")
+        raise RecipeError(f"The fused executor supports cells of stride 1 and 2, got {stride}: {INSTEAD}.")
     if channels % (4 * share):
         raise RecipeError(
             f"The fused executor needs operations on a multiple of 4 channels, got {channels}"

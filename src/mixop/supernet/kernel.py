@@ -1,4 +1,4 @@
-"""A searched cell as one compiled step of autograd: what its kernels are told, and the workspace that they share."""
+"""A searched cell as one compiled step of autograd: the arguments of its kernels, and the workspace that they share."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -118,7 +118,7 @@ class CellKernel:
     Args:
         terms: its weighted options.
         channels: channels of a node that its operations see, a multiple of 4.
-        share: nodes have so many times the channels; the rest goes past the operations by terms of the kind ``REST``, and
+        share: nodes have this multiple of the channels; the rest goes past the operations by terms of the kind ``REST``, and
             both are shuffled: partial channels. 1 where operations see all.
         stride: 1 or 2: of the edges that leave input nodes.
         inputs: number of input nodes.
@@ -213,7 +213,7 @@ class _CellFunction(torch.autograd.Function):
         dense = torch.empty(kernel.dense * batch * rows * cols * kernel.channels)
         call = _Prepared(kernel, inputs, mix, weights, statistics, mode)
         call.run("mixop_cell_forward", (out, hidden), None, kept, dense)
-        # What came in is kept, not the copies in another layout: second derivatives go on from there.
+        # What came in is kept, not the copies in another layout: second derivatives continue from there.
         ctx.save_for_backward(mix, *inputs, *weights, *statistics, out, hidden, kept, dense)
         ctx.kernel, ctx.mode, ctx.again, ctx.counts = kernel, mode, again, (len(weights), len(statistics))
         return out
@@ -224,7 +224,7 @@ class _CellFunction(torch.autograd.Function):
         mix, *tensors, out, hidden, kept, dense = ctx.saved_tensors
         weights, statistics = tensors[kernel.inputs :][: ctx.counts[0]], tensors[len(tensors) - ctx.counts[1] :]
         inputs = tensors[: kernel.inputs]
-        if torch.is_grad_enabled():  # the gradients shall have gradients
+        if torch.is_grad_enabled():  # the gradients need gradients
             count = kernel.inputs
             found = graph_of_gradients(
                 lambda x: ctx.again(x[1 : 1 + count], x[0], x[1 + count :]),

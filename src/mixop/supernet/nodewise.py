@@ -45,7 +45,7 @@ KNOWN_WRAPS = (PartialChannels, EdgeNormalisation, AuxiliarySkip, DropPath, Skip
 
 
 class NodewiseEdge(nn.Module):
-    """The innermost edge: holds the operations that run by themselves, and is told how to compute its value."""
+    """The innermost edge: holds the operations that run by themselves, and is given the way to compute its value."""
 
     def __init__(self, spec: EdgeSpec) -> None:
         super().__init__()
@@ -355,7 +355,7 @@ class NodewiseSupernet(StackedSupernet):
 
 
 def check_nodewise(wraps: Sequence[Wrap]) -> None:
-    """Refuses wraps that the node-wise executor does not know.
+    """Refuses wraps that the node-wise executor does not support.
 
     Raises:
         RecipeError: naming one.
@@ -363,7 +363,7 @@ def check_nodewise(wraps: Sequence[Wrap]) -> None:
     for wrap in wraps:
         if not isinstance(wrap, KNOWN_WRAPS):
             raise RecipeError(
-                f"The nodewise executor does not know the wrap {type(wrap).__name__}: use --executor plain, which takes any."
+                f"The nodewise executor does not support the wrap {type(wrap).__name__}: use --executor plain, which takes any."
             )
 
 
@@ -392,7 +392,7 @@ def stacked_supernet(
     generator: Generator,
     wraps: Sequence[Wrap],
 ) -> Supernet:
-    """A supernet of node-wise cells or such as are made from them.
+    """A supernet of node-wise cells, or of cells made from them.
 
     Args:
         make_net: the supernet's class.

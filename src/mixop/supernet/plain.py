@@ -1,6 +1,6 @@
 """The reference executor: every edge evaluates every option and adds them up, as the papers write it.
 
-It is the oracle that faster executors are compared with, number by number, and shall stay this plain.
+It is the oracle that faster executors are compared with, number by number, and must stay this plain.
 """
 
 from collections.abc import Callable, Sequence

@@ -35,7 +35,7 @@ def transfer(
         new: the next stage's supernet, same layers; it is written to.
         kept: the old option that each new option stands for.
         generator: source of the index maps of widened operations, on the CPU.
-        preserve: whether an operation whose inputs are duplicated shall give its old outputs, duplicated (Net2Net). It says
+        preserve: whether an operation whose inputs are duplicated gives its old outputs, duplicated (Net2Net). It says
             nothing about a whole network under partial channels, whose wider operations see other channels than before.
 
     Returns:
@@ -55,7 +55,7 @@ def transfer(
     for name, value in carried.items():
         if value.shape != after[name].shape:
             raise RecipeError(
-                f"Cannot carry {name} from stage to stage: its shape is {tuple(before[plan[name][0]].shape)}, then "
+                f"Cannot carry {name} from stage to stage: its shape changes from {tuple(before[plan[name][0]].shape)} to "
                 f"{tuple(after[name].shape)}; keep the sizes of the network around its edges, or give the stage start='fresh'."
             )
     for name, value in carried.items():
@@ -73,8 +73,8 @@ def plan_transfer(old: Supernet, new: Supernet, kept: Kept, *, generator: Genera
     kinds, wanted = ([(spec.kind, spec.group) for spec in net.specs] for net in (old, new))
     if kinds != wanted:
         raise RecipeError(
-            f"Weights go from stage to stage only between networks of the same layers, got {len(kinds)} and {len(wanted)} of "
-            "them or other kinds: keep the cells, or give the stage start='fresh'."
+            f"Weights can be carried from stage to stage only between networks of the same layers, got "
+            f"{len(kinds)} and {len(wanted)} layers, or other kinds: keep the cells, or give the stage start='fresh'."
         )
     sources = {group.name: _sources(old, new, group.name, kept) for group in new.space.groups}
     plan: Plan = {}
@@ -95,14 +95,14 @@ def _sources(old: Supernet, new: Supernet, group: str, kept: Kept) -> list[tuple
     chosen = kept.get(group, [range(len(decision.options)) for decision in olds])
     if not len(chosen) == len(olds) == len(news):
         raise RecipeError(
-            f"Group {group!r} has {len(olds)} decisions, then {len(news)}, and options are named for {len(chosen)}: a stage "
-            "keeps every decision."
+            f"Group {group!r} has {len(olds)} decisions, then {len(news)}, with options for {len(chosen)} of them: keep "
+            "every decision from stage to stage."
         )
     for e, (before, after, indices) in enumerate(zip(olds, news, chosen, strict=True)):
         names = [before.options[o] if 0 <= o < len(before.options) else f"option {o}" for o in indices]
         if names != list(after.options):
             raise RecipeError(
-                f"On edge {e} of {group} the next stage has {', '.join(after.options)}, but shall take its weights from "
+                f"On edge {e} of {group} the next stage has {', '.join(after.options)}, but takes its weights from "
                 f"{', '.join(names)}: build its space with Space.prune and the same options."
             )
     return [tuple(indices) for indices in chosen]

@@ -63,7 +63,7 @@ def index_map(old: int, new: int, generator: Generator) -> Tensor:
     """
     if new < old:
         raise RecipeError(
-            f"Widening cannot shrink an operation, got {old} channels and then {new}: let k of the partial channels fall from "
+            f"Widening cannot shrink an operation, got {old} channels and then {new}: lower k of the partial channels from "
             "stage to stage, or give the stage start='fresh'."
         )
     return torch.cat([torch.arange(old), torch.randint(old, (new - old,), generator=generator)])
@@ -107,8 +107,8 @@ def plan_operation(old: nn.Module, new: nn.Module, draw: DrawMap, *, preserve: b
     if old.state_dict().keys() != new.state_dict().keys():
         names = sorted(old.state_dict().keys() ^ new.state_dict().keys())
         raise RecipeError(
-            f"Weights go into the same operation with the same batch norm, but {', '.join(names)} is on one side only: keep "
-            "both from stage to stage, or give the stage start='fresh'."
+            f"Weights can be carried only into the same operation with the same batch norm, but {', '.join(names)} is on one "
+            "side only: keep both from stage to stage, or give the stage start='fresh'."
         )
     plan: dict[str, Carry] = {}
     current: Tensor | None = None  # what the channels between the layers stand for; None before the first map
@@ -184,7 +184,7 @@ def _unchanged(old: nn.Module, new: nn.Module) -> dict[str, Carry]:
     for key, value in new.state_dict().items():
         if before[key].shape != value.shape:
             raise RecipeError(
-                f"Cannot widen {type(new).__name__}, whose {key} has the shape {tuple(before[key].shape)} and then "
+                f"Cannot widen {type(new).__name__}, whose {key} changes shape from {tuple(before[key].shape)} to "
                 f"{tuple(value.shape)}: build the operation of Sequential, dense and depthwise convolutions, batch norm and "
                 "FactorizedReduce, keep its width, or give the stage start='fresh'."
             )

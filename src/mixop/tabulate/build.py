@@ -46,11 +46,11 @@ def architectures_of(space: Space) -> list[Architecture]:
     count = space.size()
     if count > LARGEST:
         raise SpaceError(
-            f"{space.name} has {count:,} architectures, and a table can have at most {LARGEST:,}: leave operations out."
+            f"{space.name} has {count:,} architectures, but a table can have at most {LARGEST:,}: leave operations out."
         )
     decisions = [(group.name, e, d.options) for group in space.groups for e, d in enumerate(group.decisions)]
     if math.prod(len(options) for _, _, options in decisions) != count:
-        raise SpaceError(f"{space.name} keeps some edges only, but a table needs a space with an operation on every edge.")
+        raise SpaceError(f"{space.name} keeps only some edges, but a table needs a space with an operation on every edge.")
     found = []
     for options in product(*(options for _, _, options in decisions)):
         chosen = [(name, Choice(e, option)) for (name, e, _), option in zip(decisions, options, strict=True)]
@@ -82,7 +82,7 @@ def tabulate(
         group: networks that are trained together, >= 1.
         limit: train only this many architectures, the first ones; None for all.
         checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
-        tell: is told the progress after every step.
+        tell: called with the progress after every step.
 
     Returns:
         The file: ``arch`` names; ``measures`` of the task as JSON, the ranking one first; for each of them ``valid_NAME`` and
@@ -142,8 +142,8 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
         raise RecipeError(f"At least 1 architecture must be trained, got a limit of {limit}.")
     if data.tokens:
         raise RecipeError(
-            f"The windows of {data.name} follow each other, and the networks of a table read examples in any order: no table "
-            "is built of token streams."
+            f"The windows of {data.name} follow each other, but the networks of a table read examples in any order: a "
+            "table cannot be built from token streams."
         )
     space = space.fit(data)
     return space, architectures_of(space)[:limit]

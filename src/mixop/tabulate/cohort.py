@@ -110,7 +110,7 @@ class Cohort:
         self.losses, self.seen = self.losses + losses.detach().double() * y.shape[1], self.seen + y.shape[1]
 
     def position(self) -> Mapping[str, Any]:
-        """What observers are told of every step."""
+        """What observers receive at every step."""
         return {"epoch": self.state.epoch + 1, "epochs": self.how.epochs}
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:

@@ -72,7 +72,9 @@ def together(modules: Sequence[Any]) -> nn.Module:
     first = modules[0]
     make = _FORMS.get(type(first))
     if make is None or any(type(module) is not type(first) for module in modules):
-        raise SpaceError(f"{type(first).__name__} has no form for many networks: such a space cannot be tabulated.")
+        raise SpaceError(
+            f"{type(first).__name__} cannot be computed for many networks at once: a space with it cannot be tabulated."
+        )
     return make(modules)
 
 

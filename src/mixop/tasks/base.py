@@ -28,7 +28,7 @@ class Totals(ABC):
         Args:
             outputs: what the network gave, ``(B, K)`` or ``(B, K, *positions)``; no gradient is kept.
             targets: what was right, on the same device.
-            loss: what the task's loss gave for this very batch, a scalar, to save computing it again. It has been rounded to
+            loss: what the task's loss gave for this batch, a scalar, to save computing it again. It has been rounded to
                 its dtype, so only without it are the sums the same for every division into batches.
         """
 
@@ -42,10 +42,10 @@ class Totals(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
+        """Continues from where `state_dict` was taken."""
 
     def details(self) -> dict[str, Any]:
-        """What else a report shows, as JSON data: a confusion matrix under ``confusion`` for example."""
+        """What a report shows besides, as JSON data: a confusion matrix under ``confusion`` for example."""
         return {}
 
 

@@ -45,6 +45,6 @@ def infer(targets: Tensor) -> Task:
     if binary:
         return MultiLabel()
     raise DataError(
-        f"Whole numbers of shape {shape} may mean several things: give task=Segmentation() for a class at every position, "
+        f"Whole numbers of shape {shape} can mean several things: give task=Segmentation() for a class at every position, "
         f"task=LanguageModel() for tokens, or task=Regression() for {shape[1]} numbers."
     )

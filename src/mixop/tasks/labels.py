@@ -32,7 +32,7 @@ def names(values: Sequence[str], kind: str, least: int = 1) -> tuple[str, ...]:
     # A vocabulary has thousands of names, too many to compare each with all.
     twice = sorted(name for name, times in Counter(values).items() if times > 1)
     if twice:
-        raise RecipeError(f"Each of the {kind} needs a name of its own, got {twice[0]!r} twice.")
+        raise RecipeError(f"The names of the {kind} must differ, got {twice[0]!r} twice.")
     return tuple(values)
 
 

@@ -63,7 +63,7 @@ class Own(Task):
         if not self.measure_function and (self.measure_name or self.better == "higher" or self.style == "percent"):
             raise RecipeError("Without a measure_function the loss ranks: leave out measure_name, better and style.")
         if self.measures[0].name == "loss" and self.measure_function:
-            raise RecipeError("The measure beside the loss needs another name than loss: give a measure_name.")
+            raise RecipeError("The measure needs another name than loss: give a measure_name.")
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -116,7 +116,7 @@ class Own(Task):
     def check(self, targets: Tensor, where: str) -> None:
         """Refuses targets that are empty or not finite; what they mean is up to the functions."""
         if targets.dim() == 0 or targets.numel() == 0:
-            raise DataError(f"The targets of {where} must be one or more for each example, got {tuple(targets.shape)}.")
+            raise DataError(f"The targets of {where} must be one or more numbers for each example, got {tuple(targets.shape)}.")
         if not targets.isfinite().all():
             raise DataError(f"The targets of {where} must be finite, but some are NaN or infinite: leave those examples out.")
 

@@ -120,7 +120,7 @@ class Regression(Task):
             worst = (stored.double() - exact).abs().amax(0)
             if ((exact.amax(0) > exact.amin(0)) & (worst > ROUNDING * spread)).any():
                 raise DataError(
-                    f"The targets of {where} differ by less than float32 can hold beside their offset of "
+                    f"The targets of {where} differ by less than float32 can hold next to their offset of "
                     f"{exact.flatten()[0].item():g}: subtract the offset first."
                 )
         return stored

@@ -78,7 +78,7 @@ class Sums(Totals, Generic[T]):
         return {name: total.cpu() if isinstance(total, Tensor) else total for name, total in self.sums.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
+        """Continues from where `state_dict` was taken."""
         self.sums = dict(state)
 
 

@@ -162,7 +162,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path, content):
     fill(tmp_path)
     path = tmp_path / "tulip" / "03.png"
     path.write_bytes(path.read_bytes()[:120] if content == "truncated" else content)
-    with pytest.raises(DataError, match=r"Cannot read the image '.*tulip.03\.png' .*: mend or remove it"):
+    with pytest.raises(DataError, match=r"Cannot read the image '.*tulip.03\.png' .*: fix or remove it"):
         from_folder(tmp_path)
 
 

@@ -146,7 +146,7 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes | str):
     broken = tmp_path / "3.jpg"
     broken.write_bytes(broken.read_bytes()[:300] if isinstance(content, str) else content)
     images = make(tmp_path)
-    said = r"Cannot read the image '.*3\.jpg' .*: mend or remove it"
+    said = r"Cannot read the image '.*3\.jpg' .*: fix or remove it"
     with pytest.raises(DataError, match=said):
         images.read(torch.tensor([0, 3, 1]))
     images.read(torch.tensor([0]), then=torch.tensor([3]))

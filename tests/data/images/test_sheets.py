@@ -77,7 +77,7 @@ def test_the_source_loads_the_same_again(folder):
     ("options", "sentence"),
     [
         ({"tile": 8, "size": 3}, r"size of sheets must divide their tiles of 8 pixels, got 3"),
-        ({"tile": 5, "size": 5}, r"is no sheet of images of 5 pixels"),
+        ({"tile": 5, "size": 5}, r"cannot be a sheet of images of 5 pixels"),
         ({"tile": 8, "size": 8, "images": 25}, r"between 2 and 24, .* got 25"),
     ],
 )
@@ -90,7 +90,7 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path_factory):
     path, *_ = folder
     with pytest.raises(DataError, match=r"must hold one NAME_labels.npz"):
         sheets(tmp_path_factory.mktemp("empty"))
-    with pytest.raises(DataError, match=r"but .* is none"):
+    with pytest.raises(DataError, match=r"but .* is not a folder"):
         sheets(path / "nowhere")
     (path / "set_test.webp").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"set_test\.webp' is damaged"):
@@ -109,7 +109,7 @@ def test_labels_of_another_set_are_refused(folder):
     with pytest.raises(DataError, match="test_y is missing"):
         sheets(path, tile=8, size=8)
     (path / "set_labels.npz").write_bytes(b"no arrays")
-    with pytest.raises(DataError, match=r"no \.npz file"):
+    with pytest.raises(DataError, match=r"not an \.npz file"):
         sheets(path, tile=8, size=8)
 
 

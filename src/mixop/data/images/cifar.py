@@ -420,7 +420,7 @@ def _unpickle(content: bytes, where: str) -> dict[str, Any]:
     """A pickled dict with its keys as text."""
     batch = unpickle(io.BytesIO(content), _NAMES, where=where, kind="CIFAR file", encoding="bytes")
     if not isinstance(batch, dict):
-        raise DataError(f"{where} must hold a dict, got {type(batch).__name__}: it is no CIFAR file.")
+        raise DataError(f"{where} must hold a dict, got {type(batch).__name__}: this is not a CIFAR file.")
     return {_text(key): value for key, value in batch.items()}
 
 

@@ -158,7 +158,7 @@ def read_image(path: Path, size: int | tuple[int, int], channels: int) -> np.nda
             image = image.convert("RGB" if channels == 3 else "L")
             pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
     except Exception as error:  # a damaged image provokes nearly every kind of error
-        raise DataError(f"Cannot read the image {str(path)!r} ({error}): mend or remove it.") from error
+        raise DataError(f"Cannot read the image {str(path)!r} ({error}): fix or remove it.") from error
     if mode not in EIGHT_BITS:
         raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it.")
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)

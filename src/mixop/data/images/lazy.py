@@ -145,7 +145,7 @@ class LazyImages:
             with Image.open(path) as file:
                 mode, image = file.mode, file.convert("RGB")
         except Exception as error:  # a damaged image provokes nearly every kind of error
-            raise DataError(f"Cannot read the image {str(path)!r} ({error}): mend or remove it.") from error
+            raise DataError(f"Cannot read the image {str(path)!r} ({error}): fix or remove it.") from error
         if mode not in EIGHT_BITS:
             raise DataError(
                 f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it."

@@ -62,13 +62,15 @@ class Sheets(Source):
         x = torch.cat([self._read(file) for file in train_files])
         y, test_y = (torch.from_numpy(labels[key].astype(np.int64)) for key in ("train_y", "test_y"))
         if self.images is not None and not 2 <= self.images <= len(x):
-            raise DataError(f"images of sheets must lie between 2 and {len(x)}, which {self.path!r} has, got {self.images}.")
+            raise DataError(
+                f"images of sheets must lie between 2 and {len(x)}, the number in {self.path!r}, got {self.images}."
+            )
         divided = next((labels[key] for key in labels if key.endswith("_valid")), None)
         test_x, count = self._read(test_file), self.images or len(x)
         if not len(x) == len(y) or not len(test_x) == len(test_y):
             raise DataError(
                 f"{str(labels_file)!r} has labels for {len(y)} and {len(test_y)} images, but the sheets hold {len(x)} and "
-                f"{len(test_x)}: get the files of one set."
+                f"{len(test_x)}: use the files of one set."
             )
         data = assemble(
             labels_file.stem.removesuffix("_labels"),
@@ -96,11 +98,11 @@ class Sheets(Source):
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise DataError(f"{str(path)!r} is damaged or no image: {error}.") from error
+            raise DataError(f"{str(path)!r} is damaged or not an image: {error}.") from error
         height, width, _ = pixels.shape
         tile = self.tile
         if height % tile or width % tile:
-            raise DataError(f"{str(path)!r} of {width}x{height} pixels is no sheet of images of {tile} pixels: set tile.")
+            raise DataError(f"{str(path)!r} of {width}x{height} pixels cannot be a sheet of images of {tile} pixels: set tile.")
         blocks = pixels.reshape(height // tile, tile, width // tile, tile, 3).transpose(0, 2, 4, 1, 3)
         images = blocks.reshape(-1, 3, tile, tile)
         if self.size == tile:
@@ -142,7 +144,7 @@ def sheets(
 def _files(folder: Path) -> tuple[Path, list[Path], Path]:
     """The labels, the training sheets in order, and the test sheet."""
     if not folder.is_dir():
-        raise DataError(f"Sheets lie in a folder, but {str(folder)!r} is none.")
+        raise DataError(f"Sheets must be in a folder, but {str(folder)!r} is not a folder.")
     found = sorted(folder.glob("*_labels.npz"))
     if len(found) != 1:
         raise DataError(f"{str(folder)!r} must hold one NAME_labels.npz beside its sheets, got {len(found)}.")
@@ -162,7 +164,7 @@ def _labels(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             labels = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
-        raise DataError(f"{str(path)!r} is damaged, or no .npz file of plain arrays: {error}.") from error
+        raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
     missing = [key for key in ("train_y", "test_y", "classes") if key not in labels]
     if missing:
         raise DataError(f"{str(path)!r} must hold train_y, test_y and classes, but {missing[0]} is missing.")
