@@ -37,7 +37,7 @@ def test_a_short_search_on_digits_learns(name, data, tmp_path):
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     records = [record for record in map(json.loads, lines) if record.get("phase") == "search" and record.get("stage") != "tune"]
     assert len(records) == epochs
-    for stage in {record.get("stage") for record in records}:  # a new stage begins anew, or with wider operations
-        losses = [record["train_loss"] for record in records if record.get("stage") == stage]
+    for stage in {record.get("stage") for record in records}:  # a new stage starts fresh, or with wider operations
+        losses = [record["train"]["loss"] for record in records if record.get("stage") == stage]
         assert losses[-1] < losses[0]
     space.check(result.architecture)

@@ -11,6 +11,7 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mixop.core.errors import RecipeError
@@ -176,11 +177,13 @@ def written(plain: Any) -> str:
     return type_of(plain) or str(plain)
 
 
+@cache
 def first_line(thing: Any) -> str:
     """The first sentence of a docstring."""
     return plain_text((inspect.getdoc(thing) or "").partition("\n\n")[0])
 
 
+@cache  # a recipe has the same few dozen classes over and over
 def arguments_of(cls: type) -> dict[str, str]:
     """What the section ``Args:`` of a dataclass's docstring says of each field; base classes are asked where it is silent."""
     found: dict[str, str] = {}
