@@ -265,6 +265,8 @@ class Search:
         searching = self._searching and state.step % recipe.architecture_every == 0
         state.net.train()
         self.problem.begin_step()
+        for problem in (self.problem, self.weight_problem):
+            problem.forget()
         if searching and recipe.scheme.joint:
             self._joint_step(train_batch)
             return
@@ -289,12 +291,12 @@ class Search:
         self._finite(loss.item(), "joint")
         loss.backward()
         self._move_architecture({name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()})
-        self._move_weights(self.problem)
+        self._move_weights(self.problem, batch)
 
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         hypergradient = self.recipe.scheme(self.problem, self.state.params, train_batch, valid_batch)
         self._finite(self.problem.seen.loss.item(), "architecture")
-        self.state.architecture_stream.state = self.problem.carried
+        self.state.architecture_stream.state = self.problem.carried(valid_batch)
         self._move_architecture(hypergradient)
 
     def _move_architecture(self, hypergradient: Params) -> None:
@@ -329,9 +331,9 @@ class Search:
         loss = self.recipe.weight_step(self.weight_problem, state.params, batch)
         self._finite(loss.item(), "weight")
         loss.backward()
-        self._move_weights(self.weight_problem)
+        self._move_weights(self.weight_problem, batch)
 
-    def _move_weights(self, problem: SupernetProblem) -> None:
+    def _move_weights(self, problem: SupernetProblem, batch: Batch) -> None:
         state = self.state
         for weight in state.net.parameters():
             # What a draw left out decays and keeps its momentum too, as in the published code, whoever computes the network.
@@ -339,7 +341,7 @@ class Search:
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         state.weight_optimiser.step()
-        state.weight_stream.state = problem.carried
+        state.weight_stream.state = problem.carried(batch)
         state.train.add(problem.seen.outputs, problem.seen.targets, problem.seen.loss)
 
     def _finite(self, value: float, step: str, what: str = "loss") -> None:

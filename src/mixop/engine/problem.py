@@ -92,7 +92,6 @@ class SupernetProblem:
     Attributes:
         progress: time of the draws; the engine sets it.
         seen: loss, outputs and targets of the last forward pass, on the device and without a gradient.
-        carried: what the network carries out of the last forward pass, without a gradient; None if it carries nothing.
         drawn: the draws of the last upper loss, as the relaxation gave them.
     """
 
@@ -116,7 +115,7 @@ class SupernetProblem:
         self.precision, self.captured = precision, captured
         self.progress: float = Progress(0, recipe.epochs)
         self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
-        self.carried: Any = None
+        self._carried: dict[int, Any] = {}
         self.drawn: dict[str, Draw] = {}
         self._noise = (0, 0)
 
@@ -197,10 +196,18 @@ class SupernetProblem:
                     outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
             if self.net.carries:
                 outputs, state = outputs
-                self.carried = detached(state)
+                self._carried[id(batch.x)] = detached(state)
             loss = self.task.loss(outputs.float() if self.precision == "bfloat16" else outputs, batch.y)
         self.seen = Seen(loss.detach(), outputs.detach(), batch.y)
         return loss
+
+    def forget(self) -> None:
+        """Forgets what was carried out of the batches of earlier steps."""
+        self._carried.clear()
+
+    def carried(self, batch: Batch) -> Any:
+        """What the network carries out of a batch, by the last pass over it; None if it carries nothing."""
+        return self._carried.get(id(batch.x))
 
     def measured(self) -> float:
         """The task's first measure on the batch of the last forward pass, as a number where larger is better."""

@@ -66,6 +66,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         name: [[whole[o] for o in row] for whole, row in zip(before[name], rows, strict=True)] for name, rows in local.items()
     }
     state.stage += 1
+    state.weight_stream.state = state.architecture_stream.state = None  # of another network
     state.space = stage_space(base, recipe, state.stage, state.kept)
     random = state.generators["init"]
     state.net = stage_net(state.space, recipe, state.stage, random, settings)

@@ -81,16 +81,19 @@ class SearchView:
     def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
         """The loss of the first validation batches under the mean mixing weights of ``params``."""
         draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
-        size, there = self._problem.recipe.batch_size, len(self._data.valid)
-        starts = [first for first in range(0, there, size) if first == 0 or first + size <= there][:batches]
-        return torch.stack([self._loss(draws, first) for first in starts]).mean()
+        size = self._problem.recipe.batch_size
+        pieces = self._data.examples.sweep(self._data.valid, size)
+        whole = [at[:size] for at in pieces if len(at) >= size] or pieces[:1]
+        return torch.stack([self._loss(draws, at) for at in whole[:batches]]).mean()
 
     def draw_loss(self, params: Params) -> Tensor:
         """That of the first batch under one draw of the relaxation, the same one throughout an epoch."""
-        return self._loss(self._problem.draw(params, Generator().manual_seed(self.epoch)), 0)
+        first = self._data.examples.sweep(self._data.valid, self._problem.recipe.batch_size)[0]
+        draws = self._problem.draw(params, Generator().manual_seed(self.epoch))
+        return self._loss(draws, first[: self._problem.recipe.batch_size])
 
-    def _loss(self, draws: Mapping[str, Draw], first: int) -> Tensor:
-        batch = self._data.batch(self._data.valid[first : first + self._problem.recipe.batch_size])
+    def _loss(self, draws: Mapping[str, Draw], at: Tensor) -> Tensor:
+        batch = self._data.batch(at)
         fixed = {name: weight.detach() for name, weight in self._problem.weights.items()}
         self._problem.net.train()
         return self._problem.draw_loss(fixed, draws, batch)
