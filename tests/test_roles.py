@@ -268,7 +268,7 @@ def test_executors(pair, keeping, wraps):
 def test_the_fused_executor_asks_for_kernels_of_what_is_computed_only(pair):
     space = replace(pair.own, operations=("zero", "nor_conv_3x3"))
     check_fused(space, norm=NORM)
-    with pytest.raises(RecipeError, match="does not know the operation identity"):
+    with pytest.raises(RecipeError, match="does not support the operation identity"):
         check_fused(pair.own, norm=NORM)
 
 

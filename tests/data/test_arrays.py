@@ -152,7 +152,7 @@ def with_value(value: float) -> np.ndarray:
         (X, Y[:0], "must be numbers, one or more for each example"),
         (X, Y[:-1], "one target for each example, got 47 and 48"),
         (X, 3, "must hold a target for each example, got a single number"),
-        (X, Y.astype(bytes), r"y must hold numbers as targets, or texts as labels of classes, got \|S"),
+        (X, Y.astype(bytes), r"y must hold numbers as targets, or strings as class labels, got \|S"),
         (X, Y - 1, "class numbers from 0 up, got -1"),
         (X, np.where(Y == 3, 10**12, Y), "got 1000000000000"),
         (X, Y + 1, "leaves class '0' without an example"),

@@ -77,7 +77,7 @@ def test_shares_that_add_up_to_one_take_everything():
     for share in (0.1, 0.3, 0.5, 0.7):
         divided = divide(Y, CLASSES, Split(valid=share, train=1 - share), own_test=True)
         assert len(divided.valid) + len(divided.train) >= 70  # each is rounded by itself
-    with pytest.raises(RecipeError, match=r"train and valid shares of a split may add up to 1, got 0.6 and 0.5"):
+    with pytest.raises(RecipeError, match=r"train and valid shares of a split may add up to at most 1, got 0.6 and 0.5"):
         Split(train=0.6)
 
 
@@ -271,7 +271,7 @@ def test_a_share_of_a_sequence_for_the_weights_is_its_beginning():
 
 
 def test_a_sequence_that_cannot_be_divided_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match="leaves 1 tokens in its test part, too few"):
+    with pytest.raises(DataError, match="leaves 1 tokens in its test part, which is too few"):
         divide_in_order(9, Split(test=0.1), own_test=False)
     with pytest.raises(DataError, match="not by a file of index lists: leave it out"):
         divide_in_order(9, Split(index_file=str(tmp_path / "x.json")), own_test=True)

@@ -125,7 +125,7 @@ def test_files_that_are_no_texts_are_refused(tmp_path: Path):
         from_text(tmp_path)
     (tmp_path / "a.valid.txt").unlink()
     (tmp_path / "a.valid.txt.xz").write_bytes(lzma.compress(VALID.encode())[:30])
-    with pytest.raises(DataError, match=r"a\.valid\.txt\.xz' is damaged, or not packed by xz"):
+    with pytest.raises(DataError, match=r"a\.valid\.txt\.xz' is damaged, or not compressed by xz"):
         from_text(tmp_path)
     (tmp_path / "a.valid.txt.xz").write_bytes(lzma.compress(b""))
     with pytest.raises(DataError, match=r"The valid text of .* must hold at least two tokens, got 0"):
@@ -157,7 +157,7 @@ def test_tokens_need_no_words():
         (([0, 1, 2], [0, 1], [3, 0]), 3, "must lie between 0 and 2, got 3: give the whole vocabulary"),
         (([0, 1, 2], [0, 1], [3, 0]), None, "must lie between 0 and 2, got 3: give the whole vocabulary"),
         (([0, 1, 2], [0], [1, 0]), 3, "The valid text of tokens must hold at least two tokens, got 1"),
-        (([0, 1] * 5,), 2, "leaves 1 tokens in its valid part, too few"),
+        (([0, 1] * 5,), 2, "leaves 1 tokens in its valid part, which is too few"),
     ],
 )
 def test_what_are_no_tokens_is_refused(parts: tuple, vocabulary: int | None, sentence: str):

@@ -35,6 +35,6 @@ def test_a_function_that_takes_dims_is_told_them(own, dims, shape):
 def test_a_function_that_does_not_is_for_images(own):
     assert operation("somebodys_operations:images", 4, 1, BatchNorm())(torch.zeros(2, 4, 8, 6)).shape == (2, 4, 8, 6)
     with pytest.raises(
-        SpaceError, match=r"somebodys_operations:images' computes images only, .* give its function an argument dims"
+        SpaceError, match=r"somebodys_operations:images' works on images only, .* give its function an argument dims"
     ):
         operation("somebodys_operations:images", 4, 1, BatchNorm(), 1)

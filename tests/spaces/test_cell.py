@@ -83,8 +83,8 @@ GOOD = "|none~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|"
         (GOOD.replace("skip_connect", "skip_conect"), "edge 2<-1 of own 'skip_conect': did you mean 'skip_connect'"),
         (GOOD.replace("skip_connect", "__import__('os').abort()"), "There is no operation on edge 2<-1"),
         (GOOD.replace("+", " + "), "node 1 between two"),
-        (None, "written as a text, got NoneType"),
-        (7, "written as a text, got int"),
+        (None, "written as a string, got NoneType"),
+        (7, "written as a string, got int"),
     ],
 )
 def test_malformed_strings_are_refused_with_what_was_expected(text: Any, message: str):

@@ -124,7 +124,7 @@ def test_networks_of_images_that_are_not_square(shape):
 
 def test_signals_are_refused_by_name():
     space = darts(**{**SMALL, "input_shape": (3, 16)})
-    with pytest.raises(RecipeError, match="computes cells of images, got those of signals: use --executor nodewise"):
+    with pytest.raises(RecipeError, match="computes cells of images, got cells of signals: use --executor nodewise"):
         fused(space, norm=TRACKED, generator=seeded())
 
 
@@ -313,8 +313,8 @@ class Strange(Wrap):
 @pytest.mark.parametrize(
     ("space", "norm", "wraps", "match"),
     [
-        (darts(**SMALL), TRACKED, (Strange(),), "does not know the wrap Strange: use --executor nodewise"),
-        (darts(**SMALL), TRACKED, (DropPath(),), "does not know the wrap DropPath"),
+        (darts(**SMALL), TRACKED, (Strange(),), "does not support the wrap Strange: use --executor nodewise"),
+        (darts(**SMALL), TRACKED, (DropPath(),), "does not support the wrap DropPath"),
         (darts(**SMALL), BatchNorm(), (), "batch norm has a scale and shift"),
         (darts(**{**SMALL, "channels": 6}), TRACKED, (), "multiple of 4 channels, got 6"),
         (darts(**SMALL), TRACKED, (PartialChannels(k=4),), r"multiple of 4 channels, got 8 of which they see 1/4"),

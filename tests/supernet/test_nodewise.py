@@ -226,7 +226,7 @@ class Strange(Wrap):
 
 
 def test_unknown_wraps_are_refused_by_name():
-    with pytest.raises(RecipeError, match="does not know the wrap Strange: use --executor plain"):
+    with pytest.raises(RecipeError, match="does not support the wrap Strange: use --executor plain"):
         nodewise(SPACES["darts"], norm=TRACKED, generator=seeded(), wraps=(Strange(),))
 
 

@@ -202,9 +202,9 @@ def test_an_auxiliary_skip_inside_partial_channels_is_widened_as_well():
         (
             lambda: net(replace(SPACE, channels=16), 2, PartialChannels(k=8)),
             {},
-            r"layers\.0\.0\.weight .* \(8, 3, 3, 3\), then",
+            r"layers\.0\.0\.weight .* \(8, 3, 3, 3\) to",
         ),
-        (lambda: net(replace(SPACE, outputs=5), 2, PartialChannels(k=4)), {}, r"linear\.weight .*\(4, 16\), then \(5, 16\)"),
+        (lambda: net(replace(SPACE, outputs=5), 2, PartialChannels(k=4)), {}, r"linear\.weight .*\(4, 16\) to \(5, 16\)"),
         (lambda: net(SPACE, 2, PartialChannels(k=4), norm=BatchNorm(affine=False)), {}, "is on one side only"),
         (
             lambda: net(pruned(), 2, PartialChannels(k=4)),
@@ -214,7 +214,7 @@ def test_an_auxiliary_skip_inside_partial_channels_is_widened_as_well():
         (
             lambda: net(SPACE, 2, PartialChannels(k=4)),
             {"cell": KEPT},
-            "shall take its weights from none, skip_connect, nor_conv",
+            "takes its weights from none, skip_connect, nor_conv",
         ),
         (lambda: net(SPACE, 2, PartialChannels(k=4)), {"cell": [range(6)] * 6}, "avg_pool_3x3, option 5: build its space with"),
         (lambda: net(SPACE, 2, PartialChannels(k=4)), {"cell": [range(5)] * 5}, "options for 5 of them: keep every"),

@@ -234,7 +234,7 @@ def test_an_unknown_module_is_copied_and_never_widened():
     old, new = nn.Sequential(Own(3)), nn.Sequential(Own(3))
     nn.init.zeros_(new[0].scale)
     assert torch.equal(carried(old, new, plan_operation(old, new, Script()))[0].scale, old[0].scale)
-    with pytest.raises(RecipeError, match=r"Cannot widen Own, whose scale has the shape \(3,\) and then \(4,\): "):
+    with pytest.raises(RecipeError, match=r"Cannot widen Own, whose scale changes shape from \(3,\) to \(4,\): "):
         plan_operation(old, nn.Sequential(Own(4)), Script())
 
 

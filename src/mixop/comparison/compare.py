@@ -253,6 +253,6 @@ def _check(
         if not number or not 0 < budget_seconds < math.inf:
             raise RecipeError(f"budget_seconds must be a finite number above 0, got {budget_seconds!r}.")
     if not seeds or len(set(seeds)) != len(seeds):
-        raise RecipeError(f"A comparison needs at least one seed, and all seeds must differ, got {list(seeds)}.")
+        raise RecipeError(f"A comparison needs at least one seed, all of them different, got {list(seeds)}.")
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise RecipeError(f"jobs must be a whole number of at least 1, got {jobs!r}.")
