@@ -203,7 +203,7 @@ def test_without_a_name_an_evaluation_has_no_data_of_its_own():
         (["--device", "gpu"], "use 'cpu'"),
         (["--checkpoint-seconds", "-1"], "at least 0"),
         (["--space.channels", "0"], "at least 1"),
-        (["--data.split.valid", "1.5"], "between 0 and 1"),
+        (["--data.split.valid", "1.5"], "greater than 0 and less than 1"),
     ],
 )
 def test_a_sentence_says_what_is_wrong(words: list[str], says: str):

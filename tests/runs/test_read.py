@@ -99,7 +99,7 @@ def test_a_directory_without_these_is_no_run(run_at, name):
 
 
 def test_no_directory(tmp_path):
-    with pytest.raises(RunError, match="not a run directory"):
+    with pytest.raises(RunError, match="There is no run directory"):
         read_run(tmp_path / "nowhere")
 
 

@@ -104,7 +104,7 @@ def test_without_tensorboard_the_extra_is_named(run_at, monkeypatch: pytest.Monk
 
 
 def test_what_is_no_run_or_damaged_is_refused(run_at, tmp_path: Path):
-    with pytest.raises(RunError, match="not a run directory"):
+    with pytest.raises(RunError, match="There is no run directory"):
         write_tensorboard(tmp_path / "nowhere")
     run = run_at(epochs=1)
     lines = lines_of(run)
