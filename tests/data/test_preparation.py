@@ -101,9 +101,9 @@ def relabelled(batch, generator):
     ("name", "sentence"),
     [
         ("nothing", r"must return a batch \(inputs, targets\), got NoneType"),
-        ("shorter", r"must return inputs as it got them, \(4, 3\) of torch.float32, got \(1, 3\)"),
-        ("doubled", r"must return inputs as it got them, .* got \(4, 3\) of torch.float64"),
-        ("relabelled", r"must return targets as it got them, \(4,\) of torch.int64, got \(4,\) of torch.float32"),
+        ("shorter", r"must return inputs of the shape and type it got, \(4, 3\) of torch.float32, got \(1, 3\)"),
+        ("doubled", r"must return inputs of the shape and type it got, .* got \(4, 3\) of torch.float64"),
+        ("relabelled", r"must return targets of the shape and type it got, \(4,\) of torch.int64, got \(4,\) of torch.float32"),
     ],
 )
 def test_what_is_no_batch_is_refused(name: str, sentence: str):
