@@ -63,7 +63,7 @@ def test_what_is_not_said_is_read_from_the_table(table: str, tmp_path: Path):
     assert (evaluator.dataset, evaluator.epochs, evaluator.trial_epochs, evaluator.test) == ("toy", 12, 12, False)
     assert evaluator.ladder(3, 3) == (4, 12)  # 12, 4 and about 1.3, of what the curve has
     several = str(written(tmp_path / "several.table", datasets=("a", "b")))
-    with pytest.raises(DataError, match="a, b: say --dataset"):
+    with pytest.raises(DataError, match="a, b: choose one with --dataset"):
         tabular(several)
     assert tabular(several, "b").dataset == "b"
     with pytest.raises(DataError, match="'c'"):

@@ -345,7 +345,7 @@ def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
     make()
     with pytest.raises(RunError, match=r"retrain\.augment\.crop is 1 there and 0 now"):
         make(data=tiny_data.with_augment(replace(tiny_data.augment, crop=0)))
-    with pytest.raises(RunError, match="is a run on other data than tiny now"):
+    with pytest.raises(RunError, match="holds a run on other data than tiny has now"):
         make(data=replace(tiny_data, examples=Arrays(tiny_data.examples.x + 1, tiny_data.examples.targets)))
 
 

@@ -54,7 +54,7 @@ def name_of(function: Callable[..., Any], where: str) -> str:
         raise RecipeError(f"{where} must be a function from the top of a module, got {type(function).__name__}: {function!r}.")
     if "<" in path:
         what = "a lambda" if path.endswith("<lambda>") else f"{function.__name__}, which is defined inside a function"
-        raise RecipeError(f"{where} is {what}, which no file can refer to: write it with def at the top of a module.")
+        raise RecipeError(f"{where} is {what}, and no file can refer to it: write it with def at the top of a module.")
     found: Any = sys.modules.get(module)
     for piece in path.split("."):
         found = getattr(found, piece, None)

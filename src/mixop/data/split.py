@@ -134,7 +134,9 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
     sizes = {"train": train, **({} if own_valid else {"valid": valid}), **({} if own_test else {"test": test})}
     for name, size in sizes.items():
         if size < 2:
-            raise DataError(f"The split leaves {size} tokens in its {name} part, which is too few: take another share, or more tokens.")
+            raise DataError(
+                f"The split leaves {size} tokens in its {name} part, which is too few: take another share, or more tokens."
+            )
     everything = torch.arange(count)
     return Divided(
         everything[:train],
