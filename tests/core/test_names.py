@@ -35,7 +35,7 @@ def hidden():
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (lambda: 1, "The loss is a lambda, which no file can refer to: write it with def at the top of a module"),
+        (lambda: 1, "The loss is a lambda, and no file can refer to it: write it with def at the top of a module"),
         (hidden(), "The loss is nested, which is defined inside a function"),
         (partial(at_the_top), "must be a function from the top of a module, got partial"),
         ("math:sqrt", "must be a function from the top of a module, got str"),
