@@ -27,11 +27,11 @@ BIN := $(VENV)/bin
 INSTALL := install -q --disable-pip-version-check $(PIP_FLAGS)
 # One thread a process: the networks are tiny, and the processes share the cores. As a module, pytest lets the children that
 # tests start import the tests.
-PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov=mixop --cov-report=term:skip-covered
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup search test test-all test-oldest lint format build clean clean-all
+.PHONY: help setup search test test-all coverage test-oldest lint format build clean clean-all
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,11 +44,14 @@ search: $(VENV)/.core ## the main job: search a network for handwritten digits, 
 	$(BIN)/mixop search $(SEARCH)
 	$(BIN)/mixop retrain $(RETRAIN)
 
-test: lint ## what a reviewer runs: lint, types and the test suite with coverage
+test: lint ## what a reviewer runs: lint, types and the test suite
 	$(PYTEST)
 
 test-all: lint ## the same with the tests marked slow
 	$(PYTEST) -m ""
+
+coverage: $(VENV)/.test ## which lines the test suite runs; tracing them takes time, so it is not part of `make test`
+	$(PYTEST) --cov=mixop --cov-report=term:skip-covered
 
 lint: $(VENV)/.test ## style, format and types
 	$(BIN)/ruff check
