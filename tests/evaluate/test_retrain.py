@@ -35,7 +35,7 @@ from mixop.nets.discrete import build
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
-from mixop.runs.records import to_record
+from mixop.runs.records import SearchRecord, to_record
 from mixop.spaces import Sizes, nasbench201
 
 PROTOCOL = Protocol(
@@ -352,7 +352,9 @@ def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
 def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architecture(make, tiny_space, tiny_data, tmp_path):
     source, search = make("source").run_directory, RunDirectory(tmp_path / "search")
     search.claim({"recipe.json": {"name": "darts"}, "settings.json": {"seed": 77}, "data.json": tiny_data.describe()})
-    search.append({"phase": "search", "epoch": 1})
+    rates = {"learning_rate": 0.1, "architecture_rate": 0.0, "entropy": None, "skip_share": None}
+    measured = {"train": {"loss": 1.0}, "valid": {}, "mix": {}, "architecture": ""}
+    search.append(to_record(SearchRecord(epoch=1, epochs=1, seconds=1.0, **rates, **measured)))
     with pytest.raises(RunError, match=r"The search of .*search is not finished: mixop resume"):
         make("search")
     other = {**source.read_json("architecture.json"), "native": "|none~0|+|none~0|none~1|"}
