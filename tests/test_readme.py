@@ -66,7 +66,7 @@ def test_the_python_runs(tmp_path):
         for k in range(24):
             pixels = rng.integers(0, 255, (40, 36, 3), dtype=np.uint8)
             images.fromarray(pixels).save(tmp_path / "flowers" / flower / f"{k}.png")
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     # Small: two epochs instead of hundreds, narrow cells, batches that two dozen images fill.
     for large, small in (
         ("epochs=50", "epochs=1"),
@@ -78,8 +78,35 @@ def test_the_python_runs(tmp_path):
     ):
         assert large in code
         code = code.replace(large, small)
-    code = f"from dataclasses import replace\n{code}\nassert result.model(data.test_x[:1] * 1.0).shape == (1, 2)\n"
+    code = f"from dataclasses import replace\n{code}\nassert result.model(data.batch(data.test[:1]).x).shape == (1, 2)\n"
     (tmp_path / "code.py").write_text(code)
+    run([sys.executable, "-W", "error", "code.py"], tmp_path)
+
+
+GIVEN = """
+import numpy as np, torch, mixop
+from pathlib import Path
+rng = np.random.default_rng(0)
+signals, labels = rng.normal(size=(40, 2, 16)).astype("float32"), np.arange(40) % 2
+x, prices = rng.normal(size=(40, 5)).astype("float32"), rng.normal(size=40).astype("float32")
+photos, masks = rng.normal(size=(40, 3, 8, 8)).astype("float32"), rng.integers(0, 2, (40, 8, 8))
+train, valid, test = (torch.utils.data.TensorDataset(torch.randn(20, 1, 8, 8), torch.arange(20) % 2) for _ in range(3))
+Path("ptb").mkdir()
+for part in ("train", "valid", "test"):
+    Path("ptb", f"ptb.{part}.txt").write_text("a rose is a rose is a rose \\n" * 40)
+def my_loss(outputs, targets):
+    return (outputs[:, 0] - targets).square()
+my_measure = my_loss
+"""
+
+
+def test_data_that_is_not_images(tmp_path):
+    _, code = blocks("python")
+    shapes = ((2, 16), (5,), (3, 8, 8), (1, 8, 8), None)
+    lines = [line for line in code.splitlines() if line.startswith("data = ")]
+    assert len(lines) == len(shapes)
+    checks = [f"{line}\nassert data.shape == {shape}" if shape else line for line, shape in zip(lines, shapes, strict=True)]
+    (tmp_path / "code.py").write_text("\n".join([GIVEN, *checks, *code.splitlines()[len(lines) :], "assert task.outputs == 3"]))
     run([sys.executable, "-W", "error", "code.py"], tmp_path)
 
 
