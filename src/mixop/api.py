@@ -14,22 +14,23 @@ from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
-from mixop.engine.loop import Search
+from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
 from mixop.engine.threads import using
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.trained import load_network, read_space
 from mixop.recipe.core import Recipe
-from mixop.recipe.parts import recipe_from_json, recipe_to_json
+from mixop.recipe.parts import recipe_from_json
 from mixop.report.cell import draw_cell
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.environment import environment
-from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING, SCORE, SETTINGS, SPACE, drawing
+from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING, SCORE, SETTINGS, STATE, drawing
+from mixop.runs.identity import BOUND_TO, SEARCH_FILES
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
-from mixop.spaces.describe import describe_space, read_architecture
+from mixop.spaces.describe import read_architecture
 
 
 @dataclass(frozen=True)
@@ -139,29 +140,49 @@ def search(
     space = space.fit(data)
     check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
-    identity = {
-        RECIPE: recipe_to_json(recipe),
-        SPACE: describe_space(space),
-        DATA: data.describe(),
-        SETTINGS: settings.identity,
-    }
-    known = run.claim(identity)
+    identity = search_identity(recipe, space, data, settings)
     with run.locked(), using(settings.threads):
-        return _search(recipe, space, data, run, settings, observe, known)
+        known = run.holds(identity)
+        if known and (run / ARCHITECTURE).exists():
+            return _found(run, recipe, space)
+        job = Search(recipe, space, data, run, settings, observe)
+        if not known:
+            job.try_out()
+            run.claim(identity)
+        return _search(job)
 
 
-def _search(
-    recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None, known: bool
-) -> SearchResult:
-    if (run / ARCHITECTURE).exists():
-        return SearchResult(run.path, read_architecture(space, run.read_json(ARCHITECTURE)), space, recipe)
-    job = Search(recipe, space, data, run, settings, observe)
-    if known and checkpoint.exists(run.state):
+def _search(job: Search) -> SearchResult:
+    """Searches from the start, or from the checkpoint."""
+    run = job.run_directory
+    if checkpoint.exists(run.state):
         job.restore()
-    note_environment(run, settings, **settings.computing)
-    architecture = job.run()
+    elif run.position():
+        raise RunError(
+            f"{run.path} has metrics but no {STATE}: restore the checkpoint, or search again into another --out; "
+            "starting over would mix two searches."
+        )
+    note_environment(run, job.settings, **job.settings.computing)
+    job.run()
     draw(run)
-    return SearchResult(run.path, architecture, space, recipe)
+    return _found(run, job.recipe, job.base)
+
+
+def _found(run: RunDirectory, recipe: Recipe, space: Space) -> SearchResult:
+    """The result of a finished search."""
+    return SearchResult(run.path, found_architecture(run, space), space, recipe)
+
+
+def found_architecture(run: RunDirectory, space: Space) -> Architecture:
+    """What a finished search found.
+
+    Raises:
+        RunError: if it is not finished, or another run's, or a file that it depends on was changed.
+    """
+    content = run.read_json(ARCHITECTURE)
+    architecture = read_architecture(space, content)
+    run.check_binding(content.get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
+    return architecture
 
 
 def resume(
@@ -200,11 +221,14 @@ def resume(
         raise RunError(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
         ) from error
-    space = read_space(run)
     with run.locked(), using(threads):
+        space = read_space(run)
         if (run / RETRAINING).exists():
             return _retrain(Retraining.of(run, space, data, settings, observe), settings)
-        return _search(read_recipe(run), space, data, run, settings, observe, known=True)
+        recipe = read_recipe(run)
+        if (run / ARCHITECTURE).exists():
+            return _found(run, recipe, space)
+        return _search(Search(recipe, space, data, run, settings, observe))
 
 
 def retrain(
@@ -261,9 +285,9 @@ def retrain(
     networks = [(FOUND, architecture)]
     networks += [(f"random {k}", a) for k, a in enumerate(random_architectures(space, random, seed, but=architecture), 1)]
     run = RunDirectory(out)
-    job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on)
-    job.claim()
     with run.locked(), using(threads):
+        job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on)
+        job.claim()
         return _retrain(job, settings)
 
 
@@ -332,4 +356,4 @@ def draw(run: RunDirectory) -> None:
     """Draws every cell of the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several."""
     cells = run.read_json(ARCHITECTURE)["cells"]
     for group, cell in cells.items():
-        checkpoint.write_bytes(run / drawing(group, len(cells)), (draw_cell(cell) + "\n").encode())
+        run.save(drawing(group, len(cells)), (draw_cell(cell) + "\n").encode())

@@ -207,7 +207,7 @@ def test_a_checkpoint_of_another_run_does_not_fit(tmp_path, toy_data):
     api.search(tiny(darts()), Toy(), toy_data, tmp_path / "three")
     (tmp_path / "three" / "architecture.json").unlink()
     (tmp_path / "three" / "state.pt").write_bytes((tmp_path / "two" / "state.pt").read_bytes())
-    with pytest.raises(RunError, match="does not fit this run"):
+    with pytest.raises(RunError, match=r"state\.pt was not made with the space\.json that is beside it"):
         api.resume(tmp_path / "three", toy_data)
 
 

@@ -50,6 +50,7 @@ def scored(found, rivals, *, images: int | None = 360, measure=ACCURACY, rival="
         protocol={},
         input={},
         weights_sha256="",
+        bound_to={},
         classes=("a", "b") if images else (),
         confusion=((right, images - right), (0, 0)) if images else (),
     )

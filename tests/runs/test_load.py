@@ -136,8 +136,8 @@ def test_a_run_from_before_there_were_versions_is_refused_in_a_sentence(run_at):
 
 def test_a_run_of_a_later_version_is_refused(run_at):
     run = run_at(epochs=1)
-    edit(run / "run.json", format=3)
-    with pytest.raises(RunError, match="has format 3, and this version of mixop reads 2"):
+    edit(run / "run.json", format=4)
+    with pytest.raises(RunError, match="has format 4, and this version of mixop reads 3"):
         check_version(run)
 
 

@@ -58,6 +58,7 @@ SCORE = Score(
     protocol={"type": "Protocol", "epochs": 2},
     input={"shape": [1, 8, 8], "mean": [0.5], "std": [0.25]},
     weights_sha256="00ff",
+    bound_to={"retrain.json": "00ff"},
     classes=("a", "b"),
     confusion=((2, 0), (1, 1)),
 )
@@ -76,7 +77,7 @@ def test_what_is_written_is_read_back(record):
 
 def test_a_run_directory_gives_back_what_was_appended(tmp_path):
     run = RunDirectory(tmp_path)
-    run.claim({"recipe.json": {}})
+    run.write_json("recipe.json", {})
     for record in (SEARCH, RETRAINING):
         run.append(to_record(record))
     assert run.records() == [SEARCH, RETRAINING]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mixop.core.measure import ACCURACY, LOSS, Measure
+from mixop.runs.files import FORMAT
 from mixop.runs.records import Column, NetworkScore, RetrainingRecord, Scope, Score, SearchRecord, to_record
 
 NASBENCH201 = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
@@ -121,7 +122,7 @@ def make_run(
     output = [2, 3, 4, 5] if two else [3]
     pairs = full_edges(nodes, inputs)
     path.mkdir(parents=True, exist_ok=True)
-    write_json(path / "run.json", {"format": 2})
+    write_json(path / "run.json", {"format": FORMAT})
     write_json(
         path / "recipe.json",
         {
@@ -272,6 +273,7 @@ def make_run(
         protocol={"epochs": 20, "learning_rate": 0.1, "label_smoothing": 0.1},
         input={"shape": list(made.shape), "mean": [0.3], "std": [0.4]},
         weights_sha256="0" * 64,
+        bound_to={},
         classes=tuple(classes) if confusion else (),
         confusion=tuple(map(tuple, confusion)),
     )

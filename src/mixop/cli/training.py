@@ -126,7 +126,6 @@ def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
     from mixop import api
     from mixop.evaluate.trained import read_space
     from mixop.runs.directory import RunDirectory
-    from mixop.spaces.describe import read_architecture
 
     given = [f"--{name}" for name in ("architecture", "space", "data") if getattr(options, name) is not None]
     if given:
@@ -136,7 +135,7 @@ def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
     if not run.has(ARCHITECTURE):
         raise RunError(f"The search in {options.run} is not finished: first `mixop resume {shlex.quote(options.run)}`.")
     space = read_space(run)
-    architecture = read_architecture(space, run.read_json(ARCHITECTURE))
+    architecture = api.found_architecture(run, space)
     data = api.load_data(run)
     api.check_data(run, data)
     return architecture, space, data, options.out or options.run

@@ -26,7 +26,6 @@ from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
-from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, TRIAL
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
@@ -121,8 +120,6 @@ def compare(
         identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
-    before = directory.read_json(COMPARISON) if (directory / COMPARISON).exists() else identity
-    directory.claim({COMPARISON: _without_growth(identity, before)}, markers=(COMPARISON,))
     options = {
         "space": space,
         "data": tasks.Portable.of(data),
@@ -137,6 +134,8 @@ def compare(
     ]
     tell = observe or (lambda name, record: None)
     with directory.locked(), listening() as stop:
+        before = directory.read_json(COMPARISON) if (directory / COMPARISON).exists() else identity
+        directory.claim({COMPARISON: _without_growth(identity, before)}, markers=(COMPARISON,))
         directory.write_json(COMPARISON, identity)
         api.note_environment(directory, settings[0])
         begun = read_comparison(out)
@@ -159,8 +158,8 @@ def compare(
             [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
         )
         result = read_comparison(out)
-        write_bytes(directory / COMPARISON_TABLE, result.table().encode())
-        write_bytes(directory / COMPARISON_RUNS, "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
+        directory.save(COMPARISON_TABLE, result.table().encode())
+        directory.save(COMPARISON_RUNS, "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
         write_comparison(out)
     if stop.signum is not None:
         raise InterruptedRunError(

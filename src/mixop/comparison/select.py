@@ -111,9 +111,9 @@ def select(
     run = RunDirectory(out)
     settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
     networks = list(zip(labels, architectures, strict=True))
-    job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=("train",), score_on="valid")
-    job.claim()
     with run.locked():
+        job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=("train",), score_on="valid")
+        job.claim()
         if not (run / SCORE).exists():
             note_environment(run, settings)
         score = job.run()

@@ -4,6 +4,7 @@ A search, a retraining and the building of a table differ in what a step is and 
 save, when to stop and what to say meanwhile is the driver's.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -97,10 +98,15 @@ class Driver:
         self._context = ExitStack()
         self.start()
 
-    def start(self) -> None:
-        """Starts the clock, from the seconds that the job has behind it."""
-        self._saved_at = time.monotonic()
-        self._started = self._saved_at - self.job.state.seconds
+    def start(self, *, saved: bool = True) -> None:
+        """Starts the clock, from the seconds that the job has behind it.
+
+        Args:
+            saved: whether there is a checkpoint; if not, the first step is saved, whatever the time between two.
+        """
+        now = time.monotonic()
+        self._saved_at = now if saved else -math.inf
+        self._started = now - self.job.state.seconds
 
     def seconds(self) -> float:
         """The time that the job has taken until now, earlier processes included."""

@@ -6,6 +6,7 @@ It never prints; who wants to watch passes an observer.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from mixop.engine.capture import CapturedLoss
 from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
+from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import EVALUATION_BATCH, score
 from mixop.engine.settings import Settings
@@ -32,19 +34,38 @@ from mixop.engine.state import SearchState
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.recipe.core import Recipe
+from mixop.recipe.parts import recipe_to_json
 from mixop.recipe.stage import stage_ends, stage_progress
 from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import ARCHITECTURE, SNAPSHOTS
+from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, SETTINGS, SNAPSHOTS, SPACE
+from mixop.runs.identity import BOUND_TO, binding, check_binding
 from mixop.runs.records import Column, SearchRecord, Values, to_record
 from mixop.spaces.core import Architecture, Space
-from mixop.spaces.describe import describe_architecture
+from mixop.spaces.describe import describe_architecture, describe_space
 
 
 def rows_of(mix: Tensor) -> tuple[tuple[float, ...], ...]:
     """Mixing weights ``(E, O)`` as plain numbers."""
     return tuple(tuple(row) for row in mix.tolist())
+
+
+def search_identity(recipe: Recipe, space: Space, data: Data, settings: Settings) -> dict[str, Any]:
+    """What makes a search what it is: content of each of its directory's files, JSON data.
+
+    Args:
+        recipe: the method.
+        space: its space, with the sizes of the data.
+        data: what it searches on.
+        settings: of the run; only those that change its numbers are kept.
+    """
+    return {
+        RECIPE: recipe_to_json(recipe),
+        SPACE: describe_space(space),
+        DATA: data.describe(),
+        SETTINGS: settings.identity,
+    }
 
 
 class Search:
@@ -71,6 +92,16 @@ class Search:
         self.snapshots = Snapshots(run / SNAPSHOTS, lookback)
         self._action: Action = Continue()
         self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record))
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes this search what it is: the content of the files that its directory begins with."""
+        return search_identity(self.recipe, self.base, self.data, self.settings)
+
+    @cached_property
+    def bound(self) -> dict[str, str]:
+        """What its checkpoints and its result carry."""
+        return binding(self.identity)
 
     def _bind(self) -> None:
         """The problems of the state's network, which a stage replaces."""
@@ -106,6 +137,8 @@ class Search:
             RunError: if it is missing, torn or of another shape.
         """
         saved = checkpoint.load(self.run_directory.state)
+        bound = saved.get(BOUND_TO) if isinstance(saved, dict) else None
+        check_binding(bound, self.bound, self.run_directory.state)
         try:
             stage, kept = saved["search"]["stage"], saved["search"]["kept"]
             if stage > 0:
@@ -120,9 +153,26 @@ class Search:
             ) from error
         self.run_directory.truncate(position)
 
+    def try_out(self) -> None:
+        """Passes two examples through the network and the task, so that a misfit is found before anything is written.
+
+        Raises:
+            MixopError: if network, data and task do not fit together.
+        """
+        if self.settings.compile:  # it would compile for this size alone
+            return
+        score(self.state.net, self.data, self.mean(), batch_size=2, batches=1, progress=self.problem.progress)
+
     def save(self) -> None:
-        """Writes the checkpoint."""
-        checkpoint.save(self.run_directory.state, {"search": self.state.state_dict(), "metrics": self.run_directory.position()})
+        """Writes the checkpoint.
+
+        Raises:
+            DivergedError: if a weight or parameter is not finite; the checkpoint that is there stays.
+        """
+        run = self.run_directory
+        self._finite_state()
+        run.check_lock()
+        checkpoint.save(run.state, {BOUND_TO: self.bound, "search": self.state.state_dict(), "metrics": run.position()})
 
     def run(self) -> Architecture:
         """Searches to the end, from wherever it stands, and writes ``architecture.json``.
@@ -135,16 +185,15 @@ class Search:
             InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
         """
         state = self.state
-        self.driver.start()
-        if not checkpoint.exists(self.run_directory.state):
-            self.save()
+        self.driver.start(saved=checkpoint.exists(self.run_directory.state))
         with self.driver:
             self._train(self.recipe.epochs)
             if not state.found:
                 state.found = self.space.to_native(self._derive())
             self.save()
             architecture = self.base.from_native(state.found)
-            self.run_directory.write_json(ARCHITECTURE, describe_architecture(self.base, architecture))
+            found = {**describe_architecture(self.base, architecture), BOUND_TO: self.bound}
+            self.run_directory.write_json(ARCHITECTURE, found)
         return architecture
 
     def _train(self, epochs: int) -> None:
@@ -347,20 +396,35 @@ class Search:
     def _finite(self, value: float, step: str, what: str = "loss") -> None:
         # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.
         if not math.isfinite(value):
-            raise DivergedError(
-                f"The {what} of the {step} step became {value} in epoch {self.state.epoch + 1}, step {self.state.step + 1}: "
-                "try a smaller learning rate or a smaller clip; the last good state is kept in "
-                f"{self.run_directory.state}."
-            )
+            raise self._diverged(f"The {what} of the {step} step became {value}")
+
+    def _finite_state(self) -> None:
+        """A finite gradient times a large rate may still leave the finite numbers; the next loss is too late to notice."""
+        state = self.state
+        parts = {"weights": state.net, "architecture parameters": state.params}
+        moments = {
+            "moments of the weights": state.weight_optimiser,
+            "moments of the architecture": state.architecture_optimiser,
+        }
+        name = first_not_finite({**parts, **moments})
+        if name:
+            raise self._diverged(f"The {name} are no longer finite")
+
+    def _diverged(self, what: str) -> DivergedError:
+        return diverged(f"{what} in epoch {self.state.epoch + 1}, step {self.state.step + 1}", self.run_directory.state)
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
         """Measures the epoch and asks the monitors; the state then stands at the start of the next one."""
         state, recipe = self.state, self.recipe
+        self._finite_state()
         mean = self.mean()
         tuning, searching = self._tuning, self._searching
         native = self.space.to_native(recipe.derivation(mean, self.space))
         state.natives.append(native)
         valid = self._valid(mean)
+        for name, value in valid.items():
+            if value is not None and not math.isfinite(value):
+                raise self._diverged(f"The {name} on the validation part became {value}")
         first = self.data.task.first
         rank = first.rank(valid.get(first.name))
         if rank > state.best_rank and state.epoch >= recipe.warmup:
@@ -375,6 +439,7 @@ class Search:
         state.epoch += 1
         state.step = 0
         if not tuning:
+            self.run_directory.check_lock()
             self.snapshots.keep(state)
         state.seconds = seconds()
         return to_record(

@@ -4,22 +4,25 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.core.optim import set_rate
+from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.core.values import to_plain
 from mixop.data.core import PARTS, Data, Part
 from mixop.data.examples import AHEAD
 from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate
+from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, is_auxiliary, multiply_adds, parameters
@@ -27,6 +30,13 @@ from mixop.evaluate.training import TrainingState
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, SETTINGS, SPACE, WEIGHTS
+from mixop.runs.identity import (
+    BOUND_TO,
+    RETRAINING_FILES,
+    SEARCH_FILES,
+    binding,
+    check_binding,
+)
 from mixop.runs.records import NetworkScore, RetrainingRecord, Scope, Score, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
@@ -176,6 +186,13 @@ class Retraining:
             "data": self.data.fingerprint,
         }
 
+    @cached_property
+    def bound(self) -> dict[str, str]:
+        """What its checkpoints and its score carry."""
+        architecture = describe_architecture(self.space, dict(self.networks)[FOUND])
+        contents = (self.identity(), describe_space(self.space), self.data.describe(), architecture)
+        return binding(dict(zip(RETRAINING_FILES, contents, strict=True)))
+
     def claim(self) -> bool:
         """Makes the directory this retraining's own, or finds that it already is.
 
@@ -195,11 +212,35 @@ class Retraining:
             files[SETTINGS] = {"seed": self.settings.seed}
         elif not (run / ARCHITECTURE).exists():
             raise RunError(f"The search of {run.path} is not finished: mixop resume {run.path} first, or choose another --out.")
+        else:
+            run.check_binding(run.read_json(ARCHITECTURE).get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
         if not (run / DATA).exists():
             files[DATA] = self.data.describe()
         elif run.read_json(DATA).get("fingerprint") != self.data.fingerprint:
             raise RunError(f"{run.path} holds a run on other data than {self.data.name} has now: choose another --out.")
-        return run.claim(files, markers=(RECIPE, RETRAINING))
+        # A plan whose training has not reached a checkpoint binds nobody.
+        begun = checkpoint.exists(self._checkpoint) or any((run / name).exists() for name in (SCORE, WEIGHTS))
+        unused = () if begun or run.retrained() else (RETRAINING,)
+        markers = (RECIPE, RETRAINING)
+        if not run.holds(files, markers, unused=unused):
+            self.try_out()
+        return run.claim(files, markers, unused=unused)
+
+    def try_out(self) -> None:
+        """Passes two examples through every network and the task, so that a misfit is found before anything is written.
+
+        Raises:
+            MixopError: if network, data and task do not fit together.
+        """
+        at = self.data.at(*self.train_on)[:2]
+        batch = self.data.augmented(at, Generator().manual_seed(0), self.augment)
+        for _, architecture in self.networks:
+            net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
+            with torch.no_grad(), fenced(Generator().manual_seed(0)):
+                outputs, auxiliary, _ = net.eval().training_outputs(batch.x)
+            for output in (outputs, auxiliary):
+                if output is not None:
+                    self.data.task.loss(output.float(), batch.y)
 
     def run(self) -> Score:
         """Trains to the end, from wherever it stands; a finished retraining is not repeated.
@@ -216,14 +257,21 @@ class Retraining:
         """
         run = self.run_directory
         if (run / SCORE).exists():
-            return run.score()
-        if checkpoint.exists(self._checkpoint):
+            score = run.score()
+            check_binding(score.bound_to, self.bound, run / SCORE)
+            return score
+        saved = checkpoint.exists(self._checkpoint)
+        if saved:
             self._restore()
-        else:
-            self.save()
+        elif run.retrained():
+            raise RunError(
+                f"{run.path} has metrics of a retraining but no {RETRAINING_STATE}: restore the checkpoint, or retrain into "
+                "another --out; starting over would mix two trainings."
+            )
         with self.driver:
             while len(self.scores) < len(self.networks):
-                self.driver.start()
+                self.driver.start(saved=saved)
+                saved = True
                 self.driver.run(lambda: self.state.epoch < self.protocol.epochs)
                 self._finish()
                 self.save()
@@ -241,9 +289,17 @@ class Retraining:
         return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings, self.train_on)
 
     def save(self) -> None:
-        """Writes the checkpoint."""
+        """Writes the checkpoint.
+
+        Raises:
+            DivergedError: if a weight is not finite; the checkpoint that is there stays.
+        """
         done = len(self.scores) == len(self.networks)
+        if not done:
+            self._finite_state()
+        self.run_directory.check_lock()
         state = {
+            BOUND_TO: self.bound,
             "scores": [to_record(score) for score in self.scores],
             "confusion": self.confusion,
             "weights_digest": self.weights_digest,
@@ -254,6 +310,8 @@ class Retraining:
 
     def _restore(self) -> None:
         saved = checkpoint.load(self._checkpoint)
+        bound = saved.get(BOUND_TO) if isinstance(saved, dict) else None
+        check_binding(bound, self.bound, self._checkpoint)
         try:
             self.scores = [from_record(NetworkScore, score, str(self._checkpoint)) for score in saved["scores"]]
             self.confusion = saved["confusion"]
@@ -335,7 +393,7 @@ class Retraining:
         if label == FOUND:
             kept = {name: v.detach().cpu().contiguous() for name, v in net.state_dict().items() if not is_auxiliary(name)}
             content = safetensors.torch.save(kept)
-            checkpoint.write_bytes(self.run_directory / WEIGHTS, content)
+            self.run_directory.save(WEIGHTS, content)
             self.weights_digest = hashlib.sha256(content).hexdigest()
             self.confusion = scored.details.get("confusion", [])
         self.scores.append(
@@ -369,15 +427,24 @@ class Retraining:
                 "std": list(self.augment.std),
             },
             weights_sha256=self.weights_digest,
+            bound_to=self.bound,
             classes=data.task.classes,
             confusion=tuple(tuple(row) for row in self.confusion),
         )
 
+    def _finite_state(self) -> None:
+        name = first_not_finite({"weights": self.state.net, "moments of the optimiser": self.state.optimiser})
+        if name:
+            raise self._diverged(f"The {name} of network {self._label!r} are no longer finite")
+
     def _finite(self, value: float, what: str) -> None:
         if not math.isfinite(value):
-            epoch = min(self.state.epoch + 1, self.protocol.epochs)
-            raise DivergedError(
-                f"The {what} of network {self.networks[len(self.scores)][0]!r} became {value} in epoch {epoch}: "
-                "try a smaller learning rate or a smaller clip in another --out; "
-                f"the last good state is kept in {self._checkpoint}."
-            )
+            raise self._diverged(f"The {what} of network {self._label!r} became {value}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        epoch = min(self.state.epoch + 1, self.protocol.epochs)
+        return diverged(f"{what} in epoch {epoch}", self._checkpoint)
+
+    @property
+    def _label(self) -> str:
+        return self.networks[len(self.scores)][0]

@@ -16,6 +16,7 @@ from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, SCORE, SPACE, WEIGHTS
+from mixop.runs.identity import RETRAINING_FILES
 from mixop.runs.records import Score
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Space
@@ -92,6 +93,7 @@ def read_score(run: RunDirectory) -> Score:
 def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
     """The network and its score."""
     score = read_score(run)
+    run.check_binding(score.bound_to, RETRAINING_FILES, SCORE)
     if not {"shape", "mean", "std"} <= score.input.keys():
         raise RunError(f"{run / SCORE} is damaged (its input is incomplete): restore it, or retrain into another --out.")
     space, protocol = read_space(run), protocol_from_json(score.protocol)

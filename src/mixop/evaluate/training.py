@@ -47,13 +47,7 @@ class TrainingState:
     ) -> "TrainingState":
         """The state before the first step; the random numbers depend on the seed alone, so they are every network's."""
         random = generators(settings.seed, GENERATORS)
-        net = build(
-            architecture,
-            protocol.sized(space),
-            generator=random["init"],
-            norm=protocol.norm,
-            auxiliary=protocol.auxiliary > 0,
-        ).to(settings.device)
+        net = cls.network(architecture, space, protocol, settings, random["init"])
         return cls(
             net=net,
             optimiser=protocol.optimiser.build(net.parameters()),
@@ -62,6 +56,19 @@ class TrainingState:
             task=data.task.smoothed(protocol.label_smoothing),
             train=data.task.totals(),
         )
+
+    @staticmethod
+    def network(
+        architecture: Architecture, space: Space, protocol: Protocol, settings: Settings, generator: Generator
+    ) -> DiscreteNetwork:
+        """A network as the protocol trains it, freshly initialised, on the run's device."""
+        return build(
+            architecture,
+            protocol.sized(space),
+            generator=generator,
+            norm=protocol.norm,
+            auxiliary=protocol.auxiliary > 0,
+        ).to(settings.device)
 
     def backward(self, batch: Batch, protocol: Protocol) -> Tensor:
         """Accumulates the gradient of a batch, piece by piece, and adds the batch to the epoch's totals.

@@ -1,19 +1,46 @@
 """A run directory: everything that a run knows is in it. `mixop.runs.files` names its files. Imports no torch."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure
-from mixop.runs.files import FORMAT, FORMAT_FILE, LOCK, METRICS, RECIPE, SCORE, STATE
-from mixop.runs.load import Record, check_version, data_measures, is_begun, read_records, read_score, require_run
+from mixop.runs.files import (
+    ARCHITECTURE,
+    DATA,
+    ENVIRONMENT,
+    FORMAT,
+    FORMAT_FILE,
+    LOCK,
+    METRICS,
+    RECIPE,
+    RETRAINING,
+    SCORE,
+    SETTINGS,
+    SPACE,
+    STATE,
+)
+from mixop.runs.identity import binding, check_binding, difference, essence
+from mixop.runs.load import (
+    Record,
+    check_version,
+    data_measures,
+    is_begun,
+    read_object,
+    read_records,
+    read_score,
+    require_run,
+)
+from mixop.runs.lock import Lock
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord
 from mixop.runs.write import write_bytes
+
+_BEFORE_A_CHECKPOINT = (ARCHITECTURE, ENVIRONMENT, SETTINGS, DATA, SPACE, RECIPE, RETRAINING)
+"""Files that a run writes before its first checkpoint; those that say what it is come last, for a removal that is cut short."""
 
 
 class RunDirectory:
@@ -25,6 +52,8 @@ class RunDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lock: Lock | None = None
+        self._wrote = False
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -43,46 +72,81 @@ class RunDirectory:
         """Whether all of these files are there."""
         return all((self / name).exists() for name in names)
 
-    def claim(self, identity: Mapping[str, Any], markers: Sequence[str] = (RECIPE,)) -> bool:
-        """Makes the directory this run's own, or finds that it already is.
+    def holds(self, identity: Mapping[str, Any], markers: Sequence[str] = (RECIPE,), *, unused: Sequence[str] = ()) -> bool:
+        """Whether the directory is this run's already. Nothing is written.
+
+        A run that was stopped before its first checkpoint leaves nothing worth keeping: its directory is free again.
 
         Args:
-            identity: content of each file that makes the run what it is; the first is written first.
+            identity: content of each file that makes the run what it is.
             markers: a directory that has one of these files is a run of this kind; another must be empty.
-
-        Returns:
-            True if the directory already holds this run.
+            unused: files of the identity that nothing depends on yet: what is there counts as absent.
 
         Raises:
-            RunError: if it cannot be written, holds another run, a run of another format, or something else.
+            RunError: if it holds another run, a run of another format, or something else.
         """
-        self._make()
+        foreign = self._foreign()
+        if not foreign:
+            return False
         if is_begun(self.path):
             check_version(self.path)
-        if any(self.has(name) for name in markers):
-            for name, content in identity.items():
-                if not self.has(name):
-                    continue  # killed while it was being created
-                here = self.read_json(name)
-                if here != _plain(content):
-                    raise RunError(
-                        f"{self.path} holds another run: {difference(here, _plain(content), name)}; "
-                        "choose another --out, or remove that directory."
-                    )
-            known = self.has(*identity)
-        else:
-            ours = (FORMAT_FILE, ".partial", ".lock")  # what a run that was killed at its start leaves behind
-            foreign = [entry.name for entry in self.path.iterdir() if not entry.name.endswith(ours)]
-            if foreign:
-                raise RunError(f"{self.path} is not empty and is not a run (it holds {foreign[0]}): choose another --out.")
-            known = False
+        if not any(self.has(name) for name in markers):
+            raise RunError(f"{self.path} is not empty and is not a run (it holds {foreign[0]}): choose another --out.")
+        there = [name for name in identity if self.has(name) and name not in unused]
+        for name in there:
+            here, given = essence(name, self.read_json(name)), essence(name, identity[name])
+            if here != given:
+                raise RunError(
+                    f"{self.path} holds another run: {difference(here, given, name)}; "
+                    "choose another --out, or remove that directory."
+                )
+        return len(there) == len(identity)
+
+    def claim(self, identity: Mapping[str, Any], markers: Sequence[str] = (RECIPE,), *, unused: Sequence[str] = ()) -> bool:
+        """Makes the directory this run's own, or finds that it already is. The lock must be held.
+
+        Args:
+            identity: as in `holds`; the first file is written last, so that what it stands for is whole.
+            markers: as in `holds`.
+            unused: as in `holds`.
+
+        Returns:
+            True if the directory already held this run.
+
+        Raises:
+            RunError: as `holds`, or if it cannot be written.
+        """
+        assert self._lock is not None, "a claim without the lock lets two processes write"
+        known = self.holds(identity, markers, unused=unused)
         if not known:
+            if not self._foreign():
+                for name in _BEFORE_A_CHECKPOINT:
+                    (self / name).unlink(missing_ok=True)
             self.write_json(FORMAT_FILE, {"format": FORMAT})
-            for name, content in identity.items():
-                self.write_json(name, content)
+            for name, content in reversed(identity.items()):
+                if not self.has(name) or name in unused:
+                    self.write_json(name, content)
         return known
 
-    def _make(self) -> None:
+    def _foreign(self) -> list[str]:
+        """Names of what a run that was stopped before its first checkpoint does not leave behind."""
+        entries = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+        ours = {LOCK}
+        if self._has_format():  # else files of these names are someone else's
+            ours |= {FORMAT_FILE, *_BEFORE_A_CHECKPOINT}
+            if self.has(RECIPE) or not self.has(RETRAINING):
+                ours.remove(ARCHITECTURE)  # of a search it is the result; a retraining is given one
+        return [name for name in entries if name not in ours and not name.endswith(".partial")]
+
+    def _has_format(self) -> bool:
+        try:
+            return read_object(self / FORMAT_FILE) == {"format": FORMAT}
+        except RunError:  # torn, or something else of that name
+            return False
+
+    def _make(self) -> bool:
+        """Makes the directory; whether it was not there before."""
+        new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -95,6 +159,7 @@ class RunDirectory:
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise RunError(f"Run directory {self.path} is not writable: choose another --out, or change its permissions.")
+        return new
 
     def require(self) -> None:
         """Refuses a directory that is not a run.
@@ -106,23 +171,57 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside, no other process works in this directory; the lock goes with the process, however it ends.
+        """Inside, no other process works in this directory, which is made if need be; the lock goes with the process.
+
+        Every writer of this object makes sure that the lock is still held. If nothing was written, the lock's file goes again,
+        and so does the directory if it was made here.
 
         Raises:
-            RunError: if another process is working in it.
+            RunError: if it cannot be made or written, or another process is working in it.
         """
+        made, new = self._make(), not self.has(LOCK)
+        self._lock, self._wrote = Lock(self.path), False
         try:
-            file = (self / LOCK).open("w")
-        except OSError as error:
-            raise RunError(
-                f"Run directory {self.path} is not writable ({error.strerror or error}): choose another --out."
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(f"Another process is working in {self.path}: wait for it, or choose another --out.") from error
             yield
+        finally:
+            # What was refused leaves no trace, least of all in a directory that is not a run.
+            self._lock.release(remove=new and not self._wrote)
+            self._lock = None
+            if made and not self._wrote:
+                with suppress(OSError):
+                    self.path.rmdir()
+
+    def check_binding(self, bound: Any, names: Sequence[str], what: str) -> None:
+        """Refuses a result that was made with other files than those that are there now.
+
+        Args:
+            bound: what it carries, by `mixop.runs.identity.binding`.
+            names: of the files that it depends on.
+            what: its own file.
+
+        Raises:
+            RunError: naming the file that differs.
+        """
+        check_binding(bound, binding({name: self.read_json(name) for name in names}), self / what)
+
+    def check_lock(self) -> None:
+        """Makes sure, before something is written, that the lock is still this process's, if it was taken.
+
+        Raises:
+            RunError: if someone removed it.
+        """
+        if self._lock is not None:
+            self._lock.check()
+            self._wrote = True
+
+    def save(self, name: str, content: bytes) -> None:
+        """Writes one file, atomically.
+
+        Raises:
+            RunError: if it cannot be written, or the lock is gone.
+        """
+        self.check_lock()
+        write_bytes(self / name, content)
 
     def write_json(self, name: str, content: Any) -> None:
         """Writes one JSON file, atomically.
@@ -130,7 +229,7 @@ class RunDirectory:
         Raises:
             RunError: if it cannot be written.
         """
-        write_bytes(self / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        self.save(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
         """Reads one JSON file.
@@ -155,6 +254,7 @@ class RunDirectory:
         Raises:
             RunError: if it cannot be written.
         """
+        self.check_lock()
         line = json.dumps(record, allow_nan=False) + "\n"
         try:
             with self.metrics.open("ab") as file:
@@ -213,31 +313,9 @@ class RunDirectory:
         Raises:
             RunError: if they are shorter than that: lines were lost.
         """
+        self.check_lock()
         length = self.position()
         if length < position:
             raise RunError(f"{self.metrics} has lost lines since the checkpoint ({length} of {position} bytes): restore it.")
         if length > position:
             os.truncate(self.metrics, position)
-
-
-def _plain(content: Any) -> Any:
-    return json.loads(json.dumps(content))
-
-
-def difference(here: Any, given: Any, where: str) -> str:
-    """The first place where two JSON values differ, in words."""
-    where = where.removesuffix(".json")
-    if isinstance(here, dict) and isinstance(given, dict):
-        for key in [*here, *(k for k in given if k not in here)]:
-            if here.get(key) != given.get(key):
-                return difference(here.get(key), given.get(key), f"{where}.{key}")
-    if isinstance(here, list) and isinstance(given, list) and len(here) == len(given):
-        for index, (old, new) in enumerate(zip(here, given, strict=True)):
-            if old != new:
-                return difference(old, new, f"{where}[{index}]")
-    return f"{where} is {_short(here)} there and {_short(given)} now"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."

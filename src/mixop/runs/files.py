@@ -2,8 +2,9 @@
 
 from mixop.core.errors import RunError
 
-FORMAT = 2
-"""Version of what these files hold; 1 was mixop before tasks, when every run was about accuracy."""
+FORMAT = 3
+"""Version of what these files hold. 1 was before tasks, when every run was about accuracy; 2 was before results were bound to
+the files that they depend on."""
 
 FORMAT_FILE = "run.json"
 RECIPE = "recipe.json"

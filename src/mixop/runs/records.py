@@ -170,6 +170,7 @@ class Score:
         protocol: how they were trained, as JSON data.
         input: ``shape`` of one input, ``mean`` and ``std`` of its normalisation.
         weights_sha256: checksum of the found network's weights.
+        bound_to: fingerprints of the files that the retraining depends on, by name.
         classes: names of the classes; empty where there are none.
         confusion: of the found network: for each true class (row) how many examples were given each class (column).
     """
@@ -182,6 +183,7 @@ class Score:
     protocol: Mapping[str, Any]
     input: Mapping[str, Any]
     weights_sha256: str
+    bound_to: Mapping[str, str]
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
 

@@ -1,0 +1,119 @@
+"""The lock follows the file that it was taken on, and not a name that someone may give to another file."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mixop
+from mixop.core.errors import RunError
+from mixop.runs import lock
+from mixop.runs.directory import RunDirectory
+from mixop.runs.lock import Lock
+
+
+def test_it_is_given_back(tmp_path: Path):
+    first = Lock(tmp_path)
+    with pytest.raises(RunError, match="Another process is working in"):
+        Lock(tmp_path)
+    first.release()
+    Lock(tmp_path).release(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["the file", "the directory"])
+def test_who_lost_the_lock_writes_nothing_more(tmp_path: Path, what: str):
+    run, other = RunDirectory(tmp_path / "x"), RunDirectory(tmp_path / "x")
+    with run.locked():
+        run.claim({"recipe.json": {"seed": 0}})
+        if what == "the file":
+            (run / "run.lock").unlink()
+        else:
+            shutil.rmtree(run.path)
+        with other.locked():
+            other.write_json("recipe.json", {"seed": 1})
+            writers = (
+                lambda: run.write_json("recipe.json", {}),
+                lambda: run.append({}),
+                lambda: run.save("a", b""),
+                lambda: run.truncate(0),
+            )
+            for write in writers:
+                with pytest.raises(RunError, match=r"run\.lock was removed while this run was working"):
+                    write()
+    assert run.read_json("recipe.json") == {"seed": 1}
+    assert (run / "run.lock").exists(), "the lock of the other one stays"
+
+
+def test_a_removed_directory_is_noticed_without_another_process(tmp_path: Path):
+    run = RunDirectory(tmp_path / "x")
+    with run.locked():
+        run.claim({"recipe.json": {}})
+        shutil.rmtree(run.path)
+        with pytest.raises(RunError, match="was removed while this run was working"):
+            run.append({})
+    assert not run.path.exists()
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "run.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="is not writable"):
+        Lock(tmp_path / "x")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_pipe_in_its_place_does_not_hang(tmp_path: Path):
+    os.mkfifo(tmp_path / "run.lock")
+    Lock(tmp_path).release()  # a pipe can be locked like any file
+
+
+def test_a_system_without_such_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock, "fcntl", None)
+    with pytest.raises(RunError, match="which Windows does not have: use Linux, macOS or WSL"):
+        Lock(tmp_path)
+
+
+CLAIM = """
+import sys
+from mixop.core.errors import RunError
+from mixop.runs.directory import RunDirectory
+run = RunDirectory(sys.argv[1])
+sys.stdin.readline()
+try:
+    with run.locked():
+        run.claim({"recipe.json": {}, "settings.json": {"seed": int(sys.argv[2])}})
+        (run / "state.pt").touch()
+        print("won", flush=True)
+        sys.stdin.readline()
+except RunError:
+    print("lost", flush=True)
+"""
+
+
+def test_of_two_that_start_together_the_winners_settings_stay(tmp_path: Path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(mixop.__file__).parents[1])}
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", CLAIM, str(folder), str(seed)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
+            for seed in (0, 1)
+        ]
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+        said = [child.stdout.readline().strip() for child in children if child.stdout is not None]
+        for child in children:
+            child.communicate("end\n")
+        assert sorted(said) == ["lost", "won"]
+        assert RunDirectory(folder).read_json("settings.json") == {"seed": said.index("won")}
