@@ -27,7 +27,7 @@ from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.problem import SupernetProblem
-from mixop.engine.score import EVALUATION_BATCH, score
+from mixop.engine.score import EVALUATION_BATCH, score, try_out
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState
@@ -161,7 +161,7 @@ class Search:
         """
         if self.settings.compile:  # it would compile for this size alone
             return
-        score(self.state.net, self.data, self.mean(), batch_size=2, batches=1, progress=self.problem.progress)
+        try_out(self.state.net, self.data, self.mean())
 
     def save(self) -> None:
         """Writes the checkpoint.

@@ -1,7 +1,8 @@
 """What a supernet measures on the validation part, with its weights as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -9,7 +10,7 @@ from torch.func import functional_call
 
 from mixop.core.measure import Number
 from mixop.core.rng import fenced
-from mixop.core.types import Active, Mix
+from mixop.core.types import Active, Batch, Mix
 from mixop.data.core import Data
 from mixop.derive.base import Norm
 from mixop.spaces.core import Architecture, Space
@@ -76,14 +77,48 @@ def score(
         if norm == "recalibrated":
             _recalibrate(net, data, mix, active, batch_size, buffers, time)
         _evaluate(net, norm)
-        totals, state = data.task.totals(), ()
-        for batch in data.sweep("valid", batch_size, batches):
-            if net.carries:
-                outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})
-            else:
-                outputs = functional_call(net, buffers, (batch.x, mix, active), time)
+        totals = data.task.totals()
+        for outputs, batch in _passes(net, buffers, data.sweep("valid", batch_size, batches), mix, active, time):
             totals.add(outputs, batch.y)
     return totals.value()
+
+
+@torch.no_grad()
+def try_out(net: Supernet, data: Data, mix: Mix) -> None:
+    """Passes two examples through network, loss and measures, to find a misfit before a search begins; changes nothing.
+
+    Args:
+        net: the supernet.
+        data: its data, on the same device.
+        mix: mixing weights.
+
+    Raises:
+        MixopError: if they do not fit together.
+    """
+    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    net.eval()
+    with fenced(Generator().manual_seed(0)):
+        for outputs, batch in _passes(net, buffers, data.sweep("valid", 2, 1), mix, None, {"progress": 0.0}):
+            data.task.loss(outputs.float(), batch.y)
+            data.task.totals().add(outputs, batch.y)
+
+
+def _passes(
+    net: Supernet,
+    buffers: Mapping[str, Tensor],
+    batches: Iterable[Batch],
+    mix: Mix,
+    active: Active | None,
+    time: dict[str, Any],
+) -> Iterator[tuple[Tensor, Batch]]:
+    """The outputs of each batch, and the batch."""
+    state: Any = ()
+    for batch in batches:
+        if net.carries:
+            outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})
+        else:
+            outputs = functional_call(net, buffers, (batch.x, mix, active), time)
+        yield outputs, batch
 
 
 def _evaluate(net: Supernet, norm: Norm) -> None:

@@ -237,7 +237,7 @@ class Retraining:
         for _, architecture in self.networks:
             net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
             with torch.no_grad(), fenced(Generator().manual_seed(0)):
-                outputs, auxiliary, _ = net.eval().training_outputs(batch.x)
+                outputs, auxiliary, _ = net.train().training_outputs(batch.x)
             for output in (outputs, auxiliary):
                 if output is not None:
                     self.data.task.loss(output.float(), batch.y)
