@@ -171,3 +171,14 @@ def test_made_up_runs_are_counted_as_their_confusion_says(tmp_path):
 )  # fmt: skip
 def test_what_an_example_is_called(shape, tokens, word):
     assert noun(shape, tokens=tokens) == word
+
+
+def test_a_record_is_a_row_of_a_table():
+    row = SEARCH.row
+    assert {row[f"train_{name}"] for name in SEARCH.train} == set(SEARCH.train.values())
+    assert {row[f"valid_{name}"] for name in SEARCH.valid} == set(SEARCH.valid.values())
+    assert SEARCH["epoch"] == SEARCH.epoch
+    assert "mix" not in row
+    assert all(row[name] == value for name, value in SEARCH.columns.items())
+    with pytest.raises(KeyError):
+        SEARCH["valid_f1"]

@@ -18,6 +18,8 @@ Values = Mapping[str, float | None]
 FOUND = "found"
 """The label of the network that a retraining is about; others stand beside it."""
 
+_NESTED = ("train", "valid", "mix", "columns")
+
 Column = float | str | None
 """What a monitor adds: a finite number, a text, or None where nothing was measured."""
 
@@ -62,6 +64,24 @@ class SearchRecord:
     def __post_init__(self) -> None:
         if "type" in self.columns:  # what a file names a class by
             raise RecipeError("A monitor cannot add a column 'type' to the records: give it another name.")
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The record as one row of a table: measures are ``train_loss``, ``valid_accuracy`` ..., columns have their own names.
+
+        Mixing weights are left out, as they are tables themselves.
+        """
+        measured = {f"{part}_{name}": value for part in ("train", "valid") for name, value in getattr(self, part).items()}
+        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NESTED}
+        return {**rest, **measured, **self.columns}
+
+    def __getitem__(self, name: str) -> Any:
+        """One entry of the row: ``record["valid_accuracy"]``.
+
+        Raises:
+            KeyError: if there is none of that name.
+        """
+        return self.row[name]
 
 
 @dataclass(frozen=True, kw_only=True)
