@@ -1,88 +1,131 @@
-"""Exact resume: a child process is killed at random steps and resumed until it is done; its state equals, bit for bit,
-that of the run left alone. For every recipe."""
+"""Exact resume: a search whose process is killed equals, bit for bit, the search left alone.
+
+Every search kills itself twice: between the two renames of a checkpoint, where the file of that name is missing, and
+between two steps. No moment depends on how fast the machine is. `mixop.testing.check_recipe` stops every recipe within its
+process; killing all of them, on every executor, is slow.
+"""
 
 import multiprocessing
 import os
-import random
-import time
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from multiprocessing.connection import Connection
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-import torch
 
 from mixop import api
+from mixop.core.errors import MixopError
+from mixop.data import digits
+from mixop.data.core import Data
+from mixop.data.toy import toy_set
+from mixop.engine.fit import check_fit
+from mixop.engine.settings import Settings
+from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.testing import first_difference, small_space
+from mixop.spaces import darts, nasbench201
+from mixop.spaces.core import Space
+from mixop.spaces.toy import Toy
+from mixop.supernet.executors import EXECUTORS
+from mixop.testing import first_difference
 
-# Children are forked from one process that has imported everything: starting Python and torch anew takes seconds, and so does
-# torch._dynamo, which optimisers import at their first step.
+# Children are forked from one process that has imported everything: starting Python takes seconds, and so do torch._dynamo,
+# which optimisers import at their first step, and scikit-learn, which has the digits.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.testing", "mixop.recipes"])
+CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.testing", "mixop.recipes", "sklearn.datasets"])
+
+Moment = Literal["rename", "step", "never"]
+
+EVERY_DAY = ("darts2", "darts_pt", "enas", "pdarts", "drnas_progressive", "bayesnas", "rsws")
+"""Recipes that keep most besides weights: momenta, decisions, a policy, stages, widened weights, relevance, nothing."""
 
 
-def search(name: str, out: Path, pipe: Connection) -> None:
-    """What a child does: a search that saves after every step and tells each."""
-    torch.set_num_threads(1)
+@cache
+def images() -> Data:
+    whole = digits(valid=0.5, seed=0)
+    return whole.with_indices(whole.train[:48], whole.valid[:48])
+
+
+def short(name: str) -> Recipe:
     recipe = RECIPES[name]()
     stages = tuple(replace(stage, cells=min(stage.cells, number)) for number, stage in enumerate(recipe.stages))
     epochs = max(4, 2 * len(stages))  # of 3 steps
-    recipe = replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1), stages=stages)
-    space, data = small_space(recipe)
-    api.search(recipe, space, data, out, seed=3, checkpoint_seconds=0, observe=lambda r: pipe.send(r.get("event")))
+    return replace(recipe, epochs=epochs, batch_size=16, warmup=min(recipe.warmup, 1), stages=stages)
 
 
-def child(name: str, out: Path, then: Callable[[Any, Connection], Any]) -> Any:
-    ours, theirs = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=search, args=(name, out, theirs))
-    process.start()
-    theirs.close()
-    with ours:
-        result = then(process, ours)
-    process.join()
-    process.close()
-    return result
-
-
-def finish(name: str, out: Path) -> None:
-    def wait(process: Any, pipe: Connection) -> None:
+@cache
+def place(name: str, executor: Any) -> tuple[Space, Data] | None:
+    """The first small space that a recipe and an executor can search; None if there is none."""
+    candidates: list[Callable[[], tuple[Space, Data]]] = [
+        lambda: (Toy(), toy_set(Toy(), n=96)),
+        lambda: (nasbench201(channels=4, cells=1, stages=1), images()),
+        lambda: (darts(cells=1, channels=12), images()),
+        lambda: (darts(cells=1, channels=48), images()),  # a twelfth of them must be a multiple of 4 for the kernels
+    ]
+    for candidate in candidates:
+        space, data = candidate()
         try:
-            while True:
-                pipe.recv()
-        except EOFError:
-            process.join()
-        assert process.exitcode == 0
-
-    child(name, out, wait)
+            check_fit(short(name), space.fit(data), data, Settings(executor=executor))
+        except MixopError:
+            continue
+        return space, data
+    return None
 
 
-def kill_after(name: str, out: Path, steps: int, pause: float) -> bool:
-    """Starts a child and kills it a moment after that many steps; whether it was killed before it was done."""
-
-    def kill(process: Any, pipe: Connection) -> bool:
-        for _ in range(steps):
-            pipe.recv()
-        time.sleep(pause)
-        process.kill()
-        process.join()
-        return process.exitcode < 0
-
-    return child(name, out, kill)
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_search_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(name, tmp_path):
-    rng = random.Random(name)
+def search(name: str, executor: Any, out: Path, moment: Moment) -> None:
+    """What a child does: a search, or its continuation, that saves after every step and kills its own process."""
+    found = place(name, executor)
+    assert found is not None
+    saved = 0
+    rename = Path.replace
+
+    def renamed(self: Path, target: Any) -> Path:
+        nonlocal saved
+        moved = rename(self, target)
+        saved += str(target).endswith("state.pt.previous")
+        if moment == "rename" and saved == 3:
+            die()
+        return moved
+
+    def watch(record: Mapping[str, Any]) -> None:
+        if moment == "step" and record.get("event") == "step" and (record["epoch"], record["step"]) == (3, 2):
+            die()
+
+    Path.replace = renamed  # type: ignore[method-assign]
+    api.search(short(name), *found, out, seed=3, checkpoint_seconds=0, threads=1, executor=executor, observe=watch)
+
+
+def run(name: str, executor: Any, out: Path, moment: Moment) -> None:
+    child = CONTEXT.Process(target=search, args=(name, executor, out, moment))
+    child.start()
+    child.join()
+    assert child.exitcode == (0 if moment == "never" else -signal.SIGKILL)
+    child.close()
+
+
+PAIRS = [
+    pytest.param(name, executor, marks=() if executor == "nodewise" and name in EVERY_DAY else pytest.mark.slow)
+    for name in RECIPES
+    for executor in EXECUTORS
+]
+
+
+@pytest.mark.parametrize(("name", "executor"), PAIRS)
+def test_a_killed_search_ends_bit_for_bit_like_one_left_alone(name: str, executor: Any, tmp_path: Path):
+    if place(name, executor) is None:
+        pytest.skip(f"{executor} does not compute {name} on any of the small spaces")
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    finish(name, whole)
-    kills = sum(kill_after(name, torn, rng.randint(1, 6), rng.random() * 0.003) for _ in range(2))
-    assert kills == 2, "the child must have been killed in the middle"
-    finish(name, torn)
+    run(name, executor, whole, "never")
+    for moment in ("rename", "step", "never"):
+        run(name, executor, torn, moment)
     one, other = (checkpoint.load(out / "state.pt")["search"] for out in (whole, torn))
     assert first_difference(one, other) is None
     assert (whole / "architecture.json").read_bytes() == (torn / "architecture.json").read_bytes()
@@ -91,9 +134,9 @@ def test_a_search_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(na
     assert [r.epoch for r in records[0]] == list(range(1, len(records[0]) + 1))
 
 
-def test_the_environment_notes_every_continuation(tmp_path):
-    kill_after("darts", tmp_path / "run", 2, 0.0)
-    finish("darts", tmp_path / "run")
+def test_the_environment_notes_every_continuation(tmp_path: Path):
+    for moment in ("rename", "never"):
+        run("darts", "nodewise", tmp_path / "run", moment)
     environment = RunDirectory(tmp_path / "run").read_json("environment.json")
     assert len(environment["resumed"]) == 1
     assert environment["torch"]
