@@ -45,6 +45,7 @@ def trained_run(tiny_data, tiny_space, tmp_path_factory) -> Path:
     run = RunDirectory(tmp_path_factory.mktemp("runs") / "trained")
     protocol = Protocol(name="tiny", epochs=2, batch_size=9, optimiser=SGD(lr=0.05))
     job = Retraining([("found", tiny_space.architecture([(2, 1, 2)]))], tiny_space, tiny_data, protocol, run, Settings())
-    job.claim()
+    with job.run_directory.locked():
+        job.claim()
     job.run()
     return run.path

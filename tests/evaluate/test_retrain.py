@@ -34,9 +34,11 @@ from mixop.evaluate.training import GENERATORS
 from mixop.nets.discrete import build
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
+from mixop.runs.identity import binding
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.runs.records import SearchRecord, to_record
 from mixop.spaces import Sizes, nasbench201
+from mixop.spaces.describe import describe_space
 
 PROTOCOL = Protocol(
     name="tiny", epochs=3, batch_size=8, optimiser=SGD(lr=Cosine(0.1, 0.0), nesterov=True), label_smoothing=0.1, clip=1.0
@@ -52,7 +54,8 @@ def make(tiny_data, tiny_space, tmp_path):
         options = {"found": (2, 1, 2), "random 1": (1, 2, 0)}
         networks = [(label, tiny_space.architecture([options[label]])) for label in labels]
         retraining = Retraining(networks, tiny_space, data, protocol, RunDirectory(tmp_path / out), settings, observe)
-        retraining.claim()
+        with retraining.run_directory.locked():
+            retraining.claim()
         return retraining
 
     return make
@@ -120,7 +123,8 @@ def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
     protocol = replace(PROTOCOL, epochs=4, batch_size=32, label_smoothing=0.0)
     run = RunDirectory(tmp_path / "run")
     job = Retraining([("found", found)], space, data, protocol, run, Settings(seed=0))
-    job.claim()
+    with job.run_directory.locked():
+        job.claim()
     score = job.run()
     accuracy = score.networks[0].measures["accuracy"]
     assert accuracy > 0.8
@@ -255,10 +259,12 @@ from mixop.data import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.runs.directory import RunDirectory
+from mixop.runs.identity import binding
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import Retraining
 from mixop.core.optim import SGD
 from mixop.spaces import CellSpace
+from mixop.spaces.describe import describe_space
 
 generator = torch.Generator().manual_seed(0)
 y = torch.arange(60) % 3
@@ -274,7 +280,8 @@ def tell(record):
         print(record["label"], record["epoch"], record["step"], flush=True)
 
 job = Retraining(networks, space, data, protocol, RunDirectory(sys.argv[1]), Settings(checkpoint_seconds=0), tell)
-job.claim()
+with job.run_directory.locked():
+    job.claim()
 job.run()
 print("done", flush=True)
 """
@@ -322,7 +329,8 @@ def test_a_retraining_can_be_read_from_its_directory(make, tiny_space, tiny_data
         job.run()
     again = Retraining.of(job.run_directory, tiny_space, tiny_data, Settings(seed=99))
     assert again.identity() == job.identity()
-    assert again.claim() is True
+    with again.run_directory.locked():
+        assert again.claim() is True
     assert len(again.run().networks) == 2
 
 
@@ -336,32 +344,40 @@ def test_a_retraining_can_be_read_from_its_directory(make, tiny_space, tiny_data
     ],
 )
 def test_another_retraining_is_refused_with_the_difference(make, change, sentence):
-    make()
+    (make().run_directory / "retrain.pt").touch()
     with pytest.raises(RunError, match=f"holds another run: {sentence}"):
         make(**change)
 
 
 def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
-    make()
+    (make().run_directory / "retrain.pt").touch()
     with pytest.raises(RunError, match=r"retrain\.augment\.crop is 1 there and 0 now"):
         make(data=tiny_data.with_augment(replace(tiny_data.augment, crop=0)))
-    with pytest.raises(RunError, match="holds a run on other data than tiny has now"):
+    with pytest.raises(RunError, match="holds a run on other data"):
         make(data=replace(tiny_data, examples=Arrays(tiny_data.examples.x + 1, tiny_data.examples.targets)))
 
 
 def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architecture(make, tiny_space, tiny_data, tmp_path):
     source, search = make("source").run_directory, RunDirectory(tmp_path / "search")
-    search.claim({"recipe.json": {"name": "darts"}, "settings.json": {"seed": 77}, "data.json": tiny_data.describe()})
+    identity = {
+        "recipe.json": {"name": "darts"},
+        "space.json": describe_space(tiny_space),
+        "settings.json": {"seed": 77},
+        "data.json": tiny_data.describe(),
+    }
+    with search.locked():
+        search.claim(identity)
+    bound = {"bound_to": binding(identity)}
     rates = {"learning_rate": 0.1, "architecture_rate": 0.0, "entropy": None, "skip_share": None}
     measured = {"train": {"loss": 1.0}, "valid": {}, "mix": {}, "architecture": ""}
     search.append(to_record(SearchRecord(epoch=1, epochs=1, seconds=1.0, **rates, **measured)))
     with pytest.raises(RunError, match=r"The search of .*search is not finished: mixop resume"):
         make("search")
-    other = {**source.read_json("architecture.json"), "native": "|none~0|+|none~0|none~1|"}
+    other = {**source.read_json("architecture.json"), **bound, "native": "|none~0|+|none~0|none~1|"}
     search.write_json("architecture.json", other)
     with pytest.raises(RunError, match=r'architecture\.native is "\|none~0\|.* there and "\|nor_conv_3x3~0\|.* now'):
         make("search")
-    search.write_json("architecture.json", source.read_json("architecture.json"))
+    search.write_json("architecture.json", {**source.read_json("architecture.json"), **bound})
     job = make("search")
     job.run()
     assert search.read_json("settings.json") == {"seed": 77}
@@ -426,7 +442,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_is_a_way_out(make):
 def test_a_checkpoint_of_something_else_is_refused(make):
     job = make()
     checkpoint.save(job.run_directory / "retrain.pt", {"search": {}})
-    with pytest.raises(RunError, match=r"retrain\.pt does not fit this retraining"):
+    with pytest.raises(RunError, match=r"retrain\.pt does not say which run it belongs to"):
         job.run()
 
 

@@ -151,7 +151,8 @@ def test_all_of_it_goes_on_bit_for_bit(data, tmp_path, at):
 
     def job(out, observe=None):
         made = Retraining([("found", DARTS_V2)], SPACE, data, RICH, RunDirectory(tmp_path / out), Settings(), observe)
-        made.claim()
+        with made.run_directory.locked():
+            made.claim()
         return made
 
     job("whole").run()
@@ -168,7 +169,8 @@ def test_the_published_protocols_train_a_small_network(data, tmp_path):
         small = replace(protocol, epochs=2, batch_size=8, crop=0, resized_crop=False, jitter=None, cutout=0, **sizes)
         run = RunDirectory(tmp_path / name)
         made = Retraining([("found", DARTS_V2)], SPACE, data, small, run, Settings())
-        made.claim()
+        with made.run_directory.locked():
+            made.claim()
         entry = made.run().networks[0]
         head = sum(p.numel() for p in made.state.net.auxiliary.parameters()) if made.state.net.auxiliary else 0
         assert entry.parameters == sum(p.numel() for p in made.state.net.parameters()) - head

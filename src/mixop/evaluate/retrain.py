@@ -209,15 +209,12 @@ class Retraining:
             ARCHITECTURE: describe_architecture(self.space, dict(self.networks)[FOUND]),
         }
         if not (run / RECIPE).exists():
-            files[SETTINGS] = {"seed": self.settings.seed}
+            files |= {SETTINGS: {"seed": self.settings.seed}, DATA: self.data.describe()}
         elif not (run / ARCHITECTURE).exists():
             raise RunError(f"The search of {run.path} is not finished: mixop resume {run.path} first, or choose another --out.")
         else:
             run.check_binding(run.read_json(ARCHITECTURE).get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
-        if not (run / DATA).exists():
             files[DATA] = self.data.describe()
-        elif run.read_json(DATA).get("fingerprint") != self.data.fingerprint:
-            raise RunError(f"{run.path} holds a run on other data than {self.data.name} has now: choose another --out.")
         # A plan whose training has not reached a checkpoint binds nobody.
         begun = checkpoint.exists(self._checkpoint) or any((run / name).exists() for name in (SCORE, WEIGHTS))
         unused = () if begun or run.retrained() else (RETRAINING,)

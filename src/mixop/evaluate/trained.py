@@ -93,11 +93,11 @@ def read_score(run: RunDirectory) -> Score:
 def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
     """The network and its score."""
     score = read_score(run)
-    run.check_binding(score.bound_to, RETRAINING_FILES, SCORE)
     if not {"shape", "mean", "std"} <= score.input.keys():
         raise RunError(f"{run / SCORE} is damaged (its input is incomplete): restore it, or retrain into another --out.")
     space, protocol = read_space(run), protocol_from_json(score.protocol)
     architecture = read_architecture(space, run.read_json(ARCHITECTURE))
+    run.check_binding(score.bound_to, RETRAINING_FILES, SCORE)
     # The generator keeps torch's global one as it is.
     net = build(architecture, protocol.sized(space), generator=Generator(), norm=protocol.norm)
     _load_weights(net, run / WEIGHTS, score.weights_sha256)

@@ -93,8 +93,13 @@ class RunDirectory:
         if not any(self.has(name) for name in markers):
             raise RunError(f"{self.path} is not empty and is not a run (it holds {foreign[0]}): choose another --out.")
         there = [name for name in identity if self.has(name) and name not in unused]
-        for name in there:
+        for name in sorted(there, key=lambda name: name != DATA):  # other data explains other differences
             here, given = essence(name, self.read_json(name)), essence(name, identity[name])
+            if name == DATA and here != given:
+                raise RunError(
+                    f"{self.path} holds a run on other data ({difference(here, given, name)}): choose another --out, or "
+                    "restore the files that it began with."
+                )
             if here != given:
                 raise RunError(
                     f"{self.path} holds another run: {difference(here, given, name)}; "
