@@ -105,14 +105,13 @@ def test_an_edited_plan_of_a_retraining_is_refused(copy: Callable[..., Path]):
         api.resume(out, DATA)
 
 
-@pytest.mark.parametrize("name", ["retrain.json", "space.json", "architecture.json", "data.json"])
+@pytest.mark.parametrize("name", ["retrain.json", "space.json", "architecture.json"])
 def test_a_score_is_bound_to_all_that_it_depends_on(copy: Callable[..., Path], name: str):
     out = copy()
     changes = {
         "retrain.json": {"seed": 5},
         "space.json": {"groups": []},
         "architecture.json": {"note": "by hand"},
-        "data.json": {"fingerprint": "0"},
     }
     edit(out / name, changes[name])
     for read in (load_network, lambda out: evaluate_run(out, DATA)):

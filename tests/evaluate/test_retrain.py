@@ -351,7 +351,7 @@ def test_another_retraining_is_refused_with_the_difference(make, change, sentenc
 
 def test_other_augmentation_or_data_is_another_retraining(make, tiny_data):
     (make().run_directory / "retrain.pt").touch()
-    with pytest.raises(RunError, match=r"retrain\.augment\.crop is 1 there and 0 now"):
+    with pytest.raises(RunError, match=r"data\.augment\.crop is 1 there and 0 now"):
         make(data=tiny_data.with_augment(replace(tiny_data.augment, crop=0)))
     with pytest.raises(RunError, match="holds a run on other data"):
         make(data=replace(tiny_data, examples=Arrays(tiny_data.examples.x + 1, tiny_data.examples.targets)))
@@ -361,7 +361,7 @@ def test_a_searchs_directory_keeps_its_files_and_must_have_found_the_architectur
     source, search = make("source").run_directory, RunDirectory(tmp_path / "search")
     identity = {
         "recipe.json": {"name": "darts"},
-        "space.json": describe_space(tiny_space),
+        "space.json": describe_space(tiny_space.fit(tiny_data)),
         "settings.json": {"seed": 77},
         "data.json": tiny_data.describe(),
     }

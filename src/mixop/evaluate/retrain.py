@@ -190,7 +190,7 @@ class Retraining:
     def bound(self) -> dict[str, str]:
         """What its checkpoints and its score carry."""
         architecture = describe_architecture(self.space, dict(self.networks)[FOUND])
-        contents = (self.identity(), describe_space(self.space), self.data.describe(), architecture)
+        contents = (self.identity(), describe_space(self.space), architecture)
         return binding(dict(zip(RETRAINING_FILES, contents, strict=True)))
 
     def claim(self) -> bool:
@@ -214,7 +214,9 @@ class Retraining:
             raise RunError(f"The search of {run.path} is not finished: mixop resume {run.path} first, or choose another --out.")
         else:
             run.check_binding(run.read_json(ARCHITECTURE).get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
-            files[DATA] = self.data.describe()
+            searched = run.read_json(DATA)
+            # The search may have augmented otherwise; how this training does is in its plan.
+            files[DATA] = searched if searched.get("fingerprint") == self.data.fingerprint else self.data.describe()
         # A plan whose training has not reached a checkpoint binds nobody.
         begun = checkpoint.exists(self._checkpoint) or any((run / name).exists() for name in (SCORE, WEIGHTS))
         unused = () if begun or run.retrained() else (RETRAINING,)

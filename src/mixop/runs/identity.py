@@ -16,8 +16,8 @@ from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, SETTINGS, S
 SEARCH_FILES = (RECIPE, SPACE, DATA, SETTINGS)
 """What a search depends on."""
 
-RETRAINING_FILES = (RETRAINING, SPACE, DATA, ARCHITECTURE)
-"""What a retraining depends on; its seed is in its plan."""
+RETRAINING_FILES = (RETRAINING, SPACE, ARCHITECTURE)
+"""What a retraining depends on; its plan holds the seed, the augmentation and the fingerprint of the data."""
 
 BOUND_TO = "bound_to"
 """The key that results and checkpoints keep their fingerprints under."""
