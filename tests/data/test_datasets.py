@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from mixop.comparison.tasks import Portable
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, DataWarning
 from mixop.data import Augment, Data, Preparation, from_arrays, from_dataset
 from mixop.data import core as data_core
 from mixop.data.datasets import LazyItems
@@ -207,10 +207,16 @@ class Names:
 def test_a_table_with_columns():
     table = Table(image=list(X), label=Y.tolist(), id=list(range(48)))
     table.features = {"label": Names()}
-    for data in both(table):
+    with pytest.warns(DataWarning, match=r"^dataset was read without columns of other names \(1: id\)\.$"):
+        found = both(table)
+    for data in found:
         assert torch.equal(everything(data)[0], torch.from_numpy(X))
         assert data.task == Classification(("cat", "dog", "owl"))
-    for data in both(table, columns=("image", "id"), task=Regression()):
+        assert data.record["columns"] == ["image", "label"]
+        assert data.record["left_out"] == {"columns of other names": {"count": 1, "first": ["id"]}}
+    with pytest.warns(DataWarning, match=r"columns of other names \(1: label\)"):
+        found = both(table, columns=("image", "id"), task=Regression())
+    for data in found:
         assert everything(data)[1].tolist() == list(range(48))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mixop.cli.tree import Tree
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, DataWarning
 from mixop.core.values import defaults
 from mixop.data import PARTS, Augment, Npz, Source, Split, from_npz
 from mixop.tasks.classification import Classification
@@ -43,16 +43,18 @@ def test_a_file_with_its_own_parts(tmp_path: Path, keys: tuple[str, ...]):
     assert data.source == Npz(str(path), split=Split(seed=2), augment=Augment(flip=True))
     assert data.source.load().fingerprint == data.fingerprint
     assert len(data.record["files"]["set.npz"]["md5"]) == 32
-    assert "arrays_not_used" not in data.record
+    assert "left_out" not in data.record
 
 
 def test_a_file_without_other_parts_keeps_shares(tmp_path: Path):
     path = tmp_path / "set.npz"
     np.savez(path, x=X.transpose(0, 2, 3, 1), y=Y.astype(np.uint8), ids=np.arange(48), x_raw=X)
-    data = from_npz(path, test=0.25, valid=1 / 3)
+    with pytest.warns(DataWarning, match=r"^set was read without arrays of other names \(2: ids, x_raw\)\.$"):
+        data = from_npz(path, test=0.25, valid=1 / 3)
     assert [len(data.at(part)) for part in ("train", "valid", "test")] == [24, 12, 12]
     assert np.array_equal(data.examples.read(torch.arange(48)).x, X)
-    assert data.record["arrays_not_used"] == ["ids", "x_raw"]
+    assert data.record["left_out"] == {"arrays of other names": {"count": 2, "first": ["ids", "x_raw"]}}
+    assert data.record["arrays"] == {"train": ["x", "y"]}
     assert data.record["read_as"] == "images (N, H, W, C)"
 
 

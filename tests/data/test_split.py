@@ -1,4 +1,6 @@
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,36 +83,118 @@ def test_shares_that_add_up_to_one_take_everything():
         Split(train=0.6)
 
 
+def of(*sizes: int) -> torch.Tensor:
+    """Labels of classes of these sizes, in a fixed order of no pattern."""
+    y = torch.cat([torch.full((size,), k) for k, size in enumerate(sizes)])
+    return y[torch.randperm(len(y), generator=torch.Generator().manual_seed(9))]
+
+
+def told(part: torch.Tensor | None) -> str | None:
+    return None if part is None else hashlib.sha256(part.numpy().tobytes()).hexdigest()[:12]
+
+
 @pytest.mark.parametrize(
-    ("name", "shares", "own_test"),
+    ("sizes", "split", "own_test", "parts"),
     [
-        ("valid", {"valid": 0.02}, True),
-        ("train", {"valid": 0.5, "train": 0.01}, True),
-        ("test", {"test": 0.02, "valid": 0.4}, False),
+        ((40, 21, 10, 13), Split(), True, ("a3f80acef740", "e00cc53c9404", None)),
+        ((40, 21, 10, 13), Split(), False, ("1e5c42bdb4c4", "e29385d748f6", "09320f3b998f")),
+        ((200, 150, 100, 7), Split(), False, ("ba8136283136", "0a0cd4982f09", "fc205c29e3a9")),
+        ((200, 150, 100, 7), Split(valid=0.25, seed=3), False, ("1ab1b4b11e9a", "953eb8d06207", "d96ebff8c1ae")),
+        ((200, 150, 100, 7), Split(valid=0.3, train=0.3, seed=2), False, ("6e007f85ca09", "2136b8ae1cc7", "d78706966430")),
+        ((500, 500, 500, 500), Split(valid=0.25, seed=3), True, ("15a8c0dd269d", "66e62b9629be", None)),
+        (
+            (500, 500, 500, 500),
+            Split(valid=0.4, test=0.3, stratified=False, seed=1),
+            False,
+            ("39e54bf2e5df", "599c9d1cb7af", "13fccfc64880"),
+        ),
+        ((6, 6, 6, 6), Split(valid=0.3, train=0.3, seed=2), False, ("06ba233127e9", "05762e62a531", "875142f7eda8")),
     ],
 )
-def test_a_share_that_is_too_small_is_told_the_smallest_that_works(name: str, shares: dict, own_test: bool):
-    for smallest in (7, 10, 13, 24):
-        y = torch.tensor([0] * 200 + [1] * smallest)
-        for seed in range(3):
-            with pytest.raises(DataError, match=f"in its {name} part: take a {name} share of at least") as told:
-                divide(y, ("a", "b"), Split(seed=seed, **shares), own_test=own_test)
-            share = float(str(told.value).rstrip(".").split()[-1])
-            assert 1 / smallest <= share < 1.001 / smallest
-            divide(y, ("a", "b"), Split(seed=seed, **shares | {name: share}), own_test=own_test)
+def test_divisions_stay_what_they_were_before_rare_classes_were_cared_for(sizes, split: Split, own_test: bool, parts: tuple):
+    divided = divide(of(*sizes), "abcd", split, own_test=own_test)
+    assert tuple(map(told, (divided.train, divided.valid, divided.test))) == parts  # written down before that change
+    assert "classes_given_one_example" not in divided.record
 
 
-def test_a_share_that_is_too_large_is_told_the_largest_that_works():
-    y = torch.tensor([0] * 200 + [1] * 13)
-    with pytest.raises(DataError, match=r"in its train part: take a valid share of at most 0.923\.") as told:
-        divide(y, ("a", "b"), Split(valid=0.99), own_test=True)
-    share = float(str(told.value).rstrip(".").split()[-1])
-    divide(y, ("a", "b"), Split(valid=share), own_test=True)
+@pytest.mark.parametrize("seed", range(5))
+def test_three_examples_of_a_rare_class_are_one_for_each_part(seed: int):
+    y = of(54, 3, 3)
+    divided = divide(y, CLASSES, Split(seed=seed), own_test=False)
+    # 20 % of 60 are 12: shares of 10.8, 0.6 and 0.6, and the two that rounding down leaves over went to two classes. Half of
+    # the other 48 are 24: 22, 1 and 1 by their shares.
+    parts = [torch.bincount(y[part], minlength=3).tolist() for part in (divided.train, divided.valid, divided.test)]
+    assert parts == [[22, 1, 1], [22, 1, 1], [10, 1, 1]]
+    assert torch.equal(torch.cat(divided[:3]).sort().values, torch.arange(60))
+    assert divided.record["classes_given_one_example"] == {"test": 1}
 
 
-def test_a_class_too_small_to_be_divided_is_told_so():
-    with pytest.raises(DataError, match="it needs at least 2 examples to be divided, but the smallest class has 1"):
-        divide(torch.tensor([0] * 50 + [1]), ("a", "b"), Split(valid=0.1), own_test=True)
+@pytest.mark.parametrize(
+    ("split", "counts"),
+    [
+        (Split(valid=0.02), ([206 - 3, 6], [3, 1])),  # 4 of 213: 3.92 and 0.14 of the classes
+        (Split(valid=0.98), ([4 - 1, 1], [203, 6])),  # 209 stay for the architecture, one of each class for the weights
+        (Split(valid=0.5, train=0.01), ([1, 1], [103, 3])),  # 2 of 213
+        (Split(valid=0.001), ([205, 6], [1, 1])),  # none of 213: the share grows to one of each
+    ],
+)
+def test_every_class_has_an_example_in_every_part_whatever_the_share(split: Split, counts: tuple):
+    y = of(206, 7)
+    divided = divide(y, ("a", "b"), split, own_test=True)
+    assert tuple(torch.bincount(y[part], minlength=2).tolist() for part in (divided.train, divided.valid)) == counts
+
+
+def test_many_rare_classes_make_a_share_larger_and_the_record_says_so():
+    y = of(*[4] * 30)
+    divided = divide(y, [str(k) for k in range(30)], Split(test=0.05), own_test=False)
+    assert torch.bincount(y[divided.test]).tolist() == [1] * 30  # 6 by the share alone
+    assert divided.record["classes_given_one_example"] == {"test": 24}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "own_test", "sentence"),
+    [
+        ((50, 1), True, "Class 'b' has 1 example, but it needs at least 2, one each for train and valid: add examples, or"),
+        ((50, 2), False, "Class 'b' has 2 examples, but it needs at least 3, one each for train, valid and test: add"),
+    ],
+)
+def test_a_class_with_fewer_examples_than_parts_is_told_what_to_do(sizes: tuple, own_test: bool, sentence: str):
+    with pytest.raises(DataError, match=sentence):
+        divide(of(*sizes), ("a", "b"), Split(), own_test=own_test)
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_whole_numbers_are_counts(stratified: bool):
+    y = of(40, 21, 10)
+    split = Split(valid=20, test=11, seed=3, stratified=stratified)
+    divided = divide(y, CLASSES, split, own_test=False)
+    assert [len(part) for part in (divided.train, divided.valid, divided.test)] == [40, 20, 11]
+    if stratified:  # 11 of 71: 6.2, 3.3 and 1.5
+        assert torch.bincount(y[divided.test]).tolist() == [6, 3, 2]
+    assert divided.record["valid"] == 20
+    both = divide(y, CLASSES, Split(valid=0.2, train=30, stratified=stratified), own_test=True)
+    assert [len(part) for part in (both.train, both.valid)] == [30, 14]
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        (Split(valid=72), "asks for 72 examples in its valid part, but 71 are left for it: ask for fewer"),
+        (Split(valid=50, train=22), "asks for 22 examples in its train part, but 21 are left"),
+        (Split(valid=2), "asks for 2 examples in its valid part, but there are 3 classes: ask for at least one of each"),
+        (Split(valid=71, stratified=False), "without an example in its train part"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused(split: Split, sentence: str):
+    with pytest.raises(DataError, match=sentence):
+        divide(of(40, 21, 10), CLASSES, split, own_test=True)
+
+
+def test_counts_of_a_sequence_are_positions():
+    divided = divide_in_order(100, Split(valid=20, test=5), own_test=False)
+    assert [len(part) for part in (divided.train, divided.valid, divided.test)] == [75, 20, 5]
+    with pytest.raises(DataError, match="asks for 101 examples in its test part, but 100 are left"):
+        divide_in_order(100, Split(test=101), own_test=False)
 
 
 def test_the_seed_decides_and_the_global_generator_is_left_alone():
@@ -141,14 +225,11 @@ def test_a_negative_seed_is_refused():
 
 
 @pytest.mark.parametrize(("split", "part"), [(Split(valid=0.02), "valid"), (Split(valid=0.98), "train")])
-def test_a_share_that_leaves_a_class_empty_is_refused(split: Split, part: str):
-    with pytest.raises(DataError, match=f"leaves class '(cat|dog|owl)' without an example in its {part} part"):
-        divide(Y, CLASSES, split, own_test=True)
-
-
-def test_a_test_share_that_leaves_a_class_empty_is_refused():
-    with pytest.raises(DataError, match="in its test part"):
-        divide(Y, CLASSES, Split(test=0.02), own_test=False)
+def test_a_random_share_that_leaves_a_class_empty_is_refused(split: Split, part: str):
+    with pytest.raises(
+        DataError, match=f"leaves class '(cat|dog|owl)' without an example in its {part} part: .* stratified=True"
+    ):
+        divide(Y, CLASSES, replace(split, stratified=False), own_test=True)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
@@ -204,6 +285,13 @@ def test_an_index_file_for_a_set_without_a_test(tmp_path: Path):
     assert divided.test.tolist() == [4, 5, 7]
     with pytest.raises(DataError, match="must hold the lists 'train', 'valid', 'test', got 'train', 'valid'"):
         from_file(tmp_path / "two.json", {"train": [0, 1], "valid": [2, 3]}, own_test=False)
+
+
+def test_an_index_file_says_what_it_does_not_use(tmp_path: Path):
+    path = tmp_path / "lists.json"
+    path.write_text(json.dumps({"train": [0, 1], "valid": [2, 3], "test": [4], "note": "mine"}))
+    divided = divide(torch.tensor([0, 1, 0, 1, 0, 1]), ("a", "b"), Split(index_file=str(path)), own_test=True)
+    assert (divided.record["lists_not_used"], divided.record["examples_in_no_list"]) == (["test", "note"], 2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixop.core.errors import DataError, RecipeError
+from mixop.core.errors import DataError, DataWarning, RecipeError
 from mixop.data import Data, Split, Text, from_text, from_tokens
 from mixop.tasks.language import LanguageModel
 
@@ -80,19 +80,32 @@ def test_a_folder_has_the_texts_of_all_parts(tmp_path: Path, names: tuple[str, .
     root.mkdir()
     write(root, dict(zip(names, (TRAIN, VALID, TEST), strict=True)))
     write(root, {"ptb.char.train.txt": "x y z\n", "README": "a text\n", "other.zip": "x"})
-    data = from_text(root, window=4)
+    with pytest.warns(DataWarning, match=r"^ptb was read without other texts \(1: ptb\.char\.train\.txt\)\.$"):
+        data = from_text(root, window=4)
+        again = data.source.load()
     given = from_text(train=TRAIN, valid=VALID, test=TEST, window=4)
     assert data.fingerprint == given.fingerprint
     assert data.name == "ptb"
     assert data.source == Text(str(root), window=4, split=Split(valid=0.1, test=0.1))
-    assert data.source.load().fingerprint == data.fingerprint
+    assert again.fingerprint == data.fingerprint
     assert sorted(data.record["files"]) == sorted(names)
     assert "seed" not in data.record["split"]
 
 
 def test_a_text_that_is_unpacked_and_packed_is_read_once(tmp_path: Path):
     write(tmp_path, {"ptb.train.txt": TRAIN, "ptb.train.txt.xz": "other\n", "ptb.valid.txt": VALID, "ptb.test.txt": TEST})
-    assert from_text(tmp_path, window=4).fingerprint == from_text(train=TRAIN, valid=VALID, test=TEST, window=4).fingerprint
+    with pytest.warns(DataWarning, match=r"other texts \(1: ptb\.train\.txt\.xz\)"):
+        data = from_text(tmp_path, window=4)
+    assert data.fingerprint == from_text(train=TRAIN, valid=VALID, test=TEST, window=4).fingerprint
+
+
+def test_empty_lines_are_counted_and_a_mark_at_the_start_is_no_word(tmp_path: Path):
+    (tmp_path / "book.txt").write_bytes("\ufeffthe cat\n\n  \nthe dog\n".encode() * 1 + b"the cat\n" * 30)
+    data = from_text(tmp_path / "book.txt", window=2)
+    assert data.task.vocabulary == ("the", "cat", "<eos>", "dog")
+    assert data.record["empty_lines"] == {"train": 2}
+    assert data.x[:6].tolist() == [0, 1, 2, 2, 2, 0]
+    assert torch.equal(data.x[1:], data.y[:-1])
 
 
 def test_a_single_text_is_divided_in_order(tmp_path: Path):

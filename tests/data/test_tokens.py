@@ -23,7 +23,8 @@ def test_a_position_gives_its_token_and_the_one_behind_it():
     batch = tokens.read(torch.tensor([[0, 1], [2, 3]]))
     assert batch.x.tolist() == [[5, 3], [3, 0]]
     assert batch.y.tolist() == [[3, 3], [0, 1]]
-    assert (len(tokens), tokens.shape, tokens.dtype, tokens.inputs, tokens.tokens) == (4, (6, 2), torch.int64, None, True)
+    assert (len(tokens), tokens.shape, tokens.dtype, tokens.tokens) == (4, (6, 2), torch.int64, True)
+    assert (tokens.inputs.tolist(), tokens.targets.tolist()) == ([5, 3, 3, 0], [3, 3, 0, 1])
     assert tokens.targets.tolist() == [3, 3, 0, 1]
 
 

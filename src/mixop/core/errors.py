@@ -23,6 +23,10 @@ class DataError(MixopError, ValueError):
     """A data set is missing, damaged, empty or of another shape than promised."""
 
 
+class DataWarning(UserWarning):
+    """A data set was read, but not all of what was there, or nothing can be learnt from it; the set's record says the same."""
+
+
 class RunError(MixopError, RuntimeError):
     """A run directory cannot be used: not writable, another recipe's, torn, tampered with, or the disk is full."""
 

@@ -47,8 +47,8 @@ def from_arrays(
             floats (a regression), or masks ``(N, H, W)`` of whole numbers (segmentation); ``(N, 1)`` is read as ``(N,)``.
         task: what a network is to do; None to take it from the targets.
         test: inputs and targets of the test; None to keep a share of ``x`` for it.
-        valid: share of the training examples that the architecture learns from, or inputs and targets for it.
-        test_share: share of ``x`` that is kept for the test, if ``test`` is None.
+        valid: share or number of the training examples that the architecture learns from, or inputs and targets for it.
+        test_share: share or number of ``x`` that is kept for the test, if ``test`` is None.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.

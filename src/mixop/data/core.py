@@ -5,6 +5,7 @@ fingerprint, so that resuming loads the same examples or says that they are no l
 """
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,11 @@ from mixop.core.types import Batch
 from mixop.core.values import to_plain
 from mixop.data.examples import AHEAD, Examples, joined
 from mixop.data.images.augment import Augment
+from mixop.data.notes import warn
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Indices, Split, check_parts, divide, divide_by_indices, divide_in_order
 from mixop.data.stream import Stream
+from mixop.data.variation import without_variation
 from mixop.tasks.base import Task
 
 Part = Literal["train", "valid", "test"]
@@ -47,6 +50,9 @@ class Source(ABC):
     split: Split = field(default=Split(), kw_only=True)
     augment: Preparation = field(default=Preparation(), kw_only=True)
 
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+    """Names of the fields that are paths of files or folders, where it has them."""
+
     @abstractmethod
     def load(self) -> "Data":
         """The set as tensors on the CPU; the same value gives the same tensors as long as the files are the same.
@@ -54,6 +60,36 @@ class Source(ABC):
         Raises:
             DataError: if a file is missing or not what it should be, or a class is left without an example.
         """
+
+    def absolute(self) -> Self:
+        """The same source with absolute paths, which mean the same in every working directory."""
+        index_file = self.split.index_file
+        split = self.split if index_file is None else replace(self.split, index_file=_absolute(index_file))
+        given = {name: getattr(self, name, None) for name in self.paths}
+        return replace(self, split=split, **{name: _absolute(path) for name, path in given.items() if isinstance(path, str)})
+
+    def at(self, path: str | os.PathLike[str] | None = None, index_file: str | os.PathLike[str] | None = None) -> Self:
+        """The same source where its files lie in another place.
+
+        Args:
+            path: where the files or the folder are now; None where they were.
+            index_file: where the file of index lists is now; None where it was.
+
+        Raises:
+            DataError: if the source reads no such thing.
+        """
+        moved = self
+        if path is not None:
+            if not hasattr(self, "path"):
+                raise DataError(
+                    f"The data of {self.name} come from no path, so they cannot lie in another place: leave it out."
+                )
+            moved = replace(moved, path=_absolute(path))  # pyright: ignore[reportCallIssue] - a field of the subclass
+        if index_file is not None:
+            if self.split.index_file is None:
+                raise DataError("The split was made by shares, not by a file of index lists: leave that file out.")
+            moved = replace(moved, split=replace(self.split, index_file=_absolute(index_file)))
+        return moved
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,7 +104,7 @@ class Data:
         valid: indices of those that the architecture learns from; none of ``train``.
         test: indices of those that are kept for the last test; none of the others.
         augment: what is done to training batches, and the normalisation of all batches.
-        source: how to load it again; None for what was given in Python.
+        source: how to load it again, with absolute paths; None for what was given in Python.
         record: how the parts were made, checksums of the files: JSON data.
 
     Raises:
@@ -92,6 +128,44 @@ class Data:
             self.examples.check_part(self.at(part), part)
         check_parts({part: self.at(part) for part in PARTS}, len(self.examples), self.strata, self.task.classes, self.name)
         self.augment.check(self.shape)
+        if self.source is not None:
+            object.__setattr__(self, "source", self.source.absolute())
+
+    @property
+    def x(self) -> Tensor:
+        """The inputs of all examples as they are stored, ``(N, ...)``, uint8 or float32; the token at every position, ``(N,)``.
+
+        A part of them is ``data.x[data.train]``.
+
+        Raises:
+            DataError: if they are read while they are trained on, and are not in memory.
+        """
+        inputs = self.examples.inputs
+        if inputs is None:
+            raise DataError(
+                f"The inputs of {self.name} stay where they are until they are asked for: read some with "
+                "data.batch(data.train[:32]).x, or as they are stored with data.examples.read(data.train[:32]).x."
+            )
+        return inputs
+
+    @property
+    def y(self) -> Tensor:
+        """The targets of all examples, ``(N, ...)``; those of a part are ``data.y[data.train]``."""
+        return self.examples.targets
+
+    @property
+    def test_x(self) -> Tensor:
+        """The inputs of the test as they are stored, ``(n, ...)``.
+
+        Raises:
+            DataError: as `x`.
+        """
+        return self.x[self.test]
+
+    @property
+    def test_y(self) -> Tensor:
+        """The targets of the test, ``(n, ...)``."""
+        return self.targets("test")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -337,6 +411,8 @@ def assemble(
         task.check(given.targets, f"{name} ({part})")
         found[part] = torch.arange(first, first + len(given))
         pool, first = joined(pool, given), first + len(given)
+    record = {**record, "split": parts.record, **without_variation(training)}
+    warn(name, record)
     return Data(
         name=name,
         task=task,
@@ -346,7 +422,7 @@ def assemble(
         test=found["test"],
         augment=_measured(_fitting(augment, training.shape, task), training, parts.test),
         source=source,
-        record={**record, "split": parts.record},
+        record=record,
     )
 
 
@@ -371,6 +447,11 @@ def _measured(augment: Preparation, training: Examples, test: Tensor | None) -> 
     at = torch.arange(len(training)) if test is None else _without(test, len(training)).nonzero()[:, 0]
     some = torch.linspace(0, len(at) - 1, min(MEASURED, len(at)), dtype=torch.float64).round().long()
     return augment.measured(training.read(at[some]).x)
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """Links stay: what they lead to may change its place too."""
+    return os.path.abspath(path)
 
 
 def _without(test: Tensor, count: int) -> Tensor:

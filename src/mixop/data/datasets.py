@@ -18,6 +18,7 @@ from mixop.data.core import PARTS, Data, assemble
 from mixop.data.examples import Arrays, Examples, digest_of
 from mixop.data.items import Items
 from mixop.data.layouts import FORMS, Layout
+from mixop.data.notes import left_out
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.data.targets import targets, task_of
@@ -63,8 +64,8 @@ def from_dataset(
         task: what a network is to do; None to take it from the targets, as `from_arrays` does.
         name: what the set is called in reports.
         columns: names of the columns of inputs and targets, for examples that are mappings; None where two are certain.
-        valid_share: share of the training examples that the architecture learns from, if ``valid`` is None.
-        test_share: share of ``train`` that is kept for the test, if ``test`` is None.
+        valid_share: share or number of the training examples that the architecture learns from, if ``valid`` is None.
+        test_share: share or number of ``train`` that is kept for the test, if ``test`` is None.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         layout: order of the axes of an input behind the first, see `from_arrays`; pictures know theirs.
@@ -102,6 +103,8 @@ def from_dataset(
             named = task is None and y.dim() == 1 and not y.is_floating_point()
             task = task_of(y, task, items.classes if named else None, f"The targets of {where}")
             record = {"read_as": FORMS[layout][0], "in_memory": {}}
+            if items.columns is not None:
+                record |= {"columns": list(items.columns), **left_out("columns of other names", items.columns_not_used)}
         assert task is not None
         stored = task.stored(y, where)
         parts[part] = LazyItems(items, stored, threads) if x is None else Arrays(torch.from_numpy(x), stored)

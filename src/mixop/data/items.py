@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from mixop.core.errors import DataError
-from mixop.data.images.lazy import EIGHT_BITS
+from mixop.data.images.pixels import seen, too_deep
 from mixop.data.layouts import FORMS, Layout, arranged, as_array, found, numbers
 
 COLUMN_NAMES = (("image", "img", "audio", "input", "inputs", "x", "data"), ("label", "labels", "fine_label", "target", "y"))
@@ -91,6 +91,14 @@ class Items:
             return None
         same = len(array) == self.count and all(np.array_equal(array[i], self.read(i).y) for i in self._some())
         return array if same and array.dtype.kind in "iufb" else None
+
+    @property
+    def columns_not_used(self) -> list[str]:
+        """The names of the columns that are neither inputs nor targets."""
+        if self.columns is None:
+            return []
+        names = getattr(self.dataset, "column_names", None)
+        return [str(name) for name in (self.dataset[0] if names is None else names) if name not in self.columns]
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -200,10 +208,10 @@ def _whole(dataset: Any) -> Any:
 
 def _array(value: Any, where: str, target: bool = False) -> np.ndarray:
     if _is_picture(value):
-        if value.mode not in EIGHT_BITS:
-            raise DataError(f"{where} must have 8 bits for each channel, got mode {value.mode}: convert it first.")
+        if (deep := too_deep(value)) is not None:
+            raise DataError(f"{where} must have 8 bits for each channel, got {deep}: convert it first.")
         plain = value.mode in ("L", "RGB") or (target and value.mode == "P")  # a mask's palette numbers are its classes
-        return np.asarray(value if plain else value.convert("RGB"))
+        return np.asarray(value if plain else seen(value, "RGB", upright=False).image)
     if isinstance(value, str | bytes) or value is None or isinstance(value, Mapping):
         raise DataError(f"{where} must be numbers, a tensor, an array or a picture, got {_kind(value)}: convert it first.")
     array = as_array(value, where)

@@ -14,6 +14,7 @@ from mixop.core.errors import DataError
 from mixop.data.arrays import assemble_arrays
 from mixop.data.core import PARTS, Data, Source
 from mixop.data.layouts import Layout
+from mixop.data.notes import left_out
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.base import Task
@@ -34,8 +35,8 @@ class Npz(Source):
 
     Inputs are called ``x``, ``images``, ``signals``, ``features``, ``inputs`` or ``data``; targets ``y``, ``labels``,
     ``targets``, ``target`` or ``masks``, in small or large letters. Those of a part have its name before or behind:
-    ``x_train``, ``train_images``, ``y_val``, ``valid_labels``, ``x_test``. Class names may stand under ``classes``. Every array
-    is used, or named in the record under ``"arrays_not_used"``. What targets and axes may be: see `from_arrays`; a file of
+    ``x_train``, ``train_images``, ``y_val``, ``valid_labels``, ``x_test``; so the files of MedMNIST are read as they are. Class
+    names may stand under ``classes``. The record names the arrays of each part, and under ``"left_out"`` those that are not used. What targets and axes may be: see `from_arrays`; a file of
     signals ``(N, C, L)`` in float needs no option.
 
     Args:
@@ -62,9 +63,11 @@ class Npz(Source):
         keys = _keys(arrays, self.path)
         where = Path(self.path).name
         used = {key for pair in keys.values() if pair for key in pair} | {"classes"}
-        record: dict[str, Any] = {"files": {where: {"md5": md5}}}
-        if others := [key for key in arrays if key not in used]:
-            record["arrays_not_used"] = others
+        record: dict[str, Any] = {
+            "files": {where: {"md5": md5}},
+            "arrays": {part: list(pair) for part, pair in keys.items() if pair},
+            **left_out("arrays of other names", [key for key in arrays if key not in used]),
+        }
         return assemble_arrays(
             {part: None if pair is None else (arrays[pair[0]], arrays[pair[1]]) for part, pair in keys.items()},
             names={part: (f"{pair[0]!r} of {where}", f"{pair[1]!r} of {where}") for part, pair in keys.items() if pair},
@@ -96,8 +99,8 @@ def from_npz(
     Args:
         path: the ``.npz`` file.
         task: what a network is to do; None to take it from the targets.
-        valid: share of the training examples that the architecture learns from, if the file has no validation set.
-        test: share of all examples that is kept for the test, if the file has no test set.
+        valid: share or number of the training examples that the architecture learns from, if the file has no validation set.
+        test: share or number of all examples that is kept for the test, if the file has no test set.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.

@@ -6,7 +6,7 @@ A split is a value: shares and a seed, or a file of index lists. What it did is 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +25,16 @@ Indices = Sequence[int] | np.ndarray | Tensor
 class Split:
     """How a set is divided into a split for the weights, one for the architecture and, where it has none, a test set.
 
+    A number between 0 and 1 is a share, a whole number of at least 1 is a number of examples: ``Split(valid=500, test=1000)``.
+    Where every class is divided by the same share, a rare class still has at least one example in each part: three examples
+    are one for each. The parts keep their sizes, so larger classes give way. Shares that are too small for one example of
+    every class become larger, and the record says so.
+
     Args:
-        valid: share of the training examples that the architecture learns from.
-        train: share of the training examples that the weights learn from, none of those for the architecture; None for all
-            the rest. ImageNet searches of the field: ``train=0.1, valid=0.025`` of every class.
-        test: share of all examples that is kept for the test; only for sets that come without a test set.
+        valid: share or number of the training examples that the architecture learns from.
+        train: share or number of the training examples that the weights learn from, none of those for the architecture; None
+            for all the rest. ImageNet searches of the field: ``train=0.1, valid=0.025`` of every class.
+        test: share or number of all examples that is kept for the test; only for sets that come without a test set.
         seed: seed of the division; same seed, same split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file ``{"train": [...], "valid": [...]}`` with the index of every example, counted from 0, instead
@@ -37,9 +42,9 @@ class Split:
             are read as they are.
     """
 
-    valid: float = 0.5
-    train: float | None = None
-    test: float = 0.2
+    valid: int | float = 0.5
+    train: int | float | None = None
+    test: int | float = 0.2
     seed: int = 0
     stratified: bool = True
     index_file: str | None = None
@@ -47,14 +52,23 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("valid", "train", "test"):
             share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise RecipeError(f"The {name} share of a split must be greater than 0 and less than 1, got {share}.")
-        if self.train is not None and self.train + self.valid > 1 + 1e-9:  # shares that add up to 1 but for rounding
+            if share is not None and not is_count(share) and not 0 < share < 1:
+                raise RecipeError(
+                    f"The {name} share of a split must be greater than 0 and less than 1, or a whole number of examples of at "
+                    f"least 1, got {share}."
+                )
+        shares = self.train is not None and not is_count(self.train) and not is_count(self.valid)
+        if shares and self.train + self.valid > 1 + 1e-9:  # shares that add up to 1 but for rounding
             raise RecipeError(
                 f"The train and valid shares of a split may add up to at most 1, got {self.train} and {self.valid}."
             )
         if not 0 <= self.seed < 2**63:
             raise RecipeError(f"The seed of a split must be a whole number >= 0, got {self.seed}.")
+
+
+def is_count(share: float) -> bool:
+    """Whether it is a number of examples, not a share; ``1.0`` is neither."""
+    return isinstance(share, int) and not isinstance(share, bool) and share >= 1
 
 
 class Divided(NamedTuple):
@@ -94,18 +108,22 @@ def divide(
     if split.index_file is not None:
         lists, record = _read_index_file(split.index_file, names)
         parts = _checked(lists, count)
+        if missing := count - sum(map(len, parts.values())):
+            record["examples_in_no_list"] = missing
         for name, part in parts.items():
             refuse_empty_class(part, strata, classes, name, "add its examples to the list")
     else:
         if strata is None and count < 2 * len(names):
             raise DataError(f"A set of {count} examples is too small to be divided into {' and '.join(names)}: give more.")
-        parts = _by_shares(count, strata, classes, split, own_test, own_valid)
+        parts, raised = _by_shares(count, strata, classes, split, own_test, own_valid)
         settings = {name: value for name, value in asdict(split).items() if name in names or name == "seed"}
         if split.train is None:
             settings.pop("train", None)
         record = {"method": "stratified" if split.stratified and strata is not None else "random", **settings}
         if own_valid:
             record["valid"] = "came with the set"
+        if raised:
+            record["classes_given_one_example"] = raised
     return Divided(parts["train"], parts.get("valid"), parts.get("test"), record)
 
 
@@ -123,9 +141,10 @@ def divide_in_order(count: int, split: Split, *, own_test: bool, own_valid: bool
     """
     if split.index_file is not None:
         raise DataError("A text is divided in order, by shares, not by a file of index lists: leave it out.")
-    test = 0 if own_test else round(count * split.test)
-    valid = 0 if own_valid else round((count - test) * split.valid)
-    train = count - test - valid if split.train is None else min(round((count - test) * split.train), count - test - valid)
+    test = 0 if own_test else _total("test", split.test, count, count)
+    rest = count - test
+    valid = 0 if own_valid else _total("valid", split.valid, rest, rest)
+    train = rest - valid if split.train is None else _total("train", split.train, rest, rest - valid)
     record: dict[str, Any] = {"method": "in order", "valid": "came with the set" if own_valid else split.valid}
     if split.train is not None:
         record["train"] = split.train
@@ -203,87 +222,135 @@ def refuse_empty_class(part: Tensor, y: Tensor | None, classes: Sequence[str], n
 
 def _by_shares(
     count: int, strata: Tensor | None, classes: Sequence[str], split: Split, own_test: bool, own_valid: bool
-) -> dict[str, Tensor]:
-    """The parts of a seeded division: first the test, then the split for the architecture, then that for the weights."""
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The parts of a seeded division: first the test, then the split for the architecture, then that for the weights.
+
+    With them, by part, the number of classes that the share alone would have left without an example.
+    """
     generator = torch.Generator().manual_seed(split.seed)
     stratified = split.stratified and strata is not None
     y = torch.zeros(count, dtype=torch.int64) if strata is None else strata  # without classes, all examples are of one
-
-    def refuse(name: str, share: float | None, part: Tensor, whole: Tensor) -> None:
+    names = [*([] if own_test else ["test"]), *([] if own_valid else ["valid"]), "train"]
+    if stratified:
+        _refuse_rare(y, classes, names)
+    rest = torch.arange(count)
+    parts: dict[str, Tensor] = {}
+    raised: dict[str, int] = {}
+    whole = rest
+    for number, name in enumerate(names):
+        if name != "train" or own_valid:  # the shares for weights and architecture are of the same examples
+            whole = rest
+        share = getattr(split, name)
+        if share is not None:
+            total = _total(name, share, len(whole), len(rest), classes if stratified else ())
+            others = len(names) - 1 - number
+            labels = y[whole] if stratified else None
+            rest, parts[name], more = _take(rest, y, share, total, generator, whole=labels, others=others)
+            if more:
+                raised[name] = more
+        else:
+            parts[name] = rest
         if strata is not None:
-            _refuse_share(name, share, part, whole, y, classes, split)
-        elif len(part) == 0:
+            refuse_empty_class(parts[name], strata, classes, name, "take another share, more examples or stratified=True")
+        elif len(parts[name]) == 0:
             raise DataError(
                 f"The {name} share of the split leaves no example in that part: take another share, or more examples."
             )
-
-    rest = torch.arange(count)
-    parts = {}
-    if not own_test:
-        rest, parts["test"] = _take(rest, y, split.test, stratified, generator)
-        refuse("test", split.test, parts["test"], y)
-    whole = y[rest]
-    if not own_valid:
-        rest, parts["valid"] = _take(rest, y, split.valid, stratified, generator)
-        refuse("valid", split.valid, parts["valid"], whole)
-    if split.train is not None:
-        _, rest = _take(rest, y, split.train, stratified, generator, of=whole)
-    parts["train"] = rest
-    refuse("train", split.train, rest, whole)
-    return parts
+    return parts, raised
 
 
-def _refuse_share(
-    name: str, share: float | None, part: Tensor, whole: Tensor, y: Tensor, classes: Sequence[str], split: Split
-) -> None:
-    """Raises a `DataError` if a class has no example in a part, with the nearest share that leaves it some.
+def _refuse_rare(y: Tensor, classes: Sequence[str], parts: Sequence[str]) -> None:
+    """Raises a `DataError` if a class has fewer examples than there are parts that need one."""
+    counts = torch.bincount(y, minlength=len(classes))
+    if len(counts) and int(counts.min()) < len(parts):
+        rarest = int(counts.argmin())
+        *first, last = sorted(parts, key=("train", "valid", "test").index)
+        raise DataError(
+            f"Class {classes[rarest]!r} has {_examples(int(counts[rarest]))}, but it needs at least {len(parts)}, one each "
+            f"for {' and '.join([', '.join(first), last]) if first else last}: add examples, or leave the class out."
+        )
 
-    The smallest of the classes to be divided decides: a share of at least ``1/n`` takes one of its ``n`` examples whatever
-    the rounding, and one of at most ``1 - 1/n`` leaves one.
+
+def _total(name: str, share: float, whole: int, left: int, classes: Sequence[str] = ()) -> int:
+    """How many examples a share of ``whole`` is, or the number that was asked for; no more than are ``left``.
+
+    Raises:
+        DataError: if a number of examples is larger than what is left, or too small for one of each of the classes.
     """
-    hint = "take another share, more examples or stratified=True"
-    if split.stratified:
-        smallest = int(torch.bincount(whole, minlength=len(classes)).min())
-        parts = 3 if name == "test" else 2  # that still need an example of it
-        if smallest < parts:
-            hint = f"it needs at least {parts} examples to be divided, but the smallest class has {smallest}"
-        elif share is None:
-            hint = f"take a valid share of at most {_rounded(1 - 1 / smallest, math.floor)}"
-        else:
-            hint = f"take a {name} share of at least {_rounded(1 / smallest, math.ceil)}"
-    refuse_empty_class(part, y, classes, name, hint)
+    if not is_count(share):
+        return min(round(whole * share), left)
+    if share > left:
+        raise DataError(
+            f"The split asks for {_examples(int(share))} in its {name} part, but {left} are left for it: ask for fewer, or add "
+            "examples."
+        )
+    if share < len(classes):
+        raise DataError(
+            f"The split asks for {_examples(int(share))} in its {name} part, but there are {len(classes)} classes: ask for at "
+            "least one of each, or take stratified=False."
+        )
+    return int(share)
 
 
-def _rounded(share: float, towards: Callable[[float], int]) -> float:
-    """A share with four digits behind its leading zeros, rounded to the safe side."""
-    scale = 10 ** (4 - math.ceil(math.log10(share)))
-    return towards(share * scale) / scale
+def _examples(count: int) -> str:
+    return "1 example" if count == 1 else f"{count} examples"
 
 
 def _take(
-    rest: Tensor, y: Tensor, share: float, stratified: bool, generator: Generator, of: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Divides indices in two, ``(kept, taken)``, both sorted.
+    rest: Tensor, y: Tensor, share: float, total: int, generator: Generator, *, whole: Tensor | None, others: int
+) -> tuple[Tensor, Tensor, int]:
+    """Divides indices in two, ``(kept, taken)``, both sorted, and counts the classes that rounding would have left out.
 
-    `taken` has the nearest whole number to ``share`` of the examples with labels ``of`` (default: of ``rest``), or all that
-    are left.
+    Args:
+        rest: the indices.
+        y: the labels of all examples.
+        share: share or number of those with the labels ``whole``.
+        total: how many that is.
+        generator: decides which ones.
+        whole: labels that every class's share is taken of; None to take whatever comes.
+        others: parts that still need an example of every class after this one.
     """
-    whole = y[rest] if of is None else of
     rest = rest[torch.randperm(len(rest), generator=generator)]
-    total = min(round(len(whole) * share), len(rest))
-    if not stratified:
-        return rest[total:].sort().values, rest[:total].sort().values
+    if whole is None:
+        return rest[total:].sort().values, rest[:total].sort().values, 0
     labels = y[rest]
-    exact = [count * share for count in torch.bincount(whole).tolist()]
+    counts = torch.bincount(whole).tolist()
+    exact = [count * total / len(whole) if is_count(share) else count * share for count in counts]
+    take, raised = _of_each(exact, total, torch.bincount(labels, minlength=len(counts)).tolist(), others)
+    taken = torch.cat([(labels == k).nonzero().flatten()[:number] for k, number in enumerate(take)])
+    mask = torch.zeros(len(rest), dtype=torch.bool)
+    mask[taken] = True
+    return rest[~mask].sort().values, rest[mask].sort().values, raised
+
+
+def _of_each(exact: Sequence[float], total: int, left: Sequence[int], others: int) -> tuple[list[int], int]:
+    """How many examples of each class to take, and how many classes got their only one, or gave it up, against their share.
+
+    Args:
+        exact: each class's share, not rounded.
+        total: how many to take together.
+        left: examples of each class that are there, more than ``others``.
+        others: examples of each class that have to stay.
+    """
     take = [math.floor(number) for number in exact]
     # The examples that rounding down leaves over go to the classes that lost most by it (largest remainder).
     by_loss = sorted(range(len(exact)), key=lambda k: take[k] - exact[k])
     for k in by_loss[: total - sum(take)]:
         take[k] += 1
-    taken = torch.cat([(labels == k).nonzero().flatten()[:number] for k, number in enumerate(take)])
-    mask = torch.zeros(len(rest), dtype=torch.bool)
-    mask[taken] = True
-    return rest[~mask].sort().values, rest[mask].sort().values
+    take = [min(number, there) for number, there in zip(take, left, strict=True)]
+    total = sum(take)
+    bounded = [min(max(number, 1), there - others) for number, there in zip(take, left, strict=True)]
+    moved = sum(old != new for old, new in zip(take, bounded, strict=True))
+    # What rare classes got, others give, those first that are furthest above their share; and the other way round.
+    surplus = sum(bounded) - total
+    step = 1 if surplus < 0 else -1
+    for _ in range(abs(surplus)):
+        room = [k for k in range(len(exact)) if 1 <= bounded[k] + step <= left[k] - others]
+        if not room:
+            break
+        best = min(room, key=lambda k: step * (bounded[k] - exact[k]))
+        bounded[best] += step
+    return bounded, moved
 
 
 def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
@@ -336,6 +403,7 @@ def _read_index_file(path: str, names: list[str]) -> tuple[dict[str, Any], dict[
         "method": "index file",
         "file": Path(path).name,
         "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        **({"lists_not_used": unused} if (unused := [name for name in data if name not in names]) else {}),
     }
 
 

@@ -16,9 +16,11 @@ from torch import Tensor
 from mixop.core.errors import DataError
 from mixop.data.core import Data, Source
 from mixop.data.layouts import as_array
+from mixop.data.notes import left_out, warn
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split, divide_in_order
 from mixop.data.tokens import Tokens
+from mixop.data.variation import without_variation
 from mixop.tasks.language import LanguageModel
 
 END, UNKNOWN = "<eos>", "<unk>"
@@ -36,10 +38,12 @@ class Text(Source):
     """Words of text files: a folder with ``NAME.train.txt``, ``NAME.valid.txt`` and ``NAME.test.txt``, as the Penn Treebank has
     them, or a single file, which is divided in order.
 
-    Words are what white space divides, and every line ends with ``<eos>``. The vocabulary is that of the training text, in the
+    Words are what white space divides, and every line ends with ``<eos>``, an empty one too; the record counts these. The
+    vocabulary is that of the training text, in the
     order of its first appearance; other words of the other parts become ``<unk>``, if the training text has it, and are counted
     in the record, else they are refused. Files may end in ``.tokens`` for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``.
-    Of several names that fit, the one with the fewest dots is read: ``ptb.train.txt`` and not ``ptb.char.train.txt``.
+    Of several names that fit, the one with the fewest dots is read: ``ptb.train.txt`` and not ``ptb.char.train.txt``; the record
+    names the others under ``"left_out"``.
 
     Args:
         path: the folder or the file.
@@ -65,6 +69,8 @@ class Text(Source):
         """
         root = Path(self.path)
         files = _files(root) if root.is_dir() else {"train": root}
+        used = {file.name for file in files.values()}
+        others = [file.name for file in _texts(root) if file.name not in used] if root.is_dir() else []
         texts, record = {}, {}
         for part, file in files.items():
             texts[part], md5 = _read(file)
@@ -76,7 +82,7 @@ class Text(Source):
             split=self.split,
             augment=self.augment,
             source=self,
-            record={"files": record},
+            record={"files": record, **left_out("other texts", others)},
         )
 
 
@@ -102,8 +108,8 @@ def from_text(
         test: the text of the test; None to keep the last share.
         window: words that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
-        valid_share: share of the training text that the architecture learns from, where it has no text of its own.
-        test_share: share of the whole text that is kept for the test, where it has no text of its own.
+        valid_share: share or number of the training text that the architecture learns from, where it has no text of its own.
+        test_share: share or number of the whole text that is kept for the test, where it has no text of its own.
         name: what the set is called in reports; of files it is taken from the path.
         augment: a function of your own for training batches, if any.
 
@@ -157,8 +163,8 @@ def from_tokens(
         vocabulary: the V tokens as texts, or their number; None for the largest number of the training text and 1.
         window: tokens T that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
-        valid_share: share of the training text that the architecture learns from, where it has no text of its own.
-        test_share: share of the whole text that is kept for the test, where it has no text of its own.
+        valid_share: share or number of the training text that the architecture learns from, where it has no text of its own.
+        test_share: share or number of the whole text that is kept for the test, where it has no text of its own.
         name: what the set is called in reports.
         augment: a function of your own for training batches, if any.
 
@@ -201,7 +207,8 @@ def _assemble_words(texts: Mapping[str, str], *, record: dict[str, Any], **optio
         unknown[part] = len(strange)
     if len(numbers) < 2:
         raise DataError(f"The training text must hold at least two different words, got {len(numbers)}.")
-    record = {**record, "words_read_as_unknown": unknown}
+    empty = {part: sum(not line.strip() for line in _lines(text)) for part, text in texts.items()}
+    record = {**record, "words_read_as_unknown": unknown, "empty_lines": empty}
     return _assemble_tokens(tokens, LanguageModel(tuple(numbers)), record=record, **options)
 
 
@@ -234,6 +241,8 @@ def _assemble_tokens(
     for part, piece in pieces.items():
         # Where a text is cut, the last token of a piece is a target only, as at the end of a text.
         parts[part] = piece[:-1] if int(piece[-1]) != len(tokens["train"]) - 2 else piece
+    record = {**record, **without_variation(examples)}
+    warn(name, record)
     return Data(
         name=name,
         task=task,
@@ -248,10 +257,14 @@ def _assemble_tokens(
 
 
 def _words(text: str) -> Iterable[str]:
-    lines = text.split("\n")
-    for line in lines if lines[-1] else lines[:-1]:
+    for line in _lines(text):
         yield from line.split()
         yield END
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _numbers(given: ArrayLike | Tensor, part: str) -> Tensor:
@@ -266,12 +279,10 @@ def _files(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for part, words in WORDS.items():
         fitting: dict[tuple[int, bool], list[Path]] = {}
-        for file in sorted(root.iterdir()):
-            packed = file.suffix == ".xz"
-            plain = file.with_suffix("") if packed else file
-            pieces = plain.stem.lower().split(".")
-            if file.is_file() and plain.suffix in SUFFIXES and any(word in pieces for word in words):
-                fitting.setdefault((len(pieces), packed), []).append(file)
+        for file in _texts(root):
+            pieces = _unpacked(file).stem.lower().split(".")
+            if file.is_file() and any(word in pieces for word in words):
+                fitting.setdefault((len(pieces), file.suffix == ".xz"), []).append(file)
         if not fitting:
             continue
         best = fitting[min(fitting)]
@@ -283,6 +294,15 @@ def _files(root: Path) -> dict[str, Path]:
     return found
 
 
+def _texts(root: Path) -> list[Path]:
+    """Everything in a folder that is a text by its name, packed or not, links that point nowhere among it."""
+    return sorted(file for file in root.iterdir() if _unpacked(file).suffix in SUFFIXES)
+
+
+def _unpacked(file: Path) -> Path:
+    return file.with_suffix("") if file.suffix == ".xz" else file
+
+
 def _read(path: Path) -> tuple[str, str]:
     """A text and the MD5 of its file."""
     try:
@@ -292,7 +312,7 @@ def _read(path: Path) -> tuple[str, str]:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     try:
         plain = lzma.decompress(content) if path.suffix == ".xz" else content
-        return plain.decode("utf-8"), md5
+        return plain.decode("utf-8-sig"), md5  # without the mark that some editors write at the start
     except (lzma.LZMAError, EOFError) as error:
         raise DataError(f"The text {str(path)!r} is damaged, or not compressed by xz: {error}.") from error
     except UnicodeDecodeError as error:

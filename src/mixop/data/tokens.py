@@ -64,6 +64,10 @@ class Tokens(Examples):
     def targets(self) -> Tensor:
         return self.text[1:]
 
+    @property
+    def inputs(self) -> Tensor | None:
+        return self.text[:-1]
+
     def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
         """Tokens at positions, and the tokens behind them, both in the shape of ``at``, ``(B, T)`` for windows."""
         at = at.to(self.text.device)

@@ -52,7 +52,7 @@ def toy_set(space: Toy | None = None, *, n: int = 1024, valid: float = 0.5, seed
     Args:
         space: the toy space; default `Toy` as it is.
         n: number of training images, and of test images.
-        valid: share of the training images that the architecture learns from.
+        valid: share or number of the training images that the architecture learns from.
         seed: of the images and of the split.
     """
     return ToySet(space=space or Toy(), n=n, split=Split(valid=valid, seed=seed)).load()

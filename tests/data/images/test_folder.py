@@ -1,19 +1,23 @@
 import json
+import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.errors import DataError, DataWarning, MissingExtraError
 from mixop.core.values import to_plain
-from mixop.data import Folder, Preparation, Split, from_folder, source_from_json
+from mixop.data import Folder, Preparation, Split, from_folder, imagenet, source_from_json
 
 pytest.importorskip("PIL", reason="needs pillow, the extra 'images'")
 from PIL import Image
 
 from mixop.data.images.folder import read_image
+from mixop.data.notes import facts
 
 RNG = np.random.default_rng(0)
 
@@ -146,15 +150,126 @@ def test_grey_palette_transparency_and_orientation(tmp_path: Path):
     assert np.array_equal(read_image(turned, 8, 1)[0], np.rot90(grey, -1))
 
 
-def test_other_files_are_left_alone_and_counted(tmp_path: Path):
-    fill(tmp_path)
-    (tmp_path / "rose" / "notes.txt").write_text("roses")
-    (tmp_path / "rose" / ".hidden.png").write_bytes(b"no image")
-    (tmp_path / "readme.md").write_text("flowers")
-    (tmp_path / ".cache").mkdir()
-    data = from_folder(tmp_path, size=8)
-    assert data.record["files_that_are_no_images"] == 1
+def test_everything_in_the_folder_is_read_or_named(tmp_path: Path):
+    root = fill(tmp_path / "flowers")
+    (root / "rose" / "notes.txt").write_text("roses")
+    (root / "rose" / "image").write_bytes(b"of no known kind")
+    (root / "rose" / ".hidden.png").write_bytes(b"no image")
+    (root / "readme.md").write_text("flowers")
+    save(root / "loose.png")
+    (root / ".cache").mkdir()
+    (root / "tulip" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (root / "tulip" / "round.png").symlink_to("round.png")
+    os.mkfifo(root / "tulip" / "pipe.png")
+    with pytest.warns(DataWarning) as told:
+        data = from_folder(root, size=8)
+    assert data.record["left_out"] == {
+        "hidden files and folders": {"count": 2, "first": ["flowers/.cache", "flowers/rose/.hidden.png"]},
+        "files outside the class folders": {"count": 2, "first": ["flowers/loose.png", "flowers/readme.md"]},
+        "files that are no images": {"count": 2, "first": ["flowers/rose/image", "flowers/rose/notes.txt"]},
+        "links that point nowhere": {"count": 2, "first": ["flowers/tulip/gone.png", "flowers/tulip/round.png"]},
+        "entries that are neither files nor folders": {"count": 1, "first": ["flowers/tulip/pipe.png"]},
+    }
+    (warning,) = told
+    assert "files that are no images (2: flowers/rose/image, flowers/rose/notes.txt)" in str(warning.message)
     assert len(data.examples) == 20
+
+
+def test_images_in_subfolders_of_a_class_are_read_in_order(tmp_path: Path):
+    root = fill(tmp_path / "set", count=8)
+    for number in range(20):
+        save(root / "rose" / "outdoor" / "far" / f"{number:02}.png")
+    data = from_folder(root, size=8)
+    assert data.record["images_in_subfolders"] == 20
+    assert (len(data.x), len(data.test_x)) == (36, 7)
+    assert data.y.tolist() == [0] * 28 + [1] * 8
+    files = [*sorted(root.glob("rose/*.png")), *sorted(root.glob("rose/outdoor/far/*.png")), *sorted(root.glob("tulip/*.png"))]
+    assert np.array_equal(data.x.numpy(), np.stack([pixels_of(file) for file in files]))
+    moved = from_folder(root.rename(tmp_path / "elsewhere"), size=8)
+    assert moved.fingerprint == data.fingerprint
+    assert "left_out" not in data.record
+
+
+def test_links_are_followed_but_no_folder_is_read_twice(tmp_path: Path):
+    root = fill(tmp_path / "set")
+    fill(tmp_path / "other", classes=("daisy",), count=10)
+    (root / "daisy").symlink_to(tmp_path / "other" / "daisy")  # a class that is a link
+    (root / "rose" / "more").symlink_to(fill(tmp_path / "more", classes=("far",), count=3) / "far")
+    (root / "rose" / "round").symlink_to(root / "rose")
+    (root / "rose" / "up").symlink_to(root)
+    (root / "rose" / "wrong").symlink_to(root / "tulip")  # would give tulips the label of roses
+    (root / "rose" / "again").symlink_to(tmp_path / "more" / "far")
+    with pytest.warns(
+        DataWarning, match=r"links to folders that are read already \(4: set/rose/more, set/rose/round, \.\.\.\)"
+    ):
+        data = from_folder(root, size=8)
+    assert data.task.classes == ("daisy", "rose", "tulip")
+    assert torch.bincount(data.y).tolist() == [10, 13, 10]
+    assert data.record["images_in_subfolders"] == 3
+
+
+def test_a_class_that_is_a_link_to_nothing_or_to_another_class_is_refused(tmp_path: Path):
+    root = fill(tmp_path)
+    (root / "daisy").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"daisy' is a link that points nowhere, so a class may be missing: mend the link or"):
+        from_folder(root)
+    (root / "daisy").unlink()
+    (root / "daisy").symlink_to(root / "rose")
+    with pytest.raises(DataError, match=r"classes 'daisy' and 'rose' of .* are one folder: remove one of the links"):
+        from_folder(root)
+
+
+def test_a_class_of_lost_links_is_refused_with_what_it_holds(tmp_path: Path):
+    fill(tmp_path, classes=("rose", "tulip"))
+    (tmp_path / "daisy").mkdir()
+    for number in range(3):
+        (tmp_path / "daisy" / f"{number}.png").symlink_to(tmp_path / "gone" / f"{number}.png")
+    with pytest.raises(
+        DataError, match=r"daisy' must hold the images of a class, but holds none \(it holds links that point .* \(3"
+    ):
+        from_folder(tmp_path)
+
+
+def test_an_empty_class_folder_of_the_test_is_named(tmp_path: Path):
+    fill(tmp_path / "train")
+    fill(tmp_path / "test", classes=("rose",), count=3)
+    (tmp_path / "test" / "tulip").mkdir()
+    with pytest.warns(DataWarning, match=r"without class folders without an image \(1: test/tulip\)"):
+        from_folder(tmp_path, size=8)
+
+
+def test_classes_that_differ_only_in_case_are_told(tmp_path: Path):
+    fill(tmp_path, classes=("Rose", "rose", "tulip"))
+    if len(list(tmp_path.iterdir())) != 3:
+        pytest.skip("this file system does not tell cases apart")
+    data = from_folder(tmp_path, size=8)
+    assert data.record["classes_that_differ_only_in_case"] == [["Rose", "rose"]]
+    assert "classes whose names differ only in case (Rose and rose)" in facts(data.record)
+
+
+@pytest.mark.parametrize("names", [("train", "test", "extra"), ("Train", "Test"), ("train", "holdout")])
+def test_parts_are_not_read_as_classes(tmp_path: Path, names: tuple):
+    for name in names:
+        fill(tmp_path / name)
+    with pytest.raises(
+        DataError, match=r"a folder of folders, as a class among .*: if it is a part of the set, name the parts"
+    ):
+        from_folder(tmp_path, size=8)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(tmp_path)
+    (tmp_path / "rose" / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"Cannot read the image folder '.*closed': Permission denied"):
+        from_folder(tmp_path, size=8)
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", "truncated"])
@@ -166,11 +281,77 @@ def test_an_unreadable_image_is_named(tmp_path: Path, content):
         from_folder(tmp_path)
 
 
-def test_sixteen_bits_are_refused_instead_of_clipped(tmp_path: Path):
-    fill(tmp_path)
-    save(tmp_path / "rose" / "deep.png", np.full((8, 8), 60000, dtype=np.uint16))
-    with pytest.raises(DataError, match=r"deep\.png' must have 8 bits for each channel, got mode I"):
+def png_of_16_bits(colour_type: int, channels: int) -> bytes:
+    """A picture of 4 x 4 pixels with 16 bits for each channel, which Pillow reads but does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + bytes(range(8 * channels)) for _ in range(4))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, colour_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+DEEP = {
+    "grey.png": (png_of_16_bits(0, 1), "mode I"),
+    "colour.png": (png_of_16_bits(2, 3), "16 bits"),
+    "grey_and_alpha.png": (png_of_16_bits(4, 2), "16 bits"),
+    "colour_and_alpha.png": (png_of_16_bits(6, 4), "16 bits"),
+    "colour.ppm": (b"P6 4 4 65535\n" + bytes(4 * 4 * 6), "numbers up to 65535"),
+    "grey.pgm": (b"P5 4 4 65535\n" + bytes(4 * 4 * 2), "mode I"),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_are_refused_instead_of_clipped(tmp_path: Path, name: str):
+    content, got = DEEP[name]
+    (fill(tmp_path) / "rose" / name).write_bytes(content)
+    sentence = rf"{name}' must have 8 bits for each channel, got {got}.*: convert or remove it"
+    with pytest.raises(DataError, match=sentence):
         from_folder(tmp_path)
+    tree = tmp_path / "tree"
+    for part in ("train", "val"):
+        fill(tree / part, count=3)
+    (tree / "train" / "rose" / name).write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        imagenet(tree, size=8, verify=True)
+
+
+def test_a_float_tiff_is_refused(tmp_path: Path):
+    fill(tmp_path)
+    save(tmp_path / "rose" / "height.tiff", np.full((8, 8), 0.5, dtype=np.float32))
+    with pytest.raises(DataError, match=r"height\.tiff' must have 8 bits for each channel, got mode F"):
+        from_folder(tmp_path)
+
+
+def test_what_is_special_about_images_is_counted(tmp_path: Path):
+    root = fill(tmp_path, count=6)
+    half = RNG.integers(1, 256, (8, 8, 4), dtype=np.uint8)
+    half[:4, :, 3] = 0
+    save(root / "rose" / "a.png", half)
+    opaque = half.copy()
+    opaque[..., 3] = 255
+    save(root / "rose" / "b.png", opaque)
+    palette = Image.fromarray(half[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save(root / "rose" / "c.png", transparency=int(np.asarray(palette)[0, 0]))
+    frames = [Image.fromarray(np.full((8, 8), value, dtype=np.uint8)) for value in (10, 200)]
+    frames[0].save(root / "tulip" / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(half[..., :3]).save(root / "tulip" / "turned.png", exif=exif)
+    Image.fromarray(half).convert("CMYK").save(root / "tulip" / "print.jpg")
+    Image.fromarray(half[..., 0] > 128).save(root / "tulip" / "bits.png")
+    data = from_folder(root, size=8)
+    keys = ("images_without_their_transparency", "images_of_several_frames", "images_turned_upright")
+    assert [data.record[key] for key in keys] == [2, 1, 1]
+    # The colours stored under the transparency are what one sees then, as with convert("RGB").
+    assert np.array_equal(read_image(root / "rose" / "a.png", 8, 3), half[..., :3].transpose(2, 0, 1))
+    assert np.array_equal(read_image(root / "rose" / "b.png", 8, 3), half[..., :3].transpose(2, 0, 1))
+    assert int(read_image(root / "tulip" / "moving.gif", 8, 3).max()) < 20
+    assert np.array_equal(read_image(root / "tulip" / "turned.png", 8, 3), np.rot90(half[..., :3], -1).transpose(2, 0, 1))
+    assert np.array_equal(read_image(root / "tulip" / "bits.png", 8, 1)[0], np.where(half[..., 0] > 128, 255, 0))
+    text = "2 images without their transparency, the first frame of 1 images that have several, 1 images turned upright by"
+    assert facts(data.record).startswith(text)
 
 
 def test_folders_without_images_are_refused(tmp_path: Path):
@@ -179,27 +360,32 @@ def test_folders_without_images_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match="must hold one folder of images for each class, but no image was found"):
         from_folder(tmp_path)
     save(tmp_path / "flat.png")
-    with pytest.raises(DataError, match="no image was found"):
+    with pytest.raises(
+        DataError, match=r"no image was found in one \(it holds files outside the class folders \(1: .*flat.png"
+    ):
         from_folder(tmp_path)
+    (tmp_path / "flat.png").unlink()
     fill(tmp_path, classes=("rose",))
     with pytest.raises(DataError, match="at least two classes, got 'rose'"):
         from_folder(tmp_path)
     (tmp_path / "tulip").mkdir()
-    with pytest.raises(DataError, match="leaves class 'tulip' without an example in its test part"):
+    with pytest.raises(DataError, match=r"tulip' must hold the images of a class, but holds none: fill or remove it"):
         from_folder(tmp_path)
 
 
 def test_a_class_in_the_test_only_is_refused(tmp_path: Path):
     fill(tmp_path / "train")
     fill(tmp_path / "test", classes=("daisy",), count=1)
-    with pytest.raises(DataError, match=r"holds the class 'daisy', which '.*train' does not"):
+    with pytest.raises(DataError, match=r"test' holds the class 'daisy', which the training folder does not: add it there, or"):
         from_folder(tmp_path)
 
 
 def test_a_class_with_one_image_cannot_be_split(tmp_path: Path):
     fill(tmp_path, count=6)
     save(tmp_path / "rare" / "only.png")
-    with pytest.raises(DataError, match="leaves class 'rare' without an example"):
+    with pytest.raises(
+        DataError, match="Class 'rare' has 1 example, but it needs at least 3, one each for train, valid and test"
+    ):
         from_folder(tmp_path)
 
 

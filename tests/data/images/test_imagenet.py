@@ -12,7 +12,7 @@ pytest.importorskip("PIL", reason="needs pillow, the extra 'images'")
 from PIL import Image
 
 from mixop import api
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, DataWarning
 from mixop.core.values import to_plain
 from mixop.data import IMAGENET, IMAGENET_SEARCH, Augment, Data, ImageNet, LazyImages, Split, imagenet, source_from_json
 from mixop.data.examples import Arrays, Joined
@@ -90,8 +90,8 @@ def test_a_published_subset_has_its_share_of_every_class(tmp_path: Path):
     # 2.5 % of 180 are 4.5, so 4 by rounding to even; 1, 2 and 1 of the classes, with nothing left over
     assert torch.bincount(data.targets("valid")).tolist() == [1, 2, 1]
     assert len(files_of(data)) == 180
-    with pytest.raises(DataError, match=r"in its valid part: take a valid share of at least 0\.025\."):
-        imagenet(tree, size=8, split=Split(train=0.1, valid=0.01))
+    few = imagenet(tree, size=8, split=Split(train=0.1, valid=0.01))  # 1.8 of 180, so one of each class
+    assert torch.bincount(few.targets("valid")).tolist() == [1, 1, 1]
 
 
 def test_training_crops_the_whole_image_with_the_random_numbers_of_the_augmentation(tree: Path):
@@ -214,13 +214,19 @@ def test_trees_that_are_none_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"train.n2' must hold the images of a class, but holds none"):
         imagenet(tree)
     (tree / "train" / "n2").rename(tree / "val" / "n2")
-    with pytest.raises(DataError, match=r"val' holds the class 'n2', which '.*train' does not"):
+    with pytest.raises(
+        DataError, match=r"val' holds the class 'n2', which the training folder does not: add it there, or remove"
+    ):
         imagenet(tree)
     flat = plant(tmp_path / "flat")
     (flat / "val").rename(flat / "sorted")
     (flat / "val").mkdir()
     (flat / "sorted" / "n01440764" / "n01440764_0.JPEG").rename(flat / "val" / "ILSVRC2012_val_00000001.JPEG")
-    with pytest.raises(DataError, match=r"val' must hold one folder of images for each class, but no image was found"):
+    with pytest.raises(
+        DataError,
+        match=r"val' must hold one folder of images for each class, but no image was found in one \(it "
+        r"holds files outside the class folders \(1: val/ILSVRC2012_val_00000001\.JPEG\)\)\.",
+    ):
         imagenet(flat)
 
 
@@ -228,9 +234,32 @@ def test_other_files_are_left_alone_and_counted(tmp_path: Path):
     tree = plant(tmp_path)
     (tree / "train" / "n01440764" / "notes.txt").write_text("tench")
     (tree / "train" / "n01440764" / ".hidden.JPEG").write_bytes(b"no image")
-    data = imagenet(tree, size=8)
-    assert data.record["files_that_are_no_images"] == 1
+    with pytest.warns(DataWarning, match="^imagenet was read without hidden files and folders"):
+        data = imagenet(tree, size=8)
+    assert data.record["left_out"] == {
+        "hidden files and folders": {"count": 1, "first": ["train/n01440764/.hidden.JPEG"]},
+        "files that are no images": {"count": 1, "first": ["train/n01440764/notes.txt"]},
+    }
     assert len(files_of(data)) == 34
+
+
+def test_a_moved_tree_is_the_same_set(tmp_path: Path):
+    tree = plant(tmp_path / "here")
+    before = imagenet(tree, size=8)
+    moved = tree.rename(tmp_path / "there")
+    after = before.source.at(moved).load()
+    assert after.fingerprint == before.fingerprint
+    assert after.source.path == str(moved)
+
+
+def test_images_in_subfolders_are_read(tmp_path: Path):
+    tree = plant(tmp_path)
+    folder = tree / "train" / "n01440764"
+    (folder / "more").mkdir()
+    next(folder.glob("*_1.JPEG")).rename(folder / "more" / "deep.JPEG")
+    data = imagenet(tree, size=8)
+    assert "n01440764/more/deep.JPEG" in files_of(data).names
+    assert data.record["images_in_subfolders"] == 1
 
 
 @pytest.mark.parametrize("settings", [{"size": 0}, {"size": 16, "resize": 15}, {"workers": 0}])

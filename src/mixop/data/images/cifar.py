@@ -233,7 +233,7 @@ def cifar10(
 
     Args:
         path: cifar-10-python.tar.gz or cifar-10-binary.tar.gz, its unpacked folder, or a folder that holds either.
-        valid: share of the training examples that the architecture learns from.
+        valid: share or number of the training examples that the architecture learns from.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.
@@ -260,7 +260,7 @@ def cifar100(
 
     Args:
         path: cifar-100-python.tar.gz or cifar-100-binary.tar.gz, its unpacked folder, or a folder that holds either.
-        valid: share of the training examples that the architecture learns from.
+        valid: share or number of the training examples that the architecture learns from.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.

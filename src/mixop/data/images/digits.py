@@ -63,8 +63,8 @@ def digits(
     """Loads the handwritten digits that scikit-learn ships.
 
     Args:
-        valid: share of the training examples that the architecture learns from.
-        test: share of all examples that is kept for the test.
+        valid: share or number of the training examples that the architecture learns from.
+        test: share or number of all examples that is kept for the test.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.

@@ -1,6 +1,7 @@
 """Sets from a folder of images, one subfolder for each class. Needs Pillow, the extra ``images``."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,21 +10,20 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
-from mixop.data.images.lazy import EIGHT_BITS
+from mixop.data.images.pixels import Seen, seen, too_deep
+from mixop.data.images.tree import OUTSIDE, SUFFIXES, alike, classes_of, images_in, refuse_one_class
+from mixop.data.notes import LeftOut
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.classification import Classification
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
-"""Files that are read as images; others in a class folder are left alone and counted in the record."""
-
 _OTHER_FOLDERS = ("test", "val", "valid", "validation")
+_PART_WORDS = frozenset(("train", "training", "testing", *_OTHER_FOLDERS))
 _AUGMENT = Augment(flip=True)
 
 
@@ -34,6 +34,11 @@ class Folder(Source):
     If its subfolders are ``train`` and one of ``test``, ``val``, ``valid`` or ``validation``, the latter is the test set; if
     there are ``train``, ``test`` and one of the others, that one is what the architecture learns from. Of
     each image the largest centred rectangle of the size's proportions, a square for one number, is scaled to it, bilinearly.
+
+    Images in subfolders of a class are read, as torchvision's ``ImageFolder`` does, and links are followed. An orientation tag
+    turns the image; transparent parts show the colour that is stored under the transparency; of several frames the first is
+    read; images of more than 8 bits for each channel are refused. The record counts all of these, and under ``"left_out"``
+    everything that is not read: hidden files, files that are no images, links that point nowhere.
 
     Args:
         path: the folder.
@@ -60,19 +65,21 @@ class Folder(Source):
         if min(_sides(self.size)) < 1 or self.channels not in (1, 3):
             raise DataError(f"Images need a size >= 1 and 1 or 3 channels, got size {self.size} and {self.channels} channels.")
         folders = _parts(Path(self.path))
-        training = folders["train"]
-        classes = [folder.name for folder in subfolders(training)]
+        classes = classes_of(folders["train"])
+        left_out = LeftOut()
         parts: dict[str, Arrays] = {}
-        others = 0
+        counts: Counter[str] = Counter()
         for part, folder in folders.items():
-            strange = [other.name for other in subfolders(folder) if other.name not in classes]
-            if strange:
-                raise DataError(f"{str(folder)!r} holds the class {strange[0]!r}, which {str(training)!r} does not.")
-            x, y, rest = self._read(folder, classes)
-            parts[part] = Arrays(x, y)
-            others += rest
+            parts[part] = self._read(folder, classes, left_out, counts, every_class=part == "train")
+        root = Path(self.path)
+        for entry in sorted(root.iterdir()) if folders["train"] != root else ():
+            if entry not in folders.values():
+                left_out.add(OUTSIDE, entry.name)
+        record = {"folders": {part: folder.name for part, folder in folders.items() if folder != root}, **counts}
+        if same := alike(classes):
+            record["classes_that_differ_only_in_case"] = same
         return assemble(
-            Path(self.path).resolve().name,
+            root.resolve().name,
             parts["train"],
             valid=parts.get("valid"),
             test=parts.get("test"),
@@ -80,28 +87,23 @@ class Folder(Source):
             split=self.split,
             augment=self.augment,
             source=self,
-            record={
-                "folders": {part: folder.name for part, folder in folders.items() if folder != Path(self.path)},
-                "files_that_are_no_images": others,
-            },
+            record={**record, **left_out.record},
         )
 
-    def _read(self, root: Path, classes: Sequence[str]) -> tuple[Tensor, Tensor, int]:
-        files: list[Path] = []
-        labels: list[int] = []
-        others = 0
-        for label, name in enumerate(classes):
-            found = sorted(file for file in root.joinpath(name).glob("*") if file.is_file() and not file.name.startswith("."))
-            images = [file for file in found if file.suffix.lower() in SUFFIXES]
-            others += len(found) - len(images)
-            files += images
-            labels += [label] * len(images)
-        if not files:
-            raise DataError(f"{str(root)!r} must hold one folder of images for each class, but no image was found.")
+    def _read(
+        self, root: Path, classes: Sequence[str], left_out: LeftOut, counts: Counter[str], *, every_class: bool
+    ) -> Arrays:
+        """The images of a part; what was special about them is added to the counts."""
+        found = images_in(root, classes, left_out, every_class=every_class)
         refuse_one_class(root, classes)
         with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter's lock
-            arrays = list(pool.map(lambda file: read_image(file, self.size, self.channels), files))
-        return torch.from_numpy(np.stack(arrays)), torch.tensor(labels), others
+            images = list(pool.map(lambda name: _decoded(root / name, self.size, self.channels), found.names))
+        counts["images_in_subfolders"] += found.nested
+        for _, picture in images:
+            counts["images_without_their_transparency"] += picture.transparent
+            counts["images_of_several_frames"] += picture.frames
+            counts["images_turned_upright"] += picture.turned
+        return Arrays(torch.from_numpy(np.stack([pixels for pixels, _ in images])), torch.tensor(found.labels))
 
 
 def from_folder(
@@ -122,8 +124,8 @@ def from_folder(
         path: the folder.
         size: height and width of the images in pixels after scaling; one number for square images.
         channels: 3 for colour, 1 for grey.
-        valid: share of the training examples that the architecture learns from.
-        test: share of all examples that is kept for the test, if there is no test folder.
+        valid: share or number of the training examples that the architecture learns from.
+        test: share or number of all examples that is kept for the test, if there is no test folder.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
         index_file: JSON file with index lists instead of shares, see `Split`.
@@ -144,6 +146,11 @@ def read_image(path: Path, size: int | tuple[int, int], channels: int) -> np.nda
         DataError: if the file is no image with 8 bits for each channel.
         MissingExtraError: if Pillow is not installed.
     """
+    return _decoded(path, size, channels)[0]
+
+
+def _decoded(path: Path, size: int | tuple[int, int], channels: int) -> tuple[np.ndarray, Seen]:
+    """The pixels of an image file, and what was special about it; its own pixels are not kept."""
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
@@ -151,17 +158,14 @@ def read_image(path: Path, size: int | tuple[int, int], channels: int) -> np.nda
     height, width = _sides(size)
     try:
         with Image.open(path) as file:
-            mode = file.mode
-            image = ImageOps.exif_transpose(file)
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            image = image.convert("RGB" if channels == 3 else "L")
-            pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
+            deep = too_deep(file)
+            picture = seen(file, "RGB" if channels == 3 else "L", upright=True)
+            pixels = np.asarray(ImageOps.fit(picture.image, (width, height), Image.Resampling.BILINEAR))
     except Exception as error:  # a damaged image provokes nearly every kind of error
         raise DataError(f"Cannot read the image {str(path)!r} ({error}): fix or remove it.") from error
-    if mode not in EIGHT_BITS:
-        raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it.")
-    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
+    if deep is not None:
+        raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got {deep}: convert or remove it.")
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1), picture._replace(image=None)
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -171,9 +175,10 @@ def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _parts(root: Path) -> dict[str, Path]:
     """The folder of each part that has one."""
-    names = {folder.name for folder in subfolders(root)}
+    names = set(classes_of(root))
     others = [name for name in _OTHER_FOLDERS if name in names]
     if "train" not in names or names != {"train", *others}:
+        _refuse_parts_among_classes(root, names)
         return {"train": root}
     parts = {"train": root / "train"}
     if others:
@@ -185,19 +190,13 @@ def _parts(root: Path) -> dict[str, Path]:
     return parts
 
 
-def refuse_one_class(root: Path, classes: Sequence[str]) -> None:
-    """Raises a `DataError` if there is a single class."""
-    if len(classes) < 2:
-        raise DataError(f"{str(root)!r} must hold one folder of images for each of at least two classes, got {classes[0]!r}.")
-
-
-def subfolders(root: Path) -> list[Path]:
-    """The folders in a folder by name, hidden ones left out.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    try:
-        return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"Cannot read the image folder {str(root)!r}: {error.strerror or error}.") from error
+def _refuse_parts_among_classes(root: Path, names: set[str]) -> None:
+    """Refuses parts of a set that would be read as its classes, since images in subfolders are read too."""
+    for name in sorted(names):
+        if name.casefold() in _PART_WORDS and classes_of(root / name):
+            if not any(entry.suffix.lower() in SUFFIXES for entry in (root / name).iterdir()):
+                raise DataError(
+                    f"{str(root)!r} holds {name!r}, a folder of folders, as a class among {', '.join(sorted(names))}: if it is a "
+                    "part of the set, name the parts 'train', 'val' and 'test' and keep no other folder beside them; if it is a "
+                    "class, give it another name."
+                )

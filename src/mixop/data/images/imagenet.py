@@ -1,10 +1,9 @@
 """ImageNet, or any set in its tree of folders, read from the files while it is trained on. Needs Pillow."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,8 +11,9 @@ from mixop.core.errors import DataError
 from mixop.core.machine import cores
 from mixop.data.core import Data, Source, assemble
 from mixop.data.images.augment import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
-from mixop.data.images.folder import SUFFIXES, refuse_one_class, subfolders
 from mixop.data.images.lazy import ImageFiles, LazyImages
+from mixop.data.images.tree import alike, classes_of, images_in, refuse_one_class
+from mixop.data.notes import LeftOut
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.classification import Classification
@@ -30,6 +30,9 @@ class ImageNet(Source):
     ``val`` is the test set; the architecture learns from a part of ``train``. For an evaluation an image is scaled until its
     shorter side has ``resize`` pixels, and its centre is taken; the random resized crop of the training is cut from the whole
     image before it is scaled. Images are square.
+
+    Images in subfolders of a class are read too, and links are followed. The record says under ``"left_out"`` what is not read.
+    Orientation tags are not followed, as in the field's own loaders; of several frames the first is read.
 
     Args:
         path: the folder that holds ``train`` and ``val``.
@@ -70,19 +73,19 @@ class ImageNet(Source):
         for part in ("train", "val"):
             if not (root / part).is_dir():
                 raise DataError(f"{str(root)!r} must hold the folders 'train' and 'val', but {part!r} is missing.")
-        classes = [folder.name for folder in subfolders(root / "train")]
-        strange = [folder.name for folder in subfolders(root / "val") if folder.name not in set(classes)]
-        if strange:
-            raise DataError(f"{str(root / 'val')!r} holds the class {strange[0]!r}, which {str(root / 'train')!r} does not.")
-        parts, others = [], 0
+        classes = classes_of(root / "train")
+        left_out, nested, parts = LeftOut(), 0, []
         for part in ("train", "val"):
-            names, bytes_of, labels, strangers = _files(root / part, classes, all_classes=part == "train")
+            found = images_in(root / part, classes, left_out, every_class=part == "train")
             refuse_one_class(root / part, classes)
-            images = LazyImages(root / part, names, bytes_of, size=self.size, resize=resize, workers=workers)
+            images = LazyImages(root / part, found.names, found.sizes, size=self.size, resize=resize, workers=workers)
             if self.verify:
                 images.verify()
-            parts.append(ImageFiles(images, torch.tensor(labels)))
-            others += strangers
+            parts.append(ImageFiles(images, torch.tensor(found.labels)))
+            nested += found.nested
+        record: dict[str, Any] = {"images_in_subfolders": nested}
+        if same := alike(classes):
+            record["classes_that_differ_only_in_case"] = same
         normalised = replace(self.augment, mean=IMAGENET_MEAN, std=IMAGENET_STD)
         return assemble(
             self.name,
@@ -92,7 +95,7 @@ class ImageNet(Source):
             split=self.split,
             augment=self.augment if self.augment.mean else normalised,
             source=self,
-            record={"files_that_are_no_images": others},
+            record={**record, **left_out.record},
         )
 
 
@@ -122,35 +125,3 @@ def imagenet(
         MissingExtraError: if Pillow is not installed.
     """
     return ImageNet(os.fspath(path), size, resize, workers, verify, split=split, augment=preparation(augment)).load()
-
-
-def _files(root: Path, classes: Sequence[str], *, all_classes: bool) -> tuple[list[str], list[int], list[int], int]:
-    """Names below a folder, sizes in bytes and labels of its images, and the number of other files."""
-    names: list[str] = []
-    bytes_of: list[int] = []
-    labels: list[int] = []
-    others = 0
-    for label, name in enumerate(classes):
-        if not all_classes and not (root / name).is_dir():
-            continue
-        found = 0
-        try:
-            with os.scandir(root / name) as entries:
-                files = sorted((entry.name, entry.stat().st_size) for entry in entries if entry.is_file())
-        except OSError as error:
-            raise DataError(f"Cannot read the image folder {str(root / name)!r}: {error.strerror or error}.") from error
-        for file, count in files:
-            if file.startswith("."):
-                continue
-            if Path(file).suffix.lower() not in SUFFIXES:
-                others += 1
-                continue
-            found += 1
-            names.append(f"{name}/{file}")
-            bytes_of.append(count)
-            labels.append(label)
-        if not found:
-            raise DataError(f"{str(root / name)!r} must hold the images of a class, but holds none: fill or remove it.")
-    if not names:
-        raise DataError(f"{str(root)!r} must hold one folder of images for each class, but no image was found.")
-    return names, bytes_of, labels, others

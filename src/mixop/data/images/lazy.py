@@ -19,12 +19,10 @@ from mixop.core.errors import DataError, MissingExtraError
 from mixop.core.types import Batch
 from mixop.data.ahead import ReadAhead
 from mixop.data.examples import Boxes, Examples, digest_of
+from mixop.data.images.pixels import seen, too_deep
 
 VERIFIED = 4096
 """Files that are handed to the threads at once when all are verified."""
-
-EIGHT_BITS = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB"))
-"""Pillow's modes whose numbers fit into a byte; others would be cut off."""
 
 
 class LazyImages:
@@ -143,13 +141,11 @@ class LazyImages:
         path = self.root / self.names[i]
         try:
             with Image.open(path) as file:
-                mode, image = file.mode, file.convert("RGB")
+                deep, image = too_deep(file), seen(file, "RGB", upright=False).image
         except Exception as error:  # a damaged image provokes nearly every kind of error
             raise DataError(f"Cannot read the image {str(path)!r} ({error}): fix or remove it.") from error
-        if mode not in EIGHT_BITS:
-            raise DataError(
-                f"The image {str(path)!r} must have 8 bits for each channel, got mode {mode}: convert or remove it."
-            )
+        if deep is not None:
+            raise DataError(f"The image {str(path)!r} must have 8 bits for each channel, got {deep}: convert or remove it.")
         return image
 
     def _centre(self, decoded: Future[Any], out: np.ndarray) -> None:
