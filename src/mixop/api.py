@@ -1,5 +1,6 @@
 """The library's front door: search, resume, retrain, and what a run found."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from mixop.core.errors import RunError
+from mixop.core.errors import DataError, RunError
 from mixop.core.measure import Number
 from mixop.data import source_from_json
 from mixop.data.core import Data, Part, Source
@@ -187,7 +188,7 @@ def found_architecture(run: RunDirectory, space: Space) -> Architecture:
 
 def resume(
     out: str | Path,
-    data: Data | Source | MapStyle | None = None,
+    data: Data | Source | MapStyle | str | os.PathLike[str] | None = None,
     *,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
@@ -198,7 +199,8 @@ def resume(
 
     Args:
         out: the run directory.
-        data: the data, if the run cannot load it again by itself (arrays given in Python).
+        data: the data, if the run cannot load it again by itself (arrays given in Python); or the path where its files or its
+            folder are now, if they were moved.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
@@ -212,8 +214,11 @@ def resume(
     """
     run = RunDirectory(out)
     run.require()
-    data = load_data(run) if data is None else given(data)
-    check_data(run, data)
+    if data is None or isinstance(data, str | os.PathLike):
+        data = load_data(run, data)
+    else:
+        data = given(data)
+        check_data(run, data)
     began = run.read_json(SETTINGS)
     try:
         settings = Settings(**began, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
@@ -310,19 +315,34 @@ def read_recipe(run: RunDirectory) -> Recipe:
     return recipe_from_json(run.read_json(RECIPE))
 
 
-def load_data(run: RunDirectory) -> Data:
-    """The data of a run, loaded again from where it came from.
+def load_data(
+    run: RunDirectory, path: str | os.PathLike[str] | None = None, index_file: str | os.PathLike[str] | None = None
+) -> Data:
+    """The data of a run, loaded again from where it came from, or from where it is now.
+
+    Args:
+        run: the run directory.
+        path: where the files or the folder of the data are now; None where they were.
+        index_file: where the file of index lists is now; None where it was.
 
     Raises:
-        RunError: if the run's data were arrays given in Python, which no file can restore.
+        RunError: if the run's data were arrays given in Python, which no file can restore, or is not what the run began with.
         DataError: if it cannot be loaded.
     """
-    source = run.read_json(DATA).get("source")
-    if source is None:
+    plain = run.read_json(DATA).get("source")
+    if plain is None:
         raise RunError(
             f"The data of {run.path} were arrays given in Python: pass them again as mixop.resume({str(run.path)!r}, data)."
         )
-    return source_from_json(source).load()
+    source = source_from_json(plain).at(path, index_file)
+    for flag, place in (("--data.path", getattr(source, "path", None)), ("--data.split.index-file", source.split.index_file)):
+        if isinstance(place, str) and not os.path.exists(place):
+            raise DataError(
+                f"The data of {run.path} must be at {place!r}, but nothing is there: say with {flag} where it is now."
+            )
+    data = source.load()
+    check_data(run, data)
+    return data
 
 
 def check_data(run: RunDirectory, data: Data) -> None:
@@ -333,7 +353,8 @@ def check_data(run: RunDirectory, data: Data) -> None:
     """
     if run.read_json(DATA).get("fingerprint") != data.fingerprint:
         raise RunError(
-            f"This is not the data that {run.path} began with (its fingerprint differs): restore the original files."
+            f"This is not the data that {run.path} began with (its fingerprint differs): restore the original files, or name "
+            "the place where they are."
         )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
+from mixop.cli.loading import loaded
 from mixop.cli.options import CompareOptions
 from mixop.cli.output import print_json
 from mixop.cli.words import count, short
@@ -20,7 +21,7 @@ def compare(parsed: Parsed) -> None:
     options = parsed.options
     space, settings = parsed.build("space"), parsed.build("settings")
     source = parsed.build("data") or source_for(space)
-    data = source.load()
+    data = loaded(source.load)
     scored = evaluator(options, space)
     recipes, left_out, note = contestants(options, space, data)
     black_boxes = searchers(options, space, scored)

@@ -145,7 +145,7 @@ def full_page(command: Command, parsed: Parsed) -> str:
     for name, tree in parsed.trees.items():
         if name != "settings":
             lines += ["", *_tree(name, tree, parsed.own.plain.get(name, ""), width)]
-    if command.values:
+    if "config" in command.options.__dataclass_fields__:
         example = _EXAMPLES[next(iter(command.values))]
         text = "\n\n".join((textwrap.fill(_FILES, width - 2), example, textwrap.fill(_PRECEDENCE, width - 2)))
         lines += ["", "Files and precedence", *textwrap.indent(text, "  ").splitlines()]
@@ -201,7 +201,8 @@ def _short_flags(command: Command, parsed: Parsed, width: int) -> Iterator[str]:
 
 def _tree(name: str, tree: Tree, kind: str, width: int) -> Iterator[str]:
     """The flags of a value, a heading for each of its parts."""
-    yield _TITLES[name].format(kind=kind)
+    title = _TITLES[name].format(kind=kind)
+    yield title if kind else title.partition(",")[0]  # of the place of a run's data no kind was named
     first = True
     for (path, of), knobs in groupby(tree.knobs(), key=lambda knob: (knob.path[:-1], knob.of)):
         if path:

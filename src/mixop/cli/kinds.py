@@ -6,6 +6,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from mixop.cli.files import SUFFIXES, read_table
+from mixop.cli.options import Lists, Place
 from mixop.cli.tree import Tree
 from mixop.core.errors import MixopError, RecipeError, unknown
 from mixop.core.values import defaults, to_plain
@@ -52,6 +53,11 @@ def data(kind: str | None) -> Tree:
     from mixop.data.core import Source
 
     return Tree("data", Source, PARTS, _plain("data", kind or "digits", SOURCES, Source))
+
+
+def place() -> Tree:
+    """Where the data of a run are now, for commands that take the run's own."""
+    return Tree("data", Place, {"Place": Place, "Lists": Lists}, defaults(Place))
 
 
 def protocol(kind: str | None) -> Tree:

@@ -101,11 +101,36 @@ class CompareOptions:
     debug: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """The file of index lists that a run's data were divided by.
+
+    Args:
+        index_file: where it is now; none for where it was.
+    """
+
+    index_file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run's data are now, if they are not where they were: they must be the same, to the last example.
+
+    Args:
+        path: the file or the folder; none for where it was.
+        split: the file of index lists, if there is one.
+    """
+
+    path: str | None = None
+    split: Lists = Lists()
+
+
 @dataclass(frozen=True)
 class ResumeOptions:
     """Continue the search or the retraining that a run directory has not finished.
 
-    The result is the one that the run would have had without the interruption.
+    The result is the one that the run would have had without the interruption. If its data are elsewhere now, --data.path
+    says where.
 
     Args:
         run: the run directory.

@@ -9,7 +9,8 @@ from pathlib import Path
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.listing import TOPICS
-from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, ReportOptions
+from mixop.cli.loading import loaded
+from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, ReportOptions
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError, unknown
 from mixop.runs.files import COMPARISON
@@ -26,7 +27,8 @@ def evaluate(parsed: Parsed) -> None:
     run = RunDirectory(options.run)
     run.require()
     source, settings = parsed.build("data"), parsed.build("settings")
-    data = api.load_data(run) if source is None else source.load()
+    own = isinstance(source, Place)
+    data = loaded(lambda: api.load_data(run, source.path, source.split.index_file) if own else source.load())
     scored = evaluate_run(options.run, data.to(settings.device))
     if options.json:
         return print_json({"run": options.run, "data": data.name, "examples": scored.examples, **scored.measures})
@@ -90,7 +92,7 @@ EVALUATE = Command(
     "evaluate",
     EvaluateOptions,
     evaluate,
-    values={"data": lambda kind: kinds.data(kind) if kind else None},
+    values={"data": lambda kind: kinds.data(kind) if kind else kinds.place()},
     settings=("device",),
     examples=("mixop evaluate runs/x", "mixop evaluate runs/x --data npz --data.path shifted.npz"),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.interrupt import heed
+from mixop.cli.loading import loaded
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError
 
@@ -173,7 +174,7 @@ def build(parsed: Parsed) -> None:
     target = Path(options.target)
     if target.suffix != ".table":
         raise RecipeError(f"The table to write must be called NAME.table, got {options.target!r}.")
-    space, data, how = parsed.build("space"), parsed.build("data").load(), parsed.build("training")
+    space, data, how = parsed.build("space"), loaded(parsed.build("data").load), parsed.build("training")
     space = space.fit(data)
     silent, counts = options.quiet or options.json, target.with_suffix(".npz")
     plan = {"group": options.group, "limit": options.limit}

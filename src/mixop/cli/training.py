@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed, Shortcut
-from mixop.cli.options import ResumeOptions, RetrainOptions, SearchOptions
+from mixop.cli.loading import loaded
+from mixop.cli.options import Place, ResumeOptions, RetrainOptions, SearchOptions
 from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison
 from mixop.cli.words import count, short
@@ -48,7 +49,7 @@ def search(parsed: Parsed) -> None:
         recipe = _watched(recipe, options.watch)
     names = (short(kind) for kind in (options.recipe, options.space, options.data))
     out = options.out or str(Path("runs", "-".join(names)))
-    data = source.load()
+    data = loaded(source.load)
 
     from mixop import api
 
@@ -75,13 +76,14 @@ def resume(parsed: Parsed) -> None:
     if is_comparison(options.run):
         raise RunError(f"{options.run} is a comparison: repeat the same `mixop compare` to continue it.")
     run.require()
-    settings = _run_settings(parsed.build("settings"))
+    settings, place = _run_settings(parsed.build("settings")), parsed.build("data")
     del settings["seed"]  # the run has its own
     labels = _labels(run)
     done = run.has(SCORE if labels else ARCHITECTURE)
+    data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
     title = f"Nothing is left to do in {options.run}" if done else f"Continuing {options.run}"
     with _progress(options, title, run.measures(), labels) as progress:
-        result = api.resume(options.run, **settings, observe=progress)
+        result = api.resume(options.run, data, **settings, observe=progress)
     if isinstance(result, api.RetrainResult):
         _finish_retraining(result, options)
     else:
@@ -94,7 +96,7 @@ def retrain(parsed: Parsed) -> None:
 
     options = parsed.options
     protocol, settings = parsed.build("protocol"), parsed.build("settings")
-    architecture, space, data, out = _given(parsed) if options.run is None else _searched(options)
+    architecture, space, data, out = _given(parsed) if options.run is None else _searched(parsed)
     random = options.random if options.random is not None else 0 if options.run is None else RANDOM
     steps = (1 + random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
     _foresee(
@@ -121,12 +123,13 @@ def retrain(parsed: Parsed) -> None:
     _finish_retraining(result, options)
 
 
-def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
+def _searched(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     """What a finished search found, its space and data, and where the retraining goes."""
     from mixop import api
     from mixop.evaluate.trained import read_space
     from mixop.runs.directory import RunDirectory
 
+    options, place = parsed.options, parsed.build("data")
     given = [f"--{name}" for name in ("architecture", "space", "data") if getattr(options, name) is not None]
     if given:
         raise RecipeError(f"The run directory {options.run} says what to train: leave out {' and '.join(given)}.")
@@ -136,8 +139,7 @@ def _searched(options: Any) -> tuple["Architecture", "Space", "Data", str]:
         raise RunError(f"The search in {options.run} is not finished: first `mixop resume {shlex.quote(options.run)}`.")
     space = read_space(run)
     architecture = api.found_architecture(run, space)
-    data = api.load_data(run)
-    api.check_data(run, data)
+    data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
     return architecture, space, data, options.out or options.run
 
 
@@ -150,7 +152,12 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     if text is None:
         raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
     space = parsed.build("space") or kinds.space(GIVEN_SPACE).build()
-    data = (parsed.build("data") or kinds.data(GIVEN_DATA).build()).load()
+    data = parsed.build("data")
+    if isinstance(data, Place):
+        if data != Place():
+            raise RecipeError("There are settings for data, but no data is named: add --data NAME.")
+        data = kinds.data(GIVEN_DATA).build()
+    data = loaded(data.load)
     if text in ARCHITECTURES:
         architecture, name = ARCHITECTURES[text], text
     elif text.isidentifier():
@@ -277,8 +284,9 @@ RESUME = Command(
     "resume",
     ResumeOptions,
     resume,
+    values={"data": lambda _: kinds.place()},
     settings=("device", "checkpoint_seconds", "threads"),
-    examples=("mixop resume runs/x",),
+    examples=("mixop resume runs/x", "mixop resume runs/x --data.path elsewhere/faces.npz"),
 )
 
 RETRAIN = Command(
@@ -288,7 +296,7 @@ RETRAIN = Command(
     values={
         "protocol": kinds.protocol,
         "space": lambda kind: kinds.space(kind) if kind else None,
-        "data": lambda kind: kinds.data(kind) if kind else None,
+        "data": lambda kind: kinds.data(kind) if kind else kinds.place(),
     },
     settings=_RUN_SETTINGS,
     shortcuts={

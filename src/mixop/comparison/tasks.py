@@ -1,5 +1,6 @@
 """What the workers of a comparison do: one search and its score, or random search with one seed."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from mixop import api
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator
-from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
+from mixop.core.errors import DataError, DataWarning, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
 from mixop.recipe.core import Recipe
@@ -57,7 +58,9 @@ class Portable:
         """
         if self.source is None:
             return Data(**{**self.values, **{part: torch.from_numpy(self.values[part]) for part in PARTS}})
-        data = self.source.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # the process that began the comparison has said it
+            data = self.source.load()
         if data.fingerprint != self.fingerprint:
             raise RunError(f"The files of {data.name} changed during the comparison: restore the original files.")
         return data

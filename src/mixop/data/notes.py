@@ -5,7 +5,7 @@ of it once, by a `DataWarning`, which the command line shows as one line.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mixop.core.errors import DataWarning
@@ -88,14 +88,30 @@ def facts(record: Mapping[str, Any]) -> str:
     return ", ".join(found)
 
 
-def warn(name: str, record: Mapping[str, Any]) -> None:
-    """Warns of what was left out, and of data that nothing can be learnt from; one sentence each.
+def told(name: str, record: Mapping[str, Any]) -> str:
+    """Everything that one may want to know of how a set was read, in one line; empty if there is nothing.
 
     Args:
         name: of the set.
         record: its record.
     """
+    lines = [*_warnings(name, record), *([f"{name} was read with {text}."] if (text := facts(record)) else [])]
+    return " ".join(lines)
+
+
+def warn(name: str, record: Mapping[str, Any]) -> None:
+    """Warns of what was left out, and of data that nothing can be learnt from.
+
+    Args:
+        name: of the set.
+        record: its record.
+    """
+    for text in _warnings(name, record):
+        warnings.warn(text, DataWarning, stacklevel=3)
+
+
+def _warnings(name: str, record: Mapping[str, Any]) -> Iterator[str]:
     if text := said(record):
-        warnings.warn(f"{name} was read without {text}.", DataWarning, stacklevel=3)
-    for text in record.get("no_variation", ()):
-        warnings.warn(f"{name} has no variation to learn from: {text}.", DataWarning, stacklevel=3)
+        yield f"{name} was read without {text}."
+    if same := record.get("no_variation"):
+        yield f"Nothing can be learnt from {name}: {' and '.join(same)}."
