@@ -336,7 +336,7 @@ def load_data(
         )
     source = source_from_json(plain).at(path, index_file)
     for flag, place in (("--data.path", getattr(source, "path", None)), ("--data.split.index-file", source.split.index_file)):
-        if isinstance(place, str) and not os.path.exists(place):
+        if isinstance(place, str) and not Path(place).exists():
             raise DataError(
                 f"The data of {run.path} must be at {place!r}, but nothing is there: say with {flag} where it is now."
             )

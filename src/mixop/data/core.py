@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.errors import DataError
 from mixop.core.types import Batch
 from mixop.core.values import to_plain
 from mixop.data.examples import AHEAD, Examples, joined
@@ -463,7 +465,7 @@ def _measured(augment: Preparation, training: Examples, test: Tensor | None) -> 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
     """Links stay: what they lead to may change its place too."""
-    return os.path.abspath(path)
+    return str(Path(path).absolute())
 
 
 def _without(test: Tensor, count: int) -> Tensor:

@@ -35,9 +35,10 @@ class Npz(Source):
 
     Inputs are called ``x``, ``images``, ``signals``, ``features``, ``inputs`` or ``data``; targets ``y``, ``labels``,
     ``targets``, ``target`` or ``masks``, in small or large letters. Those of a part have its name before or behind:
-    ``x_train``, ``train_images``, ``y_val``, ``valid_labels``, ``x_test``; so the files of MedMNIST are read as they are. Class
-    names may stand under ``classes``. The record names the arrays of each part, and under ``"left_out"`` those that are not used. What targets and axes may be: see `from_arrays`; a file of
-    signals ``(N, C, L)`` in float needs no option.
+    ``x_train``, ``train_images``, ``y_val``, ``valid_labels``, ``x_test``; so the files of MedMNIST are read as they are, with
+    their own validation set. Class names may stand under ``classes``. The record names the arrays of each part, and under
+    ``"left_out"`` those that are not used. What targets and axes may be: see `from_arrays`; a file of signals ``(N, C, L)`` in
+    float needs no option.
 
     Args:
         path: the ``.npz`` file.

@@ -39,11 +39,10 @@ class Text(Source):
     them, or a single file, which is divided in order.
 
     Words are what white space divides, and every line ends with ``<eos>``, an empty one too; the record counts these. The
-    vocabulary is that of the training text, in the
-    order of its first appearance; other words of the other parts become ``<unk>``, if the training text has it, and are counted
-    in the record, else they are refused. Files may end in ``.tokens`` for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``.
-    Of several names that fit, the one with the fewest dots is read: ``ptb.train.txt`` and not ``ptb.char.train.txt``; the record
-    names the others under ``"left_out"``.
+    vocabulary is that of the training text, in the order of its first appearance; other words of the other parts become
+    ``<unk>``, if the training text has it, and are counted in the record, else they are refused. Files may end in ``.tokens``
+    for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``. Of several names that fit, the one with the fewest dots is read,
+    ``ptb.train.txt`` and not ``ptb.char.train.txt``; the record names the others under ``"left_out"``.
 
     Args:
         path: the folder or the file.

@@ -192,11 +192,11 @@ def _parts(root: Path) -> dict[str, Path]:
 
 def _refuse_parts_among_classes(root: Path, names: set[str]) -> None:
     """Refuses parts of a set that would be read as its classes, since images in subfolders are read too."""
-    for name in sorted(names):
-        if name.casefold() in _PART_WORDS and classes_of(root / name):
-            if not any(entry.suffix.lower() in SUFFIXES for entry in (root / name).iterdir()):
-                raise DataError(
-                    f"{str(root)!r} holds {name!r}, a folder of folders, as a class among {', '.join(sorted(names))}: if it is a "
-                    "part of the set, name the parts 'train', 'val' and 'test' and keep no other folder beside them; if it is a "
-                    "class, give it another name."
-                )
+    for name in sorted(name for name in names if name.casefold() in _PART_WORDS):
+        flat = any(entry.suffix.lower() in SUFFIXES for entry in (root / name).iterdir())
+        if classes_of(root / name) and not flat:
+            raise DataError(
+                f"{str(root)!r} holds {name!r}, a folder of folders, as a class among {', '.join(sorted(names))}: if it is a "
+                "part of the set, name the parts 'train', 'val' and 'test' and keep no other folder beside them; if it is a "
+                "class, give it another name."
+            )

@@ -82,7 +82,8 @@ def images_in(root: Path, classes: Sequence[str], left_out: LeftOut, *, every_cl
     strange = [name for name in own if name not in set(classes)]
     if strange:
         raise DataError(
-            f"{str(root)!r} holds the class {strange[0]!r}, which the training folder does not: add it there, or remove it here."
+            f"{str(root)!r} holds the class {strange[0]!r}, which the training folder does not: add it there, or remove it "
+            "here."
         )
     for entry in _entries(root):
         if entry.name not in own:
@@ -130,7 +131,7 @@ def alike(classes: Sequence[str]) -> list[list[str]]:
 def _walk(
     folder: Path, root: Path, taken: set[tuple[int, int]], here: LeftOut, left_out: LeftOut, depth: int = 0
 ) -> Iterator[tuple[os.DirEntry[str], int]]:
-    """The image files of a folder and of the folders in it, by name; what is no image is counted twice, here and for the set."""
+    """The image files of a folder and of the folders in it, by name; what is not read is counted here and for the set."""
     for entry in _entries(folder):
         unread = entry.name.startswith(".") or _is_lost(entry)
         if not unread and entry.is_file() and Path(entry.name).suffix.lower() in SUFFIXES:
@@ -170,7 +171,7 @@ def _is_lost(entry: os.DirEntry[str]) -> bool:
 def _place(path: str | Path) -> tuple[int, int]:
     """What tells one folder from another, whatever links lead to it."""
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError as error:
         raise DataError(f"Cannot read the image folder {str(path)!r}: {error.strerror or error}.") from error
     return status.st_dev, status.st_ino
