@@ -32,7 +32,7 @@ FORESEEN_SECONDS = 60
 """Estimated length from which a run is announced."""
 
 GIVEN_SPACE, GIVEN_DATA = "darts", "digits"
-"""Of an architecture that is given to a retraining without them."""
+"""Of an architecture that is given to a retraining without them; a published one knows its space."""
 
 RANDOM = 5
 """Random architectures that a retraining trains beside what a search found."""
@@ -151,15 +151,16 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     text = options.architecture
     if text is None:
         raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
-    space = parsed.build("space") or kinds.space(GIVEN_SPACE).build()
+    known = ARCHITECTURES.get(text)
+    space = parsed.build("space") or kinds.space(GIVEN_SPACE if known is None else known.space).build()
     data = parsed.build("data")
     if isinstance(data, Place):
         if data != Place():
             raise RecipeError("There are settings for data, but no data is named: add --data NAME.")
         data = kinds.data(GIVEN_DATA).build()
     data = loaded(data.load)
-    if text in ARCHITECTURES:
-        architecture, name = ARCHITECTURES[text], text
+    if known is not None:
+        architecture, name = known, text
     elif text.isidentifier():
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     else:

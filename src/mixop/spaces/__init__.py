@@ -5,6 +5,7 @@ from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Laye
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
+from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.toy import Toy, toy
 
@@ -16,6 +17,7 @@ __all__ = [
     "S5",
     "SPACES",
     "SPACE_TYPES",
+    "AmoebaNet",
     "Architecture",
     "CellSpace",
     "Choice",
@@ -26,6 +28,7 @@ __all__ = [
     "Layer",
     "NasBench201",
     "NasBench201Digits",
+    "NasNet",
     "Sizes",
     "Space",
     "Toy",
@@ -46,11 +49,13 @@ SPACES: dict[str, type[Space]] = {
     "s3": S3,
     "s4": S4,
     "s5": S5,
+    "nasnet": NasNet,
+    "amoebanet": AmoebaNet,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
 SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, Toy)
+    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
 }
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""

@@ -13,6 +13,11 @@ from mixop.spaces.sizes import positions
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
 
+LINE = 2000
+"""Characters of a line that an architecture's string is looked for in."""
+
+_IN_A_LINE = re.compile(r"(?:[^|~\n]*[\s:=('\"\[])?(\|\S*\|)(?:[\s)'\"\],;.][^|~\n]*)?")
+
 
 @cache
 def _groups(nodes: int, lists: tuple[tuple[str, ...], ...], roles: Roles) -> tuple[Group, ...]:
@@ -190,14 +195,17 @@ class CellSpace(Space):
         return "+".join(f"|{'|'.join(node)}|" for node in edges[1:])
 
     def from_native(self, text: str) -> Architecture:
-        """The architecture of a string ``|op~0|+|op~0|op~1|+...``, parsed strictly; space around it is ignored.
+        """The architecture of a string ``|op~0|+|op~0|op~1|+...``, parsed strictly.
+
+        It may stand in a line, as logs have it: ``genotype: |...|``, ``Structure(4 nodes with |...|)``.
 
         Raises:
             SpaceError: if the text is malformed, with what was expected.
         """
         if not isinstance(text, str):
             raise SpaceError(f"An architecture of {self.name} is written as a string, got {type(text).__name__}.")
-        nodes = text.strip().split("+")
+        found = _IN_A_LINE.fullmatch(text.strip()) if len(text) <= LINE else None
+        nodes = (found[1] if found else text.strip()).split("+")
         if len(nodes) != self.nodes - 1:
             raise self._malformed(text, f"{self.nodes - 1} nodes joined by +, found {len(nodes)}")
         choices = []

@@ -230,9 +230,11 @@ class Space(ABC):
         dense: whether there is an output at every position; None to take what the data has.
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
+        repeats: whether a node may add the same operation on the same edge twice.
     """
 
     roles: ClassVar[Roles] = Roles()
+    repeats: ClassVar[bool] = False
 
     name: str
     input_shape: tuple[int, ...] | None
@@ -436,7 +438,7 @@ class Space(ABC):
             self._check_kept(group, architecture.of(group.name))
 
     def _check_kept(self, group: Group, choices: Sequence[Choice]) -> None:
-        if len(set(choices)) != len(choices):
+        if not self.repeats and len(set(choices)) != len(choices):
             raise SpaceError(f"The choices of group {group.name!r} must differ, got one of them twice.")
         for target in group.targets if group.keep else ():
             edges = group.into(target)

@@ -6,7 +6,7 @@ Source: Liu, Simonyan & Yang 2019 (arXiv:1806.09055), section 3.1, and the autho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
@@ -29,15 +29,26 @@ DARTS_OPERATIONS = (
 KNOWN_OPERATIONS = (*DARTS_OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7", "noise")
 """What an edge of a DARTS cell may be, besides an operation of your own."""
 
-EDGES = tuple((source, target) for target in range(2, 6) for source in range(target))
-"""Source and target of the 14 edges; nodes 0 and 1 are the outputs of the cell before the last and of the last one."""
+
+
+@cache
+def edges_of(nodes: int) -> tuple[tuple[int, int], ...]:
+    """Source and target of the edges into a number of nodes, each from every node before it.
+
+    Nodes 0 and 1 are the outputs of the cell before the last and of the last one.
+    """
+    return tuple((source, target) for target in range(2, 2 + nodes) for source in range(target))
+
+
+EDGES = edges_of(4)
+"""Source and target of the 14 edges of a cell of the DARTS space."""
 
 Lists = tuple[tuple[str, ...], ...]
 
 
 @cache
-def _group(name: str, lists: Lists, roles: Roles) -> Group:
-    return Group(name, tuple(Decision(*edge, names) for edge, names in zip(EDGES, lists, strict=True)), keep=2, roles=roles)
+def _group(name: str, edges: tuple[tuple[int, int], ...], lists: Lists, roles: Roles) -> Group:
+    return Group(name, tuple(Decision(*edge, names) for edge, names in zip(edges, lists, strict=True)), keep=2, roles=roles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +94,7 @@ class Darts(Space):
     dense: bool | None = None
     tokens: bool | None = None
     name: str = field(default="darts", init=False)
+    nodes: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         check_skeleton(self.name, cells=self.cells, channels=self.channels, stem_multiplier=self.stem_multiplier)
@@ -108,9 +120,9 @@ class Darts(Space):
         return tuple(names)
 
     def _lists(self, where: str, lists: object) -> Lists:
-        if not isinstance(lists, list | tuple) or len(lists) != len(EDGES):
+        if not isinstance(lists, list | tuple) or len(lists) != len(self.edges):
             got = f"{len(lists)} lists" if isinstance(lists, list | tuple) else repr(lists)
-            raise SpaceError(f"{self.name}: {where} must hold a list for each of the {len(EDGES)} edges, got {got}.")
+            raise SpaceError(f"{self.name}: {where} must hold a list for each of the {len(self.edges)} edges, got {got}.")
         return tuple(self._names(f"{where}[{e}]", names) for e, names in enumerate(lists))
 
     def _check_sizes(self) -> None:
@@ -144,18 +156,23 @@ class Darts(Space):
         return self.cells // 3, 2 * self.cells // 3
 
     @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """Source and target of the edges of a cell."""
+        return edges_of(self.nodes)
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         """``normal`` and ``reduce``, 14 edges each."""
-        everywhere = (self.operations,) * len(EDGES)
+        everywhere = (self.operations,) * len(self.edges)
         return (
-            _group("normal", self.normal_operations or everywhere, self.roles),
-            _group("reduce", self.reduce_operations or everywhere, self.roles),
+            _group("normal", self.edges, self.normal_operations or everywhere, self.roles),
+            _group("reduce", self.edges, self.reduce_operations or everywhere, self.roles),
         )
 
     def graph(self, group: str) -> Graph:
         """The cell's graph, the same for both kinds: two inputs, four nodes, all of them its output."""
         self.group(group)
-        return Graph(inputs=2, nodes=6, output=(2, 3, 4, 5))
+        return Graph(inputs=2, nodes=2 + self.nodes, output=tuple(range(2, 2 + self.nodes)))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -182,8 +199,9 @@ class Darts(Space):
             inputs = (len(layers) - 1, len(layers))
             group = "reduce" if reduces else "normal"
             stride = 2 if reduces else 1
-            layers.append(Layer("cell", inputs, (width, width), 4 * width, stride=stride, group=group, dims=dims))
-            before, last, halved = last, (len(layers), 4 * width), reduces
+            out = len(self.graph(group).output) * width
+            layers.append(Layer("cell", inputs, (width, width), out, stride=stride, group=group, dims=dims))
+            before, last, halved = last, (len(layers), out), reduces
         return (*layers, head(self, *last, kind="linear_head"))
 
     @property
@@ -210,6 +228,9 @@ class Darts(Space):
     def deeper(self, cells: int) -> Self:
         return replace(self, cells=self.cells + cells)
 
+    _other_nodes: ClassVar[Mapping[int, str]] = {5: ": cells of 5 nodes, such as NASNet's, are of the space nasnet"}
+    _other_output: ClassVar[str] = ""
+
     def to_native(self, architecture: Architecture) -> str:
         """The genotype, as the community writes it: ``Genotype(normal=[('sep_conv_3x3', 1), ...], ...)``.
 
@@ -222,11 +243,13 @@ class Darts(Space):
     def from_native(self, text: str) -> Architecture:
         """The architecture of a genotype; pairs may stand in any order within a node.
 
+        It may be an assignment, a line of a log or a dictionary; its pairs may be nested by node, and have a weight behind them.
+
         Raises:
             SpaceError: if the text is malformed, or has another number of pairs, a source that a node does not have, or an
                 operation that an edge does not have.
         """
-        architecture = read_genotype(self, text)
+        architecture = read_genotype(self, text, other_nodes=self._other_nodes, other_output=self._other_output)
         self.check(architecture)
         return architecture
 

@@ -1,12 +1,12 @@
-"""The genotype notation of the DARTS community, written and read without running it."""
+"""The genotype notation of the DARTS community, as architectures of a space."""
 
-import ast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Group, Space
-
-FORM = "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+from mixop.spaces.notation import EMPTY, fields_of, short
 
 
 def write_genotype(space: Space, architecture: Architecture) -> str:
@@ -14,70 +14,62 @@ def write_genotype(space: Space, architecture: Architecture) -> str:
     parts = []
     for group in space.groups:
         pairs = [(choice.option, group.decisions[choice.decision].source) for choice in architecture.of(group.name)]
-        output = space.graph(group.name).output
-        parts.append(f"{group.name}={pairs!r}, {group.name}_concat=range({output[0]}, {output[-1] + 1})")
+        parts.append(f"{group.name}={pairs!r}, {group.name}_concat={_nodes(space.graph(group.name).output)}")
     return f"Genotype({', '.join(parts)})"
 
 
-def read_genotype(space: Space, text: str) -> Architecture:
+def read_genotype(
+    space: Space, text: str, *, other_nodes: Mapping[int, str] = MappingProxyType({}), other_output: str = ""
+) -> Architecture:
     """The architecture of a genotype: as many pairs for each node as it keeps, in any order.
+
+    Pairs may be nested by node, and may have a weight behind them; see `mixop.spaces.notation` for what else is read.
+
+    Args:
+        space: whose architecture it is.
+        text: the genotype.
+        other_nodes: what to say besides where cells have another number of nodes, by that number.
+        other_output: what to say besides where a cell's output are other nodes.
 
     Raises:
         SpaceError: with what was expected and what came.
     """
-    given = _parts(space, text)
-    return Architecture(space.name, tuple((group.name, _choices(space, group, given[group.name])) for group in space.groups))
-
-
-def _parts(space: Space, text: str) -> dict[str, list[Any]]:
-    """The lists of pairs by cell."""
-    if not isinstance(text, str):
-        raise SpaceError(f"An architecture of {space.name} is written as a string, got {type(text).__name__}.")
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise SpaceError(f"An architecture of {space.name} is written {FORM}, got {_short(text)}.") from error
-    named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype"
-    if not named or not isinstance(call, ast.Call) or call.args:
-        raise SpaceError(f"An architecture of {space.name} is written {FORM}, got {_short(text)}.")
-    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    given = fields_of(text, space.name)
     wanted = [name for group in space.groups for name in (group.name, f"{group.name}_concat")]
-    for name in given:
+    for name, value in given.items():
+        if name in EMPTY and value in (None, "", []):
+            continue
+        if name in EMPTY:
+            raise SpaceError(f"A genotype of {space.name} has nothing but its pairs, got {name}={short(repr(value))}.")
         if name not in wanted:
-            raise SpaceError(unknown(f"part of a genotype of {space.name}", str(name), wanted))
-    parts = {}
+            raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but there is {name!r} besides.")
+    for name in wanted:
+        if name not in given:
+            raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but {name} is missing.")
+    choices = tuple((group.name, _choices(space, group, given[group.name], other_nodes)) for group in space.groups)
     for group in space.groups:
-        output = list(space.graph(group.name).output)
-        for name in (group.name, f"{group.name}_concat"):
-            if name not in given:
-                raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but {name} is missing.")
-        concat = _numbers(given[f"{group.name}_concat"])
-        if concat is None or sorted(concat) != output:
+        name, output = f"{group.name}_concat", space.graph(group.name).output
+        if not _is_nodes(given[name]) or sorted(given[name]) != sorted(output):
             raise SpaceError(
-                f"{group.name}_concat of a genotype of {space.name} must be range({output[0]}, {output[-1] + 1}), "
-                f"got {_short(ast.unparse(given[f'{group.name}_concat']))}."
+                f"{name} of a genotype of {space.name} must be {_nodes(output)}, got {short(repr(given[name]))}"
+                f"{other_output}."
             )
-        parts[group.name] = _literal(given[group.name], group.name)
-    return parts
+    return Architecture(space.name, choices)
 
 
-def _choices(space: Space, group: Group, pairs: list[Any]) -> tuple[Choice, ...]:
+def _choices(space: Space, group: Group, given: Any, other_nodes: Mapping[int, str]) -> tuple[Choice, ...]:
     """The choices of one cell; the pairs belong to the nodes in turn."""
-    counts = [min(group.keep, len(group.into(target))) for target in group.targets]
-    if len(pairs) != sum(counts):
-        raise SpaceError(f"The {group.name} cell of {space.name} has {sum(counts)} pairs, got {len(pairs)}.")
-    choices, rest = [], iter(pairs)
-    for target, count in zip(group.targets, counts, strict=True):
+    if not isinstance(given, list):
+        raise SpaceError(f"{group.name} of a genotype must be a list of ('operation', source), got {short(repr(given))}.")
+    choices = []
+    for target, pairs in zip(group.targets, _by_node(space, group, given, other_nodes), strict=True):
         edges = {group.decisions[e].source: e for e in group.into(target)}
-        for _ in range(count):
-            pair = next(rest)
-            if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str) or type(pair[1]) is not int:
-                raise SpaceError(f"A genotype's pairs are ('operation', source), got {_short(repr(pair))} in {group.name}.")
-            option, source = pair
+        for pair in pairs:
+            option, source = _pair(pair, group)
             if source not in edges:
                 raise SpaceError(
                     f"Node {target} of the {group.name} cell reads one of the nodes 0 to {target - 1}, "
-                    f"got {_short(repr(tuple(pair)))}."
+                    f"got {short(repr((option, source)))}."
                 )
             options = group.decisions[edges[source]].options
             if option not in options:
@@ -88,31 +80,41 @@ def _choices(space: Space, group: Group, pairs: list[Any]) -> tuple[Choice, ...]
     return tuple(Choice(e, group.decisions[e].options[o]) for e, o in sorted(choices))
 
 
-def _literal(node: ast.expr, name: str) -> list[Any]:
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, MemoryError, RecursionError):
-        value = None
-    if not isinstance(value, list | tuple):
-        raise SpaceError(f"{name} of a genotype must be a list of ('operation', source), got {_short(ast.unparse(node))}.")
-    return list(value)
+def _by_node(space: Space, group: Group, given: list[Any], other_nodes: Mapping[int, str]) -> list[list[Any]]:
+    """The pairs of each node, whether they are nested or one behind the other."""
+    counts = [min(group.keep, len(group.into(target))) for target in group.targets]
+    where = f"The {group.name} cell of {space.name}"
+    nested = [isinstance(item, list) and len(item) > 0 and all(isinstance(pair, list) for pair in item) for item in given]
+    if given and all(nested):
+        if len(given) != len(counts):
+            raise SpaceError(f"{where} has {len(counts)} nodes, got {len(given)}{other_nodes.get(len(given), '')}.")
+        for target, pairs, count in zip(group.targets, given, counts, strict=True):
+            if len(pairs) != count:
+                raise SpaceError(f"{where} has {count} pairs in node {target}, got {len(pairs)}.")
+        return given
+    if len(given) != sum(counts):
+        nodes, rest = divmod(len(given), max(group.keep, 1))
+        hint = "" if rest else other_nodes.get(nodes, "")
+        raise SpaceError(f"{where} has {sum(counts)} pairs, got {len(given)}{hint}.")
+    pairs = iter(given)
+    return [[next(pairs) for _ in range(count)] for count in counts]
 
 
-def _numbers(node: ast.expr) -> list[int] | None:
-    """The numbers of ``range(2, 6)`` or of a list; None for anything else."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
-        try:
-            arguments = [ast.literal_eval(argument) for argument in node.args]
-        except (ValueError, TypeError):
-            return None
-        fine = 1 <= len(arguments) <= 2 and all(type(number) is int and 0 <= number < 100 for number in arguments)
-        return list(range(*arguments)) if fine else None
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError):
-        return None
-    return list(value) if isinstance(value, list | tuple) and all(type(number) is int for number in value) else None
+def _pair(given: Any, group: Group) -> tuple[str, int]:
+    """Operation and source; a weight behind them, which the search gave the edge, says nothing of the architecture."""
+    weighted = isinstance(given, list) and len(given) == 3 and type(given[2]) in (int, float)
+    pair = given[:2] if weighted else given
+    if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or type(pair[1]) is not int:
+        raise SpaceError(f"A genotype's pairs are ('operation', source), got {short(repr(given))} in {group.name}.")
+    return pair[0], pair[1]
 
 
-def _short(text: str) -> str:
-    return repr(text) if len(text) <= 80 else repr(text[:77] + "...")
+def _is_nodes(given: Any) -> bool:
+    return isinstance(given, list) and all(type(number) is int for number in given)
+
+
+def _nodes(output: Sequence[int]) -> str:
+    """Nodes as the community writes them: a range where they follow each other, else a list."""
+    if list(output) == list(range(output[0], output[-1] + 1)):
+        return f"range({output[0]}, {output[-1] + 1})"
+    return str(list(output))

@@ -1,26 +1,30 @@
-"""Published cells of the DARTS space, by the names that their papers gave them."""
+"""Published cells of the DARTS space and of its five-node relatives, by the names that their papers gave them."""
 
-from mixop.spaces.core import Architecture
+from mixop.spaces.core import Architecture, Space
 from mixop.spaces.darts import Darts
+from mixop.spaces.nasnet import AmoebaNet, NasNet
 
 _NAMES = {
     "sep3": "sep_conv_3x3",
     "sep5": "sep_conv_5x5",
+    "sep7": "sep_conv_7x7",
     "dil3": "dil_conv_3x3",
     "dil5": "dil_conv_5x5",
     "skip": "skip_connect",
     "max": "max_pool_3x3",
     "avg": "avg_pool_3x3",
+    "7x1": "conv_7x1_1x7",
 }
 
 
-def _genotype(normal: str, reduce: str) -> Architecture:
+def _genotype(normal: str, reduce: str, space: Space = Darts()) -> Architecture:  # noqa: B008 - a value
     """The architecture of two cells like ``sep3(1) skip(0) ...``: operation and source, node by node."""
     cells = []
     for name, text in (("normal", normal), ("reduce", reduce)):
         pairs = [pair.rstrip(")").split("(") for pair in text.split()]
-        cells.append(f"{name}={[(_NAMES[short], int(source)) for short, source in pairs]}, {name}_concat=range(2, 6)")
-    return Darts().from_native(f"Genotype({', '.join(cells)})")
+        pairs = [(_NAMES[short], int(source)) for short, source in pairs]
+        cells.append(f"{name}={pairs}, {name}_concat={list(space.graph(name).output)}")
+    return space.from_native(f"Genotype({', '.join(cells)})")
 
 
 DARTS_V1 = _genotype(
@@ -65,6 +69,20 @@ PRDARTS = _genotype(
 )
 """PR-DARTS. Source: Zhou et al. 2020 (arXiv:2006.16537), code."""
 
+NASNET_A = _genotype(
+    "sep5(1) sep3(0) sep5(0) sep3(0) avg(1) skip(0) avg(0) avg(0) sep3(1) skip(1)",
+    "sep5(1) sep7(0) max(1) sep7(0) avg(1) sep5(0) skip(3) avg(2) sep3(2) max(1)",
+    NasNet(),
+)
+"""NASNet-A, of the space ``nasnet``. Source: Zoph et al. 2018 (arXiv:1707.07012), as in the code of arXiv:1806.09055."""
+
+AMOEBANET_A = _genotype(
+    "avg(0) max(1) sep3(0) sep5(2) sep3(0) avg(3) sep3(1) skip(1) skip(0) avg(1)",
+    "avg(0) sep3(1) max(0) sep7(2) sep7(0) avg(1) max(0) max(1) 7x1(0) sep3(5)",
+    AmoebaNet(),
+)
+"""AmoebaNet-A, of the space ``amoebanet``. Source: Real et al. 2019 (arXiv:1802.01548), as in the code of arXiv:1806.09055."""
+
 ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_V1": DARTS_V1,
     "DARTS_V2": DARTS_V2,
@@ -73,5 +91,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "DRNAS_CIFAR10": DRNAS_CIFAR10,
     "DRNAS_IMAGENET": DRNAS_IMAGENET,
     "PRDARTS": PRDARTS,
+    "NASNET_A": NASNET_A,
+    "AMOEBANET_A": AMOEBANET_A,
 }
 """Every published cell by its name."""
