@@ -93,6 +93,26 @@ def test_malformed_strings_are_refused_with_what_was_expected(text: Any, message
         SPACE.from_native(text)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"genotype: {GOOD}",
+        f"Structure(4 nodes with {GOOD})",
+        f"[2020-06-01-10:11:12] <<<--->>> The 3-th epoch : Structure(4 nodes with {GOOD}), valid 70.1 %\n",
+        f"arch='{GOOD}'",
+        f"  {GOOD}\n",
+    ],
+)
+def test_a_string_is_found_in_a_line_of_a_log(line: str):
+    assert SPACE.from_native(line) == SPACE.from_native(GOOD)
+
+
+@pytest.mark.parametrize("line", [f"{GOOD} and {GOOD}", f"genotype:\n{GOOD}\n{GOOD}", f"x{GOOD}", "x" * 3000 + " " + GOOD])
+def test_a_line_with_more_than_one_string_is_refused(line: str):
+    with pytest.raises(SpaceError, match="is written"):
+        SPACE.from_native(line)
+
+
 def test_random_damage_to_a_string_never_passes_unnoticed():
     rng = Random(0)
     for _ in range(500):

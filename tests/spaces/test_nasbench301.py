@@ -32,6 +32,8 @@ def test_a_cell_is_written_as_by_hand():
 
 def test_architectures_go_there_and_back():
     for architecture in ARCHITECTURES.values():
+        if architecture.space != "darts":
+            continue
         assert from_nasbench301(to_nasbench301(architecture)) == architecture
     rng = random.Random(0)
     for _ in range(50):

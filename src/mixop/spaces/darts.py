@@ -30,7 +30,6 @@ KNOWN_OPERATIONS = (*DARTS_OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7", "noise")
 """What an edge of a DARTS cell may be, besides an operation of your own."""
 
 
-
 @cache
 def edges_of(nodes: int) -> tuple[tuple[int, int], ...]:
     """Source and target of the edges into a number of nodes, each from every node before it.

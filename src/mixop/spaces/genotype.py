@@ -6,7 +6,7 @@ from typing import Any
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Group, Space
-from mixop.spaces.notation import EMPTY, fields_of, short
+from mixop.spaces.notation import EMPTY, fields_of, short, shown
 
 
 def write_genotype(space: Space, architecture: Architecture) -> str:
@@ -40,7 +40,7 @@ def read_genotype(
         if name in EMPTY and value in (None, "", []):
             continue
         if name in EMPTY:
-            raise SpaceError(f"A genotype of {space.name} has nothing but its pairs, got {name}={short(repr(value))}.")
+            raise SpaceError(f"A genotype of {space.name} has nothing but its pairs, got {name}={shown(value)}.")
         if name not in wanted:
             raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but there is {name!r} besides.")
     for name in wanted:
@@ -51,8 +51,7 @@ def read_genotype(
         name, output = f"{group.name}_concat", space.graph(group.name).output
         if not _is_nodes(given[name]) or sorted(given[name]) != sorted(output):
             raise SpaceError(
-                f"{name} of a genotype of {space.name} must be {_nodes(output)}, got {short(repr(given[name]))}"
-                f"{other_output}."
+                f"{name} of a genotype of {space.name} must be {_nodes(output)}, got {shown(given[name])}{other_output}."
             )
     return Architecture(space.name, choices)
 

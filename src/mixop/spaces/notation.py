@@ -118,3 +118,9 @@ def _value(node: ast.expr, field: str) -> Any:
 def short(text: str) -> str:
     """A text in quotes, cut where it is long."""
     return repr(text) if len(text) <= 80 else repr(text[:77] + "...")
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
