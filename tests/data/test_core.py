@@ -1,6 +1,7 @@
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from mixop.data import (
     Text,
     digits,
     from_arrays,
+    from_dataset,
+    from_npz,
 )
-from mixop.data.core import assemble
+from mixop.data.core import assemble, same_data
 from mixop.data.examples import Arrays, Joined
 from mixop.tasks.base import Task
 from mixop.tasks.classification import Classification
@@ -47,6 +50,50 @@ def small(*, x: torch.Tensor = X, y: torch.Tensor = Y, **changes) -> Data:
         "test": torch.tensor([8, 9, 10, 11]),
     }
     return Data(**{**fields, **changes})
+
+
+def test_inputs_and_targets_are_at_hand():
+    data = small()
+    assert torch.equal(data.x, X)
+    assert torch.equal(data.y, Y)
+    assert torch.equal(data.test_x, X[8:])
+    assert torch.equal(data.test_y, Y[8:])
+    assert torch.equal(data.y[data.train], data.targets("train"))
+    lazy = from_dataset([(image, int(label)) for image, label in zip(X, Y, strict=True)], memory_bytes=0)
+    with pytest.raises(DataError, match=r"The inputs of dataset stay where they are .* data\.batch\(data\.train\[:32\]\)\.x"):
+        _ = lazy.x
+    assert torch.equal(lazy.y, Y)
+
+
+def test_a_source_means_the_same_in_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lists = {"train": [0, 1, 2, 3], "valid": [4, 5], "test": [6, 7, 8, 9, 10, 11]}
+    (tmp_path / "here").mkdir()
+    np.savez(tmp_path / "here" / "set.npz", x=X, y=Y)
+    (tmp_path / "here" / "lists.json").write_text(json.dumps(lists))
+    monkeypatch.chdir(tmp_path / "here")
+    data = from_npz("set.npz", index_file="lists.json")
+    assert data.source is not None
+    described = data.describe()["source"]
+    assert (described["path"], described["split"]["index_file"]) == tuple(
+        str(tmp_path / "here" / name) for name in ("set.npz", "lists.json")
+    )
+    monkeypatch.chdir(tmp_path)
+    assert data.with_split(replace(data.source.split, seed=1)).fingerprint == data.fingerprint
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = data.source.at("there/set.npz", tmp_path / "there" / "lists.json")
+    assert moved.path == str(tmp_path / "there" / "set.npz")
+    again = moved.load()
+    assert again.fingerprint == data.fingerprint
+    assert same_data(again.describe(), data.describe())
+    assert not same_data(small().describe(), data.describe())
+    assert not same_data(None, data.describe())
+
+
+def test_a_place_that_a_source_does_not_have_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="data of digits come from no path"):
+        Digits().at(tmp_path)
+    with pytest.raises(DataError, match="made by shares, not by a file of index lists"):
+        Npz("set.npz").at(index_file="lists.json")
 
 
 def test_properties_and_description():

@@ -84,7 +84,8 @@ def test_forms_of_other_repositories_are_read(form: str):
         ),
         (
             TEXT.replace("reduce_concat", "reduce_output"),
-            "A genotype of darts has the parts normal, normal_concat, reduce, reduce_concat, but there is 'reduce_output' besides.",
+            "A genotype of darts has the parts normal, normal_concat, reduce, reduce_concat, but there is 'reduce_output' "
+            "besides.",
         ),
         (f"{TEXT}\n{TEXT}", "The text holds 2 genotypes, and one is read: give it alone."),
         (TEXT + " " * 20_000, "An architecture of darts is written in at most 20,000 characters, got 20,416."),

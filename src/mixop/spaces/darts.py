@@ -242,7 +242,7 @@ class Darts(Space):
     def from_native(self, text: str) -> Architecture:
         """The architecture of a genotype; pairs may stand in any order within a node.
 
-        It may be an assignment, a line of a log or a dictionary; its pairs may be nested by node, and have a weight behind them.
+        It may be an assignment, a line of a log or a dictionary; its pairs may be nested by node, and weights may follow them.
 
         Raises:
             SpaceError: if the text is malformed, or has another number of pairs, a source that a node does not have, or an

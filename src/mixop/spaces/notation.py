@@ -1,8 +1,8 @@
 """The text of a genotype, as its many repositories write it: found in a line, and read without running it.
 
-Source: the code of Liu et al. 2019 (arXiv:1806.09055) for ``Genotype(normal=[('op', 1), ...], ...)``, with which those of P-DARTS,
-PC-DARTS, SmoothDARTS and DrNAS agree; of Dong & Yang 2019 (arXiv:1910.04465) for triples with a weight; of their AutoDL-Projects
-for pairs nested by node, ``connectN`` and ``connects``.
+Source: the code of Liu et al. 2019 (arXiv:1806.09055) for ``Genotype(normal=[('op', 1), ...], ...)``, with which those of
+P-DARTS, PC-DARTS, SmoothDARTS and DrNAS agree; of Dong & Yang 2019 (arXiv:1910.04465) for triples with a weight; of their
+AutoDL-Projects for pairs nested by node, ``connectN`` and ``connects``.
 """
 
 import ast

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, DataWarning
 from mixop.data import CIFAR10_DARTS, CIFAR100_DARTS, Cifar10, Data, cifar10, cifar100
 
 RNG = np.random.default_rng(0)
@@ -321,8 +321,22 @@ def test_members_outside_the_expected_folder_are_not_read_and_nothing_is_unpacke
     archive = tmp_path / "in" / "a.tar.gz"
     archive.parent.mkdir()
     pack(archive, {"../escape": b"x", "/cifar-10-batches-py/test_batch": b"x", "data_batch_1": b"x"} | python10())
-    check(cifar10(archive), "cifar-10-python")
+    with pytest.warns(DataWarning, match=r"^cifar10 was read without files of other names \(3: \.\./escape, "):
+        data = cifar10(archive)
+    check(data, "cifar-10-python")
+    assert data.record["left_out"]["files of other names"]["count"] == 3
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.tar.gz"]
+
+
+def test_a_batch_that_does_not_belong_to_the_set_is_named(tmp_path: Path):
+    folder = tmp_path / "cifar-10-batches-py"
+    for name, content in python10().items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (folder / "data_batch_6").write_bytes(b"more")
+    (folder / "readme.html").write_text("about the set")
+    with pytest.warns(DataWarning, match=r"files of other names \(1: data_batch_6\)"):
+        cifar10(tmp_path)
 
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, DataWarning
 from mixop.core.values import to_plain
 from mixop.data import Sheets, source_from_json
 from mixop.data.images.augment import Augment
@@ -97,6 +97,22 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path_factory):
         sheets(path, tile=8, size=8)
     (path / "set_test.webp").unlink()
     with pytest.raises(DataError, match=r"set_test\.webp' is missing"):
+        sheets(path, tile=8, size=8)
+
+
+def test_a_sheet_behind_a_gap_is_not_left_out(folder):
+    path, *_ = folder
+    (path / "set_train_1.webp").rename(path / "set_train_2.webp")
+    with pytest.raises(DataError, match=r"holds sheet 2 of set, but sheet 1 is missing: the sheets are not complete"):
+        sheets(path, tile=8, size=8)
+
+
+def test_arrays_of_other_names_are_named(folder):
+    path, _, labels, halves = folder
+    names = np.array(["cat", "dog", "owl"])
+    more = {"train_index": labels, "a_valid": halves, "b_valid": halves, "weights": labels}
+    np.savez(path / "set_labels.npz", train_y=labels[:24], test_y=labels[24:], classes=names, **more)
+    with pytest.warns(DataWarning, match=r"^set was read without arrays of other names \(2: b_valid, weights\)\.$"):
         sheets(path, tile=8, size=8)
 
 

@@ -23,9 +23,13 @@ from mixop.core.unpickle import Names, text_as_bytes, unpickle
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import CIFAR10_DARTS, CIFAR100_DARTS
+from mixop.data.notes import left_out
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.classification import Classification
+
+README = "readme.html"
+"""A page about the set, in every official archive."""
 
 PIXELS = 3 * 32 * 32
 """Bytes of an image: the red plane, the green, the blue, each row by row."""
@@ -281,7 +285,9 @@ def _read(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str,
             for form in forms:
                 if (folder / form.train[0]).is_file():
                     contents = {file: (folder / file).read_bytes() for file in form.files if (folder / file).is_file()}
-                    return form, _complete(contents, form, folder), _checksums(form, contents)
+                    others = sorted(file.name for file in folder.glob("*batch*") if file.name not in form.files)
+                    record = {**_checksums(form, contents), **left_out("files of other names", others)}
+                    return form, _complete(contents, form, folder), record
         for archive in (path, *(path / form.archive for form in forms)):
             if archive.is_file():
                 return _read_archive(archive, name, forms)
@@ -294,6 +300,7 @@ def _read(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str,
 
 def _read_archive(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str, bytes], dict[str, Any]]:
     members: dict[str, bytes] = {}
+    others: list[str] = []
     wanted = {f"{form.folder}/{file}" for form in forms for file in form.files}
     try:
         with tarfile.open(path) as archive:
@@ -302,6 +309,8 @@ def _read_archive(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, d
                 if inside in wanted and member.isreg():
                     stream = archive.extractfile(member)
                     members[inside] = stream.read() if stream is not None else b""
+                elif not member.isdir() and PurePosixPath(inside).name != README:
+                    others.append(inside)
             while archive.fileobj is not None and archive.fileobj.read(2**20):
                 pass  # to the end, where a packed file has its checksum
     except Exception as error:  # a damaged archive provokes tar, zip and system errors alike
@@ -311,7 +320,8 @@ def _read_archive(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, d
         if contents:
             with path.open("rb") as file:
                 md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            return form, _complete(contents, form, path), _checksums(form, contents, archive_md5=md5)
+            record = {**_checksums(form, contents, archive_md5=md5), **left_out("files of other names", others)}
+            return form, _complete(contents, form, path), record
     folders = " or ".join(form.folder for form in forms)
     raise DataError(f"The archive {str(path)!r} must hold the folder {folders} of {name}, but does not.")
 

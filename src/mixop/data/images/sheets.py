@@ -17,9 +17,14 @@ from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import CIFAR10_NASBENCH201
+from mixop.data.images.pixels import too_deep
+from mixop.data.notes import left_out
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
 from mixop.tasks.classification import Classification
+
+USED = ("train_y", "test_y", "classes")
+"""Arrays that a labels file must hold."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Sheets(Source):
     """A folder with sheets, ``NAME_train_0.webp``, ``NAME_train_1.webp`` ... and ``NAME_test.webp``, and ``NAME_labels.npz``.
 
     A sheet holds its images row by row. The labels file holds ``train_y``, ``test_y`` and ``classes``, and may hold the set's
-    own division of the training images: an array whose name ends in ``_valid``, 1 for those of the validation split.
+    own division of the training images: an array whose name ends in ``_valid``, 1 for those of the validation split. Arrays
+    whose names end in ``_index`` may say where the images come from; the record names all others under ``"left_out"``.
 
     Args:
         path: the folder.
@@ -65,7 +71,9 @@ class Sheets(Source):
             raise DataError(
                 f"images of sheets must lie between 2 and {len(x)}, the number in {self.path!r}, got {self.images}."
             )
-        divided = next((labels[key] for key in labels if key.endswith("_valid")), None)
+        own = [key for key in labels if key.endswith("_valid")][:1]
+        divided = labels[own[0]] if own else None
+        known = {*USED, *own, *(key for key in labels if key.endswith("_index"))}
         test_x, count = self._read(test_file), self.images or len(x)
         if not len(x) == len(y) or not len(test_x) == len(test_y):
             raise DataError(
@@ -80,7 +88,10 @@ class Sheets(Source):
             split=self.split,
             augment=self.augment,
             source=self,
-            record={"files": {file.name: _md5(file) for file in (labels_file, *train_files, test_file)}},
+            record={
+                "files": {file.name: _md5(file) for file in (labels_file, *train_files, test_file)},
+                **left_out("arrays of other names", [key for key in labels if key not in known]),
+            },
         )
         if not self.own_split or divided is None:
             return data
@@ -96,9 +107,11 @@ class Sheets(Source):
             raise MissingExtraError("pillow", "images", "Reading sheets of images") from error
         try:
             with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
+                deep, pixels = too_deep(image), np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise DataError(f"{str(path)!r} is damaged or not an image: {error}.") from error
+        if deep is not None:
+            raise DataError(f"The sheet {str(path)!r} must have 8 bits for each channel, got {deep}: convert it.")
         height, width, _ = pixels.shape
         tile = self.tile
         if height % tile or width % tile:
@@ -152,6 +165,11 @@ def _files(folder: Path) -> tuple[Path, list[Path], Path]:
     train: list[Path] = []
     while (sheet := folder / f"{name}_train_{len(train)}.webp").exists():
         train.append(sheet)
+    numbers = [file.stem.removeprefix(f"{name}_train_") for file in folder.glob(f"{name}_train_*.webp")]
+    if later := sorted(int(number) for number in numbers if number.isdecimal() and int(number) >= len(train)):
+        raise DataError(
+            f"{str(folder)!r} holds sheet {later[-1]} of {name}, but sheet {len(train)} is missing: the sheets are not complete."
+        )
     test = folder / f"{name}_test.webp"
     for file, missing in ((folder / f"{name}_train_0.webp", not train), (test, not test.exists())):
         if missing:
@@ -165,7 +183,7 @@ def _labels(path: Path) -> dict[str, np.ndarray]:
             labels = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
         raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
-    missing = [key for key in ("train_y", "test_y", "classes") if key not in labels]
+    missing = [key for key in USED if key not in labels]
     if missing:
         raise DataError(f"{str(path)!r} must hold train_y, test_y and classes, but {missing[0]} is missing.")
     return labels
