@@ -10,6 +10,7 @@ import pytest
 from mixop.bilevel import SingleLevel
 from mixop.cli.arguments import Parsed, parse
 from mixop.cli.commands import COMMANDS
+from mixop.cli.options import Lists, Place
 from mixop.core.errors import MixopError, RecipeError
 from mixop.core.schedules import Constant
 from mixop.recipe.parts import recipe_to_json
@@ -167,8 +168,11 @@ def test_the_shortcuts_of_a_retraining_are_its_protocols():
     assert (parsed.options.run, parsed.options.random) == ("runs/x", 0)
 
 
-def test_without_a_name_an_evaluation_has_no_data_of_its_own():
-    assert told("runs/x", command="evaluate").build("data") is None
+@pytest.mark.parametrize("command", ["evaluate", "retrain", "resume"])
+def test_without_a_name_the_data_are_the_runs_own_wherever_they_are(command: str):
+    assert told("runs/x", command=command).build("data") == Place()
+    moved = told("runs/x", "--data.path", "x.npz", "--data.split.index-file", "lists.json", command=command)
+    assert moved.build("data") == Place(path="x.npz", split=Lists(index_file="lists.json"))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +260,9 @@ def test_a_table_of_another_command_is_refused(tmp_path: Path):
 
 def test_fields_of_a_value_need_its_name():
     with pytest.raises(RecipeError, match="add --data NAME"):
-        told("runs/x", "--data.path", "x.npz", command="evaluate")
+        told("runs/x", "--data.layout", "nhwc", command="evaluate")
+    with pytest.raises(RecipeError, match="add --space NAME"):
+        told("runs/x", "--space.cells", "2", command="retrain")
 
 
 def test_a_run_directory_is_needed():

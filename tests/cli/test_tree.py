@@ -36,8 +36,10 @@ SPECIAL = {
     "mean": ["0.5,0.25,0.5"],
     "std": ["0.5,0.25,0.5"],
     "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3"],
-    "normal_operations": [str([["none"]] * 14).replace("'", '"')],
-    "reduce_operations": [str([["none"]] * 14).replace("'", '"')],
+    "normal_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
+    "reduce_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
+    "normal_output": ["2,6", "3,4"],
+    "reduce_output": ["2,6", "3,4"],
     "input_shape": ["3,64,64", "1,32,32"],
     "jitter": ["0.1,0.2,0.3,0.1"],
     "edge_operations": [str([[name]] * 6).replace("'", '"') for name in ("none", "skip_connect")],
@@ -57,6 +59,8 @@ def texts_for(knob: Knob) -> list[str]:
         return SPECIAL[knob.path[-1]]
     if takes in ("INT", "INT|INT,INT"):
         return ["1", "2", "3", "16", "32", "0", "300"]
+    if takes == "INT|NUMBER":  # a number or a share
+        return ["0.125", "0.25", "40"]
     if takes.startswith("NUMBER"):
         return ["0.25,0.75"] if "," in takes else ["0.125", "0.25", "1.5", "2.5", "-0.25"]
     words = {"true|false": "true|false", "TEXT": "some text"}.get(takes, takes.removesuffix(",...")).split("|")

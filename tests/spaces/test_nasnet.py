@@ -49,15 +49,11 @@ def test_the_published_cells_are_read_as_the_code_of_darts_writes_them(space: Na
 
 
 def test_other_spaces_say_where_the_cells_belong():
-    with pytest.raises(
-        SpaceError, match=r"The normal cell of darts has 8 pairs, got 10: cells of 5 nodes, .* nasnet\."
-    ):
+    with pytest.raises(SpaceError, match=r"The normal cell of darts has 8 pairs, got 10: cells of 5 nodes, .* nasnet\."):
         darts().from_native(NASNET)
     with pytest.raises(SpaceError, match=r"normal_concat .* of nasnet must be range\(2, 7\), got \[4, 5, 6\]: give the space"):
         NasNet().from_native(AMOEBANET)
-    with pytest.raises(
-        SpaceError, match=r"The normal cell of amoebanet has 10 pairs, got 8: cells of 4 nodes are of"
-    ):
+    with pytest.raises(SpaceError, match=r"The normal cell of amoebanet has 10 pairs, got 8: cells of 4 nodes are of"):
         AmoebaNet().from_native(darts().to_native(darts().random(random.Random(0))))
     own = NasNet(normal_output=(4, 5, 6), reduce_output=(3, 4, 6))
     assert own.from_native(AMOEBANET).choices == AMOEBANET_A.choices

@@ -176,6 +176,8 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
         try:
             _require(trees, path[0]).put(path[1:], token.text)
         except UnknownKnobError:
+            if path[0] in own and options.plain.get(path[0]) is None:
+                raise _unnamed(path[0]) from None
             raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
     built = None if wants_help else options.build()
     return Parsed(built, options, trees, wants_help, frozenset(automatic))
@@ -244,8 +246,12 @@ def _require(trees: Mapping[str, Tree], name: str) -> Tree:
     if name in trees:
         return trees[name]
     if name:
-        raise RecipeError(f"There are settings for {name}, but no {name} is named: add --{name} NAME.")
+        raise _unnamed(name)
     raise UnknownKnobError
+
+
+def _unnamed(name: str) -> RecipeError:
+    return RecipeError(f"There are settings for {name}, but no {name} is named: add --{name} NAME.")
 
 
 def _unknown_flag(flag: str, known: Sequence[str], command: Command) -> str:

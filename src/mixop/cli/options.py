@@ -158,7 +158,7 @@ class RetrainOptions:
         run: the run directory of a finished search. [none: give --architecture]
         architecture: a published cell from mixop list architectures, or an architecture in the notation of its space, such
             as a genotype. [the one that the run found]
-        space: the space of --architecture, as in mixop search. [that of a published one, else darts]
+        space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
         random: how many random architectures to train beside it. [5 after a search, else 0]

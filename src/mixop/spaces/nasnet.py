@@ -21,10 +21,12 @@ class NasNet(Darts):
     """Cells of 5 nodes that read the two cells before; each node adds two of its edges, or the same one twice.
 
     Which nodes are a cell's output is part of the space; the defaults are those of NASNet-A. See `Darts` for the other
-    arguments; lists of operations are for 20 edges.
+    arguments.
 
     Args:
         operations: candidates on every edge.
+        normal_operations: instead, a list for each of the 20 edges of the normal cell, equally long.
+        reduce_operations: the same for the reduction cell.
         normal_output: nodes, 2 to 6, that are the output of a normal cell, side by side.
         reduce_output: the same for a reduction cell.
 
