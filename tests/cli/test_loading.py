@@ -78,7 +78,7 @@ def test_other_data_at_the_new_place_are_refused(run: Path, fails: Callable[...,
     other = ("--data.path", str(write(tmp_path / "other.npz", seed=1)))
     for command in ("resume", "retrain", "evaluate"):
         assert "is not the data that" in fails(command, str(run), *other)
-    with pytest.raises(RunError, match="or name the place where they are"):
+    with pytest.raises(RunError, match="is not the data that"):
         mixop.resume(run, tmp_path / "other.npz")
     write(run.parent / "set.npz", seed=1)  # the same place, other examples
     assert "its fingerprint differs" in fails("evaluate", str(run))

@@ -168,7 +168,8 @@ def _files(folder: Path) -> tuple[Path, list[Path], Path]:
     numbers = [file.stem.removeprefix(f"{name}_train_") for file in folder.glob(f"{name}_train_*.webp")]
     if later := sorted(int(number) for number in numbers if number.isdecimal() and int(number) >= len(train)):
         raise DataError(
-            f"{str(folder)!r} holds sheet {later[-1]} of {name}, but sheet {len(train)} is missing: the sheets are not complete."
+            f"{str(folder)!r} holds sheet {later[-1]} of {name}, but sheet {len(train)} is missing: the sheets are not "
+            "complete."
         )
     test = folder / f"{name}_test.webp"
     for file, missing in ((folder / f"{name}_train_0.webp", not train), (test, not test.exists())):
