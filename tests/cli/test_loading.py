@@ -10,17 +10,16 @@ import pytest
 import mixop
 from mixop.cli import main
 from mixop.core.errors import DataError, RunError
-from mixop.data import Npz
 
 SPACE = ("--space", "nasbench201", "--space.channels", "4", "--space.cells", "1", "--space.stages", "1")
 SMALL = (*SPACE, "--recipe", "darts", "--batch-size", "16", "--threads", "1", "--epochs", "1", "--quiet")
 TRAINING = ("--epochs", "1", "--random", "0", "--batch-size", "16", "--quiet")
 
 
-def write(path: Path, seed: int = 0, **more: np.ndarray) -> Path:
-    """A set of 96 small images of three classes."""
-    x = np.random.default_rng(seed).integers(0, 256, (96, 8, 8), dtype=np.uint8)
-    np.savez(path, x=x, y=np.arange(96) % 3, **more)
+def write(path: Path, seed: int = 0, count: int = 96, **more: np.ndarray) -> Path:
+    """A set of small images of three classes."""
+    x = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), dtype=np.uint8)
+    np.savez(path, x=x, y=np.arange(count) % 3, **more)
     return path
 
 
@@ -86,16 +85,40 @@ def test_other_data_at_the_new_place_are_refused(run: Path, fails: Callable[...,
 
 def test_python_takes_the_new_place_too(run: Path, tmp_path: Path):
     moved = (run.parent / "set.npz").rename(tmp_path / "moved.npz")
-    with pytest.raises(DataError, match="say with --data.path where it is now"):
+    with pytest.raises(DataError, match=r"say with --data\.path where it is now"):
         mixop.resume(run)
     for data in (moved, "moved.npz"):
         assert mixop.resume(run, data).out == run
 
 
-def test_the_same_data_from_another_place_are_the_same_run(run: Path, tmp_path: Path):
-    other = write(tmp_path / "copy.npz")
-    source = Npz(str(run.parent / "set.npz"), split=mixop.data.Split(index_file=str(run.parent / "lists.json")))
-    assert source.at(other).load().fingerprint == source.load().fingerprint
+def test_the_same_command_on_moved_data_continues_the_same_run(run: Path, tmp_path: Path, fails: Callable[..., str]):
+    (tmp_path / "there").mkdir()
+    for name in ("set.npz", "lists.json"):
+        (run.parent / name).rename(tmp_path / "there" / name)
+    before = (run / "data.json").read_text()
+    data = ("--data", "npz", "--data.path", "there/set.npz", "--data.split.index-file", "there/lists.json")
+    assert main(["search", *SMALL, *data, "--out", str(run)]) == 0
+    assert (run / "data.json").read_text() == before
+    write(tmp_path / "there" / "set.npz", seed=1)
+    assert "holds another run: data.fingerprint" in fails("search", *SMALL, *data, "--out", str(run))
+
+
+def test_a_comparison_and_a_table_continue_on_moved_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path("set.npz"), count=180)
+    space = ("--space", "nasbench201-digits")
+    compared = ("compare", *space, "--recipes", "darts", "--epochs", "1", "--batch-size", "16", "--jobs", "1", "--quiet")
+    compared += ("--seeds", "1", "--evaluate", "supernet", "--out", "compared", "--data", "npz", "--data.path")
+    built = ("table", "build", "own.table", *space, "--limit", "2", "--epochs", "1", "--seeds", "1", "--batch-size", "16")
+    built += ("--quiet", "--data", "npz", "--data.path")
+    for words in (compared, built):
+        assert main([*words, "set.npz"]) == 0
+    (tmp_path / "there").mkdir()
+    Path("set.npz").rename("there/set.npz")
+    before = Path("compared/comparison.json").read_text()
+    for words in (compared, built):
+        assert main([*words, "there/set.npz"]) == 0
+    assert Path("compared/comparison.json").read_text() == before
 
 
 def test_a_place_without_data_is_refused(run: Path, fails: Callable[..., str]):

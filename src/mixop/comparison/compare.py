@@ -27,7 +27,8 @@ from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, TRIAL
+from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, TRIAL
+from mixop.runs.identity import essence
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space

@@ -364,18 +364,6 @@ class Data:
         return replace(self, train=train.to(device), valid=valid.to(device), record={**self.record, "split": split})
 
 
-def same_data(one: Any, other: Any) -> bool:
-    """Whether two descriptions, see `Data.describe`, are of the same set, wherever it was read from.
-
-    Args:
-        one: JSON data.
-        other: JSON data.
-    """
-    keys = ("task", "shape", "dtype", "tokens", "augment", "fingerprint")
-    both = isinstance(one, Mapping) and isinstance(other, Mapping)
-    return both and all(one.get(key) == other.get(key) for key in keys)
-
-
 def assemble(
     name: str,
     training: Examples,

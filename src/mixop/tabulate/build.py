@@ -16,11 +16,12 @@ import numpy as np
 
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.core.values import to_plain
-from mixop.data.core import Data, same_data
+from mixop.data.core import Data
 from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
-from mixop.runs.files import SETTINGS
+from mixop.runs.files import DATA, SETTINGS
+from mixop.runs.identity import essence
 from mixop.runs.write import previous
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
@@ -228,7 +229,7 @@ def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
         if not file.exists():
             file.write_text(json.dumps(settings))
         before, now = json.loads(file.read_text()), json.loads(json.dumps(settings))
-        if isinstance(before, dict) and same_data(before.get("data"), now["data"]):
+        if isinstance(before, dict) and essence(DATA, before.get("data")) == essence(DATA, now["data"]):
             now["data"] = before["data"]  # the same examples, from another place perhaps
         if before != now:
             raise RunError(f"{parts} has parts of a table with other settings: remove it, or write to another file.")
