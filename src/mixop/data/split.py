@@ -57,8 +57,8 @@ class Split:
                     f"The {name} share of a split must be greater than 0 and less than 1, or a whole number of examples of at "
                     f"least 1, got {share}."
                 )
-        shares = self.train is not None and not is_count(self.train) and not is_count(self.valid)
-        if shares and self.train + self.valid > 1 + 1e-9:  # shares that add up to 1 but for rounding
+        shares = [share for share in (self.train, self.valid) if share is not None and not is_count(share)]
+        if len(shares) == 2 and sum(shares) > 1 + 1e-9:  # shares that add up to 1 but for rounding
             raise RecipeError(
                 f"The train and valid shares of a split may add up to at most 1, got {self.train} and {self.valid}."
             )

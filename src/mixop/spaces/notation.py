@@ -60,8 +60,9 @@ def fields_of(text: str, space: str) -> dict[str, Any]:
         raise malformed from error
     if isinstance(node, ast.Call) and not node.args:
         given = {str(keyword.arg): keyword.value for keyword in node.keywords}
-    elif isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in node.keys):
-        given = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if isinstance(key, ast.Constant)}
+    elif isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
+        pairs = zip(node.keys, node.values, strict=True)
+        given = {str(key.value): value for key, value in pairs if isinstance(key, ast.Constant)}
     else:
         raise malformed
     return {name: _value(value, name) for name, value in given.items()}
