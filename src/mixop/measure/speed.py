@@ -325,12 +325,13 @@ def roofline(device: str = "cpu") -> Roofline:
         run()
         return min(seconds(run, device) for _ in range(5))
 
-    a = torch.randn(2048, 2048, device=device)
+    generator = torch.Generator(device).manual_seed(0)
+    a = torch.randn(2048, 2048, device=device, generator=generator)
     gemm = 2 * 2048**3 / best(lambda: a @ a)
-    x = torch.randn(32, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    w = torch.randn(64, 64, 3, 3, device=device)
+    x = torch.randn(32, 64, 32, 32, device=device, generator=generator).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(64, 64, 3, 3, device=device, generator=generator)
     convolution = 2 * 32 * 32 * 32 * 64 * 64 * 9 / best(lambda: conv2d(x, w, padding=1))
-    big = torch.randn(2**26, device=device)
+    big = torch.randn(2**26, device=device, generator=generator)
     copied = torch.empty_like(big)
     return Roofline(
         gemm=gemm,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Generator
 
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.core.values import to_plain
@@ -267,7 +268,7 @@ def _facts(
     example = data.batch(data.train[:1]).x
     params, flops = [], []
     for architecture in architectures:
-        net = build(architecture, space, norm=how.norm)
+        net = build(architecture, space, norm=how.norm, generator=Generator())  # which leaves torch's own as it is
         params.append(parameters(net))
         flops.append(multiply_adds(net, example))
     return {

@@ -66,6 +66,11 @@ class Task(ABC):
     dense: bool = field(default=False, init=False, repr=False, compare=False)
 
     @property
+    def draws(self) -> bool:
+        """Whether the loss may draw random numbers; so may that of any task outside of mixop, unless it says otherwise."""
+        return not type(self).__module__.startswith("mixop.")
+
+    @property
     @abstractmethod
     def measures(self) -> tuple[Measure, ...]:
         """What it is measured by; the first one ranks networks, and one of them is called ``loss``."""
