@@ -9,15 +9,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from mixop import api
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
 from mixop.comparison.pool import Assignment, Teller, work
+from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.machine import cores
 from mixop.core.values import to_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
@@ -34,10 +38,11 @@ from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
 
 
+@door()
 def compare(
     recipes: Mapping[str, Recipe],
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     out: str | Path,
     *,
     searchers: Mapping[str, Searcher] | None = None,
@@ -46,7 +51,7 @@ def compare(
     jobs: int | None = None,
     evaluate: Evaluator | None = None,
     note: str = "",
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     observe: Teller | None = None,
 ) -> Comparison:
@@ -94,7 +99,7 @@ def compare(
         raise RunError(
             'A script that calls mixop.compare needs `if __name__ == "__main__":` around the call: workers import it.'
         )
-    seeds, searchers = list(seeds), dict(searchers or {})
+    seeds, searchers, data, device = list(seeds), dict(searchers or {}), given(data), str(device)
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)

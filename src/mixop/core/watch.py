@@ -83,7 +83,7 @@ def handler_of(func: Any) -> Handler:
     return _WRITTEN_OUT.get(func.overloadpacket, _lend)
 
 
-def _run(watch: Watch, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+def _run(_: Watch, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     return func(*args, **kwargs)
 
 
@@ -130,7 +130,7 @@ def _generator(watch: Watch, args: Iterable[Any], kwargs: Mapping[str, Any]) -> 
 def _like(fill: Callable[..., Any]) -> Handler:
     """Writes ``*_like`` out, which takes a generator in newer versions of torch only."""
 
-    def run(watch: Watch, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def run(watch: Watch, _: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         like, *limits = args
         made = kwargs.pop("out", None)
         made = torch.empty_like(like, **kwargs) if made is None else made.resize_as_(like)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.machine import cores, memory
 from mixop.core.types import Batch
@@ -24,6 +25,7 @@ from mixop.data.targets import targets, task_of
 from mixop.tasks.base import Task
 
 
+@door(DataError)
 def from_dataset(
     train: Any,
     valid: Any = None,

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.data.core import Data, Source
 from mixop.data.layouts import as_array
@@ -80,6 +81,7 @@ class Text(Source):
         )
 
 
+@door(DataError)
 def from_text(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -135,6 +137,7 @@ def from_text(
     )
 
 
+@door(DataError)
 def from_tokens(
     train: ArrayLike | Tensor,
     valid: ArrayLike | Tensor | None = None,

@@ -4,7 +4,7 @@ The fields and their defaults are read by ``--help``, which must not wait for to
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import check_range
@@ -33,6 +33,8 @@ class Settings:
         capture: whether the network's part of a step is recorded once as a CUDA graph and replayed; needs "cuda", full
             mixtures and first derivatives.
     """
+
+    asked: ClassVar[str] = "mixop.engine.settings.Settings()"
 
     seed: int = 0
     device: str = "cpu"

@@ -8,6 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Generator, nn
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.values import from_plain
 from mixop.data.core import Data, Part
@@ -37,6 +38,7 @@ def read_space(run: RunDirectory) -> Space:
         raise _damaged(run / SPACE, error) from error
 
 
+@door(RunError)
 def load_network(run: str | Path) -> nn.Module:
     """The found network of a finished retraining, with its trained weights.
 
@@ -52,6 +54,7 @@ def load_network(run: str | Path) -> nn.Module:
     return _load(RunDirectory(run))[0]
 
 
+@door(RunError)
 def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
     """Scores a run's trained network once more, on its own test set or on another one.
 

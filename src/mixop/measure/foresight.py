@@ -5,6 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
+from mixop.core.door import door
 from mixop.data.core import Data
 from mixop.engine.estimate import Estimate, free_bytes
 from mixop.engine.fit import check_fit
@@ -17,6 +20,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Architecture, Space
 
 
+@door()
 def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
     """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
 
@@ -36,6 +40,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
         return Search(recipe, space, data, run, settings or Settings()).estimate()
 
 
+@door()
 def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
     """The recipe's batch size, halved until a batch fits into the free memory and the data.
 
@@ -67,8 +72,15 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
     return batch
 
 
+@door()
 def retraining_estimate(
-    architecture: Architecture, space: Space, data: Data, protocol: Protocol, *, networks: int = 1, device: str = "cpu"
+    architecture: Architecture,
+    space: Space,
+    data: Data,
+    protocol: Protocol,
+    *,
+    networks: int = 1,
+    device: str | torch.device = "cpu",
 ) -> Estimate:
     """Time and memory of a retraining, from two steps of a copy.
 
@@ -86,5 +98,5 @@ def retraining_estimate(
     labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
-        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=device))
+        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=str(device)))
         return job.estimate()

@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from mixop.core.door import door
 from mixop.core.errors import RecipeError
+from mixop.core.surroundings import using
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.estimate import saved_bytes
@@ -27,7 +29,6 @@ from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
-from mixop.engine.threads import using
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
@@ -43,6 +44,8 @@ class Case:
         space: the search space with its sizes.
         settings: of the run; the executor in it is replaced by the one measured.
     """
+
+    asked: ClassVar[str] = "mixop.measure.speed.Case(...)"
 
     recipe: Recipe
     space: Space
@@ -218,6 +221,7 @@ def seconds(run: Callable[[], object], device: str) -> float:
     return time.perf_counter() - begin
 
 
+@door()
 def measure(
     case: Case,
     executors: Sequence[str],
@@ -273,6 +277,7 @@ def measure(
     return Result(timings=timings, flops=count, roofline=roof)
 
 
+@door()
 def flops(case: Case) -> int:
     """Multiplications and additions of one step's convolutions and linear maps, gradients included, counted by hand.
 
@@ -318,6 +323,7 @@ def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
     return space.input_shape, space.outputs
 
 
+@door()
 def roofline(device: str = "cpu") -> Roofline:
     """What a device reaches now: the best of several tries."""
 

@@ -187,6 +187,8 @@ class Architecture:
             edge that was dropped.
     """
 
+    asked: ClassVar[str] = "an architecture such as result.architecture"
+
     space: str
     choices: tuple[tuple[str, tuple[Choice, ...]], ...]
 
@@ -231,6 +233,8 @@ class Space(ABC):
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
     """
+
+    asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
 

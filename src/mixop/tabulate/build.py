@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Generator
 
+from mixop.core.door import door
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.core.values import to_plain
 from mixop.data.core import Data
@@ -60,6 +61,7 @@ def architectures_of(space: Space) -> list[Architecture]:
     return found
 
 
+@door()
 def tabulate(
     space: Space,
     data: Data,
@@ -150,6 +152,7 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
     return space, architectures_of(space)[:limit]
 
 
+@door()
 def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
     """What `tabulate` will take, in seconds, from three steps and one evaluation of the first group.
 
@@ -179,6 +182,7 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
     return (how.epochs * steps * step + len(how.kept) * scored) * len(everything) / len(some)
 
 
+@door()
 def train(
     architectures: Sequence[Architecture], indices: Sequence[int], space: Space, data: Data, how: Tabulation
 ) -> dict[str, np.ndarray]:

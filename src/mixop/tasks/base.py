@@ -59,6 +59,8 @@ class Task(ABC):
         dense: whether there is an output at every position (pixel, time step) of the input.
     """
 
+    asked: ClassVar[str] = "a task such as mixop.tasks.Regression()"
+
     name: ClassVar[str]
 
     # Fixed by the class, unless a subclass makes a setting of it: a field of the same name without `init=False`.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
@@ -104,6 +105,7 @@ class Folder(Source):
         return torch.from_numpy(np.stack(arrays)), torch.tensor(labels), others
 
 
+@door(DataError)
 def from_folder(
     path: str | os.PathLike[str],
     *,

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.machine import cores
 from mixop.data.core import Data, Source, assemble
@@ -96,6 +97,7 @@ class ImageNet(Source):
         )
 
 
+@door(DataError)
 def imagenet(
     path: str | os.PathLike[str],
     *,
