@@ -11,6 +11,7 @@ from torch import Generator
 
 import mixop
 from mixop.core.schedules import Constant
+from mixop.core.surroundings import undisturbed
 from mixop.data.toy import toy_set
 from mixop.engine.settings import Settings
 from mixop.evaluate import PROTOCOLS, evaluate_run
@@ -83,9 +84,8 @@ def evaluate(place):
 
 def export(place):
     found = mixop.export(place.run, out=place.new / "model.pt2")
-    x = torch.ones(3, 1, 8, 8, dtype=torch.float32, device="cpu")
-    with mixop.core.surroundings.undisturbed():
-        return torch.export.load(found["path"]).module()(x)
+    with undisturbed():
+        return torch.export.load(found["path"]).module()(torch.ones(3, 1, 8, 8))
 
 
 def tables(place):
@@ -107,7 +107,8 @@ def estimates(place):
 def compare(place):
     recipe = replace(mixop.recipes.darts(epochs=1), batch_size=16)
     result = mixop.compare({"darts": recipe}, Toy(), toy_set(), place.new / "run", seeds=[0], jobs=1, budget_seconds=0.001)
-    return [(run["method"], run["architecture"], run["score"], run["entropy"]) for run in result.lines()]
+    (run,) = (run for run in result.lines() if run["method"] == "darts")
+    return run["architecture"], run["score"], run["entropy"]
 
 
 def black_box(place):
@@ -118,7 +119,8 @@ def black_box(place):
 def multiply_adds(place):
     costs.measured.cache_clear()
     found = costs.measured(SIZED, "flops")
-    return {name: value * torch.ones((), requires_grad=True) for name, value in found.options.items()}, found.fixed
+    with undisturbed():  # they take part in gradients
+        return {name: value * torch.ones((), requires_grad=True) for name, value in found.options.items()}, found.fixed
 
 
 def contract(place):

@@ -78,7 +78,7 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, part) for part in parts)
     origin = get_origin(hint) or hint
     if origin is Literal:
-        return value in get_args(hint) and isinstance(value, str)
+        return isinstance(value, str) and value in get_args(hint)
     if origin in _SIMPLE:
         return _SIMPLE[origin][0](value)
     if origin is Sequence:
@@ -87,6 +87,11 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Mapping:
         key, item = get_args(hint) or (Any, Any)
         return isinstance(value, Mapping) and all(fits(k, key) and fits(v, item) for k, v in value.items())
+    if origin is tuple:
+        items = get_args(hint)
+        if not isinstance(value, tuple | list) or Ellipsis in items:
+            return isinstance(value, tuple | list)
+        return len(value) == len(items) and all(map(fits, value, items))
     if isinstance(origin, type) and hasattr(origin, "asked"):
         return isinstance(value, origin)
     return True
@@ -106,6 +111,9 @@ def words(hint: Any) -> str:
         return _SIMPLE[origin][1]
     if origin is Sequence:
         return f"a list, each item {words(get_args(hint)[0])}"
+    if origin is tuple:
+        items = get_args(hint)
+        return "a list" if Ellipsis in items else f"a pair ({', '.join(map(words, items))})"
     if origin is Mapping:
         key, item = get_args(hint)
         return f"a mapping from {words(key)} to {words(item)}"
@@ -122,9 +130,9 @@ def shown(value: Any) -> str:
         return f"the text {_short(value)}"
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    if isinstance(value, list | tuple | dict | set) and len(value) <= 3:
-        return f"the {type(value).__name__} {_short(value)}"
-    return f"a {type(value).__name__}"
+    if isinstance(value, list | tuple | dict | set) and len(repr(value)) <= 60:
+        return f"the {type(value).__name__} {value!r}"
+    return f"an object of type {type(value).__name__}"
 
 
 def _short(value: object) -> str:

@@ -85,6 +85,8 @@ def from_dataset(
         >>> data.shape, data.task.name, len(data.train), len(data.valid), len(data.test)
         ((2, 50), 'classification', 36, 12, 12)
     """
+    if train is None:
+        raise DataError("train must be a data set whose examples can be read by index, got None.")
     threads = cores() if workers is None else workers
     if threads < 1:
         raise DataError(f"At least one worker must read the examples, got {workers}.")

@@ -173,6 +173,8 @@ def from_tokens(
         >>> data.shape, data.dense, len(data.train), len(data.valid), len(data.test)
         ((3, 5), True, 160, 17, 20)
     """
+    if train is None:
+        raise DataError("train must be token numbers (n,), got None.")
     given = {"train": train, "valid": valid, "test": test}
     return _assemble_tokens(
         {part: _numbers(tokens, part) for part, tokens in given.items() if tokens is not None},

@@ -65,6 +65,8 @@ class Settings:
             raise RecipeError(
                 f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
             ) from error
+        if torch.device(self.device).type == "meta":
+            raise RecipeError("Device 'meta' holds no numbers: use 'cpu'.")
         cuda = torch.device(self.device).type == "cuda"
         if self.executor == "fused":
             self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")

@@ -11,7 +11,8 @@ from torch import Generator, nn
 from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.values import from_plain
-from mixop.data.core import Data, Part
+from mixop.data.core import Data, Part, Source
+from mixop.data.given import MapStyle, given
 from mixop.evaluate.protocol import protocol_from_json
 from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
@@ -55,7 +56,7 @@ def load_network(run: str | Path) -> nn.Module:
 
 
 @door(RunError)
-def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
+def evaluate_run(run: str | Path, data: Data | Source | MapStyle, part: Part = "test") -> Evaluated:
     """Scores a run's trained network once more, on its own test set or on another one.
 
     Inputs are normalised as they were in the training, whatever ``data`` says.
@@ -70,12 +71,13 @@ def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
         DataError: if the data does not fit the network.
     """
     directory = RunDirectory(run)
+    data = given(data)
     net, score = _load(directory)
-    own, given = directory.read_json(DATA), data.describe()
+    own, now = directory.read_json(DATA), data.describe()
     for key in ("task", "shape", "dtype"):
-        if own.get(key) != given[key]:
+        if own.get(key) != now[key]:
             raise DataError(
-                f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {given[key]}."
+                f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {now[key]}."
             )
     normalise = replace(data.augment, mean=tuple(score.input["mean"]), std=tuple(score.input["std"]))
     return evaluate_network(net.to(data.device), replace(data, augment=normalise), part)

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from mixop.core.door import door
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.estimate import Estimate, free_bytes
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
@@ -21,7 +22,7 @@ from mixop.spaces.core import Architecture, Space
 
 
 @door()
-def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
+def search_estimate(recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None) -> Estimate:
     """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
 
     Args:
@@ -33,6 +34,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
+    data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings or Settings())
     with TemporaryDirectory() as folder:
@@ -41,7 +43,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
 
 
 @door()
-def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
+def fitting_batch(recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None) -> int:
     """The recipe's batch size, halved until a batch fits into the free memory and the data.
 
     Only four fifths of the free memory are used, because other programs need some of it too.
@@ -56,6 +58,7 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
         MemoryLimitError: if not even a batch of 2 fits.
     """
     settings = settings or Settings()
+    data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings or Settings())
     splits = [data.at("train", "valid")] if recipe.scheme.shares_data else [data.train, data.valid]
@@ -76,7 +79,7 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
 def retraining_estimate(
     architecture: Architecture,
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     protocol: Protocol,
     *,
     networks: int = 1,
@@ -95,6 +98,7 @@ def retraining_estimate(
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
+    data = given(data)
     labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))

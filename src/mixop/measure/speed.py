@@ -21,6 +21,7 @@ from torch.nn.functional import conv2d
 
 from mixop.core.door import door
 from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
 from mixop.core.surroundings import using
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
@@ -311,7 +312,7 @@ def flops(case: Case) -> int:
         net.requires_grad_(learn)
         slopes = not learn or recipe.scheme.joint
         given = {name: value.detach().to("meta").requires_grad_(slopes) for name, value in mix.items()}
-        with torch.device("meta"):
+        with torch.device("meta"), fenced(generator):
             net(x, given, active, progress=0.5)
     return counted[0]
 

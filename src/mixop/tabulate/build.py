@@ -18,7 +18,8 @@ from torch import Generator
 from mixop.core.door import door
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.core.values import to_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
@@ -64,7 +65,7 @@ def architectures_of(space: Space) -> list[Architecture]:
 @door()
 def tabulate(
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     how: Tabulation,
     out: str | Path,
     *,
@@ -98,7 +99,7 @@ def tabulate(
         RunError: if the parts have other settings, or a file cannot be written.
         InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
     """
-    out = Path(out)
+    out, data = Path(out), given(data)
     if out.suffix != ".npz":
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
     space, everything = _planned(space, data, group, limit)
