@@ -176,7 +176,12 @@ def test_whatever_is_given_is_taken_or_refused_in_a_sentence(entry, monkeypatch)
             "train_on must be a list, each item one of 'train', 'valid', 'test', got the text 'train'.",
         ),
         ("retrain", "score_on", "tset", "There is no score_on 'tset': did you mean 'test'?"),
-        ("select", "results", Other(), "results must be a list, each item what mixop.search returns, got an object of type Other."),
+        (
+            "select",
+            "results",
+            Other(),
+            "results must be a list, each item what mixop.search returns, got an object of type Other.",
+        ),
         (
             "compare",
             "recipes",
