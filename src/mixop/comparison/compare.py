@@ -61,11 +61,12 @@ def compare(
     same call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that would
     fail in the same way again, because its loss diverges or its parts do not fit, is recorded with its error message, which
     table and report name. One that failed in passing, for want of a file or of memory, is tried again by the same call. The
-    others continue either way. Random search has as much time as the recipes took: for each recipe, and for the median recipe, its row says what it finds within the mean time
-    of a search.
-    It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by training them or looking them up,
-    and takes the one that is best on the validation split. Which of two is better, and in which unit, the task's first measure
-    says; against a known optimum it is the share of decisions that are right.
+    others continue either way.
+
+    Random search has as much time as the recipes took: for each recipe, and for the median recipe, its row says what it finds
+    within the mean time of a search. It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by
+    training them or looking them up, and takes the one that is best on the validation split. Which of two is better, and in
+    which unit, the task's first measure says; against a known optimum it is the share of decisions that are right.
 
     Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.

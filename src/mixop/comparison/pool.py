@@ -6,6 +6,7 @@ script again, and for some there is nothing to read: then the tasks are done her
 
 import multiprocessing
 import os
+import pickle
 import sys
 import time
 import traceback
@@ -17,7 +18,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.spawn import get_preparation_data
 from pathlib import Path
-from pickle import PicklingError
 from typing import Any
 
 import torch
@@ -152,7 +152,7 @@ def check_workers(given: object) -> None:
 def _packed(given: object) -> bytes:
     try:
         return bytes(ForkingPickler.dumps(given))
-    except (PicklingError, AttributeError, TypeError) as error:
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise RunError(
             f"A part of this comparison cannot be sent to workers ({error}): define it at the top of a module, or run "
             "everything in this process with jobs=1."

@@ -5,9 +5,11 @@ that slows down slows all of them. Memory is measured in a process that does not
 """
 
 import multiprocessing
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from mixop.core.door import door
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, RunError
 from mixop.core.rng import fenced
 from mixop.core.surroundings import using
 from mixop.data.arrays import from_arrays
@@ -354,8 +356,14 @@ def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
     half = replace(case, recipe=replace(case.recipe, batch_size=max(2, case.recipe.batch_size // 2)))
     found = []
     for each in (case, half):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
+        try:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
+        except (BrokenProcessPool, pickle.PicklingError, AttributeError) as error:
+            raise RunError(
+                f"The process that measures memory could not do so ({str(error).splitlines()[0]}): it reads the script that "
+                'calls again, so put the call under `if __name__ == "__main__":` of a file, or measure with memory=False.'
+            ) from error
     if found[0] is None or found[1] is None:
         return None
     (peak, saved), (less, _) = found
