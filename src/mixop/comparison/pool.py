@@ -6,7 +6,6 @@ script again, and for some there is nothing to read: then the tasks are done her
 
 import multiprocessing
 import os
-import pickle
 import sys
 import time
 import traceback
@@ -152,7 +151,7 @@ def check_workers(given: object) -> None:
 def _packed(given: object) -> bytes:
     try:
         return bytes(ForkingPickler.dumps(given))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:  # what cannot be sent says so in many ways, and a class of others in its own
         raise RunError(
             f"A part of this comparison cannot be sent to workers ({error}): define it at the top of a module, or run "
             "everything in this process with jobs=1."

@@ -5,7 +5,6 @@ that slows down slows all of them. Memory is measured in a process that does not
 """
 
 import multiprocessing
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -359,7 +358,7 @@ def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
         try:
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
                 found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
-        except (BrokenProcessPool, pickle.PicklingError, AttributeError) as error:
+        except (BrokenProcessPool, AttributeError) as error:
             raise RunError(
                 f"The process that measures memory could not do so ({str(error).splitlines()[0]}): it reads the script that "
                 'calls again, so put the call under `if __name__ == "__main__":` of a file, or measure with memory=False.'
