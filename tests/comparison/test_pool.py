@@ -75,6 +75,16 @@ def test_in_this_process_a_signal_to_a_task_stops_those_after_it():
     assert events == [("a", {"event": "begun"})]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_the_callers_own_function_is_the_callers(jobs):
+    def tell(name, record):
+        if record["event"] == "epoch":
+            raise ZeroDivisionError("mine")
+
+    with listening() as stop, pytest.raises(ZeroDivisionError, match="mine"):
+        work([Assignment("a", told, {"threads": 1})], jobs, 1, tell, stop)
+
+
 def test_what_cannot_be_sent_is_refused_before_anything_is_begun():
     with pytest.raises(RunError, match=r"cannot be sent to workers .*lambda.*: define it at the top .* with jobs=1"):
         check_workers({"recipe": lambda: 1})

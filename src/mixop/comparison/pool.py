@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.spawn import get_preparation_data
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,6 +28,8 @@ from mixop.runs.interrupt import InterruptedRunError, StopRequest
 
 # A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
 _CONTEXT = multiprocessing.get_context("forkserver")
+
+T = TypeVar("T")
 
 Teller = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of a task and what it tells: records of its run, and ``{"event": "begun" | "done" | "failed"}``."""
@@ -114,14 +116,24 @@ def _work_here(tasks: Sequence[Assignment], threads: int, tell: Teller, stop: St
         if stop:
             break
         tell(task.name, {"event": "begun"})
-        with using(threads):
-            sentence = _done(task, partial(tell, task.name))
+        try:
+            with using(threads):
+                sentence = _done(task, partial(_passing_on, tell, task.name))
+        except _UnheardError as error:  # as where there are workers, it is the caller's and no failure of the task
+            raise error.__cause__ or error from None
         if sentence is not None:
             failures[task.name] = sentence
             tell(task.name, {"event": "failed", "sentence": sentence})
         elif not stop:
             tell(task.name, {"event": "done"})
     return failures
+
+
+def _passing_on(tell: Teller, name: str, record: Mapping[str, Any]) -> None:
+    try:
+        tell(name, record)
+    except Exception as error:
+        raise _UnheardError from error
 
 
 def check_workers(given: object) -> None:
@@ -133,7 +145,8 @@ def check_workers(given: object) -> None:
     Raises:
         RunError: saying how else to run it.
     """
-    content = _packed(given)
+    seen = _Seen()
+    _sent(lambda: ForkingPickler(seen).dump(given))  # type: ignore[arg-type]
     path = get_preparation_data("worker").get("init_main_from_path")  # what a worker reads again as its __main__
     if path is not None and not Path(path).exists():
         raise RunError(
@@ -141,16 +154,28 @@ def check_workers(given: object) -> None:
             "or run everything in this process with jobs=1."
         )
     main = sys.modules["__main__"]
-    if path is None and getattr(main, "__spec__", None) is None and b"__main__" in content:
+    if path is None and getattr(main, "__spec__", None) is None and seen.script:
         raise RunError(
             "A part of this comparison is defined in a notebook or on the command line (its module is __main__), where workers "
             "cannot find it: move it to a module that can be imported, or run everything in this process with jobs=1."
         )
 
 
-def _packed(given: object) -> bytes:
+class _Seen:
+    """Takes what would be sent, and looks whether it names something of the script; large pieces are arrays."""
+
+    def __init__(self) -> None:
+        self.script = False
+
+    def write(self, piece: bytes) -> int:
+        size = len(memoryview(piece))
+        self.script |= size < 1 << 20 and b"__main__" in bytes(piece)
+        return size
+
+
+def _sent(send: Callable[[], T]) -> T:
     try:
-        return bytes(ForkingPickler.dumps(given))
+        return send()
     except Exception as error:  # what cannot be sent says so in many ways, and a class of others in its own
         raise RunError(
             f"A part of this comparison cannot be sent to workers ({error}): define it at the top of a module, or run "
@@ -161,7 +186,7 @@ def _packed(given: object) -> bytes:
 def _start(task: Assignment, threads: int) -> _Worker:
     # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
-    content = _packed(task)
+    content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_main, args=(task.name, threads, theirs), name=task.name, daemon=True)
     process.start()
@@ -221,9 +246,9 @@ def _main(name: str, threads: int, pipe: Connection) -> None:
         try:
             pipe.send(record)
         except OSError as error:
-            raise _ParentGoneError from error
+            raise _UnheardError from error
 
-    with suppress(_ParentGoneError):
+    with suppress(_UnheardError):
         tell({"event": "begun"})
         try:
             task = pipe.recv()
@@ -243,7 +268,7 @@ def _done(task: Assignment, tell: Observer) -> str | None:
         task.run(**task.arguments, observe=_sparing(tell))
     except InterruptedRunError:
         return None
-    except _ParentGoneError:
+    except _UnheardError:
         raise
     except MixopError as error:
         return str(error)
@@ -255,8 +280,8 @@ def _done(task: Assignment, tell: Observer) -> str | None:
     return None
 
 
-class _ParentGoneError(Exception):
-    """Nobody listens any more: the parent was killed."""
+class _UnheardError(Exception):
+    """Who listens cannot: the parent was killed, or the caller's own function failed, which is then the cause."""
 
 
 def _sparing(tell: Observer) -> Observer:
