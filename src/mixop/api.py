@@ -4,12 +4,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import nn
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.measure import Number
+from mixop.core.surroundings import using
 from mixop.data import source_from_json
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
@@ -17,7 +20,6 @@ from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
-from mixop.engine.threads import using
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.trained import load_network, read_space
@@ -44,6 +46,8 @@ class SearchResult:
         space: the search space, with the sizes that it had.
         recipe: the method.
     """
+
+    asked: ClassVar[str] = "what mixop.search returns"
 
     out: Path
     architecture: Architecture
@@ -81,6 +85,7 @@ class RetrainResult:
         return self.score.networks[0].measures
 
 
+@door()
 def search(
     recipe: Recipe,
     space: Space,
@@ -88,7 +93,7 @@ def search(
     out: str | Path,
     *,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     executor: Literal["nodewise", "fused", "plain"] = "nodewise",
@@ -128,7 +133,7 @@ def search(
     """
     settings = Settings(
         seed=seed,
-        device=device,
+        device=str(device),
         checkpoint_seconds=checkpoint_seconds,
         threads=threads,
         executor=executor,
@@ -186,11 +191,12 @@ def found_architecture(run: RunDirectory, space: Space) -> Architecture:
     return architecture
 
 
+@door()
 def resume(
     out: str | Path,
     data: Data | Source | MapStyle | str | os.PathLike[str] | None = None,
     *,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
@@ -221,7 +227,7 @@ def resume(
         check_data(run, data)
     began = run.read_json(SETTINGS)
     try:
-        settings = Settings(**began, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
+        settings = Settings(**began, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
     except TypeError as error:
         raise RunError(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
@@ -236,6 +242,7 @@ def resume(
         return _search(Search(recipe, space, data, run, settings, observe))
 
 
+@door()
 def retrain(
     architecture: Architecture | str,
     space: Space,
@@ -248,7 +255,7 @@ def retrain(
     train_on: Sequence[Part] = ("train", "valid"),
     score_on: Part = "test",
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
@@ -278,7 +285,7 @@ def retrain(
     Raises:
         MixopError: in one sentence.
     """
-    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, threads=threads)
+    settings = Settings(seed=seed, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
     data = given(data)
     space = space.fit(data)
     if isinstance(architecture, str):

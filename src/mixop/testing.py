@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from mixop import api
 from mixop.core.errors import RecipeError
+from mixop.core.surroundings import undisturbed
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
@@ -49,6 +50,7 @@ def _generator(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
+@undisturbed()
 def check_relaxation(relaxation: Relaxation, *, edges: int = 3, options: int = 5) -> None:
     """The contract of a relaxation.
 
@@ -133,6 +135,7 @@ def _check_pruned(relaxation: Relaxation, params: Tensor, group: Group) -> None:
         torch.testing.assert_close(left.sum(-1), torch.ones_like(left[..., 0]), msg="prune must stay on the simplex")
 
 
+@undisturbed()
 def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
@@ -210,6 +213,7 @@ def _must_skip(option: str) -> Hook:
     return look
 
 
+@undisturbed()
 def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | None = None) -> None:
     """The contract of a recipe, by short searches of the toy space.
 
@@ -282,6 +286,7 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
     raise refusals[-1]
 
 
+@undisturbed()
 def check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:
     """The contract of a task.
 
@@ -385,6 +390,7 @@ def first_difference(one: object, other: object, where: str = "state") -> str | 
     return None if one == other else where
 
 
+@undisturbed()
 def check_searcher(searcher: Searcher, *, space: Space | None = None, trials: int = 25) -> None:
     """The contract of a black-box searcher.
 

@@ -1,5 +1,6 @@
 """A comparison end to end on the toy space: ordinary runs, killed and continued, refused, failing."""
 
+import html
 import json
 import multiprocessing
 import os
@@ -18,14 +19,14 @@ from toy_regression import ToyRegression
 from mixop import api, recipes
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum, Retrain, Supernet
-from mixop.core.errors import RecipeError, RunError
+from mixop.core.errors import DataError, RecipeError, RunError
 from mixop.core.measure import ACCURACY
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
 from mixop.data import digits
 from mixop.data.core import Data
 from mixop.data.examples import Arrays
-from mixop.data.toy import toy_set
+from mixop.data.toy import ToySet, toy_set
 from mixop.recipe.core import Recipe
 from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
@@ -231,6 +232,57 @@ def test_a_run_that_diverges_is_recorded_and_the_others_go_on(tmp_path: Path, da
     assert "failed" in result.columns()
     again = compare({"bad": bad, "good": two()["b"]}, Toy(), data, tmp_path, seeds=[3], jobs=2, evaluate=SHORT)
     assert again.table() == result.table()
+
+
+def test_data_that_cannot_be_read_for_a_moment_is_read_by_the_same_call(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
+):
+    read = ToySet.load
+    given = {"searchers": {"c": LocalSearch()}, "budget_seconds": 0.001, "seeds": [0], "jobs": 1, "evaluate": SHORT}
+
+    def gone(self: ToySet) -> Data:
+        raise DataError("The disk is away.")
+
+    monkeypatch.setattr(ToySet, "load", gone)
+    with pytest.raises(RunError, match="3 of 3 runs could not be finished, for example a-0: The disk is away; "):
+        compare({"a": two(1)["a"]}, Toy(), data, tmp_path, **given)
+    assert not list(tmp_path.glob("*/trial.json"))
+    assert "0 of 3 runs are done. Still to do: a-0, c-0, random-0." in (tmp_path / "table.txt").read_text()
+    monkeypatch.setattr(ToySet, "load", read)
+    result = compare({"a": two(1)["a"]}, Toy(), data, tmp_path, **given)
+    assert result.done == result.planned == 3
+    assert not any(row.failed for row in result.rows)
+
+
+def test_images_that_go_away_in_the_middle_of_a_search_do_not_fail_it_for_good(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
+):
+    read, left = Arrays.read, [3]
+
+    def torn(self: Arrays, *arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise DataError("An image is away.")
+        return read(self, *arguments, **options)
+
+    given = {"seeds": [0], "jobs": 1, "evaluate": SHORT, "budget_seconds": 0.001}
+    monkeypatch.setattr(Arrays, "read", torn)
+    with pytest.raises(RunError, match="1 of 2 runs could not be finished, for example a-0: An image is away"):
+        compare({"a": two(1)["a"]}, Toy(), data, tmp_path, **given)
+    result = compare({"a": two(1)["a"]}, Toy(), data, tmp_path, **given)
+    assert (result.row("a").n, result.row("a").failed) == (1, 0)
+
+
+def test_every_run_that_failed_for_good_is_named_by_each_call_and_in_each_file(tmp_path: Path, data: Data):
+    bad = replace(two(1)["a"], weight_optimiser=SGD(lr=Constant(1e30)))
+    given = {"seeds": [3, 5], "jobs": 1, "evaluate": SHORT, "budget_seconds": 0.001}
+    first = compare({"bad": bad}, Toy(), data, tmp_path, **given)
+    again = compare({"bad": bad}, Toy(), data, tmp_path, **given)
+    sentences = [run.error for run in first.row("bad").runs]
+    assert len(sentences) == 2
+    page = html.unescape((tmp_path / "comparison.html").read_text())
+    for text in (again.table(), (tmp_path / "table.txt").read_text(), page):
+        assert f"bad: 2 of 2 runs failed, seed 3: {sentences[0]} Seed 5: {sentences[1]}" in text
 
 
 def test_arrays_from_python_reach_the_workers(tmp_path: Path, data: Data):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 from itertools import count
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 
 from mixop.core.errors import RecipeError, RunError, SpaceError
 from mixop.core.measure import ACCURACY, LOSS, Measure
-from mixop.data import from_arrays
+from mixop.data import from_arrays, from_tokens
 from mixop.data.core import assemble
 from mixop.data.examples import Arrays
 from mixop.data.preparation import Preparation
@@ -184,8 +183,8 @@ def test_the_best_of_a_regression_are_those_of_the_smallest_error(numbers):
     assert table.optimum(dataset="numbers", split="valid", metric="r2").index == int(r2.argmax())
 
 
-def test_token_streams_are_refused_by_name(data, tmp_path):
-    windows = SimpleNamespace(name="letters", shape=(5, 8), outputs=5, dense=True, tokens=True)
+def test_token_streams_are_refused_by_name(tmp_path):
+    windows = from_tokens([0, 1, 2, 1] * 50, window=5)
     with pytest.raises(RecipeError, match="a table cannot be built from token streams"):
         tabulate(SPACE, windows, HOW, tmp_path / "t.npz")
 

@@ -164,7 +164,7 @@ def build(parsed: Parsed) -> None:
     """``mixop table build``"""
     from mixop.cli import screens
     from mixop.cli.progress import duration
-    from mixop.engine.threads import using
+    from mixop.core.surroundings import using
     from mixop.report.words import word
     from mixop.tables.built import convert_built
     from mixop.tables.table import Table

@@ -9,15 +9,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from mixop import api
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
-from mixop.comparison.pool import Assignment, Teller, work
+from mixop.comparison.pool import Assignment, Teller, check_workers, work
+from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.machine import cores
 from mixop.core.values import to_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
@@ -35,10 +39,11 @@ from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
 
 
+@door()
 def compare(
     recipes: Mapping[str, Recipe],
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     out: str | Path,
     *,
     searchers: Mapping[str, Searcher] | None = None,
@@ -47,25 +52,28 @@ def compare(
     jobs: int | None = None,
     evaluate: Evaluator | None = None,
     note: str = "",
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     observe: Teller | None = None,
 ) -> Comparison:
-    """Runs every recipe and every searcher with every seed in worker processes, and random search beside them.
+    """Runs every recipe and every searcher with every seed, several at a time in workers, and random search beside them.
 
     Each run is an ordinary run directory, ``out/NAME-SEED``. A comparison that was stopped or killed continues with the
-    same call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that fails,
-    because its loss diverges for example, is recorded with its error message, and the others continue. Random search has as
-    much time as the recipes took: for each recipe, and for the median recipe, its row says what it finds within the mean time
-    of a search.
-    It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by training them or looking them up,
-    and takes the one that is best on the validation split. Which of two is better, and in which unit, the task's first measure
-    says; against a known optimum it is the share of decisions that are right.
+    same call; what is finished is not repeated. With more methods, more seeds or a larger budget it grows. A run that would
+    fail in the same way again, because its loss diverges or its parts do not fit, is recorded with its error message, which
+    table and report name. One that failed in passing, for want of a file or of memory, is tried again by the same call. The
+    others continue either way.
+
+    Random search has as much time as the recipes took: for each recipe, and for the median recipe, its row says what it finds
+    within the mean time of a search. It scores architectures drawn uniformly, none twice, as the evaluator scores trials, by
+    training them or looking them up, and takes the one that is best on the validation split. Which of two is better, and in
+    which unit, the task's first measure says; against a known optimum it is the share of decisions that are right.
 
     Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.
 
-    Workers import the script that calls this: it needs ``if __name__ == "__main__":`` around the call.
+    Workers read the script that calls this again: it needs ``if __name__ == "__main__":`` around the call. What is defined in a
+    notebook or on the command line they cannot find; with ``jobs=1`` there are none, and everything runs in this process.
 
     Args:
         recipes: the methods, by the names that rows and directories have.
@@ -76,7 +84,7 @@ def compare(
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
             recipes' mean times. Needed where there are no recipes.
         seeds: of the runs of every method, each >= 0 and different.
-        jobs: workers at a time; default the number of cores, on a GPU 1.
+        jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
         note: a sentence that table and report show.
         device: where torch computes.
@@ -95,7 +103,7 @@ def compare(
         raise RunError(
             'A script that calls mixop.compare needs `if __name__ == "__main__":` around the call: workers import it.'
         )
-    seeds, searchers = list(seeds), dict(searchers or {})
+    seeds, searchers, data, device = list(seeds), dict(searchers or {}), given(data), str(device)
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
@@ -103,6 +111,16 @@ def compare(
     settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
+    jobs = jobs or (cores() if device == "cpu" else 1)
+    options = {
+        "space": space,
+        "data": tasks.Portable.of(data),
+        "device": device,
+        "checkpoint_seconds": checkpoint_seconds,
+        "evaluator": evaluator,
+    }
+    if jobs > 1:
+        check_workers((recipes, searchers, options))
     directory = RunDirectory(out)
     identity = {
         "recipes": {name: recipe_to_json(recipe) for name, recipe in recipes.items()},
@@ -121,13 +139,6 @@ def compare(
         identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
-    options = {
-        "space": space,
-        "data": tasks.Portable.of(data),
-        "device": device,
-        "checkpoint_seconds": checkpoint_seconds,
-        "evaluator": evaluator,
-    }
     searches = [
         Assignment(_name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, **options})
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
@@ -143,7 +154,7 @@ def compare(
         api.note_environment(directory, settings[0])
         begun = read_comparison(out)
         tell("", {"event": "plan", "total": begun.planned, "done": begun.done, "measure": data.task.first.to_json()})
-        pool = _Pool(directory, jobs or (cores() if device == "cpu" else 1), tell, stop)
+        pool = _Pool(directory, jobs, tell, stop)
         failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
         rivals = [

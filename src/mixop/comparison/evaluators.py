@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mixop import api
 from mixop.comparison.conditions import SHORT, Conditions
@@ -30,6 +30,8 @@ RIGHT = Measure("decisions", "higher", style="percent")
 @dataclass(frozen=True, kw_only=True)
 class Evaluator(ABC):
     """How the architecture of a run is scored, and how trials of black-box searches are, as a value."""
+
+    asked: ClassVar[str] = "an evaluator such as mixop.comparison.evaluators.Retrain()"
 
     def measure(self, task: Task) -> Measure:
         """What the score is, and whether higher or lower is better: the first measure of the task."""

@@ -1,23 +1,35 @@
-"""Tasks in worker processes, one process a task: what one of them does cannot harm the others."""
+"""Tasks in worker processes, one process a task: what one of them does cannot harm the others. Or, one by one, in this process.
+
+A worker knows what it can import. What lives in a script that is running, or in a notebook, it can only know by reading the
+script again, and for some there is nothing to read: then the tasks are done here.
+"""
 
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.reduction import ForkingPickler
+from multiprocessing.spawn import get_preparation_data
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
-from mixop.core.errors import MixopError
+from mixop.core.errors import MixopError, RunError
+from mixop.core.surroundings import using
 from mixop.engine.driver import Observer
 from mixop.runs.interrupt import InterruptedRunError, StopRequest
 
 # A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
 _CONTEXT = multiprocessing.get_context("forkserver")
+
+T = TypeVar("T")
 
 Teller = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of a task and what it tells: records of its run, and ``{"event": "begun" | "done" | "failed"}``."""
@@ -43,11 +55,12 @@ class _Worker:
     task: Assignment
     process: Any
     pipe: Connection
+    begun: bool = False
     end: Mapping[str, Any] | None = None
 
 
 def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, stop: StopRequest) -> dict[str, str]:
-    """Runs tasks, as many at a time as there are jobs.
+    """Runs tasks, as many at a time as there are jobs: a single one in this process, several in workers.
 
     Asked to stop, it asks its workers to, waits until they have saved, and returns.
 
@@ -60,7 +73,12 @@ def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, sto
 
     Returns:
         Name of each task that failed, and the sentence why.
+
+    Raises:
+        RunError: if workers cannot be given the tasks.
     """
+    if jobs == 1:
+        return _work_here(tasks, threads, tell, stop)
     queue, running = list(tasks), []
     failures: dict[str, str] = {}
     asked = False
@@ -92,13 +110,89 @@ def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, sto
     return failures
 
 
+def _work_here(tasks: Sequence[Assignment], threads: int, tell: Teller, stop: StopRequest) -> dict[str, str]:
+    failures: dict[str, str] = {}
+    for task in tasks:
+        if stop:
+            break
+        tell(task.name, {"event": "begun"})
+        try:
+            with using(threads):
+                sentence = _done(task, partial(_passing_on, tell, task.name))
+        except _UnheardError as error:  # as where there are workers, it is the caller's and no failure of the task
+            raise error.__cause__ or error from None
+        if sentence is not None:
+            failures[task.name] = sentence
+            tell(task.name, {"event": "failed", "sentence": sentence})
+        elif not stop:
+            tell(task.name, {"event": "done"})
+    return failures
+
+
+def _passing_on(tell: Teller, name: str, record: Mapping[str, Any]) -> None:
+    try:
+        tell(name, record)
+    except Exception as error:
+        raise _UnheardError from error
+
+
+def check_workers(given: object) -> None:
+    """Refuses what workers cannot be given, before anything is begun.
+
+    Args:
+        given: all that tasks are made of.
+
+    Raises:
+        RunError: saying how else to run it.
+    """
+    seen = _Seen()
+    _sent(lambda: ForkingPickler(seen).dump(given))  # type: ignore[arg-type]
+    path = get_preparation_data("worker").get("init_main_from_path")  # what a worker reads again as its __main__
+    if path is not None and not Path(path).exists():
+        raise RunError(
+            f"Workers read the script again, but there is none at {path}, as it came from standard input: save it as a file, "
+            "or run everything in this process with jobs=1."
+        )
+    main = sys.modules["__main__"]
+    if path is None and getattr(main, "__spec__", None) is None and seen.script:
+        raise RunError(
+            "A part of this comparison is defined in a notebook or on the command line (its module is __main__), where workers "
+            "cannot find it: move it to a module that can be imported, or run everything in this process with jobs=1."
+        )
+
+
+class _Seen:
+    """Takes what would be sent, and looks whether it names something of the script; large pieces are arrays."""
+
+    def __init__(self) -> None:
+        self.script = False
+
+    def write(self, piece: bytes) -> int:
+        size = len(memoryview(piece))
+        self.script |= size < 1 << 20 and b"__main__" in bytes(piece)
+        return size
+
+
+def _sent(send: Callable[[], T]) -> T:
+    try:
+        return send()
+    except Exception as error:  # what cannot be sent says so in many ways, and a class of others in its own
+        raise RunError(
+            f"A part of this comparison cannot be sent to workers ({error}): define it at the top of a module, or run "
+            "everything in this process with jobs=1."
+        ) from error
+
+
 def _start(task: Assignment, threads: int) -> _Worker:
     # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
-    ours, theirs = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_main, args=(task, threads, theirs), name=task.name, daemon=True)
+    content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
+    ours, theirs = _CONTEXT.Pipe()
+    process = _CONTEXT.Process(target=_main, args=(task.name, threads, theirs), name=task.name, daemon=True)
     process.start()
     theirs.close()
+    with suppress(OSError):  # it has ended already, which is noticed when it is listened to
+        ours.send_bytes(content)
     return _Worker(task, process, ours)
 
 
@@ -107,7 +201,9 @@ def _listen(worker: _Worker, tell: Teller) -> bool:
     try:
         while worker.pipe.poll():
             message = worker.pipe.recv()
-            if message.get("event") == "end":
+            if message.get("event") == "begun":
+                worker.begun = True
+            elif message.get("event") == "end":
                 worker.end = message
             else:
                 tell(worker.task.name, message)
@@ -125,37 +221,71 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     if asked:
         return None
     code = worker.process.exitcode
+    if not worker.begun and code is not None and code >= 0:
+        return (
+            f"The worker of {worker.task.name} ended with code {code} while it read the script that calls mixop.compare, "
+            'before its task began: put the call under `if __name__ == "__main__":`, see what the worker printed, or run '
+            "everything in this process with jobs=1."
+        )
     reason = f"was killed by signal {-code}, perhaps because memory ran out" if code and code < 0 else f"ended with code {code}"
     return f"The worker of {worker.task.name} {reason}: try again with fewer --jobs."
 
 
-def _main(task: Assignment, threads: int, pipe: Connection) -> None:
-    """What a worker does."""
+def _main(name: str, threads: int, pipe: Connection) -> None:
+    """What a worker does.
+
+    Args:
+        name: of its task.
+        threads: of torch.
+        pipe: to the parent, from which the task comes: it is read here, so that a failure can be told.
+    """
     os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
     torch.set_num_threads(threads)
-    sentence = None
+
+    def tell(record: Mapping[str, Any]) -> None:
+        try:
+            pipe.send(record)
+        except OSError as error:
+            raise _UnheardError from error
+
+    with suppress(_UnheardError):
+        tell({"event": "begun"})
+        try:
+            task = pipe.recv()
+        except Exception as error:  # reading imports modules of others, which may fail in any way
+            sentence = (
+                f"The worker of {name} cannot read its task ({type(error).__name__}: {error}): define its parts in a module "
+                "that can be imported, or run everything in this process with jobs=1."
+            )
+        else:
+            sentence = _done(task, tell)
+        tell({"event": "end", "sentence": sentence})
+
+
+def _done(task: Assignment, tell: Observer) -> str | None:
+    """Does a task; the sentence why it failed, None if it has not."""
     try:
-        task.run(**task.arguments, observe=_sender(pipe))
+        task.run(**task.arguments, observe=_sparing(tell))
     except InterruptedRunError:
-        pass
-    except _ParentGoneError:
-        return
+        return None
+    except _UnheardError:
+        raise
     except MixopError as error:
-        sentence = str(error)
+        return str(error)
     except MemoryError:
-        sentence = f"There is not enough memory for {task.name}: try again with fewer --jobs."
+        return f"There is not enough memory for {task.name}: try again with fewer --jobs."
     except Exception as error:
         lines = traceback.extract_tb(error.__traceback__)
-        sentence = f"{type(error).__name__} in {task.name}: {error} ({lines[-1].filename}, line {lines[-1].lineno})"
-    with suppress(OSError):
-        pipe.send({"event": "end", "sentence": sentence})
+        return f"{type(error).__name__} in {task.name}: {error} ({lines[-1].filename}, line {lines[-1].lineno})"
+    return None
 
 
-class _ParentGoneError(Exception):
-    """Nobody listens any more: the parent was killed."""
+class _UnheardError(Exception):
+    """Who listens cannot: the parent was killed, or the caller's own function failed, which is then the cause."""
 
 
-def _sender(pipe: Connection) -> Observer:
+def _sparing(tell: Observer) -> Observer:
+    """Tells every record, but few of the steps and no mixing weights."""
     last = 0.0
 
     def send(record: Mapping[str, Any]) -> None:
@@ -165,9 +295,6 @@ def _sender(pipe: Connection) -> Observer:
             if now - last < 0.1:  # steps come by the thousand
                 return
             last = now
-        try:
-            pipe.send({key: value for key, value in record.items() if key != "mix"})
-        except OSError as error:
-            raise _ParentGoneError from error
+        tell({key: value for key, value in record.items() if key != "mix"})
 
     return send

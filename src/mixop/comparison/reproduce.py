@@ -6,11 +6,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import torch
+
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import tabular
 from mixop.comparison.pool import Teller
 from mixop.comparison.published import CARRIED, Published, published
 from mixop.comparison.scaling import scaled_to
+from mixop.core.door import door
 from mixop.core.errors import DataError, RecipeError, unknown
 from mixop.core.schedules import Schedule
 from mixop.data.core import Data
@@ -140,6 +143,7 @@ class Reproduction:
     source: str
 
 
+@door()
 def reproduce(
     name: str,
     folder: str | Path,
@@ -149,7 +153,7 @@ def reproduce(
     table: str | None = None,
     seeds: int | None = None,
     jobs: int | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     observe: Teller | None = None,
 ) -> Reproduction:
     """Runs a published experiment, and random search with its published budget beside it; the same call again continues it.

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from mixop.api import SearchResult, note_environment
+from mixop.core.door import door
 from mixop.core.errors import RecipeError
 from mixop.core.measure import Measure
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
@@ -54,15 +58,16 @@ class Selection:
     candidates: tuple[Candidate, ...]
 
 
+@door()
 def select(
     results: Sequence[SearchResult],
-    data: Data,
+    data: Data | Source | MapStyle,
     out: str | Path,
     *,
     epochs: int | None = None,
     protocol: Protocol | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     observe: Observer | None = None,
 ) -> SearchResult:
@@ -102,6 +107,7 @@ def select(
                 f"A selection compares searches of one space, got {results[0].out} and {result.out} of different ones: "
                 "select for each space separately."
             )
+    data = given(data)
     protocol = protocol or PROTOCOLS["quick"]
     if epochs is not None:
         protocol = replace(protocol, epochs=epochs)
@@ -109,7 +115,7 @@ def select(
     # `Retraining` keeps the weights of the network that is called found; a selection has no use for them.
     labels = [FOUND, *(f"candidate {k}" for k in range(2, len(architectures) + 1))]
     run = RunDirectory(out)
-    settings = Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds)
+    settings = Settings(seed=seed, device=str(device), checkpoint_seconds=checkpoint_seconds)
     networks = list(zip(labels, architectures, strict=True))
     with run.locked():
         job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=("train",), score_on="valid")

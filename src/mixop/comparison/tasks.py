@@ -12,7 +12,7 @@ import torch
 from mixop import api
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator
-from mixop.core.errors import DataError, DataWarning, DivergedError, RecipeError, RunError, SpaceError
+from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
 from mixop.recipe.core import Recipe
@@ -23,8 +23,8 @@ from mixop.searchers.base import Searcher
 from mixop.searchers.driver import TrialRecord, measure_of, run_search
 from mixop.spaces.core import Architecture, Space
 
-REPEATABLE = (DivergedError, RecipeError, SpaceError, DataError)
-"""Errors that the same run would end with again."""
+REPEATABLE = (DivergedError, RecipeError, SpaceError)
+"""Errors that the same run would end with again: it diverged, or its parts do not fit. Files may be there again next time."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def search(
     folder.mkdir(parents=True, exist_ok=True)
     run = RunDirectory(folder)
     trial: dict[str, Any] = {"recipe": name, "seed": seed}
+    loaded = data.load()  # outside of what is recorded: nothing about it is for good
+    options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
     try:
-        loaded = data.load()
-        options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
         found = api.search(recipe, space, loaded, folder, seed=seed, **options)
         last = found.history[-1]
         trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
@@ -179,9 +179,9 @@ def black_box(
     trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
     rows: list[TrialRecord] = []
     told = _within(budget, observe, lambda: (rows[-1].spent if rows else 0.0, len(rows)))
+    loaded = data.load()
+    options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
     try:
-        loaded = data.load()
-        options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
         conditions = Conditions(space=space, data=loaded, seed=seed, **options)
         trained = folder / "trained"
         objective = evaluator.objective(conditions, trained)

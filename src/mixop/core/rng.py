@@ -1,10 +1,20 @@
-"""Random numbers as an argument: named generators, and a fence around torch functions that take none."""
+"""Random numbers as an argument: named generators, and a fence around functions that take none.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Nothing here reads or sets torch's process-wide generators, so searches in several threads, and callers that draw meanwhile,
+leave each other's numbers alone.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor, nn
+
+from mixop.core.watch import Source, Watch
+
+_CPU = torch.device("cpu")
 
 
 def generators(seed: int, names: tuple[str, ...]) -> dict[str, Generator]:
@@ -23,15 +33,105 @@ def draw_seed(generator: Generator) -> int:
     return int(torch.randint(2**62, (), generator=generator, device="cpu"))
 
 
-@contextmanager
-def fenced(generator: Generator) -> Iterator[None]:
-    """Inside, torch's global CPU generator continues from ``generator``; outside, it never notices.
+class _Fences(threading.local):
+    """The fence that this thread is in."""
 
-    For functions that only know the global generator: initialisers of `torch.nn` layers, `torch.distributions`.
+    source: Source | None = None
+
+
+_FENCES = _Fences()
+
+
+@contextmanager
+def fenced(generator: Generator, *, watch: bool = True) -> Iterator[Source]:
+    """Inside, what takes no generator draws from numbers that ``generator`` seeds, in this thread only.
+
+    That is `rand`, `randn` and `randperm` of this module, and with ``watch`` every random operation of torch: initialisers of
+    `torch.nn` layers, `torch.distributions`, operations of others. On another device than the CPU it is a generator of that
+    device with the same seed.
+
+    Args:
+        generator: gives the seed, one number of it.
+        watch: whether operations of torch are looked at one by one, which costs some microseconds each; see `draws_unseen`.
+
+    Returns:
+        What is drawn from, for `watched`.
     """
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(draw_seed(generator))
+    source = Source(draw_seed(generator))
+    before, _FENCES.source = _FENCES.source, source
     try:
-        yield
+        with watched(source, watch):
+            yield source
     finally:
-        torch.default_generator.set_state(before)
+        _FENCES.source = before
+
+
+def watched(source: Source, watch: bool) -> AbstractContextManager:
+    """A part of a fence in which operations of torch are looked at, if ``watch``; see `fenced`."""
+    return Watch(source) if watch else nullcontext()
+
+
+def rand(shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Uniform numbers in [0, 1) on the CPU, from the fence around this thread; from torch's generator where there is none."""
+    return _draw(torch.rand, shape, dtype=dtype)
+
+
+def randn(shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Standard normal numbers on the CPU, as `rand`."""
+    return _draw(torch.randn, shape, dtype=dtype)
+
+
+def randperm(count: int) -> Tensor:
+    """The whole numbers below ``count`` in random order on the CPU, as `rand`."""
+    return _draw(torch.randperm, count)
+
+
+def _draw(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:
+    source = None if torch.compiler.is_compiling() else _FENCES.source  # what is exported has no fence
+    return function(*arguments, generator=None if source is None else source.on(_CPU), device="cpu", **options)
+
+
+def keep_out_of_graphs() -> None:
+    """Keeps the draws of this module out of what torch compiles from now on: a graph knows no fence.
+
+    It breaks at a draw and goes on behind it. Loads torch's compiler, which takes seconds.
+    """
+    global _draw
+    _draw = torch.compiler.disable(_draw)
+
+
+_DRAWING = (
+    nn.modules.dropout._DropoutNd,
+    nn.RReLU,
+    nn.RNNBase,
+    nn.MultiheadAttention,
+    nn.FractionalMaxPool2d,
+    nn.FractionalMaxPool3d,
+)
+"""Layers of `torch.nn` that may draw in a pass."""
+
+
+def draws_unseen(net: nn.Module) -> bool:
+    """Whether a pass of a network may draw numbers that only a `fenced` that watches can seed.
+
+    Parts of mixop draw by `rand` and its sisters, and few layers of `torch.nn` draw at all. Any other module counts as
+    drawing, unless it has an attribute ``draws`` that is False.
+
+    Args:
+        net: the network.
+    """
+    return unseen(net) is not None
+
+
+def unseen(net: nn.Module) -> nn.Module | None:
+    """The first module of a network that makes `draws_unseen` true, None if there is none."""
+    return next(filter(_may_draw, net.modules()), None)
+
+
+def _may_draw(module: nn.Module) -> bool:
+    home = type(module).__module__
+    if home.startswith("mixop."):
+        return False
+    if home.startswith("torch.nn."):
+        return isinstance(module, _DRAWING) and getattr(module, "dropout", 1.0) > 0
+    return bool(getattr(module, "draws", True))

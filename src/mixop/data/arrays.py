@@ -6,6 +6,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from mixop.core.door import door
+from mixop.core.errors import DataError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.layouts import FORMS, Layout, inputs
@@ -18,6 +20,7 @@ Pair = tuple[ArrayLike | Tensor, ArrayLike | Tensor]
 """Inputs and targets."""
 
 
+@door(DataError)
 def from_arrays(
     x: ArrayLike | Tensor,
     y: ArrayLike | Tensor,

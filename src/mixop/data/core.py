@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError
+from mixop.core.surroundings import undisturbed
 from mixop.core.types import Batch
 from mixop.core.values import to_plain
 from mixop.data.examples import AHEAD, Examples, joined
@@ -45,6 +46,8 @@ class Source(ABC):
         split: how the examples are divided.
         augment: what is done to training batches; an empty ``mean`` and ``std`` are measured on the training examples.
     """
+
+    asked: ClassVar[str] = "a source such as mixop.data.Digits()"
 
     name: ClassVar[str]
     """The word for it on the command line."""
@@ -112,6 +115,8 @@ class Data:
     Raises:
         DataError: if one of these promises is broken, or a class has no example in ``train`` or ``valid``.
     """
+
+    asked: ClassVar[str] = "a data set such as mixop.data.from_arrays(x, y)"
 
     name: str
     task: Task
@@ -364,6 +369,7 @@ class Data:
         return replace(self, train=train.to(device), valid=valid.to(device), record={**self.record, "split": split})
 
 
+@undisturbed()
 def assemble(
     name: str,
     training: Examples,

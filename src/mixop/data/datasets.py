@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.machine import cores, memory
 from mixop.core.types import Batch
@@ -25,6 +26,7 @@ from mixop.data.targets import targets, task_of
 from mixop.tasks.base import Task
 
 
+@door(DataError)
 def from_dataset(
     train: Any,
     valid: Any = None,
@@ -84,6 +86,8 @@ def from_dataset(
         >>> data.shape, data.task.name, len(data.train), len(data.valid), len(data.test)
         ((2, 50), 'classification', 36, 12, 12)
     """
+    if train is None:
+        raise DataError("train must be a data set whose examples can be read by index, got None.")
     threads = cores() if workers is None else workers
     if threads < 1:
         raise DataError(f"At least one worker must read the examples, got {workers}.")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.data.arrays import assemble_arrays
 from mixop.data.core import PARTS, Data, Source
@@ -83,6 +84,7 @@ class Npz(Source):
         )
 
 
+@door(DataError)
 def from_npz(
     path: str | os.PathLike[str],
     *,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
@@ -30,6 +30,8 @@ class Preparation:
         function: ``package.module:function`` of a user's own augmentation, called as ``function(batch, generator)`` with a
             training batch before anything else is done to it, see `AugmentFunction`; empty for none.
     """
+
+    asked: ClassVar[str] = "a preparation such as mixop.data.Augment()"
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Split:
             of shares; a set that comes without a test set needs a list ``"test"`` too. The split files of NAS-Bench-201
             are read as they are.
     """
+
+    asked: ClassVar[str] = "a split such as mixop.data.Split(valid=0.5)"
 
     valid: int | float = 0.5
     train: int | float | None = None

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.data.core import Data, Source
 from mixop.data.layouts import as_array
@@ -85,6 +86,7 @@ class Text(Source):
         )
 
 
+@door(DataError)
 def from_text(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -140,6 +142,7 @@ def from_text(
     )
 
 
+@door(DataError)
 def from_tokens(
     train: ArrayLike | Tensor,
     valid: ArrayLike | Tensor | None = None,
@@ -175,6 +178,8 @@ def from_tokens(
         >>> data.shape, data.dense, len(data.train), len(data.valid), len(data.test)
         ((3, 5), True, 160, 17, 20)
     """
+    if train is None:
+        raise DataError("train must be token numbers (n,), got None.")
     given = {"train": train, "valid": valid, "test": test}
     return _assemble_tokens(
         {part: _numbers(tokens, part) for part, tokens in given.items() if tokens is not None},

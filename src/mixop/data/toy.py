@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import torch
 
+from mixop.core.door import door
+from mixop.core.errors import DataError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.split import Split
@@ -46,6 +48,7 @@ class ToySet(Source):
         )
 
 
+@door(DataError)
 def toy_set(space: Toy | None = None, *, n: int = 1024, valid: float = 0.5, seed: int = 0) -> Data:
     """Images for a toy space.
 

@@ -1,13 +1,18 @@
 """Whether a run's settings fit its method and space: refused before anything is computed, for every stage."""
 
+import torch
+from torch import Generator
+
 from mixop.bilevel.base import trial
 from mixop.core.errors import RecipeError
+from mixop.core.rng import unseen
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.executors import check_executor
+from mixop.supernet.plain import plain
 
 
 def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> None:
@@ -39,6 +44,8 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
     twice = _second_derivatives(recipe)
     if settings.compile and twice:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")
+    if settings.compile or settings.capture:
+        _check_unseen(recipe, space, "compile" if settings.compile else "capture")
     if not settings.capture:
         return
     if space.tokens:
@@ -56,6 +63,19 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
         raise RecipeError(
             f"A CUDA graph always does the same work, but {drawing[0]} draws random numbers in every pass: leave out capture."
         )
+
+
+def _check_unseen(recipe: Recipe, space: Space, word: str) -> None:
+    """Refuses parts that may draw random numbers where no fence can reach them: inside a graph."""
+    for stage, wraps in enumerate(recipe.all_wraps):
+        with torch.device("meta"):
+            net = plain(stage_space(space, recipe, stage, {}), norm=recipe.norm, generator=Generator(), wraps=wraps)
+        module = unseen(net)
+        if module is not None:
+            raise RecipeError(
+                f"{type(module).__name__} may draw random numbers, which would not be the run's own inside a graph: give its "
+                f"class the attribute draws = False if it draws none, or leave out {word}."
+            )
 
 
 def _second_derivatives(recipe: Recipe) -> str:

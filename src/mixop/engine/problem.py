@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 
 from mixop.bilevel.base import InnerStep
-from mixop.core.rng import draw_seed, fenced
+from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
 from mixop.core.types import DROPPED, Active, Batch, Draw, Mix, Params
 from mixop.engine.capture import CapturedLoss
@@ -118,6 +118,7 @@ class SupernetProblem:
         self._carried: dict[int, Any] = {}
         self.drawn: dict[str, Draw] = {}
         self._noise = (0, 0)
+        self._unseen = draws_unseen(net)
 
     @property
     def space(self) -> Space:
@@ -188,16 +189,18 @@ class SupernetProblem:
             time: dict[str, Any] = {"progress": self.progress}
             if self.net.carries:
                 time["state"] = () if batch.state is None else batch.state
-            with fenced(Generator().manual_seed(self._noise[0] + 1)), self._autocast(batch):
-                if weights is None:
-                    outputs = self.net(*arguments, **time)
-                else:
-                    statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                    outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
-            if self.net.carries:
-                outputs, state = outputs
-                self._carried[id(batch.x)] = detached(state)
-            loss = self.task.loss(outputs.float() if self.precision == "bfloat16" else outputs, batch.y)
+            with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
+                with self._autocast(batch):
+                    if weights is None:
+                        outputs = self.net(*arguments, **time)
+                    else:
+                        statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+                        outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
+                if self.net.carries:
+                    outputs, state = outputs
+                    self._carried[id(batch.x)] = detached(state)
+                with watched(source, self.task.draws):
+                    loss = self.task.loss(outputs.float() if self.precision == "bfloat16" else outputs, batch.y)
         self.seen = Seen(loss.detach(), outputs.detach(), batch.y)
         return loss
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
 from mixop.core.measure import Number
-from mixop.core.rng import fenced
+from mixop.core.rng import draws_unseen, fenced
 from mixop.core.types import Active, Batch, Mix
 from mixop.data.core import Data
 from mixop.derive.base import Norm
@@ -73,7 +73,7 @@ def score(
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     time = {"progress": progress}
     # What a network draws by itself (noise as an operation) is the same for everything that is compared.
-    with fenced(Generator().manual_seed(0)):
+    with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         if norm == "recalibrated":
             _recalibrate(net, data, mix, active, batch_size, buffers, time)
         _evaluate(net, norm)
@@ -97,7 +97,7 @@ def try_out(net: Supernet, data: Data, mix: Mix) -> None:
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     net.eval()
-    with fenced(Generator().manual_seed(0)):
+    with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         for outputs, batch in _passes(net, buffers, data.sweep("valid", 2, 1), mix, None, {"progress": 0.0}):
             data.task.loss(outputs.float(), batch.y)
             data.task.totals().add(outputs, batch.y)

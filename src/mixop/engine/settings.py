@@ -4,7 +4,7 @@ The fields and their defaults are read by ``--help``, which must not wait for to
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import check_range
@@ -33,6 +33,8 @@ class Settings:
         capture: whether the network's part of a step is recorded once as a CUDA graph and replayed; needs "cuda", full
             mixtures and first derivatives.
     """
+
+    asked: ClassVar[str] = "mixop.engine.settings.Settings()"
 
     seed: int = 0
     device: str = "cpu"
@@ -63,6 +65,8 @@ class Settings:
             raise RecipeError(
                 f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
             ) from error
+        if torch.device(self.device).type == "meta":
+            raise RecipeError("Device 'meta' holds no numbers: use 'cpu'.")
         cuda = torch.device(self.device).type == "cuda"
         if self.executor == "fused":
             self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")

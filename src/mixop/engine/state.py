@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.rng import generators
+from mixop.core.rng import generators, keep_out_of_graphs
 from mixop.core.types import Params
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
@@ -151,7 +151,9 @@ def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, se
     net = make(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage]).to(settings.device)
     if settings.channels_last and settings.executor == "plain":
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for layer, spec in zip(net.layers, net.specs, strict=True):
-        if settings.compile and spec.kind == "cell":
-            layer.compile(dynamic=False)
+    if settings.compile:
+        keep_out_of_graphs()
+        for layer, spec in zip(net.layers, net.specs, strict=True):
+            if spec.kind == "cell":
+                layer.compile(dynamic=False)
     return net

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from mixop.core.door import door
 from mixop.core.errors import MissingExtraError, RunError, unknown
 from mixop.evaluate.trained import load_network, read_score
 from mixop.runs.checkpoint import write_bytes
@@ -32,6 +33,7 @@ the module's own rounding is allowed too; an error in the graph is far larger.
 _ONNX_OPSET = 18
 
 
+@door(RunError)
 def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
     """Writes a run's trained network in a format that other programs can run, after checking that it computes the same.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.optim import SGD, Adam
@@ -49,6 +49,8 @@ class Protocol:
         >>> protocol_from_json(protocol_to_json(protocol)) == protocol
         True
     """
+
+    asked: ClassVar[str] = "a protocol such as mixop.evaluate.PROTOCOLS['quick']"
 
     name: str
     epochs: int

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.measure import Number
-from mixop.core.rng import fenced
+from mixop.core.rng import draws_unseen, fenced
 from mixop.data.core import Data, Part
 
 EVALUATION_BATCH = 256
@@ -47,7 +47,7 @@ def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size
     net.eval()
     totals, state = data.task.totals(details=True), ()
     carries = bool(getattr(net, "carries", False))
-    with fenced(Generator().manual_seed(0)):  # an operation may draw noise
+    with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):  # an operation may draw noise
         for batch in data.sweep(part, batch_size):
             if carries:
                 outputs, state = net(batch.x, state)

@@ -8,9 +8,11 @@ import safetensors
 import safetensors.torch
 from torch import Generator, nn
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.values import from_plain
-from mixop.data.core import Data, Part
+from mixop.data.core import Data, Part, Source
+from mixop.data.given import MapStyle, given
 from mixop.evaluate.protocol import protocol_from_json
 from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
@@ -37,6 +39,7 @@ def read_space(run: RunDirectory) -> Space:
         raise _damaged(run / SPACE, error) from error
 
 
+@door(RunError)
 def load_network(run: str | Path) -> nn.Module:
     """The found network of a finished retraining, with its trained weights.
 
@@ -52,7 +55,8 @@ def load_network(run: str | Path) -> nn.Module:
     return _load(RunDirectory(run))[0]
 
 
-def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
+@door(RunError)
+def evaluate_run(run: str | Path, data: Data | Source | MapStyle, part: Part = "test") -> Evaluated:
     """Scores a run's trained network once more, on its own test set or on another one.
 
     Inputs are normalised as they were in the training, whatever ``data`` says.
@@ -67,12 +71,13 @@ def evaluate_run(run: str | Path, data: Data, part: Part = "test") -> Evaluated:
         DataError: if the data does not fit the network.
     """
     directory = RunDirectory(run)
+    data = given(data)
     net, score = _load(directory)
-    own, given = directory.read_json(DATA), data.describe()
+    own, now = directory.read_json(DATA), data.describe()
     for key in ("task", "shape", "dtype"):
-        if own.get(key) != given[key]:
+        if own.get(key) != now[key]:
             raise DataError(
-                f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {given[key]}."
+                f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {now[key]}."
             )
     normalise = replace(data.augment, mean=tuple(score.input["mean"]), std=tuple(score.input["std"]))
     return evaluate_network(net.to(data.device), replace(data, augment=normalise), part)

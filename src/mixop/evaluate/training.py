@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.rng import fenced, generators
+from mixop.core.rng import draws_unseen, fenced, generators, watched
 from mixop.core.types import Batch
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
@@ -34,6 +35,11 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+
+    @cached_property
+    def unseen(self) -> bool:
+        """Whether a pass may draw what only a fence that watches can seed."""
+        return draws_unseen(self.net)
 
     @classmethod
     def fresh(
@@ -87,13 +93,14 @@ class TrainingState:
         count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two examples; a last batch may be short
         pieces = zip(batch.x.tensor_split(count), batch.y.tensor_split(count), strict=True)
         carried = () if self.net.carries and batch.state is None else batch.state
-        with fenced(self.generators["forward"]):  # drop path and noise
+        with fenced(self.generators["forward"], watch=self.unseen) as source:  # drop path and noise
             for x, y in pieces:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
                     outputs, auxiliary, state = self.net.training_outputs(x, carried)
-                loss = self.task.loss(outputs.float(), y)
-                if auxiliary is not None:
-                    loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
+                with watched(source, self.task.draws):
+                    loss = self.task.loss(outputs.float(), y)
+                    if auxiliary is not None:
+                        loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
                 loss = loss * (len(y) / len(batch.y))
                 loss.backward()
                 total = total + loss.detach()

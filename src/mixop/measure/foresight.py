@@ -5,7 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mixop.data.core import Data
+import torch
+
+from mixop.core.door import door
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.estimate import Estimate, free_bytes
 from mixop.engine.fit import check_fit
 from mixop.engine.loop import Search
@@ -17,7 +21,8 @@ from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Architecture, Space
 
 
-def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> Estimate:
+@door()
+def search_estimate(recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None) -> Estimate:
     """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
 
     Args:
@@ -29,6 +34,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
+    data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings or Settings())
     with TemporaryDirectory() as folder:
@@ -36,7 +42,8 @@ def search_estimate(recipe: Recipe, space: Space, data: Data, settings: Settings
         return Search(recipe, space, data, run, settings or Settings()).estimate()
 
 
-def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings | None = None) -> int:
+@door()
+def fitting_batch(recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None) -> int:
     """The recipe's batch size, halved until a batch fits into the free memory and the data.
 
     Only four fifths of the free memory are used, because other programs need some of it too.
@@ -51,6 +58,7 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
         MemoryLimitError: if not even a batch of 2 fits.
     """
     settings = settings or Settings()
+    data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings or Settings())
     splits = [data.at("train", "valid")] if recipe.scheme.shares_data else [data.train, data.valid]
@@ -67,8 +75,15 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data, settings: Settings |
     return batch
 
 
+@door()
 def retraining_estimate(
-    architecture: Architecture, space: Space, data: Data, protocol: Protocol, *, networks: int = 1, device: str = "cpu"
+    architecture: Architecture,
+    space: Space,
+    data: Data | Source | MapStyle,
+    protocol: Protocol,
+    *,
+    networks: int = 1,
+    device: str | torch.device = "cpu",
 ) -> Estimate:
     """Time and memory of a retraining, from two steps of a copy.
 
@@ -83,8 +98,9 @@ def retraining_estimate(
     Raises:
         MemoryLimitError: if a batch does not fit into the free memory.
     """
+    data = given(data)
     labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
     with TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder, "estimate"))
-        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=device))
+        job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=str(device)))
         return job.estimate()

@@ -8,18 +8,22 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from mixop.core.errors import RecipeError
+from mixop.core.door import door
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.rng import fenced
+from mixop.core.surroundings import using
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.estimate import saved_bytes
@@ -27,7 +31,6 @@ from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
-from mixop.engine.threads import using
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
@@ -43,6 +46,8 @@ class Case:
         space: the search space with its sizes.
         settings: of the run; the executor in it is replaced by the one measured.
     """
+
+    asked: ClassVar[str] = "mixop.measure.speed.Case(...)"
 
     recipe: Recipe
     space: Space
@@ -218,6 +223,7 @@ def seconds(run: Callable[[], object], device: str) -> float:
     return time.perf_counter() - begin
 
 
+@door()
 def measure(
     case: Case,
     executors: Sequence[str],
@@ -273,6 +279,7 @@ def measure(
     return Result(timings=timings, flops=count, roofline=roof)
 
 
+@door()
 def flops(case: Case) -> int:
     """Multiplications and additions of one step's convolutions and linear maps, gradients included, counted by hand.
 
@@ -306,7 +313,7 @@ def flops(case: Case) -> int:
         net.requires_grad_(learn)
         slopes = not learn or recipe.scheme.joint
         given = {name: value.detach().to("meta").requires_grad_(slopes) for name, value in mix.items()}
-        with torch.device("meta"):
+        with torch.device("meta"), fenced(generator):
             net(x, given, active, progress=0.5)
     return counted[0]
 
@@ -318,6 +325,7 @@ def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
     return space.input_shape, space.outputs
 
 
+@door()
 def roofline(device: str = "cpu") -> Roofline:
     """What a device reaches now: the best of several tries."""
 
@@ -325,12 +333,13 @@ def roofline(device: str = "cpu") -> Roofline:
         run()
         return min(seconds(run, device) for _ in range(5))
 
-    a = torch.randn(2048, 2048, device=device)
+    generator = torch.Generator(device).manual_seed(0)
+    a = torch.randn(2048, 2048, device=device, generator=generator)
     gemm = 2 * 2048**3 / best(lambda: a @ a)
-    x = torch.randn(32, 64, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    w = torch.randn(64, 64, 3, 3, device=device)
+    x = torch.randn(32, 64, 32, 32, device=device, generator=generator).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(64, 64, 3, 3, device=device, generator=generator)
     convolution = 2 * 32 * 32 * 32 * 64 * 64 * 9 / best(lambda: conv2d(x, w, padding=1))
-    big = torch.randn(2**26, device=device)
+    big = torch.randn(2**26, device=device, generator=generator)
     copied = torch.empty_like(big)
     return Roofline(
         gemm=gemm,
@@ -346,8 +355,14 @@ def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
     half = replace(case, recipe=replace(case.recipe, batch_size=max(2, case.recipe.batch_size // 2)))
     found = []
     for each in (case, half):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
+        try:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
+        except (BrokenProcessPool, AttributeError) as error:
+            raise RunError(
+                f"The process that measures memory could not do so ({str(error).splitlines()[0]}): it reads the script that "
+                'calls again, so put the call under `if __name__ == "__main__":` of a file, or measure with memory=False.'
+            ) from error
     if found[0] is None or found[1] is None:
         return None
     (peak, saved), (less, _) = found

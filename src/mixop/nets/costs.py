@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mixop.core.errors import RecipeError
 from mixop.core.rng import fenced
 from mixop.core.schedules import check_range
+from mixop.core.surroundings import undisturbed
 from mixop.core.types import Mix
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
@@ -118,6 +119,7 @@ def costs_of(space: Space, cost: Cost) -> Costs:
 
 
 @cache
+@undisturbed()
 def measured(space: Space, measure: Measure) -> Costs:
     """The costs of a space's discrete networks, measured on their modules.
 
@@ -168,6 +170,7 @@ def measured(space: Space, measure: Measure) -> Costs:
 
 
 @cache
+@undisturbed()
 def has_parameters(option: str) -> bool:
     """Whether an operation has anything to learn where it keeps the size of its input, batch norm's scale and shift aside.
 

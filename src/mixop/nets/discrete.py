@@ -48,7 +48,7 @@ class DiscreteNetwork(Skeleton):
 
     Attributes:
         drop_path: in training, the probability that the output of an operation is zero for an example, in [0, 1); skip
-            connections are spared. Drawn from torch's global generator.
+            connections are spared. Drawn from torch's global generator, unless the caller fences it.
 
     Raises:
         SpaceError: if the architecture is another space's, or the space has no auxiliary head.

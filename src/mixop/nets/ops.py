@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError, unknown
+from mixop.core.rng import rand, randn
 from mixop.core.schedules import check_range
 from mixop.nets.dims import AVERAGE_POOLS, BATCH_NORMS, CONVOLUTIONS, MAX_POOLS, padded_to_even, strided
 
@@ -65,7 +66,7 @@ class Zero(nn.Module):
 class Noise(nn.Module):
     """``noise``: fresh standard normal numbers of the (strided) input's shape, in training and evaluation alike.
 
-    Drawn on the CPU from torch's global generator, whatever the device: the caller fences it.
+    Drawn on the CPU, whatever the device, by `mixop.core.rng.randn`: the caller fences it.
 
     Source: Zela et al. 2020 (arXiv:1909.09656), section 3.1, space S4.
     """
@@ -76,7 +77,7 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = strided(x, self.stride).shape
-        return torch.randn(shape, dtype=x.dtype).to(x.device)
+        return randn(shape, x.dtype).to(x.device)
 
 
 class Elementwise(nn.Module):
@@ -252,6 +253,6 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
     Source: Larsson et al. 2017 (arXiv:1605.07648), as DARTS uses it (arXiv:1806.09055).
     """
     keep = 1.0 - probability
-    # Drawn on the CPU, from torch's global generator, whatever the device: the caller fences it.
-    mask = torch.rand(len(x), *[1] * (x.dim() - 1)).lt(keep).to(x.device, x.dtype)
+    # Drawn on the CPU, whatever the device and the layout: the caller fences it.
+    mask = rand((len(x), *[1] * (x.dim() - 1))).lt(keep).to(x.device, x.dtype)
     return x * (mask / keep)

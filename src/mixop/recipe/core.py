@@ -1,7 +1,7 @@
 """A recipe: one frozen value that names every choice of a method."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mixop.bilevel.base import Scheme
 from mixop.bilevel.direct import FirstOrder
@@ -56,6 +56,8 @@ class Recipe:
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
     """
+
+    asked: ClassVar[str] = "a recipe such as mixop.recipes.darts()"
 
     name: str
     relaxation: Relaxation = Softmax()

@@ -15,6 +15,9 @@ from mixop.report.palette import ABSENT
 from mixop.report.verdict import interval
 from mixop.report.words import count, digits, direction
 
+NAMED = 12
+"""As many runs that are not done are named."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -63,6 +66,12 @@ class Comparison:
     def done(self) -> int:
         """Runs that are finished, or have failed for good."""
         return sum(len(row.runs) for row in self.rows)
+
+    @property
+    def missing(self) -> list[str]:
+        """The runs that are not done, by the names of their directories."""
+        there = {row.name: {run.seed for run in row.runs} for row in self.rows}
+        return [f"{name}-{seed}" for seed in self.seeds for name in (*self.methods, RANDOM) if seed not in there.get(name, ())]
 
     @property
     def knows_optimum(self) -> bool:
@@ -201,12 +210,13 @@ class Comparison:
             reach = f": one half found has a 95 % interval of {width[0]:.0%} to {width[1]:.0%}" if self.knows_optimum else ""
             notes.append(f"{count(n, 'run')} of a method can show large differences only{reach}.")
         for row in self.rows:
-            errors = [(run.seed, run.error) for run in row.runs if run.error]
-            if errors:
-                seed, sentence = errors[0]
-                notes.append(f"{row.name}: {len(errors)} of {count(len(row.runs), 'run')} failed, seed {seed}: {sentence}")
+            failed = [run for run in row.runs if run.error]
+            if failed:
+                words = " Seed ".join(f"{run.seed}: {run.error}" for run in failed)
+                notes.append(f"{row.name}: {len(failed)} of {count(len(row.runs), 'run')} failed, seed {words}")
         if self.done < self.planned:
-            notes.append(f"Not finished: {self.done} of {count(self.planned, 'run')} are done.")
+            names = f" Still to do: {', '.join(self.missing)}." if len(self.missing) <= NAMED else ""
+            notes.append(f"Not finished: {self.done} of {count(self.planned, 'run')} are done.{names}")
         return notes
 
     def _unit(self) -> str:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from mixop.core.errors import MixopError, RecipeError, RunError
 from mixop.spaces.core import Architecture, Space
@@ -74,6 +74,8 @@ class State:
 @dataclass(frozen=True, kw_only=True)
 class Searcher(ABC):
     """Base of the black-box searchers. Subclasses are frozen dataclasses of settings."""
+
+    asked: ClassVar[str] = "a searcher such as mixop.searchers.Evolution()"
 
     def check(self, space: Space) -> None:  # noqa: B027
         """Refuses a space that this searcher cannot search.

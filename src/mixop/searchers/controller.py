@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
+from mixop.core.surroundings import undisturbed
 from mixop.relax.policy import LstmPolicy
 from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
@@ -60,6 +61,7 @@ class Controller(SameLength):
                 f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."
             )
 
+    @undisturbed()
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
         generator = _generator(rng)
         pieces = [self.policy.init(group, generator).double() for group in space.groups]
@@ -67,6 +69,7 @@ class Controller(SameLength):
         zeros = _pack(np.zeros_like(parameters))
         return {"parameters": _pack(parameters), "moments": [zeros, zeros], "sizes": [len(piece) for piece in pieces]}
 
+    @undisturbed()
     def propose(self, state: State, rng: Random) -> tuple[Architecture, int] | None:
         generator = _generator(rng)
         options: list[list[int]] = []
@@ -104,6 +107,7 @@ class Controller(SameLength):
             terms.append(self.policy.log_prob_and_entropy(piece, group, chosen)[0])
         return torch.stack(terms).sum()
 
+    @undisturbed()
     def score_function(self, state: State, architecture: Architecture) -> Vector:
         """Gradient of the log-probability of an architecture in all parameters, one vector."""
         parameters = torch.from_numpy(_unpack(state.memory["parameters"])).requires_grad_()

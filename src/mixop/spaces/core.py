@@ -187,6 +187,8 @@ class Architecture:
             edge that was dropped.
     """
 
+    asked: ClassVar[str] = "an architecture such as result.architecture"
+
     space: str
     choices: tuple[tuple[str, tuple[Choice, ...]], ...]
 
@@ -232,6 +234,8 @@ class Space(ABC):
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
     """
+
+    asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False

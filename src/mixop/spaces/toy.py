@@ -7,7 +7,7 @@ come from a linear teacher on the optimum's maps. The maps are nearly uncorrelat
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class Toy(Space):
         >>> space.to_native(space.from_native("abs|sine|skip_connect"))
         'abs|sine|skip_connect'
     """
+
+    asked: ClassVar[str] = "a toy space, mixop.spaces.toy()"
 
     # A frozen field is read-only, so its type may be narrower than the base's: the checker cannot know that.
     blocks: int = 3

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Generator
 
+from mixop.core.door import door
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
 from mixop.core.values import to_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
@@ -60,9 +63,10 @@ def architectures_of(space: Space) -> list[Architecture]:
     return found
 
 
+@door()
 def tabulate(
     space: Space,
-    data: Data,
+    data: Data | Source | MapStyle,
     how: Tabulation,
     out: str | Path,
     *,
@@ -96,7 +100,7 @@ def tabulate(
         RunError: if the parts have other settings, or a file cannot be written.
         InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
     """
-    out = Path(out)
+    out, data = Path(out), given(data)
     if out.suffix != ".npz":
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
     space, everything = _planned(space, data, group, limit)
@@ -150,6 +154,7 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
     return space, architectures_of(space)[:limit]
 
 
+@door()
 def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
     """What `tabulate` will take, in seconds, from three steps and one evaluation of the first group.
 
@@ -179,6 +184,7 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
     return (how.epochs * steps * step + len(how.kept) * scored) * len(everything) / len(some)
 
 
+@door()
 def train(
     architectures: Sequence[Architecture], indices: Sequence[int], space: Space, data: Data, how: Tabulation
 ) -> dict[str, np.ndarray]:
@@ -271,7 +277,7 @@ def _facts(
     example = data.batch(data.train[:1]).x
     params, flops = [], []
     for architecture in architectures:
-        net = build(architecture, space, norm=how.norm)
+        net = build(architecture, space, norm=how.norm, generator=Generator())  # which leaves torch's own as it is
         params.append(parameters(net))
         flops.append(multiply_adds(net, example))
     return {

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.optim import set_rate
+from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.data.core import Data, Part
 from mixop.nets.discrete import build
@@ -68,7 +69,8 @@ class Cohort:
             for seed in range(how.seeds)
         ]
         self.dtype = next(networks[0].parameters()).dtype
-        self.many = Many(networks)
+        with fenced(Generator()):  # modules are made with weights that are then replaced
+            self.many = Many(networks)
         self.whose = torch.arange(how.seeds).repeat(len(architectures))
         self.optimiser = how.optimiser.build(self.many.parameters())
         self.orders, self.augments = ([Generator().manual_seed(2 * s + k) for s in range(how.seeds)] for k in range(2))

@@ -1,6 +1,7 @@
 """How the networks of a table are trained."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mixop.core.errors import RecipeError
 from mixop.core.optim import SGD
@@ -20,6 +21,8 @@ class Tabulation:
         optimiser: of the weights.
         norm: batch norm settings.
     """
+
+    asked: ClassVar[str] = "mixop.tabulate.Tabulation()"
 
     epochs: int = 12
     batch_size: int = 64

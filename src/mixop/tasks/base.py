@@ -59,11 +59,18 @@ class Task(ABC):
         dense: whether there is an output at every position (pixel, time step) of the input.
     """
 
+    asked: ClassVar[str] = "a task such as mixop.tasks.Regression()"
+
     name: ClassVar[str]
 
     # Fixed by the class, unless a subclass makes a setting of it: a field of the same name without `init=False`.
     classes: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
     dense: bool = field(default=False, init=False, repr=False, compare=False)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the loss may draw random numbers; so may that of any task outside of mixop, unless it says otherwise."""
+        return not type(self).__module__.startswith("mixop.")
 
     @property
     @abstractmethod

@@ -66,6 +66,10 @@ class Own(Task):
             raise RecipeError("The measure needs another name than loss: give a measure_name.")
 
     @property
+    def draws(self) -> bool:
+        return True
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         """The measure, if there is one, and the loss."""
         if not self.measure_function:

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
+from mixop.core.rng import rand
 from mixop.core.schedules import check_range
 from mixop.nets.ops import BatchNorm
 from mixop.wraps.base import EdgeSpec, MakeEdge, TimedOperation, Wrap
@@ -25,7 +25,7 @@ class DroppedSkip(TimedOperation):
             return x
         keep = 1.0 - probability
         # Drawn on the CPU, whatever the device and the layout: the caller fences it.
-        return x * (torch.rand(x.shape).lt(keep).to(x.device, x.dtype) / keep)
+        return x * (rand(x.shape).lt(keep).to(x.device, x.dtype) / keep)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
+from mixop.core.rng import randperm
 from mixop.core.schedules import check_range
 from mixop.nets.dims import MAX_POOLS
 from mixop.spaces.core import Space
@@ -25,7 +26,7 @@ class PartialEdge(WrappedEdge):
         if not self.random:
             y = torch.cat([self.inner(x[:, : self.seen], weights, active, progress), self.bypass(x[:, self.seen :])], dim=1)
             return shuffle_channels(y, self.k)
-        order = torch.randperm(x.shape[1]).to(x.device)
+        order = randperm(x.shape[1]).to(x.device)
         seen, rest = x[:, order[: self.seen]], x[:, order[self.seen :]]
         y = torch.cat([self.inner(seen, weights, active, progress), self.bypass(rest)], dim=1)
         return y[:, order.argsort()]

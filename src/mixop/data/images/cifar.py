@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.unpickle import Names, text_as_bytes, unpickle
 from mixop.data.core import Data, Source, assemble
@@ -224,6 +225,7 @@ class Cifar100(_Cifar):
     augment: Preparation = field(default=CIFAR100_DARTS, kw_only=True)
 
 
+@door(DataError)
 def cifar10(
     path: str | os.PathLike[str],
     *,
@@ -251,6 +253,7 @@ def cifar10(
     return Cifar10(os.fspath(path), split=split, augment=preparation(augment)).load()
 
 
+@door(DataError)
 def cifar100(
     path: str | os.PathLike[str],
     *,

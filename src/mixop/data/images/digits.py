@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import torch
 
+from mixop.core.door import door
+from mixop.core.errors import DataError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
@@ -51,6 +53,7 @@ class Digits(Source):
         )
 
 
+@door(DataError)
 def digits(
     *,
     valid: float = 0.5,

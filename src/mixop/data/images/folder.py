@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
@@ -106,6 +107,7 @@ class Folder(Source):
         return Arrays(torch.from_numpy(np.stack([pixels for pixels, _ in images])), torch.tensor(found.labels))
 
 
+@door(DataError)
 def from_folder(
     path: str | os.PathLike[str],
     *,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.machine import cores
 from mixop.data.core import Data, Source, assemble
@@ -99,6 +100,7 @@ class ImageNet(Source):
         )
 
 
+@door(DataError)
 def imagenet(
     path: str | os.PathLike[str],
     *,

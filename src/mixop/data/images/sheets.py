@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixop.core.door import door
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
@@ -125,6 +126,7 @@ class Sheets(Source):
         return torch.from_numpy(np.rint(means).astype(np.uint8))
 
 
+@door(DataError)
 def sheets(
     path: str | os.PathLike[str],
     *,

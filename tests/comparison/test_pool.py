@@ -1,0 +1,161 @@
+"""Tasks in workers or in this process: what they tell, why they fail, and how they stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mixop.comparison.pool import Assignment, check_workers, work
+from mixop.core.errors import RunError
+from mixop.runs.interrupt import InterruptedRunError, listening
+
+
+def told(*, observe, threads):
+    observe({"event": "epoch", "epoch": 1, "mix": {"cell": ()}})
+    if torch.get_num_threads() != threads:
+        raise RunError(f"There are {torch.get_num_threads()} threads.")
+
+
+def refused(*, observe):
+    raise RunError("It does not fit.")
+
+
+def broken(*, observe):
+    raise ZeroDivisionError("by nothing")
+
+
+def starved(*, observe):
+    raise MemoryError
+
+
+def stopped(*, observe):
+    os.kill(os.getpid(), signal.SIGTERM)
+    with listening() as stop:  # as a driver that begins after the signal
+        if stop.signum is not None:
+            raise InterruptedRunError("Stopped.", stop.signum)
+
+
+def run(tasks, jobs, threads=1):
+    events = []
+    with listening() as stop:
+        failures = work(
+            [Assignment(name, task, arguments) for name, task, arguments in tasks],
+            jobs,
+            threads,
+            lambda name, record: events.append((name, dict(record))),
+            stop,
+        )
+    return failures, events, stop.signum
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_workers_and_this_process_tell_the_same(jobs):
+    before = torch.get_num_threads()
+    tasks = [("a", told, {"threads": 1}), ("b", refused, {}), ("c", broken, {}), ("d", starved, {})]
+    failures, events, _ = run(tasks, jobs)
+    assert torch.get_num_threads() == before
+    assert failures["b"] == "It does not fit."
+    assert failures["c"].startswith("ZeroDivisionError in c: by nothing (")
+    assert failures["d"] == "There is not enough memory for d: try again with fewer --jobs."
+    assert [record for name, record in events if name == "a"] == [
+        {"event": "begun"},
+        {"event": "epoch", "epoch": 1},
+        {"event": "done"},
+    ]
+    assert [record["event"] for name, record in events if name == "b"] == ["begun", "failed"]
+
+
+def test_in_this_process_a_signal_to_a_task_stops_those_after_it():
+    failures, events, signum = run([("a", stopped, {}), ("b", told, {"threads": 1})], 1)
+    assert (failures, signum) == ({}, signal.SIGTERM)
+    assert events == [("a", {"event": "begun"})]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_the_callers_own_function_is_the_callers(jobs):
+    def tell(name, record):
+        if record["event"] == "epoch":
+            raise ZeroDivisionError("mine")
+
+    with listening() as stop, pytest.raises(ZeroDivisionError, match="mine"):
+        work([Assignment("a", told, {"threads": 1})], jobs, 1, tell, stop)
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_is_begun():
+    with pytest.raises(RunError, match=r"cannot be sent to workers .*lambda.*: define it at the top .* with jobs=1"):
+        check_workers({"recipe": lambda: 1})
+    check_workers({"recipe": Path("fine")})
+
+
+SCRIPT = """
+from dataclasses import dataclass, replace
+import sys
+import mixop
+from mixop.comparison.evaluators import Optimum
+from mixop.relax.softmax import Softmax
+
+@dataclass(frozen=True)
+class Mine(Softmax):
+    pass
+
+def go(jobs, relaxation):
+    recipe = replace(mixop.recipes.darts(epochs=1), relaxation=relaxation, batch_size=16)
+    short = Optimum(protocol=replace(Optimum().protocol, epochs=1, batch_size=16))
+    given = {"seeds": [0], "jobs": jobs, "evaluate": short, "budget_seconds": 0.001}
+    try:
+        result = mixop.compare({"mine": recipe}, mixop.spaces.toy(), mixop.data.toy_set(n=64), "c", **given)
+        print("n", result.row("mine").n)
+    except mixop.MixopError as error:
+        print(error)
+"""
+
+
+GUARDLESS = """
+try:
+    go(2, Softmax())
+except mixop.MixopError as error:
+    if __name__ != "__main__":
+        raise
+    print(error)
+"""
+
+
+def python(tmp_path, *arguments, stdin=None):
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=300, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_part_of_a_notebook_runs_in_this_process(tmp_path):
+    assert python(tmp_path, "-c", SCRIPT + "go(1, Mine())") == "n 1"
+
+
+def test_a_part_of_a_notebook_is_refused_by_its_name_where_there_are_workers(tmp_path):
+    text = python(tmp_path, "-c", SCRIPT + "go(2, Mine())")
+    assert "is defined in a notebook or on the command line (its module is __main__)" in text
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_script_from_standard_input_is_refused_by_its_name_where_there_are_workers(tmp_path):
+    text = python(tmp_path, stdin=SCRIPT + "go(2, Softmax())\n")
+    assert "came from standard input: save it as a file, or run everything in this process with jobs=1" in text
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_where_to_put_it(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT.replace("mixop.MixopError", "ZeroDivisionError") + GUARDLESS)
+    text = python(tmp_path, "script.py")
+    assert "while it read the script that calls mixop.compare" in text
+    assert 'put the call under `if __name__ == "__main__":`' in text
+
+
+@pytest.mark.slow
+def test_parts_of_a_guarded_script_reach_workers(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT + 'if __name__ == "__main__":\n    go(2, Mine())\n')
+    assert python(tmp_path, "script.py") == "n 1"
