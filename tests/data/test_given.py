@@ -25,7 +25,12 @@ def test_data_a_source_and_a_data_set_are_data():
     assert (made.shape, made.task.outputs, len(made.examples)) == ((1, 4, 4), 3, 30)
 
 
-@pytest.mark.parametrize("wrong", [None, "digits", (np.zeros((3, 1, 4, 4)), np.zeros(3)), 7, iter([1])])
+@pytest.mark.parametrize("wrong", [None, (np.zeros((3, 1, 4, 4)), np.zeros(3)), 7, iter([1])])
 def test_anything_else_is_refused_in_a_sentence(wrong):
-    with pytest.raises(DataError, match=r"data must be a mixop\.data\.Data, .*, got \w+: make one with"):
+    with pytest.raises(DataError, match=r"data must be a mixop\.data\.Data, .*, got .+: make one with"):
         given(wrong)
+
+
+def test_a_path_is_refused_with_what_loads_it():
+    with pytest.raises(DataError, match=r"got the path 'digits': load it with mixop\.data\.from_folder\('digits'\)"):
+        given("digits")
