@@ -1,7 +1,7 @@
 """Settings that a method or space cannot have are refused when the search is built, and what they do in a search."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -21,6 +21,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.spaces import S4, darts, nasbench201
 from mixop.spaces.sizes import Sizes
 from mixop.wraps import DropPath
+from mixop.wraps.base import Wrap, WrappedEdge
 
 SIZES = {"input_shape": (3, 8, 8), "outputs": 4}
 DARTS = darts(cells=3, channels=8, **SIZES)
@@ -139,3 +140,26 @@ def test_a_run_goes_on_as_it_began(tmp_path):
     assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": 0, "executor": "nodewise", "precision": "bfloat16"}
     with pytest.raises(api.RunError, match="settings"):
         api.search(short(), SPACE, data(), tmp_path)
+
+
+class Foreign(WrappedEdge):
+    """An edge from outside of mixop that may draw."""
+
+    def forward(self, x, weights, active=None, progress=0.0):
+        return torch.nn.functional.dropout(self.inner(x, weights, active, progress), 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignWrap(Wrap):
+    """Makes such edges."""
+
+    def __call__(self, make_edge):
+        return lambda spec: Foreign(make_edge(spec))
+
+
+def test_what_may_draw_unseen_is_neither_compiled_nor_captured(monkeypatch):
+    recipe, settings = replace(RECIPES["darts"](), wraps=(ForeignWrap(),)), Settings(compile=True, executor="plain")
+    with pytest.raises(RecipeError, match=r"Foreign may draw random numbers, .* draws = False .*, or leave out compile"):
+        check_computing(recipe, DARTS, settings)
+    monkeypatch.setattr(Foreign, "draws", False, raising=False)
+    check_computing(recipe, DARTS, settings)

@@ -103,7 +103,7 @@ def words(hint: Any) -> str:
     if len(parts) > 1:
         texts = list(dict.fromkeys(words(part) for part in parts))
         return " or ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
-    (hint,) = parts
+    hint = parts[0]
     origin = get_origin(hint) or hint
     if origin is Literal:
         return "one of " + ", ".join(map(repr, get_args(hint)))
@@ -130,8 +130,9 @@ def shown(value: Any) -> str:
         return f"the text {_short(value)}"
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    if isinstance(value, list | tuple | dict | set) and len(repr(value)) <= 60:
-        return f"the {type(value).__name__} {value!r}"
+    if isinstance(value, list | tuple | dict | set):
+        kind, text = type(value).__name__, repr(value)
+        return f"the {kind} {text}" if len(text) <= 60 else f"a {kind}"
     return f"an object of type {type(value).__name__}"
 
 

@@ -97,7 +97,7 @@ def keep_out_of_graphs() -> None:
     It breaks at a draw and goes on behind it. Loads torch's compiler, which takes seconds.
     """
     global _draw
-    _draw = torch.compiler.disable(_draw)
+    _draw = torch.compiler.disable(_draw)  # pyright: ignore[reportAssignmentType]
 
 
 _DRAWING = (

@@ -147,7 +147,8 @@ def _between(made: Tensor, *limits: Any, generator: Generator) -> Tensor:
 
 def _dropout(watch: Watch, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Dropout as torch defines it on the CPU; its kernels for other devices take no generator."""
-    x, p, train = (*args, True)[:3]
+    x, p = args[:2]
+    train = args[2] if len(args) > 2 else kwargs.get("train", True)
     generator = _generator(watch, (x,), {})
     if generator is None or train is False or x.numel() == 0:
         return func(*args, **kwargs)
