@@ -103,7 +103,6 @@ def words(hint: Any) -> str:
     if len(parts) > 1:
         texts = list(dict.fromkeys(words(part) for part in parts))
         return " or ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
-    hint = parts[0]
     origin = get_origin(hint) or hint
     if origin is Literal:
         return "one of " + ", ".join(map(repr, get_args(hint)))
@@ -141,11 +140,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _parts(hint: Any) -> tuple[Any, ...]:
+def _parts(hint: Any) -> list[Any]:
     """The alternatives of an annotation."""
     if get_origin(hint) in (Union, UnionType):
-        return tuple(part for each in get_args(hint) for part in _parts(each))
-    return (hint,)
+        return [part for each in get_args(hint) for part in _parts(each)]
+    return [hint]
 
 
 _PATH = (lambda value: isinstance(value, os.PathLike), "a path")
