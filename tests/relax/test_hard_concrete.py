@@ -75,7 +75,8 @@ def test_sampled_variant_runs_the_two_largest_gates_with_weight_one_and_their_gr
         draw = part.draw(beta, GROUP, Progress(9, 10), seeded(seed))  # the last epoch: temperature 0.1
         gates = sample_gates(beta, 0.1, -0.1, 1.1, seeded(seed))
         (grad,) = torch.autograd.grad((draw.weights * weigh).sum(), beta)
-        (expected,) = torch.autograd.grad((gates * weigh).sum(), beta)
+        runs = torch.zeros_like(gates, requires_grad=False).scatter(1, torch.tensor(draw.active), 1.0)
+        (expected,) = torch.autograd.grad((gates * weigh * runs).sum(), beta)  # the authors' cell knows no others
         torch.testing.assert_close(grad, expected)
         for e, running in enumerate(draw.active):
             assert len(set(running)) == 2

@@ -11,7 +11,7 @@ from mixop.recipes.darts_pt import darts_pt
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
 from mixop.recipes.enas import enas
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
-from mixop.recipes.gdas import gdas
+from mixop.recipes.gdas import gdas, gdas_darts
 from mixop.recipes.parsec import parsec
 from mixop.recipes.pcdarts import pcdarts
 from mixop.recipes.pdarts import pdarts
@@ -49,6 +49,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         gaea_gdas,
         gaea_pcdarts,
         gdas,
+        gdas_darts,
         setn,
         snas,
         dsnas,
@@ -82,6 +83,7 @@ __all__ = [
     "gaea_gdas",
     "gaea_pcdarts",
     "gdas",
+    "gdas_darts",
     "parsec",
     "pcdarts",
     "pdarts",

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
 from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
-from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, straight_through
+from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, straight_through, without_idle
 from mixop.spaces.core import Group
 
 
@@ -35,19 +35,34 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator: Generator) -> 
     return ((logits + gumbel_noise(logits, generator)) / temperature).softmax(-1)
 
 
-def gumbel_one_hot(logits: Tensor, temperature: float, generator: Generator) -> Draw:
+def gumbel_one_hot(logits: Tensor, temperature: float, generator: Generator, *, idle: bool) -> Draw:
     """One draw that is one-hot in value and has the gradient of `gumbel_softmax`; only the option drawn runs.
 
     Args:
         logits: unnormalised log-probabilities ``(E, O)``.
         temperature: of the gradient, > 0.
         generator: source of the noise, on the CPU.
+        idle: whether the weights of the options that do not run carry a gradient too.
 
     Source: Dong & Yang 2019 (arXiv:1910.04465), eqs. 5-7.
     """
     soft = gumbel_softmax(logits, temperature, generator)
     chosen = soft.detach().argmax(-1, keepdim=True).cpu()
-    return Draw(straight_through(one_hot(chosen, soft), soft), active=as_paths(chosen))
+    weights = straight_through(one_hot(chosen, soft), soft)
+    return Draw(weights if idle else without_idle(weights, chosen), active=as_paths(chosen))
+
+
+def adds_idle(idle: bool | None, group: Group) -> bool:
+    """Whether idle options carry a gradient: as told, or as the author's code of GDAS has it in that space.
+
+    In a cell that keeps all edges (NAS-Bench-201) the code adds the weights of idle options to the edge as numbers. In a cell
+    that keeps some edges of each node (DARTS) it multiplies the chosen option by its weight, and nothing else.
+
+    Args:
+        idle: what the user chose; None for the code's way.
+        group: the decisions of the cell.
+    """
+    return not group.keep if idle is None else idle
 
 
 def concrete_log_density(params: Tensor, weights: Tensor, temperature: float) -> Tensor:
@@ -113,18 +128,22 @@ class GumbelHard(Relaxation):
 
     Args:
         temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 in GDAS.
+        idle: whether the weights of options that do not run are added to their edge: zero in value, and a gradient for the
+            logits. None does as the author's code: yes where cells keep all edges (NAS-Bench-201), no where they keep some
+            (DARTS).
 
     Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
     """
 
     temperature: Schedule = Linear(10.0, 0.1)
+    idle: bool | None = None
 
     def __post_init__(self) -> None:
         check_range("temperature of GumbelHard", self.temperature, above=0)
         object.__setattr__(self, "temperature", schedule(self.temperature))
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
-        return gumbel_one_hot(params, self.temperature(progress), generator)
+        return gumbel_one_hot(params, self.temperature(progress), generator, idle=adds_idle(self.idle, group))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params.softmax(-1)
@@ -136,6 +155,7 @@ class GumbelSimplex(Relaxation):
 
     Args:
         temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 as in GDAS.
+        idle: as in `GumbelHard`.
 
     Source: Li et al. 2021 (arXiv:2004.07802), section 4.1 and code of GAEA GDAS.
     """
@@ -143,6 +163,7 @@ class GumbelSimplex(Relaxation):
     params_on_simplex: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
+    idle: bool | None = None
 
     def __post_init__(self) -> None:
         check_range("temperature of GumbelSimplex", self.temperature, above=0)
@@ -154,7 +175,7 @@ class GumbelSimplex(Relaxation):
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         # The optimiser's lower bound (1e-5) keeps the logarithm and its gradient finite.
-        return gumbel_one_hot(params.log(), self.temperature(progress), generator)
+        return gumbel_one_hot(params.log(), self.temperature(progress), generator, idle=adds_idle(self.idle, group))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params

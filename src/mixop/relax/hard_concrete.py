@@ -11,7 +11,7 @@ from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
 from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
-from mixop.relax.sampling import as_paths, one_hot, straight_through
+from mixop.relax.sampling import as_paths, one_hot, straight_through, without_idle
 from mixop.spaces.core import Group
 
 _REDRAWS = 100  # of gates that are all closed; logits far below 0 would otherwise never end
@@ -99,7 +99,8 @@ class HardConcrete(Relaxation):
                 break
             gates = sample_gates(params, temperature, self.low, self.high, generator)
         running = self._largest(gates.detach().cpu(), generator)
-        return Draw(straight_through(one_hot(running, gates), gates), active=as_paths(running))
+        # The authors' cell runs the options with a gate above 0 and knows nothing of the others.
+        return Draw(without_idle(straight_through(one_hot(running, gates), gates), running), active=as_paths(running))
 
     def _largest(self, gates: Tensor, generator: Generator) -> Tensor:
         """Indices ``(E, K)`` of the options that run, largest score first."""

@@ -59,6 +59,19 @@ def straight_through(value: Tensor, soft: Tensor) -> Tensor:
     return value + (soft - soft.detach())
 
 
+def without_idle(weights: Tensor, running: Tensor) -> Tensor:
+    """Mixing weights ``(E, O)`` whose gradient comes from the options that run alone; the values stay as they are.
+
+    Executors add the weights of idle options to an edge, which are zero in value. Whether that carries a gradient is up to the
+    relaxation.
+
+    Args:
+        weights: of a draw.
+        running: indices ``(E, K)`` of the options that run.
+    """
+    return torch.where(one_hot(running, weights) > 0, weights, weights.detach())
+
+
 def as_paths(indices: Tensor) -> Paths:
     """Indices ``(E, K)`` on the host as the options that run, in the order given."""
     return tuple(tuple(row) for row in indices.tolist())

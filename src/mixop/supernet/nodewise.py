@@ -140,7 +140,7 @@ class _Sum:
             own = True
         if total is None:
             total = laid_out(torch.zeros(tuple(shape), dtype=like.dtype, device=like.device))
-        # Zero in value; the gradient of straight-through weights whose options do not run.
+        # Zero in value; they carry the gradient of idle options, where the relaxation gave them one.
         return total + torch.stack(self.idle).sum() if self.idle else total
 
 

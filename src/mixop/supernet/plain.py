@@ -42,7 +42,8 @@ class MixedEdge(nn.Module):
             total = total + weights[o] * self._run(o, x, progress)
         if active is None:
             return total
-        # The weights of options that do not run are zero in value; adding them carries the straight-through gradient.
+        # The weights of options that do not run are zero in value. Where the relaxation gave them a gradient (GDAS on
+        # NAS-Bench-201), adding them carries it.
         return total + (weights.sum() - weights[list(running)].sum())
 
     def _run(self, o: int, x: Tensor, progress: float) -> Tensor:
