@@ -1,6 +1,6 @@
 """What a supernet measures on the validation part, with its weights as they are."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,7 +105,7 @@ def try_out(net: Supernet, data: Data, mix: Mix) -> None:
 
 def _passes(
     net: Supernet,
-    buffers: Mapping[str, Tensor],
+    buffers: dict[str, Tensor],
     batches: Iterable[Batch],
     mix: Mix,
     active: Active | None,

@@ -128,7 +128,7 @@ class RunDirectory:
                 for name in _BEFORE_A_CHECKPOINT:
                     (self / name).unlink(missing_ok=True)
             self.write_json(FORMAT_FILE, {"format": FORMAT})
-            for name, content in reversed(identity.items()):
+            for name, content in reversed(list(identity.items())):
                 if not self.has(name) or name in unused:
                     self.write_json(name, content)
         return known
