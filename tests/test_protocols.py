@@ -1,0 +1,56 @@
+"""Every protocol from its first step to the exported file: what a retraining writes is what all its readers read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mixop import api
+from mixop.data import from_arrays
+from mixop.data.core import Data
+from mixop.evaluate.export import export
+from mixop.evaluate.protocol import PROTOCOLS
+from mixop.evaluate.trained import evaluate_run, load_network
+from mixop.report.html import write_report
+from mixop.runs.directory import RunDirectory
+from mixop.spaces import darts, nasbench201
+from mixop.spaces.core import Space
+from mixop.spaces.published import DARTS_V2
+
+
+def images(side: int) -> Data:
+    x = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), dtype=np.uint8)
+    return from_arrays(x, np.arange(36) % 2, valid=0.5, test_share=0.25)
+
+
+def place(name: str) -> tuple[Space, str | None, Data]:
+    """A small space that the protocol is for, an architecture of it, and images as large as its auxiliary head needs."""
+    if "imagenet" in name:
+        return darts(stem="imagenet"), None, images(224)
+    if PROTOCOLS[name].auxiliary:
+        return darts(), None, images(32)
+    return (
+        nasbench201(channels=4, cells=1),
+        "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|none~1|nor_conv_1x1~2|",
+        images(8),
+    )
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
+    space, native, data = place(name)
+    protocol = replace(PROTOCOLS[name], epochs=1, batch_size=9)
+    if protocol.cells is not None:
+        protocol = replace(protocol, cells=3, channels=4)
+    result = api.retrain(native or DARTS_V2, space, data, tmp_path, protocol=protocol)
+    again = load_network(tmp_path)
+    x = torch.randn(2, *data.shape)
+    with torch.no_grad():
+        torch.testing.assert_close(again(x), result.model(x), rtol=0, atol=0)
+    assert evaluate_run(tmp_path, data).measures == result.score.networks[0].measures
+    assert export(tmp_path)["path"].is_file()
+    assert write_report(tmp_path).is_file()
+    assert RunDirectory(tmp_path).score() == result.score
+    assert result.score.protocol["auxiliary"] == PROTOCOLS[name].auxiliary
