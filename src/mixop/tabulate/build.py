@@ -98,7 +98,7 @@ def tabulate(
     Raises:
         RecipeError: if a number is out of range, or the examples follow each other as tokens do.
         RunError: if the parts have other settings, or a file cannot be written.
-        InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the group in training has saved its state.
     """
     out, data = Path(out), given(data)
     if out.suffix != ".npz":
@@ -198,7 +198,7 @@ def train(
         how: how they are trained.
 
     Raises:
-        InterruptedRunError: after SIGINT or SIGTERM.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP.
     """
     job = Cohort(architectures, indices, space, data, how)
     with Driver(job, math.inf, lambda record: None) as driver:
@@ -213,7 +213,7 @@ def drive(driver: Driver, job: Cohort) -> dict[str, np.ndarray]:
         job: the cohort.
 
     Raises:
-        InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
     """
     driver.job = job
     driver.start()
