@@ -7,7 +7,7 @@ hundreds of moments: inside imports, steps, writes, and the end of the process.
     python signalled.py SIGNALS ALL OURS RESULT RUN WORD ...
 
 SIGNALS are groups joined by ``/``, which take turns: numbers joined by commas, sent one after the other. ALL and OURS are the
-numbers of calls, and of calls of functions of mixop, between two moments. RESULT is the file of results, JSON; RUN is the run
+numbers of calls, and of calls of functions of mixop, between two moments; every seventh step is one too. RESULT is the file of results, JSON; RUN is the run
 directory that is put back; the words are those of the command.
 """
 
@@ -17,6 +17,9 @@ import os
 import signal
 import sys
 from pathlib import Path
+
+STEPS = 7
+"""Steps between two moments."""
 
 PATIENCE = 300
 """Seconds after which a fork that goes on is ended: so that a failure is not a test that hangs."""
@@ -41,7 +44,7 @@ class Sampler:
 
     def __init__(self, groups: list[list[int]], every: int, ours: int, run: Path, said: Path) -> None:
         self.groups, self.every, self.ours, self.run, self.said = groups, every, ours, run, said
-        self.calls, self.own, self.busy = 0, 0, False
+        self.calls, self.own, self.steps, self.busy = 0, 0, 0, False
         self.found: list[dict] = []
 
     def __call__(self, frame, event, argument) -> None:
@@ -50,6 +53,9 @@ class Sampler:
         if event == "call" and "/mixop/" in frame.f_code.co_filename:
             self.own += 1
             due |= self.own % self.ours == 0
+            if frame.f_code.co_name == "take_step":
+                self.steps += 1
+                due |= self.steps % STEPS == 0
         if due and not self.busy:
             self.sample(f"{frame.f_code.co_filename}:{frame.f_lineno}")
 

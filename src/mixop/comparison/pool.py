@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.spawn import get_preparation_data
@@ -190,8 +190,11 @@ def _start(task: Assignment, threads: int) -> _Worker:
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     if _CONTEXT.get_start_method() == "forkserver":
-        with shielded():  # the server is started here; Ctrl-C would end it with a traceback while it imports
-            forkserver.ensure_running()
+        # Ctrl-C in a terminal would end these two, the server with a traceback while it imports. Starting the tracker opens the
+        # shield too early, so that it comes first.
+        for helper in (resource_tracker, forkserver):
+            with shielded():
+                helper.ensure_running()
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_main, args=(task.name, threads, theirs), name=task.name, daemon=True)
     process.start()
