@@ -41,9 +41,9 @@ def heard():
 def test_nothing_but_a_sentence_at_any_moment(tmp_path: Path, every: int, ours: int):
     """Moments are numbers of function calls: in imports, in steps, while files are written, and while the process ends."""
     run, result = tmp_path / "run", tmp_path / "found.json"
+    sampling = (str(SUPPORT / "signalled.py"), "2/15/1/2,2/15,1", str(every), str(ours), str(result), str(run))
     subprocess.run(
-        [sys.executable, str(SUPPORT / "signalled.py"), "2/15/1/2,2/15,1", str(every), str(ours), str(result), str(run)]
-        + ["search", *TOY, "--epochs", "2", "--out", str(run)],
+        [sys.executable, *sampling, "search", *TOY, "--epochs", "2", "--out", str(run)],
         env=environment(),
         capture_output=True,
         check=True,

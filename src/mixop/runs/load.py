@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.files import read_file
 from mixop.core.measure import Measure, measure_from_json
 from mixop.runs.files import DATA, FORMAT_FILE, IDENTITY, RECIPE, RETRAINING, check_format
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, from_record
@@ -23,7 +24,7 @@ def read_object(path: Path) -> dict[str, Any]:
         RunError: if the file is torn, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -114,7 +115,7 @@ def read_records(path: Path) -> list[Record]:
 def _lines(path: Path) -> list[str]:
     """Lines without the empty ones at the end; in bytes first, as a crash may tear a character in two."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
         return []
     except OSError as error:
