@@ -13,15 +13,15 @@ SRC = Path(mixop.__file__).parents[1]
 # have their own ways; os.name stays, because the standard library would look for the real Windows.
 LIKE_WINDOWS = """
 import multiprocessing, os, pkgutil, signal, sys
-import torch, torch._dynamo, sklearn.datasets, scipy.stats, matplotlib.figure, jinja2, rich.live, rich.progress, safetensors.torch
-import multiprocessing.forkserver, multiprocessing.resource_tracker, PIL.Image
+import torch, torch._dynamo, sklearn.datasets, scipy.stats, matplotlib.figure, jinja2, rich.live, rich.progress
+import multiprocessing.forkserver, multiprocessing.resource_tracker, safetensors.torch, PIL.Image
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "posix"):
     sys.modules[name] = None
 for name in ("SIGHUP", "SIGALRM", "SIGKILL", "pthread_sigmask", "alarm", "setitimer"):
     delattr(signal, name)
 for name in (
-    "fork", "setpgid", "getpgid", "killpg", "setsid", "sched_getaffinity", "getuid", "geteuid", "sysconf", "getloadavg", "statvfs",
-    "mkfifo", "O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "fchmod", "pread", "posix_fadvise",
+    "fork", "setpgid", "getpgid", "killpg", "setsid", "sched_getaffinity", "getuid", "geteuid", "sysconf", "getloadavg",
+    "statvfs", "mkfifo", "O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "fchmod", "pread", "posix_fadvise",
 ):
     if hasattr(os, name):
         delattr(os, name)
