@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 
 def run(arguments: list[str], folder: Path) -> None:
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}\n{done.stderr}"
 
 
