@@ -29,7 +29,9 @@ from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, uns
 
 # A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
 # Windows has no such server.
-_CONTEXT = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
+_CONTEXT: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
 
 T = TypeVar("T")
 

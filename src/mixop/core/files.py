@@ -3,8 +3,9 @@
 import errno
 import os
 import stat
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -15,7 +16,7 @@ _KINDS = {
 }
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Opens a regular file, or a link to one, to read its bytes.
 
     Raises:
@@ -35,7 +36,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
-def append_to(path: str | os.PathLike[str]) -> BinaryIO:
+def append_to(path: str | os.PathLike[str]) -> BufferedWriter:
     """Opens a regular file, new or there, to add bytes at its end; it is never another file that a link leads to.
 
     Raises:
@@ -60,7 +61,7 @@ def check_replaceable(path: Path) -> None:
     _check_regular(mode, path)
 
 
-def _opened(path: str | os.PathLike[str], flags: int, mode: str) -> BinaryIO:
+def _opened(path: str | os.PathLike[str], flags: int, mode: str) -> Any:
     number = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
     try:
         _check_regular(os.fstat(number).st_mode, path)

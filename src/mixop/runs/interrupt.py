@@ -40,7 +40,7 @@ class StopRequest:
         again, before = self.signum is not None, self._before.get(signum)
         if not again:
             self.signum = signum
-        if self._outer(signum) or (again and signum == signal.SIGINT and callable(before)):
+        if callable(before) and (self._outer(signum) or (again and signum == signal.SIGINT)):
             before(signum, frame)
 
     def _outer(self, signum: int) -> bool:
