@@ -5,10 +5,6 @@ masks are the handwritten digits, and features the wines and the patients, that 
 licence of this project. Nothing here is synthetic but the labels that say which halves of a digit are dark.
 """
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from killed import kill_after
 from sklearn.datasets import load_diabetes, load_digits, load_wine
 
 import mixop
@@ -139,28 +136,11 @@ def whole(request, tmp_path_factory) -> tuple[str, Path, Data, mixop.SearchResul
     return request.param, out, KINDS[request.param][0](), search(request.param, out)
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from tests.test_kinds_of_data import search
-def tell(record):
-    if record.get("event") == "step":
-        print("step", flush=True)
-search(sys.argv[1], Path(sys.argv[2]), tell)
-"""
-
-
 def test_a_search_killed_in_the_middle_ends_bit_for_bit_like_one_left_alone(whole, tmp_path):
     kind, out, data, result = whole
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
     torn = tmp_path / "torn"
-    command = [sys.executable, "-c", CHILD, kind, str(torn)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        steps = len(data.train) // 8  # whole batches of an epoch; a token stream has fewer windows than that
-        for _ in range(min(steps, 6)):
-            assert process.stdout.readline() == "step\n"
-        process.send_signal(signal.SIGKILL)
+    steps = len(data.train) // 8  # whole batches of an epoch; a token stream has fewer windows than that
+    kill_after(min(steps, 6), search, kind, torn)
     assert not (torn / "architecture.json").exists()
     again = mixop.resume(torn, data, threads=1)
     assert again.native == result.native

@@ -34,8 +34,10 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
 TORCH_FREE = (
     "core/errors",
+    "core/files",
     "core/names",
     "core/schedules",
+    "core/scratch",
     "core/unpickle",
     "core/values",
     "core/measure",

@@ -157,7 +157,7 @@ def test_another_comparison_is_refused_with_the_difference(
         compare(given.pop("recipes"), Toy(), data, finished.path, jobs=2, **given)
 
 
-def _compare(out: Path, checkpoint_seconds: float = 30.0) -> None:
+def _compare(out: Path, checkpoint_seconds: float = 30.0, observe: Any = None) -> None:
     torch.set_num_threads(1)
     slow = two(EPOCHS)
     compare(
@@ -169,27 +169,37 @@ def _compare(out: Path, checkpoint_seconds: float = 30.0) -> None:
         jobs=2,
         evaluate=SHORT,
         checkpoint_seconds=checkpoint_seconds,
+        observe=observe,
     )
 
 
-def _started(out: Path) -> Any:
-    """A comparison in a process of its own, as soon as one of its searches has an epoch behind it."""
-    process = multiprocessing.get_context("spawn").Process(target=_compare, args=(out, 0.0))
-    process.start()
-    deadline = time.monotonic() + 120
-    while not (out / "a-0" / "metrics.jsonl").exists():
-        assert process.is_alive()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return process
+def _killed(out: Path) -> None:
+    """A comparison that kills its own process at the first word from a search."""
+
+    def kill(name: str, record: Mapping[str, Any]) -> None:
+        if record.get("phase") == "search":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _compare(out, 0.0, kill)
+
+
+def _wait_for(run: Path) -> None:
+    """Until nobody works in a run directory any more: workers notice at their next word that nobody listens."""
+    while True:
+        try:
+            with RunDirectory(run).locked():
+                return
+        except RunError:
+            time.sleep(0.05)
 
 
 def test_a_killed_comparison_goes_on_and_ends_like_one_left_alone(tmp_path: Path, data: Data):
     out = tmp_path / "c"
-    process = _started(out)
-    process.kill()
+    process = multiprocessing.get_context("spawn").Process(target=_killed, args=(out,))
+    process.start()
     process.join()
-    time.sleep(1)  # the workers notice at their next word that nobody listens
+    assert process.exitcode == -signal.SIGKILL
+    _wait_for(out / "a-0")
     assert len(RunDirectory(out / "a-0").records()) < EPOCHS
     _compare(out)
     assert len(RunDirectory(out / "a-0").read_json("environment.json")["resumed"]) == 1

@@ -6,18 +6,14 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from killed import kill_after
 from torch.nn.functional import cross_entropy, log_softmax
 
-import mixop
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.core.optim import SGD, Adam
 from mixop.core.rng import generators
@@ -37,7 +33,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.identity import binding
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.runs.records import SearchRecord, to_record
-from mixop.spaces import Sizes, nasbench201
+from mixop.spaces import CellSpace, Sizes, nasbench201
 from mixop.spaces.describe import describe_space
 
 PROTOCOL = Protocol(
@@ -252,63 +248,37 @@ def test_two_interruptions_and_a_lost_checkpoint_change_nothing(make):
     assert outcome(job.run_directory) == outcome(whole.run_directory)
 
 
-CHILD = """
-import sys, torch
-torch.set_num_threads(1)
-from mixop.data import from_arrays
-from mixop.data.images.augment import Augment
-from mixop.engine.settings import Settings
-from mixop.runs.directory import RunDirectory
-from mixop.runs.identity import binding
-from mixop.evaluate.protocol import Protocol
-from mixop.evaluate.retrain import Retraining
-from mixop.core.optim import SGD
-from mixop.spaces import CellSpace
-from mixop.spaces.describe import describe_space
-
-generator = torch.Generator().manual_seed(0)
-y = torch.arange(60) % 3
-x = torch.randn(60, 1, 4, 4, generator=generator) + y.view(-1, 1, 1, 1)
-data = from_arrays(x, y, layout="nchw", augment=Augment(crop=1, flip=True, cutout=1))
-space = CellSpace(operations=("none", "skip_connect", "nor_conv_3x3"), nodes=3, channels=4, cells=1, stages=1,
-                  input_shape=(1, 4, 4), outputs=3)
-networks = [("random 1", space.architecture([(2, 2, 1)])), ("found", space.architecture([(2, 1, 2)]))]
-protocol = Protocol(name="tiny", epochs=4, batch_size=8, optimiser=SGD())
-
-def tell(record):
-    if record.get("event") == "step":
-        print(record["label"], record["epoch"], record["step"], flush=True)
-
-job = Retraining(networks, space, data, protocol, RunDirectory(sys.argv[1]), Settings(checkpoint_seconds=0), tell)
-with job.run_directory.locked():
-    job.claim()
-job.run()
-print("done", flush=True)
-"""
+def retrain_two(out, observe=lambda record: None):
+    """Trains two networks for 48 steps, saving after each."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(60) % 3
+    x = torch.randn(60, 1, 4, 4, generator=generator) + y.view(-1, 1, 1, 1)
+    data = from_arrays(x, y, layout="nchw", augment=Augment(crop=1, flip=True, cutout=1))
+    space = CellSpace(
+        operations=("none", "skip_connect", "nor_conv_3x3"),
+        nodes=3,
+        channels=4,
+        cells=1,
+        stages=1,
+        input_shape=(1, 4, 4),
+        outputs=3,
+    )
+    networks = [("random 1", space.architecture([(2, 2, 1)])), ("found", space.architecture([(2, 1, 2)]))]
+    protocol = Protocol(name="tiny", epochs=4, batch_size=8, optimiser=SGD())
+    job = Retraining(networks, space, data, protocol, RunDirectory(out), Settings(checkpoint_seconds=0), observe)
+    with job.run_directory.locked():
+        job.claim()
+    job.run()
 
 
 def test_a_retraining_killed_at_random_steps_ends_bit_for_bit_like_one_left_alone(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(mixop.__file__).parents[1])}
-
-    def child(out):
-        command = [sys.executable, "-c", CHILD, str(tmp_path / out)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-    rng = random.Random(7)
-    with child("whole") as whole:
-        for steps in (3, 20):  # of the 48 steps; the second crosses from one network to the next
-            with child("torn") as process:
-                assert process.stdout is not None
-                for _ in range(steps):
-                    assert process.stdout.readline().strip() not in ("done", "")
-                time.sleep(rng.random() * 0.01)
-                process.send_signal(signal.SIGKILL)
-                assert "done" not in process.stdout.read()
-            assert not (tmp_path / "torn" / "score.json").exists()
-        assert whole.communicate()[0].endswith("done\n")
-    with child("torn") as process:
-        assert process.communicate()[0].endswith("done\n")
-    assert outcome(RunDirectory(tmp_path / "torn")) == outcome(RunDirectory(tmp_path / "whole"))
+    rng, whole, torn = random.Random(7), tmp_path / "whole", tmp_path / "torn"
+    retrain_two(whole)
+    for records in (3, 23):  # of 56; the second crosses from one network to the next
+        kill_after(records, retrain_two, torn, pause=rng.random() * 0.01)
+        assert not (torn / "score.json").exists()
+    retrain_two(torn)
+    assert outcome(RunDirectory(torn)) == outcome(RunDirectory(whole))
 
 
 def test_a_finished_retraining_is_returned_and_not_repeated(make):

@@ -278,7 +278,7 @@ def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
         pytest.skip("no Chromium on PATH: apt-get install chromium")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", profile]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
 
 
 def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.interrupt import heed
-from mixop.cli.progress import WIDEST, Clock, Screen, duration, percent
+from mixop.cli.progress import WIDEST, Clock, Screen, duration, hide, percent, show
 from mixop.core.measure import Measure, measure_from_json
 
 PARTS = 1000
@@ -47,14 +47,14 @@ class Comparing:
         if self.quiet:
             return self
         if self.live:
-            self.live.start()
+            show(self.live)
         else:
             self._print(f"{self.title}.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.live and not self.quiet:
-            self.live.stop()
+            hide(self.live)
 
     def __call__(self, name: str, record: Mapping[str, Any]) -> None:
         """Takes what a comparison tells of a run."""

@@ -2,10 +2,10 @@
 
 import json
 import tomllib
-from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError
+from mixop.core.files import read_file
 
 SUFFIXES = (".json", ".toml")
 
@@ -19,7 +19,7 @@ def read_table(path: str) -> dict[str, Any]:
     if not path.endswith(SUFFIXES):
         raise RecipeError(f"A configuration file ends in .toml or .json, got {path!r}.")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_file(path).decode("utf-8")
     except OSError as error:
         raise RecipeError(f"Cannot read the file {path!r} ({error.strerror or error}): check its name.") from error
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.interrupt import heed
+from mixop.cli.interrupt import heed, on_screen
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from mixop.core.measure import Measure
 
 TRACE = 40
@@ -35,6 +38,19 @@ class Screen(Console):
     def on_broken_pipe(self) -> None:
         """Leaves it to `mixop.cli.main` to end quietly, in place of rich's own exit."""
         raise BrokenPipeError
+
+
+def show(display: "Live | Progress") -> None:
+    """Starts a live display."""
+    on_screen(True)
+    display.start()
+
+
+def hide(display: "Live | Progress") -> None:
+    """Stops a live display, also where the terminal has gone: what ended the run is told, not that."""
+    with suppress(OSError):
+        display.stop()
+    on_screen(False)
 
 
 class Clock:
@@ -98,14 +114,14 @@ class ProgressView:
         if self.quiet:
             return self
         if self.live:
-            self.live.start()
+            show(self.live)
         else:
             self._print(f"{self.title}.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.live and not self.quiet:
-            self.live.stop()
+            hide(self.live)
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Takes what the engine tells: a step, or the record of an epoch."""

@@ -123,14 +123,18 @@ class Converting:
     def __enter__(self) -> Self:
         heed()
         if self.bar is not None:
-            self.bar.start()
+            from mixop.cli.progress import show
+
+            show(self.bar)
         elif not self.quiet:
             self.console.print(f"{self.title}.", soft_wrap=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            from mixop.cli.progress import hide
+
+            hide(self.bar)
 
     def __call__(self, done: int, total: int) -> None:
         """Takes how much is done, and how much there is."""

@@ -97,7 +97,7 @@ def compare(
 
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
-        InterruptedRunError: after SIGINT or SIGTERM; every run has saved its state.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; every run has saved its state.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RunError(
@@ -175,12 +175,12 @@ def compare(
         directory.save(COMPARISON_TABLE, result.table().encode())
         directory.save(COMPARISON_RUNS, "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
         write_comparison(out)
-    if stop.signum is not None:
-        raise InterruptedRunError(
-            f"Stopped with {result.done} of {result.planned} runs done and all progress saved in {out}: "
-            "the same command continues from there.",
-            stop.signum,
-        )
+        if stop.signum is not None:
+            raise InterruptedRunError(
+                f"Stopped with {result.done} of {result.planned} runs done and all progress saved in {out}: "
+                "the same command continues from there.",
+                stop.signum,
+            )
     lasting = {task.name for task in [*searches, *rivals] if (directory / task.name / TRIAL).exists()}
     broken = {name: sentence for name, sentence in failures.items() if name not in lasting}
     if broken:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.spawn import get_preparation_data
@@ -24,10 +25,13 @@ import torch
 from mixop.core.errors import MixopError, RunError
 from mixop.core.surroundings import using
 from mixop.engine.driver import Observer
-from mixop.runs.interrupt import InterruptedRunError, StopRequest
+from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, unshield
 
 # A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
-_CONTEXT = multiprocessing.get_context("forkserver")
+# Windows has no such server.
+_CONTEXT: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
 
 T = TypeVar("T")
 
@@ -187,6 +191,12 @@ def _start(task: Assignment, threads: int) -> _Worker:
     # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
+    if _CONTEXT.get_start_method() == "forkserver":
+        # Ctrl-C in a terminal would end these two, the server with a traceback while it imports. Starting the tracker opens the
+        # shield too early, so that it comes first.
+        for helper in (resource_tracker, forkserver):
+            with shielded():
+                helper.ensure_running()
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_main, args=(task.name, threads, theirs), name=task.name, daemon=True)
     process.start()
@@ -239,7 +249,9 @@ def _main(name: str, threads: int, pipe: Connection) -> None:
         threads: of torch.
         pipe: to the parent, from which the task comes: it is read here, so that a failure can be told.
     """
-    os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
+    unshield()
     torch.set_num_threads(threads)
 
     def tell(record: Mapping[str, Any]) -> None:

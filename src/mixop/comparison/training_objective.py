@@ -47,7 +47,7 @@ class TrainingObjective(Conditions):
 
         Raises:
             MixopError: if it cannot be trained: the space does not fit the data, the folder cannot be written.
-            InterruptedRunError: after SIGINT or SIGTERM; the training has saved its state.
+            InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the training has saved its state.
         """
         begun = time.monotonic()
         try:

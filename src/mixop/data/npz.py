@@ -12,6 +12,7 @@ import numpy as np
 
 from mixop.core.door import door
 from mixop.core.errors import DataError
+from mixop.core.files import read_file
 from mixop.data.arrays import assemble_arrays
 from mixop.data.core import PARTS, Data, Source
 from mixop.data.layouts import Layout
@@ -151,7 +152,7 @@ def _like(key: str, is_input: bool) -> str:
 
 def _read(path: str) -> tuple[dict[str, np.ndarray], str]:
     try:
-        content = Path(path).read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise DataError(f"Cannot read the data file {path!r}: {error.strerror or error}.") from error
     if not content:

@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.files import read_file
 
 Indices = Sequence[int] | np.ndarray | Tensor
 """Whole numbers that each name an example, counted from 0."""
@@ -388,7 +389,7 @@ def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
 
 def _read_index_file(path: str, names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        content = Path(path).read_bytes()
+        content = read_file(path)
         data = json.loads(content)
     except OSError as error:
         raise DataError(f"Cannot read the index file {path!r}: {error.strerror or error}.") from error

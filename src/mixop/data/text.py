@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mixop.core.door import door
 from mixop.core.errors import DataError
+from mixop.core.files import read_file
 from mixop.data.core import Data, Source
 from mixop.data.layouts import as_array
 from mixop.data.notes import left_out, warn
@@ -310,7 +311,7 @@ def _unpacked(file: Path) -> Path:
 def _read(path: Path) -> tuple[str, str]:
     """A text and the MD5 of its file."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise DataError(f"Cannot read the text {str(path)!r}: {error.strerror or error}.") from error
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()

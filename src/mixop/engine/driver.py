@@ -84,7 +84,7 @@ class Job(Protocol):
 
 
 class Driver:
-    """Drives a job; a context in which SIGINT and SIGTERM are requests to save and stop.
+    """Drives a job; a context in which SIGINT, SIGTERM and SIGHUP are requests to save and stop.
 
     Args:
         job: what is driven.
@@ -117,7 +117,7 @@ class Driver:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._context.close()
+        self._context.__exit__(kind, error, trace)
 
     def run(self, going: Callable[[], bool]) -> None:
         """Drives epoch after epoch.
@@ -126,21 +126,31 @@ class Driver:
             going: whether another epoch is due.
 
         Raises:
-            InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+            InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
         """
         job = self.job
         while going():
+            self._heed()  # it may have come in the evaluation of the last epoch, or between two jobs
             steps = job.begin_epoch()
             while job.state.step < steps:
                 job.take_step()
                 job.state.step += 1
                 job.state.seconds = self.seconds()
-                self.observe({"event": "step", **job.position(), "step": job.state.step, "steps": steps})
+                self._tell({"event": "step", **job.position(), "step": job.state.step, "steps": steps})
                 self.pause()
             record = job.finish_epoch(self.seconds)
             job.record(record)
-            self.observe(record)
+            self._tell(record)
             job.after_epoch()
+
+    def _tell(self, record: Mapping[str, Any]) -> None:
+        try:
+            self.observe(record)
+        except OSError:
+            # The terminal, or whoever reads, has gone; SIGHUP comes with it, or in a moment. What is done is kept.
+            self._heed()
+            self.job.save()
+            raise
 
     def pause(self) -> None:
         """Saves when it is time to; leaves the job, saved, if it was asked to stop.
@@ -148,9 +158,13 @@ class Driver:
         Raises:
             InterruptedRunError: if it was.
         """
-        if self._stop.signum is not None:
-            self.job.save()
-            raise InterruptedRunError(self.job.stopped(), self._stop.signum)
+        self._heed()
         if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
             self.job.save()
             self._saved_at = time.monotonic()
+
+    def _heed(self) -> None:
+        """Leaves the job, saved, if it was asked to stop."""
+        if self._stop.signum is not None:
+            self.job.save()
+            raise InterruptedRunError(self.job.stopped(), self._stop.signum)

@@ -130,7 +130,8 @@ def free_bytes(device: str) -> int:
     """Free memory of a device, in bytes; on the CPU what the system, or the container's limit, can give without swapping."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # where nothing better is known: all that there is
+    # Where nothing better is known: all that there is, or on Windows a modest machine.
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 << 30
     for line in _text("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024

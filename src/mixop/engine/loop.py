@@ -182,7 +182,7 @@ class Search:
 
         Raises:
             DivergedError: if a loss is not finite; the last good checkpoint stays.
-            InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+            InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
         """
         state = self.state
         self.driver.start(saved=checkpoint.exists(self.run_directory.state))

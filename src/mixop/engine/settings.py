@@ -3,6 +3,7 @@
 The fields and their defaults are read by ``--help``, which must not wait for torch: torch is imported when a value is made.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -21,7 +22,7 @@ class Settings:
 
     Args:
         seed: of the initial weights, the order of the data, the augmentation and the draws, >= 0.
-        device: where torch computes, "cpu" or "cuda".
+        device: where torch computes: "cpu", "cuda", "cuda:1" (the second GPU), or "mps".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
         executor: how a search computes its supernet: ``nodewise``, fast; ``fused``, compiled kernels for cells of the
@@ -57,23 +58,38 @@ class Settings:
         if self.precision not in get_args(Precision):
             raise RecipeError(unknown("precision", str(self.precision), get_args(Precision)))
 
-        import torch
-
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise RecipeError(
-                f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
-            ) from error
-        if torch.device(self.device).type == "meta":
-            raise RecipeError("Device 'meta' holds no numbers: use 'cpu'.")
-        cuda = torch.device(self.device).type == "cuda"
+        cuda = self._check_device()
         if self.executor == "fused":
             self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")
             self._refuse(self.precision != "float32", "computes in float32", "--precision float32, or --executor nodewise")
             self._refuse(self.compile, "is compiled already", "--compile false, or --executor nodewise")
         if self.capture and not cuda:
             raise RecipeError(f"capture records CUDA graphs, but the device is {self.device!r}: use --device cuda.")
+
+    def _check_device(self) -> bool:
+        """Refuses a device that is not here; whether it is a GPU of CUDA."""
+        match = re.fullmatch(r"(cpu|cuda|mps)(?::(\d{1,4}))?", self.device) if isinstance(self.device, str) else None
+        if match is None:
+            raise RecipeError(f"device must be 'cpu', 'cuda', 'cuda:1' (the second GPU) or 'mps', got {self.device!r}.")
+        kind, number = match[1], int(match[2] or 0)
+
+        import torch
+
+        if kind == "mps":
+            there = int(torch.backends.mps.is_available())
+        else:
+            there = torch.cuda.device_count() if kind == "cuda" else 1
+        if not there:
+            raise RecipeError(f"There is no device {kind!r} here that this build of torch can use: use 'cpu'.")
+        if number >= there:
+            raise RecipeError(f"There is no device {self.device!r} here, the last one is '{kind}:{there - 1}': use {kind!r}.")
+        try:
+            torch.empty(1, device=self.device)  # a driver that does not fit, a GPU that someone else has for himself
+        except (RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"Device {self.device!r} cannot be used here ({str(error).splitlines()[0]}): use 'cpu'."
+            ) from error
+        return kind == "cuda"
 
     @staticmethod
     def _refuse(wrong: bool, what: str, instead: str) -> None:

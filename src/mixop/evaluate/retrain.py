@@ -251,7 +251,7 @@ class Retraining:
 
         Raises:
             DivergedError: if a loss or gradient is not finite; the last good checkpoint stays.
-            InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+            InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
             RunError: if a file cannot be written, or the checkpoint is torn.
         """
         run = self.run_directory

@@ -10,6 +10,7 @@ from torch import Generator, nn
 
 from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
+from mixop.core.files import read_file
 from mixop.core.values import from_plain
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
@@ -111,7 +112,7 @@ def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
 
 def _load_weights(net: nn.Module, path: Path, digest: str) -> None:
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         weights = safetensors.torch.load(content)
     except (OSError, safetensors.SafetensorError) as error:
         raise RunError(f"{path} is missing or torn ({error}): restore it, or retrain into another --out.") from error

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
 from mixop.core.door import door
+from mixop.core.scratch import scratch_folder
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.estimate import Estimate, free_bytes
@@ -37,7 +37,7 @@ def search_estimate(recipe: Recipe, space: Space, data: Data | Source | MapStyle
     data = given(data)
     space = space.fit(data)
     check_fit(recipe, space, data, settings or Settings())
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         return Search(recipe, space, data, run, settings or Settings()).estimate()
 
@@ -65,7 +65,7 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data | Source | MapStyle, 
     batch = recipe.batch_size
     while batch > min(map(len, splits)) and batch > 2:
         batch //= 2
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         found = Search(replace(recipe, batch_size=batch), space, data, run, settings).memory()
     free = free_bytes(settings.device) * 4 // 5
@@ -100,7 +100,7 @@ def retraining_estimate(
     """
     data = given(data)
     labels: Sequence[str] = [FOUND, *(f"copy {k}" for k in range(1, networks))]
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         run = RunDirectory(Path(folder, "estimate"))
         job = Retraining([(label, architecture) for label in labels], space, data, protocol, run, Settings(device=str(device)))
         return job.estimate()

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +22,7 @@ from torch.nn.functional import conv2d
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.rng import fenced
+from mixop.core.scratch import scratch_folder
 from mixop.core.surroundings import using
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
@@ -251,7 +251,7 @@ def measure(
     case.recipe.check(case.space)
     for name in executors:
         check_computing(case.recipe, case.space, case.by(name).settings)
-    with TemporaryDirectory() as folder, using(case.settings.threads):
+    with scratch_folder() as folder, using(case.settings.threads):
         steps = {name: Steps(case.by(name), Path(folder, name)) for name in executors}
         times: dict[str, list[tuple[float, ...]]] = {name: [] for name in executors}
         for turn in range(repeats + 1):
@@ -372,7 +372,7 @@ def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
 
 def _measure_memory(case: Case, threads: int) -> tuple[int, int] | None:
     """In a fresh process: bytes that two steps add to what was there, and bytes kept by a forward pass."""
-    with TemporaryDirectory() as folder, using(threads):
+    with scratch_folder() as folder, using(threads):
         steps = Steps(case, Path(folder))
         _forget_peak()
         before = _status("VmRSS:")

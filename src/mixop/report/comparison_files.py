@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.files import read_file
 from mixop.core.measure import Measure, Number, measure_from_json
 from mixop.report.comparison import Comparison
 from mixop.report.methods import RANDOM, Row, SeedRun, chosen, fitting
@@ -114,7 +115,7 @@ def _number(value: Any) -> Number:
 
 def _read(path: Path, *, missing: bool = False) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_file(path))
     except FileNotFoundError:
         if missing:
             return None

@@ -1,7 +1,6 @@
 """Writes ``report.html``: one file that needs nothing else, made from the files of a run directory and nothing else."""
 
 import itertools
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -10,12 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from mixop.core.errors import RunError
 from mixop.report import figures, sections, verdict, words
 from mixop.report.cell import draw_cell
 from mixop.report.palette import KINDS
 from mixop.runs.files import REPORT
 from mixop.runs.read import RunContents, read_run
+from mixop.runs.write import write_bytes
 
 
 def write_report(run: str | Path) -> Path:
@@ -39,13 +38,7 @@ def write_page(target: Path, text: str) -> Path:
     Raises:
         RunError: if it cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(text.encode(errors="replace"))
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"Cannot write {target} ({error.strerror or error}): make room, or change its permissions.") from error
+    write_bytes(target, text.encode(errors="replace"))
     return target
 
 

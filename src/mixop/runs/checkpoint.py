@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from mixop.core.errors import RunError
+from mixop.core.files import read_file
 from mixop.runs.write import previous, write_bytes
 
 _MAGIC = b"mixop-state 1 "
@@ -43,7 +44,7 @@ def load(path: Path) -> Any:
         RunError: if the file is missing, torn or tampered with; the sentence names it and the file kept before it.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError as error:
         if previous(path).exists():  # killed between the two renames of `write_bytes`
             return load(previous(path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RunError
+from mixop.core.files import append_to, read_file
 from mixop.core.measure import Measure
 from mixop.runs.files import (
     ARCHITECTURE,
@@ -244,7 +245,7 @@ class RunDirectory:
         """
         path = self / name
         try:
-            return json.loads(path.read_text())
+            return json.loads(read_file(path))
         except FileNotFoundError as error:
             raise RunError(f"{self.path} has no {name}: it is not a run directory, or its search is not finished.") from error
         except (OSError, ValueError) as error:
@@ -262,7 +263,7 @@ class RunDirectory:
         self.check_lock()
         line = json.dumps(record, allow_nan=False) + "\n"
         try:
-            with self.metrics.open("ab") as file:
+            with append_to(self.metrics) as file:
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -323,4 +324,5 @@ class RunDirectory:
         if length < position:
             raise RunError(f"{self.metrics} has lost lines since the checkpoint ({length} of {position} bytes): restore it.")
         if length > position:
-            os.truncate(self.metrics, position)
+            with append_to(self.metrics) as file:
+                file.truncate(position)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.files import read_file
 from mixop.core.measure import Measure, measure_from_json
 from mixop.runs.files import DATA, FORMAT_FILE, IDENTITY, RECIPE, RETRAINING, check_format
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, from_record
@@ -23,7 +24,7 @@ def read_object(path: Path) -> dict[str, Any]:
         RunError: if the file is torn, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -52,7 +53,7 @@ def check_version(path: Path) -> None:
         RunError: naming what can read it.
     """
     file = path / FORMAT_FILE
-    if not file.is_file():
+    if not file.exists():
         return check_format(None, path)
     found = read_object(file).get("format")
     if type(found) is not int:
@@ -62,7 +63,7 @@ def check_version(path: Path) -> None:
 
 def is_begun(path: Path) -> bool:
     """Whether a directory holds the files of a run, of whatever kind and format."""
-    return any((path / name).is_file() for name in IDENTITY)
+    return any((path / name).exists() for name in IDENTITY)
 
 
 def require_run(path: Path) -> None:
@@ -73,7 +74,7 @@ def require_run(path: Path) -> None:
     """
     if not path.is_dir():
         raise RunError(f"There is no run directory {path}: give the --out of a search.")
-    if not any((path / name).is_file() for name in (RECIPE, RETRAINING)):
+    if not any((path / name).exists() for name in (RECIPE, RETRAINING)):
         raise RunError(f"{path} is not a run directory (it has no {RECIPE}): give the --out of a search.")
     check_version(path)
 
@@ -114,7 +115,7 @@ def read_records(path: Path) -> list[Record]:
 def _lines(path: Path) -> list[str]:
     """Lines without the empty ones at the end; in bytes first, as a crash may tear a character in two."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -185,6 +186,6 @@ def data_measures(run: Path) -> tuple[Measure, ...]:
         RunError: if the directory does not say them.
     """
     path = run / DATA
-    if not path.is_file():
+    if not path.exists():
         raise RunError(f"{run} has no {DATA}: it is not a run directory, or was copied without it.")
     return read_measures(read_object(path), path)

@@ -140,7 +140,7 @@ def read_run(path: str | Path) -> RunContents:
     """
     path = Path(path)
     require_run(path)
-    missing = [name for name in (SPACE, DATA, ENVIRONMENT) if not (path / name).is_file()]
+    missing = [name for name in (SPACE, DATA, ENVIRONMENT) if not (path / name).exists()]
     if missing:
         raise RunError(f"{path} is not a run directory (it has no {missing[0]}): give the --out of a search.")
     space, data = read_object(path / SPACE), read_object(path / DATA)

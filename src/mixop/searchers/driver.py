@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.files import append_to, read_file
 from mixop.core.measure import Measure, Number
 from mixop.core.values import to_plain
 from mixop.searchers.base import Searcher, State, Trial
@@ -220,7 +221,7 @@ class _Record:
             raise self._refused(error) from error
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        with self.path.open("ab") as file:
+        with append_to(self.path) as file:
             file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -231,7 +232,7 @@ class _Record:
 
 def _read(path: Path) -> tuple[Any, list[Any], int]:
     """First line, rows and length in bytes of a record, up to its last whole line."""
-    content = path.read_bytes()
+    content = read_file(path)
     length = content.rfind(b"\n") + 1
     lines = []
     for number, line in enumerate(content[:length].splitlines(), start=1):

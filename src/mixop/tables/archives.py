@@ -9,7 +9,6 @@ Source: Dong & Yang 2020 (arXiv:2001.00326), Dong et al. 2021 (arXiv:2009.00437)
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.scratch import scratch_folder
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201, benchmark_order
 from mixop.tables.unpickle import ForgottenError, Packed
@@ -104,8 +104,8 @@ def _convert(
     *,
     forget: bool,
 ) -> Path:
-    with tempfile.TemporaryDirectory(prefix="mixop-table-") as folder:
-        records = _Records(Path(folder), curves, forget)
+    with scratch_folder("mixop-table-") as folder:
+        records = _Records(folder, curves, forget)
         if path.is_dir():
             texts, origin = _read_directory(path, records, observe)
         else:

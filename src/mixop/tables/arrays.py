@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.files import open_file
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201
 from mixop.tables.archives import Observer
@@ -21,7 +22,7 @@ def read_npz(path: Path, observe: Observer | None = None) -> dict[str, NDArray[A
         DataError: if it is missing, damaged, or holds objects.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with open_file(path) as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {}
             for done, key in enumerate(file.files):
                 arrays[key] = file[key]

@@ -12,13 +12,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.files import open_file
 from mixop.core.measure import ACCURACY, LOSS, Measure, measure_from_json
 
 FORMAT = "mixop-table"
@@ -124,7 +124,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     """
     where = str(path)
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             begin = file.read(len(_HEAD))
             if begin != _HEAD:
                 raise DataError(f"{where!r} is not a table: make one from it with mixop table convert.")
@@ -166,7 +166,7 @@ def verify(path: str | os.PathLike[str], header: Header) -> None:
     Raises:
         DataError: if they are not the ones that were written.
     """
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         file.seek(header.start)
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != header.sha256:

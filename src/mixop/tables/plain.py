@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError
+from mixop.core.files import open_file
 from mixop.core.measure import Measure
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201
@@ -100,7 +101,7 @@ def convert_csv(
     path = Path(source)
     try:
         size = path.stat().st_size
-        with path.open("rb") as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8-sig") as file:
+        with open_file(path) as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             head = [cell.strip() for cell in next(reader, [])]
             if len(set(head)) != len(head) or not set(head) & set(NAMES):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError
+from mixop.core.files import open_file
 from mixop.core.measure import Measure
 from mixop.spaces.core import Architecture, Space
 from mixop.tables.columns import COSTS, Columns, ColumnStore, what_is
@@ -62,7 +63,8 @@ class Table:
             DataError: if the file is missing, damaged, cut short, of a later version, or not a table.
         """
         header = read_header(path)
-        memory = np.memmap(path, dtype=np.uint8, mode="r")
+        with open_file(path) as file:
+            memory = np.memmap(file, dtype=np.uint8, mode="r")
         table = cls(os.fspath(path), ColumnStore(header, header.columns, memory))
         if verify:
             table.verify()

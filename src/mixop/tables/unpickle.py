@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from mixop.core.errors import DataError, MixopError
+from mixop.core.files import open_file
 from mixop.core.unpickle import Names, text_as_bytes, unpickle
 
 Filled = Callable[[dict[Any, Any]], bool]
@@ -53,7 +54,7 @@ class Packed:
         """
         where = repr(str(self.path))
         try:
-            with self.path.open("rb") as raw:
+            with open_file(self.path) as raw:
                 size = self.path.stat().st_size
 
                 def see(target: dict[Any, Any]) -> bool:

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, SpaceError
+from mixop.core.files import open_file
 from mixop.core.measure import Measure
 from mixop.core.values import to_plain
+from mixop.runs.write import replacing
 from mixop.spaces.core import Space
 from mixop.tables.layout import ALIGN, BLANK, FORMAT, USUAL, VERSION, Stored
 
@@ -147,7 +149,7 @@ def source_of(path: str | os.PathLike[str], **more: Any) -> dict[str, Any]:
     """What a table records about its source file: name, size and SHA-256."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return {"file": path.name, "bytes": file.tell(), "sha256": digest, **more}
     except OSError as error:
@@ -155,11 +157,10 @@ def source_of(path: str | os.PathLike[str], **more: Any) -> dict[str, Any]:
 
 
 def _write(target: Path, header: dict[str, Any], parts: Sequence[tuple[Stored, Rows | None]]) -> None:
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     line = _line(header)
     digest = hashlib.sha256()
     try:
-        with partial.open("wb") as file:
+        with replacing(target) as file:
             file.write(line)
             at = 0
             for stored, values in parts:
@@ -173,15 +174,10 @@ def _write(target: Path, header: dict[str, Any], parts: Sequence[tuple[Stored, R
             header["header_sha256"] = hashlib.sha256(_line(header)).hexdigest()
             file.seek(0)
             file.write(_line(header))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
     except OSError as error:
         raise DataError(
             f"Cannot write the table {str(target)!r} ({error.strerror or error}): choose another place, or free some space."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _line(header: Mapping[str, Any]) -> bytes:

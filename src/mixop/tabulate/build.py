@@ -5,7 +5,6 @@ What a network learns depends only on its architecture, its seed and the setting
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -17,6 +16,7 @@ from torch import Generator
 
 from mixop.core.door import door
 from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
+from mixop.core.files import open_file, read_file
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
@@ -25,7 +25,7 @@ from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
 from mixop.runs.files import DATA, SETTINGS
 from mixop.runs.identity import essence
-from mixop.runs.write import previous
+from mixop.runs.write import previous, replacing, write_bytes
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
 from mixop.tabulate.cohort import SPLITS, Cohort
@@ -98,7 +98,7 @@ def tabulate(
     Raises:
         RecipeError: if a number is out of range, or the examples follow each other as tokens do.
         RunError: if the parts have other settings, or a file cannot be written.
-        InterruptedRunError: after SIGINT or SIGTERM; the group in training has saved its state.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the group in training has saved its state.
     """
     out, data = Path(out), given(data)
     if out.suffix != ".npz":
@@ -198,7 +198,7 @@ def train(
         how: how they are trained.
 
     Raises:
-        InterruptedRunError: after SIGINT or SIGTERM.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP.
     """
     job = Cohort(architectures, indices, space, data, how)
     with Driver(job, math.inf, lambda record: None) as driver:
@@ -213,7 +213,7 @@ def drive(driver: Driver, job: Cohort) -> dict[str, np.ndarray]:
         job: the cohort.
 
     Raises:
-        InterruptedRunError: after SIGINT or SIGTERM; the state is saved.
+        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
     """
     driver.job = job
     driver.start()
@@ -233,8 +233,8 @@ def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
     try:
         parts.mkdir(parents=True, exist_ok=True)
         if not file.exists():
-            file.write_text(json.dumps(settings))
-        before, now = json.loads(file.read_text()), json.loads(json.dumps(settings))
+            write_bytes(file, json.dumps(settings).encode())
+        before, now = json.loads(read_file(file)), json.loads(json.dumps(settings))
         if isinstance(before, dict) and essence(DATA, before.get("data")) == essence(DATA, now["data"]):
             now["data"] = before["data"]  # the same examples, from another place perhaps
         if before != now:
@@ -250,15 +250,14 @@ def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    with open_file(path) as raw, np.load(raw, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     try:
-        np.savez_compressed(beside, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-        beside.replace(path)
+        with replacing(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     except OSError as error:
         raise RunError(f"Cannot write {path} ({error.strerror or error}): free some space, then repeat the command.") from error
 

@@ -13,6 +13,7 @@ import torch
 
 from mixop.core.door import door
 from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.files import open_file
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
@@ -159,7 +160,7 @@ def _decoded(path: Path, size: int | tuple[int, int], channels: int) -> tuple[np
         raise MissingExtraError("pillow", "images", "Reading an image folder") from error
     height, width = _sides(size)
     try:
-        with Image.open(path) as file:
+        with open_file(path) as raw, Image.open(raw) as file:
             deep = too_deep(file)
             picture = seen(file, "RGB" if channels == 3 else "L", upright=True)
             pixels = np.asarray(ImageOps.fit(picture.image, (width, height), Image.Resampling.BILINEAR))

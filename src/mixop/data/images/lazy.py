@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.files import open_file
 from mixop.core.types import Batch
 from mixop.data.ahead import ReadAhead
 from mixop.data.examples import Boxes, Examples, digest_of
@@ -140,7 +141,7 @@ class LazyImages:
 
         path = self.root / self.names[i]
         try:
-            with Image.open(path) as file:
+            with open_file(path) as raw, Image.open(raw) as file:
                 deep, image = too_deep(file), seen(file, "RGB", upright=False).image
         except Exception as error:  # a damaged image provokes nearly every kind of error
             raise DataError(f"Cannot read the image {str(path)!r} ({error}): fix or remove it.") from error

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mixop.core.door import door
 from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.files import open_file, read_file
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import CIFAR10_NASBENCH201
@@ -107,7 +108,7 @@ class Sheets(Source):
         except ImportError as error:
             raise MissingExtraError("pillow", "images", "Reading sheets of images") from error
         try:
-            with Image.open(path) as image:
+            with open_file(path) as raw, Image.open(raw) as image:
                 deep, pixels = too_deep(image), np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise DataError(f"{str(path)!r} is damaged or not an image: {error}.") from error
@@ -182,7 +183,7 @@ def _files(folder: Path) -> tuple[Path, list[Path], Path]:
 
 def _labels(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_file(path) as raw, np.load(raw, allow_pickle=False) as file:
             labels = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
         raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
@@ -193,4 +194,4 @@ def _labels(path: Path) -> dict[str, np.ndarray]:
 
 
 def _md5(path: Path) -> dict[str, Any]:
-    return {"md5": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}
+    return {"md5": hashlib.md5(read_file(path), usedforsecurity=False).hexdigest()}
