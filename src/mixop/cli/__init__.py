@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mixop.cli.interrupt import noting_ctrl_c, pressed
 from mixop.core.errors import MixopError
+from mixop.core.trust import finding
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,10 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 for what the user can mend; 1 for a bug in mixop; 128 + signal if asked to stop.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with noting_ctrl_c():
+    with noting_ctrl_c(), finding(Path.cwd()):
         try:
-            if str(Path.cwd()) not in sys.path:  # for a user's package.module:Name, as with python -m
-                sys.path.append(str(Path.cwd()))
             # Imported here, so that Ctrl-C and errors during the import end in a sentence like all others.
             from mixop.cli.commands import run
 

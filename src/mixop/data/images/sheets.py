@@ -182,13 +182,18 @@ def _files(folder: Path) -> tuple[Path, list[Path], Path]:
 
 def _labels(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             labels = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged zip file provokes a dozen kinds of errors
         raise DataError(f"{str(path)!r} is damaged, or not an .npz file of plain arrays: {error}.") from error
     missing = [key for key in USED if key not in labels]
     if missing:
         raise DataError(f"{str(path)!r} must hold train_y, test_y and classes, but {missing[0]} is missing.")
+    for key in ("train_y", "test_y", *(key for key in labels if key.endswith("_valid"))):
+        if labels[key].dtype.kind not in "iub" or labels[key].ndim != 1:
+            raise DataError(
+                f"{key} of {str(path)!r} must be a list of whole numbers, got {labels[key].dtype} {labels[key].shape}."
+            )
     return labels
 
 
