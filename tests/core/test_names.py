@@ -60,7 +60,7 @@ def test_a_name_that_leads_elsewhere_is_refused():
     ("name", "says"),
     [
         ("numpy:no_such", "'numpy:no_such' for the loss .*: write package.module:Name of a function"),
-        ("mixop.core.names:load", "what ships with mixop is named without its module: write the bare name"),
+        ("mixop.core.names:load", "named without a module: write its bare name"),
         ("numpy:", "Cannot load 'numpy:' for the loss: write package.module:Name"),
         (".relative:loss", "Cannot load '.relative:loss' for the loss: write package.module:Name"),
         ("__main__:no_such", "a script or a notebook, which this process does not run"),

@@ -113,7 +113,7 @@ def test_an_outsiders_class_is_imported_by_its_name(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mixop.core.schedules:Constant", "what ships with mixop is named without its module: write the bare name"),
+        ("mixop.core.schedules:Constant", "named without a module: write its bare name"),
         ("numpy:Nothing", "Cannot load 'numpy:Nothing'"),
         ("numpy:", "Cannot load 'numpy:'"),
         (":X", "Cannot load ':X'"),

@@ -88,9 +88,7 @@ def _of_a_script(name: str, where: str) -> RecipeError:
 
 def _refused(module: str, name: str, where: str) -> RecipeError:
     if module.partition(".")[0] == "mixop":
-        return RecipeError(
-            f"{where} names {name!r}, but what ships with mixop is named without its module: write the bare name."
-        )
+        return RecipeError(f"{where} names {name!r}, but mixop's own parts are named without a module: write its bare name.")
     return RecipeError(
         f"{where} names {name!r}, which would run code of {module}: if you trust whoever wrote it, add --trust {module}, "
         "or import it first in Python."
