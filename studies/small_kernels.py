@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mixop.supernet.compiled import FLAGS, SOURCES, check_machine, vector_width
+from mixop.supernet.compiled import FLAGS, SOURCES, compiler, vector_width
 
 SIZE, CHANNELS = 32, 16
 
@@ -36,7 +36,7 @@ extern "C" void pointwise(const float* z, const float* w, float* o) {
 def compiled(folder: Path) -> tuple[Callable[..., None], Callable[..., None]]:
     """The fused executor's two kernels."""
     (folder / "small.cpp").write_text(SOURCE)
-    command = [*check_machine(), *FLAGS, f"-DWIDTH={vector_width(CHANNELS)}", f"-I{SOURCES}", "-shared", "-fPIC"]
+    command = [*compiler(), *FLAGS, f"-DWIDTH={vector_width(CHANNELS)}", f"-I{SOURCES}", "-shared", "-fPIC"]
     subprocess.run([*command, "-o", str(folder / "small.so"), str(folder / "small.cpp")], check=True)
     library = ctypes.CDLL(str(folder / "small.so"))
 

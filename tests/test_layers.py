@@ -36,8 +36,10 @@ TORCH_FREE = (
     "core/errors",
     "core/files",
     "core/names",
+    "core/outside",
     "core/schedules",
     "core/scratch",
+    "core/trust",
     "core/unpickle",
     "core/values",
     "core/measure",
@@ -55,6 +57,8 @@ TORCH_FREE = (
     "tables",
 )
 UNPICKLER = "core/unpickle.py"
+READER = "core/outside.py"
+IMPORTER = "core/trust.py"
 SAFELY = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False", "numpy.load": "allow_pickle=False"}
 SPEAKERS = {"cli"}
 
@@ -177,6 +181,27 @@ def test_nothing_runs_what_a_file_says(path: Path):
             safely = SAFELY[ast.unparse(node.func)]
             given = [f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in node.keywords]
             assert safely in given, f"{label(path)}: {ast.unparse(node)} needs {safely}"
+
+
+@every_module
+def test_json_and_toml_are_read_in_one_place(path: Path):
+    """Elsewhere only what was written a moment ago is read back."""
+    if label(path) == READER:
+        return
+    assert not {"tomllib", "tomli"} & {module for module, _ in imports(path)}, label(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.load", "json.loads"):
+            assert label(path) == "testing.py", f"{label(path)} reads JSON by itself: use mixop.core.outside"
+
+
+@every_module
+def test_modules_are_imported_by_name_in_one_place(path: Path):
+    """Elsewhere only names that stand in our own text are imported."""
+    if label(path) in (IMPORTER, "__init__.py"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+            assert all(isinstance(argument, ast.Constant) for argument in node.args), f"{label(path)}: {ast.unparse(node)}"
 
 
 @every_module

@@ -12,7 +12,9 @@ from torch import nn
 from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.measure import Number
+from mixop.core.names import from_file
 from mixop.core.surroundings import using
+from mixop.core.values import check_names
 from mixop.data import source_from_json
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
@@ -22,7 +24,7 @@ from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
-from mixop.evaluate.trained import load_network, read_space
+from mixop.evaluate.trained import load_network, read_found, read_space
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
 from mixop.report.cell import draw_cell
@@ -33,7 +35,6 @@ from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING
 from mixop.runs.identity import BOUND_TO, SEARCH_FILES
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
-from mixop.spaces.describe import read_architecture
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,8 @@ def found_architecture(run: RunDirectory, space: Space) -> Architecture:
     Raises:
         RunError: if it is not finished, or another run's, or a file that it depends on was changed.
     """
-    content = run.read_json(ARCHITECTURE)
-    architecture = read_architecture(space, content)
-    run.check_binding(content.get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
+    architecture = read_found(run, space)
+    run.check_binding(run.read_json(ARCHITECTURE).get(BOUND_TO), SEARCH_FILES, ARCHITECTURE)
     return architecture
 
 
@@ -227,7 +227,8 @@ def resume(
         check_data(run, data)
     began = run.read_json(SETTINGS)
     try:
-        settings = Settings(**began, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
+        with from_file(run / SETTINGS):
+            settings = Settings(**began, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
     except TypeError as error:
         raise RunError(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
@@ -319,7 +320,8 @@ def read_recipe(run: RunDirectory) -> Recipe:
         RunError: if its file is missing or torn.
         RecipeError: if it names a part that this version does not have.
     """
-    return recipe_from_json(run.read_json(RECIPE))
+    with from_file(run / RECIPE):
+        return recipe_from_json(run.read_json(RECIPE))
 
 
 def load_data(
@@ -341,7 +343,10 @@ def load_data(
         raise RunError(
             f"The data of {run.path} were arrays given in Python: pass them again as mixop.resume({str(run.path)!r}, data)."
         )
-    source = source_from_json(plain).at(path, index_file)
+    with from_file(run / DATA):
+        source = source_from_json(plain)
+        check_names(source, "data")
+    source = source.at(path, index_file)
     for flag, place in (("--data.path", getattr(source, "path", None)), ("--data.split.index-file", source.split.index_file)):
         if isinstance(place, str) and not Path(place).exists():
             raise DataError(

@@ -49,7 +49,6 @@ MISTAKES: list[dict[str, Any]] = [
     {"epochs": "3"},
     {"epochs": 2.5},
     {"clip": True},
-    {"clip": float("nan")},
     {"relaxation": "Dirichle"},
     {"relaxation": "SGD"},
     {"relaxation": 3},
@@ -103,7 +102,8 @@ def test_every_door_refuses_in_the_same_words(changes: dict[str, Any], tmp_path:
     for door in (by_config, by_recipe_file):
         with pytest.raises(MixopError) as raised:
             door(changes, tmp_path)
-        assert str(raised.value) == str(expected.value)
+        name = {by_config: "settings.json", by_recipe_file: "variant.json"}[door]
+        assert str(raised.value) == f"{tmp_path / name}: {expected.value}"
         assert type(raised.value) is type(expected.value)
 
 

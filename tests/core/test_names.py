@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 
 from mixop.core.errors import RecipeError
@@ -20,7 +21,7 @@ class Holder:
 
 
 def test_names_lead_back():
-    for function in (at_the_top, Holder.inside_a_class, math.sqrt, name_of):
+    for function in (at_the_top, Holder.inside_a_class, np.linalg.norm):
         assert load(name_of(function, "The loss"), "the loss", "function") is function
     assert name_of(math.sqrt, "The loss") == "math:sqrt"
 
@@ -58,8 +59,10 @@ def test_a_name_that_leads_elsewhere_is_refused():
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("math:no_such", "'math:no_such' for the loss .*: write package.module:Name of a function"),
-        ("no_such_module:loss", "No module named 'no_such_module'"),
+        ("numpy:no_such", "'numpy:no_such' for the loss .*: write package.module:Name of a function"),
+        ("mixop.core.names:load", "named without a module: write its bare name"),
+        ("numpy:", "Cannot load 'numpy:' for the loss: write package.module:Name"),
+        (".relative:loss", "Cannot load '.relative:loss' for the loss: write package.module:Name"),
         ("__main__:no_such", "a script or a notebook, which this process does not run"),
     ],
 )

@@ -283,7 +283,7 @@ def test_an_index_file_for_a_set_without_a_test(tmp_path: Path):
     divided = from_file(tmp_path / "all.json", {"train": [0, 1], "valid": [2, 3], "test": [4, 5, 7]}, own_test=False)
     assert divided.test is not None
     assert divided.test.tolist() == [4, 5, 7]
-    with pytest.raises(DataError, match="must hold the lists 'train', 'valid', 'test', got 'train', 'valid'"):
+    with pytest.raises(DataError, match=r"must hold the lists 'train', 'valid', 'test', got .'train', 'valid'.\."):
         from_file(tmp_path / "two.json", {"train": [0, 1], "valid": [2, 3]}, own_test=False)
 
 
@@ -298,13 +298,13 @@ def test_an_index_file_says_what_it_does_not_use(tmp_path: Path):
     ("content", "sentence"),
     [
         ("{", "must be JSON with index lists, but is not"),
-        ("[1, 2]", "must hold the lists 'train', 'valid', got list"),
+        ("[1, 2]", "it must be an object, got"),
         ("{}", "got nothing"),
         ({"train": [0, 1], "valid": [2, "3"]}, "list 'valid' of the index file .* must hold whole numbers only"),
         ({"train": [0, 1], "valid": [2, 3.0]}, "list 'valid' of the index file .* must hold whole numbers only"),
         ({"train": ["int", ["0", "x"]], "valid": [2, 3]}, "list 'train' of the index file .* must hold whole numbers only"),
         ({"train": [0, 1], "valid": 3}, "list 'valid' of the index file .* must hold whole numbers only"),
-        ({"train": [0, 10**30], "valid": [2, 3]}, "'train' must be a plain list of whole numbers"),
+        ({"train": [0, 10**30], "valid": [2, 3]}, "a whole number beyond 64 bits"),
         ({"train": [0, 9], "valid": [2, 3]}, "'train' holds 9, but the set has 8 examples"),
         ({"train": [0, 1], "valid": [1, 3]}, "overlap"),
     ],

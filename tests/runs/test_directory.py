@@ -210,7 +210,7 @@ def test_what_is_no_run_is_refused(run, tmp_path):
 def test_a_torn_or_missing_file_is_named(run):
     begin(run, IDENTITY)
     (run / "recipe.json").write_text('{"name": "da')
-    with pytest.raises(RunError, match=r"recipe\.json is torn or unreadable"):
+    with pytest.raises(RunError, match=r"recipe\.json is torn or damaged"):
         claim(run, IDENTITY)
     with pytest.raises(RunError, match=r"has no architecture\.json"):
         run.read_json("architecture.json")

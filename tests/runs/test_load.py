@@ -37,7 +37,7 @@ def test_every_field_of_a_line_is_checked(run_at, label):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ([1], "a JSON object"),
+        ([1], "must be an object, got"),
         ({"epoch": 1}, "'search' or 'retrain' in 'phase'"),
         ({"phase": ["search"]}, "'search' or 'retrain' in 'phase'"),
         ({"phase": "hessian"}, "'search' or 'retrain' in 'phase'"),

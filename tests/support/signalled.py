@@ -7,8 +7,8 @@ hundreds of moments: inside imports, steps, writes, and the end of the process.
     python signalled.py SIGNALS ALL OURS RESULT RUN WORD ...
 
 SIGNALS are groups joined by ``/``, which take turns: numbers joined by commas, sent one after the other. ALL and OURS are the
-numbers of calls, and of calls of functions of mixop, between two moments; every so many steps are one too. RESULT is the file of
-results, JSON; RUN is the run directory that is put back; the words are those of the command.
+numbers of calls, and of calls of functions of mixop, between two moments; every so many steps are one too. RESULT is the file
+of results, JSON; RUN is the run directory that is put back; the words are those of the command.
 """
 
 import atexit

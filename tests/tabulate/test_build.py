@@ -128,6 +128,77 @@ def test_a_build_that_stopped_goes_on_inside_its_cohort(table, data, tmp_path):
         tabulate(SPACE, data, Tabulation(epochs=1), out)
 
 
+def torn(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def cut(path):
+    arrays = read(path)
+    np.savez(path, **{**arrays, "valid_loss": arrays["valid_loss"][:-1]})
+
+
+def without_indices(path):
+    arrays = read(path)
+    del arrays["index"]
+    np.savez(path, **arrays)
+
+
+def of_texts(path):
+    np.savez(path, **{**read(path), "index": np.array(["x"] * 16)})
+
+
+@pytest.mark.parametrize("damage", [torn, cut, without_indices, of_texts, lambda path: path.write_bytes(b"")])
+def test_a_damaged_part_alone_is_trained_again(table, data, tmp_path, damage):
+    out = tmp_path / "other.npz"
+    tabulate(SPACE, data, HOW, out, group=32)
+    parts = tmp_path / "other.npz.parts"
+    damage(parts / "000016.npz")
+    when = {path: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
+    told = []
+    tabulate(SPACE, data, HOW, out, group=32, tell=lambda done, total: told.append(done))
+    assert told[0] == 48
+    assert [path.name for path in when if path.stat().st_mtime_ns != when[path]] == ["000016.npz"]
+    first, second = read(table), read(out)
+    for name, values in first.items():
+        if name != "seconds":
+            np.testing.assert_array_equal(values, second[name])
+
+
+def test_a_torn_checkpoint_begins_its_networks_again(table, data, tmp_path):
+    out, parts = tmp_path / "other.npz", tmp_path / "other.npz.parts"
+
+    def stop(done, total):
+        if 5 < done < 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError):
+        tabulate(SPACE, data, HOW, out, group=32, limit=16, tell=stop)
+    torn(parts / "training.pt")
+    told = []
+    tabulate(SPACE, data, HOW, out, group=32, limit=16, tell=lambda done, total: told.append(done))
+    assert told[:2] == [0, pytest.approx(16 / 6)]
+    np.testing.assert_array_equal(read(out)["train_loss"], read(table)["train_loss"][:16])
+
+
+def test_torn_settings_are_named(data, tmp_path):
+    parts = tmp_path / "other.npz.parts"
+    parts.mkdir()
+    (parts / "settings.json").write_text('{"space": ')
+    with pytest.raises(RunError, match=r"settings\.json is torn"):
+        tabulate(SPACE, data, HOW, tmp_path / "other.npz", limit=1)
+
+
+def test_two_builders_in_one_folder_are_refused(data, tmp_path):
+    out = tmp_path / "other.npz"
+
+    def again(done, total):
+        with pytest.raises(RunError, match="Another process is working in"):
+            tabulate(SPACE, data, HOW, out, group=32, limit=1)
+
+    tabulate(SPACE, data, HOW, out, group=32, limit=1, tell=again)
+    assert len(read(out)["arch"]) == 1
+
+
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
     """A table of a regression: an image's mean and spread, in kg."""

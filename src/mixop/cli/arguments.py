@@ -9,7 +9,13 @@ from typing import Any
 from mixop.cli.files import read_table
 from mixop.cli.tree import Tree, UnknownKnobError, flag_of
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.names import from_file
+from mixop.core.outside import shortened
+from mixop.core.trust import allow, named_in
 from mixop.core.values import defaults, hints_of
+
+TRUST = "trust"
+"""The flag that names modules whose code files may use; it may be repeated."""
 
 AUTO = "auto"
 """The value of a flag that leaves the choice to the command."""
@@ -48,6 +54,7 @@ class Command:
         run: does the work, with what `parse` made.
         values: what else can be set: the word for it, ``recipe``, to a function from the name given (``--recipe NAME``, None
             without it) to the tree to begin with, or None for nothing.
+        names: options besides those of ``values`` that may name modules of the user.
         settings: which settings of a run it takes, fields of `mixop.engine.settings.Settings`.
         shortcuts: short flags by name.
         rare: names of flags that only ``--help-all`` shows.
@@ -58,6 +65,7 @@ class Command:
     options: type
     run: Callable[["Parsed"], None]
     values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     shortcuts: Mapping[str, Shortcut] = field(default_factory=dict)
     rare: tuple[str, ...] = ()
@@ -127,25 +135,32 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     tokens = [token for token in tokens if token.name not in automatic]
     options = own_tree(command)
     own = hints_of(command.options)
+    _allow(command, tokens)
     for token in tokens:
         if token.name in own and token.name not in command.places:
             options.put((token.name,), token.text)
-    tables = read_table(options.plain["config"]) if options.plain.get("config") else {}
-    table = _check_tables(command, tables)
+    if trusted := [token.text for token in tokens if token.name == TRUST and TRUST in own]:
+        options.put((TRUST,), ",".join(trusted))
+    config = options.plain.get("config") or ""
+    tables = read_table(config) if config else {}
+    with from_file(config):
+        table = _check_tables(command, tables)
     settings = {name.replace("-", "_"): value for name, value in table.get("settings", {}).items()}
     said = {token.name for token in tokens} | automatic
     automatic |= {name for name, value in settings.items() if name in command.automatic and value == AUTO and name not in said}
     settings = {name: value for name, value in settings.items() if name not in automatic}
+    if TRUST in settings:
+        raise RecipeError(f"{config}: trust is given on the command line only, as --trust MODULE.")
     for name, value in settings.items():
         if name in own and name not in said:
-            options.merge({name: value})
+            options.merge({name: value}, config)
     _take_places(command, options, places, wants_help)
 
     trees: dict[str, Tree] = {}
     for name, begin in command.values.items():
         kind = options.plain.get(name)
         if kind is not None and not isinstance(kind, str):
-            raise RecipeError(f"settings.{name} must be a name, got {kind!r}.")
+            raise RecipeError(f"{config}: settings.{name} must be a name, got {shortened(kind)}.")
         tree = begin(kind)
         if tree is not None:
             trees[name] = tree
@@ -153,18 +168,19 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
         trees["settings"] = settings_tree()
     for name in command.values:
         if name in table:
-            _require(trees, name).merge(table[name])
+            _require(trees, name).merge(table[name], config)
     for name, value in settings.items():
         if name in command.shortcuts:
             shortcut = command.shortcuts[name]
             word, field_name = shortcut.path
             if shortcut.prepare is not None:
                 shortcut.prepare(trees[word], str(value))
-            trees[word].merge({field_name: value})
+            trees[word].merge({field_name: value}, config)
         elif name in command.settings:
-            trees["settings"].merge({name: value})
+            trees["settings"].merge({name: value}, config)
         elif name not in own:
-            raise RecipeError(unknown("setting in [settings]", name, [*own, *command.settings, *command.shortcuts]))
+            known = [*own, *command.settings, *command.shortcuts]
+            raise RecipeError(f"{config}: {unknown('setting in [settings]', name, known)}")
 
     for token in tokens:
         shortcut = command.shortcuts.get(token.name)
@@ -181,6 +197,20 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
             raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
     built = None if wants_help else options.build()
     return Parsed(built, options, trees, wants_help, frozenset(automatic))
+
+
+def _allow(command: Command, tokens: Sequence["_Token"]) -> None:
+    """Lets files name the modules that the user names: with --trust, or in the value of a part, a function or a choice."""
+    own = hints_of(command.options)
+    for token in tokens:
+        if token.name == TRUST and TRUST in own:
+            modules = [module.strip() for module in token.text.split(",")]
+            for module in modules:
+                if not all(piece.isidentifier() for piece in module.split(".")):
+                    raise RecipeError(f"--trust takes the name of a module, package.module, got {module!r}.")
+            allow(modules)
+        elif token.value is not None and (token.name not in own or token.name in command.values or token.name in command.names):
+            allow(named_in(token.value))
 
 
 def own_tree(command: Command) -> Tree:
@@ -268,7 +298,7 @@ def _check_tables(command: Command, tables: Mapping[str, Any]) -> Mapping[str, M
         if name not in known:
             raise RecipeError(unknown(f"table for mixop {command.name} called", name, known))
         if not isinstance(table, Mapping):
-            raise RecipeError(f"{name} in a configuration file must be a table of settings, got {table!r}.")
+            raise RecipeError(f"{name} in a configuration file must be a table of settings, got {shortened(table)}.")
     return tables
 
 

@@ -71,8 +71,9 @@ COMPARE = Command(
     CompareOptions,
     compare,
     values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
+    names=("recipes",),
     settings=("device", "checkpoint_seconds"),
-    rare=("first_seed", "warmup", "rates", "dataset", "checkpoint_seconds"),
+    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds"),
     examples=(
         "mixop compare --recipes all --space toy --seeds 5",
         "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mixop.cli.interrupt import SENTENCE, heed
 from mixop.core.errors import MixopError
+from mixop.core.trust import finding
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -18,12 +19,11 @@ def run(arguments: Sequence[str]) -> int:
         arguments: the words after ``mixop``.
     """
     try:
-        if str(Path.cwd()) not in sys.path:  # for a user's package.module:Name, as with python -m
-            sys.path.append(str(Path.cwd()))
-        # Imported here, so that errors during the import end in a sentence like all others.
-        from mixop.cli.commands import run as command
+        with finding(Path.cwd()):
+            # Imported here, so that errors during the import end in a sentence like all others.
+            from mixop.cli.commands import run as command
 
-        command(arguments)
+            command(arguments)
         sys.stdout.flush()
         heed()
     except BaseException as error:

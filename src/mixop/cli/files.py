@@ -1,11 +1,10 @@
 """Configuration files: tables of settings in TOML or JSON."""
 
-import json
-import tomllib
 from typing import Any
 
 from mixop.core.errors import RecipeError
 from mixop.core.files import read_file
+from mixop.core.outside import MalformedError, parse_object, parse_toml
 
 SUFFIXES = (".json", ".toml")
 
@@ -19,19 +18,11 @@ def read_table(path: str) -> dict[str, Any]:
     if not path.endswith(SUFFIXES):
         raise RecipeError(f"A configuration file ends in .toml or .json, got {path!r}.")
     try:
-        text = read_file(path).decode("utf-8")
-    except OSError as error:
-        raise RecipeError(f"Cannot read the file {path!r} ({error.strerror or error}): check its name.") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path!r} is not a text in UTF-8 ({error.reason}): save it as such.") from error
+        content = read_file(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise RecipeError(f"Cannot read the file {path!r} ({getattr(error, 'strerror', error)}): check its name.") from error
+    toml = path.endswith(".toml")
     try:
-        content = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RecipeError(f"{path!r} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path!r} is not valid TOML: {str(error).rstrip('.')}.") from error
-    except RecursionError as error:
-        raise RecipeError(f"{path!r} is nested too deeply to be a configuration.") from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path!r} must hold an object of settings, got {type(content).__name__}.")
-    return content
+        return parse_toml(content) if toml else parse_object(content)
+    except MalformedError as error:
+        raise RecipeError(f"{path!r} is not valid {'TOML' if toml else 'JSON'} of settings: {error}.") from error

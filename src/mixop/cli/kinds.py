@@ -1,6 +1,5 @@
 """The values that the names after --recipe, --space, --data and --protocol stand for, and that flags then change."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
@@ -9,6 +8,8 @@ from mixop.cli.files import SUFFIXES, read_table
 from mixop.cli.options import Lists, Place
 from mixop.cli.tree import Tree
 from mixop.core.errors import MixopError, RecipeError, unknown
+from mixop.core.names import from_file, load
+from mixop.core.outside import shortened
 from mixop.core.values import defaults, to_plain
 
 
@@ -27,16 +28,20 @@ def recipe(kind: str | None) -> Tree:
     changes = read_table(kind)
     base = changes.pop("base", None)
     if not isinstance(base, str | None) or (base is not None and base.endswith(SUFFIXES)):
-        raise RecipeError(f"base in {kind!r} must be a recipe's name, or package.module:function, got {base!r}.")
-    tree = Tree("recipe", Recipe, PARTS, defaults(Recipe) if base is None else _plain("recipe", base, RECIPES, Recipe))
-    tree.merge(changes)
+        raise RecipeError(f"base in {kind!r} must be a recipe's name, or package.module:function, got {shortened(base)}.")
+    with from_file(kind):
+        plain = defaults(Recipe) if base is None else _plain("recipe", base, RECIPES, Recipe)
+    tree = Tree("recipe", Recipe, PARTS, plain)
+    tree.merge(changes, kind)
     return tree
 
 
 def keep_warmup_share(tree: Tree, epochs: str) -> None:
     """Moves a recipe's warm-up with its epochs, as the recipes' own argument ``epochs`` does: 50 of 250 become 2 of 10."""
-    if epochs.isdecimal() and tree.plain.get("warmup"):
-        tree.plain["warmup"] = tree.plain["warmup"] * int(epochs) // tree.plain["epochs"]
+    warmup, whole = tree.plain.get("warmup"), tree.plain.get("epochs")
+    numbers = type(warmup) is int and type(whole) is int and whole > 0  # else building it says what is wrong
+    if epochs.isdecimal() and len(epochs) < 10 and numbers:
+        tree.plain["warmup"] = warmup * int(epochs) // whole
 
 
 def space(kind: str | None) -> Tree:
@@ -71,7 +76,7 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
     """The value that a name stands for, as JSON data: of a class its defaults, of a function what it returns."""
     if ":" not in kind and kind not in table:
         raise RecipeError(unknown({"data": "data set"}.get(word, word), kind, table))
-    found = table[kind] if kind in table else _import(kind, word)
+    found = table[kind] if kind in table else load(kind, f"--{word}", "value or a function")
     if isinstance(found, type) and issubclass(found, wanted) and is_dataclass(found):
         return defaults(found)
     if isinstance(found, Callable) and not isinstance(found, type | wanted):
@@ -87,17 +92,3 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
     if not isinstance(found, wanted):
         raise RecipeError(f"--{word} {kind} must give a {wanted.__name__}, a frozen dataclass, got {type(found).__name__}.")
     return to_plain(found)
-
-
-def _import(kind: str, word: str) -> Any:
-    module, _, name = kind.partition(":")
-    try:
-        found = importlib.import_module(module)
-        for piece in name.split("."):
-            found = getattr(found, piece)
-    except Exception as error:  # importing runs the outsider's module
-        raise RecipeError(
-            f"Cannot load --{word} {kind} ({type(error).__name__}: {error}): write package.module:name of something that "
-            "Python can import from here."
-        ) from error
-    return found

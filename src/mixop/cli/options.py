@@ -27,6 +27,7 @@ class SearchOptions:
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -38,6 +39,7 @@ class SearchOptions:
     config: str | None = None
     quiet: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -76,6 +78,7 @@ class CompareOptions:
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -98,6 +101,7 @@ class CompareOptions:
     config: str | None = None
     quiet: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -136,6 +140,7 @@ class ResumeOptions:
         run: the run directory.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -143,6 +148,7 @@ class ResumeOptions:
     _: KW_ONLY
     quiet: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -166,6 +172,7 @@ class RetrainOptions:
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -180,6 +187,7 @@ class RetrainOptions:
     config: str | None = None
     quiet: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -192,6 +200,7 @@ class EvaluateOptions:
         data: the data set to score it on, as in mixop search; its examples must be like those of the run. [the run's own]
         config: a .toml or .json file of settings; --help-all shows one.
         json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -200,6 +209,7 @@ class EvaluateOptions:
     data: str | None = None
     config: str | None = None
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -219,6 +229,7 @@ class SpeedOptions:
         repeats: counted steps of each executor.
         skip_memory: do not measure memory.
         json: print all figures as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -228,6 +239,7 @@ class SpeedOptions:
     repeats: int = 5
     skip_memory: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -259,6 +271,7 @@ class ExportOptions:
         run: the run directory of a finished retraining.
         format: pt2 for torch.export, onnx for ONNX (needs the extra onnx).
         out: the file. [RUN/model.FORMAT]
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -266,6 +279,7 @@ class ExportOptions:
     _: KW_ONLY
     format: Literal["pt2", "onnx"] = "pt2"
     out: str | None = None
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 

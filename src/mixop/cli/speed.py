@@ -46,7 +46,7 @@ SPEED = Command(
     values={"recipe": kinds.recipe, "space": kinds.space},
     settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
     shortcuts={"batch": Shortcut(("recipe", "batch_size"), "images in a batch.", "the recipe's own")},
-    rare=("precision", "channels_last", "compile", "capture"),
+    rare=("trust", "precision", "channels_last", "compile", "capture"),
     examples=("mixop speed --space nasbench201 --batch 32", "mixop speed --space darts --batch 16 --recipe pcdarts"),
 )
 """The command."""

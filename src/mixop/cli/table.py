@@ -38,6 +38,7 @@ class BuildOptions:
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         config: a .toml or .json file of settings; --help-all shows one.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
 
@@ -50,6 +51,7 @@ class BuildOptions:
     config: str | None = None
     quiet: bool = False
     json: bool = False
+    trust: tuple[str, ...] = ()
     debug: bool = False
 
 
@@ -379,7 +381,7 @@ TABLE = (
                 ("training", "keep"), "epochs after which to score, counted from 1; none for the last one.", "none", "INT,..."
             ),
         },
-        rare=("threads",),
+        rare=("trust", "threads"),
         examples=(
             "mixop table build digits.table --limit 9 --epochs 2",
             "mixop table build faces.table --data npz --data.path faces.npz --space.cells 2",

@@ -274,7 +274,7 @@ SEARCH = Command(
             automatic=True,
         ),
     },
-    rare=tuple(name for name in _SEARCH_SETTINGS if name not in ("seed", "device")),
+    rare=("trust", *(name for name in _SEARCH_SETTINGS if name not in ("seed", "device"))),
     examples=(
         "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",

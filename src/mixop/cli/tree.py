@@ -7,19 +7,21 @@ so that changes which fit only together need no order.
 
 import dataclasses
 import inspect
-import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, SpaceError
+from mixop.core.names import from_file
+from mixop.core.outside import parse_json
 from mixop.core.schedules import Constant
 from mixop.core.values import (
     SCALARS,
     IncompleteError,
     Parts,
+    check_names,
     find_type,
     from_plain,
     hints_of,
@@ -64,22 +66,29 @@ class Tree:
         hint: type of the value.
         parts: classes by the name they have in a file.
         plain: the value as JSON data, ``to_plain`` of it or `defaults` of its class.
+        file: the file that changed it, if one did.
+        filed: the value as JSON data as that file left it.
     """
 
     name: str
     hint: type
     parts: Parts
     plain: Any
+    file: str = ""
+    filed: Any = None
 
-    def merge(self, changes: Mapping[str, Any]) -> None:
+    def merge(self, changes: Mapping[str, Any], file: str = "") -> None:
         """Changes the fields that a table of a file names.
 
         A table with another ``type`` replaces the part that is there; without, or with its own, it changes some fields.
 
         Raises:
-            RecipeError: if it names a part that does not exist.
+            RecipeError: if it names a part that does not exist, with the file.
         """
-        self.plain = merge(self.plain, changes, self.hint, self.parts, self.name)
+        with from_file(file):
+            self.plain = merge(self.plain, changes, self.hint, self.parts, self.name)
+        if file:
+            self.file, self.filed = file, self.plain
 
     def put(self, path: Sequence[str], text: str) -> None:
         """Sets one field to what a user wrote for it.
@@ -101,13 +110,31 @@ class Tree:
             MixopError: if a field is missing, unknown, of the wrong type or out of range, or parts do not fit.
         """
         try:
-            return from_plain(self.plain, self.hint, self.parts, self.name)
+            return self._built(self.plain)
         except IncompleteError:
             knob = next((knob for knob in self.knobs() if knob.default is None), None)
             if knob is None:  # a field that has no flag of its own
                 raise
             flag = flag_of((self.name, *knob.path))
             raise RecipeError(f"{type_of(self.plain)} needs {flag} {knob.takes}: {knob.help or 'it has no default.'}") from None
+        except (RecipeError, SpaceError) as error:
+            with from_file(self.file if self._from_file(str(error)) else ""):
+                raise
+
+    def _built(self, plain: Any) -> Any:
+        value = from_plain(plain, self.hint, self.parts, self.name)
+        check_names(value, self.name)
+        return value
+
+    def _from_file(self, sentence: str) -> bool:
+        """Whether the value would be refused in the same way without any flags."""
+        if not self.file:
+            return False
+        try:
+            self._built(self.filed)
+        except (RecipeError, SpaceError) as error:
+            return str(error) == sentence
+        return False
 
     def _put(self, node: Any, hint: Any, path: Sequence[str], text: str, where: str) -> Any:
         if not path:
@@ -209,7 +236,7 @@ def _read(text: str, hint: Any) -> Any:
     """What a user wrote for a field as JSON data; text that does not fit stays text, which building then refuses."""
     if text[:1] in ("[", "{"):
         try:
-            return json.loads(text)
+            return parse_json(text)
         except ValueError:
             return text
     for option in options_of(hint):
@@ -239,7 +266,7 @@ def _read_one(text: str, hint: Any) -> Any:
         return text
     if hint is Any:
         try:
-            return json.loads(text)
+            return parse_json(text)
         except ValueError:
             return text
     if isinstance(hint, type) and origin is None:  # a part by its name, or a number for a schedule

@@ -24,6 +24,7 @@ import torch
 
 from mixop.core.errors import MixopError, RunError
 from mixop.core.surroundings import using
+from mixop.core.trust import Grant, grant, receive
 from mixop.engine.driver import Observer
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, unshield
 
@@ -198,7 +199,7 @@ def _start(task: Assignment, threads: int) -> _Worker:
             with shielded():
                 helper.ensure_running()
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_main, args=(task.name, threads, theirs), name=task.name, daemon=True)
+    process = _CONTEXT.Process(target=_main, args=(grant(), task.name, threads, theirs), name=task.name, daemon=True)
     process.start()
     theirs.close()
     with suppress(OSError):  # it has ended already, which is noticed when it is listened to
@@ -241,10 +242,11 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     return f"The worker of {worker.task.name} {reason}: try again with fewer --jobs."
 
 
-def _main(name: str, threads: int, pipe: Connection) -> None:
+def _main(granted: Grant, name: str, threads: int, pipe: Connection) -> None:
     """What a worker does.
 
     Args:
+        granted: what it may import because a text names it.
         name: of its task.
         threads: of torch.
         pipe: to the parent, from which the task comes: it is read here, so that a failure can be told.
@@ -263,6 +265,7 @@ def _main(name: str, threads: int, pipe: Connection) -> None:
     with suppress(_UnheardError):
         tell({"event": "begun"})
         try:
+            receive(granted)
             task = pipe.recv()
         except Exception as error:  # reading imports modules of others, which may fail in any way
             sentence = (

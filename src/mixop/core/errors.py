@@ -6,6 +6,8 @@ The command line prints exactly that sentence and exits with 2. Anything that is
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 80
+
 
 class MixopError(Exception):
     """Base of everything that a user can cause and can mend."""
@@ -55,6 +57,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         known: the names that exist.
     """
     known = sorted(known)
+    name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."  # of a damaged file
     if not known:
         return f"There is no {kind} {name!r}: there are none at all."
     by_lower = {other.lower(): other for other in known}

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from mixop.core.errors import RecipeError
+from mixop.core.outside import shortened
 
 Number = float | None
 """A measured value; None where nothing was measured."""
@@ -101,10 +102,12 @@ def measure_from_json(data: Any) -> Measure:
     Raises:
         RecipeError: if it is not one.
     """
-    try:
-        return Measure(**data)
-    except TypeError as error:
-        raise RecipeError(f"A measure is an object of name, better, unit and style, got {data!r}.") from error
+    known = {field.name for field in fields(Measure)}
+    if not isinstance(data, Mapping) or not {"name", "better"} <= data.keys() <= known:
+        raise RecipeError(f"A measure is an object of name, better, unit and style, got {shortened(data)}.")
+    if not all(isinstance(value, str) for value in data.values()):
+        raise RecipeError(f"A measure has texts for name, better, unit and style, got {shortened(data)}.")
+    return Measure(**data)
 
 
 ACCURACY = Measure("accuracy", "higher", style="percent")

@@ -15,7 +15,8 @@ from functools import cache
 from typing import Any
 
 from mixop.core.errors import MixopError, RecipeError, unknown
-from mixop.core.names import load
+from mixop.core.names import check_name, load
+from mixop.core.outside import shortened
 from mixop.core.schedules import Constant
 
 Parts = Mapping[str, type]
@@ -74,6 +75,8 @@ def find_type(name: str, parts: Parts, where: str = "recipe") -> type:
     Raises:
         RecipeError: if there is none, or it is not a dataclass.
     """
+    if not isinstance(name, str):
+        raise RecipeError(f'{where} must name its class in "type", got {shortened(name)}.')
     if ":" not in name:
         if name not in parts:
             raise RecipeError(unknown(f"part for {where} called", name, parts))
@@ -108,17 +111,39 @@ def from_plain(data: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any
         name = data["type"]
         cls = find_type(name, parts if name in parts else accepted or parts, where) if isinstance(name, str) else None
         if cls is None or not _accepts(hint, cls):
-            raise RecipeError(f"{where} must be {_describe(hint)}, got {name!r}.")
+            raise RecipeError(f"{where} must be {_describe(hint)}, got {shortened(name, 200)}.")
         return _dataclass(data, cls, parts, where)
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
     classes = [option.__name__ for option in options if dataclasses.is_dataclass(option) and isinstance(option, type)]
     if isinstance(data, Mapping) and len(classes) > 1:
-        raise RecipeError(f'{where} must say which "type" it is, {" or ".join(classes)}, got {dict(data)!r}.')
+        raise RecipeError(f'{where} must say which "type" it is, {" or ".join(classes)}, got {shortened(dict(data), 200)}.')
     for option in options:
         matched, value = _match(data, option, parts, where)
         if matched:
             return value
-    raise RecipeError(f"{where} must be {_describe(hint)}, got {data!r}.")
+    raise RecipeError(f"{where} must be {_describe(hint)}, got {shortened(data, 200)}.")
+
+
+def fields_in(content: Any, hints: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Some fields of an object from outside, checked; the others are left out.
+
+    Args:
+        content: JSON data.
+        hints: name to type; a missing field counts as null. ``dict`` stands for any object.
+        where: the path to ``content``, for error messages.
+
+    Raises:
+        RecipeError: if it is no object, or a field is of another type.
+    """
+    if not isinstance(content, Mapping):
+        raise RecipeError(f"{where} must be an object, got {shortened(content)}.")
+    found = {}
+    for name, hint in hints.items():
+        value = content.get(name)
+        if hint is dict and not isinstance(value, Mapping):
+            raise RecipeError(f"{where}.{name} must be an object, got {shortened(value)}.")
+        found[name] = value if hint is dict else from_plain(value, hint, {}, f"{where}.{name}")
+    return found
 
 
 def merge(plain: Any, change: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any:
@@ -156,7 +181,10 @@ def merge(plain: Any, change: Any, hint: Any, parts: Parts, where: str = "recipe
     if isinstance(change, Mapping) and "type" in change and type_of(plain) != change["type"]:
         if not isinstance(change["type"], str):
             return change  # from_plain says what is wrong with it
-        plain = defaults(find_type(change["type"], parts, where))
+        cls = find_type(change["type"], parts, where)
+        if not _accepts(hint, cls):
+            return change  # the same
+        plain = defaults(cls)
     if isinstance(change, Mapping) and isinstance(plain, Mapping) and (name := type_of(plain)) is not None:
         hints = hints_of(find_type(name, parts, where))
         new = {k: merge(plain.get(k), v, hints.get(k, Any), parts, f"{where}.{k}") for k, v in change.items() if k != "type"}
@@ -176,6 +204,27 @@ def changed(value: Any, changes: Mapping[str, Any], parts: Parts, where: str = "
     if not isinstance(changes, Mapping):
         raise RecipeError(f"Changes to {where} are written as an object of settings, got {changes!r}.")
     return from_plain(merge(to_plain(value), changes, type(value), parts, where), type(value), parts, where)
+
+
+def check_names(value: Any, where: str) -> None:
+    """Refuses a value that names functions of modules which texts may not name. Called before any of them is needed.
+
+    Args:
+        value: of dataclasses; those that hold names say so in ``names_used``.
+        where: what it is, in messages.
+
+    Raises:
+        RecipeError: see `mixop.core.names.check_name`.
+    """
+    if isinstance(value, tuple):
+        for item in value:
+            check_names(item, where)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for name in getattr(value, "names_used", ()):
+            if ":" in name:
+                check_name(name, where)
+        for field in dataclasses.fields(value):
+            check_names(getattr(value, field.name), where)
 
 
 def defaults(cls: type) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class Preparation:
         if any(not std > 0 for std in self.std):
             raise RecipeError(f"std must be > 0 for every channel, got {self.std}.")
 
+    @property
+    def names_used(self) -> tuple[str, ...]:
+        """The function that it names."""
+        return (self.function,) if self.function else ()
+
     def plain(self, x: Tensor) -> Tensor:
         """A batch of inputs normalised and nothing else: what evaluation does.
 

@@ -4,7 +4,6 @@ A split is a value: shares and a seed, or a file of index lists. What it did is 
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.files import read_file
+from mixop.core.outside import MalformedError, parse_object, shortened
 
 Indices = Sequence[int] | np.ndarray | Tensor
 """Whole numbers that each name an example, counted from 0."""
@@ -390,14 +390,14 @@ def _checked(lists: dict[str, Any], count: int) -> dict[str, Tensor]:
 def _read_index_file(path: str, names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         content = read_file(path)
-        data = json.loads(content)
+        data = parse_object(content)
     except OSError as error:
         raise DataError(f"Cannot read the index file {path!r}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:  # malformed JSON, not UTF-8, nested without end
+    except MalformedError as error:
         raise DataError(f"The index file {path!r} must be JSON with index lists, but is not: {error}.") from error
-    if not isinstance(data, dict) or not all(name in data for name in names):
-        found = ", ".join(map(repr, data)) if isinstance(data, dict) else type(data).__name__
-        raise DataError(f"The index file {path!r} must hold the lists {', '.join(map(repr, names))}, got {found or 'nothing'}.")
+    if not all(name in data for name in names):
+        found = shortened(list(data)) if data else "nothing"
+        raise DataError(f"The index file {path!r} must hold the lists {', '.join(map(repr, names))}, got {found}.")
     lists = {name: _unwrapped(data[name]) for name in names}
     for name, values in lists.items():
         if not isinstance(values, list) or any(type(value) is not int for value in values):

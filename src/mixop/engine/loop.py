@@ -17,6 +17,7 @@ from mixop.analysis.entropy import entropy
 from mixop.bilevel.base import leaves_of
 from mixop.core.errors import DivergedError, RunError
 from mixop.core.optim import set_rate
+from mixop.core.outside import shortened
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
 from mixop.data.examples import AHEAD
@@ -146,6 +147,8 @@ class Search:
                 self._bind()
             self.state.load_state_dict(saved["search"])
             position = saved["metrics"]
+            if type(position) is not int or position < 0:
+                raise TypeError(f"the length of its metrics is {shortened(position)}")
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise RunError(
                 f"Checkpoint {self.run_directory.state} does not fit this run ({str(error).splitlines()[0]}): "

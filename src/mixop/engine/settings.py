@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.outside import shortened
 from mixop.core.schedules import check_range
 
 Executor = Literal["nodewise", "fused", "plain"]
@@ -49,15 +50,18 @@ class Settings:
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
-            raise RecipeError(f"seed must be a whole number of at least 0, got {self.seed!r}.")
+            raise RecipeError(f"seed must be a whole number of at least 0, got {shortened(self.seed)}.")
         check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 4096:
-            raise RecipeError(f"threads must be a whole number from 0 to 4096, got {self.threads!r}.")
+            raise RecipeError(f"threads must be a whole number from 0 to 4096, got {shortened(self.threads)}.")
         if self.executor not in get_args(Executor):
             raise RecipeError(unknown("executor", str(self.executor), get_args(Executor)))
         if self.precision not in get_args(Precision):
             raise RecipeError(unknown("precision", str(self.precision), get_args(Precision)))
 
+        for name in ("channels_last", "compile", "capture"):
+            if not isinstance(getattr(self, name), bool):
+                raise RecipeError(f"{name} must be true or false, got {shortened(getattr(self, name))}.")
         cuda = self._check_device()
         if self.executor == "fused":
             self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")

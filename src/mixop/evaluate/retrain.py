@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.names import from_file
 from mixop.core.optim import set_rate
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
@@ -37,7 +38,8 @@ from mixop.runs.identity import (
     binding,
     check_binding,
 )
-from mixop.runs.records import NetworkScore, RetrainingRecord, Scope, Score, from_record, to_record
+from mixop.runs.load import damaged
+from mixop.runs.records import NetworkScore, RetrainingPlan, RetrainingRecord, Scope, Score, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
 
@@ -141,15 +143,14 @@ class Retraining:
         Raises:
             RunError: if the directory holds none, or its ``retrain.json`` is damaged.
         """
-        plan = run.read_json(RETRAINING)
-        try:
-            protocol, seed = protocol_from_json(plan["protocol"]), plan["seed"]
-            train_on, score_on = tuple(plan["train_on"]), plan["score_on"]
-            networks = [(str(label), space.from_native(native)) for label, native in plan["networks"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{run / RETRAINING} is damaged ({error}): restore it, or retrain into another --out.") from error
-        scope = {"train_on": train_on, "score_on": score_on}
-        return cls(networks, space, data, protocol, run, replace(settings, seed=seed), observe, **scope)
+        plan = from_record(RetrainingPlan, run.read_json(RETRAINING), str(run / RETRAINING))
+        with from_file(run / RETRAINING):
+            protocol = protocol_from_json(plan.protocol)
+            networks = [(label, space.from_native(native)) for label, native in plan.networks]
+        if not networks:
+            raise damaged(run / RETRAINING, "at least one network in 'networks'", [])
+        scope = {"train_on": plan.train_on, "score_on": plan.score_on}
+        return cls(networks, space, data, protocol, run, replace(settings, seed=plan.seed), observe, **scope)
 
     def estimate(self) -> Estimate:
         """What all networks will take, measured on the first one; the job cannot be used otherwise afterwards.

@@ -11,7 +11,8 @@ from torch import Generator, nn
 from mixop.core.door import door
 from mixop.core.errors import DataError, RunError
 from mixop.core.files import read_file
-from mixop.core.values import from_plain
+from mixop.core.names import from_file
+from mixop.core.values import check_names, from_plain
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
 from mixop.evaluate.protocol import protocol_from_json
@@ -20,9 +21,10 @@ from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, SCORE, SPACE, WEIGHTS
 from mixop.runs.identity import RETRAINING_FILES
+from mixop.runs.load import damaged
 from mixop.runs.records import Score
 from mixop.spaces import SPACE_TYPES
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import read_architecture
 
 
@@ -34,10 +36,24 @@ def read_space(run: RunDirectory) -> Space:
         RecipeError: if it names a space that does not exist here.
     """
     content = run.read_json(SPACE)
-    try:
-        return from_plain(content["space"], Space, SPACE_TYPES, "space")
-    except (KeyError, TypeError) as error:
-        raise _damaged(run / SPACE, error) from error
+    if "space" not in content:
+        raise damaged(run / SPACE, "a space in 'space'", content)
+    with from_file(run / SPACE):
+        space = from_plain(content["space"], Space, SPACE_TYPES, "space")
+        check_names(space, "space")
+    return space
+
+
+def read_found(run: RunDirectory, space: Space) -> Architecture:
+    """The architecture that a search found, or that a retraining trains.
+
+    Raises:
+        RunError: if ``architecture.json`` is missing or torn.
+        SpaceError: if it is no architecture of the space, with the file.
+    """
+    content = run.read_json(ARCHITECTURE)
+    with from_file(run / ARCHITECTURE):
+        return read_architecture(space, content)
 
 
 @door(RunError)
@@ -101,8 +117,10 @@ def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
     score = read_score(run)
     if not {"shape", "mean", "std"} <= score.input.keys():
         raise RunError(f"{run / SCORE} is damaged (its input is incomplete): restore it, or retrain into another --out.")
-    space, protocol = read_space(run), protocol_from_json(score.protocol)
-    architecture = read_architecture(space, run.read_json(ARCHITECTURE))
+    space = read_space(run)
+    with from_file(run / SCORE):
+        protocol = protocol_from_json(score.protocol)
+    architecture = read_found(run, space)
     run.check_binding(score.bound_to, RETRAINING_FILES, SCORE)
     # The generator keeps torch's global one as it is.
     net = build(architecture, protocol.sized(space), generator=Generator(), norm=protocol.norm)
@@ -130,7 +148,3 @@ def _load_weights(net: nn.Module, path: Path, digest: str) -> None:
             "restore it, or retrain into another --out."
         )
     net.load_state_dict(weights)
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path} is damaged ({type(error).__name__}: {error}): restore it, or retrain into another --out.")

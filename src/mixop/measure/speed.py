@@ -24,6 +24,7 @@ from mixop.core.errors import RecipeError, RunError
 from mixop.core.rng import fenced
 from mixop.core.scratch import scratch_folder
 from mixop.core.surroundings import using
+from mixop.core.trust import grant, receive
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.estimate import saved_bytes
@@ -356,7 +357,8 @@ def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
     found = []
     for each in (case, half):
         try:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            spawning = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, spawning, initializer=receive, initargs=(grant(),)) as pool:
                 found.append(pool.submit(_measure_memory, each, torch.get_num_threads()).result())
         except (BrokenProcessPool, AttributeError) as error:
             raise RunError(

@@ -7,7 +7,6 @@ named ``package.module:make`` in a space's option list and needs no registration
 it is called as ``make(channels, stride, norm)``, for images only.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mixop.core.errors import SpaceError, unknown
+from mixop.core.errors import RecipeError, SpaceError, unknown
+from mixop.core.names import load
 from mixop.core.rng import rand, randn
 from mixop.core.schedules import check_range
 from mixop.nets.dims import AVERAGE_POOLS, BATCH_NORMS, CONVOLUTIONS, MAX_POOLS, padded_to_even, strided
@@ -219,13 +219,10 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int 
         if name not in OPERATIONS:
             raise SpaceError(unknown("operation", name, OPERATIONS))
         return OPERATIONS[name](channels, stride, norm, dims)
-    module_name, _, attribute = name.partition(":")
     try:
-        make = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpaceError(
-            f"Cannot load operation {name!r} ({error}): write package.module:make of a function to import."
-        ) from error
+        make = load(name, "the space", "function")
+    except RecipeError as error:
+        raise SpaceError(str(error)) from error
     if _knows_dims(make):
         return make(channels, stride, norm, dims=dims)
     if dims != 2:

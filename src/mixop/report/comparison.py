@@ -176,11 +176,9 @@ class Comparison:
             time = median(self.budgets.values() or [0]) if time is None else time
             how = "looks up architectures drawn uniformly, none twice, each as one run of the table,"
             if not self.tabular:
-                protocol = self.identity["evaluator"]["protocol"]
-                how = (
-                    "trains architectures drawn uniformly, none twice, from scratch on the weight split "
-                    f"({count(protocol['epochs'], 'epoch')} of protocol {protocol['name']})"
-                )
+                how = "trains architectures drawn uniformly, none twice, from scratch on the weight split"
+                if protocol := self.identity["evaluator"].get("protocol"):
+                    how += f" ({count(protocol['epochs'], 'epoch')} of protocol {protocol['name']})"
             notes.append(
                 f"Random search {how} and takes the one that is best on the validation split. Its row has {whose}, "
                 f"{of_seconds(time, '.2g')} s: as many as fit, {trained:.1f} on average, at least one. “random, same time” is "

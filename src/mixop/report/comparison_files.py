@@ -1,18 +1,47 @@
 """Reads the directory of a comparison: what it is, and the runs that are done."""
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RecipeError, RunError
-from mixop.core.files import read_file
-from mixop.core.measure import Measure, Number, measure_from_json
+from mixop.core.measure import Measure, measure_from_json
+from mixop.core.values import fields_in
 from mixop.report.comparison import Comparison
 from mixop.report.methods import RANDOM, Row, SeedRun, chosen, fitting
 from mixop.runs.files import COMPARISON, TRIAL
-from mixop.runs.load import check_version
+from mixop.runs.load import check_version, damaged, read_object
+
+_IDENTITY: Mapping[str, Any] = {
+    "recipes": dict,
+    "space": dict,
+    "data": dict,
+    "seeds": tuple[int, ...],
+    "evaluator": dict,
+    "score": str,
+    "measure": dict,
+    "trial_measure": dict,
+    "note": str,
+    "budget_seconds": float | None,
+}
+_FOUND: Mapping[str, Any] = {
+    "score": float | None,
+    "hit": bool | None,
+    "distance": int | None,
+    "skips": int | None,
+}
+_TRIAL: Mapping[str, Any] = {
+    **_FOUND,
+    "architecture": str | None,
+    "search_seconds": float | None,
+    "trained": int | None,
+    "entropy": float | None,
+    "curve": tuple[tuple[int, float, float], ...],
+    "error": str | None,
+}
+_CANDIDATE: Mapping[str, Any] = {**_FOUND, "architecture": str, "value": float | None, "seconds": float}
 
 
 def read_comparison(path: str | Path) -> Comparison:
@@ -25,14 +54,42 @@ def read_comparison(path: str | Path) -> Comparison:
     if not (path / COMPARISON).is_file():
         raise RunError(f"{path} is not a comparison (it has no {COMPARISON}): give the --out of mixop compare.")
     check_version(path)
-    identity = _read(path / COMPARISON)
+    identity = read_object(path / COMPARISON)
+    _check(identity, path / COMPARISON)
+    return _comparison(path, identity)
+
+
+@contextmanager
+def _checking(path: Path) -> Iterator[None]:
     try:
-        return _comparison(path, identity)
-    except (KeyError, TypeError, ValueError, AttributeError, RecipeError) as error:
+        yield
+    except RecipeError as error:
         raise RunError(
-            f"A file of the comparison {path} is damaged ({type(error).__name__}: {error}): "
-            f"remove the {TRIAL} of the run concerned and give the same command again."
+            f"{path} is damaged ({str(error).rstrip('.')}): restore it, or repeat the command that wrote it."
         ) from error
+
+
+def _check(identity: Mapping[str, Any], path: Path) -> None:
+    """Refuses an identity that does not hold what the pages of a comparison need."""
+    with _checking(path):
+        fields_in(identity, _IDENTITY, "comparison")
+        fields_in(identity["evaluator"], {"type": str}, "evaluator")
+        fields_in(identity["data"], {"name": str}, "data")
+        fields_in(fields_in(identity["space"], {"space": dict}, "space")["space"], {"type": str}, "space.space")
+        if "searchers" in identity:
+            fields_in(identity, {"searchers": dict}, "comparison")
+        if "paper" in identity:
+            paper = fields_in(identity, {"paper": dict}, "comparison")["paper"]
+            reported = fields_in(paper, {"reported": dict, "differences": str}, "paper")["reported"]
+            for name, given in reported.items():
+                fields_in(given, {"mean": float, "deviation": float | None, "source": str}, f"paper.reported.{name}")
+        if "protocol" in identity["evaluator"]:
+            protocol = fields_in(identity["evaluator"], {"protocol": dict}, "evaluator")["protocol"]
+            fields_in(protocol, {"name": str, "epochs": int}, "evaluator.protocol")
+        for name in ("measure", "trial_measure"):
+            measure_from_json(identity[name])
+    if not identity["seeds"]:
+        raise damaged(path, "at least one seed in 'seeds'", [])
 
 
 def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
@@ -43,18 +100,16 @@ def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
         for name in (*identity["recipes"], *searchers)
     }
     budgets = mean_seconds({name: Row(name, measure, runs[name]) for name in identity["recipes"]})
-    drawn = [(seed, found) for seed in seeds if (found := _read(path / f"{RANDOM}-{seed}" / TRIAL, missing=True))]
+    drawn = [(seed, found) for seed in seeds if (found := _drawn(path / f"{RANDOM}-{seed}" / TRIAL))]
+    shared = set.intersection(*(set(found["budgets"]) for _, found in drawn)) if drawn else set()
 
     def at(name: str) -> Row:
         own = (_random_run(path / f"{RANDOM}-{seed}", seed, found, found["budgets"][name], by) for seed, found in drawn)
         return Row(RANDOM, measure, tuple(own))
 
     time_of = {n: "median" if n in searchers else n for n in runs}
-    rows = [
-        Row(n, measure, own, at(time_of[n]) if drawn and time_of[n] in drawn[0][1]["budgets"] else None)
-        for n, own in runs.items()
-    ]
-    if drawn:
+    rows = [Row(n, measure, own, at(time_of[n]) if time_of[n] in shared else None) for n, own in runs.items()]
+    if "median" in shared:
         rows.append(at("median"))
     order = sorted(rows, key=lambda r: (-(r.rate or 0), -measure.rank(r.mean), r.seconds or math.inf))
     return Comparison(path, identity, measure, tuple(order), budgets)
@@ -66,23 +121,25 @@ def mean_seconds(rows: Mapping[str, Row]) -> dict[str, float]:
 
 
 def _run(folder: Path, seed: int) -> SeedRun | None:
-    found = _read(folder / TRIAL, missing=True)
-    if found is None:
+    content = read_object(folder / TRIAL)
+    if not content:
         return None
-    return SeedRun(
-        seed=seed,
-        path=folder,
-        architecture=found.get("architecture"),
-        seconds=found.get("search_seconds"),
-        score=_number(found.get("score")),
-        hit=found.get("hit"),
-        distance=found.get("distance"),
-        trained=found.get("trained"),
-        skips=found.get("skips"),
-        entropy=found.get("entropy"),
-        curve=tuple((epoch, seconds, score) for epoch, seconds, score in found.get("curve", ())),
-        error=found.get("error"),
-    )
+    with _checking(folder / TRIAL):
+        found = fields_in({"curve": [], **content}, _TRIAL, "trial")
+    return SeedRun(seed=seed, path=folder, seconds=found.pop("search_seconds"), **found)
+
+
+def _drawn(path: Path) -> dict[str, Any]:
+    """The trial of a random search, checked; empty where there is none."""
+    content = read_object(path)
+    if not content:
+        return {}
+    with _checking(path):
+        found = fields_in(content, {"budgets": Mapping[str, float], "candidates": tuple[Any, ...]}, "trial")
+        candidates = [fields_in(candidate, _CANDIDATE, "candidate") for candidate in found["candidates"]]
+    if not candidates:
+        raise damaged(path, "at least one candidate in 'candidates'", [])
+    return {"budgets": found["budgets"], "candidates": candidates}
 
 
 def _random_run(folder: Path, seed: int, found: Mapping[str, Any], budget: float, measure: Measure) -> SeedRun:
@@ -94,31 +151,9 @@ def _random_run(folder: Path, seed: int, found: Mapping[str, Any], budget: float
         architecture=taken["architecture"],
         seconds=sum(candidate["seconds"] for candidate in candidates[:count]),
         score=taken["score"],
-        hit=taken.get("hit"),
-        distance=taken.get("distance"),
+        hit=taken["hit"],
+        distance=taken["distance"],
         trained=count,
-        skips=taken.get("skips"),
+        skips=taken["skips"],
         error="Every training diverged." if taken["score"] is None else None,
     )
-
-
-def _number(value: Any) -> Number:
-    """A score as it is in a file.
-
-    Raises:
-        TypeError: if it is no number.
-    """
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise TypeError(f"a score is {value!r}")
-
-
-def _read(path: Path, *, missing: bool = False) -> Any:
-    try:
-        return json.loads(read_file(path))
-    except FileNotFoundError:
-        if missing:
-            return None
-        raise
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is torn or unreadable ({error}): remove it and give the same command again.") from error

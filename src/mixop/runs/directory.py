@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RunError
-from mixop.core.files import append_to, read_file
+from mixop.core.files import append_to
 from mixop.core.measure import Measure
 from mixop.runs.files import (
     ARCHITECTURE,
@@ -237,19 +237,15 @@ class RunDirectory:
         """
         self.save(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
-    def read_json(self, name: str) -> Any:
-        """Reads one JSON file.
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads the object in one JSON file.
 
         Raises:
-            RunError: if it is missing or torn.
+            RunError: if it is missing, torn, or holds something else.
         """
-        path = self / name
-        try:
-            return json.loads(read_file(path))
-        except FileNotFoundError as error:
-            raise RunError(f"{self.path} has no {name}: it is not a run directory, or its search is not finished.") from error
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} is torn or unreadable ({error}): restore it, or start the run again.") from error
+        if not self.has(name):
+            raise RunError(f"{self.path} has no {name}: it is not a run directory, or its search is not finished.")
+        return read_object(self / name)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line to the metrics and forces it to the disk.

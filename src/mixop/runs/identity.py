@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixop.core.errors import RunError
+from mixop.core.outside import as_json
 from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, SETTINGS, SPACE
 
 SEARCH_FILES = (RECIPE, SPACE, DATA, SETTINGS)
@@ -37,7 +38,7 @@ def essence(name: str, content: Any) -> Any:
         name: of the file.
         content: what it holds.
     """
-    content = json.loads(json.dumps(content))
+    content = as_json(content)
     if isinstance(content, dict) and name == DATA:
         return {key: content.get(key) for key in _DATA_KEYS}
     if isinstance(content, dict) and name == ARCHITECTURE:

@@ -1,6 +1,5 @@
 """Files of a run directory as values, checked: what is torn or damaged is named by file and line. Imports no torch."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.files import read_file
 from mixop.core.measure import Measure, measure_from_json
+from mixop.core.outside import MalformedError, parse_object, shortened
 from mixop.runs.files import DATA, FORMAT_FILE, IDENTITY, RECIPE, RETRAINING, check_format
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, from_record
 
@@ -24,23 +24,18 @@ def read_object(path: Path) -> dict[str, Any]:
         RunError: if the file is torn, or holds something else.
     """
     try:
-        content = json.loads(read_file(path))
+        return parse_object(read_file(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror or error}): change its permissions.") from error
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise RunError(f"{path} is torn ({error}): restore it, or run the command that wrote it again.") from error
-    if not isinstance(content, dict):
-        raise damaged(path, "a JSON object", content)
-    return content
+    except MalformedError as error:
+        raise RunError(f"{path} is torn or damaged ({error}): restore it, or run the command that wrote it again.") from error
 
 
 def damaged(where: object, expected: str, got: object) -> RunError:
     """The error for a file that holds something else than it must."""
-    text = repr(got)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return RunError(f"{where} must hold {expected}, got {text}: restore it, or run the command that wrote it again.")
+    return RunError(f"{where} must hold {expected}, got {shortened(got)}: restore it, or run the command that wrote it again.")
 
 
 def check_version(path: Path) -> None:
@@ -95,13 +90,11 @@ def read_records(path: Path) -> list[Record]:
             continue
         where = f"Line {number} of {path}"
         try:
-            content = json.loads(line)
-        except ValueError as error:
+            content = parse_object(line)
+        except MalformedError as error:
             if number == len(lines):
                 break
-            raise RunError(f"{where} is torn: remove it, or start the run again.") from error
-        if not isinstance(content, dict):
-            raise damaged(where, "a JSON object", content)
+            raise RunError(f"{where} is torn or damaged ({error}): remove it, or start the run again.") from error
         phase = content.get("phase")
         if not isinstance(phase, str) or phase not in _KINDS:
             raise damaged(where, f"{' or '.join(map(repr, _KINDS))} in 'phase'", phase)
@@ -167,7 +160,7 @@ def read_measures(data: Mapping[str, Any], path: Path) -> tuple[Measure, ...]:
         raise damaged(path, "a list of measures in 'measures'", given)
     try:
         measures = tuple(measure_from_json(measure) for measure in given)
-    except (RecipeError, AttributeError) as error:
+    except RecipeError as error:
         raise RunError(f"{path} is damaged: {error}") from error
     _check_measures(measures, path)
     return measures

@@ -107,6 +107,29 @@ class RetrainingRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetrainingPlan:
+    """What a retraining is to do.
+
+    Args:
+        protocol: how networks are trained, as JSON data.
+        networks: label and architecture, in its native notation, of each.
+        seed: of initial weights, data order and augmentation.
+        train_on: the parts of the data that are trained on.
+        score_on: the part that is scored.
+        augment: what is done to training batches, as JSON data.
+        data: fingerprint of the data.
+    """
+
+    protocol: Mapping[str, Any]
+    networks: tuple[tuple[str, str], ...]
+    seed: int
+    train_on: tuple[str, ...]
+    score_on: str
+    augment: Mapping[str, Any]
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scope:
     """Which examples something was trained or scored on.
 

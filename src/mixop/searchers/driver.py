@@ -12,7 +12,8 @@ from typing import Any
 from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.core.files import append_to, read_file
 from mixop.core.measure import Measure, Number
-from mixop.core.values import to_plain
+from mixop.core.outside import MalformedError, as_json, parse_object
+from mixop.core.values import from_plain, to_plain
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_space
@@ -196,7 +197,7 @@ class _Record:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
-        identity = json.loads(json.dumps(identity))
+        identity = as_json(identity)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             here, self.rows, length = _read(path) if path.exists() else (None, [], 0)
@@ -237,14 +238,15 @@ def _read(path: Path) -> tuple[Any, list[Any], int]:
     lines = []
     for number, line in enumerate(content[:length].splitlines(), start=1):
         try:
-            parsed = json.loads(line)
-            if not isinstance(parsed, dict) or (number == 1) != ("searcher" in parsed):
-                raise ValueError("not a line of a search")
+            parsed = parse_object(line)
+            if (number == 1) != ("searcher" in parsed):
+                raise MalformedError("it is no line of a search")
             if number > 1:
-                TrialRecord(**parsed)
-        except (ValueError, TypeError) as error:
+                from_plain(parsed, TrialRecord, {}, "the row")
+        except (MalformedError, RecipeError) as error:
             raise RunError(
-                f"Line {number} of {path} is torn or not a row of a search: remove the file, or restore it."
+                f"Line {number} of {path} is torn or not a row of a search ({str(error).rstrip('.')}): remove the file, or "
+                "restore it."
             ) from error
         lines.append(parsed)
     return (lines[0] if lines else None), lines[1:], length

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Self
 
 from mixop.core.errors import SpaceError, unknown
+from mixop.core.outside import shortened
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.sizes import positions
@@ -211,14 +212,14 @@ class CellSpace(Space):
         choices = []
         for target, node in enumerate(nodes, start=1):
             if len(node) < 2 or node[0] != "|" or node[-1] != "|":
-                raise self._malformed(text, f"node {target} between two |, found {node!r}")
+                raise self._malformed(text, f"node {target} between two |, found {shortened(node)}")
             before = -1
             for edge in node[1:-1].split("|") if node != "||" else ():
                 operation, _, digits = edge.partition("~")
                 sources = [str(source) for source in range(before + 1, target)]
                 if digits not in sources:
                     wanted = " or ".join(f"op~{source}" for source in sources) or "no further edge"
-                    raise self._malformed(text, f"{wanted} in node {target}, found {edge!r}")
+                    raise self._malformed(text, f"{wanted} in node {target}, found {shortened(edge)}")
                 before = int(digits)
                 index = target * (target - 1) // 2 + before
                 options = self.groups[0].decisions[index].options
@@ -232,7 +233,7 @@ class CellSpace(Space):
     def _malformed(self, text: str, problem: str) -> SpaceError:
         nodes = (range(target) for target in range(1, self.nodes))
         form = "+".join(f"|{'|'.join(f'op~{source}' for source in node)}|" for node in nodes)
-        return SpaceError(f"An architecture of {self.name} is written {form}: expected {problem}, in {text!r}.")
+        return SpaceError(f"An architecture of {self.name} is written {form}: expected {problem}, in {shortened(text, 200)}.")
 
     def is_connected(self, architecture: Architecture) -> bool:
         """Whether the cell's output depends on its input: a path leads there without absent and dropped edges."""

@@ -268,6 +268,11 @@ class Space(ABC):
         return len(self.input_shape) - 1
 
     @property
+    def names_used(self) -> tuple[str, ...]:
+        """Its options; those that are ``package.module:make`` name a function."""
+        return tuple(dict.fromkeys(name for group in self.groups for choice in group.decisions for name in choice.options))
+
+    @property
     def pointwise(self) -> frozenset[str]:
         """Options that look at nothing but their own position; a space with operations of its own may add them."""
         return POINTWISE | {*self.roles.absent, *self.roles.skips}

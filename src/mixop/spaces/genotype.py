@@ -42,7 +42,9 @@ def read_genotype(
         if name in EMPTY:
             raise SpaceError(f"A genotype of {space.name} has nothing but its pairs, got {name}={shown(value)}.")
         if name not in wanted:
-            raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but there is {name!r} besides.")
+            raise SpaceError(
+                f"A genotype of {space.name} has the parts {', '.join(wanted)}, but there is {short(name)} besides."
+            )
     for name in wanted:
         if name not in given:
             raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but {name} is missing.")

@@ -56,6 +56,7 @@ def fields_of(text: str, space: str) -> dict[str, Any]:
         raise malformed
     try:
         node = ast.parse(text[begin:end], mode="eval").body
+        _check_depth(node)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise malformed from error
     if isinstance(node, ast.Call) and not node.args:
@@ -66,6 +67,15 @@ def fields_of(text: str, space: str) -> dict[str, Any]:
     else:
         raise malformed
     return {name: _value(value, name) for name, value in given.items()}
+
+
+def _check_depth(tree: ast.expr) -> None:
+    """Refuses ``1 + 1 + ...`` and ``- - - 1``, which nest without brackets: Python's own walks through them recurse."""
+    level: list[ast.AST] = [tree]
+    for _ in range(4 * DEEPEST):
+        level = [inner for node in level for inner in ast.iter_child_nodes(node)]
+    if level:
+        raise SyntaxError("nested too deeply")
 
 
 def _end(text: str, begin: int) -> int | None:

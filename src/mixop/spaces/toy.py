@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import SpaceError, unknown
+from mixop.core.outside import shortened
 from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_complete, check_skeleton
 
 TOY_MAPS = {
@@ -107,7 +108,7 @@ class Toy(Space):
         """
         maps = text.strip().split("|") if isinstance(text, str) else []
         if len(maps) != self.blocks:
-            raise SpaceError(f"An architecture of toy is written as {self.blocks} maps joined by |, got {text!r}.")
+            raise SpaceError(f"An architecture of toy is written as {self.blocks} maps joined by |, got {shortened(text)}.")
         for name in maps:
             if name not in TOY_MAPS:
                 raise SpaceError(unknown("map in toy", name, TOY_MAPS))

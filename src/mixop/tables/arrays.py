@@ -55,7 +55,10 @@ def strings_of(values: NDArray[Any], path: Path) -> list[str]:
     """
     if values.ndim != 1 or values.dtype.kind not in "SU" or not len(values):
         raise DataError(f"The architectures of {str(path)!r} must be a list of texts, got {values.dtype} {values.shape}.")
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in values.tolist()]
+    try:
+        return [text.decode() if isinstance(text, bytes) else str(text) for text in values.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"The architectures of {str(path)!r} must be texts in UTF-8, but are not: {error}.") from error
 
 
 def refuse_shape(title: str, values: NDArray[Any], count: int, path: Path) -> None:

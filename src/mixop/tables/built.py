@@ -1,6 +1,5 @@
 """Tables from the ``.npz`` files that building a benchmark writes."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.measure import ACCURACY, Measure, measure_from_json
+from mixop.core.outside import MalformedError, parse_json
 from mixop.spaces.core import Space
 from mixop.tables.archives import Observer
 from mixop.tables.arrays import read_npz, recognised, refuse_shape, strings_of
@@ -80,11 +80,13 @@ def convert_arrays(
         if key not in arrays:
             raise DataError(f"{str(path)!r} must hold {key}, as files of built benchmarks do, but does not.")
     texts = strings_of(arrays["arch"], path)
-    epochs, seeds = (tuple(int(number) for number in np.atleast_1d(arrays[key])) for key in ("epochs", "seeds"))
+    epochs, seeds = (_whole(arrays, key, path) for key in ("epochs", "seeds"))
     shape = (len(texts), len(seeds), len(epochs))
     for key in (*scored, "train_loss"):
         if arrays[key].shape != shape:
             raise DataError(f"{key} of {str(path)!r} must have the shape {shape}, got {arrays[key].shape}.")
+        if arrays[key].dtype.kind not in "iuf":
+            raise DataError(f"{key} of {str(path)!r} must hold numbers, got {arrays[key].dtype}.")
     for key in ("params", "flops", "seconds"):
         refuse_shape(key, arrays[key], len(texts), path)
     name = name or path.stem
@@ -93,7 +95,7 @@ def convert_arrays(
     here: dict[str, Any] = {"dataset": dataset, "epochs": epochs[-1], "seeds": seeds, "after": epochs}
     columns = []
     for split in SPLITS:
-        examples = int(arrays[sizes[split]])
+        (examples,) = _whole(arrays, sizes[split], path, single=True)
         if counts:
             percent = _percent(arrays[f"{split}_correct"], examples, f"{split}_correct of {str(path)!r}")
             columns.append(Column(metric=ACCURACY.name, split=split, values=percent, images=examples, **here))
@@ -123,12 +125,22 @@ def convert_arrays(
     )
 
 
+def _whole(arrays: Mapping[str, NDArray[Any]], key: str, path: Path, *, single: bool = False) -> tuple[int, ...]:
+    """The whole numbers of an array."""
+    values = np.atleast_1d(arrays[key])
+    if values.dtype.kind not in "iu" or values.ndim != 1 or not len(values) or (single and len(values) > 1):
+        what = "a whole number" if single else "a list of whole numbers"
+        raise DataError(f"{key} of {str(path)!r} must be {what}, got {arrays[key].dtype} {arrays[key].shape}.")
+    return tuple(values.tolist())
+
+
 def _measures(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[Measure, ...]:
     if "measures" not in arrays:
         return USUAL
     try:
-        measures = tuple(measure_from_json(measure) for measure in json.loads(str(arrays["measures"])))
-    except (ValueError, TypeError, RecipeError) as error:
+        given = parse_json(str(arrays["measures"]))
+        measures = tuple(measure_from_json(measure) for measure in (given if isinstance(given, list) else [given]))
+    except (MalformedError, RecipeError) as error:
         raise DataError(f"measures of {str(path)!r} must be a JSON list of measures, but are not: {error}") from error
     if not measures:
         raise DataError(f"measures of {str(path)!r} must name at least one measure, got none.")

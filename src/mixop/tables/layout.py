@@ -7,12 +7,11 @@ first; a file without that list is of accuracy, in percent, and loss.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.files import open_file
 from mixop.core.measure import ACCURACY, LOSS, Measure, measure_from_json
+from mixop.core.outside import MalformedError, parse_object
+from mixop.core.values import fields_in
 
 FORMAT = "mixop-table"
 VERSION = 1
@@ -135,23 +136,25 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     if not line.endswith(b"\n"):
         raise DataError(f"The table {where!r} is cut short in its first line: download or convert it again.")
     try:
-        plain = json.loads(line)
-        if plain["version"] != VERSION:
+        plain = parse_object(line)
+        said = fields_in(plain, {"version": int, "header_sha256": str}, "header")
+        if said["version"] != VERSION:
             raise DataError(
-                f"The table {where!r} has version {plain['version']}, but this mixop reads {VERSION}: convert it again."
+                f"The table {where!r} has version {said['version']}, but this mixop reads {VERSION}: convert it again."
             )
-        given = str(plain["header_sha256"])
+        given = said["header_sha256"]
         blank = line.replace(f'"header_sha256": "{given}"'.encode(), f'"header_sha256": "{BLANK}"'.encode())
         if hashlib.sha256(blank).hexdigest() != given:
-            raise ValueError("its checksum is wrong")
+            raise MalformedError("its checksum is wrong")
         header = _header(plain, len(line))
         for stored in (header.architectures, *header.columns):
             if stored.offset < 0 or min(stored.shape) < 1 or stored.offset + stored.bytes > header.size:
-                raise ValueError(f"the array of {stored.metric} lies outside the file")
-    except (ValueError, TypeError, KeyError, AttributeError, RecipeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"The first line of the table {where!r} is damaged ({error}): download or convert it again.") from error
+                raise MalformedError(f"the array of {stored.metric} lies outside the file")
+    except (MalformedError, RecipeError) as error:
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"The first line of the table {where!r} is damaged ({reason}): download or convert it again."
+        ) from error
     if size != header.start + header.size:
         raise DataError(
             f"The table {where!r} must have {header.start + header.size:,} bytes, got {size:,}: it is cut short or damaged, "
@@ -173,44 +176,73 @@ def verify(path: str | os.PathLike[str], header: Header) -> None:
         raise DataError(f"The table {str(path)!r} is damaged (its checksum is wrong): download or convert it again.")
 
 
+_HEADER: Mapping[str, Any] = {
+    "name": str,
+    "space_name": str,
+    "decisions": tuple[tuple[str, ...], ...] | None,
+    "redirect": Mapping[str, Mapping[str, str]],
+    "source": dict,
+    "sha256": str,
+    "size": int,
+}
+_STORED: Mapping[str, Any] = {
+    "metric": str,
+    "dataset": str | None,
+    "split": str | None,
+    "epochs": int | None,
+    "seeds": tuple[int, ...] | None,
+    "after": tuple[int, ...] | None,
+    "linear": bool,
+    "note": str,
+    "offset": int,
+    "dtype": Literal[_DTYPES],
+    "shape": tuple[int, ...],
+    "of": int | None,
+    "missing": int | None,
+}
+
+
 def _header(plain: Mapping[str, Any], start: int) -> Header:
-    if len(plain["sha256"]) != 64 or not isinstance(plain["size"], int):
-        raise ValueError("its checksum or its size is missing")
-    decisions = plain["decisions"]
-    return Header(
-        name=str(plain["name"]),
-        space=plain["space"],
-        space_name=str(plain["space_name"]),
-        decisions=None if decisions is None else tuple(tuple(map(str, names)) for names in decisions),
-        architectures=_stored(plain["architectures"]),
-        columns=tuple(_stored(column) for column in plain["columns"]),
-        measures=tuple(measure_from_json(measure) for measure in plain["measures"]) if "measures" in plain else USUAL,
-        redirect={str(name): dict(splits) for name, splits in plain["redirect"].items()},
-        source=dict(plain["source"]),
-        sha256=plain["sha256"],
+    found = fields_in(plain, _HEADER, "header")
+    lists = fields_in({"measures": None, **plain}, {"columns": tuple[Any, ...], "measures": tuple[Any, ...] | None}, "header")
+    space, measures = plain.get("space"), lists["measures"]
+    if space is not None and not isinstance(space, Mapping):
+        raise MalformedError("header.space is no object")
+    if len(found["sha256"]) != 64:
+        raise MalformedError("its checksum is missing")
+    header = Header(
+        **found,
+        space=space,
+        architectures=_stored(plain.get("architectures")),
+        columns=tuple(_stored(column) for column in lists["columns"]),
+        measures=USUAL if measures is None else tuple(measure_from_json(measure) for measure in measures),
         start=start,
-        size=plain["size"],
     )
+    _check_architectures(header)
+    return header
 
 
-def _stored(plain: Mapping[str, Any]) -> Stored:
-    whole = {name: plain.get(name) for name in ("epochs", "of", "missing")}
-    shape = tuple(int(length) for length in plain["shape"])
-    lists = {name: tuple(map(int, plain[name])) if name in plain else None for name in ("seeds", "after")}
-    if plain["dtype"] not in _DTYPES or not isinstance(plain["offset"], int) or not shape:
-        raise ValueError(f"it describes the array of {plain['metric']} by {plain['dtype']} at {plain['offset']}")
-    axes = 1 + sum(numbers is not None for numbers in lists.values())
-    if plain["metric"] != "architecture" and len(shape) != axes:
-        raise ValueError(f"the array of {plain['metric']} has the shape {shape}")
-    return Stored(
-        metric=str(plain["metric"]),
-        dataset=plain.get("dataset"),
-        split=plain.get("split"),
-        linear=bool(plain.get("linear", False)),
-        note=str(plain.get("note", "")),
-        offset=plain["offset"],
-        dtype=plain["dtype"],
-        shape=shape,
-        **lists,
-        **whole,
-    )
+def _check_architectures(header: Header) -> None:
+    """Refuses a header whose architectures do not fit the rest of it."""
+    rows = header.architectures
+    if rows.dtype != "|u1" or len(rows.shape) != 2:
+        raise MalformedError(f"its architectures are an array {rows.dtype} {rows.shape}")
+    if header.decisions is not None and (rows.shape[1] != len(header.decisions) or not all(header.decisions)):
+        raise MalformedError(f"its architectures decide {rows.shape[1]} times, but it names {len(header.decisions)} decisions")
+    if any(column.shape[0] != rows.shape[0] for column in header.columns):
+        raise MalformedError("its columns have other lengths than its architectures")
+    if not header.measures:
+        raise MalformedError("it names no measure")
+
+
+def _stored(plain: Any) -> Stored:
+    usual = {"linear": False, "note": ""}
+    found = Stored(**fields_in({**usual, **plain} if isinstance(plain, Mapping) else plain, _STORED, "array"))
+    lists = {name: numbers for name in ("seeds", "after") if (numbers := getattr(found, name)) is not None}
+    if (found.metric != "architecture" and found.shape[1:] != tuple(map(len, lists.values()))) or not found.shape:
+        raise MalformedError(f"the array of {found.metric} has the shape {found.shape}")
+    if any(len(set(numbers)) != len(numbers) or not numbers for numbers in lists.values()):
+        raise MalformedError(f"the runs or epochs of {found.metric} are not different numbers")
+    if found.of is not None and found.of < 1:
+        raise MalformedError(f"the array of {found.metric} counts out of {found.of} images")
+    return found

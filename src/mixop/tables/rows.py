@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixop.core.errors import SpaceError
-from mixop.core.values import from_plain
+from mixop.core.names import from_file
+from mixop.core.values import check_names, from_plain
 from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import with_shape
@@ -39,12 +40,15 @@ class ArchitectureRows:
             SpaceError: if mixop does not have it.
         """
         plain = self.header.space
-        if plain is None or plain.get("type") not in SPACE_TYPES:
+        if plain is None or not isinstance(plain.get("type"), str) or plain["type"] not in SPACE_TYPES:
             raise SpaceError(
                 f"The table {self.name} is about {self.header.space_name or 'a space'}, which mixop does not have: query it by "
                 "strings and numbers."
             )
-        return from_plain(with_shape(plain), Space, SPACE_TYPES, "space of the table")
+        with from_file(f"The table {self.name}"):
+            space = from_plain(with_shape(plain), Space, SPACE_TYPES, "space of the table")
+            check_names(space, "space of the table")
+        return space
 
     def index(self, architecture: Architecture | str | int) -> int:
         """The row of an architecture.

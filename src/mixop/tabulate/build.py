@@ -3,6 +3,7 @@
 What a network learns depends only on its architecture, its seed and the settings, never on the networks trained beside it.
 """
 
+import io
 import json
 import math
 import time
@@ -15,8 +16,9 @@ import numpy as np
 from torch import Generator
 
 from mixop.core.door import door
-from mixop.core.errors import MixopError, RecipeError, RunError, SpaceError
-from mixop.core.files import open_file, read_file
+from mixop.core.errors import RecipeError, RunError, SpaceError
+from mixop.core.files import read_file
+from mixop.core.outside import as_json
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
@@ -25,7 +27,9 @@ from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
 from mixop.runs.files import DATA, SETTINGS
 from mixop.runs.identity import essence
-from mixop.runs.write import previous, replacing, write_bytes
+from mixop.runs.load import read_object
+from mixop.runs.lock import Lock
+from mixop.runs.write import previous, write_bytes
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
 from mixop.tabulate.cohort import SPLITS, Cohort
@@ -106,7 +110,33 @@ def tabulate(
     space, everything = _planned(space, data, group, limit)
     settings = _settings(space, data, how)
     parts = out.with_name(out.name + ".parts")
-    done = _begin(parts, settings)
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make {parts} ({error.strerror or error}): remove it, or write to another file.") from error
+    lock = Lock(parts)
+    try:
+        _tabulate(space, everything, data, how, out, settings, lock, group, checkpoint_seconds, tell)
+    finally:
+        lock.release()
+    return out
+
+
+def _tabulate(
+    space: Space,
+    everything: Sequence[Architecture],
+    data: Data,
+    how: Tabulation,
+    out: Path,
+    settings: Mapping[str, Any],
+    lock: Lock,
+    group: int,
+    checkpoint_seconds: float,
+    tell: Teller,
+) -> None:
+    """`tabulate` under its lock."""
+    parts = lock.folder
+    done = _begin(parts, settings, how, len(everything))
     left = [index for index in range(len(everything)) if index not in done]
     each = max(1, group // how.seeds)
     tell(len(done), len(everything))
@@ -126,6 +156,7 @@ def tabulate(
         ) as driver:
             while True:
                 found = drive(driver, job)
+                lock.check()
                 _write(parts / f"{job.indices[0]:06d}.npz", {"index": np.array(job.indices), **found})
                 for path in (file, previous(file)):
                     path.unlink(missing_ok=True)
@@ -135,8 +166,9 @@ def tabulate(
                 if not left:
                     break
                 job = cohort(left[:each])
-    _write(out, {**_joined(parts, len(everything)), **_facts(everything, space, data, how, settings)})
-    return out
+    joined = _joined(parts, how, len(everything))
+    lock.check()
+    _write(out, {**joined, **_facts(everything, space, data, how, settings)})
 
 
 def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[Space, list[Architecture]]:
@@ -227,46 +259,73 @@ def _settings(space: Space, data: Data, how: Tabulation) -> dict[str, Any]:
     return {"space": describe_space(space), "data": data.describe(), "training": to_plain(how)}
 
 
-def _begin(parts: Path, settings: Mapping[str, Any]) -> set[int]:
-    """Makes the folder of the parts, or reads which ones are done."""
+def _begin(parts: Path, settings: Mapping[str, Any], how: Tabulation, count: int) -> set[int]:
+    """Makes the folder of the parts this table's own, or reads which architectures are done.
+
+    A part that is torn is removed, and its architectures are trained again.
+    """
     file = parts / SETTINGS
+    if not file.exists():
+        write_bytes(file, json.dumps(settings).encode())
+    before, now = read_object(file), as_json(settings)
+    if essence(DATA, before.get("data")) == essence(DATA, now["data"]):
+        now["data"] = before.get("data")  # the same examples, from another place perhaps
+    if before != now:
+        raise RunError(f"{parts} has parts of a table with other settings: remove it, or write to another file.")
+    done: set[int] = set()
+    for path in sorted(parts.glob("[0-9]*.npz")):
+        part = _read(path, how)
+        if part is None:
+            path.unlink()
+        else:
+            done.update(part["index"].tolist())
+    return {index for index in done if index < count}
+
+
+def _read(path: Path, how: Tabulation) -> dict[str, np.ndarray] | None:
+    """The arrays of a part; None if it is torn or holds something else.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
     try:
-        parts.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            write_bytes(file, json.dumps(settings).encode())
-        before, now = json.loads(read_file(file)), json.loads(json.dumps(settings))
-        if isinstance(before, dict) and essence(DATA, before.get("data")) == essence(DATA, now["data"]):
-            now["data"] = before["data"]  # the same examples, from another place perhaps
-        if before != now:
-            raise RunError(f"{parts} has parts of a table with other settings: remove it, or write to another file.")
-        done: set[int] = set()
-        for path in parts.glob("[0-9]*.npz"):
-            done.update(int(i) for i in _read(path)["index"])
-        return done
-    except (OSError, ValueError) as error:
-        if isinstance(error, MixopError):
-            raise
-        raise RunError(f"Cannot use {parts} ({error}): remove it, or write to another file.") from error
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with open_file(path) as raw, np.load(raw, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        content = read_file(path)
+    except OSError as error:
+        raise RunError(f"Cannot read {path} ({error.strerror or error}): change its permissions.") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception:  # a damaged zip file provokes a dozen kinds of errors
+        return None
+    index, count = arrays.get("index"), 0
+    if index is not None and index.ndim == 1 and index.dtype.kind in "iu":
+        count = len(index)
+    whole = {name: value.shape == (count, how.seeds, len(how.kept)) for name, value in arrays.items()}
+    whole |= {name: arrays[name].shape == (count,) for name in ("index", "seconds") if name in arrays}
+    numbers = all(value.dtype.kind in "iuf" for value in arrays.values())
+    named = {"index", "seconds", "train_loss"} <= arrays.keys()
+    return arrays if count and named and numbers and all(whole.values()) and index is not None and index.min() >= 0 else None
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    try:
-        with replacing(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise RunError(f"Cannot write {path} ({error.strerror or error}): free some space, then repeat the command.") from error
+    """Writes an ``.npz`` file so that a crash leaves the old one or the new one, whole."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
 
 
-def _joined(parts: Path, count: int) -> dict[str, np.ndarray]:
-    """All parts, architecture by architecture."""
-    found = [_read(path) for path in sorted(parts.glob("[0-9]*.npz"))]
-    order = np.concatenate([part["index"] for part in found]).argsort()[:count]
-    return {name: np.concatenate([part[name] for part in found])[order] for name in found[0] if name != "index"}
+def _joined(parts: Path, how: Tabulation, count: int) -> dict[str, np.ndarray]:
+    """All parts, architecture by architecture; of one that is in several parts the first.
+
+    Raises:
+        RunError: if one was damaged while others were trained.
+    """
+    found = [part for path in sorted(parts.glob("[0-9]*.npz")) if (part := _read(path, how)) is not None]
+    names = set.intersection(*(set(part) for part in found)) if found else set()
+    there, order = np.unique(np.concatenate([part["index"] for part in found]), return_index=True) if found else ([], [])
+    if list(there[:count]) != list(range(count)):
+        raise RunError(f"Parts in {parts} were damaged while others were trained: give the same command again.")
+    return {name: np.concatenate([part[name] for part in found])[order[:count]] for name in sorted(names - {"index"})}
 
 
 def _facts(

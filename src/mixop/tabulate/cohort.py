@@ -1,6 +1,7 @@
 """Networks of a table that are trained together: a job for the driver, which can be left and gone on with at any step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.errors import RunError
 from mixop.core.optim import set_rate
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
@@ -79,7 +81,10 @@ class Cohort:
         self.losses, self.seen = torch.zeros(self.many.count, dtype=torch.float64), 0
         self._place = Place()
         if file is not None and checkpoint.exists(file):
-            self._restore(checkpoint.load(file))
+            saved = None
+            with suppress(RunError):  # torn: these networks begin again, as they do without one
+                saved = checkpoint.load(file)
+            self._restore(saved, file)
 
     @property
     def state(self) -> Place:
@@ -152,9 +157,16 @@ class Cohort:
         }
         checkpoint.save(self.file, state)
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        if state["indices"] != self.indices:  # of cohorts of another size: these begin from the start
-            return
+    def _restore(self, state: Any, file: Path) -> None:
+        if not isinstance(state, dict) or state.get("indices") != self.indices:
+            return  # of cohorts of another size: these begin from the start
+        try:
+            self._take_up(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"{file} is not of this table ({reason}): remove it, and these networks begin again.") from error
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
         self._place = Place(*state["place"])
         self.many.load_state_dict(state["many"])
         self.optimiser.load_state_dict(state["optimiser"])

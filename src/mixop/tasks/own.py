@@ -70,6 +70,11 @@ class Own(Task):
         return True
 
     @property
+    def names_used(self) -> tuple[str, ...]:
+        """The functions that it names."""
+        return tuple(filter(None, (self.loss_function, self.measure_function, self.predict_function)))
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         """The measure, if there is one, and the loss."""
         if not self.measure_function:

@@ -317,7 +317,8 @@ def _read_archive(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, d
             while archive.fileobj is not None and archive.fileobj.read(2**20):
                 pass  # to the end, where a packed file has its checksum
     except Exception as error:  # a damaged archive provokes tar, zip and system errors alike
-        raise DataError(f"The archive {str(path)!r} is damaged or cut short, get it again: {error}.") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":.")
+        raise DataError(f"The archive {str(path)!r} is damaged or cut short, get it again: {reason}.") from error
     for form in forms:
         contents = {file: members[f"{form.folder}/{file}"] for file in form.files if f"{form.folder}/{file}" in members}
         if contents:

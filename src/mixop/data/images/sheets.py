@@ -190,6 +190,11 @@ def _labels(path: Path) -> dict[str, np.ndarray]:
     missing = [key for key in USED if key not in labels]
     if missing:
         raise DataError(f"{str(path)!r} must hold train_y, test_y and classes, but {missing[0]} is missing.")
+    for key in ("train_y", "test_y", *(key for key in labels if key.endswith("_valid"))):
+        if labels[key].dtype.kind not in "iub" or labels[key].ndim != 1:
+            raise DataError(
+                f"{key} of {str(path)!r} must be a list of whole numbers, got {labels[key].dtype} {labels[key].shape}."
+            )
     return labels
 
 
