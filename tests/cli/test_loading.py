@@ -100,7 +100,7 @@ def test_the_same_command_on_moved_data_continues_the_same_run(run: Path, tmp_pa
     assert main(["search", *SMALL, *data, "--out", str(run)]) == 0
     assert (run / "data.json").read_text() == before
     write(tmp_path / "there" / "set.npz", seed=1)
-    assert "holds another run: data.fingerprint" in fails("search", *SMALL, *data, "--out", str(run))
+    assert "holds a run on other data (data.fingerprint" in fails("search", *SMALL, *data, "--out", str(run))
 
 
 TABLE = ("table", "build", "own.table", "--limit", "2", "--epochs", "1", "--seeds", "1", "--batch-size", "16")

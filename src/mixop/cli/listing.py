@@ -39,10 +39,10 @@ def _protocols() -> dict[str, str]:
 
 
 def _architectures() -> dict[str, str]:
-    from mixop.spaces.darts import Darts
+    from mixop.spaces import SPACES
     from mixop.spaces.published import ARCHITECTURES
 
-    return {name: Darts().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
+    return {name: SPACES[architecture.space]().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
 
 
 def _experiments() -> dict[str, str]:

@@ -40,12 +40,13 @@ class StopRequest:
         again, before = self.signum is not None, self._before.get(signum)
         if not again:
             self.signum = signum
-        if callable(before) and (self._outer(signum) or (again and signum == signal.SIGINT)):
+        if callable(before) and (self._outer(signum) is not None or (again and signum == signal.SIGINT)):
             before(signum, frame)
 
-    def _outer(self, signum: int) -> bool:
-        """Whether another request waits outside of this one, which then hears what this one hears."""
-        return isinstance(getattr(self._before.get(signum), "__self__", None), StopRequest)
+    def _outer(self, signum: int) -> "StopRequest | None":
+        """The request that waits outside of this one, which then hears what this one hears."""
+        outer = getattr(self._before.get(signum), "__self__", None)
+        return outer if isinstance(outer, StopRequest) else None
 
     def _listen(self) -> None:
         for signum in SIGNALS:
@@ -54,8 +55,8 @@ class StopRequest:
             # where `kill -INT` still asks a run to stop. None is a handler that is not Python's and could not be put back.
             if before is not None and (before is not signal.SIG_IGN or signum == signal.SIGINT):
                 self._before[signum] = before
-                if self._outer(signum):
-                    self.signum = before.__self__.signum
+                if (outer := self._outer(signum)) is not None:
+                    self.signum = outer.signum
                 signal.signal(signum, self._receive)
 
     def _leave(self) -> None:
@@ -81,7 +82,7 @@ def listening() -> Iterator[StopRequest]:
         yield request
     finally:
         request._leave()
-    if request.signum is not None and not request._outer(request.signum):
+    if request.signum is not None and request._outer(request.signum) is None:
         signal.raise_signal(request.signum)
 
 
