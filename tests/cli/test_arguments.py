@@ -204,7 +204,7 @@ def test_without_a_name_the_data_are_the_runs_own_wherever_they_are(command: str
         (["--epochs", "0"], "at least 1, got 0"),
         (["--epochs", "2.5"], "a whole number, got '2.5'"),
         (["--seed", "-1"], "at least 0, got -1"),
-        (["--device", "gpu"], "use 'cpu'"),
+        (["--device", "gpu"], "device must be 'cpu'"),
         (["--checkpoint-seconds", "-1"], "at least 0"),
         (["--space.channels", "0"], "at least 1"),
         (["--data.split.valid", "1.5"], "greater than 0 and less than 1"),
