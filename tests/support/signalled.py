@@ -49,22 +49,24 @@ class Sampler:
 
     def __call__(self, frame, event, argument) -> None:
         self.calls += 1
-        due = self.calls % self.every == 0
+        due, step = self.calls % self.every == 0, False
         if event == "call" and "/mixop/" in frame.f_code.co_filename:
             self.own += 1
             due |= self.own % self.ours == 0
             if frame.f_code.co_name == "take_step":
                 self.steps += 1
-                due |= self.steps % STEPS == 0
-        if due and not self.busy:
-            self.sample(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+                step = self.steps % STEPS == 0
+        if (due or step) and not self.busy:
+            # In a step always the first signals, which ask a run to stop once: whatever is called before, some stop.
+            signums = self.groups[0 if step else len(self.found) % len(self.groups)]
+            self.sample(f"{frame.f_code.co_filename}:{frame.f_lineno}", signums)
 
-    def sample(self, where: str) -> None:
+    def sample(self, where: str, signums: list[int]) -> None:
         """Forks, signals the fork and notes how it ends."""
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # mixop has not begun
             return
         self.busy = True
-        before, signums = contents(self.run), self.groups[len(self.found) % len(self.groups)]
+        before = contents(self.run)
         from mixop.cli import interrupt
 
         done = interrupt._Ending.said is not None
@@ -92,7 +94,7 @@ def main() -> None:
 
     def end() -> None:
         if os.getpid() == process:
-            sampler.sample("the end")
+            sampler.sample("the end", signums[0])
         if os.getpid() == process:
             Path(result).write_text(json.dumps(sampler.found))
 
