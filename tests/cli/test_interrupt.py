@@ -111,7 +111,7 @@ if "forkserver" in " ".join(sys.orig_argv):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
 def test_nothing_but_a_sentence_while_the_workers_of_a_comparison_start(tmp_path: Path, signum: int):
     (tmp_path / "sitecustomize.py").write_text(IN_THE_SERVER)
-    words = ["compare", "--recipes", "gdas", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "all")]
+    words = ["compare", "--recipes", "gdas", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "all")]
     done = subprocess.run(
         [sys.executable, "-m", "mixop", *words],
         env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{SRC}", SIGNUM=str(int(signum))),
