@@ -55,7 +55,7 @@ def test_removing_sets_one_weight_to_zero_and_leaves_the_others(trained):
 
 @pytest.mark.parametrize("interval", [1, 2, 5])
 def test_decisions_come_at_the_epochs_of_the_authors_loop(trained, interval):
-    """NAS-Bench-201: ``for epoch in range(tune_epochs): if epoch % interval == 0 or epoch == tune_epochs - 1: decide; tune``."""
+    """NAS-Bench-201: every epoch tunes, and decides before it where ``epoch % interval == 0 or epoch == tune_epochs - 1``."""
     tune_epochs = interval * (EDGES - 1)
     authors = [epoch for epoch in range(tune_epochs) if epoch % interval == 0 or epoch == tune_epochs - 1]
     view = trained(scored, WEIGHTS)

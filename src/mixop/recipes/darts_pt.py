@@ -10,11 +10,11 @@ def darts_pt(*, epochs: int = 100) -> Recipe:
     """DARTS-PT: DARTS, but an option is chosen for what its removal costs the supernet.
 
     After the search, decisions are fixed one after the other, with 5 epochs of tuning in between at a tenth of the learning
-    rate, by an optimiser of weights that starts anew; the architecture's goes on, for what is not decided. ``epochs`` does not
-    count them. On NAS-Bench-201 the sixth decision comes after 24 epochs, as in the authors' code, and in the DARTS space, where
-    normal and reduction cells are decided in the same rounds and then lose their superfluous edges, the 17th after 80. There
-    the authors search for 50 epochs. The code trains one more epoch after the last decision, which changes nothing that is
-    kept; ours does not.
+    rate. The optimiser of the weights starts anew; the architecture's goes on, for what is not decided. ``epochs`` does not
+    count these epochs. On NAS-Bench-201 the sixth decision comes after 24 of them, as in the authors' code. In the DARTS space
+    normal and reduction cells are decided in the same rounds and then lose their superfluous edges, the last round after 80
+    epochs; there the authors search for 50 epochs. The code trains one more epoch after the last decision, which changes
+    nothing that is kept; ours does not.
 
     Each option is measured on the whole validation split. The code measures each on other crops and flips, in another order;
     ours measures all on the same plain images, so that they differ by the option alone.

@@ -46,8 +46,8 @@ def dsnas(*, epochs: int = 100) -> Recipe:
 
     A decision whose first option leads by 0.3 in probability is fixed; the authors check once an epoch, we check at every
     draw. Both steps come from one backward pass, as in `snas`. The method was published on another space and has no known
-    settings on NAS-Bench-201: length, weight optimiser and rate 3e-4 are those of DrNAS there (unverified). The logits have
-    no weight decay, as in the authors' code.
+    settings on NAS-Bench-201: length, weight optimiser, clipping and rate 3e-4 are those of DrNAS there (unverified). The
+    logits have no weight decay, as in the authors' code.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.08 +- 0.13 (Chen et al. 2021, table 4)
