@@ -26,6 +26,23 @@ def test_one_step_equals_the_closed_form(scale, lr):
     np.testing.assert_allclose(got.numpy(), reference(theta.numpy(), gradient.numpy(), lr, 1e-5), rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [0.1, 60.0])
+def test_gaea_gdas_divides_first_and_clamps_afterwards(scale):
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.rand(6, 5, generator=generator, dtype=torch.float64).softmax(-1)
+    gradient = scale * torch.randn(6, 5, generator=generator, dtype=torch.float64)
+    grown = theta.numpy() * np.exp(-1.0 * gradient.numpy())
+    want = np.maximum(grown / grown.sum(-1, keepdims=True), 1e-2)
+    got = exponentiated_gradient(theta, gradient, 1.0, 1e-2, "after")
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-12)
+    p = theta.clone()
+    p.grad = gradient
+    ExponentiatedGradient(lr=Constant(1.0), minimum=1e-2, clamp="after").build([p]).step()
+    np.testing.assert_allclose(p.numpy(), want, rtol=1e-12)
+    with pytest.raises(RecipeError, match="clamp of ExponentiatedGradient must be 'before' or 'after', got 'never'"):
+        ExponentiatedGradient(clamp="never")
+
+
 def test_it_solves_the_entropic_proximal_problem():
     """The update minimises ``lr * G.theta + KL(theta | old)`` on the simplex: any other point is worse."""
     generator = torch.Generator().manual_seed(1)

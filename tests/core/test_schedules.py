@@ -22,6 +22,14 @@ def test_progress_counts_open_and_closed():
     assert Progress(0, 1).closed == 0
 
 
+def test_a_warm_up_has_a_time_of_its_own():
+    time = Progress(1, 4, whole=Progress(3, 6))
+    assert (time, time.closed, time.whole, time.waiting) == (0.25, 1 / 3, 0.5, False)
+    plain = Progress(1, 4, waiting=True)
+    assert plain.whole is plain
+    assert plain.waiting
+
+
 def test_a_temperature_reaches_its_end_and_a_radius_stays_short_of_it():
     # GDAS: 10 - 9.9 e / (E - 1).
     assert over(Linear(10.0, 0.1), 12) == pytest.approx([10 - 9.9 * e / 11 for e in range(12)])

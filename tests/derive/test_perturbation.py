@@ -53,9 +53,36 @@ def test_removing_sets_one_weight_to_zero_and_leaves_the_others(trained):
     assert later[order[0]].tolist() == [float(o == view.fixed["cell"][order[0]]) for o in range(OPTIONS)]
 
 
+@pytest.mark.parametrize("interval", [1, 2, 5])
+def test_decisions_come_at_the_epochs_of_the_authors_loop(trained, interval):
+    """NAS-Bench-201: every epoch tunes, and decides before it where ``epoch % interval == 0 or epoch == tune_epochs - 1``."""
+    tune_epochs = interval * (EDGES - 1)
+    authors = [epoch for epoch in range(tune_epochs) if epoch % interval == 0 or epoch == tune_epochs - 1]
+    view = trained(scored, WEIGHTS)
+    PerturbationSelection(interval=interval).final(view)
+    kinds = [call[0] for call in view.calls if call[0] != "score"]
+    ours = [kinds[:at].count("tune") for at, kind in enumerate(kinds) if kind == "fix"]
+    assert ours[: len(authors)] == authors
+    assert set(ours) == set(authors)  # with an interval of 1 the code has no epoch for the last decision, and makes none
+    if interval == 5 and EDGES == 6:
+        assert ours == [0, 5, 10, 15, 20, 24]
+
+
+def test_the_darts_space_decides_in_17_rounds_at_every_fifth_epoch(trained):
+    """``tune_epochs = 5 * (14 + 3 - 1) + 1``, so the last round, of nodes, is at epoch 80."""
+    space = S2()
+    view = trained(redundant, torch.zeros(0), space=space)
+    view.mean = lambda: {
+        g.name: fix_rows(torch.full((14, 2), 0.5, dtype=torch.float64), view.fixed.get(g.name, {})) for g in space.groups
+    }
+    PerturbationSelection().final(view)
+    kinds = [call[0] for call in view.calls if call[0] != "score"]
+    assert sorted({kinds[:at].count("tune") for at, kind in enumerate(kinds) if kind == "fix"}) == list(range(0, 81, 5))
+
+
 def test_every_decision_but_the_last_is_followed_by_tuning(trained):
     view = trained(scored, WEIGHTS)
-    PerturbationSelection(interval=3, rate=0.01).final(view)
+    PerturbationSelection(interval=3, rate=0.01, early=False).final(view)
     kinds = [call for call in view.calls if call[0] != "score"]
     assert [call[0] for call in kinds] == ["fix", "tune", "tune", "tune"] * (EDGES - 1) + ["fix"]
     assert {call[1:] for call in kinds if call[0] == "tune"} == {(1, 0.01)}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.recipe.stage import Stage, check_stages, shortest_stage, stage_ends, stage_progress
+from mixop.recipe.stage import Stage, check_stages, moving_epochs, shortest_stage, stage_ends, stage_progress
 from mixop.recipes import drnas_progressive, drnas_progressive_201, pdarts
 from mixop.spaces import darts
 from mixop.spaces.toy import Toy
@@ -31,6 +31,25 @@ def test_time_begins_anew_with_a_fresh_start():
     stages = (Stage(start="fresh"), Stage(start="fresh"), Stage())
     assert [stage_progress(stages, 6, epoch) for epoch in range(6)] == [0, 0.5, 0, 0.25, 0.5, 0.75]
     assert stage_progress(stages, 6, 1).closed == 1
+
+
+def test_the_time_of_the_architecture_stands_still_in_warm_up():
+    times = [stage_progress((), 5, epoch, 2) for epoch in range(5)]
+    assert times == [0, 0, 0, 1 / 3, 2 / 3]
+    assert [time.closed for time in times] == [0, 0, 0, 0.5, 1]
+    assert [time.waiting for time in times] == [True, True, False, False, False]
+    assert [time.whole for time in times] == [0, 0.2, 0.4, 0.6, 0.8]
+    assert [time.whole.closed for time in times] == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_every_stage_has_its_warm_up():
+    carried = [stage_progress(HALVES, 8, epoch, 1) for epoch in range(8)]
+    assert carried == [0, 0, 1 / 6, 2 / 6, 3 / 6, 3 / 6, 4 / 6, 5 / 6]
+    assert [e for e, time in enumerate(carried) if not time.waiting] == moving_epochs(HALVES, 8, 1) == [1, 2, 3, 5, 6, 7]
+    fresh = (Stage(start="fresh"), Stage(start="fresh", options=3))
+    anew = [stage_progress(fresh, 8, epoch, 1) for epoch in range(8)]
+    assert anew == [0, 0, 1 / 3, 2 / 3] * 2
+    assert [time.whole for time in anew] == [0, 0.25, 0.5, 0.75] * 2
 
 
 def test_published_stages():

@@ -16,7 +16,7 @@ def test_prdarts_has_the_settings_of_the_authors_code():
     recipe = prdarts()
     assert recipe.relaxation == HardConcrete(temperature=Linear(1.0, 0.1), low=-0.1, high=1.1, sample=2, drop=0.4)
     assert recipe.regularisers == (GatePenalty(skip=0.01, nonskip=0.005, depth=0.005, variant="expected"),)
-    assert (recipe.epochs, recipe.batch_size, recipe.clip, recipe.architecture_clip) == (200, 250, 5.0, 5.0)
+    assert (recipe.epochs, recipe.batch_size, recipe.clip, recipe.architecture_clip) == (200, 250, 5.0, 0.0)
     assert (recipe.order, recipe.scheme) == ("weights_first", FirstOrder())
     assert (recipe.weight_optimiser.weight_decay, recipe.weight_optimiser.nesterov) == (5e-4, True)
 

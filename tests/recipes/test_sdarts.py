@@ -6,7 +6,8 @@ from mixop.bilevel import FirstOrder
 from mixop.bilevel.perturb import Adversarial, RandomSmoothing
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Progress
-from mixop.recipes import sdarts_adv, sdarts_rs
+from mixop.nets.ops import BatchNorm
+from mixop.recipes import sdarts_adv, sdarts_adv_pc, sdarts_rs
 from mixop.relax import HardConcrete
 
 
@@ -22,8 +23,10 @@ def test_the_radius_grows_from_003_towards_03_and_only_the_weight_step_feels_it(
     assert (recipe.weight_optimiser.weight_decay, recipe.weight_optimiser.nesterov) == (3e-4, False)
 
 
-def test_the_adversary_takes_seven_steps():
+def test_the_adversary_takes_seven_steps_against_running_statistics():
+    """``Linf_PGD_alpha`` puts the network into evaluation mode, and its batch norms track."""
     assert sdarts_adv().perturbation.steps == 7
+    assert sdarts_adv().norm == sdarts_adv_pc().norm == BatchNorm(affine=False, track=True)
 
 
 def test_gates_cannot_be_smoothed():

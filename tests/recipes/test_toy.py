@@ -32,7 +32,7 @@ def data():
 def right_decisions(name, data, folder, *, epochs, seed):
     recipe = replace(RECIPES[name](epochs=epochs), batch_size=32)
     examples = len(data.train) + (len(data.valid) if recipe.scheme.shares_data else 0)
-    recipe = scaled(recipe, epochs * ceil(examples / recipe.batch_size))
+    recipe = scaled(recipe, ceil(examples / recipe.batch_size))
     result = api.search(recipe, SPACE, data, folder, seed=seed)
     return sum(a == b for a, b in zip(result.architecture.options(), SPACE.optimum.options(), strict=True))
 

@@ -6,7 +6,7 @@ from math import ceil
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import Constant, Cosine, Linear, Schedule
 from mixop.recipe.core import Recipe
-from mixop.recipe.stage import shortest_stage
+from mixop.recipe.stage import moving_epochs, shortest_stage, stage_progress
 from mixop.recipes import RECIPES
 
 EXAMPLES = 25_000
@@ -17,62 +17,71 @@ LARGEST_RATE = 0.1
 LARGEST_SIMPLEX_RATE = 1.0
 
 
-def published_steps(recipe: Recipe) -> int:
-    """Weight steps of the published search on CIFAR-10: default epochs times batches of an epoch.
+def travel(recipe: Recipe, batches: int) -> float:
+    """How far a search may move its architecture: the sum of the architecture's learning rate over the steps that move it.
+
+    Steps of warm-up, of every stage, do not move it, nor do the weight steps between two architecture steps.
 
     Args:
-        recipe: of a published name; its epochs and batch may have been changed.
+        recipe: the method.
+        batches: weight steps in an epoch, >= 1.
+    """
+    if not recipe.scheme.searches:
+        return 0.0
+    moving = moving_epochs(recipe.stages, recipe.epochs, recipe.warmup)
+    times = [stage_progress(recipe.stages, recipe.epochs, epoch, recipe.warmup) for epoch in moving]
+    return ceil(batches / recipe.architecture_every) * sum(recipe.architecture_optimiser.lr(time) for time in times)
+
+
+def published_travel(recipe: Recipe) -> float:
+    """`travel` of the published search on CIFAR-10: its epochs, batches, warm-up, stages and learning rate.
+
+    Args:
+        recipe: of a published name; all else of it may have been changed.
 
     Raises:
         RecipeError: if no recipe has that name.
     """
-    if recipe.name not in RECIPES:
-        raise RecipeError(unknown("recipe", recipe.name, RECIPES))
-    published = RECIPES[recipe.name]()
-    examples = 2 * EXAMPLES if published.scheme.shares_data else EXAMPLES
-    return published.epochs * ceil(examples / published.batch_size)
+    published = _published(recipe)
+    return travel(published, _batches(published, EXAMPLES, EXAMPLES))
 
 
-def scaled(recipe: Recipe, steps: int, *, warmup: int | None = None) -> Recipe:
-    """The recipe for a search of few steps, its architecture travelling as far as in the published one.
+def scaled(recipe: Recipe, batches: int, *, warmup: int | None = None) -> Recipe:
+    """The recipe for a short search, its architecture travelling as far as in the published one.
 
-    The architecture's learning rate is multiplied by ``published steps / steps``, so that rate times steps stays the same,
-    and the warm-up keeps its share of the epochs. With a warm-up of your own, warm-up steps, in which the architecture
-    does not move, are left out of both numbers. The same rule holds for every method; nothing else is changed.
+    The architecture's learning rate is multiplied so that `travel` is that of the published search, and the warm-up keeps its
+    share of the epochs. The same rule holds for every method; nothing else is changed.
 
     The factor lies between 1 and 100, and the rate does not rise above 0.1 by it, above 1 on the simplex: beyond, single
-    batches decide. Parameters of a policy keep their rate, for they are weights of a network like those of the supernet.
+    batches decide. Parameters of a policy keep their rate, for they are weights of a network like those of the supernet. Where
+    these limits hold, a short search moves the architecture less than the published one: docs/methods.md has the numbers.
 
     Args:
         recipe: a recipe of a published name, with the epochs of the short search.
-        steps: weight steps of the short search: epochs times batches in an epoch, >= 1.
+        batches: weight steps in an epoch of the short search, >= 1.
         warmup: epochs at the start in which only the weights are trained, in [0, epochs); where a search has stages, the same
             share of each. None for the share of the published search.
 
     Raises:
-        RecipeError: if no recipe has that name, if steps is less than 1, or if the warm-up leaves no epoch.
+        RecipeError: if no recipe has that name, if batches is less than 1, or if the warm-up leaves no epoch.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise RecipeError(f"steps of a short search must be a whole number of at least 1, got {steps!r}.")
-    travel = published_steps(recipe) / steps
-    published, optimiser = RECIPES[recipe.name](), recipe.architecture_optimiser
+    if isinstance(batches, bool) or not isinstance(batches, int) or batches < 1:
+        raise RecipeError(f"batches in an epoch of a short search must be a whole number of at least 1, got {batches!r}.")
+    published, optimiser = _published(recipe), recipe.architecture_optimiser
     shortest = shortest_stage(recipe.stages, recipe.epochs)
     if warmup is None:
         warmup = round(published.warmup / published.epochs * recipe.epochs)
     elif isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < recipe.epochs:
         raise RecipeError(f"A warm-up must be a number of epochs from 0 to {recipe.epochs - 1}, got {warmup!r}.")
     else:
-        travel *= (1 - published.warmup / published.epochs) / (1 - warmup / recipe.epochs)
         warmup = round(warmup * shortest / recipe.epochs)
+    recipe = replace(recipe, warmup=min(warmup, shortest - 1))
+    if not (recipe.scheme.searches and recipe.relaxation.parameter_per_option):
+        return recipe
     largest = LARGEST_SIMPLEX_RATE if optimiser.keeps_simplex else LARGEST_RATE
-    factor = max(1.0, min(travel, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
-    if not recipe.relaxation.parameter_per_option:
-        factor = 1.0
-    return replace(
-        recipe,
-        architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)),
-        warmup=min(warmup, shortest - 1),
-    )
+    wanted = published_travel(recipe) / travel(recipe, batches)
+    factor = max(1.0, min(wanted, LARGEST_FACTOR, largest / optimiser.lr.bounds[1]))
+    return replace(recipe, architecture_optimiser=replace(optimiser, lr=_times(optimiser.lr, factor)))
 
 
 def scaled_to(recipe: Recipe, train: int, valid: int, *, warmup: int | None = None) -> Recipe:
@@ -87,8 +96,33 @@ def scaled_to(recipe: Recipe, train: int, valid: int, *, warmup: int | None = No
     Raises:
         RecipeError: as `scaled`.
     """
-    examples = train + (valid if recipe.scheme.shares_data else 0)
-    return scaled(recipe, recipe.epochs * ceil(examples / recipe.batch_size), warmup=warmup)
+    return scaled(recipe, _batches(recipe, train, valid), warmup=warmup)
+
+
+def share_of_travel(recipe: Recipe, train: int, valid: int) -> float:
+    """How far a search moves its architecture, as a share of the published way; 1 where the architecture never moves.
+
+    Args:
+        recipe: of a published name, as it is searched with.
+        train: examples of the weight split, >= 1.
+        valid: examples of the validation split.
+
+    Raises:
+        RecipeError: if no recipe has that name.
+    """
+    whole = published_travel(recipe)
+    return travel(recipe, _batches(recipe, train, valid)) / whole if whole else 1.0
+
+
+def _published(recipe: Recipe) -> Recipe:
+    if recipe.name not in RECIPES:
+        raise RecipeError(unknown("recipe", recipe.name, RECIPES))
+    return RECIPES[recipe.name]()
+
+
+def _batches(recipe: Recipe, train: int, valid: int) -> int:
+    """Weight steps in an epoch on splits of these sizes."""
+    return ceil((train + valid if recipe.scheme.shares_data else train) / recipe.batch_size)
 
 
 def _times(rate: Schedule, factor: float) -> Schedule:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -133,35 +133,43 @@ class ExponentiatedGradient(_Rate):
 
     Args:
         lr: step size, > 0, a number or a schedule over the search.
-        minimum: entries are kept at least this large before they are normalised, in (0, 1).
+        minimum: entries are kept at least this large, in (0, 0.5].
+        clamp: whether they are raised to it ``before`` rows are normalised, or ``after``. After it, a row may add up to a
+            little more than 1, by ``minimum`` for each entry at most.
 
-    Source: Li et al. 2021 (arXiv:2004.07802), section 3.2 and code.
+    Source: Li et al. 2021 (arXiv:2004.07802), section 3.2 and code: before in GAEA DARTS, after in GAEA GDAS.
     """
 
     keeps_simplex: ClassVar[bool] = True
     lr: Schedule = Constant(0.1)
     minimum: float = 1e-5
+    clamp: Literal["before", "after"] = "before"
 
     def __post_init__(self) -> None:
         self._check()
         check_range("minimum of ExponentiatedGradient", self.minimum, above=0, at_most=0.5)
+        if self.clamp not in ("before", "after"):
+            raise RecipeError(f"clamp of ExponentiatedGradient must be 'before' or 'after', got {self.clamp!r}.")
 
     def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser of these parameters."""
-        return ExponentiatedGradientDescent(params, lr=self.lr(0.0), minimum=self.minimum)
+        return ExponentiatedGradientDescent(params, lr=self.lr(0.0), minimum=self.minimum, clamp=self.clamp)
 
 
 Optimiser = SGD | Adam | TorchOptimiser | ExponentiatedGradient
 
 
-def exponentiated_gradient(theta: Tensor, gradient: Tensor, lr: float, minimum: float) -> Tensor:
+def exponentiated_gradient(
+    theta: Tensor, gradient: Tensor, lr: float, minimum: float, clamp: Literal["before", "after"] = "before"
+) -> Tensor:
     """One step: ``theta * exp(-lr * gradient)``, entries kept >= ``minimum``, rows normalised to sum 1.
 
     Args:
         theta: rows on the simplex, ``(..., O)``.
         gradient: of the same shape.
         lr: step size, > 0.
-        minimum: smallest entry before normalising, > 0.
+        minimum: smallest entry, > 0.
+        clamp: whether it holds before rows are normalised, or after.
 
     Source: Li et al. 2021 (arXiv:2004.07802), algorithm 1 and code.
     """
@@ -170,6 +178,8 @@ def exponentiated_gradient(theta: Tensor, gradient: Tensor, lr: float, minimum: 
     step = -lr * gradient
     shift = step.amax(-1, keepdim=True).clamp(min=0)
     grown = theta * (step - shift).exp()
+    if clamp == "after":
+        return (grown / grown.sum(-1, keepdim=True)).clamp(min=minimum)
     # An entry of exactly 0 could never grow again.
     grown = torch.maximum(grown, minimum * (-shift).exp()).clamp(min=torch.finfo(theta.dtype).tiny)
     return grown / grown.sum(-1, keepdim=True)
@@ -181,11 +191,18 @@ class ExponentiatedGradientDescent(torch.optim.Optimizer):
     Args:
         params: tensors whose rows are on the simplex.
         lr: step size, > 0.
-        minimum: smallest entry before normalising, > 0.
+        minimum: smallest entry, > 0.
+        clamp: as in `exponentiated_gradient`.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 0.1, minimum: float = 1e-5) -> None:
-        super().__init__(params, {"lr": lr, "minimum": minimum})
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 0.1,
+        minimum: float = 1e-5,
+        clamp: Literal["before", "after"] = "before",
+    ) -> None:
+        super().__init__(params, {"lr": lr, "minimum": minimum, "clamp": clamp})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -197,7 +214,7 @@ class ExponentiatedGradientDescent(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    p.copy_(exponentiated_gradient(p, p.grad, group["lr"], group["minimum"]))
+                    p.copy_(exponentiated_gradient(p, p.grad, group["lr"], group["minimum"], group["clamp"]))
         return loss
 
 

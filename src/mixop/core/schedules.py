@@ -15,18 +15,27 @@ from mixop.core.errors import RecipeError
 class Progress(float):
     """``epoch / epochs`` as a float, with ``closed`` = ``epoch / (epochs - 1)`` and ``epochs``.
 
+    A search with a warm-up has two times. That of the weights runs from the first epoch; that of the architecture stands still
+    in warm-up, so that what belongs to it (temperatures, radii, fading skips) does not run out before the architecture moves.
+
     Args:
         epoch: finished epochs, 0 <= epoch <= epochs.
         epochs: length of the search (or stage) in epochs, >= 1.
+        whole: the time of the weights, of which this is the time of the architecture; None where both are the same.
+        waiting: whether the architecture waits in warm-up.
     """
 
     closed: float
     epochs: int
+    whole: "Progress"
+    waiting: bool
 
-    def __new__(cls, epoch: int, epochs: int) -> "Progress":
+    def __new__(cls, epoch: int, epochs: int, *, whole: "Progress | None" = None, waiting: bool = False) -> "Progress":
         value = super().__new__(cls, epoch / epochs)
         value.closed = min(1.0, epoch / max(epochs - 1, 1))
         value.epochs = epochs
+        value.whole = value if whole is None else whole
+        value.waiting = waiting
         return value
 
 

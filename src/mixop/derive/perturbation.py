@@ -26,9 +26,11 @@ class PerturbationSelection(Derivation):
     mixing weights.
 
     Args:
-        interval: epochs of tuning after every round but the last, >= 0.
-        rate: learning rate of the weights while tuning, > 0; a tenth of the search's first. A schedule runs over all tuning;
-            in the DARTS space it is ``Cosine(0.0025, 0.001)``.
+        interval: epochs of tuning between two rounds, >= 0.
+        rate: learning rate of the weights while tuning, > 0; a tenth of the search's first. A schedule runs over all tuning.
+            The authors' code makes a cosine for the DARTS space and never steps it, so it is a constant in both.
+        early: whether one epoch of tuning less comes before the last round. None does as the authors' code: yes where cells
+            keep all edges (NAS-Bench-201: epochs 0, 5, 10, 15, 20 and 24), no where they keep some (DARTS: 0, 5, ..., 80).
         criterion: what is measured after a removal: ``accuracy`` (the lowest is chosen, on ties the highest loss) or
             ``loss`` (the highest is chosen).
         batches: validation batches of the recipe's size for each measurement, >= 1; None for the whole split.
@@ -44,6 +46,7 @@ class PerturbationSelection(Derivation):
 
     interval: int = 5
     rate: Schedule = Constant(0.0025)
+    early: bool | None = None
     criterion: Literal["measure", "loss"] = "measure"
     batches: int | None = None
     norm: Norm = "batch"
@@ -65,10 +68,14 @@ class PerturbationSelection(Derivation):
     def final(self, trained: Trained) -> Architecture:
         # What was decided or tuned before a run was stopped is known from ``fixed`` and the memory, and not repeated.
         rounds = [*self._option_rounds(trained), *self._node_rounds(trained)]
-        for number, decide in enumerate(rounds, start=1):
+        before = [number * self.interval for number in range(len(rounds))]
+        early = not any(group.keep for group in trained.space.groups) if self.early is None else self.early
+        if early and len(rounds) > 1:
+            before[-1] = max(before[-1] - 1, 0)
+        for decide, epochs in zip(rounds, before, strict=True):
+            while _tuned(trained) < epochs:
+                self._tune(trained, before[-1])
             decide()
-            while number < len(rounds) and _tuned(trained) < number * self.interval:
-                self._tune(trained, (len(rounds) - 1) * self.interval)
         pairs = {g.name: [(e, o) for e, o in trained.fixed[g.name].items() if o != DROPPED] for g in trained.space.groups}
         return architecture_from(trained.space, pairs)
 

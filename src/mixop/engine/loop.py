@@ -28,7 +28,7 @@ from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.problem import SupernetProblem
-from mixop.engine.score import EVALUATION_BATCH, score, try_out
+from mixop.engine.score import EVALUATION_BATCH, one_path, score, try_out
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState
@@ -36,7 +36,7 @@ from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
-from mixop.recipe.stage import stage_ends, stage_progress
+from mixop.recipe.stage import stage_progress
 from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
@@ -295,16 +295,18 @@ class Search:
     def _prepare_epoch(self) -> None:
         # Tuning continues as the last epoch of the search: its temperatures, and its rate of the architecture.
         state, recipe = self.state, self.recipe
-        progress = stage_progress(recipe.stages, recipe.epochs, min(state.epoch, recipe.epochs - 1))
+        # What belongs to the architecture has the time in which it moves; rate and augmentation of the weights have all of it.
+        progress = stage_progress(recipe.stages, recipe.epochs, min(state.epoch, recipe.epochs - 1), recipe.warmup)
         self.problem.progress = self.weight_problem.progress = progress
         self._augment = self.data.augment
         if recipe.cutout:
-            self._augment = self._augment.erasing(recipe.cutout, recipe.cutout_probability(progress), self.data.shape)
+            probability = recipe.cutout_probability(progress.whole)
+            self._augment = self._augment.erasing(recipe.cutout, probability, self.data.shape)
         set_rate(state.weight_optimiser, self._weight_rate())
         set_rate(state.architecture_optimiser, recipe.architecture_optimiser.lr(progress))
 
     def _weight_rate(self) -> float:
-        return self.state.tune_rate if self._tuning else self.recipe.weight_optimiser.lr(self.problem.progress)
+        return self.state.tune_rate if self._tuning else self.recipe.weight_optimiser.lr(self.problem.progress.whole)
 
     def _batch(self, stream: Stream) -> Batch:
         at = stream.next()
@@ -331,8 +333,7 @@ class Search:
 
     @property
     def _searching(self) -> bool:
-        begin = stage_ends(self.recipe.stages, self.recipe.epochs)[self.state.stage - 1] if self.state.stage else 0
-        return self.recipe.scheme.searches and self.state.epoch - begin >= self.recipe.warmup
+        return self.recipe.scheme.searches and not self.problem.progress.waiting
 
     def _joint_step(self, batch: Batch) -> None:
         """Both steps from the gradient of one loss."""
@@ -465,7 +466,10 @@ class Search:
         if self.recipe.scheme.shares_data:
             return {}
         size = max(self.recipe.batch_size, EVALUATION_BATCH)
-        return score(self.state.net, self.data, mean, batch_size=size, progress=self.problem.progress)
+        mix, active = mean, None
+        if self.recipe.validates == "derived":
+            mix, active = one_path(self.space, self.recipe.derivation(mean, self.space), mean)
+        return score(self.state.net, self.data, mix, active, batch_size=size, progress=self.problem.progress)
 
     def position(self) -> dict[str, Any]:
         """Where the search stands, as steps and records tell it."""

@@ -90,7 +90,7 @@ class SupernetProblem:
         captured: takes first-order losses of full mixtures in its place, None if nothing does.
 
     Attributes:
-        progress: time of the draws; the engine sets it.
+        progress: time of the architecture, of draws and wraps; the engine sets it.
         seen: loss, outputs and targets of the last forward pass, on the device and without a gradient.
         drawn: the draws of the last upper loss, as the relaxation gave them.
     """
@@ -113,7 +113,7 @@ class SupernetProblem:
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
         self.precision, self.captured = precision, captured
-        self.progress: float = Progress(0, recipe.epochs)
+        self.progress = Progress(0, recipe.epochs)
         self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
         self._carried: dict[int, Any] = {}
         self.drawn: dict[str, Draw] = {}

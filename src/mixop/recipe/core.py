@@ -41,11 +41,14 @@ class Recipe:
         batch_size: examples in a batch, of either split, >= 2.
         clip: largest global norm of the weight gradient; 0 switches clipping off.
         architecture_clip: largest global norm of the architecture gradient; 0 switches clipping off.
-        warmup: epochs at the start, and at the start of every further stage, in which only the weights are trained, >= 0.
+        warmup: epochs at the start, and at the start of every further stage, in which only the weights are trained, >= 0. The
+            time of relaxations, regularisers, perturbations, wraps and of the architecture's rate stands still in it.
         architecture_every: weight steps for each architecture step, >= 1.
         order: which of the two steps comes first in an iteration.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
+        validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, or the ``derived``
+            architecture alone, with the supernet's weights.
         monitors: what watches the search, and may stop it or send it back.
         wraps: how the supernet's edges compute, the first one nearest to the operations.
         stages: stretches of the search with their own options, depth and wraps; empty for a single one.
@@ -78,6 +81,7 @@ class Recipe:
     order: Literal["architecture_first", "weights_first"] = "architecture_first"
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
+    validates: Literal["mean", "derived"] = "mean"
     monitors: tuple[Monitor, ...] = ()
     wraps: tuple[Wrap, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -101,7 +105,12 @@ class Recipe:
                 f"A warm-up of {self.warmup} epochs leaves none of {self.epochs} for the architecture: "
                 f"use epochs of at least {self.warmup + 1}, or a shorter warm-up."
             )
-        for name, choices in (("order", ("architecture_first", "weights_first")), ("keep", ("last", "best"))):
+        choices_of = {
+            "order": ("architecture_first", "weights_first"),
+            "keep": ("last", "best"),
+            "validates": ("mean", "derived"),
+        }
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise RecipeError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(self, name)!r}.")
         if self.keep == "best" and self.scheme.shares_data:

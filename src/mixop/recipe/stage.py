@@ -88,16 +88,33 @@ def shortest_stage(stages: Sequence[Stage], epochs: int) -> int:
     return min(end - first for first, end in zip([0, *ends], ends, strict=False))
 
 
-def stage_progress(stages: Sequence[Stage], epochs: int, epoch: int) -> Progress:
+def stage_progress(stages: Sequence[Stage], epochs: int, epoch: int, warmup: int = 0) -> Progress:
     """The time of an epoch for schedules: over all stages from the last fresh start to the next.
+
+    It counts the epochs in which the architecture moves; those of warm-up too are counted by its ``whole``.
 
     Args:
         stages: the stages.
         epochs: epochs of the whole search.
         epoch: finished epochs, 0 <= epoch < epochs.
+        warmup: epochs at the start of every stage in which the architecture does not move.
     """
     ends = stage_ends(stages, epochs)
     fresh = [0, *(first for first, stage in zip(ends, stages[1:], strict=False) if stage.start == "fresh"), epochs]
     begin = max(first for first in fresh if first <= epoch)
     end = min(first for first in fresh if first > epoch)
-    return Progress(epoch - begin, end - begin)
+    moving = [range(first + warmup, last) for first, last in pairwise([0, *ends]) if begin <= first < end]
+    done = sum(min(max(epoch - stage.start, 0), len(stage)) for stage in moving)
+    waiting = not any(epoch in stage for stage in moving)
+    return Progress(done, sum(map(len, moving)), whole=Progress(epoch - begin, end - begin), waiting=waiting)
+
+
+def moving_epochs(stages: Sequence[Stage], epochs: int, warmup: int) -> list[int]:
+    """The epochs of a search in which the architecture moves: those of every stage after its warm-up.
+
+    Args:
+        stages: the stages.
+        epochs: epochs of the whole search.
+        warmup: epochs at the start of every stage in which the architecture does not move.
+    """
+    return [e for first, end in pairwise([0, *stage_ends(stages, epochs)]) for e in range(first + warmup, end)]

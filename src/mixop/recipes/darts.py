@@ -17,7 +17,7 @@ def darts(*, epochs: int = 50) -> Recipe:
 
     Settings are those of the NAS-Bench-201 runs. The step order is the authors' (architecture first), while the benchmark's
     code steps the weights first. On NAS-Bench-201 this method is known to fall into skip connections: that is the result to
-    reproduce, not a fault.
+    reproduce, not a fault. The norm that the benchmark's code clips counts the logits too (docs/methods.md); ours does not.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 54.30 +- 0.00 (Dong & Yang 2020, table 5; Chen et al. 2021, table 4)

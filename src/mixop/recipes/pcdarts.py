@@ -15,8 +15,9 @@ def pcdarts(*, epochs: int = 50) -> Recipe:
     """PC-DARTS: the options see a quarter of the channels, and the edges into a node are weighed.
 
     The paper draws the quarter at random; the authors' code takes the first channels and then shuffles all of them. Ours does
-    what the code does; ``PartialChannels(channels="random")`` does what the paper says. Their ImageNet search has ``k=2``,
-    batches of 1024, rate 0.5, architecture rate 6e-3 clipped at 5 and 35 epochs of warm-up.
+    what the code does; ``PartialChannels(channels="random")`` does what the paper says. The code prints the architecture at the
+    start of each epoch, so its last one is an epoch older than ours. Their ImageNet search has ``k=2``, batches of 1024, rate
+    0.5, architecture rate 6e-3 clipped at 5 and 35 epochs of warm-up.
 
     Scorecard (DARTS space, searched on CIFAR-10, test error in %):
         paper: 2.57 +- 0.07

@@ -14,8 +14,11 @@ def prdarts(*, epochs: int = 200) -> Recipe:
     Sources differ, and we decided as follows. The gate is the code's binary concrete, not the formula of the paper's slides.
     The penalties are expected activation probabilities of skips and of the rest, and the path term is the mean over the
     parameterised options (``GatePenalty(variant="sampled")`` is the code's version). The temperature falls from 1 to 0.1.
-    The option with the largest activation probability is derived, never ``none``. Weights step first, as in the code, which
-    clips both gradients together; ours clips each separately. We could not read the paper's penalties (unverified).
+    The option with the largest activation probability is derived, never ``none``. We could not read the paper's penalties
+    (unverified).
+
+    Weights step first, as in the code, and only their step is clipped. The norm there counts the logits too: their gradient of
+    this training loss, added to what the last architecture step left. Ours counts the weights alone.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.32 in the DARTS space; authors' repository)
@@ -31,6 +34,5 @@ def prdarts(*, epochs: int = 200) -> Recipe:
         regularisers=(GatePenalty(skip=0.01, nonskip=0.005, depth=0.005, variant="expected"),),
         derivation=Argmax(none=False),
         batch_size=250,
-        architecture_clip=5.0,
         order="weights_first",
     )

@@ -34,7 +34,8 @@ def rdarts_dp(*, epochs: int = 50) -> Recipe:
 
     The published method searches with several maximum probabilities (0, 0.2, 0.4 and 0.6; at 0 there is no cutout either) and
     keeps the best after a short retraining. This recipe is the search with 0.2; that choice is ours and unverified. Published
-    numbers are the best of 4 searches, not means.
+    numbers are the best of 4 searches, not means. The code draws other paths in each pass of an architecture step, so its
+    finite difference has their noise in it; ours drops the same paths in all passes of a step.
 
     Scorecard (DARTS space S1 to S4, searched on CIFAR-10, test error in %):
         paper: 3.11, 3.48, 2.93, 3.58

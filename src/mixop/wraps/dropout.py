@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mixop.core.errors import RecipeError
 from mixop.core.rng import rand
-from mixop.core.schedules import check_range
+from mixop.core.schedules import Progress, check_range
 from mixop.nets.ops import BatchNorm
 from mixop.wraps.base import EdgeSpec, MakeEdge, TimedOperation, Wrap
 
@@ -32,34 +32,31 @@ class DroppedSkip(TimedOperation):
 class SkipDropout(Wrap):
     """Element-wise dropout on the output of every skip connection that is not strided; its rate decays.
 
-    In epoch e of a stage of E epochs the rate is ``rate * (E - e - 1) / E`` up to the share ``hold`` of the stage, then
-    ``rate * exp(-decay * (e / E - hold))``; with the 25 epochs of the authors' stages that is their ``exp(-0.2 (e - 10))``.
+    In epoch e of a stage of E epochs the rate is ``rate * (E - e - 1) / E`` while the architecture waits in warm-up. When it
+    begins to move the rate starts anew: ``rate * exp(-decay * t)``, where t counts from 0 to 1 over the epochs in which it
+    moves. With the 10 and 15 epochs of the authors' stages that is their ``exp(-0.2 (e - 10))``.
 
     Args:
         rate: initial rate, in [0, 1).
-        hold: share of the stage, in [0, 1].
-        decay: speed of the later decay, per length of a stage, >= 0.
+        decay: speed of the later decay, over the epochs in which the architecture moves, >= 0.
 
     Source: Chen et al. 2019 (arXiv:1904.12760), section 3.3, and the authors' code.
     """
 
     rate: float = 0.3
-    hold: float = 0.4
-    decay: float = 5.0
+    decay: float = 3.0
 
     def __post_init__(self) -> None:
         check_range("rate of SkipDropout", self.rate, at_least=0)
         if not self.rate < 1:
             raise RecipeError(f"rate of SkipDropout must be less than 1, got {self.rate:g}: 1 drops everything.")
-        check_range("hold of SkipDropout", self.hold, at_least=0, at_most=1)
         check_range("decay of SkipDropout", self.decay, at_least=0)
 
     def probability(self, progress: float) -> float:
         """The rate at a time in [0, 1]."""
-        if float(progress) < self.hold:
-            epochs = getattr(progress, "epochs", math.inf)
-            return self.rate * max(0.0, 1 - float(progress) - 1 / epochs)
-        return self.rate * math.exp(-self.decay * (float(progress) - self.hold))
+        if isinstance(progress, Progress) and progress.waiting:
+            return self.rate * max(0.0, 1 - float(progress.whole) - 1 / progress.whole.epochs)
+        return self.rate * math.exp(-self.decay * float(progress))
 
     @property
     def draws(self) -> bool:
