@@ -134,7 +134,7 @@ def test_with_more_methods_and_seeds_it_grows(finished: Comparison, data: Data, 
 def test_a_damaged_comparison_is_refused(content: Any, data: Data, tmp_path: Path):
     (tmp_path / "comparison.json").write_text(json.dumps(content))
     (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT}))
-    with pytest.raises(RunError, match="holds another run|is torn or damaged"):
+    with pytest.raises(RunError, match=r"holds another run|is torn or damaged"):
         compare(two(), Toy(), data, tmp_path, budget_seconds=1.0, seeds=range(2), jobs=2, evaluate=SHORT)
     assert json.loads((tmp_path / "comparison.json").read_text()) == content
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def stopped(*, observe):
 
 
 def run(tasks, jobs, threads=1):
-    events = []
-    with listening() as stop:
+    events, failures = [], {}
+    with suppress(InterruptedRunError), listening() as stop:
         failures = work(
             [Assignment(name, task, arguments) for name, task, arguments in tasks],
             jobs,
@@ -49,6 +50,8 @@ def run(tasks, jobs, threads=1):
             lambda name, record: events.append((name, dict(record))),
             stop,
         )
+        if stop.signum is not None:  # as a comparison does: a signal that nobody heeds ends the process
+            raise InterruptedRunError("Stopped.", stop.signum)
     return failures, events, stop.signum
 
 

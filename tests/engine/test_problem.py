@@ -58,7 +58,7 @@ def test_losses_at_given_weights_leave_the_statistics_alone_and_a_weight_step_do
 
 @pytest.mark.parametrize("track", [True, False])
 def test_an_adversary_sees_the_network_in_evaluation_mode(track, batch):
-    """With running statistics where batch norm tracks, as in ``Linf_PGD_alpha`` of SmoothDARTS; the network trains on after it."""
+    """With running statistics where batch norm tracks, as in ``Linf_PGD_alpha`` of SmoothDARTS; then the network trains on."""
     space = nasbench201(channels=2, cells=1, stages=1, input_shape=(1, 4, 4), outputs=3)
     norm = BatchNorm(affine=False, track=track)
     net = plain(space, norm=norm, generator=torch.Generator().manual_seed(0)).double()
