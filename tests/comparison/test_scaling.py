@@ -10,7 +10,7 @@ import pytest
 from mixop.comparison.scaling import published_travel, scaled, scaled_to, share_of_travel, travel
 from mixop.core.errors import RecipeError
 from mixop.core.optim import ExponentiatedGradient
-from mixop.core.schedules import Constant, Cosine, Linear
+from mixop.core.schedules import Constant, Cosine, Joined, Linear
 from mixop.data.toy import toy_set
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
@@ -112,6 +112,12 @@ def test_schedules_keep_their_form(schedule: Linear | Cosine):
         schedule, start=pytest.approx(0.2 * factor), stop=pytest.approx(0.1 * factor)
     )
     assert travel(short, 391) == pytest.approx(published_travel(recipe))
+
+
+def test_joined_schedules_are_multiplied_both():
+    recipe = replace(gaea(), architecture_optimiser=ExponentiatedGradient(lr=Joined(Linear(0.2, 0.1), Cosine(0.1))))
+    lr = scaled(recipe, 782 // 2).architecture_optimiser.lr
+    assert lr == Joined(Linear(0.4, 0.2), Cosine(0.2))
 
 
 @pytest.mark.parametrize("batches", [0, -1, 1.5, True])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mixop.core.errors import RecipeError
-from mixop.core.schedules import Constant, Cosine, Linear, Progress, check_range, schedule
+from mixop.core.schedules import Constant, Cosine, Joined, Linear, Progress, check_range, schedule
 
 
 def over(value: Any, epochs: int) -> list[float]:
@@ -72,6 +72,21 @@ def test_a_cosine_is_not_shorter_than_the_search(stretch: float):
         Cosine(0.1, stretch=stretch)
 
 
+def test_joined_schedules_each_run_over_their_own_epochs():
+    # ProxylessNAS: 40 epochs from 0.05 to 0 (warm_up), then 120 from 0.025 to 0 (_calc_learning_rate).
+    joined = Joined(Cosine(0.05), Cosine(0.025), share=0.25)
+    warm = [0.5 * 0.05 * (1 + math.cos(math.pi * e / 40)) for e in range(40)]
+    search = [0.5 * 0.025 * (1 + math.cos(math.pi * e / 120)) for e in range(120)]
+    assert over(joined, 160) == pytest.approx(warm + search, rel=1e-12)
+    assert joined.bounds == (0.0, 0.05)
+    # Both ends of a closed line are reached, and 22 epochs have 5 before and 17 after.
+    lines = over(Joined(Linear(0.0, 4.0), Linear(16.0, 0.0), share=0.25), 22)
+    assert lines == pytest.approx([0, 1, 2, 3, 4, *range(16, -1, -1)])
+    assert over(Joined(1.0, 2.0, share=0.25), 3) == [2, 2, 2]  # type: ignore[arg-type]  # no epoch is left for the first
+    with pytest.raises(RecipeError, match=r"share of Joined must be in \(0, 1\), got 1"):
+        Joined(Constant(1.0), Constant(2.0), share=1)
+
+
 def test_numbers_become_constant_schedules():
     assert schedule(3) == Constant(3.0)
     assert schedule(Linear(1.0, 0.0)) == Linear(1.0, 0.0)
@@ -80,7 +95,7 @@ def test_numbers_become_constant_schedules():
 @pytest.mark.parametrize("value", ["0.1", None, True, lambda progress: 0.1])
 def test_what_is_neither_number_nor_schedule_is_refused(value: Any):
     with pytest.raises(
-        RecipeError, match="A schedule is a number, Constant, Linear, Cosine, Exponential or LinearWithTail, got"
+        RecipeError, match="A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got"
     ):
         schedule(value)
     with pytest.raises(RecipeError, match="rate must be a number or a schedule, got"):

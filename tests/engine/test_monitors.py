@@ -10,6 +10,7 @@ from mixop.bilevel.perturb import Perturbation
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.monitors.base import Continue, Monitor, Restart, Stop
+from mixop.recipes import bayesnas
 from mixop.regularise.base import Regulariser
 from mixop.relax.softmax import Softmax
 from mixop.runs import checkpoint
@@ -273,3 +274,25 @@ def test_what_follows_a_step_is_asked_and_remembered(job, short):
     search.run()
     steps = checkpoint.load(search.run_directory.state)["search"]["memory"]["Remembering.steps"]
     torch.testing.assert_close(steps, torch.stack([start + k for k in (1, 2, 3)]))
+
+
+def test_relevance_begins_as_a_draw_of_the_run_and_is_estimated_once(job):
+    """Four epochs, two of them with the penalty: what `bayesnas` remembers changes after the last one only."""
+    starts = []
+    for seed in (0, 1):
+        search = job(replace(bayesnas(epochs=4), batch_size=16), out=str(seed), seed=seed)
+        start, after = dict(search.state.memory), []
+        finish = search.finish_epoch
+
+        def watch(seconds, search=search, after=after, finish=finish):
+            record = finish(seconds)
+            after.append(dict(search.state.memory))
+            return record
+
+        search.finish_epoch = watch
+        search.run()
+        assert [first_difference(memory, start) is None for memory in after] == [True, True, True, False]
+        starts.append(start)
+    gammas = [key for key in starts[0] if ".gamma." in key]
+    assert gammas
+    assert not any(torch.equal(starts[0][key], starts[1][key]) for key in gammas)

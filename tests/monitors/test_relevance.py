@@ -7,7 +7,6 @@ import torch
 
 from mixop.core.errors import RecipeError
 from mixop.monitors.relevance import RelevanceUpdate
-from mixop.regularise.base import Point
 from mixop.regularise.switches import SwitchPenalty
 from mixop.relax.softmax import Softmax
 from mixop.relax.switches import Switches, update_relevance
@@ -24,6 +23,8 @@ class View:
 
     params: dict
     memory: dict
+    epoch: int = 1
+    epochs: int = 2
     space = SPACE
 
     def draw_loss(self, params):
@@ -32,9 +33,7 @@ class View:
 
 
 def test_gamma_and_omega_are_those_of_the_formula():
-    start = SwitchPenalty(edge_strength=0.02, option_strength=0.01).remember(
-        Point(params={"cell": SWITCHES}, relaxation=Switches(), space=SPACE, mix={})
-    )
+    start = SwitchPenalty(edge_strength=0.02, option_strength=0.01).initial(SPACE, torch.Generator().manual_seed(0))
     view = View({"cell": SWITCHES}, dict(start))
     RelevanceUpdate()(view)
     gamma, omega = update_relevance(
@@ -49,10 +48,16 @@ def test_gamma_and_omega_are_those_of_the_formula():
     torch.testing.assert_close(view.memory["SwitchPenalty.omega.cell"], omega)
 
 
-def test_without_an_architecture_step_there_is_nothing_to_renew():
-    view = View({"cell": SWITCHES}, {})
+def test_relevance_is_renewed_after_the_last_epoch_alone():
+    """The authors' code updates behind the loop over the batches of its only pass: search/lib.py, ``train_switch``."""
+    start = SwitchPenalty().initial(SPACE, torch.Generator().manual_seed(0))
+    view = View({"cell": SWITCHES}, dict(start), epochs=22)
+    for view.epoch in range(21):
+        RelevanceUpdate()(view)
+        assert all(torch.equal(view.memory[key], start[key]) for key in start), view.epoch
+    view.epoch = 21
     RelevanceUpdate()(view)
-    assert view.memory == {}
+    assert not torch.equal(view.memory["SwitchPenalty.gamma.cell"], start["SwitchPenalty.gamma.cell"])
 
 
 def test_other_relaxations_are_refused():

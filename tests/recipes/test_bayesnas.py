@@ -6,6 +6,7 @@ from mixop.bilevel import SingleLevel
 from mixop.core.errors import RecipeError
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
+from mixop.nets.ops import BatchNorm
 from mixop.recipes import bayesnas
 from mixop.relax import Softmax, Switches
 
@@ -28,3 +29,8 @@ def test_the_parts_need_each_other():
         replace(bayesnas(), monitors=())
     with pytest.raises(RecipeError, match=r"reads what SwitchPenalty remembers"):
         replace(bayesnas(), regularisers=())
+
+
+def test_steps_are_not_clipped_and_operations_have_scale_and_shift():
+    recipe = bayesnas()
+    assert (recipe.clip, recipe.norm) == (0.0, BatchNorm(affine=True, track=True))

@@ -20,7 +20,7 @@ class Progress(float):
 
     Args:
         epoch: finished epochs, 0 <= epoch <= epochs.
-        epochs: length of the search (or stage) in epochs, >= 1.
+        epochs: length of the search (or stage, or stretch) in epochs, >= 1.
         whole: the time of the weights, of which this is the time of the architecture; None where both are the same.
         waiting: whether the architecture waits in warm-up.
     """
@@ -30,7 +30,7 @@ class Progress(float):
     whole: "Progress"
     waiting: bool
 
-    def __new__(cls, epoch: int, epochs: int, *, whole: "Progress | None" = None, waiting: bool = False) -> "Progress":
+    def __new__(cls, epoch: float, epochs: int, *, whole: "Progress | None" = None, waiting: bool = False) -> "Progress":
         value = super().__new__(cls, epoch / epochs)
         value.closed = min(1.0, epoch / max(epochs - 1, 1))
         value.epochs = epochs
@@ -186,12 +186,50 @@ class LinearWithTail:
         return 0.0, self.start
 
 
-def _epochs(progress: float) -> float:
+@dataclass(frozen=True)
+class Joined:
+    """One schedule after the other, each over its own stretch of epochs as if that were a whole search.
+
+    ProxylessNAS lets the learning rate fall twice, once over its warm-up and once over the search.
+
+    Args:
+        first: over the first epochs.
+        second: over the others.
+        share: of the epochs that the first one has, rounded down, in (0, 1).
+
+    Source: code of Cai et al. 2019 (ProxylessNAS, arXiv:1812.00332).
+    """
+
+    first: "Schedule"
+    second: "Schedule"
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.share, bool) or not isinstance(self.share, int | float) or not 0 < self.share < 1:
+            raise RecipeError(f"The share of Joined must be in (0, 1), got {self.share!r}.")
+        for name in ("first", "second"):
+            object.__setattr__(self, name, schedule(getattr(self, name)))
+
+    def __call__(self, progress: float) -> float:
+        epochs = _epochs(progress)
+        epoch, begin = float(progress) * epochs, int(self.share * epochs + 1e-9)
+        if epoch + 1e-9 < begin:
+            return self.first(Progress(epoch, begin))
+        return self.second(Progress(epoch - begin, epochs - begin))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        lows, highs = zip(self.first.bounds, self.second.bounds, strict=True)
+        return min(lows), max(highs)
+
+
+def _epochs(progress: float) -> int:
     """The number of epochs that a time is of; a plain number is taken to be of 100."""
     return getattr(progress, "epochs", 100)
 
 
-Schedule = Constant | Linear | Cosine | Exponential | LinearWithTail
+Schedule = Constant | Linear | Cosine | Exponential | LinearWithTail | Joined
 
 
 def schedule(value: float | Schedule) -> Schedule:
@@ -203,7 +241,7 @@ def schedule(value: float | Schedule) -> Schedule:
     if isinstance(value, Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecipeError(f"A schedule is a number, Constant, Linear, Cosine, Exponential or LinearWithTail, got {value!r}.")
+        raise RecipeError(f"A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got {value!r}.")
     return Constant(float(value))
 
 

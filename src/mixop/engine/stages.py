@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mixop.core.types import Mix
 from mixop.engine.settings import Settings
-from mixop.engine.state import SearchState, stage_net, stage_space
+from mixop.engine.state import SearchState, initial_memory, stage_net, stage_space
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import stage_ends
 from mixop.spaces.core import Space
@@ -74,6 +74,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         state.params = {g.name: recipe.relaxation.init(g, random).to(settings.device) for g in state.net.groups}
         state.build_optimisers(recipe)
         state.memory.clear()
+        state.memory.update(initial_memory(recipe, state.space, state.generators["memory"]))
         return
     carry = transfer(old_net, state.net, local, generator=random, preserve=stage.preserve)
     _carry_weights(state, recipe, [name for name, _ in old_net.named_parameters()], carry)

@@ -18,7 +18,7 @@ from mixop.supernet.core import Supernet
 from mixop.supernet.executors import EXECUTORS
 from mixop.tasks.base import Totals
 
-GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive")
+GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive", "memory")
 
 
 @dataclass
@@ -85,6 +85,7 @@ class SearchState:
             weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
             architecture_stream=data.stream(parts[1], recipe.batch_size, random["architecture_order"]),
             train=data.task.totals(),
+            memory=initial_memory(recipe, space, random["memory"]),
         )
 
     def build_optimisers(self, recipe: Recipe) -> None:
@@ -129,6 +130,14 @@ class SearchState:
         self.fixed.update({name: dict(options) for name, options in state["fixed"].items()})
         for name in _PLAIN:
             setattr(self, name, state[name])
+
+
+def initial_memory(recipe: Recipe, space: Space, generator: Generator) -> dict[str, Tensor]:
+    """What the regularisers of a recipe carry before the first step."""
+    memory: dict[str, Tensor] = {}
+    for regulariser in recipe.regularisers:
+        memory.update(regulariser.initial(space, generator))
+    return memory
 
 
 _PLAIN = ("stage", "epoch", "step", "seconds", "best_rank", "best_native", "found", "tune_until", "tune_rate")

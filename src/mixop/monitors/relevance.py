@@ -1,4 +1,4 @@
-"""The relevance update of BayesNAS, after every epoch."""
+"""The relevance update of BayesNAS, once, at the end."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,19 +13,20 @@ from mixop.spaces.core import Space
 
 @dataclass(frozen=True, kw_only=True)
 class RelevanceUpdate(Monitor):
-    """Renews the relevance gamma and penalty weight omega of every switch, in the memory of `SwitchPenalty`.
+    """Renews the relevance gamma and penalty weight omega of every switch once, after the last epoch of the search.
 
-    The diagonal of the Hessian is exact, by differentiating twice on one validation batch; the authors approximate it by a
-    layer-wise Gauss-Newton pass. After an epoch without an architecture step there is nothing to renew.
+    Both are in the memory of `SwitchPenalty`. The diagonal of the Hessian is exact, by differentiating twice on one validation
+    batch, at the weights that the search ends with; the authors approximate it by a layer-wise Gauss-Newton pass on the last
+    training batch.
 
-    Source: Zhou et al. 2019 (arXiv:1905.04919), algorithm 1.
+    Source: Zhou et al. 2019 (arXiv:1905.04919), algorithm 1, and code: the update follows the loop over the batches.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("SwitchPenalty",)
 
     def __call__(self, view: View) -> Action:
         memory = view.memory
-        if "SwitchPenalty.strengths" not in memory:
+        if view.epoch + 1 < view.epochs:
             return Continue()
         edge, option = memory["SwitchPenalty.strengths"].tolist()
         diagonal = hessian(view.draw_loss, view.params).diagonal()

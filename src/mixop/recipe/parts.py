@@ -50,6 +50,7 @@ PARTS: Mapping[str, type] = {
         schedules.Cosine,
         schedules.Exponential,
         schedules.LinearWithTail,
+        schedules.Joined,
         BatchNorm,
     )
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mixop.core.types import Mix, Params
 from mixop.relax.base import Relaxation
@@ -61,6 +61,15 @@ class Regulariser(ABC):
             RecipeError: naming both.
         """
         return
+
+    def initial(self, space: Space, generator: Generator) -> dict[str, Tensor]:
+        """Entries of the memory before the first step, for terms that begin with a draw; by default none.
+
+        Args:
+            space: the search space.
+            generator: of the run, for what is drawn at the start; on the CPU.
+        """
+        return {}
 
     def remember(self, at: Point) -> dict[str, Tensor]:
         """New entries of the memory after an architecture step, for terms that adapt; by default none.

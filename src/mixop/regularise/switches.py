@@ -12,30 +12,12 @@ from mixop.relax.base import Relaxation
 from mixop.relax.switches import Switches, switch_penalty
 from mixop.spaces.core import Space
 
-INITIAL_SEED = 0
-"""Of the first relevances and penalty weights: the same in every search, as part of the method and not of the run."""
-
-
-def initial_relevance(space: Space) -> dict[str, tuple[Tensor, Tensor]]:
-    """Relevance gamma and penalty weight omega of every switch at the start, ``(E, 1 + O)`` each, uniform on (0, 1).
-
-    Source: Zhou et al. 2019 (arXiv:1905.04919), algorithm 1.
-    """
-    generator = Generator().manual_seed(INITIAL_SEED)
-    least = torch.finfo(torch.float32).eps  # the draw may be 0, but a relevance is divided by
-    pairs = {}
-    for group in space.groups:
-        edges, options = group.shape
-        gamma, omega = torch.rand(2, edges, 1 + options, generator=generator).clamp_min(least)
-        pairs[group.name] = gamma, omega
-    return pairs
-
-
 @dataclass(frozen=True, kw_only=True)
 class SwitchPenalty(Regulariser):
-    """``sum of lambda * omega * |s|`` over all switches; `RelevanceUpdate` renews omega after every epoch.
+    """``sum of lambda * omega * |s|`` over all switches; `RelevanceUpdate` renews omega at the end of the search.
 
-    Its memory is ``SwitchPenalty.gamma.GROUP``, ``SwitchPenalty.omega.GROUP`` and ``SwitchPenalty.strengths``.
+    Its memory is ``SwitchPenalty.gamma.GROUP``, ``SwitchPenalty.omega.GROUP`` and ``SwitchPenalty.strengths``. Relevance gamma
+    and penalty weight omega of every switch begin as draws of the run, uniform on (0, 1).
 
     Args:
         edge_strength: lambda of edge switches, > 0.
@@ -54,12 +36,11 @@ class SwitchPenalty(Regulariser):
     def __call__(self, at: Point) -> Tensor:
         terms = []
         for group in at.space.groups:
-            key, switches = f"SwitchPenalty.omega.{group.name}", at.params[group.name]
-            omega = at.memory[key] if key in at.memory else initial_relevance(at.space)[group.name][1]
+            switches = at.params[group.name]
             terms.append(
                 switch_penalty(
                     switches,
-                    omega.to(switches),
+                    at.memory[f"SwitchPenalty.omega.{group.name}"].to(switches),
                     group,
                     edge_strength=self.edge_strength,
                     option_strength=self.option_strength,
@@ -67,13 +48,15 @@ class SwitchPenalty(Regulariser):
             )
         return total(terms)
 
-    def remember(self, at: Point) -> dict[str, Tensor]:
-        if "SwitchPenalty.strengths" in at.memory:
-            return {}
-        new = {"SwitchPenalty.strengths": torch.tensor([self.edge_strength, self.option_strength], dtype=torch.float64)}
-        for name, (gamma, omega) in initial_relevance(at.space).items():
-            new[f"SwitchPenalty.gamma.{name}"], new[f"SwitchPenalty.omega.{name}"] = gamma, omega
-        return new
+    def initial(self, space: Space, generator: Generator) -> dict[str, Tensor]:
+        memory = {"SwitchPenalty.strengths": torch.tensor([self.edge_strength, self.option_strength], dtype=torch.float64)}
+        least = torch.finfo(torch.float32).eps  # the draw may be 0, but a relevance is divided by
+        for group in space.groups:
+            edges, options = group.shape
+            for what in ("gamma", "omega"):
+                drawn = torch.rand(edges, 1 + options, generator=generator).clamp_min(least)
+                memory[f"SwitchPenalty.{what}.{group.name}"] = drawn
+        return memory
 
     def check(self, relaxation: Relaxation) -> None:
         if not isinstance(relaxation, Switches):
