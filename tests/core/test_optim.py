@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mixop.core.errors import RecipeError
-from mixop.core.optim import SGD, Adam, ExponentiatedGradient, TorchOptimiser, exponentiated_gradient, set_rate
+from mixop.core.optim import SGD, Adam, ExponentiatedGradient, TorchOptimiser, exponentiated_gradient, resting, set_rate
 from mixop.core.schedules import Constant, Cosine
 
 
@@ -158,3 +158,21 @@ def test_options_reach_torch_and_what_it_does_not_know_is_refused():
 
 def test_a_number_stands_for_a_constant_rate():
     assert SGD(lr=0.5).lr == Constant(0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [SGD(weight_decay=0.1, nesterov=True), SGD(momentum=0.0, weight_decay=0.1)])
+def test_parts_that_rest_are_those_that_torch_leaves_out(value):
+    """A part of one parameter beside a parameter of its own without a gradient, which torch's SGD skips."""
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(4, 3, generator=generator).requires_grad_()
+    rows = [row.detach().clone().requires_grad_() for row in whole]
+    one, own = value.build([whole]), value.build(rows)
+    for rest in ([3], [0, 1], [], [1, 2, 3], [0, 1, 2, 3], [2]):  # the last two did not run before others did
+        whole.grad = torch.randn(4, 3, generator=generator)
+        whole.grad[rest] = 0.0
+        for i, row in enumerate(rows):
+            row.grad = None if i in rest else whole.grad[i].clone()
+        with resting(one, [(whole, slice(i, i + 1)) for i in rest]):
+            one.step()
+        own.step()
+        torch.testing.assert_close(whole.detach(), torch.stack([row.detach() for row in rows]))

@@ -19,7 +19,7 @@ from mixop.data import digits
 from mixop.data.toy import toy_set
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
-from mixop.recipes import RECIPES, darts, drnas, gaea
+from mixop.recipes import RECIPES, darts, drnas, gaea, proxylessnas
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
@@ -283,7 +283,7 @@ def test_one_level_with_one_batch_steps_both_from_one_gradient(tmp_path, toy_dat
         torch.testing.assert_close(p.detach(), params[name] - 0.5 * leaves[name].grad)
 
 
-@pytest.mark.parametrize("name", ["gdas", "rsws", "darts", "prdarts"])
+@pytest.mark.parametrize("name", ["gdas", "rsws", "darts", "prdarts", "proxylessnas"])
 def test_either_executor_trains_the_same_network(name, tmp_path):
     """Weights that a draw leaves out decay in both: with so strong a decay, one that skipped them would end far away."""
     data = digits(valid=0.5, seed=0)
@@ -302,3 +302,44 @@ def test_either_executor_trains_the_same_network(name, tmp_path):
         states.append(search.state.net.state_dict())
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, rtol=1e-2, atol=1e-4, msg=key)  # float32, three steps
+
+
+@pytest.mark.parametrize("executor", ["plain", "nodewise"])
+def test_weights_that_did_not_run_may_rest(executor, tmp_path):
+    """ProxylessNAS sets the gradients of its candidates to None before each step (mix_op.py, ``binarize``): torch's own SGD
+    then leaves those out that did not run. Each option's weights step here in an optimiser of their own."""
+    data = digits(valid=0.5, seed=0)
+    data = data.with_indices(data.train[:96], data.valid[:96])
+    settings = {"lr": Constant(0.05), "momentum": 0.9, "weight_decay": 0.3, "nesterov": True}
+    recipe = replace(proxylessnas(), epochs=2, warmup=1, batch_size=16, weight_optimiser=SGD(**settings))
+    space = nasbench201(channels=4, cells=1, stages=1).fit(Sizes((1, 8, 8), 10))
+    search = Search(recipe, space, data, RunDirectory(tmp_path), Settings(executor=executor))
+    net = search.state.net
+    names = [name for name, _ in net.reference.named_parameters()]
+    twins = {name: net.state_dict()[name].clone().requires_grad_() for name in names}
+    own = torch.optim.SGD(twins.values(), lr=0.05, momentum=0.9, weight_decay=0.3, nesterov=True)
+    step, idle, moved = search.state.weight_optimiser.step, [0], [0]
+    (layer,) = (i for i, spec in enumerate(net.specs) if spec.kind == "cell")
+
+    def watched():
+        paths = search.weight_problem.ran["cell"]
+        gradients = net.to_plain({name: p.grad for name, p in net.named_parameters()})
+        for name, twin in twins.items():
+            place = name.split(".")
+            runs = place[:2] != ["layers", str(layer)] or int(place[5]) in paths[int(place[3])]
+            twin.grad = gradients[name].clone() if runs else None
+            idle[0] += not runs
+            moved[0] += runs
+        own.step()
+        return step()
+
+    search.state.weight_optimiser.step = watched
+    search._prepare_epoch()
+    for _ in range(5):
+        search._step()
+        search.state.step += 1
+    assert idle[0] > 5
+    assert moved[0] > 5
+    for name, value in net.state_dict().items():
+        if name in twins:
+            torch.testing.assert_close(value, twins[name].detach(), rtol=1e-5, atol=1e-7, msg=name)  # float32

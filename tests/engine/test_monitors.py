@@ -193,6 +193,45 @@ def test_architecture_steps_come_now_and_then(tmp_path, short, toy_data):
     assert "".join(step for step, *_ in search.seen) == "awwaw" * 2  # three weight steps an epoch
 
 
+@pytest.mark.parametrize(("every", "epoch"), [(1, "wawawa"), (2, "wwaw"), (3, "wwwa"), (5, "wwwa")])
+def test_an_architecture_step_ends_its_run_of_weight_steps_where_weights_step_first(
+    tmp_path, short, toy_data, every, epoch
+):
+    """``(i + 1) % every == 0`` behind weight step i: ProxylessNAS, nas_manager.py; an epoch that is shorter has one step."""
+    search = spy(short(epochs=2, architecture_every=every, order="weights_first"), tmp_path, toy_data)
+    search.run()
+    assert "".join(step for step, *_ in search.seen) == epoch * 2
+
+
+def test_batches_of_architecture_steps_may_go_without_augmentation(tmp_path, short, toy_data):
+    for augment in (True, False):
+        search = spy(short(epochs=1, architecture_augment=augment), tmp_path / str(augment), toy_data)
+        (tmp_path / str(augment)).mkdir()
+        asked, plain, augmented = [], search.data.batch, search.data.augmented
+        search.data = replace(search.data)  # of this search alone
+        object.__setattr__(search.data, "batch", lambda at, asked=asked, **then: asked.append("plain") or plain(at, **then))
+        object.__setattr__(
+            search.data,
+            "augmented",
+            lambda at, *how, asked=asked, **then: asked.append("augmented") or augmented(at, *how, **then),
+        )
+        search.begin_epoch()
+        search._step()
+        assert asked == ["augmented", "augmented" if augment else "plain"]
+
+
+def test_what_the_network_draws_is_new_in_every_step_of_either_relaxation(tmp_path, short, toy_data):
+    """Drop path under a weight relaxation of its own: the noise of the weight steps is that of the step, not one for all."""
+    search = spy(short(epochs=1, weight_relaxation=Doubled()), tmp_path, toy_data)
+    seeds = set()
+    search.begin_epoch()
+    for _ in range(3):
+        search._step()
+        assert search.weight_problem._noise == search.problem._noise
+        seeds.add(search.weight_problem._noise)
+    assert len(seeds) == 3
+
+
 def test_a_frozen_scheme_takes_no_step_and_no_batch(tmp_path, short, toy_data):
     search = spy(short(epochs=2, scheme=Frozen()), tmp_path, toy_data)
     before = search.state.params["cell"].clone()

@@ -1,6 +1,7 @@
 """Optimisers as values, and exponentiated gradient, which keeps its parameters on the simplex."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -222,3 +223,31 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Sets the learning rate of every parameter group."""
     for group in optimiser.param_groups:
         group["lr"] = rate
+
+
+@contextmanager
+def resting(optimiser: torch.optim.Optimizer, parts: Iterable[tuple[Tensor, slice]]) -> Iterator[None]:
+    """Inside, a step leaves parts of parameters, and what the optimiser remembers of them, as they are.
+
+    So they neither decay nor move by their momentum. What counts steps (Adam) counts those of the whole parameter.
+
+    Args:
+        optimiser: that steps.
+        parts: parameters with a range of their first axis.
+    """
+    kept = []
+    for parameter, rows in parts:
+        moments = {key: value[rows].clone() for key, value in _moments(optimiser, parameter).items()}
+        kept.append((parameter, rows, parameter.detach()[rows].clone(), moments))
+    yield
+    with torch.no_grad():
+        for parameter, rows, value, moments in kept:
+            parameter[rows] = value
+            for key, moment in _moments(optimiser, parameter).items():
+                moment[rows] = moments.get(key, 0.0)  # a moment that did not exist before the step begins at 0
+
+
+def _moments(optimiser: torch.optim.Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """What an optimiser remembers of a parameter number by number."""
+    state = optimiser.state.get(parameter, {})
+    return {key: value for key, value in state.items() if isinstance(value, Tensor) and value.shape == parameter.shape}

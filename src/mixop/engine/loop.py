@@ -16,7 +16,7 @@ from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
 from mixop.bilevel.base import leaves_of
 from mixop.core.errors import DivergedError, RunError
-from mixop.core.optim import set_rate
+from mixop.core.optim import resting, set_rate
 from mixop.core.outside import shortened
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
@@ -308,23 +308,30 @@ class Search:
     def _weight_rate(self) -> float:
         return self.state.tune_rate if self._tuning else self.recipe.weight_optimiser.lr(self.problem.progress.whole)
 
-    def _batch(self, stream: Stream) -> Batch:
+    def _batch(self, stream: Stream, *, augment: bool = True) -> Batch:
         at = stream.next()
-        batch = self.data.augmented(at, self.state.generators["augment"], self._augment, then=stream.upcoming(AHEAD))
+        if augment:
+            batch = self.data.augmented(at, self.state.generators["augment"], self._augment, then=stream.upcoming(AHEAD))
+        else:
+            batch = self.data.batch(at, then=stream.upcoming(AHEAD))
         return batch._replace(state=stream.state)
 
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream)
-        searching = self._searching and state.step % recipe.architecture_every == 0
+        searching = self._searching and self._architecture_due
         state.net.train()
-        self.problem.begin_step()
         for problem in (self.problem, self.weight_problem):
             problem.forget()
+        self.problem.begin_step()
+        if self.weight_problem is not self.problem:
+            self.weight_problem.begin_step(like=self.problem)
         if searching and recipe.scheme.joint:
             self._joint_step(train_batch)
             return
-        valid_batch = self._batch(state.architecture_stream) if searching else train_batch
+        valid_batch = train_batch
+        if searching:
+            valid_batch = self._batch(state.architecture_stream, augment=recipe.architecture_augment)
         if searching and recipe.order == "architecture_first":
             self._architecture_step(train_batch, valid_batch)
         self._weight_step(train_batch)
@@ -334,6 +341,13 @@ class Search:
     @property
     def _searching(self) -> bool:
         return self.recipe.scheme.searches and not self.problem.progress.waiting
+
+    @property
+    def _architecture_due(self) -> bool:
+        """Whether an architecture step comes with this weight step: the first of so many, or the last if weights step first."""
+        every = min(self.recipe.architecture_every, self.state.weight_stream.batches)
+        step = self.state.step if self.recipe.order == "architecture_first" else self.state.step + 1
+        return step % every == 0
 
     def _joint_step(self, batch: Batch) -> None:
         """Both steps from the gradient of one loss."""
@@ -389,11 +403,13 @@ class Search:
     def _move_weights(self, problem: SupernetProblem, batch: Batch) -> None:
         state = self.state
         for weight in state.net.parameters():
-            # What a draw left out decays and keeps its momentum too, as in the published code, whoever computes the network.
+            # The same, whoever computes the network: an executor may keep what ran and what did not in one tensor.
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
-        state.weight_optimiser.step()
+        rests = self.recipe.idle_weights == "rest" and problem.ran is not None
+        with resting(state.weight_optimiser, state.net.idle(problem.ran) if rests else ()):
+            state.weight_optimiser.step()
         state.weight_stream.state = problem.carried(batch)
         state.train.add(problem.seen.outputs, problem.seen.targets, problem.seen.loss)
 

@@ -50,6 +50,17 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
     return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
 
 
+def together(one: Active | None, other: Active | None) -> Active | None:
+    """The options that run in one of two passes, by group; None if all run in one of them."""
+    if one is None or other is None:
+        return None
+    if not one:
+        return other
+    return {
+        name: tuple(tuple(dict.fromkeys((*a, *b))) for a, b in zip(paths, other[name], strict=True)) for name, paths in one.items()
+    }
+
+
 class Seen(NamedTuple):
     """Loss, outputs and targets of a forward pass, without a gradient."""
 
@@ -93,6 +104,7 @@ class SupernetProblem:
         progress: time of the architecture, of draws and wraps; the engine sets it.
         seen: loss, outputs and targets of the last forward pass, on the device and without a gradient.
         drawn: the draws of the last upper loss, as the relaxation gave them.
+        ran: the options that ran in this step's passes with the network's own weights, by group; None if all did.
     """
 
     def __init__(
@@ -117,6 +129,7 @@ class SupernetProblem:
         self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
         self._carried: dict[int, Any] = {}
         self.drawn: dict[str, Draw] = {}
+        self.ran: Active | None = {}
         self._noise = (0, 0)
         self._unseen = draws_unseen(net)
 
@@ -153,9 +166,9 @@ class SupernetProblem:
             buffers=buffers,
         )
 
-    def begin_step(self) -> None:
-        """Fixes the noise of this step's draws."""
-        self._noise = (draw_seed(self.generator), draw_seed(self.generator))
+    def begin_step(self, *, like: "SupernetProblem | None" = None) -> None:
+        """Fixes the noise of this step's draws, to that of another problem if one is given."""
+        self._noise = (draw_seed(self.generator), draw_seed(self.generator)) if like is None else like._noise
 
     def draw(self, params: Params, generator: Generator | None = None) -> dict[str, Draw]:
         """One draw of every group, a fresh one unless a generator is given."""
@@ -181,6 +194,8 @@ class SupernetProblem:
             batch: inputs and targets.
         """
         mix, active = mix_of(draws)
+        if weights is None:
+            self.ran = together(self.ran, active)
         if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
             with self._autocast(batch):
                 loss, outputs = self.captured(batch, mix, learn=weights is None)
@@ -205,8 +220,9 @@ class SupernetProblem:
         return loss
 
     def forget(self) -> None:
-        """Forgets what was carried out of the batches of earlier steps."""
+        """Forgets what was carried out of the batches of earlier steps, and what ran in them."""
         self._carried.clear()
+        self.ran = {}
 
     def carried(self, batch: Batch) -> Any:
         """What the network carries out of a batch, by the last pass over it; None if it carries nothing."""

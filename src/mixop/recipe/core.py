@@ -43,8 +43,11 @@ class Recipe:
         architecture_clip: largest global norm of the architecture gradient; 0 switches clipping off.
         warmup: epochs at the start, and at the start of every further stage, in which only the weights are trained, >= 0. The
             time of relaxations, regularisers, perturbations, wraps and of the architecture's rate stands still in it.
-        architecture_every: weight steps for each architecture step, >= 1.
-        order: which of the two steps comes first in an iteration.
+        architecture_every: weight steps for each architecture step, >= 1; an epoch of fewer steps has one.
+        architecture_augment: whether the batches of architecture steps are augmented as those of weight steps are.
+        order: which of the two steps comes first. An architecture step then begins, or ends, its run of weight steps.
+        idle_weights: what a step does to the weights of options that did not run in it: they ``decay`` and keep their momentum,
+            as with a gradient of zero, or ``rest``, as if they were not there.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
         validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, or the ``derived``
@@ -78,7 +81,9 @@ class Recipe:
     architecture_clip: float = 0.0
     warmup: int = 0
     architecture_every: int = 1
+    architecture_augment: bool = True
     order: Literal["architecture_first", "weights_first"] = "architecture_first"
+    idle_weights: Literal["decay", "rest"] = "decay"
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
     validates: Literal["mean", "derived"] = "mean"
@@ -109,6 +114,7 @@ class Recipe:
             "order": ("architecture_first", "weights_first"),
             "keep": ("last", "best"),
             "validates": ("mean", "derived"),
+            "idle_weights": ("decay", "rest"),
         }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
@@ -149,6 +155,11 @@ class Recipe:
                         f"{type(self.scheme).__name__} takes both steps from one pass, so {what} would not be used, got "
                         f"{type(part).__name__}: use same_batch=False, or leave it out."
                     )
+            if not self.architecture_augment:
+                raise RecipeError(
+                    f"{type(self.scheme).__name__} takes both steps from one batch, which is augmented for the weights: "
+                    "use same_batch=False, or architecture_augment=True."
+                )
         if self.perturbation is not None:
             self.perturbation.check(self.weight_relaxation or self.relaxation)
         for regulariser in self.regularisers:

@@ -1,16 +1,31 @@
 """What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixop.core.types import Active, Mix
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group, Layer, Space
 from mixop.wraps.base import Wrap
+
+
+def options_of(edge: nn.Module, prefix: str) -> tuple[str, nn.ModuleList]:
+    """The beginning of the names of an edge's options inside its wraps, and the options.
+
+    Args:
+        edge: of a cell.
+        prefix: the beginning of the names of what is in it.
+    """
+    while not hasattr(edge, "options"):
+        edge, prefix = edge.get_submodule("inner"), f"{prefix}inner."
+    options = edge.get_submodule("options")
+    assert isinstance(options, nn.ModuleList)
+    return f"{prefix}options.", options
 
 
 class Supernet(Skeleton):
@@ -55,6 +70,30 @@ class Supernet(Skeleton):
     def from_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inverse of `to_plain`; where a part of a tensor is missing, it is zero."""
         return dict(tensors)
+
+    def idle(self, active: Active) -> list[tuple[Tensor, slice]]:
+        """The weights that no running option has: parameters, each with a range of its first axis.
+
+        Args:
+            active: for every group the options that run.
+        """
+        parameters = dict(self.named_parameters())
+        found = []
+        for (layer, e, o), parts in self._places.items():
+            if o not in active[self.specs[layer].group or ""][e]:
+                found += [(parameters[name], rows) for name, rows in parts]
+        return found
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int, int], list[tuple[str, slice]]]:
+        """Where the weights of an option lie, by layer, decision and option: names of parameters and ranges of their first axis."""
+        places: dict[tuple[int, int, int], list[tuple[str, slice]]] = {}
+        for layer, spec in enumerate(self.specs):
+            for e, edge in enumerate(self.layers[layer].get_submodule("edges").children() if spec.kind == "cell" else ()):
+                prefix, options = options_of(edge, f"layers.{layer}.edges.{e}.")
+                for o, option in enumerate(options):
+                    places[layer, e, o] = [(f"{prefix}{o}.{name}", slice(None)) for name, _ in option.named_parameters()]
+        return places
 
     def forward(
         self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0, state: State | None = None

@@ -7,13 +7,14 @@ nevertheless that of the plain executor, by the same names and shapes: each read
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mixop.spaces.core import Graph, Group, Layer
-from mixop.supernet.core import Supernet
+from mixop.supernet.core import Supernet, options_of
 from mixop.supernet.plain import plain
 
 
@@ -90,7 +91,7 @@ class StackedCell(nn.Module):
             self._stack(kind, sorted(places, key=lambda place: (group.decisions[place[0]].source, place)))
 
     def _stack(self, kind: str, places: list[tuple[int, int]]) -> None:
-        found = [_options(self.edges, e) for e, _ in places]
+        found = [options_of(self.edges[e], f"edges.{e}.") for e, _ in places]
         operations = [options[o] for (_, options), (_, o) in zip(found, places, strict=True)]
         first = operations[0].state_dict(keep_vars=True)
         for key, tensor in first.items():
@@ -135,16 +136,6 @@ class StackedCell(nn.Module):
                         part.copy_(given)
 
 
-def _options(edges: nn.ModuleList, e: int) -> tuple[str, nn.ModuleList]:
-    """The options of an edge inside its wraps, and the beginning of their names."""
-    edge, prefix = edges[e], f"edges.{e}."
-    while not hasattr(edge, "options"):
-        edge, prefix = edge.get_submodule("inner"), f"{prefix}inner."
-    options = edge.get_submodule("options")
-    assert isinstance(options, nn.ModuleList)
-    return f"{prefix}options.", options
-
-
 class StackedSupernet(Supernet):
     """A supernet of stacked cells."""
 
@@ -159,6 +150,23 @@ class StackedSupernet(Supernet):
             if isinstance(layer, StackedCell):
                 for stack in layer.stacks.values():
                     yield f"layers.{i}.", f"layers.{i}.{stack.attribute}", stack
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int, int], list[tuple[str, slice]]]:
+        places = super()._places
+        known = {
+            f"{options_of(edge, f'layers.{layer}.edges.{e}.')[0]}{o}.": (layer, e, o)
+            for layer, e, o in places
+            for edge in (self.get_submodule(f"layers.{layer}.edges.{e}"),)
+        }
+        parameters = dict(self.named_parameters())
+        for prefix, attribute, stack in self._stacks():
+            if attribute in parameters:
+                for i, name in enumerate(stack.names):
+                    begin = name.index("options.") + len("options.")
+                    option = prefix + name[: name.index(".", begin) + 1]
+                    places[known[option]].append((attribute, slice(i * stack.rows, (i + 1) * stack.rows)))
+        return places
 
     def to_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found = dict(tensors)
