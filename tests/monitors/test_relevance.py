@@ -9,7 +9,7 @@ from mixop.core.errors import RecipeError
 from mixop.monitors.relevance import RelevanceUpdate
 from mixop.regularise.switches import SwitchPenalty
 from mixop.relax.softmax import Softmax
-from mixop.relax.switches import Switches, update_relevance
+from mixop.relax.switches import update_relevance
 from mixop.spaces import nasbench201
 
 SPACE = nasbench201()

@@ -7,6 +7,7 @@ import torch
 
 from mixop.core.errors import RecipeError
 from mixop.relax.categorical import Categorical, CategoricalGate, Uniform
+from mixop.spaces import nasbench201
 from mixop.spaces.core import Decision, Group
 from mixop.testing import check_relaxation
 
@@ -20,7 +21,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 @pytest.mark.parametrize(
-    "part", [Categorical(), CategoricalGate(), CategoricalGate(fix=None), Uniform()], ids=lambda part: repr(part)[:20]
+    "part",
+    [Categorical(), CategoricalGate(), CategoricalGate(fix=None), Uniform(), Uniform(alive=True)],
+    ids=lambda part: repr(part)[:20],
 )
 @pytest.mark.parametrize(("edges", "options"), [(3, 5), (1, 2), (2, 1)])
 def test_they_keep_the_contract(part, edges, options):
@@ -127,3 +130,26 @@ def test_uniform_reaches_every_architecture():
     for _ in range(200):
         found.add(Uniform().draw(ALPHA, GROUP, 0.0, generator).active)
     assert found == {((i,), (j,)) for i, j in itertools.product(range(3), repeat=2)}
+
+
+def test_a_node_of_absent_edges_is_drawn_again():
+    """``forward_urs`` of AutoDL-Projects' search_cells.py repeats the draws of a node until one of its operations is not
+    ``none``: the others of its combinations stay equally likely."""
+    group = nasbench201().groups[0]
+    none, n, generator = group.decisions[0].options.index("none"), 20_000, seeded()
+    draws = torch.tensor([Uniform(alive=True).draw(torch.zeros(6, 5), group, 0.0, generator).active for _ in range(n)])[:, :, 0]
+    for edges in ([0], [1, 2], [3, 4, 5]):
+        its = draws[:, edges]
+        assert not (its == none).all(1).any()
+        combinations = 5 ** len(edges) - 1
+        count = torch.bincount((its * 5 ** torch.arange(len(edges))).sum(1))
+        count = count[count > 0].double()
+        assert len(count) == combinations
+        # Chi-square: its mean is the degrees of freedom, its deviation the root of twice that.
+        freedom, expected = combinations - 1, n / combinations
+        assert abs(((count - expected) ** 2 / expected).sum() - freedom) < 5 * (2 * freedom) ** 0.5
+    usual = [Uniform().draw(torch.zeros(6, 5), group, 0.0, generator).active for _ in range(2000)]
+    dead = [all(draw[e] == (none,) for e in edges) for draw in usual for edges in ([0], [1, 2], [3, 4, 5])]
+    assert any(dead)
+    only = Group("g", (Decision(0, 1, ("none",)),))
+    assert Uniform(alive=True).draw(torch.zeros(1, 1), only, 0.0, generator).active == ((0,),)  # there is nothing else

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mixop.bilevel.base import Scheme, trial
 from mixop.core.errors import RecipeError
-from mixop.core.types import Draw, Params
+from mixop.core.types import Draw, Params, paths_of
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 
@@ -36,7 +36,7 @@ def entropy_of(relaxation: Relaxation, params: Params, draws: Mapping[str, Draw]
     terms = []
     for group in space.groups:
         if isinstance(relaxation, Policy):
-            choices = [path[0] for path in draws[group.name].active or ()]
+            choices = [path[0] for path in paths_of(draws[group.name].active or (), 0)]
             terms.append(relaxation.log_prob_and_entropy(params[group.name], group, choices)[1])
         else:
             theta = relaxation.mean(params[group.name], group)

@@ -241,7 +241,9 @@ def schedule(value: float | Schedule) -> Schedule:
     if isinstance(value, Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecipeError(f"A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got {value!r}.")
+        raise RecipeError(
+            f"A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got {value!r}."
+        )
     return Constant(float(value))
 
 

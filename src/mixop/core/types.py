@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 
 Mix = Mapping[str, Tensor]
-"""Group name -> mixing weights, shape ``(E, O)``; any relaxation's output, need not lie on the simplex."""
+"""Group name -> mixing weights, shape ``(E, O)``; any relaxation's output, need not lie on the simplex. Of a draw by cell
+``(L, E, O)``: those of each of the L cells of the group, in the order of the network."""
 
 Params = dict[str, Tensor]
 """Group name -> architecture parameters of a relaxation, usually ``(E, O)``; never inside the network."""
@@ -18,8 +19,26 @@ Paths = tuple[tuple[int, ...], ...]
 DROPPED = -1
 """In place of an option's index: the decision is dropped, its edge absent."""
 
-Active = Mapping[str, Paths]
+CellPaths = tuple[Paths, ...]
+"""Of a draw by cell the options that run in each cell of a group, in the order of the network."""
+
+Active = Mapping[str, Paths | CellPaths]
 """Group name -> the options that run."""
+
+
+def paths_of(paths: Paths | CellPaths, cell: int) -> Paths:
+    """The options that run in one of a group's cells, which may be the same in all.
+
+    Args:
+        paths: of the group.
+        cell: number of the cell among those of the group, from 0.
+    """
+    return cast(Paths, paths[cell] if is_by_cell(paths) else paths)
+
+
+def is_by_cell(paths: Paths | CellPaths) -> bool:
+    """Whether every cell of a group has paths of its own."""
+    return bool(paths) and bool(paths[0]) and isinstance(paths[0][0], tuple)
 
 
 class Batch(NamedTuple):
@@ -35,14 +54,16 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample of the mixing weights of a group.
+    """One sample of the mixing weights of a group, for all of its cells or, by cell, one for each.
 
     Args:
-        weights: mixing weights ``(E, O)``, differentiable in the parameters where the relaxation is pathwise.
+        weights: mixing weights ``(E, O)``, differentiable in the parameters where the relaxation is pathwise; by cell
+            ``(L, E, O)``.
         log_prob: log-probability of the draw (scalar) where the gradient is a score function, else None.
-        active: for draws that leave options out, for every decision the options that run, drawn on the host; None if all do.
+        active: for draws that leave options out, for every decision the options that run, drawn on the host, by cell for
+            every cell; None if all do.
     """
 
     weights: Tensor
     log_prob: Tensor | None = None
-    active: Paths | None = None
+    active: Paths | CellPaths | None = None

@@ -61,7 +61,8 @@ class CapturedLoss:
             learn: whether it is a weight step: batch-norm statistics then follow, and weights have a gradient.
         """
         slopes = any(value.requires_grad for value in mix.values())
-        key = (learn, slopes, batch.x.shape, batch.x.dtype, batch.y.shape)
+        shapes = tuple(value.shape for value in mix.values())
+        key = (learn, slopes, batch.x.shape, batch.x.dtype, batch.y.shape, shapes)
         if key not in self._pieces:
             self._pieces[key] = _Piece(self.net, self.task, self._record, batch, mix, learn=learn, slopes=slopes)
         piece = self._pieces[key]

@@ -84,7 +84,7 @@ class TrainedSearch:
     def draw(self) -> Architecture:
         """An architecture sampled from the relaxation."""
         with torch.no_grad():
-            draws = self._problem.draw(self._state.params, self.generator)
+            draws = self._problem.draw(self._state.params, self.generator, by_cell=False)
         pairs = {}
         for group in self.space.groups:
             draw = draws[group.name]

@@ -407,8 +407,8 @@ class Search:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
-        rests = self.recipe.idle_weights == "rest" and problem.ran is not None
-        with resting(state.weight_optimiser, state.net.idle(problem.ran) if rests else ()):
+        ran = problem.ran if self.recipe.idle_weights == "rest" else None
+        with resting(state.weight_optimiser, () if ran is None else state.net.idle(ran)):
             state.weight_optimiser.step()
         state.weight_stream.state = problem.carried(batch)
         state.train.add(problem.seen.outputs, problem.seen.targets, problem.seen.loss)

@@ -1,6 +1,6 @@
 """The bilevel problem of a supernet: the two losses that schemes differentiate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch.func import functional_call
 from mixop.bilevel.base import InnerStep
 from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
-from mixop.core.types import DROPPED, Active, Batch, Draw, Mix, Params
+from mixop.core.types import DROPPED, Active, Batch, CellPaths, Draw, Mix, Params, Paths, is_by_cell, paths_of
 from mixop.engine.capture import CapturedLoss
 from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
@@ -28,16 +28,16 @@ def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
 
 
 def fix_rows(weights: Tensor, fixed: Mapping[int, int]) -> Tensor:
-    """Mixing weights ``(E, O)`` whose rows of the given decisions are constants: one-hot, or zero where it is dropped."""
+    """Mixing weights ``(..., E, O)`` whose rows of the given decisions are constants: one-hot, or zero where it is dropped."""
     if not fixed:
         return weights
     rows = torch.tensor(list(fixed), device=weights.device)
-    made = torch.zeros(len(weights), 1, dtype=torch.bool, device=weights.device)
+    made = torch.zeros(weights.shape[-2], 1, dtype=torch.bool, device=weights.device)
     made[rows] = True
     chosen = torch.zeros_like(weights)
     for e, o in fixed.items():
         if o != DROPPED:
-            chosen[e, o] = 1.0
+            chosen[..., e, o] = 1.0
     return torch.where(made, chosen, weights)
 
 
@@ -45,9 +45,30 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
     """A draw in which the given decisions take the given options; only those then run."""
     if not fixed:
         return draw
-    paths = {e: () if o == DROPPED else (o,) for e, o in fixed.items()}
-    active = None if draw.active is None else tuple(paths.get(e, path) for e, path in enumerate(draw.active))
+    made = {e: () if o == DROPPED else (o,) for e, o in fixed.items()}
+
+    def with_made(paths: Paths) -> Paths:
+        return tuple(made.get(e, path) for e, path in enumerate(paths))
+
+    active = None if draw.active is None else _each(with_made, draw.active)
     return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
+
+
+def _each(change: Callable[[Paths], Paths], paths: Paths | CellPaths) -> Paths | CellPaths:
+    """Paths with a change, that of each cell where they are by cell."""
+    cells = range(len(paths)) if is_by_cell(paths) else None
+    return change(paths_of(paths, 0)) if cells is None else tuple(change(paths_of(paths, cell)) for cell in cells)
+
+
+def joined(draws: Sequence[Draw]) -> Draw:
+    """One draw by cell, of those of the cells."""
+    scores = [draw.log_prob for draw in draws if draw.log_prob is not None]
+    active = tuple(draw.active for draw in draws if draw.active is not None)
+    return Draw(
+        torch.stack([draw.weights for draw in draws]),
+        log_prob=torch.stack(scores).sum() if scores else None,
+        active=active if active else None,  # type: ignore[arg-type]  # those of cells are not by cell themselves
+    )
 
 
 def together(one: Active | None, other: Active | None) -> Active | None:
@@ -56,8 +77,14 @@ def together(one: Active | None, other: Active | None) -> Active | None:
         return None
     if not one:
         return other
+
+    def both(name: str, cell: int) -> Paths:
+        pairs = zip(paths_of(one[name], cell), paths_of(other[name], cell), strict=True)
+        return tuple(tuple(dict.fromkeys((*a, *b))) for a, b in pairs)
+
     return {
-        name: tuple(tuple(dict.fromkeys((*a, *b))) for a, b in zip(paths, other[name], strict=True)) for name, paths in one.items()
+        name: tuple(both(name, cell) for cell in range(len(paths))) if is_by_cell(paths) else both(name, 0)
+        for name, paths in one.items()
     }
 
 
@@ -170,12 +197,23 @@ class SupernetProblem:
         """Fixes the noise of this step's draws, to that of another problem if one is given."""
         self._noise = (draw_seed(self.generator), draw_seed(self.generator)) if like is None else like._noise
 
-    def draw(self, params: Params, generator: Generator | None = None) -> dict[str, Draw]:
-        """One draw of every group, a fresh one unless a generator is given."""
-        return self._with_fixed(self._sample(params, generator or self.generator))
+    def draw(self, params: Params, generator: Generator | None = None, *, by_cell: bool = True) -> dict[str, Draw]:
+        """One draw of every group, a fresh one unless a generator is given.
 
-    def _sample(self, params: Params, generator: Generator) -> dict[str, Draw]:
-        return {g.name: self.relaxation.draw(params[g.name], g, self.progress, generator) for g in self.groups}
+        Args:
+            params: architecture parameters.
+            generator: source of the draw.
+            by_cell: whether a relaxation that draws by cell does so; False for a draw that all cells share.
+        """
+        return self._with_fixed(self._sample(params, generator or self.generator, by_cell=by_cell))
+
+    def _sample(self, params: Params, generator: Generator, *, by_cell: bool = True) -> dict[str, Draw]:
+        draws = {}
+        for g in self.groups:
+            cells = self.net.cells_of(g.name) if by_cell and self.relaxation.draws_by_cell else 0
+            its = [self.relaxation.draw(params[g.name], g, self.progress, generator) for _ in range(max(cells, 1))]
+            draws[g.name] = joined(its) if cells else its[0]
+        return draws
 
     def _with_fixed(self, draws: Mapping[str, Draw]) -> dict[str, Draw]:
         return {name: with_fixed(draw, self.fixed.get(name, {})) for name, draw in draws.items()}

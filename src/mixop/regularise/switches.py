@@ -12,6 +12,7 @@ from mixop.relax.base import Relaxation
 from mixop.relax.switches import Switches, switch_penalty
 from mixop.spaces.core import Space
 
+
 @dataclass(frozen=True, kw_only=True)
 class SwitchPenalty(Regulariser):
     """``sum of lambda * omega * |s|`` over all switches; `RelevanceUpdate` renews omega at the end of the search.

@@ -35,13 +35,18 @@ class Relaxation(ABC):
     differentiable_mean: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = True
 
+    @property
+    def draws_by_cell(self) -> bool:
+        """Whether a pass takes a draw for every cell of a group in place of one for all."""
+        return False
+
     def init(self, group: Group, generator: Generator) -> Tensor:
         """Initial architecture parameters, ``(E, O)`` float32: ``1e-3 * N(0, 1)``, as the whole DARTS family starts."""
         return 1e-3 * torch.randn(group.shape, generator=generator)
 
     @abstractmethod
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
-        """One sample of the mixing weights, differentiable in ``params`` (or with ``log_prob``).
+        """One sample of the mixing weights of a cell, differentiable in ``params`` (or with ``log_prob``).
 
         Args:
             params: architecture parameters as `init` gives them.

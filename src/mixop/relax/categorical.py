@@ -100,10 +100,22 @@ class Uniform(Relaxation):
     Random search with shared weights, and the weight step of SETN. The architecture comes from a derivation that compares
     samples: the mean says nothing.
 
-    Source: Li & Talwalkar 2019 (arXiv:1902.07638), section 3.2; Dong & Yang 2019 (SETN, arXiv:1910.05733), section 3.3.
+    Args:
+        by_cell: whether every cell draws a path of its own, instead of one for all cells of a group.
+        alive: whether a node whose edges all took an absent option is drawn again.
+
+    Source: Li & Talwalkar 2019 (arXiv:1902.07638), section 3.2; Dong & Yang 2019 (SETN, arXiv:1910.05733), section 3.3; by
+        cell and alive: code of Dong et al. 2021 (NATS-Bench, arXiv:2009.00437).
     """
 
     differentiable_mean: ClassVar[bool] = False  # it is the same for all parameters
+
+    by_cell: bool = False
+    alive: bool = False
+
+    @property
+    def draws_by_cell(self) -> bool:
+        return self.by_cell
 
     def init(self, group: Group, generator: Generator) -> Tensor:
         """Zeros ``(E, O)``: there is nothing to learn."""
@@ -114,6 +126,11 @@ class Uniform(Relaxation):
         # Independent of the parameters, which may belong to another relaxation: SETN trains weights with these draws.
         chosen = torch.randint(options, (edges, 1), generator=generator)
         running = some_edges(group, range(edges), generator)
+        for target in group.targets if self.alive else ():
+            into = [e for e in group.into(target) if e in running]
+            absent = {e: [group.is_absent(option) for option in group.decisions[e].options] for e in into}
+            while all(absent[e][chosen[e]] for e in into) and not all(map(all, absent.values())):
+                chosen[into] = torch.randint(options, (len(into), 1), generator=generator)
         weights = one_hot(chosen, params.new_empty(group.shape))
         if len(running) == edges:
             return Draw(weights, active=as_paths(chosen))

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
 from mixop.core.surroundings import undisturbed
+from mixop.core.types import paths_of
 from mixop.relax.policy import LstmPolicy
 from mixop.searchers.base import SameLength, State, Trial
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
@@ -77,7 +78,7 @@ class Controller(SameLength):
             for group, piece in zip(state.space.groups, self._pieces(state), strict=True):
                 active = self.policy.draw(piece, group, 0.0, generator).active
                 assert active is not None
-                options.append([paths[0] for paths in active])
+                options.append([path[0] for path in paths_of(active, 0)])
         return state.space.architecture(options), self.epochs
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:

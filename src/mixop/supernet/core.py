@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixop.core.types import Active, Mix
+from mixop.core.types import Active, Mix, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group, Layer, Space
@@ -78,15 +78,26 @@ class Supernet(Skeleton):
             active: for every group the options that run.
         """
         parameters = dict(self.named_parameters())
+        numbers: dict[str, int] = {}
+        paths = {}
+        for layer, spec in enumerate(self.specs):
+            if spec.kind == "cell":
+                name = spec.group or ""
+                paths[layer] = paths_of(active[name], numbers.setdefault(name, 0))
+                numbers[name] += 1
         found = []
         for (layer, e, o), parts in self._places.items():
-            if o not in active[self.specs[layer].group or ""][e]:
+            if o not in paths[layer][e]:
                 found += [(parameters[name], rows) for name, rows in parts]
         return found
 
+    def cells_of(self, group: str) -> int:
+        """How many cells of the network a group decides; 0 for the groups of edge normalisation."""
+        return sum(spec.kind == "cell" and spec.group == group for spec in self.specs)
+
     @cached_property
     def _places(self) -> dict[tuple[int, int, int], list[tuple[str, slice]]]:
-        """Where the weights of an option lie, by layer, decision and option: names of parameters and ranges of their first axis."""
+        """Names of the parameters of an option, with ranges of their first axis, by layer, decision and option."""
         places: dict[tuple[int, int, int], list[tuple[str, slice]]] = {}
         for layer, spec in enumerate(self.specs):
             for e, edge in enumerate(self.layers[layer].get_submodule("edges").children() if spec.kind == "cell" else ()):
@@ -102,10 +113,10 @@ class Supernet(Skeleton):
 
         Args:
             x: inputs ``(B, *shape)``, or tokens ``(B, T)``.
-            mix: for each of `groups` its mixing weights ``(E, O)``.
-            active: for draws that leave options out, the options of each decision that run, as host-side integers; the
-                others contribute their weight alone (zero in value, with a gradient). An edge none of whose options run is
-                absent.
+            mix: for each of `groups` its mixing weights ``(E, O)``, or ``(L, E, O)`` for each of its `cells_of`.
+            active: for draws that leave options out, the options of each decision that run, as host-side integers, by cell
+                where the weights are; the others contribute their weight alone (zero in value, with a gradient). An edge none
+                of whose options run is absent.
             progress: time in [0, 1], for wraps that change with it.
             state: for a network that carries, what the window before left; None or () at the start of a stream.
 
@@ -118,9 +129,13 @@ class Supernet(Skeleton):
             for name, inputs in self._inputs.items()
         }
 
+        cells = {name: iter(range(self.cells_of(name))) for name in self._inputs}
+
         def context(spec: Layer) -> tuple:
             name = spec.group or ""
-            return mix[name], edge_weights[name], None if active is None else active[name], progress
+            cell, weights = next(cells[name]), mix[name]
+            paths = None if active is None else paths_of(active[name], cell)
+            return weights[cell] if weights.dim() == 3 else weights, edge_weights[name], paths, progress
 
         outputs, carried = self.walk(x, context, state)
         return (outputs[-1], carried) if self.carries else outputs[-1]
