@@ -25,6 +25,7 @@ def test_enas_has_the_settings_of_the_benchmark():
 def test_the_policy_takes_about_50_steps_an_epoch():
     batches = -(-25_000 // enas().batch_size)
     assert batches // enas().architecture_every == 49
+    assert enas().order == "weights_first"  # the benchmark's code trains the policy behind the weights
 
 
 def test_a_policy_is_needed_and_its_entropy_belongs_to_the_scheme():

@@ -21,11 +21,11 @@ def proxylessnas(*, epochs: int = 160) -> Recipe:
     path and runs the others in the backward pass, ours keeps all. ``relaxation=BinaryGates(paths="two")`` compares two drawn
     paths, in their memory, as in the paper; it shifts both logits after the step, as the code.
 
-    What differs: the latency term is left out, which ``ExpectedCost`` in the regularisers adds; the authors smooth the labels of
-    weight steps by 0.1; their cosines fall with every batch, ours with every epoch; a decision whose open gate is ``none`` has
-    no gradient, and Adam leaves it out there, where ours counts a step of zero. Every block of theirs has its own logits and
-    draw; here the cells of a group share both. The method was published on ImageNet, and its authors never ran it on
-    NAS-Bench-201 (unverified): all settings are those of ImageNet.
+    What differs: the latency term is left out, which ``ExpectedCost`` in the regularisers adds; the authors smooth the labels
+    of weight steps by 0.1, which is up to the task here; their cosines fall with every batch, ours with every epoch; a decision
+    whose open gate is ``none`` has no gradient, and their Adam leaves it out, where ours counts a step of zero. Every block of
+    theirs has its own logits and draw; here the cells of a group share both. The method was published on ImageNet, and its
+    authors never ran it on NAS-Bench-201 (unverified): all settings are those of ImageNet.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published
