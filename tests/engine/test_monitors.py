@@ -236,6 +236,13 @@ def test_what_the_network_draws_is_new_in_every_step_of_either_relaxation(tmp_pa
     assert len(seeds) == 3
 
 
+@pytest.mark.parametrize(("order", "run"), [("weights_first", "wwa"), ("architecture_first", "aww")])
+def test_an_estimate_measures_whole_runs_of_steps(tmp_path, short, toy_data, order, run):
+    search = spy(short(epochs=2, architecture_every=2, order=order), tmp_path, toy_data)
+    search.estimate()
+    assert "".join(step for step, *_ in search.seen) == run * 2  # one before the clock starts
+
+
 def test_a_frozen_scheme_takes_no_step_and_no_batch(tmp_path, short, toy_data):
     search = spy(short(epochs=2, scheme=Frozen()), tmp_path, toy_data)
     before = search.state.params["cell"].clone()

@@ -95,16 +95,16 @@ def memory(*, forward: Callable[[int], Tensor], weights: int, batch_size: int) -
 
 
 def estimate(
-    *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: int, device: str
+    *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: float, device: str
 ) -> Estimate:
     """An estimate from two small forward passes and two whole steps.
 
     Args:
         forward: gives the loss of a number of images.
-        step: one whole step; called only if the memory for it is there.
+        step: one whole step, or a run of them; called only if the memory for it is there.
         weights: bytes of the weights; their gradients and momentum are as large.
         batch_size: images in a batch, >= 2.
-        steps: steps of the whole run.
+        steps: such steps of the whole run.
         device: where they are computed.
 
     Raises:

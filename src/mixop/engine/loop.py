@@ -240,17 +240,24 @@ class Search:
     def estimate(self) -> Estimate:
         """What the search will take, measured on the job itself, which cannot be used otherwise afterwards.
 
-        With stages, all steps are taken to be like those of the first one.
+        With stages, all steps are taken to be like those of the first one. Where an architecture step comes with every so many
+        weight steps, that many are measured together.
 
         Raises:
             MemoryLimitError: if a batch does not fit into the memory.
         """
         state, recipe = self.state, self.recipe
+        run = min(recipe.architecture_every, state.weight_stream.batches)
+
+        def steps() -> None:
+            for state.step in range(run):
+                self._step()
+
         return estimate(
             **self._measured(),
-            step=self._step,
+            step=steps,
             batch_size=recipe.batch_size,
-            steps=recipe.epochs * state.weight_stream.batches,
+            steps=recipe.epochs * state.weight_stream.batches / run,
             device=self.settings.device,
         )
 

@@ -171,7 +171,7 @@ class Steps:
         augment = Augment(crop=min(shape[1:]) // 8, flip=True)
         labels = torch.arange(count) % classes
         data = from_arrays(x, labels, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
-        recipe = replace(case.recipe, warmup=0)
+        recipe = replace(case.recipe, warmup=0, architecture_every=1)  # every step measured has both halves
         self.search = Search(recipe, case.space, data, RunDirectory(folder), case.settings)
         self.search._prepare_epoch()
         self.batch = self.search.data.batch(self.search.data.train[:batch])

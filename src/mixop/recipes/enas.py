@@ -12,10 +12,11 @@ from mixop.relax.policy import LstmPolicy
 def enas(*, epochs: int = 250) -> Recipe:
     """ENAS: an LSTM proposes architectures, shared weights score them, REINFORCE follows the accuracy.
 
-    The published search alternates an epoch of weights with 50 steps of the policy; here one policy step follows every
-    fourth weight step, 49 an epoch on CIFAR-10. The published cosine of the weights falls for 10 epochs and rises for 10, over
-    and over; ours falls once. The 20 samples of a policy step are scored on one batch here, on one each there. The whole entropy of every decision is rewarded, as in the code for cells. In the benchmark's code that reward is not held
-    constant, and its derivative, times the log-probability, lowers the entropy; ours raises it (its weight is 1e-4).
+    The published search alternates an epoch of weights with 50 steps of the policy; here one policy step follows every fourth
+    weight step, 49 an epoch on CIFAR-10. The published cosine of the weights falls for 10 epochs and rises for 10, over and
+    over; ours falls once. The 20 samples of a policy step are scored on one batch here, on one each there. The whole entropy of
+    every decision is rewarded, as in the code for cells. In the benchmark's code that reward is not held constant, and its
+    derivative, times the log-probability, lowers the entropy; ours raises it (its weight is 1e-4).
 
     The baseline is that of the original code, updated with every sample. In the benchmark's it is the last one of the epoch
     before, moved by a hundredth, and in the first epoch the reward itself, so that the policy learns nothing of the accuracy
