@@ -32,7 +32,9 @@ def simulated(recipe: Recipe, batches: int) -> float:
         begin, end = (round(recipe.epochs * sum(shares[: at + more]) / sum(shares)) for more in (0, 1))
         for epoch in range(end - begin):
             for step in range(batches):
-                moved += epoch >= recipe.warmup and step % recipe.architecture_every == 0 and recipe.scheme.searches
+                at_step = step if recipe.order == "architecture_first" else step + 1
+                due = at_step % min(recipe.architecture_every, batches) == 0
+                moved += epoch >= recipe.warmup and due and recipe.scheme.searches
     return rate.value * moved
 
 
@@ -116,8 +118,11 @@ def test_schedules_keep_their_form(schedule: Linear | Cosine):
 
 def test_joined_schedules_are_multiplied_both():
     recipe = replace(gaea(), architecture_optimiser=ExponentiatedGradient(lr=Joined(Linear(0.2, 0.1), Cosine(0.1))))
-    lr = scaled(recipe, 782 // 2).architecture_optimiser.lr
-    assert lr == Joined(Linear(0.4, 0.2), Cosine(0.2))
+    lr = scaled(recipe, 391).architecture_optimiser.lr
+    factor = 0.1 * 25 * 782 / travel(recipe, 391)
+    assert isinstance(lr, Joined)
+    assert lr.bounds == pytest.approx((0.0, 0.2 * factor))
+    assert travel(replace(recipe, architecture_optimiser=ExponentiatedGradient(lr=lr)), 391) == pytest.approx(0.1 * 25 * 782)
 
 
 @pytest.mark.parametrize("batches", [0, -1, 1.5, True])

@@ -30,7 +30,7 @@ def travel(recipe: Recipe, batches: int) -> float:
         return 0.0
     moving = moving_epochs(recipe.stages, recipe.epochs, recipe.warmup)
     times = [stage_progress(recipe.stages, recipe.epochs, epoch, recipe.warmup) for epoch in moving]
-    return ceil(batches / recipe.architecture_every) * sum(recipe.architecture_optimiser.lr(time) for time in times)
+    return recipe.architecture_steps(batches) * sum(recipe.architecture_optimiser.lr(time) for time in times)
 
 
 def published_travel(recipe: Recipe) -> float:

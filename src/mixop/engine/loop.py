@@ -326,7 +326,7 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream)
-        searching = self._searching and self._architecture_due
+        searching = self._searching and recipe.steps_architecture(state.step, state.weight_stream.batches)
         state.net.train()
         for problem in (self.problem, self.weight_problem):
             problem.forget()
@@ -348,13 +348,6 @@ class Search:
     @property
     def _searching(self) -> bool:
         return self.recipe.scheme.searches and not self.problem.progress.waiting
-
-    @property
-    def _architecture_due(self) -> bool:
-        """Whether an architecture step comes with this weight step: the first of so many, or the last if weights step first."""
-        every = min(self.recipe.architecture_every, self.state.weight_stream.batches)
-        step = self.state.step if self.recipe.order == "architecture_first" else self.state.step + 1
-        return step % every == 0
 
     def _joint_step(self, batch: Batch) -> None:
         """Both steps from the gradient of one loss."""

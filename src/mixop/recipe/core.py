@@ -225,6 +225,21 @@ class Recipe:
             return (self.wraps,)
         return tuple(self.wraps if stage.wraps is None else stage.wraps for stage in self.stages)
 
+    def steps_architecture(self, step: int, batches: int) -> bool:
+        """Whether an architecture step comes with a weight step: with the first of so many, or the last if weights step first.
+
+        Args:
+            step: number of the weight step in its epoch, from 0.
+            batches: weight steps in an epoch.
+        """
+        every = min(self.architecture_every, batches)
+        return (step if self.order == "architecture_first" else step + 1) % every == 0
+
+    def architecture_steps(self, batches: int) -> int:
+        """How many weight steps of an epoch of so many an architecture step comes with."""
+        every = min(self.architecture_every, batches)
+        return -(-batches // every) if self.order == "architecture_first" else batches // every
+
     def check(self, space: Space) -> None:
         """Refuses a space that a part does not fit.
 

@@ -19,7 +19,7 @@ def darts_pt(*, epochs: int = 100) -> Recipe:
     Each option is measured on the whole validation split. The code measures each on other crops and flips, in another order;
     ours measures all on the same plain images, so that they differ by the option alone.
 
-    ``scheme=Frozen()`` gives the authors' *blank* variant, whose logits stay as they were drawn, in the search and while tuning.
+    ``scheme=Frozen()`` gives the authors' *blank* variant, whose logits stay as they were drawn, in the search and in tuning.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 88.11, where DARTS has 54.3 (Wang et al. 2021, table 4, test errors 11.89 and 45.7)

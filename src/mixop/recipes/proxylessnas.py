@@ -47,6 +47,7 @@ def proxylessnas(*, epochs: int = 160) -> Recipe:
         architecture_augment=False,
         order="weights_first",
         idle_weights="rest",
+        validates="derived",
         clip=0.0,
         warmup=min(epochs // 4 + 1, epochs - 1),
         norm=BatchNorm(affine=True, track=False, eps=1e-3),
