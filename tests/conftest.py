@@ -1,14 +1,25 @@
 """Fixtures for every test: one torch thread, and tiny data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import nn
 
+from mixop.core import trust
+
 pytest_plugins = ["made_runs"]  # in tests/support
 
 torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
+
+
+@pytest.fixture(autouse=True)
+def _allowed_modules() -> Iterator[None]:
+    """What a test's words name is not allowed in the next test. The command line forgets it by itself."""
+    before = set(trust._allowed)
+    yield
+    trust._allowed.clear()
+    trust._allowed.update(before)
 
 
 @pytest.fixture

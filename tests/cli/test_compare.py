@@ -75,8 +75,8 @@ def test_on_the_toy_space_searches_are_short_and_scaled():
     given, left_out, note = contestants(CompareOptions(recipes="darts,gaea"), Toy(), data)
     assert (given["darts"].epochs, given["darts"].batch_size) == (20, 32)
     plain, _, paper = contestants(CompareOptions(recipes="darts,gaea", rates="paper"), Toy(), data)
-    assert given["darts"] == scaled(plain["darts"], 20 * 16)
-    assert given["gaea"] == scaled(plain["gaea"], 20 * 32)  # one level: an epoch goes through both splits
+    assert given["darts"] == scaled(plain["darts"], 16)
+    assert given["gaea"] == scaled(plain["gaea"], 32)  # one level: an epoch goes through both splits
     assert plain["darts"].architecture_optimiser == RECIPES["darts"]().architecture_optimiser
     assert not left_out
     assert note != paper

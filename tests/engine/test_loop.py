@@ -216,7 +216,7 @@ def test_sizes_that_do_not_fit_are_refused_before_anything_is_computed(tmp_path,
         api.search(tiny(darts(), batch_size=4096), Toy(), toy_data, tmp_path / "a")
     with pytest.raises(SpaceError, match="outputs"):
         api.search(tiny(darts()), nasbench201(channels=2, cells=1, outputs=5), digits(), tmp_path / "b")
-    with pytest.raises(RecipeError, match="Device"):
+    with pytest.raises(RecipeError, match="device must be"):
         api.search(tiny(darts()), Toy(), toy_data, tmp_path / "c", device="nowhere")
     with pytest.raises(RecipeError, match="seed"):
         api.search(tiny(darts()), Toy(), toy_data, tmp_path / "d", seed=-1)

@@ -53,7 +53,9 @@ def test_another_set_is_normalised_as_the_training_was(run, tiny_data):
     ],
 )
 def test_data_that_does_not_fit_is_refused_in_one_sentence(run, shape, classes, dtype, sentence):
-    data = from_arrays(torch.ones(40, *shape).to(dtype), torch.arange(40) % classes, name="other", layout="nchw")
+    data = from_arrays(
+        torch.arange(40).view(40, 1, 1, 1).expand(40, *shape).to(dtype), torch.arange(40) % classes, name="other", layout="nchw"
+    )
     with pytest.raises(DataError, match=f"other does not fit the network of .*run: its {sentence}"):
         evaluate_run(run.path, data)
 

@@ -232,8 +232,7 @@ class Retraining:
         Raises:
             MixopError: if network, data and task do not fit together.
         """
-        at = self.data.at(*self.train_on)[:2]
-        batch = self.data.augmented(at, Generator().manual_seed(0), self.augment)
+        batch = self.data.augmented(self.state.stream.peek()[:2], Generator().manual_seed(0), self.augment)
         for _, architecture in self.networks:
             net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
             with torch.no_grad(), fenced(Generator().manual_seed(0)):
