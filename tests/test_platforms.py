@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mixop
 
 SRC = Path(mixop.__file__).parents[1]
@@ -71,6 +73,7 @@ def test_every_module_can_be_imported_without_what_windows_lacks(tmp_path):
     assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_files_signals_and_the_command_line_work_without_it(tmp_path):
     done = without(A_COMMAND, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -108,7 +108,7 @@ if "forkserver" in " ".join(sys.orig_argv):
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_nothing_but_a_sentence_while_the_workers_of_a_comparison_start(tmp_path: Path, signum: int):
     (tmp_path / "sitecustomize.py").write_text(IN_THE_SERVER)
     words = ["compare", "--recipes", "gdas", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "all")]

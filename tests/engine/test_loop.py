@@ -37,6 +37,7 @@ def toy_data():
     return toy_set(Toy(), n=256)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["darts", "drnas", "gaea", "darts_pt"])
 def test_the_known_optimum_of_the_toy_is_found_from_several_seeds(name, tmp_path):
     """A few epochs at rates that suit a problem of a few hundred steps, the same for all methods of a kind."""
@@ -54,6 +55,7 @@ def test_the_known_optimum_of_the_toy_is_found_from_several_seeds(name, tmp_path
     assert sum(architecture == space.optimum for architecture in found) >= 2, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [darts, gaea])
 def test_methods_run_end_to_end_on_digits(make, tmp_path):
     data = digits(valid=0.5, seed=0)

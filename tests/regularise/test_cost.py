@@ -92,6 +92,7 @@ def searched(limit, rate=0.05, stiffness=1.0):
     return trace, memory[ceiling.key].item()
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_met_where_the_free_optimum_breaks_it():
     free = 2.0 + 4 * 3 * 1.5  # the convolution everywhere: 20 ms
     limit = 11.0

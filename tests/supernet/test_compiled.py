@@ -264,6 +264,7 @@ def test_a_folder_that_cannot_be_written_serves_what_is_in_it(cached, monkeypatc
         cached.parent.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_at_once(fresh):
     can_build()
     code = "from mixop.supernet import compiled; compiled.kernels(4)"

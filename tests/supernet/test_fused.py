@@ -222,7 +222,7 @@ def test_the_whole_network(name):
 
 
 @pytest.mark.parametrize("wraps", [(), (PartialChannels(k=4), EdgeNormalisation())], ids=["bare", "partial"])
-@pytest.mark.parametrize("name", ["darts, 16 channels", "nasbench201"])
+@pytest.mark.parametrize("name", [pytest.param("darts, 16 channels", marks=pytest.mark.slow), "nasbench201"])
 def test_second_derivatives_are_those_of_the_plain_executor(name, wraps):
     matrices = []
     for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
