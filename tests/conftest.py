@@ -1,5 +1,6 @@
 """Fixtures for every test: one torch thread, and tiny data."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,11 @@ from mixop.core import trust
 pytest_plugins = ["made_runs"]  # in tests/support
 
 torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
+
+# Under nohup, or in the background of a script, signals are ignored, and children inherit that.
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGTERM", signal.SIG_DFL), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _handler)
 
 
 @pytest.fixture(autouse=True)
