@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from callers import CALLERS
 from torch import Generator
 
 import mixop
@@ -132,25 +133,6 @@ ENTRIES = (
     *(search, resume, retrain, select, load_network, evaluate, export),
     *(tables, speeds, estimates, compare, black_box, multiply_adds, contract),
 )
-
-
-class DefaultType:
-    """Another default dtype inside."""
-
-    def __enter__(self):
-        torch.set_default_dtype(torch.float64)
-
-    def __exit__(self, *error):
-        torch.set_default_dtype(torch.float32)
-
-
-CALLERS = {
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "default dtype": DefaultType,
-    "default device": lambda: torch.device("meta"),
-}
 
 
 def settings():

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from callers import CALLERS, DefaultType
 
 from mixop.core import surroundings
 from mixop.core.surroundings import undisturbed, using
@@ -65,29 +66,12 @@ def now():
 USUAL = (True, False, False, torch.float32, torch.device("cpu"))
 
 
-class DefaultType:
-    """Another default dtype inside."""
-
-    def __enter__(self):
-        torch.set_default_dtype(torch.float64)
-
-    def __exit__(self, *error):
-        torch.set_default_dtype(torch.float32)
+USUALLY = {"usual": nullcontext, **CALLERS}
 
 
-CALLERS = {
-    "usual": nullcontext,
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "default dtype": DefaultType,
-    "default device": lambda: torch.device("meta"),
-}
-
-
-@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("caller", USUALLY)
 def test_inside_all_is_as_usual_and_outside_as_the_caller_had_it(caller):
-    with CALLERS[caller]():
+    with USUALLY[caller]():
         before = now()
         assert (before != USUAL) == (caller != "usual")
         with undisturbed():
