@@ -69,8 +69,14 @@ def unit_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Every imported ``(module, name)`` wherever it stands; name is empty for ``import module``."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every imported ``(module, name)`` wherever it stands; name is empty for ``import module``.
+
+    A face may name for type checkers what it loads at the first use, from a floor above its own.
+    """
+    tree = ast.parse(path.read_text())
+    if path.name == "__init__.py":
+        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mixop.evaluate.trained import load_network
     from mixop.nets import ops
     from mixop.nets.discrete import build
+    from mixop.nets.modules.choice import Choice, InputChoice
     from mixop.recipe.core import Recipe
     from mixop.relax.base import Relaxation
     from mixop.report.html import write_report
@@ -28,7 +29,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Architecture": "mixop.spaces.core",
+    "Choice": "mixop.nets.modules.choice",
     "Draw": "mixop.core.types",
+    "InputChoice": "mixop.nets.modules.choice",
     "MixopError": "mixop.core.errors",
     "Protocol": "mixop.evaluate.protocol",
     "Recipe": "mixop.recipe.core",
@@ -58,7 +61,9 @@ _MODULES = {
 
 __all__ = [
     "Architecture",
+    "Choice",
     "Draw",
+    "InputChoice",
     "MixopError",
     "Protocol",
     "Recipe",

@@ -37,8 +37,9 @@ from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.stacked import Stacked, stacked
 from mixop.spaces.toy import Toy
-from mixop.supernet.core import Supernet
+from mixop.supernet.base import Supernet
 from mixop.supernet.plain import plain
 from mixop.tasks import PARTS as TASK_PARTS
 from mixop.tasks.base import Task, Totals
@@ -148,6 +149,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         samples: random architectures that are written and read.
     """
     json.dumps(describe_space(space))
+    space = stacked(space)
     rng = random.Random(0)
     for number, layer in enumerate(space.layers, start=1):
         assert layer.inputs, f"layer {number} reads nothing"
@@ -179,7 +181,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     assert discrete(x).shape == outputs.shape
 
 
-def _watch_roles(space: Space, net: Supernet) -> list[RemovableHandle]:
+def _watch_roles(space: Stacked, net: Supernet) -> list[RemovableHandle]:
     """Hooks on every operation of a plain supernet whose option has a role: it must compute what the role says."""
     hooks = []
     for number, layer in enumerate(space.layers):

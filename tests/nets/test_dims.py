@@ -15,8 +15,8 @@ from mixop.nets.discrete import build
 from mixop.nets.layers import LAYERS
 from mixop.nets.ops import OPERATIONS, BatchNorm, operation
 from mixop.spaces import CellSpace, Darts, nasbench201
-from mixop.spaces.core import Layer
 from mixop.spaces.darts import KNOWN_OPERATIONS
+from mixop.spaces.stacked import Layer
 from mixop.supernet.nodewise import nodewise
 from mixop.supernet.plain import plain
 from mixop.wraps import AuxiliarySkip, DropPath, EdgeNormalisation, PartialChannels, SkipDropout

@@ -11,7 +11,7 @@ from mixop.nets.discrete import build
 from mixop.nets.layers import AuxiliaryHead, DenseHead, LinearStem
 from mixop.nets.ops import BatchNorm
 from mixop.spaces import Sizes, darts, nasbench201
-from mixop.spaces.core import Layer
+from mixop.spaces.stacked import Layer
 
 
 def seeded(seed=0):

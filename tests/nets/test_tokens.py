@@ -12,7 +12,7 @@ from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
 from mixop.nets.tokens import TokenStem
 from mixop.spaces import Sizes, darts, nasbench201
-from mixop.spaces.core import Layer
+from mixop.spaces.stacked import Layer
 from mixop.supernet.executors import EXECUTORS
 
 SPACE = nasbench201(channels=4, cells=2, stages=1, operations=("none", "skip_connect", "nor_conv_1x1")).fit(

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
+from mixop.spaces.core import Architecture, Choice, Decision, Group
+from mixop.spaces.stacked import Graph, Layer, Stacked
 
 
 @dataclass(frozen=True)
-class Kept(Space):
+class Kept(Stacked):
     """Two nodes that keep two of their edges, which take ``a`` or ``b``: 1 x 3 ways to keep, 2^4 options, 48 in all."""
 
     name: str = field(default="kept", init=False)

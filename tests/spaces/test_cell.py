@@ -9,8 +9,9 @@ import pytest
 
 from mixop.core.errors import SpaceError
 from mixop.spaces.cell import CellSpace
-from mixop.spaces.core import Architecture, Choice, Graph, Layer
+from mixop.spaces.core import Architecture, Choice
 from mixop.spaces.sizes import Sizes
+from mixop.spaces.stacked import Graph, Layer
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_3x3")
 SPACE = CellSpace(operations=OPERATIONS, channels=4, cells=2, input_shape=(3, 8, 8))

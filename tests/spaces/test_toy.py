@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mixop.core.errors import SpaceError
-from mixop.spaces.core import Choice, Graph, Layer
+from mixop.spaces.core import Choice
+from mixop.spaces.stacked import Graph, Layer
 from mixop.spaces.toy import TOY_MAPS, Toy, toy, toy_data, toy_features
 
 SPACE = toy()

@@ -11,7 +11,7 @@ from mixop.recipes import rsws
 from mixop.relax import Uniform
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Space
-from mixop.supernet.core import Supernet, options_of
+from mixop.supernet.cells import CellSupernet, options_of
 from mixop.supernet.executors import EXECUTORS
 from mixop.supernet.plain import plain
 from mixop.tasks.classification import Classification
@@ -31,7 +31,7 @@ def problem(space: Space, executor: str, fixed: dict | None = None) -> SupernetP
     return SupernetProblem(net, Classification(tuple("abc")), rsws(), Uniform(by_cell=True), optimiser, generator, {}, fixed)
 
 
-def by_hand(net: Supernet, x: Tensor, paths: dict[str, list]) -> Tensor:
+def by_hand(net: CellSupernet, x: Tensor, paths: dict[str, list]) -> Tensor:
     """The network with one operation an edge, the next path of its group in every cell, as ``forward_urs`` adds them up."""
     outputs, rest = [x], {name: iter(cells) for name, cells in paths.items()}
     for spec, layer in zip(net.specs, net.layers, strict=True):

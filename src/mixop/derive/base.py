@@ -207,7 +207,7 @@ def architecture_from(space: Space, pairs: Mapping[str, Sequence[tuple[int, int]
         (group.name, tuple(Choice(e, group.decisions[e].options[o]) for e, o in sorted(pairs[group.name])))
         for group in space.groups
     ]
-    architecture = Architecture(space.name, tuple(choices))
+    architecture = space.settled(Architecture(space.name, tuple(choices)))
     space.check(architecture)
     return architecture
 

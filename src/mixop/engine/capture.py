@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from mixop.core.types import Batch, Mix
-from mixop.supernet.core import Supernet
+from mixop.supernet.base import Supernet
 from mixop.tasks.base import Task
 
 Recorder = Callable[[Callable[[], None]], Callable[[], None]]

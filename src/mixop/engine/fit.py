@@ -11,8 +11,7 @@ from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
-from mixop.supernet.executors import check_executor
-from mixop.supernet.plain import plain
+from mixop.supernet.executors import check_executor, make_supernet
 
 
 def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> None:
@@ -69,7 +68,8 @@ def _check_unseen(recipe: Recipe, space: Space, word: str) -> None:
     """Refuses parts that may draw random numbers where no fence can reach them: inside a graph."""
     for stage, wraps in enumerate(recipe.all_wraps):
         with torch.device("meta"):
-            net = plain(stage_space(space, recipe, stage, {}), norm=recipe.norm, generator=Generator(), wraps=wraps)
+            now = stage_space(space, recipe, stage, {})
+            net = make_supernet("plain", now, norm=recipe.norm, generator=Generator(), wraps=wraps)
         module = unseen(net)
         if module is not None:
             raise RecipeError(

@@ -16,7 +16,7 @@ from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
-from mixop.supernet.core import Supernet
+from mixop.supernet.base import Supernet
 from mixop.tasks.base import Task
 
 

@@ -14,8 +14,8 @@ from mixop.core.types import Active, Batch, Mix
 from mixop.data.core import Data
 from mixop.derive.base import Norm
 from mixop.spaces.core import Architecture, Space
+from mixop.supernet.base import Supernet
 from mixop.supernet.batched import NORMS
-from mixop.supernet.core import Supernet
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""

@@ -14,8 +14,8 @@ from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
-from mixop.supernet.core import Supernet
-from mixop.supernet.executors import EXECUTORS
+from mixop.supernet.base import Supernet
+from mixop.supernet.executors import make_supernet
 from mixop.tasks.base import Totals
 
 GENERATORS = ("init", "weights_order", "architecture_order", "augment", "draw", "monitor", "derive", "memory")
@@ -156,13 +156,11 @@ def stage_space(base: Space, recipe: Recipe, stage: int, kept: dict[str, list[li
 
 def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, settings: Settings) -> Supernet:
     """The supernet of a stage, freshly initialised, on the run's device."""
-    make = EXECUTORS[settings.executor]
-    net = make(space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage]).to(settings.device)
+    net = make_supernet(settings.executor, space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage])
+    net = net.to(settings.device)
     if settings.channels_last and settings.executor == "plain":
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         keep_out_of_graphs()
-        for layer, spec in zip(net.layers, net.specs, strict=True):
-            if spec.kind == "cell":
-                layer.compile(dynamic=False)
+        net.compile_cells()
     return net

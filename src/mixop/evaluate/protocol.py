@@ -13,6 +13,7 @@ from mixop.data.preparation import Preparation
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.parts import PARTS as RECIPE_PARTS
 from mixop.spaces.core import Space
+from mixop.spaces.stacked import Stacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +133,14 @@ class Protocol:
                 raise RecipeError(
                     f"{self.name} sets the {name} of the network, which {space.name} does not have: leave it out."
                 )
-        if self.auxiliary and space.auxiliary is None:
+        if self.auxiliary and (not isinstance(space, Stacked) or space.auxiliary is None):
             raise RecipeError(f"{self.name} trains an auxiliary head, which {space.name} does not have: set auxiliary to 0.")
+        if not isinstance(space, Stacked):
+            own = {"drop path": self.drop_path > 0, "norm": self.norm != BatchNorm()}
+            for name in (name for name, given in own.items() if given):
+                raise RecipeError(
+                    f"{self.name} sets the {name} of cells, which {space.name} does not have: set it in the model instead."
+                )
         return replace(space, **changes) if changes else space  # type: ignore[type-var]  # spaces are dataclasses
 
 

@@ -26,8 +26,9 @@ from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
-from mixop.evaluate.score import evaluate_network, is_auxiliary, multiply_adds, parameters
+from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
 from mixop.evaluate.training import TrainingState
+from mixop.nets.training import training_outputs, without_auxiliary
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, SETTINGS, SPACE, WEIGHTS
@@ -163,7 +164,7 @@ class Retraining:
         def forward(examples: int) -> Tensor:
             batch = self.data.batch(state.stream.peek()[:examples])
             with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.protocol.precision == "bfloat16"):
-                outputs, auxiliary, _ = state.net.train().training_outputs(batch.x)
+                outputs, auxiliary, _ = training_outputs(state.net.train(), batch.x)
             return outputs.sum() if auxiliary is None else outputs.sum() + auxiliary.sum()
 
         return estimate(
@@ -236,7 +237,7 @@ class Retraining:
         for _, architecture in self.networks:
             net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
             with torch.no_grad(), fenced(Generator().manual_seed(0)):
-                outputs, auxiliary, _ = net.train().training_outputs(batch.x)
+                outputs, auxiliary, _ = training_outputs(net.train(), batch.x)
             for output in (outputs, auxiliary):
                 if output is not None:
                     self.data.task.loss(output.float(), batch.y)
@@ -390,7 +391,7 @@ class Retraining:
         scored = evaluate_network(net, self.data, self.score_on)
         self._finite(scored.measures["loss"] or 0.0, f"loss on the {self.score_on} part")
         if label == FOUND:
-            kept = {name: v.detach().cpu().contiguous() for name, v in net.state_dict().items() if not is_auxiliary(name)}
+            kept = {name: v.detach().cpu().contiguous() for name, v in without_auxiliary(net).items()}
             content = safetensors.torch.save(kept)
             self.run_directory.save(WEIGHTS, content)
             self.weights_digest = hashlib.sha256(content).hexdigest()

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mixop.core.measure import Number
 from mixop.core.rng import draws_unseen, fenced
 from mixop.data.core import Data, Part
+from mixop.nets.training import without_auxiliary
 
 EVALUATION_BATCH = 256
 """Examples in a forward pass, unless something else is asked for."""
@@ -57,14 +58,10 @@ def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size
     return Evaluated(measures=totals.value(), details=totals.details(), part=part, examples=len(data.at(part)))
 
 
-def is_auxiliary(name: str) -> bool:
-    """Whether a tensor of a network belongs to its auxiliary head, which only training needs."""
-    return name.startswith("auxiliary.")
-
-
 def parameters(net: nn.Module) -> int:
     """Number of trained parameters, those of an auxiliary head aside: only training needs it."""
-    return sum(p.numel() for name, p in net.named_parameters() if not is_auxiliary(name))
+    trained = without_auxiliary(net)
+    return sum(p.numel() for name, p in net.named_parameters() if name in trained)
 
 
 @torch.no_grad()

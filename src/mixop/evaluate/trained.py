@@ -18,12 +18,12 @@ from mixop.data.given import MapStyle, given
 from mixop.evaluate.protocol import protocol_from_json
 from mixop.evaluate.score import Evaluated, evaluate_network
 from mixop.nets.discrete import build
+from mixop.nets.modules.space import PARTS
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, SCORE, SPACE, WEIGHTS
 from mixop.runs.identity import RETRAINING_FILES
 from mixop.runs.load import damaged
 from mixop.runs.records import Score
-from mixop.spaces import SPACE_TYPES
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import read_architecture
 
@@ -39,7 +39,7 @@ def read_space(run: RunDirectory) -> Space:
     if "space" not in content:
         raise damaged(run / SPACE, "a space in 'space'", content)
     with from_file(run / SPACE):
-        space = from_plain(content["space"], Space, SPACE_TYPES, "space")
+        space = from_plain(content["space"], Space, PARTS, "space")
         check_names(space, "space")
     return space
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from mixop.core.rng import draws_unseen, fenced, generators, watched
 from mixop.core.types import Batch
@@ -15,7 +15,8 @@ from mixop.data.stream import Stream
 from mixop.engine.problem import detached
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
-from mixop.nets.discrete import DiscreteNetwork, build
+from mixop.nets.discrete import build
+from mixop.nets.training import carries, set_drop_path, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.tasks.base import Task, Totals
 
@@ -26,7 +27,7 @@ GENERATORS = ("init", "order", "augment", "forward")
 class TrainingState:
     """All that changes while one network is trained."""
 
-    net: DiscreteNetwork
+    net: nn.Module
     optimiser: torch.optim.Optimizer
     generators: dict[str, Generator]
     stream: Stream
@@ -66,7 +67,7 @@ class TrainingState:
     @staticmethod
     def network(
         architecture: Architecture, space: Space, protocol: Protocol, settings: Settings, generator: Generator
-    ) -> DiscreteNetwork:
+    ) -> nn.Module:
         """A network as the protocol trains it, freshly initialised, on the run's device."""
         return build(
             architecture,
@@ -87,16 +88,16 @@ class TrainingState:
             The loss, a mean over the batch, with the auxiliary head's; on the device.
         """
         self.net.train()
-        self.net.drop_path = protocol.drop_path * self.epoch / protocol.epochs
+        set_drop_path(self.net, protocol.drop_path * self.epoch / protocol.epochs)
         self.optimiser.zero_grad(set_to_none=True)
         total, state = torch.zeros((), device=batch.y.device), batch.state
         count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two examples; a last batch may be short
         pieces = zip(batch.x.tensor_split(count), batch.y.tensor_split(count), strict=True)
-        carried = () if self.net.carries and batch.state is None else batch.state
+        carried = () if carries(self.net) and batch.state is None else batch.state
         with fenced(self.generators["forward"], watch=self.unseen) as source:  # drop path and noise
             for x, y in pieces:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
-                    outputs, auxiliary, state = self.net.training_outputs(x, carried)
+                    outputs, auxiliary, state = training_outputs(self.net, x, carried)
                 with watched(source, self.task.draws):
                     loss = self.task.loss(outputs.float(), y)
                     if auxiliary is not None:
@@ -105,7 +106,7 @@ class TrainingState:
                 loss.backward()
                 total = total + loss.detach()
                 self.train.add(outputs.detach(), y)
-        self.stream.state = detached(state) if self.net.carries else None
+        self.stream.state = detached(state) if carries(self.net) else None
         return total
 
     def state_dict(self) -> dict[str, Any]:

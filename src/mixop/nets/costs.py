@@ -20,6 +20,7 @@ from mixop.nets.inputs import random_inputs
 from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import stacked
 
 Measure = Literal["flops", "parameters"]
 
@@ -95,7 +96,7 @@ class CostTable:
                     )
                 tables[group.name] = torch.tensor(rows, dtype=torch.float64)
                 continue
-            cells = sum(layer.group == group.name for layer in space.layers)
+            cells = sum(layer.group == group.name for layer in stacked(space).layers)
             missing = {option for decision in group.decisions for option in decision.options} - self.options.keys()
             if missing:
                 raise RecipeError(
@@ -135,6 +136,7 @@ def measured(space: Space, measure: Measure) -> Costs:
     """
     if measure == "flops" and space.input_shape is None:
         raise RecipeError(f"The multiply-adds of {space.name} depend on the size of the input: set input_shape.")
+    space = stacked(space)
     architecture = space.random(Random(0))
     network = build(architecture, space, generator=Generator().manual_seed(0))
     sizes: dict[int, tuple[torch.Size, torch.Size]] = {}
@@ -148,7 +150,7 @@ def measured(space: Space, measure: Measure) -> Costs:
 
     cells = {number: layer for number, layer in enumerate(space.layers) if layer.group is not None}
     for number in cells:
-        network.layers[number].register_forward_hook(recorder(number))
+        network.get_submodule(f"layers.{number}").register_forward_hook(recorder(number))
     whole = _measure(network, random_inputs(space, 1, generator=Generator().manual_seed(0)), measure)
 
     tables = {group.name: torch.zeros(group.shape, dtype=torch.float64) for group in space.groups}

@@ -1,6 +1,7 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import overload
 
 from torch import Generator, Tensor, nn
@@ -8,9 +9,12 @@ from torch import Generator, Tensor, nn
 from mixop.core.errors import SpaceError
 from mixop.core.rng import fenced
 from mixop.nets.layers import LAYERS
+from mixop.nets.modules.prune import decide
+from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.ops import BatchNorm, drop_path, operation
 from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
-from mixop.spaces.core import Architecture, Choice, Graph, Group, Layer, Space
+from mixop.spaces.core import Architecture, Choice, Group, Space
+from mixop.spaces.stacked import Graph, Layer, Stacked, stacked
 
 
 class DiscreteCell(nn.Module):
@@ -54,7 +58,7 @@ class DiscreteNetwork(Skeleton):
         SpaceError: if the architecture is another space's, or the space has no auxiliary head.
     """
 
-    def __init__(self, architecture: Architecture, space: Space, norm: BatchNorm, *, auxiliary: bool = False) -> None:
+    def __init__(self, architecture: Architecture, space: Stacked, norm: BatchNorm, *, auxiliary: bool = False) -> None:
         space.check(architecture)
         if auxiliary and space.auxiliary is None:
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
@@ -106,7 +110,7 @@ def build(
     generator: Generator | None = None,
     norm: BatchNorm | None = None,
     auxiliary: bool = False,
-) -> DiscreteNetwork:
+) -> nn.Module:
     """Builds the discrete network of an architecture, freshly initialised.
 
     Args:
@@ -117,7 +121,8 @@ def build(
         auxiliary: whether it has the space's auxiliary head, which only training uses.
 
     Returns:
-        A plain `torch.nn.Module`; ``net(x)`` gives its outputs.
+        A plain `torch.nn.Module`; ``net(x)`` gives its outputs. Of a module space it is the user's model with what was
+        chosen in the place of every choice.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -131,8 +136,22 @@ def build(
     """
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
-    norm = norm or BatchNorm()
-    if generator is None:
-        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)
-    with fenced(generator):
-        return DiscreteNetwork(architecture, space, norm, auxiliary=auxiliary)
+    if isinstance(space, ModuleSpace):
+        space.check(architecture)
+        if auxiliary:
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+        return decide(space.make(generator), dict(architecture.choices))
+    return discrete(architecture, stacked(space), generator=generator, norm=norm, auxiliary=auxiliary)
+
+
+def discrete(
+    architecture: Architecture,
+    space: Stacked,
+    *,
+    generator: Generator | None = None,
+    norm: BatchNorm | None = None,
+    auxiliary: bool = False,
+) -> DiscreteNetwork:
+    """The network of an architecture of cells; the arguments are those of `build`."""
+    with nullcontext() if generator is None else fenced(generator):
+        return DiscreteNetwork(architecture, space, norm or BatchNorm(), auxiliary=auxiliary)

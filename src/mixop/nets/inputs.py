@@ -3,7 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
+from mixop.nets.modules.space import ModuleSpace
 from mixop.spaces.core import Space
+from mixop.spaces.stacked import stacked
 
 OPEN_SIZE = 32
 """Height and width of the images of a space whose input shape is open."""
@@ -21,8 +23,10 @@ def random_inputs(space: Space, batch: int, *, generator: Generator, dtype: torc
     Returns:
         Standard normal numbers ``(B, *shape)``, or tokens ``(B, T)``, int64.
     """
+    if isinstance(space, ModuleSpace):
+        return space.inputs(batch, generator)
     if space.input_shape is None:
-        channels = space.layers[0].channels[0]
+        channels = stacked(space).layers[0].channels[0]
         return torch.randn(batch, channels, OPEN_SIZE, OPEN_SIZE, generator=generator, dtype=dtype)
     if space.tokens:
         vocabulary, window = space.input_shape

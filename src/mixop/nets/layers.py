@@ -18,7 +18,7 @@ from mixop.nets.dims import (
 )
 from mixop.nets.ops import BatchNorm, FactorizedReduce, relu_conv_norm
 from mixop.nets.tokens import TokenStem
-from mixop.spaces.core import Layer
+from mixop.spaces.stacked import Layer
 
 
 class Residual(nn.Module):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mixop.core.errors import SpaceError, unknown
 from mixop.nets.layers import LAYERS
 from mixop.nets.ops import BatchNorm
-from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.spaces.core import Decision, Group
+from mixop.spaces.stacked import Graph, Layer, Stacked
 
 MakeCell = Callable[[Layer, Graph, Group], nn.Module]
 
@@ -37,7 +38,7 @@ class Skeleton(nn.Module):
 
     carries: bool = False
 
-    def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm) -> None:
+    def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm) -> None:
         super().__init__()
         self.specs = space.layers
         self.layers = nn.ModuleList()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mixop.nets.ops import BatchNorm
-from mixop.spaces.core import Layer
+from mixop.spaces.stacked import Layer
 
 
 class TokenStem(nn.Module):

@@ -64,7 +64,7 @@ def write(space: Space, answers: Sequence[int]) -> Architecture:
             if question.edge is not None and (not group.keep or question.edge in kept)
         ]
         choices.append((group.name, tuple(chosen)))
-    return Architecture(space.name, tuple(choices))
+    return space.settled(Architecture(space.name, tuple(choices)))
 
 
 def read(space: Space, architecture: Architecture) -> tuple[int | None, ...]:
@@ -83,7 +83,7 @@ def read(space: Space, architecture: Architecture) -> tuple[int | None, ...]:
             answer = tuple(edge for edge in group.into(_target(group, question)) if edge in chosen)
         else:
             answer = chosen.get(question.edge)
-        if answer is None and group.keep:
+        if (answer is None and group.keep) or not space.reaches(architecture, group.name):
             found.append(None)
         elif answer in question.answers:
             found.append(question.answers.index(answer))  # type: ignore[arg-type]  # one of its own kind
@@ -101,7 +101,7 @@ def neighbours(space: Space, architecture: Architecture) -> list[Architecture]:
         architecture: one of its members.
     """
     return [
-        _with(architecture, group, index, choice)
+        space.settled(_with(architecture, group, index, choice))
         for group in space.groups
         for index in range(len(architecture.of(group.name)))
         for choice in (*_other_options(group, architecture, index), *_other_edges(group, architecture, index))
@@ -141,7 +141,7 @@ def mutated(space: Space, architecture: Architecture, rng: Random) -> Architectu
         edge = rng.choice(sorted({choice.decision for choice in edges}))
         same = Choice(edge, architecture.of(group.name)[index].option)
         options = [same] if same in edges else [choice for choice in edges if choice.decision == edge]
-    return _with(architecture, group, index, rng.choice(options))
+    return space.settled(_with(architecture, group, index, rng.choice(options)))
 
 
 def unseen(space: Space, seen: Sequence[str] | dict[str, float], rng: Random) -> Architecture | None:

@@ -1,13 +1,19 @@
-"""Search spaces as data; importing them needs no torch."""
+"""Search spaces as data; importing them needs no torch. `in_module`, for the choices in a model, does when it is first used."""
+
+from typing import TYPE_CHECKING, Any
 
 from mixop.spaces.cell import CellSpace
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space
+from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.sizes import Sizes
+from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
+
+if TYPE_CHECKING:
+    from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
     "S1",
@@ -26,14 +32,17 @@ __all__ = [
     "Graph",
     "Group",
     "Layer",
+    "ModuleSpace",
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
     "Sizes",
     "Space",
+    "Stacked",
     "Toy",
     "darts",
     "from_nasbench301",
+    "in_module",
     "nasbench201",
     "to_nasbench301",
     "toy",
@@ -59,3 +68,14 @@ SPACE_TYPES: dict[str, type[Space]] = {
     cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
 }
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
+
+_OF_MODULES = ("ModuleSpace", "in_module")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_MODULES:
+        # By its name, at the first use: these stand above this floor, since they need torch.
+        from importlib import import_module
+
+        return getattr(import_module("mixop.nets.modules.space"), name)
+    raise AttributeError(f"module 'mixop.spaces' has no attribute {name!r}")

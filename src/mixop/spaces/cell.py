@@ -8,9 +8,10 @@ from typing import Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.core.outside import shortened
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
+from mixop.spaces.core import Architecture, Choice, Decision, Group, Roles, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.sizes import positions
+from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
 OPERATION_NAME = re.compile(r"[^|~+\s]+")  # the native string separates by | ~ and +
 
@@ -27,7 +28,7 @@ def _groups(nodes: int, lists: tuple[tuple[str, ...], ...], roles: Roles) -> tup
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSpace(Space):
+class CellSpace(Stacked):
     """One searched cell, stacked in stages between a stem and a head.
 
     Node 0 of the cell is its input and the last node its output; every node is the sum of its edges from all earlier

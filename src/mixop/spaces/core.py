@@ -1,8 +1,8 @@
-"""Search spaces as data: groups of decisions, cell graphs and the network's skeleton. Imports no torch.
+"""Search spaces as data: groups of decisions, and the architectures that they allow. Imports no torch.
 
-A `Space` answers four questions: which decisions there are (`groups`), how a cell computes (`graph`), how cells are
-stacked into a network (`layers`), and how an architecture is written (`to_native`, `from_native`). Executors, derivation
-rules and the discrete network read nothing else, so a new space is data, and often only a `CellSpace` with other numbers.
+A `Space` says which decisions there are (`groups`) and how an architecture is written (`to_native`, `from_native`).
+Relaxations, derivation rules, searchers and monitors read nothing else. How a network is made is the business of its two
+kinds: `mixop.spaces.stacked.Stacked`, cells in a skeleton, and `mixop.nets.modules.space.ModuleSpace`, choices in any module.
 """
 
 from abc import ABC, abstractmethod
@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import prod
 from random import Random
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.sizes import Sized, check_sizes, checked_shape
-
-POINTWISE = frozenset({"nor_conv_1x1", "noise"})
-"""Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
 
 
 @dataclass(frozen=True)
@@ -130,46 +127,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """How a cell computes: nodes ``0 .. inputs-1`` are given, every other is the sum of its edges.
-
-    Args:
-        inputs: number of input nodes.
-        nodes: number of all nodes.
-        output: nodes whose channel-wise concatenation is the cell's output.
-    """
-
-    inputs: int
-    nodes: int
-    output: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the skeleton.
-
-    Args:
-        kind: what it is; `mixop.nets.skeleton` has a table of kinds. ``cell`` is the searched one.
-        inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
-        channels: input channels, one for each input.
-        out: output channels (the network's outputs for the head).
-        stride: 1, or 2 where the layer halves every axis.
-        group: for cells, the group that decides; else None.
-        offset: for slices, the first channel that is taken; else 0.
-        dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
-    """
-
-    kind: str
-    inputs: tuple[int, ...]
-    channels: tuple[int, ...]
-    out: int
-    stride: int = 1
-    group: str | None = None
-    offset: int = 0
-    dims: int = 2
-
-
-@dataclass(frozen=True)
 class Choice:
     """A kept decision and the option chosen for it."""
 
@@ -251,15 +208,6 @@ class Space(ABC):
     def groups(self) -> tuple[Group, ...]:
         """The groups of decisions, in a fixed order."""
 
-    @abstractmethod
-    def graph(self, group: str) -> Graph:
-        """The cell graph that the decisions of a group live on."""
-
-    @property
-    @abstractmethod
-    def layers(self) -> tuple[Layer, ...]:
-        """The skeleton, in order of computation; the last layer gives the outputs."""
-
     @property
     def dims(self) -> int:
         """Axes of an input's positions: 2 of an image or an open shape, 1 of a signal or of tokens, 0 of a feature vector."""
@@ -271,16 +219,6 @@ class Space(ABC):
     def names_used(self) -> tuple[str, ...]:
         """Its options; those that are ``package.module:make`` name a function."""
         return tuple(dict.fromkeys(name for group in self.groups for choice in group.decisions for name in choice.options))
-
-    @property
-    def pointwise(self) -> frozenset[str]:
-        """Options that look at nothing but their own position; a space with operations of its own may add them."""
-        return POINTWISE | {*self.roles.absent, *self.roles.skips}
-
-    @property
-    def auxiliary(self) -> Layer | None:
-        """The auxiliary head that training may add, reading the output of one layer; None if the space has none."""
-        return None
 
     @abstractmethod
     def to_native(self, architecture: Architecture) -> str:
@@ -301,10 +239,6 @@ class Space(ABC):
     def is_skip(self, option: str) -> bool:
         """Whether an option is a skip connection."""
         return option in self.roles.skips
-
-    def searched(self, option: str) -> str:
-        """The operation that stands for an option inside a supernet; by default the option itself."""
-        return option
 
     def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
         """The space with fewer options on its edges.
@@ -384,7 +318,27 @@ class Space(ABC):
                     raise SpaceError(f"Group {group.name!r} has options 0 to {group.shape[1] - 1}, got {index}.")
             chosen = (Choice(e, group.decisions[e].options[o]) for e, o in enumerate(indices) if o is not None)
             choices.append((group.name, tuple(chosen)))
-        return Architecture(self.name, tuple(choices))
+        return self.settled(Architecture(self.name, tuple(choices)))
+
+    def settled(self, architecture: Architecture) -> Architecture:
+        """An architecture without choices that make no difference, such as those inside of an option that was not chosen.
+
+        Everything that derives, draws or changes an architecture passes it through here, so that equal networks are equal
+        architectures. By default every choice makes a difference.
+        """
+        return architecture
+
+    def reaches(self, architecture: Architecture, group: str) -> bool:
+        """Whether the decisions of a group make a difference in an architecture."""
+        return True
+
+    def describe_choices(self, architecture: Architecture) -> dict[str, Any]:
+        """The options of an architecture by decision, as JSON data."""
+        return {
+            group.name: [choice.option for choice in architecture.of(group.name)]
+            for group in self.groups
+            if architecture.of(group.name)
+        }
 
     def size(self) -> int:
         """The number of architectures: one option in every decision, or in those that are kept."""
@@ -472,12 +426,12 @@ def _all_choices(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, tuple[Cho
         yield ()
         return
     first, *rest = groups
-    for chosen in _choices(first):
+    for chosen in choices_of(first):
         for others in _all_choices(rest):
             yield ((first.name, chosen), *others)
 
 
-def _choices(group: Group) -> Iterator[tuple[Choice, ...]]:
+def choices_of(group: Group) -> Iterator[tuple[Choice, ...]]:
     """Every way to choose in a group."""
     if not group.keep:
         for options in product(*(decision.options for decision in group.decisions)):
@@ -510,17 +464,6 @@ def check_complete(space: Space, architecture: Architecture) -> None:
                     f"An architecture of {space.name} has an operation on each of its {len(group.decisions)} edges, "
                     f"but edge {e} ({decision.target}<-{decision.source}) is missing{absent}."
                 )
-
-
-def check_skeleton(space: str, **sizes: int) -> None:
-    """Refuses sizes of a skeleton that are not whole numbers >= 1.
-
-    Raises:
-        SpaceError: with the name and the value.
-    """
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise SpaceError(f"{space}: {name.replace('_', ' ')} must be a whole number of at least 1, got {size!r}.")
 
 
 def pruned_lists(group: Group, kept: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:

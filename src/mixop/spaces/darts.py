@@ -9,10 +9,11 @@ from functools import cache
 from typing import ClassVar, Literal, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Decision, Graph, Group, Layer, Roles, Space, check_skeleton, pruned_lists
+from mixop.spaces.core import Architecture, Decision, Group, Roles, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.genotype import read_genotype, write_genotype
 from mixop.spaces.sizes import positions
+from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
 DARTS_OPERATIONS = (
     "none",
@@ -51,7 +52,7 @@ def _group(name: str, edges: tuple[tuple[int, int], ...], lists: Lists, roles: R
 
 
 @dataclass(frozen=True, kw_only=True)
-class Darts(Space):
+class Darts(Stacked):
     """Cells of 4 nodes that read the two cells before; each node keeps the best two of its edges, ``none`` not counting.
 
     The cells at a third and two thirds of the depth are reduction cells: they halve every axis and double the channels.

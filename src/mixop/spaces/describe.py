@@ -5,21 +5,23 @@ from typing import Any
 
 from mixop.core.errors import SpaceError
 from mixop.core.values import to_plain
-from mixop.spaces.core import Architecture, Graph, Space
+from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import Graph, Stacked, stacked
 
 
 def describe_architecture(space: Space, architecture: Architecture) -> dict[str, Any]:
     """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
-        The space's name, the native string, and for each cell its graph and its kept edges with their operations.
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a space
+        without cells ``choices``, the option of every decision by its name.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
     """
     space.check(architecture)
     cells = {}
-    for group in space.groups:
+    for group in space.groups if isinstance(space, Stacked) else ():
         edges = [
             {
                 "decision": choice.decision,
@@ -29,8 +31,9 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
             }
             for choice in architecture.of(group.name)
         ]
-        cells[group.name] = {**_describe_graph(space.graph(group.name)), "edges": edges}
-    return {"space": space.name, "native": space.to_native(architecture), "cells": cells}
+        cells[group.name] = {**_describe_graph(stacked(space).graph(group.name)), "edges": edges}
+    found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
+    return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
@@ -51,11 +54,14 @@ def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
     if data["space"] != space.name:
         raise SpaceError(f"Expected an architecture of space {space.name!r}, got one of {data['space']!r}.")
     architecture = space.from_native(data["native"])
-    expected = describe_architecture(space, architecture)["cells"]
-    if data["cells"] != expected:
-        given = data["cells"] if isinstance(data["cells"], Mapping) else {}
+    whole = describe_architecture(space, architecture)
+    key = "choices" if "choices" in whole else "cells"
+    expected = whole[key]
+    if data.get(key) != expected:
+        given: Any = data.get(key)
+        given = given if isinstance(given, Mapping) else {}
         name = next((name for name in expected if given.get(name) != expected[name]), "")
-        subject = f"cell {name!r}" if name else f"list of cells {sorted(given)}"
+        subject = f"{key.removesuffix('s')} {name!r}" if name else f"list of {key} {sorted(given)}"
         raise SpaceError(
             f"The architecture file contradicts itself (its {subject} is not what its native string "
             f"{data['native']!r} says): change both or neither."
@@ -72,7 +78,7 @@ def describe_space(space: Space) -> dict[str, Any]:
         }
         for group in space.groups
     ]
-    graphs = {group.name: _describe_graph(space.graph(group.name)) for group in space.groups}
+    graphs = {g.name: _describe_graph(space.graph(g.name)) for g in space.groups} if isinstance(space, Stacked) else {}
     return {"space": to_plain(space), "groups": groups, "graphs": graphs}
 
 

@@ -1,6 +1,7 @@
 """The two ends of a skeleton: the layer that reads the input and the one that gives the outputs, as the data needs them."""
 
-from mixop.spaces.core import Layer, Space
+from mixop.spaces.core import Space
+from mixop.spaces.stacked import Layer
 
 OPEN_CHANNELS, OPEN_OUTPUTS = 3, 10
 """Input channels and outputs of a network whose sizes are open."""

@@ -5,11 +5,12 @@ from types import MappingProxyType
 from typing import Any
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Choice, Group, Space
+from mixop.spaces.core import Architecture, Choice, Group
 from mixop.spaces.notation import EMPTY, fields_of, short, shown
+from mixop.spaces.stacked import Stacked
 
 
-def write_genotype(space: Space, architecture: Architecture) -> str:
+def write_genotype(space: Stacked, architecture: Architecture) -> str:
     """The genotype of an architecture: for each cell its pairs of operation and source, node by node."""
     parts = []
     for group in space.groups:
@@ -19,7 +20,7 @@ def write_genotype(space: Space, architecture: Architecture) -> str:
 
 
 def read_genotype(
-    space: Space, text: str, *, other_nodes: Mapping[int, str] = MappingProxyType({}), other_output: str = ""
+    space: Stacked, text: str, *, other_nodes: Mapping[int, str] = MappingProxyType({}), other_output: str = ""
 ) -> Architecture:
     """The architecture of a genotype: as many pairs for each node as it keeps, in any order.
 
@@ -58,7 +59,7 @@ def read_genotype(
     return Architecture(space.name, choices)
 
 
-def _choices(space: Space, group: Group, given: Any, other_nodes: Mapping[int, str]) -> tuple[Choice, ...]:
+def _choices(space: Stacked, group: Group, given: Any, other_nodes: Mapping[int, str]) -> tuple[Choice, ...]:
     """The choices of one cell; the pairs belong to the nodes in turn."""
     if not isinstance(given, list):
         raise SpaceError(f"{group.name} of a genotype must be a list of ('operation', source), got {short(repr(given))}.")
@@ -81,7 +82,7 @@ def _choices(space: Space, group: Group, given: Any, other_nodes: Mapping[int, s
     return tuple(Choice(e, group.decisions[e].options[o]) for e, o in sorted(choices))
 
 
-def _by_node(space: Space, group: Group, given: list[Any], other_nodes: Mapping[int, str]) -> list[list[Any]]:
+def _by_node(space: Stacked, group: Group, given: list[Any], other_nodes: Mapping[int, str]) -> list[list[Any]]:
     """The pairs of each node, whether they are nested or one behind the other."""
     counts = [min(group.keep, len(group.into(target))) for target in group.targets]
     where = f"The {group.name} cell of {space.name}"

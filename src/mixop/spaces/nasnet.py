@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mixop.core.errors import SpaceError
-from mixop.spaces.core import Graph
 from mixop.spaces.darts import DARTS_OPERATIONS, Darts
+from mixop.spaces.stacked import Graph
 
 NASNET_OPERATIONS = (*DARTS_OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7")
 """The operations of both, and those of the DARTS space."""

@@ -1,8 +1,9 @@
 """Published cells of the DARTS space and of its five-node relatives, by the names that their papers gave them."""
 
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture
 from mixop.spaces.darts import Darts
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.stacked import Stacked
 
 _NAMES = {
     "sep3": "sep_conv_3x3",
@@ -17,7 +18,7 @@ _NAMES = {
 }
 
 
-def _genotype(normal: str, reduce: str, space: Space = Darts()) -> Architecture:  # noqa: B008 - a value
+def _genotype(normal: str, reduce: str, space: Stacked = Darts()) -> Architecture:  # noqa: B008 - a value
     """The architecture of two cells like ``sep3(1) skip(0) ...``: operation and source, node by node."""
     cells = []
     for name, text in (("normal", normal), ("reduce", reduce)):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.core.outside import shortened
-from mixop.spaces.core import Architecture, Choice, Decision, Graph, Group, Layer, Space, check_complete, check_skeleton
+from mixop.spaces.core import Architecture, Choice, Decision, Group, check_complete
+from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
 TOY_MAPS = {
     "none": np.zeros_like,
@@ -26,7 +27,7 @@ TOY_MAPS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Toy(Space):
+class Toy(Stacked):
     """One decision between four elementwise maps for each block of channels; the best choice is `optimum`.
 
     Args:

@@ -18,9 +18,10 @@ from mixop.core.errors import RecipeError, RunError
 from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape
-from mixop.spaces.core import Graph, Group, Layer, Space
+from mixop.spaces.core import Group
+from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.supernet.cells import CellSupernet
 from mixop.supernet.compiled import check_machine
-from mixop.supernet.core import Supernet
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
 from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, stacked_supernet
 from mixop.wraps.base import Wrap
@@ -222,7 +223,7 @@ class FusedSupernet(NodewiseSupernet):
     """A supernet of fused cells; images are laid out channels-last."""
 
 
-def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
+def fused(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
     """The fused supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
 
     Args:
@@ -240,7 +241,7 @@ def fused(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
     return stacked_supernet(FusedSupernet, make_cell, space, norm=norm, generator=generator, wraps=wraps)
 
 
-def check_fused(space: Space, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
     """Refuses what the kernels do not know.
 
     Raises:

@@ -21,7 +21,8 @@ from mixop.core.types import Active, Mix, Paths
 from mixop.nets.dims import POOL_MAX, dims_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape
-from mixop.spaces.core import Decision, Graph, Group, Layer, Space
+from mixop.spaces.core import Decision, Group
+from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.supernet.batched import (
     BATCHED,
     CHANNELS_LAST,
@@ -34,7 +35,7 @@ from mixop.supernet.batched import (
     join_phases,
     laid_out,
 )
-from mixop.supernet.core import Supernet
+from mixop.supernet.cells import CellSupernet
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
@@ -367,7 +368,7 @@ def check_nodewise(wraps: Sequence[Wrap]) -> None:
             )
 
 
-def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
+def nodewise(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
     """The node-wise supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
 
     Args:
@@ -386,12 +387,12 @@ def nodewise(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequ
 def stacked_supernet(
     make_net: Callable[..., NodewiseSupernet],
     make_cell: Callable[..., NodewiseCell],
-    space: Space,
+    space: Stacked,
     *,
     norm: BatchNorm,
     generator: Generator,
     wraps: Sequence[Wrap],
-) -> Supernet:
+) -> CellSupernet:
     """A supernet of node-wise cells, or of cells made from them.
 
     Args:
@@ -417,6 +418,6 @@ def stacked_supernet(
         return make_net(space, cell, norm, wraps)
 
 
-def searched_names(space: Space, decision: Decision) -> tuple[str, ...]:
+def searched_names(space: Stacked, decision: Decision) -> tuple[str, ...]:
     """The names of an edge's options in a supernet."""
     return tuple(space.searched(option) for option in decision.options)

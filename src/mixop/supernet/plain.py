@@ -11,8 +11,9 @@ from mixop.core.rng import fenced
 from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape, run_cell
-from mixop.spaces.core import Decision, Graph, Group, Layer, Space
-from mixop.supernet.core import Supernet
+from mixop.spaces.core import Decision, Group
+from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.supernet.cells import CellSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
@@ -77,7 +78,7 @@ class MixedCell(nn.Module):
         return run_cell(inputs, self.graph, self.wiring, run_edge)
 
 
-def plain(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> Supernet:
+def plain(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
     """The reference supernet of a space, freshly initialised.
 
     Args:
@@ -95,4 +96,4 @@ def plain(space: Space, *, norm: BatchNorm, generator: Generator, wraps: Sequenc
         return MixedCell(layer, graph, group, make_edge)
 
     with fenced(generator):
-        return Supernet(space, make_cell, norm, wraps)
+        return CellSupernet(space, make_cell, norm, wraps)

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixop.spaces.core import Graph, Group, Layer
-from mixop.supernet.core import Supernet, options_of
+from mixop.spaces.core import Group
+from mixop.spaces.stacked import Graph, Layer, stacked
+from mixop.supernet.cells import CellSupernet, options_of
 from mixop.supernet.plain import plain
 
 
@@ -136,14 +137,14 @@ class StackedCell(nn.Module):
                         part.copy_(given)
 
 
-class StackedSupernet(Supernet):
+class StackedSupernet(CellSupernet):
     """A supernet of stacked cells."""
 
     @property
-    def reference(self) -> Supernet:
+    def reference(self) -> CellSupernet:
         """The plain supernet of the same shape, without numbers."""
         with torch.device("meta"):
-            return plain(self.space, norm=self.norm, generator=torch.Generator(device="cpu"), wraps=self.wraps)
+            return plain(stacked(self.space), norm=self.norm, generator=torch.Generator(device="cpu"), wraps=self.wraps)
 
     def _stacks(self) -> Iterator[tuple[str, str, Stack]]:
         for i, layer in enumerate(self.layers):

@@ -6,7 +6,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.errors import RecipeError
-from mixop.supernet.core import Supernet
+from mixop.supernet.base import Supernet
+from mixop.supernet.cells import CellSupernet
 from mixop.supernet.widen import Carry, DrawMap, map_drawer, plan_operation
 
 Kept = Mapping[str, Sequence[Sequence[int]]]
@@ -49,6 +50,8 @@ def transfer(
     Source: Chen et al. 2021 (arXiv:2006.10355), section 3.3, and the authors' code; ``preserve``: Chen, Goodfellow & Shlens
         2016 (arXiv:1511.05641), section 2.
     """
+    if not (isinstance(old, CellSupernet) and isinstance(new, CellSupernet)):
+        return _by_name(old, new)
     plan = plan_transfer(old.reference, new.reference, kept, generator=generator, preserve=preserve)
     before, after = old.state_dict(), new.state_dict()
     carried = {name: carry(before[source]) for name, (source, carry) in plan.items()}
@@ -68,7 +71,15 @@ def transfer(
     return carry_buffers
 
 
-def plan_transfer(old: Supernet, new: Supernet, kept: Kept, *, generator: Generator, preserve: bool = False) -> Plan:
+def _by_name(old: Supernet, new: Supernet) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
+    """The transfer between supernets of a user's model: its options keep their names and shapes when others are pruned."""
+    before = old.state_dict()
+    new.load_state_dict({name: before[name] for name in new.state_dict()})
+    names = {name for name, _ in new.named_parameters()}
+    return lambda tensors: {name: value.clone() for name, value in tensors.items() if name in names}
+
+
+def plan_transfer(old: CellSupernet, new: CellSupernet, kept: Kept, *, generator: Generator, preserve: bool = False) -> Plan:
     """For each tensor of the new network where it comes from; the arguments are those of `transfer`, of plain executors."""
     kinds, wanted = ([(spec.kind, spec.group) for spec in net.specs] for net in (old, new))
     if kinds != wanted:
@@ -89,7 +100,7 @@ def plan_transfer(old: Supernet, new: Supernet, kept: Kept, *, generator: Genera
     return plan
 
 
-def _sources(old: Supernet, new: Supernet, group: str, kept: Kept) -> list[tuple[int, ...]]:
+def _sources(old: CellSupernet, new: CellSupernet, group: str, kept: Kept) -> list[tuple[int, ...]]:
     """For each decision the old option that every new one stands for."""
     olds, news = old.space.group(group).decisions, new.space.group(group).decisions
     chosen = kept.get(group, [range(len(decision.options)) for decision in olds])

@@ -15,9 +15,10 @@ from mixop.core.optim import set_rate
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.data.core import Data, Part
-from mixop.nets.discrete import build
+from mixop.nets.discrete import discrete
 from mixop.runs import checkpoint
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import stacked
 from mixop.tabulate.how import Tabulation
 from mixop.tabulate.many import Many, side_by_side
 from mixop.tasks.base import Task
@@ -66,7 +67,7 @@ class Cohort:
     ) -> None:
         self.indices, self.data, self.how, self.file, self._stopped = list(indices), data, how, file, stopped
         networks = [
-            build(architecture, space, norm=how.norm, generator=initial(index, seed))
+            discrete(architecture, stacked(space), norm=how.norm, generator=initial(index, seed))
             for architecture, index in zip(architectures, indices, strict=True)
             for seed in range(how.seeds)
         ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mixop.core.errors import RecipeError
 from mixop.nets.ops import BatchNorm, operation
 from mixop.spaces.core import Decision, Space
+from mixop.spaces.stacked import Stacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ class EdgeSpec:
     make: Callable[[str, int, int, BatchNorm, int], nn.Module] = operation
 
     @classmethod
-    def of(cls, space: Space, decision: Decision, *, channels: int, stride: int, norm: BatchNorm, dims: int = 2) -> "EdgeSpec":
+    def of(
+        cls, space: Stacked, decision: Decision, *, channels: int, stride: int, norm: BatchNorm, dims: int = 2
+    ) -> "EdgeSpec":
         """What the edge of a decision is made from in a supernet of a space."""
         skips = tuple(space.searched(option) for option in decision.options if space.is_skip(option))
         options = tuple(space.searched(option) for option in decision.options)
@@ -95,7 +98,7 @@ class Wrap(ABC):  # noqa: B024  # each subclass overrides what it changes
         """A maker of changed edges from a maker of edges."""
         return make_edge
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Stacked) -> None:
         """Refuses spaces that it does not fit.
 
         Raises:
@@ -119,6 +122,12 @@ def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
     for kind in kinds:
         if kinds.count(kind) > 1:
             raise RecipeError(f"{kind.__name__} wraps an edge once, got it {kinds.count(kind)} times: list it once.")
-    if space is not None:
-        for wrap in wraps:
-            wrap.check(space)
+    if space is None:
+        return
+    for wrap in wraps:
+        if not isinstance(space, Stacked):
+            raise RecipeError(
+                f"{type(wrap).__name__} changes the edges of cells, which {space.name} does not have: use a recipe without it, "
+                "such as darts, drnas or gdas."
+            )
+        wrap.check(space)

@@ -10,7 +10,7 @@ from mixop.core.errors import RecipeError
 from mixop.core.rng import randperm
 from mixop.core.schedules import check_range
 from mixop.nets.dims import MAX_POOLS
-from mixop.spaces.core import Space
+from mixop.spaces.stacked import Stacked
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
 
@@ -77,7 +77,7 @@ class PartialChannels(Wrap):
 
         return make
 
-    def check(self, space: Space) -> None:
+    def check(self, space: Stacked) -> None:
         for layer in space.layers:
             if layer.kind != "cell":
                 continue

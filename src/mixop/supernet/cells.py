@@ -1,6 +1,6 @@
-"""What every executor is: a supernet that holds weights only and takes the mixing weights as an argument."""
+"""Supernets of cells: what their executors have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from mixop.core.types import Active, Mix, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
-from mixop.spaces.core import Group, Layer, Space
+from mixop.spaces.core import Group
+from mixop.spaces.stacked import Layer, Stacked
+from mixop.supernet.base import Supernet
 from mixop.wraps.base import Wrap
 
 
@@ -28,8 +30,8 @@ def options_of(edge: nn.Module, prefix: str) -> tuple[str, nn.ModuleList]:
     return f"{prefix}options.", options
 
 
-class Supernet(Skeleton):
-    """``outputs = net(x, mix)``; the architecture is an argument, so perturbing or unrolling is a function call.
+class CellSupernet(Skeleton, Supernet):
+    """A supernet whose decisions are edges of cells, stacked by a skeleton.
 
     Args:
         space: the search space.
@@ -38,7 +40,7 @@ class Supernet(Skeleton):
         wraps: how its edges are wrapped.
     """
 
-    def __init__(self, space: Space, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+    def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
@@ -55,28 +57,11 @@ class Supernet(Skeleton):
         return tuple(groups)
 
     @property
-    def reference(self) -> "Supernet":
+    def reference(self) -> "CellSupernet":
         """A supernet with the names and shapes of this one's state, to read its structure from; its numbers mean nothing."""
         return self
 
-    def to_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors that belong to parameters or buffers of this executor (gradients, momentum) by the plain executor's names.
-
-        Args:
-            tensors: by the names of this one's parameters or buffers, any of which may be missing.
-        """
-        return dict(tensors)
-
-    def from_plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inverse of `to_plain`; where a part of a tensor is missing, it is zero."""
-        return dict(tensors)
-
     def idle(self, active: Active) -> list[tuple[Tensor, slice]]:
-        """The weights that no running option has: parameters, each with a range of its first axis.
-
-        Args:
-            active: for every group the options that run.
-        """
         parameters = dict(self.named_parameters())
         numbers: dict[str, int] = {}
         paths = {}
@@ -90,6 +75,11 @@ class Supernet(Skeleton):
             if o not in paths[layer][e]:
                 found += [(parameters[name], rows) for name, rows in parts]
         return found
+
+    def compile_cells(self) -> None:
+        for layer, spec in zip(self.layers, self.specs, strict=True):
+            if spec.kind == "cell":
+                layer.compile(dynamic=False)
 
     def cells_of(self, group: str) -> int:
         """How many cells of the network a group decides; 0 for the groups of edge normalisation."""
@@ -109,21 +99,6 @@ class Supernet(Skeleton):
     def forward(
         self, x: Tensor, mix: Mix, active: Active | None = None, *, progress: float = 0.0, state: State | None = None
     ) -> Any:
-        """Outputs of a batch under given mixing weights.
-
-        Args:
-            x: inputs ``(B, *shape)``, or tokens ``(B, T)``.
-            mix: for each of `groups` its mixing weights ``(E, O)``, or ``(L, E, O)`` for each of its `cells_of`.
-            active: for draws that leave options out, the options of each decision that run, as host-side integers, by cell
-                where the weights are; the others contribute their weight alone (zero in value, with a gradient). An edge none
-                of whose options run is absent.
-            progress: time in [0, 1], for wraps that change with it.
-            state: for a network that carries, what the window before left; None or () at the start of a stream.
-
-        Returns:
-            Outputs ``(B, K)``, or ``(B, K, *positions)`` where the space is dense; of a network that carries, a pair of them
-            and the new state.
-        """
         edge_weights = {
             name: torch.cat([mix[node].flatten() for node in inputs]) if inputs else None
             for name, inputs in self._inputs.items()
