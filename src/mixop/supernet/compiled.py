@@ -17,7 +17,6 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from pathlib import Path
 import torch
 
 from mixop.core.errors import RunError
+from mixop.core.scratch import scratch_folder
 
 _MARK = b"\nmixop-kernel 1 "
 """Between a library and what follows it: checksum of library and compiler, and the compiler's version. Loaders read neither."""
@@ -216,7 +216,7 @@ def _cached(path: Path) -> ctypes.CDLL | None:
 def _build(command: list[str], path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with scratch_folder(within=path.parent) as folder:
             built = Path(folder) / path.name
             done = subprocess.run(
                 [*command, "-o", str(built), str(SOURCES / "cell.cpp")], capture_output=True, text=True, check=False
