@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mixop import api
 from mixop.core.errors import DivergedError, MixopError, RecipeError, RunError
+from mixop.core.schedules import Constant
 from mixop.data.toy import toy_set
 from mixop.evaluate.protocol import PROTOCOLS
 from mixop.evaluate.trained import evaluate_run, load_network
@@ -197,3 +198,25 @@ def test_a_run_that_diverged_at_once_leaves_its_directory_free(tmp_path: Path):
         api.search(recipe, Toy(), DATA, tmp_path / "run", checkpoint_seconds=0)
     if not checkpoint.exists(tmp_path / "run" / "state.pt"):
         assert api.search(tiny(epochs=1), Toy(), DATA, tmp_path / "run").native
+
+
+@pytest.mark.parametrize("rates, rate", [("scaled", 0.03), ("paper", 3e-4)])
+def test_a_short_search_moves_its_architecture_faster_unless_told_otherwise(tmp_path: Path, rates: Any, rate: float):
+    found = api.search(tiny(), Toy(), DATA, tmp_path / "run", rates=rates)
+    written = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert written["architecture_optimiser"]["lr"]["value"] == pytest.approx(rate)
+    assert found.recipe.architecture_optimiser.lr.bounds[1] == found.history[0].architecture_rate == pytest.approx(rate)
+    # The same call goes on with the same run, and a resumed run takes the recipe as it was written.
+    assert api.search(tiny(), Toy(), DATA, tmp_path / "run", rates=rates) == found
+    assert api.resume(tmp_path / "run", DATA) == found
+
+
+def test_a_rate_of_ones_own_is_not_scaled(tmp_path: Path):
+    mine = tiny(architecture_optimiser=replace(darts().architecture_optimiser, lr=Constant(0.002)))
+    assert api.search(mine, Toy(), DATA, tmp_path / "run").recipe == mine
+
+
+def test_another_word_for_rates_is_refused(tmp_path: Path):
+    with pytest.raises(MixopError, match="published"):
+        api.search(tiny(), Toy(), DATA, tmp_path / "run", rates="published")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()

@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import nn
 
 from mixop.core.door import door
-from mixop.core.errors import DataError, RunError
+from mixop.core.errors import DataError, RecipeError, RunError, unknown
 from mixop.core.measure import Number
 from mixop.core.names import from_file
 from mixop.core.surroundings import using
@@ -27,6 +27,7 @@ from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.trained import load_network, read_found, read_space
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
+from mixop.recipes.scaling import paced_to
 from mixop.report.cell import draw_cell
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
@@ -35,6 +36,9 @@ from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING
 from mixop.runs.identity import BOUND_TO, SEARCH_FILES
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
+
+Rates = Literal["scaled", "paper"]
+"""How a search takes the architecture's learning rate of its recipe."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def search(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
+    rates: Rates = "scaled",
     executor: Literal["nodewise", "fused", "plain"] = "nodewise",
     precision: Literal["float32", "bfloat16"] = "float32",
     channels_last: bool = False,
@@ -118,6 +123,9 @@ def search(
         device: where torch computes, "cpu" or "cuda".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        rates: ``scaled`` raises the architecture's learning rate where the search is shorter than the published one, so that it
+            can move as far, by one rule for all methods (`mixop.recipes.scaling`); a rate that you set stays. ``paper`` takes
+            the recipe as it is.
         executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; the same numbers up to
             rounding.
         precision: of the supernet's convolutions.
@@ -145,6 +153,7 @@ def search(
     )
     data = given(data)
     space = space.fit(data)
+    recipe = at_rates(recipe, data, rates)
     check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
     identity = search_identity(recipe, space, data, settings)
@@ -157,6 +166,17 @@ def search(
             job.try_out()
             run.claim(identity)
         return _search(job)
+
+
+def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
+    """The recipe as a search of a data set takes it.
+
+    Raises:
+        RecipeError: for another word.
+    """
+    if rates not in get_args(Rates):
+        raise RecipeError(unknown("way to choose rates", str(rates), get_args(Rates)))
+    return paced_to(recipe, len(data.train), len(data.valid)) if rates == "scaled" else recipe
 
 
 def _search(job: Search) -> SearchResult:

@@ -248,10 +248,10 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
 
     with tempfile.TemporaryDirectory() as folder:
         whole, torn = Path(folder) / "whole", Path(folder) / "torn"
-        result = api.search(short, space, data, whole, seed=1)
+        result = api.search(short, space, data, whole, seed=1, rates="paper")
         result.space.check(result.architecture)
         try:
-            api.search(short, space, data, torn, seed=1, checkpoint_seconds=0, observe=stop_in_the_middle)
+            api.search(short, space, data, torn, seed=1, rates="paper", checkpoint_seconds=0, observe=stop_in_the_middle)
         except _StopError:
             api.resume(torn, data)
         else:

@@ -13,11 +13,11 @@ from mixop.cli.comparing import Comparing, share_of
 from mixop.cli.contestants import contestants, evaluator, searchers, source_for
 from mixop.cli.options import CompareOptions
 from mixop.comparison.evaluators import Retrain, Supernet
-from mixop.comparison.scaling import scaled
 from mixop.core.errors import RecipeError
 from mixop.core.measure import ACCURACY, Measure
 from mixop.data.toy import toy_set
 from mixop.recipes import RECIPES
+from mixop.recipes.scaling import scaled
 from mixop.searchers import Bohb, Evolution
 from mixop.spaces.toy import Toy
 

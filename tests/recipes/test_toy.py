@@ -1,4 +1,4 @@
-"""How often recipes find the toy's known optimum: 1,024 examples, batches of 32, rates by `mixop.comparison.scaling`, all
+"""How often recipes find the toy's known optimum: 1,024 examples, batches of 32, rates by `mixop.recipes.scaling`, all
 else as published."""
 
 from dataclasses import replace
@@ -7,9 +7,9 @@ from math import ceil
 import pytest
 
 from mixop import api
-from mixop.comparison.scaling import scaled
 from mixop.data.toy import toy_set
 from mixop.recipes import RECIPES
+from mixop.recipes.scaling import scaled
 from mixop.spaces.toy import Toy
 
 SPACE = Toy()

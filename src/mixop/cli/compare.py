@@ -47,6 +47,7 @@ def compare(parsed: Parsed) -> None:
             seeds=range(options.first_seed, options.first_seed + options.seeds),
             jobs=options.jobs,
             evaluate=scored,
+            rates="paper",  # scaled already, with the warm-up
             note=" ".join([note, *left_out]),
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,

@@ -7,13 +7,13 @@ from mixop.cli import kinds
 from mixop.cli.files import SUFFIXES
 from mixop.cli.options import CompareOptions
 from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator, tabular
-from mixop.comparison.scaling import scaled_to
 from mixop.core.errors import RecipeError
 from mixop.data.core import Data, Source
 from mixop.data.images.digits import Digits
 from mixop.data.toy import ToySet
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
+from mixop.recipes.scaling import scaled_to
 from mixop.report.methods import RANDOM
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import SameLength, Searcher
@@ -85,7 +85,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
         "scaled": "Architecture rates are scaled to the length of the search, by the same rule for every published method "
-        "(mixop.comparison.scaling).",
+        "(mixop.recipes.scaling).",
         "paper": "Architecture rates are the published ones, at any length of the search.",
     }
     same = (
@@ -147,14 +147,15 @@ def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe
     epochs, batch = options.epochs or (TOY_EPOCHS if toy else None), options.batch_size or (TOY_BATCH if toy else None)
     if options.epochs is not None and options.epochs < 1:
         raise RecipeError(f"--epochs must be at least 1, got {options.epochs}.")
+    own = kinds.recipe(word).build()
     if word in RECIPES and epochs is not None:
         recipe = RECIPES[word](epochs=epochs)
     else:
-        recipe = kinds.recipe(word).build()
-        if epochs is not None:
-            recipe = replace(recipe, epochs=epochs)
+        recipe = own if epochs is None else replace(own, epochs=epochs)
     if batch is not None:
         recipe = replace(recipe, batch_size=batch)
-    if options.rates == "paper" or recipe.name not in RECIPES:
+    if options.rates == "paper":
         return recipe if options.warmup is None else replace(recipe, warmup=options.warmup)
-    return scaled_to(recipe, len(data.train), len(data.valid), warmup=options.warmup)
+    # A recipe that was never published was made for the length that it has by itself.
+    published = None if recipe.name in RECIPES else own
+    return scaled_to(recipe, len(data.train), len(data.valid), warmup=options.warmup, published=published)

@@ -24,6 +24,8 @@ class SearchOptions:
         out: the run directory, new or of this same search. [runs/RECIPE-SPACE-DATA]
         watch: epochs between two checks for a collapse, which warn of a sharp loss or a gap between the supernet and the
             derived network; 0 is off.
+        rates: scaled raises the architecture's learning rate where the search is shorter than the published one, so that it
+            can move as far; a rate that you set stays. paper takes the recipe as it is.
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -36,6 +38,7 @@ class SearchOptions:
     data: str = "digits"
     out: str | None = None
     watch: int = 0
+    rates: Literal["scaled", "paper"] = "scaled"
     config: str | None = None
     quiet: bool = False
     json: bool = False

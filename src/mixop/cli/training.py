@@ -55,6 +55,8 @@ def search(parsed: Parsed) -> None:
 
     if "batch_size" in parsed.automatic:
         recipe = _with_fitting_batch(recipe, space, data, settings, out)
+    published, recipe = recipe, api.at_rates(recipe, data, options.rates)
+    _say_rate(published, recipe, options)
     _foresee(
         options,
         (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
@@ -62,8 +64,20 @@ def search(parsed: Parsed) -> None:
     )
     title = f"Searching {space.name} with {recipe.name} on {data.name} for {count(recipe.epochs, 'epoch')}, into {out}"
     with _progress(options, title, data.task.measures) as progress:
-        result = api.search(recipe, space, data, out, **_run_settings(settings, _SEARCH_SETTINGS), observe=progress)
+        result = api.search(
+            recipe, space, data, out, rates="paper", **_run_settings(settings, _SEARCH_SETTINGS), observe=progress
+        )
     _finish_search(result, options)
+
+
+def _say_rate(published: "Recipe", recipe: "Recipe", options: Any) -> None:
+    """Says that the architecture's learning rate is not the published one."""
+    if recipe == published or options.quiet or options.json:
+        return
+    from mixop.cli import screens
+
+    before, now = (one.architecture_optimiser.lr.bounds[1] for one in (published, recipe))
+    screens.places({"Rate": f"{now:.3g} for the architecture, {now / before:.3g} times the published one for the short search"})
 
 
 def resume(parsed: Parsed) -> None:
@@ -274,7 +288,7 @@ SEARCH = Command(
             automatic=True,
         ),
     },
-    rare=("trust", *(name for name in _SEARCH_SETTINGS if name not in ("seed", "device"))),
+    rare=("trust", "rates", *(name for name in _SEARCH_SETTINGS if name not in ("seed", "device"))),
     examples=(
         "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from mixop import api
+from mixop.api import Rates, at_rates
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
@@ -51,6 +52,7 @@ def compare(
     seeds: Sequence[int] = range(4),
     jobs: int | None = None,
     evaluate: Evaluator | None = None,
+    rates: Rates = "scaled",
     note: str = "",
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
@@ -86,6 +88,7 @@ def compare(
         seeds: of the runs of every method, each >= 0 and different.
         jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
+        rates: how searches take the architecture's learning rates of their recipes, see `mixop.search`.
         note: a sentence that table and report show.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
@@ -106,6 +109,7 @@ def compare(
     seeds, searchers, data, device = list(seeds), dict(searchers or {}), given(data), str(device)
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)
+    recipes = {name: at_rates(recipe, data, rates) for name, recipe in recipes.items()}
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]

@@ -12,7 +12,6 @@ from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import tabular
 from mixop.comparison.pool import Teller
 from mixop.comparison.published import CARRIED, Published, published
-from mixop.comparison.scaling import scaled_to
 from mixop.core.door import door
 from mixop.core.errors import DataError, RecipeError, unknown
 from mixop.core.schedules import Schedule
@@ -21,6 +20,7 @@ from mixop.data.images.cifar import Cifar10
 from mixop.data.images.sheets import Sheets
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
+from mixop.recipes.scaling import scaled_to
 from mixop.report.comparison import Comparison
 from mixop.report.palette import ABSENT
 from mixop.spaces.nasbench201 import NasBench201
@@ -192,6 +192,7 @@ def reproduce(
         seeds=range(runs),
         jobs=jobs,
         evaluate=evaluator,
+        rates="paper",  # by the experiment's own rule, with its warm-up
         note=f"Scale {scale}: {size.about}.",
         device=device,
         observe=observe,

@@ -89,7 +89,7 @@ def search(
     loaded = data.load()  # outside of what is recorded: nothing about it is for good
     options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
     try:
-        found = api.search(recipe, space, loaded, folder, seed=seed, **options)
+        found = api.search(recipe, space, loaded, folder, seed=seed, rates="paper", **options)  # scaled when it was planned
         last = found.history[-1]
         trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
         if last.entropy is not None:

@@ -7,7 +7,9 @@ reaches it). The engine passes a `Progress`, which is the first number and carri
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from mixop.core.errors import RecipeError
 
@@ -230,6 +232,9 @@ def _epochs(progress: float) -> int:
 
 
 Schedule = Constant | Linear | Cosine | Exponential | LinearWithTail | Joined
+
+SCHEDULES: Mapping[str, type] = {cls.__name__: cls for cls in get_args(Schedule)}
+"""The schedules by the name that files give them."""
 
 
 def schedule(value: float | Schedule) -> Schedule:

@@ -9,6 +9,8 @@ from typing import Any
 
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure, Number
+from mixop.core.schedules import SCHEDULES, Schedule, schedule
+from mixop.core.values import from_plain
 from mixop.report.methods import RANDOM, Row
 from mixop.report.paired import Paired, compared
 from mixop.report.palette import ABSENT
@@ -114,7 +116,24 @@ class Comparison:
         optimum = ["found", "95 % interval"] if self.knows_optimum else []
         skips = ["skips"] if any(row.skips is not None for row in self.rows) and self.tabular else []
         middle = ["mean +- sd", *(["paper"] if self.paper else ["best"]), *skips]
-        return ["method", "n", *optimum, *middle, "seconds", "random, same time", *(["failed"] if self._failures() else [])]
+        return [
+            "method",
+            "n",
+            "lr",
+            *optimum,
+            *middle,
+            "seconds",
+            "random, same time",
+            *(["failed"] if self._failures() else []),
+        ]
+
+    def learning_rate(self, name: str) -> float | None:
+        """The architecture's learning rate in a method's searches, the largest of its schedule; None for searchers."""
+        recipe = self.identity["recipes"].get(name)
+        if recipe is None:
+            return None
+        rate = from_plain(recipe["architecture_optimiser"]["lr"], Schedule, SCHEDULES, "lr")
+        return schedule(rate).bounds[1]
 
     def cells(self) -> list[list[str]]:
         """Cells of the table, a list for each row."""
@@ -135,6 +154,7 @@ class Comparison:
             {
                 "method": row.name,
                 "n": row.n,
+                "learning_rate": self.learning_rate(row.name),
                 "failed": row.failed,
                 "found": row.hits,
                 "rate": row.rate,
@@ -165,7 +185,8 @@ class Comparison:
         data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
         notes = [
             f"{count(n, 'seed')} for each method on {space}, data {data}. Score{self._unit()}: {self.score}{self._lower()}; "
-            "sd is the standard deviation over seeds (n - 1), seconds the mean time of one search."
+            "sd is the standard deviation over seeds (n - 1), seconds the mean time of one search, lr the largest rate "
+            "of the architecture's optimiser."
         ]
         if self.identity["note"]:
             notes.append(self.identity["note"])
@@ -249,7 +270,8 @@ class Comparison:
         return any(row.failed for row in self.rows)
 
     def _cells(self, row: Row) -> list[str]:
-        cells = [row.name, str(row.n)]
+        rate = self.learning_rate(row.name)
+        cells = [row.name, str(row.n), ABSENT if rate is None else f"{rate:.2g}"]
         if self.knows_optimum:
             low, high = row.rate_interval or (math.nan, math.nan)
             cells += [ABSENT, ABSENT] if row.rate is None else [_rate(row), f"{low:.0%} - {high:.0%}"]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mixop.comparison.scaling import published_travel, scaled, scaled_to, share_of_travel, travel
 from mixop.core.errors import RecipeError
 from mixop.core.optim import ExponentiatedGradient
 from mixop.core.schedules import Constant, Cosine, Joined, Linear
@@ -16,6 +15,7 @@ from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES, darts, drnas, enas, gaea
+from mixop.recipes.scaling import paced, published_travel, scaled, scaled_to, share_of_travel, travel
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.toy import Toy
 
@@ -108,21 +108,27 @@ def test_a_warmup_keeps_its_share():
 @pytest.mark.parametrize("schedule", [Linear(0.2, 0.1), Cosine(0.2, 0.1)])
 def test_schedules_keep_their_form(schedule: Linear | Cosine):
     recipe = replace(gaea(), architecture_optimiser=ExponentiatedGradient(lr=schedule))
-    short = scaled(recipe, 391)
-    factor = 0.1 * 25 * 782 / travel(recipe, 391)
+    short = scaled(recipe, 391, published=recipe)
+    factor = travel(recipe, 782) / travel(recipe, 391)
+    assert factor == pytest.approx(2)
     assert short.architecture_optimiser.lr == replace(
         schedule, start=pytest.approx(0.2 * factor), stop=pytest.approx(0.1 * factor)
     )
-    assert travel(short, 391) == pytest.approx(published_travel(recipe))
+    assert travel(short, 391) == pytest.approx(travel(recipe, 782))
 
 
 def test_joined_schedules_are_multiplied_both():
     recipe = replace(gaea(), architecture_optimiser=ExponentiatedGradient(lr=Joined(Linear(0.2, 0.1), Cosine(0.1))))
-    lr = scaled(recipe, 391).architecture_optimiser.lr
-    factor = 0.1 * 25 * 782 / travel(recipe, 391)
+    lr = scaled(recipe, 391, published=recipe).architecture_optimiser.lr
     assert isinstance(lr, Joined)
-    assert lr.bounds == pytest.approx((0.0, 0.2 * factor))
-    assert travel(replace(recipe, architecture_optimiser=ExponentiatedGradient(lr=lr)), 391) == pytest.approx(0.1 * 25 * 782)
+    assert lr.bounds == pytest.approx((0.0, 0.2 * 2))
+    short = replace(recipe, architecture_optimiser=ExponentiatedGradient(lr=lr))
+    assert travel(short, 391) == pytest.approx(travel(recipe, 782))
+
+
+def test_a_rate_that_someone_set_stays():
+    mine = replace(darts(epochs=1), architecture_optimiser=replace(darts().architecture_optimiser, lr=Constant(0.002)))
+    assert scaled(mine, 10).architecture_optimiser == mine.architecture_optimiser
 
 
 @pytest.mark.parametrize("batches", [0, -1, 1.5, True])
@@ -131,9 +137,20 @@ def test_batches_that_are_none_are_refused(batches: int):
         scaled(darts(), batches)
 
 
-def test_a_recipe_of_ones_own_has_no_published_steps():
-    with pytest.raises(RecipeError, match="There is no recipe"):
-        scaled(replace(darts(), name="mine"), 10)
+def test_a_recipe_of_ones_own_is_measured_by_its_own_length():
+    """What `compare` makes of parts:mine beside darts: the same rate, not one that is a hundred times smaller."""
+    mine = replace(darts(), name="mine")
+    short = scaled(replace(mine, epochs=3), 10, published=mine)
+    assert short.architecture_optimiser == scaled(darts(epochs=3), 10).architecture_optimiser
+    assert short.architecture_optimiser.lr == Constant(pytest.approx(0.03))
+    # Where its length is not known, what it would travel on CIFAR-10 in as many epochs counts.
+    assert scaled(replace(mine, epochs=3), 100).architecture_optimiser.lr == Constant(pytest.approx(3e-4 * 391 / 100))
+
+
+def test_the_rate_alone_may_be_scaled_and_the_warm_up_stay():
+    recipe = replace(darts(epochs=6), warmup=4)
+    assert paced(recipe, 10).warmup == 4
+    assert paced(recipe, 10).architecture_optimiser == scaled(recipe, 10, warmup=4).architecture_optimiser
 
 
 def test_a_warm_up_of_ones_own_is_shared_out_to_the_stages():
