@@ -312,6 +312,7 @@ def _stopped(words: list[str], signum: int, told: Path) -> None:
         tell(self, record)
 
     Driver._tell = also  # type: ignore[method-assign]
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])  # the server of a comparison before this test blocks it
     os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT), 2)
     sys.argv = ["mixop", *words]
     sys.exit(main())
