@@ -1,7 +1,11 @@
 """Fixtures for every test: one torch thread, and tiny data."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
+
+# Before torch is loaded, and for children too: a thread that waits must not keep the other processes from their core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch

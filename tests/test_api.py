@@ -200,7 +200,7 @@ def test_a_run_that_diverged_at_once_leaves_its_directory_free(tmp_path: Path):
         assert api.search(tiny(epochs=1), Toy(), DATA, tmp_path / "run").native
 
 
-@pytest.mark.parametrize("rates, rate", [("scaled", 0.03), ("paper", 3e-4)])
+@pytest.mark.parametrize(("rates", "rate"), [("scaled", 0.03), ("paper", 3e-4)])
 def test_a_short_search_moves_its_architecture_faster_unless_told_otherwise(tmp_path: Path, rates: Any, rate: float):
     found = api.search(tiny(), Toy(), DATA, tmp_path / "run", rates=rates)
     written = json.loads((tmp_path / "run" / "recipe.json").read_text())

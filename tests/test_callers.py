@@ -11,6 +11,7 @@ from callers import CALLERS
 from torch import Generator
 
 import mixop
+from mixop.comparison.evaluators import Optimum
 from mixop.core.schedules import Constant
 from mixop.core.surroundings import undisturbed
 from mixop.data.toy import toy_set
@@ -31,6 +32,8 @@ RECIPE = replace(
     mixop.recipes.drnas(epochs=2), batch_size=16, wraps=(DropPath(probability=Constant(0.2)),), stages=(), warmup=0
 )
 PROTOCOL = replace(PROTOCOLS["quick"], epochs=1, batch_size=16, drop_path=0.2)
+SHORT = Optimum(protocol=replace(Optimum().protocol, epochs=1, batch_size=16))
+ONE = {"seeds": [0], "jobs": 1, "budget_seconds": 0.001}
 
 
 def numbers():
@@ -107,7 +110,7 @@ def estimates(place):
 
 def compare(place):
     recipe = replace(mixop.recipes.darts(epochs=1), batch_size=16)
-    result = mixop.compare({"darts": recipe}, Toy(), toy_set(), place.new / "run", seeds=[0], jobs=1, budget_seconds=0.001)
+    result = mixop.compare({"darts": recipe}, Toy(), toy_set(), place.new / "run", evaluate=SHORT, **ONE)
     (run,) = (run for run in result.lines() if run["method"] == "darts")
     return run["architecture"], run["score"], run["entropy"]
 

@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from killed import CONTEXT
 
 import mixop.cli
 from mixop.cli import main
 from mixop.cli.commands import COMMANDS
 from mixop.core.errors import MissingExtraError
+from mixop.engine.driver import Driver
+from mixop.measure.speed import Roofline
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.darts import Darts
 from mixop.spaces.published import DARTS_V2
@@ -288,16 +291,31 @@ def test_ctrl_c_in_a_program_that_calls_main_comes_into_no_import_and_is_heeded_
     assert not (tmp_path / "new").exists()
 
 
-def child(*words: str, code: str | None = None, **kwargs: Any) -> subprocess.Popen[str]:
+def child(*words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": SRC, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, *(["-c", code] if code else ["-m", "mixop", *words])],
+        [sys.executable, "-m", "mixop", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        **kwargs,
     )
+
+
+def _stopped(words: list[str], signum: int, told: Path) -> None:
+    """What a child does: a command that sends itself the signal in the second epoch, however fast it is."""
+    tell = Driver._tell
+
+    def also(self: Driver, record: Any) -> None:
+        if (record.get("epoch"), record.get("step")) == (2, 2):
+            signal.raise_signal(signum)
+        tell(self, record)
+
+    Driver._tell = also  # type: ignore[method-assign]
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])  # the server of a comparison before this test blocks it
+    os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["mixop", *words]
+    sys.exit(main())
 
 
 @pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -306,22 +324,12 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on(
 ):
     out = tmp_path / "stopped"
     words = ["search", *TOY, "--epochs", "3", "--out", str(out)]
-    code = (  # sends itself the signal in the second epoch, however fast it is
-        "import signal, sys\n"
-        "from mixop.engine.driver import Driver\n"
-        "tell = Driver._tell\n"
-        "def also(self, record):\n"
-        "    if (record.get('epoch'), record.get('step')) == (2, 2):\n"
-        f"        signal.raise_signal({int(signum)})\n"
-        "    tell(self, record)\n"
-        "Driver._tell = also\n"
-        "from mixop.cli import main\n"
-        f"sys.argv = {['mixop', *words]!r}\n"
-        "sys.exit(main())\n"
-    )
-    with child(code=code) as process:
-        _, told = process.communicate()
-    assert process.returncode == exit_code, told
+    process = CONTEXT.Process(target=_stopped, args=(words, signum, tmp_path / "told"))
+    process.start()
+    process.join()
+    told = (tmp_path / "told").read_text()
+    assert process.exitcode == exit_code, told
+    process.close()
     assert told == f"Stopped in epoch 2 of 3 with all progress saved: mixop resume {out}\n"
     assert main(["resume", str(out)]) == 0
     assert "drnas found in 3 epochs" in capsys.readouterr().out
@@ -336,7 +344,11 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert process.returncode == 141
 
 
-def test_a_part_of_ones_own_is_found_where_one_is(tmp_path: Path):
+def test_a_part_of_ones_own_is_found_where_one_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     (tmp_path / "mine.py").write_text(
         "from dataclasses import dataclass, replace\n"
         "from mixop.recipes import darts\n"
@@ -348,9 +360,11 @@ def test_a_part_of_ones_own_is_found_where_one_is(tmp_path: Path):
         "    return replace(darts(epochs=1), name='mine', relaxation=Warm())\n"
     )
     words = ("--recipe", "mine:recipe", "--recipe.relaxation.heat", "3", "--json")
-    with child("search", *TOY, *words, cwd=tmp_path) as process:
-        shown, told = process.communicate()
+    monkeypatch.setattr(sys, "argv", ["mixop", "search", *TOY, *words])
+    assert main(sys.argv[1:]) == 0
+    shown, told = capsys.readouterr()
     assert told == ""
+    sys.modules.pop("mine")
     run = tmp_path / json.loads(shown)["run"]
     assert run == tmp_path / "runs" / "recipe-toy-toy"
     assert json.loads((run / "recipe.json").read_text())["relaxation"]["heat"] == 3.0
@@ -406,7 +420,7 @@ SPEED = (
 )
 
 
-def test_speed_says_how_fast(capsys):
+def test_speed_says_how_fast(capsys, monkeypatch):
     assert main([*SPEED, "--json", "--executors", "nodewise"]) == 0
     figures = json.loads(capsys.readouterr().out)
     executors = figures["executors"]
@@ -417,6 +431,7 @@ def test_speed_says_how_fast(capsys):
         assert all(0 < half < whole for half, whole in zip(halves, its["step"], strict=True))
         assert its["memory"]["saved"] > 0
     assert figures["limit_seconds"] == pytest.approx(figures["flops"] / figures["roofline"]["convolution"])
+    monkeypatch.setattr("mixop.measure.speed.roofline", lambda device: Roofline(**figures["roofline"]))
     assert main([*SPEED, "--skip-memory"]) == 0
     screen = capsys.readouterr().out
     assert "One search step of darts on nasbench201, batches of 4" in screen

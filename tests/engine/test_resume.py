@@ -38,6 +38,9 @@ from mixop.testing import first_difference
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.testing", "mixop.recipes", "sklearn.datasets"])
 
+SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
+"""One option more than the second stage of P-DARTS keeps, of each kind one."""
+
 Moment = Literal["rename", "step", "never"]
 
 EVERY_DAY = ("darts2", "darts_pt", "enas", "pdarts", "drnas_progressive", "bayesnas", "rsws")
@@ -63,8 +66,11 @@ def place(name: str, executor: Any) -> tuple[Space, Data] | None:
     candidates: list[Callable[[], tuple[Space, Data]]] = [
         lambda: (Toy(), toy_set(Toy(), n=96)),
         lambda: (nasbench201(channels=4, cells=1, stages=1), images()),
-        lambda: (darts(cells=1, channels=12), images()),
-        lambda: (darts(cells=1, channels=48), images()),  # a twelfth of them must be a multiple of 4 for the kernels
+        lambda: (darts(cells=1, channels=12, operations=SIX), images()),
+        lambda: (
+            darts(cells=1, channels=48, operations=SIX),
+            images(),
+        ),  # a twelfth of them must be a multiple of 4 for the kernels
     ]
     for candidate in candidates:
         space, data = candidate()

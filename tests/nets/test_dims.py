@@ -6,6 +6,7 @@ second grid of a factorised reduction would lie outside the image.
 """
 
 from dataclasses import replace
+from functools import cache
 from random import Random
 
 import pytest
@@ -182,15 +183,19 @@ CELLS = {
 }
 
 
+@cache
+def networks(name, make):
+    """Of signals and of images; `copy` gives them the same numbers each time."""
+    space, wraps = CELLS[name]
+    return [make(its, norm=NORM, generator=seeded(), wraps=wraps) for its in (replace(space, input_shape=(3, 16)), space)]
+
+
 @pytest.mark.parametrize(("length", "train"), [(8, True), (9, True), (8, False)])
 @pytest.mark.parametrize("make", [plain, nodewise])
 @pytest.mark.parametrize("name", CELLS)
 def test_cells(name, make, length, train):
     space, wraps = CELLS[name]
-    nets = [
-        make(its, norm=NORM, generator=seeded(), wraps=wraps).train(train)
-        for its in (replace(space, input_shape=(3, 16)), space)
-    ]
+    nets = [net.train(train) for net in networks(name, make)]
     names = copy(*nets)
     mix = {g.name: torch.rand(g.shape, generator=seeded(2)).softmax(-1) for g in nets[0].groups}
     found = []

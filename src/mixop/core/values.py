@@ -107,9 +107,10 @@ def from_plain(data: Any, hint: Any, parts: Parts, where: str = "recipe") -> Any
         RecipeError: for an unknown name, a missing or misspelt field, a wrong type, with the path to it.
     """
     if isinstance(data, Mapping) and "type" in data:
-        accepted = {name: cls for name, cls in parts.items() if _accepts(hint, cls)}
-        name = data["type"]
-        cls = find_type(name, parts if name in parts else accepted or parts, where) if isinstance(name, str) else None
+        name, cls = data["type"], None
+        if isinstance(name, str):
+            known = parts if name in parts else {n: part for n, part in parts.items() if _accepts(hint, part)}
+            cls = find_type(name, known or parts, where)
         if cls is None or not _accepts(hint, cls):
             raise RecipeError(f"{where} must be {_describe(hint)}, got {shortened(name, 200)}.")
         return _dataclass(data, cls, parts, where)

@@ -93,20 +93,20 @@ class StackedCell(nn.Module):
 
     def _stack(self, kind: str, places: list[tuple[int, int]]) -> None:
         found = [options_of(self.edges[e], f"edges.{e}.") for e, _ in places]
-        operations = [options[o] for (_, options), (_, o) in zip(found, places, strict=True)]
-        first = operations[0].state_dict(keep_vars=True)
-        for key, tensor in first.items():
+        states = [options[o].state_dict(keep_vars=True) for (_, options), (_, o) in zip(found, places, strict=True)]
+        for key, tensor in states[0].items():
             attribute = f"{kind}_{key.replace('.', '_')}"
             names = tuple(f"{prefix}{o}.{key}" for (prefix, _), (_, o) in zip(found, places, strict=True))
             stack = Stack(attribute=attribute, kind=kind, names=names, rows=len(tensor) if tensor.dim() else 0)
             self.stacks[attribute] = stack
-            whole = stack.join([operation.state_dict()[key] for operation in operations])
+            with torch.no_grad():
+                whole = stack.join([state[key] for state in states])
             if isinstance(tensor, nn.Parameter):
                 self.register_parameter(attribute, nn.Parameter(whole))
             else:
                 self.register_buffer(attribute, whole)
         for (_, options), (_, o) in zip(found, places, strict=True):
-            options[o] = Placeholder(tuple(first))
+            options[o] = Placeholder(tuple(states[0]))
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for stack in self.stacks.values():
