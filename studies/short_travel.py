@@ -2,7 +2,7 @@
 
     python studies/short_travel.py
 
-It prints the table of docs/methods.md, "Short searches". ``mixop.recipes.scaling`` raises the architecture's learning rate
+It prints the table of docs/methods.md, "Short searches". ``mixop.plan.scaling`` raises the architecture's learning rate
 until rate times steps is as published, but not beyond its limits; what is missing then is computed here from the recipes alone,
 without a search. tests/comparison/test_scaling.py compares the page with this output.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mixop.comparison.reproduce import SCALES, Scale
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled_to, share_of_travel
+from mixop.plan.scaling import scaled_to, share_of_travel
 
 NAMES = ("small", "medium")
 TOLERANCE = 0.005

@@ -2,10 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import mixop
 from mixop.runs import files
@@ -24,7 +23,7 @@ FLOORS = (
     ("monitors", "supernet"),
     ("recipe",),
     ("recipes", "engine"),
-    ("evaluate",),
+    ("evaluate", "plan"),
     ("api", "measure", "tabulate"),
     ("comparison", "testing"),
     ("cli",),
@@ -68,21 +67,35 @@ def unit_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(parsed(path)))
+
+
+@cache
+def imports(path: Path) -> list[tuple[str, str]]:
     """Every imported ``(module, name)`` wherever it stands; name is empty for ``import module``.
 
     A face may name for type checkers what it loads at the first use, from a floor above its own.
     """
-    tree = ast.parse(path.read_text())
+    body = parsed(path).body
     if path.name == "__init__.py":
-        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
-    for node in ast.walk(tree):
+        body = [node for node in body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    found: list[tuple[str, str]] = []
+    for node in (inner for outer in body for inner in ast.walk(outer)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{'.' * node.level}{node.module or ''}", alias.name) for alias in node.names)
+            found += [(f"{'.' * node.level}{node.module or ''}", alias.name) for alias in node.names]
+    return found
 
 
+@cache
 def is_module(name: str) -> bool:
     path = ROOT.parent / Path(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
@@ -95,17 +108,17 @@ def own_modules(path: Path) -> Iterator[str]:
             yield f"{module}.{name}" if name and is_module(f"{module}.{name}") else module
 
 
-def names(path: Path) -> Iterator[str]:
+@cache
+def names(path: Path) -> frozenset[str]:
     """Every called function as it is written: ``print``, ``torch.load``, ``model.eval``."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func)
+    return frozenset(ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call))
 
 
+@cache
 def defined(path: Path) -> set[str]:
     """The names that a file itself binds at its top, imports aside."""
     found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -114,11 +127,25 @@ def defined(path: Path) -> set[str]:
     return found
 
 
+@cache
 def label(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=label)
+def every_module(check: Callable[[Path], None]) -> Callable[[], None]:
+    """A test of all modules at once: thousands of tests that take no time each would take a minute together."""
+
+    def test() -> None:
+        faults = []
+        for path in MODULES:
+            try:
+                check(path)
+            except AssertionError as fault:
+                faults.append(f"{label(path)}: {fault}")
+        assert not faults, "\n".join(faults)
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 def test_every_module_has_a_floor():
@@ -174,11 +201,11 @@ def test_modules_are_in_no_circle():
 
 @every_module
 def test_nothing_runs_what_a_file_says(path: Path):
-    called = set(names(path))
+    called = names(path)
     assert not called & {"eval", "exec", "compile", "os.system", "pickle.load", "pickle.loads"}, label(path)
     packages = {module.split(".")[0] for module, _ in imports(path)}
     assert not packages & {"dill", "cloudpickle", "joblib", "marshal", "shelve"}, label(path)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if label(path) != UNPICKLER:
             from_pickle = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pickle"
             assert not from_pickle or node.attr == "UnpicklingError", f"{label(path)} uses pickle.{node.attr}"
@@ -195,7 +222,7 @@ def test_json_and_toml_are_read_in_one_place(path: Path):
     if label(path) == READER:
         return
     assert not {"tomllib", "tomli"} & {module for module, _ in imports(path)}, label(path)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.load", "json.loads"):
             assert label(path) == "testing.py", f"{label(path)} reads JSON by itself: use mixop.core.outside"
 
@@ -205,7 +232,7 @@ def test_modules_are_imported_by_name_in_one_place(path: Path):
     """Elsewhere only names that stand in our own text are imported."""
     if label(path) in (IMPORTER, "__init__.py"):
         return
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
             assert all(isinstance(argument, ast.Constant) for argument in node.args), f"{label(path)}: {ast.unparse(node)}"
 
@@ -213,7 +240,7 @@ def test_modules_are_imported_by_name_in_one_place(path: Path):
 @every_module
 def test_only_speakers_write_for_people(path: Path):
     if unit_of(path) not in SPEAKERS:
-        assert "print" not in set(names(path)), f"{label(path)} prints"
+        assert "print" not in names(path), f"{label(path)} prints"
         assert "rich" not in {module.split(".")[0] for module, _ in imports(path)}, f"{label(path)} uses rich"
 
 
@@ -221,7 +248,7 @@ def test_only_speakers_write_for_people(path: Path):
 def test_only_their_owner_spells_the_names_of_a_runs_files(path: Path):
     if path == ROOT / "runs" / "files.py":
         return
-    spelled = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    spelled = {node.value for node in nodes(path) if isinstance(node, ast.Constant)}
     owned = {value for value in vars(files).values() if isinstance(value, str) and re.fullmatch(r"[a-z]+\.[a-z]+", value)}
     assert "metrics.jsonl" in owned
     assert not spelled & owned, f"{label(path)} must take {sorted(spelled & owned)} from mixop.runs.files"

@@ -25,9 +25,9 @@ from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.trained import load_network, read_found, read_space
+from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
-from mixop.recipes.scaling import paced_to
 from mixop.report.cell import draw_cell
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
@@ -124,7 +124,7 @@ def search(
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         rates: ``scaled`` raises the architecture's learning rate where the search is shorter than the published one, so that it
-            can move as far, by one rule for all methods (`mixop.recipes.scaling`); a rate that you set stays. ``paper`` takes
+            can move as far, by one rule for all methods (`mixop.plan.scaling`); a rate that you set stays. ``paper`` takes
             the recipe as it is.
         executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; the same numbers up to
             rounding.

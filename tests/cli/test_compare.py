@@ -16,8 +16,8 @@ from mixop.comparison.evaluators import Retrain, Supernet
 from mixop.core.errors import RecipeError
 from mixop.core.measure import ACCURACY, Measure
 from mixop.data.toy import toy_set
+from mixop.plan.scaling import scaled
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled
 from mixop.searchers import Bohb, Evolution
 from mixop.spaces.toy import Toy
 

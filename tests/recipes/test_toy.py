@@ -1,4 +1,4 @@
-"""How often recipes find the toy's known optimum: 1,024 examples, batches of 32, rates by `mixop.recipes.scaling`, all
+"""How often recipes find the toy's known optimum: 1,024 examples, batches of 32, rates by `mixop.plan.scaling`, all
 else as published."""
 
 from dataclasses import replace
@@ -8,8 +8,8 @@ import pytest
 
 from mixop import api
 from mixop.data.toy import toy_set
+from mixop.plan.scaling import scaled
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled
 from mixop.spaces.toy import Toy
 
 SPACE = Toy()

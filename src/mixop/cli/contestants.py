@@ -11,9 +11,9 @@ from mixop.core.errors import RecipeError
 from mixop.data.core import Data, Source
 from mixop.data.images.digits import Digits
 from mixop.data.toy import ToySet
+from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled_to
 from mixop.report.methods import RANDOM
 from mixop.searchers import SEARCHERS
 from mixop.searchers.base import SameLength, Searcher
@@ -85,7 +85,7 @@ def contestants(options: CompareOptions, space: Space, data: Data) -> tuple[dict
         raise RecipeError(f"No recipe fits {space.name}: {left_out[0]}")
     rates = {
         "scaled": "Architecture rates are scaled to the length of the search, by the same rule for every published method "
-        "(mixop.recipes.scaling).",
+        "(mixop.plan.scaling).",
         "paper": "Architecture rates are the published ones, at any length of the search.",
     }
     same = (

@@ -18,9 +18,9 @@ from mixop.core.schedules import Schedule
 from mixop.data.core import Data
 from mixop.data.images.cifar import Cifar10
 from mixop.data.images.sheets import Sheets
+from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
-from mixop.recipes.scaling import scaled_to
 from mixop.report.comparison import Comparison
 from mixop.report.palette import ABSENT
 from mixop.spaces.nasbench201 import NasBench201

@@ -13,9 +13,9 @@ from mixop.core.schedules import Constant, Cosine, Joined, Linear
 from mixop.data.toy import toy_set
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
+from mixop.plan.scaling import paced, published_travel, scaled, scaled_to, share_of_travel, travel
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES, darts, drnas, enas, gaea
-from mixop.recipes.scaling import paced, published_travel, scaled, scaled_to, share_of_travel, travel
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.toy import Toy
 

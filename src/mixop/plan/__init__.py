@@ -1,0 +1,1 @@
+"""How a search is laid out for the time and the data that it has."""
