@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 from killed import kill_after
+from torch import nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
@@ -28,6 +29,8 @@ from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network, read_score
 from mixop.evaluate.training import GENERATORS
 from mixop.nets.discrete import build
+from mixop.nets.modules.choice import Choice, InputChoice
+from mixop.nets.modules.space import in_module
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.identity import binding
@@ -457,6 +460,27 @@ def test_random_architectures_are_distinct_and_leave_the_found_one_out(tiny_spac
     assert random_architectures(tiny_space, 5, 3, but=found) != random_architectures(tiny_space, 5, 4, but=found)
     assert random_architectures(tiny_space, 3, 3, but=found) == random_architectures(tiny_space, 5, 3, but=found)[:3]
     assert random_architectures(tiny_space, 0, 0, but=found) == []
+
+
+class Two(nn.Module):
+    """Two of three inputs, and a choice inside an option: 3 x 3 architectures."""
+
+    def __init__(self):
+        super().__init__()
+        inner = Choice([nn.Linear(4, 4), nn.Linear(4, 4)])
+        self.outer = Choice({"deep": nn.Sequential(inner), "skip": nn.Identity()})
+        self.pick = InputChoice(3, keep=2)
+
+    def forward(self, x):
+        return self.pick(x, self.outer(x), 2 * x)
+
+
+def test_decisions_that_are_dropped_by_right_are_no_reason_to_count_one_more():
+    space = in_module(Two(), torch.zeros(2, 4))
+    for found in space.architectures():
+        assert set(random_architectures(space, 8, 0, but=found)) == set(space.architectures()) - {found}
+        with pytest.raises(RecipeError, match="must be 0 to 8 in this space, got 9"):
+            random_architectures(space, 9, 0, but=found)
 
 
 @pytest.mark.parametrize("count", [27, -1])

@@ -60,8 +60,7 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
     Raises:
         RecipeError: if the space has fewer.
     """
-    complete = all(len(choices) == len(space.group(name).decisions) for name, choices in but.choices)
-    others = space.size() - complete
+    others = space.size() - _may_be_drawn(space, but)
     if not 0 <= count <= others:
         raise RecipeError(f"The number of random architectures must be 0 to {others} in this space, got {count}.")
     rng = Random(seed)
@@ -69,6 +68,18 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
     while len(drawn) <= count:
         drawn[space.random(rng)] = None
     return [architecture for architecture in drawn if architecture != but]
+
+
+def _may_be_drawn(space: Space, architecture: Architecture) -> bool:
+    """Whether a random architecture may be this one: it drops no decision that it could decide, and none twice."""
+    for name, choices in architecture.choices:
+        group = space.group(name)
+        decisions = {choice.decision for choice in choices}
+        if len(decisions) < len(choices) or any(c.option not in group.eligible(c.decision) for c in choices):
+            return False
+        if not group.keep and len(choices) < len(group.decisions) and space.reaches(architecture, name):
+            return False
+    return True
 
 
 class Retraining:
