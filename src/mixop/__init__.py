@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mixop.nets import ops
     from mixop.nets.discrete import build
     from mixop.nets.modules.choice import Choice, InputChoice
+    from mixop.nets.modules.width import Width
     from mixop.recipe.core import Recipe
     from mixop.relax.base import Relaxation
     from mixop.report.html import write_report
@@ -39,6 +40,7 @@ _HOME = {
     "RetrainResult": "mixop.api",
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",
+    "Width": "mixop.nets.modules.width",
     "build": "mixop.nets.discrete",
     "compare": "mixop.comparison.compare",
     "export": "mixop.evaluate.export",
@@ -71,6 +73,7 @@ __all__ = [
     "RetrainResult",
     "SearchResult",
     "Space",
+    "Width",
     "build",
     "compare",
     "data",

@@ -9,8 +9,8 @@ from torch import Generator, Tensor, nn
 from mixop.core.errors import SpaceError
 from mixop.core.rng import fenced
 from mixop.nets.layers import LAYERS
-from mixop.nets.modules.prune import decide
 from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, drop_path, operation
 from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
 from mixop.spaces.core import Architecture, Choice, Group, Space
@@ -137,10 +137,9 @@ def build(
     if isinstance(architecture, str):
         architecture = space.from_native(architecture)
     if isinstance(space, ModuleSpace):
-        space.check(architecture)
         if auxiliary:
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
-        return decide(space.make(generator), dict(architecture.choices))
+        return network(space, architecture, generator)
     return discrete(architecture, stacked(space), generator=generator, norm=norm, auxiliary=auxiliary)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -188,10 +189,12 @@ class Pass:
     Args:
         mix: the mixing weights of every decision by its name, ``(E, O)``.
         active: the options that run; None for all.
+        sliced: whether the layers of the model are cut to the widest of the widths that run.
     """
 
     mix: Mix
     active: Active | None = None
+    sliced: bool = False
 
     def running(self, decision: str) -> Paths | None:
         """The options that run in each row of a decision; None for all."""
@@ -222,6 +225,36 @@ class Pass:
             return torch.zeros_like(given[0]) + (0 if rest is None else rest)
         total = weighed([(row[e], given[e]) for e in runs], rest)
         return total * choice.scale if choice.scale != 1 else total
+
+    def narrowed(self, decision: str, x: Tensor, axis: int, sizes: Sequence[int]) -> Tensor:
+        """A tensor whose channels a `mixop.Width` decides: each is weighed by the widths that reach it.
+
+        A width that does not run has a gradient from the channels that it shares with those that do.
+
+        Args:
+            decision: its name.
+            x: the tensor, cut already where the pass is sliced.
+            axis: of the channels.
+            sizes: how many channels each option keeps.
+        """
+        weights, paths = self.mix[decision][0], self.running(decision)
+        runs = range(len(sizes)) if paths is None else paths[0]
+        if not runs:
+            raise SpaceError(f"The width {decision} was reached, but no option of it runs in this architecture.")
+        widest, length = max(sizes[o] for o in runs), x.shape[axis]
+        if self.sliced and length > widest:
+            raise SpaceError(f"what comes into {decision} still has {length} of {widest} channels")
+        reaches = _reaches(tuple(min(size, widest) for size in sizes), length, weights.dtype, weights.device)
+        mask = (weights[:, None] * reaches).sum(0).to(x.dtype)
+        return x * mask.reshape(-1, *[1] * (-axis - 1 if axis < 0 else x.dim() - axis - 1))
+
+
+@lru_cache(maxsize=1024)
+def _reaches(sizes: tuple[int, ...], length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Which option reaches which channel, ones and zeros ``(O, length)``."""
+    with torch.inference_mode(False):
+        channels = torch.arange(length, device=device)
+        return (channels < torch.tensor(sizes, device=device)[:, None]).to(dtype)
 
 
 def _rest(weights: Tensor, runs: Sequence[int]) -> Tensor:
@@ -255,6 +288,11 @@ def _total(values: Sequence[Tensor]) -> Tensor:
 
 
 _RUNNING: ContextVar[Pass | None] = ContextVar("mixop_pass", default=None)
+
+
+def pass_around() -> Pass | None:
+    """The pass around the code that asks; None outside of one."""
+    return _RUNNING.get()
 
 
 @contextmanager

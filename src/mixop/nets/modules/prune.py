@@ -8,6 +8,7 @@ from torch import fx, nn
 from mixop.core.errors import SpaceError
 from mixop.nets.modules.choice import TAKE, Choice, Decided, InputChoice
 from mixop.nets.modules.walk import Chosen, decided
+from mixop.nets.modules.width import Width
 
 
 def keep_options(model: nn.Module, kept: Mapping[str, Sequence[Sequence[str]]]) -> None:
@@ -19,6 +20,9 @@ def keep_options(model: nn.Module, kept: Mapping[str, Sequence[Sequence[str]]]) 
     """
     for choice in decided(model):
         if choice.decision not in kept:
+            continue
+        if isinstance(choice, Width):
+            choice.leave(kept[choice.decision][0])
             continue
         if not isinstance(choice, Choice):
             raise SpaceError(f"The options of {choice.decision} are not modules, and cannot be pruned one by one.")
@@ -76,6 +80,8 @@ def _settled(module: Decided, chosen: Chosen) -> nn.Module:
         else:
             kept = [choice.decision for choice in chosen if choice.option == TAKE]
         return sum_of(len(module.names), kept, module.scale)
+    if isinstance(module, Width):
+        return nn.Identity()  # the layers around it have been cut
     raise SpaceError(f"No network can be built with {type(module).__name__} {module.decision}.")
 
 

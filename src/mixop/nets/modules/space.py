@@ -19,9 +19,12 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.values import to_plain
 from mixop.nets.modules import walk
 from mixop.nets.modules.choice import LEAVE, TAKE, Choice
+from mixop.nets.modules.extents import Extents, find_extents
 from mixop.nets.modules.held import held, hold, is_held
+from mixop.nets.modules.probe import Subject
 from mixop.nets.modules.prune import keep_options
 from mixop.nets.modules.trial import try_out
+from mixop.nets.modules.width import Width
 from mixop.spaces import SPACE_TYPES, core
 from mixop.spaces.core import Architecture, Group, Roles, Space
 from mixop.spaces.sizes import Sized
@@ -97,6 +100,25 @@ class ModuleSpace(Space):
         return self.plan.groups
 
     @property
+    def widths(self) -> dict[str, tuple[str, ...]]:
+        """The options of every decision that is one of a `mixop.Width`."""
+        return {name: self.group(name).decisions[0].options for name in _described(self)[2]}
+
+    @property
+    def draws_anew(self) -> bool:
+        """Whether the weights of a model that was given are drawn anew, module by module."""
+        return is_held(self.factory) and not self.pretrained
+
+    @property
+    def extents(self) -> Extents:
+        """Which entries of which weights belong to the channels that its widths cut away.
+
+        Raises:
+            SpaceError: if they cannot be cut out of the model.
+        """
+        return _extents(self)
+
+    @property
     def roles(self) -> Roles:  # type: ignore[override]  # not the class's, but the model's
         """Inputs that are left out are absent; options that are `torch.nn.Identity` wherever they occur are skips."""
         return self.groups[0].roles
@@ -120,7 +142,7 @@ class ModuleSpace(Space):
             import copy
 
             model = copy.deepcopy(held(self.factory, self.name))
-            if not self.pretrained:
+            if self.draws_anew:
                 draw_anew(model, self.name)
         else:
             model = self._call(load(self.factory, self.name, "function that makes a model"))
@@ -299,8 +321,8 @@ def draw_anew(model: nn.Module, name: str) -> None:
 
 @cache
 @undisturbed()
-def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]]]:
-    """Decisions and names of inputs, read from a model without numbers where that is possible."""
+def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Decisions, names of inputs and names of widths, read from a model without numbers where that is possible."""
     try:
         with torch.device("meta"):
             model = space.make(Generator().manual_seed(0))
@@ -308,7 +330,8 @@ def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]
         # Either the model cannot be made at all, which this says, or not without numbers.
         model = space.make(Generator().manual_seed(0))
     modules = {module.decision: module.names for module in walk.decided(model) if not isinstance(module, Choice)}
-    return walk.find(model), modules
+    widths = {module.decision: None for module in walk.decided(model) if isinstance(module, Width)}
+    return walk.find(model), modules, tuple(widths)
 
 
 def _plan(space: ModuleSpace) -> walk.Plan:
@@ -320,9 +343,25 @@ def _inputs(space: ModuleSpace) -> dict[str, tuple[str, ...]]:
 
 
 @cache
+def _extents(space: ModuleSpace) -> Extents:
+    return find_extents(subject_of(space)) if space.widths else Extents({}, {})
+
+
+def subject_of(space: ModuleSpace) -> Subject:
+    """The model of a space, as the search for what its widths cut away looks at it."""
+    sizes: dict[str, set[tuple[tuple[int, ...], int]]] = {}
+    for module in walk.decided(space.make(Generator().manual_seed(0))):
+        if isinstance(module, Width):
+            sizes.setdefault(module.decision, set()).add((module.sizes, module.channels))
+    frozen = {name: frozenset(found) for name, found in sizes.items()}
+    return Subject(space.make, space.inputs, space.groups, space.widths, frozen)
+
+
+@cache
 def _tried(space: ModuleSpace) -> None:
     model = space.make(Generator().manual_seed(0))
     outputs = try_out(model, space.plan, lambda generator: space.inputs(2, generator), space.name)
+    _ = space.extents
     if space.outputs is None or not isinstance(outputs, Tensor):
         return  # a task of the user's own may read anything
     if outputs.dim() < 2 or outputs.shape[1] != space.outputs:

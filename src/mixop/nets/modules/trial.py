@@ -58,6 +58,11 @@ class Trial(Pass):
         """
         self.around = around
 
+    def narrowed(self, decision: str, x: Tensor, axis: int, sizes: Sequence[int]) -> Tensor:
+        """The value of a width."""
+        self.reached.append(decision)
+        return super().narrowed(decision, x, axis, sizes)
+
     def _inside(self, choice: Choice, name: str, later: Later, shapes: dict[str, Any]) -> Later:
         """An option that is compared, once it has run, with those before it."""
 
