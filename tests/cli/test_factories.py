@@ -121,7 +121,9 @@ def test_a_file_sets_arguments_too(allowed):
     tree = kinds.space("usernets:needs")
     tree.merge({"depth": 3, "outputs": 7}, "my.toml")
     assert tree.build() == ModuleSpace(factory="usernets:needs", arguments={"depth": 3}, outputs=7)
-    with pytest.raises(RecipeError, match=r"^my\.toml: There is no argument of usernets:needs called 'dpth': did you mean 'depth'"):
+    with pytest.raises(
+        RecipeError, match=r"^my\.toml: There is no argument of usernets:needs called 'dpth': did you mean 'depth'"
+    ):
         tree.merge({"dpth": 3}, "my.toml")
     tree.merge({"depth": "three"}, "my.toml")
     with pytest.raises(RecipeError, match=r"^my\.toml: space\.depth must be a whole number, got 'three'"):

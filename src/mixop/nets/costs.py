@@ -17,6 +17,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
 from mixop.nets.modules import costs as modules
+from mixop.nets.modules import width_costs
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
@@ -128,7 +129,8 @@ def measured(space: Space, measure: Measure) -> Costs:
         SpaceError: if a model of choices fails on an example.
     """
     if isinstance(space, ModuleSpace):
-        return modules.flops(space) if measure == "flops" else modules.parameters(space)
+        of_modules = width_costs if space.widths else modules
+        return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)
     if measure == "flops" and space.input_shape is None:
         raise RecipeError(f"The multiply-adds of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
