@@ -3,6 +3,7 @@
 from mixop.derive.activation import ActivationThreshold
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation, Trained
+from mixop.derive.ceiling import UnderCeiling
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.derive.relevance import Relevance
 from mixop.derive.sampled import BestSampled, most_probable
@@ -15,6 +16,7 @@ ALL: dict[str, type[Derivation]] = {
     "perturbation_selection": PerturbationSelection,
     "relevance": Relevance,
     "restricted_skips": RestrictedSkips,
+    "under_ceiling": UnderCeiling,
 }
 """Every derivation by its name on the command line."""
 
@@ -28,5 +30,6 @@ __all__ = [
     "Relevance",
     "RestrictedSkips",
     "Trained",
+    "UnderCeiling",
     "most_probable",
 ]

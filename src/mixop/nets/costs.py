@@ -1,5 +1,6 @@
 """What architectures cost: multiply-adds and parameters, measured on the real modules, or a user's own table."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -110,6 +111,55 @@ def costs_of(space: Space, cost: Cost) -> Costs:
         RecipeError: if the two do not fit.
     """
     return cost.costs(space) if isinstance(cost, CostTable) else measured(space, cost)
+
+
+def check_ceiling(name: str, cost: Cost, limit: float | None, share: float | None) -> None:
+    """Refuses a ceiling that is none.
+
+    Args:
+        name: of the part that has it.
+        cost: the measure.
+        limit: largest cost, or None.
+        share: of the most expensive network's, or None.
+
+    Raises:
+        RecipeError: unless one of the two is given, and in range.
+    """
+    if not isinstance(cost, CostTable) and cost not in ("flops", "parameters"):
+        raise RecipeError(f"cost of {name} must be 'flops', 'parameters' or a CostTable, got {cost!r}.")
+    if (limit is None) == (share is None):
+        raise RecipeError(f"{name} needs limit or share, one of them, got limit={limit} and share={share}.")
+    if limit is not None:
+        check_range(f"limit of {name}", limit, above=0)
+    if share is not None:
+        check_range(f"share of {name}", share, above=0, at_most=1)
+
+
+def ceiling_of(space: Space, cost: Cost, limit: float | None, share: float | None) -> float:
+    """A ceiling in the unit of the cost.
+
+    Args:
+        space: whose networks are below it.
+        cost: the measure.
+        limit: the ceiling itself, or None.
+        share: of the most expensive network's cost, or None.
+    """
+    return costs_of(space, cost).most() * (share or 1.0) if limit is None else limit
+
+
+def check_reachable(name: str, space: Space, cost: Cost, limit: float | None, share: float | None) -> None:
+    """Refuses a ceiling that not even the cheapest network is below; ``name`` is that of the part that has it.
+
+    Raises:
+        RecipeError: with the cheapest network's cost.
+    """
+    costs, given = costs_of(space, cost), ceiling_of(space, cost, limit, share)
+    least = costs.least()
+    if given < least:
+        what = f"limit must be at least {math.ceil(100 * least) / 100:,.2f}"
+        if limit is None:
+            what = f"share must be at least {math.ceil(1e4 * least / costs.most()) / 1e4:.4f}, {least:,.2f}"
+        raise RecipeError(f"{name}: {what}, the cost of the cheapest network of {space.name}, got {given:,.2f}.")
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Costs as sums of terms, each of which depends on few decisions: exact for an architecture, in expectation, and at the least."""
+"""Costs as sums of terms, each of a few decisions: exact for an architecture, in expectation, and at the least."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import torch
@@ -97,6 +98,15 @@ class Costs:
         """The expected cost where every option of a decision is equally likely."""
         alone = sum(table.mean(-1).sum().item() for table in self.options.values())
         return alone + sum(term.table.mean().item() for term in self.terms) + self.fixed
+
+    def most(self) -> float:
+        """The cost of the most expensive architecture, see `least`."""
+        return self._most
+
+    @cached_property
+    def _most(self) -> float:
+        terms = tuple(Term(term.axes, -term.table) for term in self.terms)
+        return -Costs({name: -table for name, table in self.options.items()}, -self.fixed, terms).least()
 
     def least(self) -> float:
         """The cost of the cheapest architecture.

@@ -17,6 +17,7 @@ from mixop.recipes.pcdarts import pcdarts
 from mixop.recipes.pdarts import pdarts
 from mixop.recipes.prdarts import prdarts
 from mixop.recipes.proxylessnas import proxylessnas
+from mixop.recipes.prune import prune
 from mixop.recipes.rdarts import darts_ada, darts_es, rdarts_dp, rdarts_l2
 from mixop.recipes.rsws import rsws
 from mixop.recipes.sdarts import sdarts_adv, sdarts_adv_pc, sdarts_rs, sdarts_rs_pc
@@ -59,6 +60,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         prdarts,
         enas,
         rsws,
+        prune,
     )
 }
 """Every recipe by its name on the command line; each takes ``epochs``."""
@@ -89,6 +91,7 @@ __all__ = [
     "pdarts",
     "prdarts",
     "proxylessnas",
+    "prune",
     "rdarts_dp",
     "rdarts_l2",
     "rsws",

@@ -1,6 +1,5 @@
 """The expected cost of the architecture, as a penalty or under a ceiling."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
-from mixop.nets.costs import Cost, CostTable, costs_of
+from mixop.nets.costs import Cost, CostTable, ceiling_of, check_ceiling, check_reachable, costs_of
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space
@@ -88,7 +87,9 @@ class CostCeiling(_OfCost):
     oscillation of the two; it does not move their resting point.
 
     Args:
-        limit: largest expected cost, > 0, in the unit of the cost, of the whole network at the search's size.
+        limit: largest expected cost, > 0, in the unit of the cost, of the whole network at the search's size; None where
+            ``share`` is given.
+        share: largest expected cost as a share of the most expensive network's, in (0, 1].
         cost: as in `ExpectedCost`.
         rate: step size of the multiplier, > 0.
         stiffness: of the quadratic term, >= 0.
@@ -96,26 +97,24 @@ class CostCeiling(_OfCost):
     Source: Bertsekas 1982 (Constrained Optimization and Lagrange Multiplier Methods), section 2.1; ours for this field.
     """
 
-    limit: float
+    limit: float | None = None
+    share: float | None = None
     cost: Cost = "flops"
     rate: float = 0.05
     stiffness: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check_cost()
-        check_range("limit of CostCeiling", self.limit, above=0)
+        check_ceiling("CostCeiling", self.cost, self.limit, self.share)
         check_range("rate of CostCeiling", self.rate, above=0)
         check_range("stiffness of CostCeiling", self.stiffness, at_least=0)
 
     def check_space(self, space: Space) -> None:
         super().check_space(space)
-        costs = costs_of(space, self.cost)
-        least = costs.least()
-        if self.limit < least:
-            raise RecipeError(
-                f"CostCeiling: limit must be at least {math.ceil(100 * least) / 100:,.2f}, the cost of the cheapest network "
-                f"of {space.name}, got {self.limit:,.2f}."
-            )
+        check_reachable("CostCeiling", space, self.cost, self.limit, self.share)
+
+    def ceiling(self, space: Space) -> float:
+        """The ceiling in the unit of the cost."""
+        return ceiling_of(space, self.cost, self.limit, self.share)
 
     @property
     def key(self) -> str:
@@ -124,7 +123,7 @@ class CostCeiling(_OfCost):
 
     def excess(self, at: Point) -> Tensor:
         """``E[cost] / limit - 1``, a scalar."""
-        return (costs_of(at.space, self.cost).expected(at.mean) / self.limit - 1).to(next(iter(at.mean.values())))
+        return (costs_of(at.space, self.cost).expected(at.mean) / self.ceiling(at.space) - 1).to(next(iter(at.mean.values())))
 
     def climb(self, multiplier: Tensor, excess: Tensor) -> Tensor:
         """The multiplier after a step."""

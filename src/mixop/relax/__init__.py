@@ -6,6 +6,7 @@ from mixop.relax.dirichlet import Dirichlet
 from mixop.relax.gates import BinaryGates
 from mixop.relax.gumbel import GumbelHard, GumbelSimplex, GumbelSoftmax
 from mixop.relax.hard_concrete import HardConcrete
+from mixop.relax.nested import NestedGates
 from mixop.relax.policy import LstmPolicy
 from mixop.relax.simplex import SimplexPoint
 from mixop.relax.softmax import Softmax
@@ -25,6 +26,7 @@ ALL: dict[str, type[Relaxation]] = {
     "hard_concrete": HardConcrete,
     "switches": Switches,
     "lstm_policy": LstmPolicy,
+    "nested_gates": NestedGates,
 }
 """Every relaxation by its name on the command line."""
 
@@ -39,6 +41,7 @@ __all__ = [
     "GumbelSoftmax",
     "HardConcrete",
     "LstmPolicy",
+    "NestedGates",
     "Relaxation",
     "SimplexPoint",
     "Softmax",
