@@ -16,7 +16,8 @@ RESULTS = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
 
 
 def test_the_table_holds_every_published_recipe():
-    assert sorted(RECIPES) == sorted(name for name in recipes.__all__ if name not in ("RECIPES", "variant"))
+    ours = ("prune",)  # for models that are trained already: not a published method, and for no published space
+    assert sorted(RECIPES) == sorted(name for name in recipes.__all__ if name not in ("RECIPES", "variant", *ours))
     assert len(RECIPES) == 33
 
 

@@ -60,7 +60,6 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         prdarts,
         enas,
         rsws,
-        prune,
     )
 }
 """Every recipe by its name on the command line; each takes ``epochs``."""
