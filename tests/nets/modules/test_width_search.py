@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from mixop import api
-from mixop.core.errors import InterruptedRunError
 from mixop.data import digits
 from mixop.nets.discrete import build
 from mixop.nets.modules.space import in_module
 from mixop.nets.modules.width import Width
 from mixop.recipes import RECIPES
 from mixop.runs import checkpoint
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.testing import first_difference
 
 
