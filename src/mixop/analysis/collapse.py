@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mixop.nets.costs import has_parameters
+from mixop.nets.costs import learning
 from mixop.spaces.core import Architecture, Space
 
 
@@ -43,8 +43,7 @@ def parameter_free_weight(mean: Mapping[str, Tensor], space: Space) -> float | N
     """
     shares = []
     for group in space.groups:
-        for e, decision in enumerate(group.decisions):
-            learns = [has_parameters(option) for option in decision.options]
+        for e, learns in enumerate(learning(space, group)):
             if len(set(learns)) == 2:
                 row = mean[group.name][e].tolist()
                 shares.append(sum(weight for weight, learning in zip(row, learns, strict=True) if not learning))
@@ -97,8 +96,15 @@ def parameter_free_share(architecture: Architecture, space: Space) -> float | No
     Returns:
         A number in [0, 1]; None if no kept decision offers both kinds.
     """
-    both = [option for option, options in _kept(architecture, space) if len({has_parameters(name) for name in options}) == 2]
-    return sum(not has_parameters(option) for option in both) / len(both) if both else None
+    taken = []
+    for name, choices in architecture.choices:
+        group = space.group(name)
+        learns = learning(space, group) if choices else []
+        for choice in choices:
+            row = learns[choice.decision]
+            if len(set(row)) == 2:
+                taken.append(not row[group.decisions[choice.decision].options.index(choice.option)])
+    return sum(taken) / len(taken) if taken else None
 
 
 def _kept(architecture: Architecture, space: Space) -> list[tuple[str, tuple[str, ...]]]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.measure import Number
 from mixop.core.rng import draws_unseen, fenced
 from mixop.data.core import Data, Part
+from mixop.nets import counting
 from mixop.nets.training import without_auxiliary
 
 EVALUATION_BATCH = 256
@@ -64,12 +64,10 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for name, p in net.named_parameters() if name in trained)
 
 
-@torch.no_grad()
 def multiply_adds(net: nn.Module, example: Tensor) -> int:
     """Multiply-adds of one forward pass of one example, in evaluation mode.
 
-    Counts convolutions and linear layers, half of what `torch.utils.flop_counter` counts as operations. Batch norm,
-    activations, pooling and sums are left out, as in most published numbers.
+    What counts says `mixop.nets.counting.multiply_adds`.
 
     Args:
         net: the network; its mode is left as it is.
@@ -77,7 +75,6 @@ def multiply_adds(net: nn.Module, example: Tensor) -> int:
     """
     training = net.training
     net.eval()
-    with FlopCounterMode(display=False) as counter:
-        net(example)
+    found = counting.multiply_adds(net, example)
     net.train(training)
-    return counter.get_total_flops() // 2
+    return int(found)

@@ -10,59 +10,34 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, unknown
 from mixop.core.rng import fenced
 from mixop.core.schedules import check_range
 from mixop.core.surroundings import undisturbed
-from mixop.core.types import Mix
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
+from mixop.nets.modules import costs as modules
+from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
-from mixop.spaces.core import Architecture, Space
+from mixop.nets.terms import Costs, gathered
+from mixop.spaces.core import Group, Space
 from mixop.spaces.stacked import stacked
 
 Measure = Literal["flops", "parameters"]
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Additive costs of a space: every decision adds the cost of its option, the rest of the network is fixed.
-
-    Args:
-        options: for each group the cost of every option ``(E, O)`` float64, summed over the cells that use the group.
-        fixed: cost of everything that is not decided.
-    """
-
-    options: Mapping[str, Tensor]
-    fixed: float
-
-    def expected(self, mix: Mix) -> Tensor:
-        """The expected cost of a network whose decisions are drawn independently, a float64 scalar, differentiable.
-
-        Args:
-            mix: probabilities ``(E, O)`` by group.
-        """
-        terms = [(weights.double() * self.options[name].to(weights.device)).sum() for name, weights in mix.items()]
-        return torch.stack(terms).sum() + self.fixed
-
-    def of(self, architecture: Architecture, space: Space) -> float:
-        """The cost of one architecture; decisions that it drops cost nothing."""
-        cost = self.fixed
-        for group in space.groups:
-            for choice in architecture.of(group.name):
-                option = group.decisions[choice.decision].options.index(choice.option)
-                cost += self.options[group.name][choice.decision, option].item()
-        return cost
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostTable:
     """A user's own costs, latencies in milliseconds for example.
 
+    In a model of choices a cost counts where its decision is reached: not inside of an option that was not taken.
+
     Args:
-        options: cost of one use of an operation by its name, >= 0; counted once for every cell that has the decision.
-        decisions: for each group a table ``(E, O)`` of costs >= 0, all cells together; used for the groups that it names.
+        options: cost of one use of an operation by its name, >= 0; counted once for every cell that has the decision, or for
+            every place of the choice in a model. The inputs of an `InputChoice` are free.
+        decisions: for each group a table ``(E, O)`` of costs >= 0, all cells or places together; used for the groups that it
+            names.
         fixed: cost of the rest of the network, >= 0.
     """
 
@@ -86,7 +61,27 @@ class CostTable:
         Raises:
             RecipeError: if a table has another shape than its group, or an option has no cost.
         """
+        self._check(space)
+        known = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in self.decisions.items()}
+        if isinstance(space, ModuleSpace):
+            named = [group.name for group in space.groups if group.name not in known and space.is_of_modules(group.name)]
+            terms = list(modules.by_option(space, self.options, named))
+            for group in space.groups:
+                if group.name in known:
+                    terms += modules.by_decision(space, group.name, known[group.name])
+            return gathered(terms, {group.name: group.shape for group in space.groups}, self.fixed)
         tables = {}
+        for group in space.groups:
+            cells = sum(layer.group == group.name for layer in stacked(space).layers)
+            rows = [[cells * self.options.get(option, 0.0) for option in row.options] for row in group.decisions]
+            tables[group.name] = known.get(group.name, torch.tensor(rows, dtype=torch.float64))
+        return Costs(tables, self.fixed)
+
+    def _check(self, space: Space) -> None:
+        names = [group.name for group in space.groups]
+        for name in self.decisions if isinstance(space, ModuleSpace) else ():
+            if name not in names:
+                raise RecipeError(unknown(f"decision of {space.name} for the cost table called", name, names))
         for group in space.groups:
             if group.name in self.decisions:
                 rows = self.decisions[group.name]
@@ -94,17 +89,14 @@ class CostTable:
                     raise RecipeError(
                         f"The cost table of group {group.name!r} must have {group.shape[0]} rows of {group.shape[1]} costs."
                     )
-                tables[group.name] = torch.tensor(rows, dtype=torch.float64)
                 continue
-            cells = sum(layer.group == group.name for layer in stacked(space).layers)
+            if isinstance(space, ModuleSpace) and not space.is_of_modules(group.name):
+                continue
             missing = {option for decision in group.decisions for option in decision.options} - self.options.keys()
             if missing:
                 raise RecipeError(
                     f"The cost table lacks {', '.join(sorted(missing))} of {space.name}: add them, with 0 if they are free."
                 )
-            rows = [[cells * self.options[option] for option in decision.options] for decision in group.decisions]
-            tables[group.name] = torch.tensor(rows, dtype=torch.float64)
-        return Costs(tables, self.fixed)
 
 
 Cost = Measure | CostTable
@@ -133,7 +125,10 @@ def measured(space: Space, measure: Measure) -> Costs:
 
     Raises:
         RecipeError: if flops are asked for and the input shape is open.
+        SpaceError: if a model of choices fails on an example.
     """
+    if isinstance(space, ModuleSpace):
+        return modules.flops(space) if measure == "flops" else modules.parameters(space)
     if measure == "flops" and space.input_shape is None:
         raise RecipeError(f"The multiply-adds of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
@@ -169,6 +164,17 @@ def measured(space: Space, measure: Measure) -> Costs:
                 tables[group.name][e, o] += known[key]
     costs = Costs(tables, 0.0)
     return Costs(tables, whole - costs.of(architecture, space))
+
+
+def learning(space: Space, group: Group) -> list[list[bool]]:
+    """For each decision of a group, which options have anything to learn, batch norm's scale and shift aside.
+
+    Raises:
+        SpaceError: if there is no such operation.
+    """
+    if isinstance(space, ModuleSpace):
+        return modules.learning(space, group)
+    return [[has_parameters(option) for option in row.options] for row in group.decisions]
 
 
 @cache

@@ -33,7 +33,7 @@ class _OfCost(Regulariser):
 
     def check_space(self, space: Space) -> None:
         costs = costs_of(space, self.cost)
-        if not any(table.any() for table in costs.options.values()):
+        if not costs.decides:
             raise RecipeError(
                 f"{type(self).__name__}: no option of {space.name} costs anything in this measure: use a CostTable, or leave "
                 "the term out."
@@ -44,7 +44,8 @@ class _OfCost(Regulariser):
 class ExpectedCost(_OfCost):
     """``weight * (E[cost] / reference - 1)``, or ``weight * log(E[cost] / reference)``.
 
-    The expectation is exact: the cost is a sum over decisions, so it needs no sample. SNAS penalises logarithms,
+    The expectation is exact: the cost is a sum over decisions, or over the few that lie around an operation, so it needs no
+    sample. SNAS penalises logarithms,
     ProxylessNAS the ratio (its other form multiplies the loss instead).
 
     Args:
@@ -72,9 +73,7 @@ class ExpectedCost(_OfCost):
 
     def __call__(self, at: Point) -> Tensor:
         costs = costs_of(at.space, self.cost)
-        reference = self.reference
-        if reference is None:
-            reference = sum(table.mean(-1).sum().item() for table in costs.options.values()) + costs.fixed
+        reference = costs.mean() if self.reference is None else self.reference
         ratio = costs.expected(at.mean) / reference
         term = ratio.log() if self.form == "log" else ratio - 1
         return self.weight(at.progress) * term.to(next(iter(at.mean.values())))
@@ -111,7 +110,7 @@ class CostCeiling(_OfCost):
     def check_space(self, space: Space) -> None:
         super().check_space(space)
         costs = costs_of(space, self.cost)
-        least = sum(table.amin(-1).sum().item() for table in costs.options.values()) + costs.fixed
+        least = costs.least()
         if self.limit < least:
             raise RecipeError(
                 f"CostCeiling: limit must be at least {math.ceil(100 * least) / 100:,.2f}, the cost of the cheapest network "

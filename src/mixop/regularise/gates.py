@@ -9,11 +9,12 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
-from mixop.nets.costs import has_parameters
+from mixop.nets.costs import learning
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
 from mixop.relax.hard_concrete import HardConcrete, activation_probability
-from mixop.spaces.core import Group
+from mixop.spaces.core import Group, Space
+from mixop.spaces.stacked import Stacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,12 @@ class GatePenalty(Regulariser):
                 "use Entropy or AnchorL2, or the HardConcrete relaxation."
             )
 
+    def check_space(self, space: Space) -> None:
+        if self.depth and not isinstance(space, Stacked):
+            raise RecipeError(
+                f"GatePenalty rewards the depth of a cell's path, and {space.name} has no cells: use depth=0, or a CostCeiling."
+            )
+
     def __call__(self, at: Point) -> Tensor:
         gates = at.relaxation
         assert isinstance(gates, HardConcrete)  # what `check` promises
@@ -66,7 +73,7 @@ class GatePenalty(Regulariser):
         for group in at.space.groups:
             p = activation_probability(at.params[group.name], gates.temperature(at.progress), gates.low, gates.high)
             runs = at.mix[group.name].detach() > 0 if sampled else torch.ones_like(p, dtype=torch.bool)
-            skip, pool, weighted = (mask.to(p.device) for mask in _kinds(group))
+            skip, pool, weighted = (mask.to(p.device) for mask in _kinds(at.space, group))
             skips.append(mean_of(p, runs & skip))
             others.append([mean_of(p, runs & kind) for kind in ((pool, ~skip & ~pool) if sampled else (~skip,))])
             factors = [mean_of(p[e], (runs & weighted)[e]) for e in chain(group) if not sampled or (runs & weighted)[e].any()]
@@ -90,10 +97,9 @@ def chain(group: Group) -> list[int]:
 
 
 @cache
-def _kinds(group: Group) -> tuple[Tensor, Tensor, Tensor]:
+def _kinds(space: Space, group: Group) -> tuple[Tensor, Tensor, Tensor]:
     """Which options ``(E, O)`` are skips, are pools, and have weights."""
     rows = [decision.options for decision in group.decisions]
     skip = torch.tensor([[group.is_skip(option) for option in row] for row in rows])
     pool = torch.tensor([["pool" in option for option in row] for row in rows])
-    weighted = torch.tensor([[not group.is_skip(option) and has_parameters(option) for option in row] for row in rows])
-    return skip, pool, weighted
+    return skip, pool, torch.tensor(learning(space, group)) & ~skip

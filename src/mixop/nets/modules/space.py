@@ -211,6 +211,10 @@ class ModuleSpace(Space):
             if chosen and not wanted:
                 raise SpaceError(f"An architecture of {self.name} does not reach {name}: leave it out.")
 
+    def is_of_modules(self, group: str) -> bool:
+        """Whether the options of a decision are modules; if not, they are inputs."""
+        return group not in _inputs(self)
+
     def size(self) -> int:
         return walk.count(self.plan)
 

@@ -42,15 +42,32 @@ class Trial(Pass):
         _check_equal(f"The inputs of {choice.decision}", shapes)
         return super().joined(choice, given)
 
+    def enter(self, around: tuple[Option, ...]) -> None:
+        """Begins an option.
+
+        Args:
+            around: it, and the options that it lies inside of.
+        """
+        self.around = around
+
+    def leave(self, around: tuple[Option, ...]) -> None:
+        """Ends an option.
+
+        Args:
+            around: the options that it lies inside of.
+        """
+        self.around = around
+
     def _inside(self, choice: Choice, name: str, later: Later, shapes: dict[str, Any]) -> Later:
         """An option that is compared, once it has run, with those before it."""
 
         def run() -> Any:
-            before, self.around = self.around, (*self.around, (choice.decision, name))
+            before = self.around
+            self.enter((*before, (choice.decision, name)))
             try:
                 value = later()
             finally:
-                self.around = before
+                self.leave(before)
             shapes[name] = _shapes(value)
             _check_equal(f"The options of {choice.decision}", shapes)
             return value

@@ -84,7 +84,9 @@ def find(model: nn.Module) -> Plan:
     names: dict[int, str] = {}
     first: dict[str, Decided] = {}
     places: dict[str, list[tuple[Option, ...]]] = {}
-    for module, path, around in _walk(model, "", ()):
+    for module, path, around in visit(model):
+        if not isinstance(module, Decided):
+            continue
         name = module.decision = names.setdefault(id(module), module.share or path)
         if not NAME.fullmatch(name.replace(".", "_")):
             raise SpaceError(f"A choice cannot be called {name!r}: make it an attribute of a module, or give it share=.")
@@ -108,25 +110,24 @@ def decided(model: nn.Module) -> Iterator[Decided]:
     return (module for module in model.modules() if isinstance(module, Decided))
 
 
-def _walk(
-    module: nn.Module, path: str, around: tuple[Option, ...], seen: frozenset[int] = frozenset()
-) -> Iterator[tuple[Decided, str, tuple[Option, ...]]]:
-    """Choices with their paths and the options around them, in the order of the model; every place of a module is visited.
+def visit(
+    module: nn.Module, path: str = "", around: tuple[Option, ...] = (), seen: frozenset[int] = frozenset()
+) -> Iterator[tuple[nn.Module, str, tuple[Option, ...]]]:
+    """Modules with their paths and the options around them, in the order of the model; every place of a module is visited.
 
     The path leaves out the inside of choices: ``block.conv7.norm``, not ``block.options.conv7.norm``.
     """
     if id(module) in seen:  # a module inside of itself
         return
     seen |= {id(module)}
-    if isinstance(module, Decided):
-        yield module, path, around
+    yield module, path, around
     if isinstance(module, Choice):
         # An option knows its choice by the name that its decision has got when it was yielded.
         for name in module.names:
-            yield from _walk(module.option(name), _join(path, name), (*around, (module.decision, name)), seen)
+            yield from visit(module.option(name), _join(path, name), (*around, (module.decision, name)), seen)
         return
     for name, child in module.named_children():
-        yield from _walk(child, _join(path, name), around, seen)
+        yield from visit(child, _join(path, name), around, seen)
 
 
 def _join(path: str, name: str) -> str:

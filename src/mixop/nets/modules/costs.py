@@ -1,0 +1,211 @@
+"""What the choices in a model cost: one pass with every option counts its operations by the options around them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.flop_counter import FlopCounterMode
+
+from mixop.core.errors import SpaceError
+from mixop.core.rng import fenced
+from mixop.nets.counting import without_numbers
+from mixop.nets.modules.choice import Choice, Decided, Later, running
+from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.modules.trial import Trial, call
+from mixop.nets.modules.walk import Option, Plan, visit
+from mixop.nets.terms import Costs, Term, check_size, gathered
+from mixop.spaces.core import Group
+
+Around = tuple[Option, ...]
+"""The options that something lies inside of, outermost first."""
+
+
+class Metered(Trial):
+    """A pass with every option that measures what is spent inside of which options.
+
+    Args:
+        plan: the decisions.
+        like: a tensor with the number type and device of the model.
+        reading: what a meter shows, a number that only grows.
+
+    Attributes:
+        spent: for the options around it, what was spent there and not inside of further choices. Mixing is left out.
+    """
+
+    def __init__(self, plan: Plan, like: Tensor, reading: Callable[[], float]) -> None:
+        super().__init__(plan, like)
+        self.reading = reading
+        self.spent: defaultdict[Around, float] = defaultdict(float)
+        self._since = reading()
+
+    def mixed(self, choice: Choice, options: Mapping[str, Later]) -> Any:
+        self.note()
+        value = super().mixed(choice, options)
+        self._since = self.reading()
+        return value
+
+    def enter(self, around: Around) -> None:
+        super().enter(around)
+        self._since = self.reading()
+
+    def leave(self, around: Around) -> None:
+        self.note()
+        super().leave(around)
+
+    def note(self) -> None:
+        """Books what was spent since the last time."""
+        now = self.reading()
+        self.spent[self.around] += now - self._since
+        self._since = now
+
+
+def metered(model: nn.Module, plan: Plan, x: Any, reading: Callable[[], float]) -> dict[Around, float]:
+    """What one pass spends, by the options around it.
+
+    Args:
+        model: bound to the plan, in the mode that is meant.
+        plan: its decisions.
+        x: its inputs.
+        reading: what a meter shows.
+    """
+    trial = Metered(plan, next(model.parameters(), torch.zeros(())), reading)
+    with torch.no_grad(), fenced(Generator().manual_seed(0)), running(trial):
+        call(model, x)
+        trial.note()
+    return dict(trial.spent)
+
+
+def one_input(space: ModuleSpace) -> Any:
+    """Inputs of a single example.
+
+    Raises:
+        SpaceError: if the space does not know the shape of its inputs.
+    """
+    x = space.inputs(1, Generator().manual_seed(0))
+    sizes = {leaf.shape[0] for leaf in tree_leaves(x) if isinstance(leaf, Tensor) and leaf.dim()}
+    if not space.example or len(sizes) != 1:
+        return x
+    return tree_map(lambda leaf: leaf[:1] if isinstance(leaf, Tensor) and leaf.dim() else leaf, x)
+
+
+def flops(space: ModuleSpace) -> Costs:
+    """Multiply-adds of one input, each counted inside of the options around it, see `mixop.nets.counting`.
+
+    Raises:
+        SpaceError: if the model fails on an example.
+    """
+    space.try_out()
+    model, plan, x = space.make(Generator().manual_seed(0)).eval(), space.plan, one_input(space)
+
+    def counted(model: nn.Module, x: Any) -> dict[Around, float]:
+        with FlopCounterMode(display=False) as counter:
+            return metered(model, plan, x, counter.get_total_flops)
+
+    try:
+        with torch.device("meta"):
+            spent = counted(*without_numbers(model, x))
+    except Exception:  # the user's code may need numbers, in any way
+        try:
+            spent = counted(model, x)
+        except Exception as error:
+            raise SpaceError(f"{space.name} fails on one example of its inputs: {type(error).__name__}: {error}.") from error
+    return _gathered(space, [([around], operations / 2) for around, operations in spent.items()])
+
+
+def parameters(space: ModuleSpace) -> Costs:
+    """Parameters of the built networks: one that stands at several places is there if any of these is."""
+    places: dict[int, list[Around]] = {}
+    sizes: dict[int, int] = {}
+    for module, _, around in visit(space.make(Generator().manual_seed(0))):
+        for parameter in module.parameters(recurse=False):
+            sizes[id(parameter)] = parameter.numel()
+            places.setdefault(id(parameter), []).append(around)
+    alike: Counter[tuple[Around, ...]] = Counter()
+    for number, where in places.items():
+        alike[tuple(_needed(where))] += sizes[number]
+    return _gathered(space, alike.items())
+
+
+def learning(space: ModuleSpace, group: Group) -> list[list[bool]]:
+    """For each row of a decision, which options have anything to learn, batch norm's scale and shift aside."""
+    model = space.make(Generator().manual_seed(0))
+    learns: dict[str, bool] = dict.fromkeys(group.decisions[0].options, False)
+    for module, _, _ in visit(model):
+        if isinstance(module, Choice) and module.decision == group.name:
+            for name in module.names:
+                inner = module.option(name).modules()
+                learns[name] |= any(len(list(m.parameters(recurse=False))) > 0 for m in inner if not isinstance(m, _NORMS))
+    return [[learns.get(option, False) for option in row.options] for row in group.decisions]
+
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def by_option(space: ModuleSpace, costs: Mapping[str, float], decisions: Iterable[str]) -> Iterator[Term]:
+    """Terms of the options of choices by their names, once for every place of the choice in the model.
+
+    Args:
+        space: the space.
+        costs: of the options.
+        decisions: which ones; choices of inputs are not among them.
+    """
+    wanted = set(decisions)
+    for module, _, around in visit(space.make(Generator().manual_seed(0))):
+        if isinstance(module, Decided) and module.decision in wanted:
+            own = Term(((module.decision, 0),), torch.tensor([costs[name] for name in module.names], dtype=torch.float64))
+            yield _times(_where(space, [around]), own)
+
+
+def by_decision(space: ModuleSpace, name: str, table: Tensor) -> Iterator[Term]:
+    """Terms of a decision's table, which counts where the decision is reached.
+
+    Args:
+        space: the space.
+        name: of the decision.
+        table: its costs ``(E, O)``.
+    """
+    reached = _where(space, _needed(space.plan.found[name].places))
+    for row, costs in enumerate(table):
+        yield _times(reached, Term(((name, row),), costs))
+
+
+def _gathered(space: ModuleSpace, costs: Iterable[tuple[Sequence[Around], float]]) -> Costs:
+    terms = []
+    for places, cost in costs:
+        where = _where(space, places)
+        terms.append(Term(where.axes, cost * where.table))
+    return gathered(terms, {group.name: group.shape for group in space.groups}, 0.0)
+
+
+def _needed(places: Sequence[Around]) -> list[Around]:
+    """Places in a fixed order, without those that lie inside of others: what is there anyway does not depend on them."""
+    sets = sorted({frozenset(place) for place in places}, key=lambda place: (len(place), sorted(place)))
+    kept: list[frozenset[Option]] = []
+    for place in sets:
+        if not any(other <= place for other in kept):
+            kept.append(place)
+    return [tuple(sorted(place)) for place in kept]
+
+
+def _where(space: ModuleSpace, places: Sequence[Around]) -> Term:
+    """1 where an architecture has one of the places, else 0."""
+    groups = {group.name: group for group in space.groups}
+    names = list(dict.fromkeys(name for place in places for name, _ in place))
+    axes, sizes = tuple((name, 0) for name in names), [groups[name].shape[1] for name in names]
+    check_size(axes, sizes)
+    table = torch.zeros(sizes, dtype=torch.float64)
+    for place in places:
+        options = dict(place)
+        at = (groups[name].decisions[0].options.index(options[name]) if name in options else slice(None) for name in names)
+        table[tuple(at)] = 1
+    return Term(axes, table)
+
+
+def _times(one: Term, other: Term) -> Term:
+    """The product of terms of different decisions."""
+    axes = one.axes + other.axes
+    check_size(axes, (*one.table.shape, *other.table.shape))
+    return Term(axes, torch.tensordot(one.table, other.table, dims=0))
