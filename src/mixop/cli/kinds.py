@@ -45,10 +45,16 @@ def keep_warmup_share(tree: Tree, epochs: str) -> None:
 
 
 def space(kind: str | None) -> Tree:
-    """The search space of a name, or of ``package.module:name``."""
+    """The search space of a name, or of ``package.module:name``: a space, or what makes a model with choices."""
     from mixop.spaces import SPACE_TYPES, SPACES
     from mixop.spaces.core import Space
 
+    if kind is not None and ":" in kind:
+        from mixop.cli.factories import factory_tree
+
+        tree = factory_tree(kind, load(kind, "--space", "space, or of a class or function that makes a model,"))
+        if tree is not None:
+            return tree
     return Tree("space", Space, SPACE_TYPES, _plain("space", kind or "nasbench201", SPACES, Space))
 
 
@@ -72,6 +78,10 @@ def protocol(kind: str | None) -> Tree:
     return Tree("protocol", Protocol, PARTS, _plain("protocol", kind or "quick", PROTOCOLS, Protocol))
 
 
+_OTHERWISE = {"space": ", or a torch.nn.Module that has mixop.Choice in it"}
+"""What a name may lead to besides."""
+
+
 def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
     """The value that a name stands for, as JSON data: of a class its defaults, of a function what it returns."""
     if ":" not in kind and kind not in table:
@@ -87,8 +97,11 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
         except Exception as error:  # an outsider's function may fail in any way
             raise RecipeError(
                 f"--{word} {kind} failed ({type(error).__name__}: {error}): it is called without arguments and "
-                f"returns a {wanted.__name__}."
+                f"returns a {wanted.__name__}{_OTHERWISE.get(word, '')}."
             ) from error
     if not isinstance(found, wanted):
-        raise RecipeError(f"--{word} {kind} must give a {wanted.__name__}, a frozen dataclass, got {type(found).__name__}.")
+        also = _OTHERWISE.get(word, "")
+        raise RecipeError(
+            f"--{word} {kind} must give a {wanted.__name__}, a frozen dataclass{also}, got {type(found).__name__}."
+        )
     return to_plain(found)

@@ -18,8 +18,9 @@ class SearchOptions:
     Args:
         recipe: the method: a name from mixop list recipes, package.module:function, or a .json or .toml file, which is the
             recipe.json of a run or a variant (base = "drnas" and the changes).
-        space: the search space: a name from mixop list spaces, or package.module:name. Sizes that it leaves open are taken
-            from the data.
+        space: the search space: a name from mixop list spaces, package.module:name of a space of your own, or of a class or
+            function that makes a model with mixop.Choice in it, whose arguments are flags too. Sizes that it leaves open are
+            taken from the data.
         data: the data set: a name from mixop list data, or package.module:name.
         out: the run directory, new or of this same search. [runs/RECIPE-SPACE-DATA]
         watch: epochs between two checks for a collapse, which warn of a sharp loss or a gap between the supernet and the

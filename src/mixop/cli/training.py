@@ -178,7 +178,7 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     elif text.isidentifier():
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     else:
-        architecture, name = space.from_native(text), space.name
+        architecture, name = space.fit(data).from_native(text), space.name
     return architecture, space, data, options.out or str(Path("runs", f"{name}-{data.name}"))
 
 
@@ -292,6 +292,7 @@ SEARCH = Command(
     examples=(
         "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
+        "mixop search --recipe darts --data npz --data.path faces.npz --space my_package.nets:Net --space.width 16",
     ),
 )
 

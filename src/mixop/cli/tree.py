@@ -138,7 +138,7 @@ class Tree:
 
     def _put(self, node: Any, hint: Any, path: Sequence[str], text: str, where: str) -> Any:
         if not path:
-            return merge(node, _read(text, hint), hint, self.parts, where)
+            return merge(node, read(text, hint), hint, self.parts, where)
         name, rest = path[0], path[1:]
         if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
             index = int(name)
@@ -211,10 +211,10 @@ def first_line(thing: Any) -> str:
 
 
 @cache  # a recipe has the same few dozen classes over and over
-def arguments_of(cls: type) -> dict[str, str]:
-    """What the section ``Args:`` of a dataclass's docstring says of each field; base classes are asked where it is silent."""
+def arguments_of(thing: Any) -> dict[str, str]:
+    """What the section ``Args:`` of a docstring says of each field or argument; base classes are asked where it is silent."""
     found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
+    for base in reversed(thing.__mro__) if isinstance(thing, type) else (thing,):
         name, inside = "", False
         for line in inspect.cleandoc(base.__doc__ or "").splitlines():
             if line and not line.startswith(" "):
@@ -232,7 +232,7 @@ def plain_text(text: str) -> str:
     return " ".join(text.replace("`", "").split())
 
 
-def _read(text: str, hint: Any) -> Any:
+def read(text: str, hint: Any) -> Any:
     """What a user wrote for a field as JSON data; text that does not fit stays text, which building then refuses."""
     if text[:1] in ("[", "{"):
         try:
@@ -261,7 +261,7 @@ def _read_one(text: str, hint: Any) -> Any:
         return next((arg for arg in args if str(arg) == text), dataclasses.MISSING)
     if origin is tuple:
         items = [] if text in ("", "none") else text.split(",")
-        return [_read(item.strip(), item_of(hint, i)) for i, item in enumerate(items)]
+        return [read(item.strip(), item_of(hint, i)) for i, item in enumerate(items)]
     if hint is str:
         return text
     if hint is Any:

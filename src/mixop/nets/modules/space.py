@@ -380,7 +380,7 @@ def in_module(
         factory = name_of(model, "what makes the model")
     space = ModuleSpace(factory=factory, arguments=dict(arguments or {}), pretrained=pretrained, name=name)
     if example is None:
-        if not _needs_sizes(space):
+        if not needs_sizes(space):
             _ = space.groups
         return space
     space = replace(space, example=hold(example))
@@ -392,15 +392,19 @@ def in_module(
     return space
 
 
-def _needs_sizes(space: ModuleSpace) -> bool:
-    """Whether the model can only be made for data."""
+def needs_sizes(space: ModuleSpace) -> bool:
+    """Whether the model can only be made for data.
+
+    Raises:
+        SpaceError: if it can be made, but has no choices, or cannot be made at all.
+    """
     try:
         _ = space.groups
     except SpaceError:
         if is_held(space.factory):
             raise
         parameters = inspect.signature(load(space.factory, space.name, "function")).parameters
-        if any(size in parameters for size in SIZES):
+        if any(size in parameters and parameters[size].default in (None, inspect.Parameter.empty) for size in SIZES):
             return True
         raise
     return False
