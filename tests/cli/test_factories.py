@@ -69,6 +69,7 @@ def broken():
 
 MADE = Net(10)
 '''
+FREE = {"flops": 0, "parameters": 0}
 DIGITS = ("--data", "digits", "--batch-size", "256", "--recipe", "darts", "--epochs", "1", "--quiet")
 
 
@@ -121,7 +122,9 @@ def test_a_file_sets_arguments_too(allowed):
     tree = kinds.space("usernets:needs")
     tree.merge({"depth": 3, "outputs": 7}, "my.toml")
     assert tree.build() == ModuleSpace(factory="usernets:needs", arguments={"depth": 3}, outputs=7)
-    with pytest.raises(RecipeError, match=r"^my\.toml: There is no argument of usernets:needs called 'dpth': did you mean 'depth'"):
+    with pytest.raises(
+        RecipeError, match=r"^my\.toml: There is no argument of usernets:needs called 'dpth': did you mean 'depth'"
+    ):
         tree.merge({"dpth": 3}, "my.toml")
     tree.merge({"depth": "three"}, "my.toml")
     with pytest.raises(RecipeError, match=r"^my\.toml: space\.depth must be a whole number, got 'three'"):
@@ -168,8 +171,11 @@ def test_a_search_by_flags_and_what_follows(nets, capsys):
     assert (plain["factory"], plain["arguments"]) == ("usernets:Net", {"width": 5})
     found = json.loads((nets / "run" / "architecture.json").read_text())
     assert set(found["choices"]) == {"mix"}
+    costs = json.loads((nets / "run" / "costs.json").read_text())
+    assert costs == {"mix": {"one": {"flops": 25, "parameters": 30}, "two": {"flops": 25, "parameters": 30}, "skip": FREE}}
+    sys.modules.pop("usernets")  # as another process has it
     capsys.readouterr()
-    assert main(["retrain", "run", "--epochs", "1", "--random", "0"]) == 2
+    assert main(["retrain", "run", "--epochs", "1", "--random", "0", "--quiet"]) == 2
     assert "--trust usernets" in capsys.readouterr().err
     assert main(["retrain", "run", "--epochs", "1", "--random", "0", "--trust", "usernets"]) == 0
     screen = capsys.readouterr().out
@@ -179,7 +185,8 @@ def test_a_search_by_flags_and_what_follows(nets, capsys):
     assert main(["export", "run", "--trust", "usernets"]) == 0
     assert main(["report", "run"]) == 0
     page = (nets / "run" / "report.html").read_text()
-    assert "--trust usernets" in page
+    assert "The found choices" in page
+    assert "30 parameters" in page
 
 
 def test_wrong_flags_are_sentences(nets, capsys):

@@ -1,4 +1,4 @@
-"""Costs as sums of terms, each of which depends on few decisions: exact for an architecture, in expectation, and at the least."""
+"""Costs as sums of terms, each of a few decisions: exact for an architecture, in expectation, and at the least."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -97,6 +97,43 @@ def flops(space: ModuleSpace) -> Costs:
     Raises:
         SpaceError: if the model fails on an example.
     """
+    return _gathered(space, [([around], operations) for around, operations in _operations(space).items()])
+
+
+def parameters(space: ModuleSpace) -> Costs:
+    """Parameters of the built networks: one that stands at several places is there if any of these is."""
+    alike: Counter[tuple[Around, ...]] = Counter()
+    for where, size in _parameters(space):
+        alike[tuple(_needed(where))] += size
+    return _gathered(space, alike.items())
+
+
+def shown(space: ModuleSpace) -> dict[str, dict[str, dict[str, float]]]:
+    """What each option costs by itself, choices inside of it aside, for a report: by decision, option and measure.
+
+    Empty where that cannot be measured.
+    """
+    found = {
+        group.name: {option: {"flops": 0.0, "parameters": 0.0} for option in group.decisions[0].options}
+        for group in space.groups
+        if space.is_of_modules(group.name)
+    }
+    try:
+        operations = _operations(space)
+    except SpaceError:
+        return {}
+    for around, count in operations.items():
+        if around:
+            decision, option = around[-1]
+            found[decision][option]["flops"] += count
+    for where, size in _parameters(space):
+        for decision, option in {around[-1] for around in where if around}:
+            found[decision][option]["parameters"] += size
+    return found
+
+
+def _operations(space: ModuleSpace) -> dict[Around, float]:
+    """Multiply-adds by the options around them."""
     space.try_out()
     model, plan, x = space.make(Generator().manual_seed(0)).eval(), space.plan, one_input(space)
 
@@ -112,21 +149,17 @@ def flops(space: ModuleSpace) -> Costs:
             spent = counted(model, x)
         except Exception as error:
             raise SpaceError(f"{space.name} fails on one example of its inputs: {type(error).__name__}: {error}.") from error
-    return _gathered(space, [([around], operations / 2) for around, operations in spent.items()])
+    return {around: operations / 2 for around, operations in spent.items()}
 
 
-def parameters(space: ModuleSpace) -> Costs:
-    """Parameters of the built networks: one that stands at several places is there if any of these is."""
-    places: dict[int, list[Around]] = {}
-    sizes: dict[int, int] = {}
-    for module, _, around in visit(space.make(Generator().manual_seed(0))):
+def _parameters(space: ModuleSpace) -> list[tuple[list[Around], int]]:
+    """For every parameter its places and its size."""
+    places: dict[int, tuple[list[Around], int]] = {}
+    model = space.make(Generator().manual_seed(0))  # kept until the end: its parameters are told apart by their ids
+    for module, _, around in visit(model):
         for parameter in module.parameters(recurse=False):
-            sizes[id(parameter)] = parameter.numel()
-            places.setdefault(id(parameter), []).append(around)
-    alike: Counter[tuple[Around, ...]] = Counter()
-    for number, where in places.items():
-        alike[tuple(_needed(where))] += sizes[number]
-    return _gathered(space, alike.items())
+            places.setdefault(id(parameter), ([], parameter.numel()))[0].append(around)
+    return list(places.values())
 
 
 def learning(space: ModuleSpace, group: Group) -> list[list[bool]]:
