@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,13 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import SpaceError
 from mixop.core.rng import fenced
+from mixop.core.surroundings import undisturbed
 from mixop.nets.counting import without_numbers
 from mixop.nets.modules.choice import Choice, Decided, Later, running
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.trial import Trial, call
 from mixop.nets.modules.walk import Option, Plan, visit
 from mixop.nets.terms import Costs, Term, check_size, gathered
-from mixop.spaces.core import Group
 
 Around = tuple[Option, ...]
 """The options that something lies inside of, outermost first."""
@@ -162,16 +163,19 @@ def _parameters(space: ModuleSpace) -> list[tuple[list[Around], int]]:
     return list(places.values())
 
 
-def learning(space: ModuleSpace, group: Group) -> list[list[bool]]:
-    """For each row of a decision, which options have anything to learn, batch norm's scale and shift aside."""
-    model = space.make(Generator().manual_seed(0))
-    learns: dict[str, bool] = dict.fromkeys(group.decisions[0].options, False)
-    for module, _, _ in visit(model):
-        if isinstance(module, Choice) and module.decision == group.name:
+@cache
+@undisturbed()
+def learning(space: ModuleSpace) -> dict[str, list[list[bool]]]:
+    """For each row of every decision, which options have anything to learn, batch norm's scale and shift aside."""
+    learns = {group.name: dict.fromkeys(group.decisions[0].options, False) for group in space.groups}
+    for module, _, _ in visit(space.make(Generator().manual_seed(0))):
+        if isinstance(module, Choice):
             for name in module.names:
-                inner = module.option(name).modules()
-                learns[name] |= any(len(list(m.parameters(recurse=False))) > 0 for m in inner if not isinstance(m, _NORMS))
-    return [[learns.get(option, False) for option in row.options] for row in group.decisions]
+                inner = (m for m in module.option(name).modules() if not isinstance(m, _NORMS))
+                learns[module.decision][name] |= any(True for m in inner for _ in m.parameters(recurse=False))
+    return {
+        g.name: [[learns[g.name].get(option, False) for option in row.options] for row in g.decisions] for g in space.groups
+    }
 
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
