@@ -292,7 +292,6 @@ SEARCH = Command(
     examples=(
         "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
-        "mixop search --recipe darts --data npz --data.path faces.npz --space my_package.nets:Net --space.width 16",
     ),
 )
 

@@ -302,8 +302,8 @@ def _choices(choices: Any, decisions: Mapping[str, tuple[EdgeOptions, ...]], pat
         raise damaged(path, "an object in 'choices'", choices)
     found: _Choices = {}
     for name, taken in choices.items():
-        several = isinstance(taken, list) and all(isinstance(one, str) for one in taken)
-        if name not in decisions or not (several or isinstance(taken, str)):
+        given = taken if isinstance(taken, list) else [taken]
+        if name not in decisions or not all(isinstance(one, str) for one in given):
             raise damaged(path, f"an option of a decision of the space in 'choices.{name}'", taken)
-        found[name] = tuple(taken) if several else taken
+        found[name] = tuple(given) if isinstance(taken, list) else taken
     return found
