@@ -13,7 +13,7 @@ from torch import nn
 
 from mixop.core import trust
 
-pytest_plugins = ["made_runs"]  # in tests/support
+pytest_plugins = ["made_runs", "made_choices"]  # in tests/support
 
 torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
 

@@ -69,6 +69,7 @@ def broken():
 
 MADE = Net(10)
 '''
+FREE = {"flops": 0, "parameters": 0}
 DIGITS = ("--data", "digits", "--batch-size", "256", "--recipe", "darts", "--epochs", "1", "--quiet")
 
 
@@ -170,8 +171,11 @@ def test_a_search_by_flags_and_what_follows(nets, capsys):
     assert (plain["factory"], plain["arguments"]) == ("usernets:Net", {"width": 5})
     found = json.loads((nets / "run" / "architecture.json").read_text())
     assert set(found["choices"]) == {"mix"}
+    costs = json.loads((nets / "run" / "costs.json").read_text())
+    assert costs == {"mix": {"one": {"flops": 25, "parameters": 30}, "two": {"flops": 25, "parameters": 30}, "skip": FREE}}
+    sys.modules.pop("usernets")  # as another process has it
     capsys.readouterr()
-    assert main(["retrain", "run", "--epochs", "1", "--random", "0"]) == 2
+    assert main(["retrain", "run", "--epochs", "1", "--random", "0", "--quiet"]) == 2
     assert "--trust usernets" in capsys.readouterr().err
     assert main(["retrain", "run", "--epochs", "1", "--random", "0", "--trust", "usernets"]) == 0
     screen = capsys.readouterr().out
@@ -181,7 +185,8 @@ def test_a_search_by_flags_and_what_follows(nets, capsys):
     assert main(["export", "run", "--trust", "usernets"]) == 0
     assert main(["report", "run"]) == 0
     page = (nets / "run" / "report.html").read_text()
-    assert "--trust usernets" in page
+    assert "The found choices" in page
+    assert "30 parameters" in page
 
 
 def test_wrong_flags_are_sentences(nets, capsys):

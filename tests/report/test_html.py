@@ -2,59 +2,19 @@
 
 import json
 import re
-import shutil
 import stat
-import subprocess
 from html import unescape
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made_runs import lines_of, write_lines
 from matplotlib.image import imread
+from pages import MEASURE, Page, chromium
 
 from mixop.core.errors import RunError
 from mixop.report import write_report
 
 SECTIONS = ["cell", "comparison", "confusion", "search", "weights", "changes", "retraining", "recipe", "environment", "repeat"]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
-)
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-
-class Page(HTMLParser):
-    """A page taken apart: text and attributes, with every open tag closed again."""
-
-    def __init__(self, markup):
-        super().__init__()
-        self.open, self.tags, self.texts, self.section = [], [], {}, None
-        self.feed(markup)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag == "section":
-            self.section = dict(attributes)["id"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-        if tag == "section":
-            self.section = None
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.texts[self.section] = self.texts.get(self.section, "") + data
-
-    def text(self, section=None):
-        return re.sub(r"\s+", " ", self.texts[section])
 
 
 def page_of(run):
@@ -273,14 +233,6 @@ def test_a_failed_report_keeps_the_old_one(run_at):
     assert stat.S_ISREG((run / "report.html").stat().st_mode)
 
 
-def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on PATH: apt-get install chromium")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", profile]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
-
-
 def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):
     report = write_report(run_at(epochs=12))
     picture = tmp_path / "page.png"
@@ -290,19 +242,6 @@ def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):
     assert image.shape[:2] == (3000, 1200)
     assert np.unique((image[..., :3] * 255).astype(int).reshape(-1, 3), axis=0).shape[0] > 100
     assert [attributes["id"] for tag, attributes in Page(done.stdout).tags if tag == "section"] == SECTIONS
-
-
-MEASURE = """<script>
-const box = e => e.getBoundingClientRect();
-document.title = JSON.stringify({
-  overflow: document.documentElement.scrollWidth - window.innerWidth,
-  flat: [...document.querySelectorAll("section")].filter(e => box(e).height < 60).map(e => e.id),
-  loose: [...document.querySelectorAll(".mixop-cell g")].filter(g => g.querySelector("rect") && g.querySelector("text"))
-    .filter(g => box(g.querySelector("text")).width > box(g.querySelector("rect")).width).map(g => g.textContent),
-  ground: getComputedStyle(document.body).backgroundColor,
-  curve: getComputedStyle(document.querySelector(".plot path[style*='--accent']")).stroke,
-});
-</script>"""
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])

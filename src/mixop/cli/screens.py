@@ -1,6 +1,5 @@
 """The last screen of a command: what came of it, and where it is."""
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,9 @@ from rich.text import Text
 
 from mixop.cli.progress import Screen, duration
 from mixop.runs.files import COMPARISON_REPORT, COMPARISON_TABLE, WEIGHTS
+
+NARROW = 78
+"""Columns of a screen of 80 beside the indent."""
 
 if TYPE_CHECKING:
     from mixop.core.measure import Measure
@@ -31,7 +33,7 @@ def found(recipe: str, out: Path, page: Path) -> None:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.verdict import last
+    from mixop.report.verdict import command, last
     from mixop.report.words import said
     from mixop.runs.read import read_run
 
@@ -40,7 +42,7 @@ def found(recipe: str, out: Path, page: Path) -> None:
     if run.search is not None:
         spent = f" in {_count(run.search.planned, 'epoch')} and {duration(run.search.seconds[-1])}"
     console.print(Text(f"{recipe} found{spent}:", style="bold"))
-    _long(console, f"  {run.native}")
+    _architecture(console, run.native or "", of_choices=run.choices is not None)
     valid = None if run.search is None else last(run.search.valid.get(run.first.name))
     if valid is not None:
         sentence(
@@ -49,7 +51,7 @@ def found(recipe: str, out: Path, page: Path) -> None:
             "what the architecture is worth alone shows when it is trained from scratch.",
         )
     console.print()
-    places({"Run directory": out, "Report": page, "Next": f"mixop retrain {shlex.quote(str(out))}"})
+    places({"Run directory": out, "Report": page, "Next": command(run, "retrain")})
 
 
 def compared(out: Path, page: Path) -> None:
@@ -59,7 +61,7 @@ def compared(out: Path, page: Path) -> None:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.verdict import interval, others, verdict
+    from mixop.report.verdict import command, interval, others, verdict
     from mixop.report.words import digits, word
     from mixop.runs.read import read_run
 
@@ -76,7 +78,7 @@ def compared(out: Path, page: Path) -> None:
         if len(rivals) > 1:
             rows += [(f"best of {len(rivals)} {family}", ranked[0]), (f"worst of {len(rivals)} {family}", ranked[-1])]
     console.print(Text("The architecture:", style="bold"))
-    _long(console, f"  {score.found.architecture}")
+    _architecture(console, score.found.architecture, of_choices=run.choices is not None)
     console.print()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     intervals = ["95 % interval"] if examples else []
@@ -98,8 +100,7 @@ def compared(out: Path, page: Path) -> None:
     console.print()
     sentence(console, verdict(run))
     console.print()
-    quoted = shlex.quote(str(out))
-    places({"Run directory": out, "Report": page, "Weights": out / WEIGHTS, "Next": f"mixop export {quoted}"})
+    places({"Run directory": out, "Report": page, "Weights": out / WEIGHTS, "Next": command(run, "export")})
 
 
 def comparison(result: "Comparison") -> None:
@@ -225,6 +226,13 @@ def places(lines: Mapping[str, object]) -> None:
 def sentence(console: Console, text: str) -> None:
     """Prints prose, broken into lines where a person reads it."""
     console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _architecture(console: Console, text: str, *, of_choices: bool) -> None:
+    """Prints an architecture; choices in a model one below the other where they are too many for a line of 80 columns."""
+    pieces = text.split(", ") if of_choices and len(text) > NARROW else [text]
+    for number, piece in enumerate(pieces):
+        _long(console, f"  {piece}{',' if number < len(pieces) - 1 else ''}")
 
 
 def _long(console: Console, text: str) -> None:

@@ -34,13 +34,15 @@ from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState
 from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
+from mixop.nets.modules.costs import shown
+from mixop.nets.modules.space import ModuleSpace
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.recipe.stage import stage_progress
 from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, SETTINGS, SNAPSHOTS, SPACE
+from mixop.runs.files import ARCHITECTURE, COSTS, DATA, RECIPE, SETTINGS, SNAPSHOTS, SPACE
 from mixop.runs.identity import BOUND_TO, binding, check_binding
 from mixop.runs.records import Column, SearchRecord, Values, to_record
 from mixop.spaces.core import Architecture, Space
@@ -197,6 +199,8 @@ class Search:
             architecture = self.base.from_native(state.found)
             found = {**describe_architecture(self.base, architecture), BOUND_TO: self.bound}
             self.run_directory.write_json(ARCHITECTURE, found)
+            if isinstance(self.base, ModuleSpace):
+                self.run_directory.write_json(COSTS, shown(self.base))
         return architecture
 
     def _train(self, epochs: int) -> None:

@@ -35,7 +35,7 @@ from mixop.engine.settings import Settings
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
-from mixop.supernet.executors import EXECUTORS
+from mixop.supernet.executors import make_supernet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +293,9 @@ def flops(case: Case) -> int:
     generator = torch.Generator().manual_seed(0)
     recipe, (shape, _) = case.recipe, _sizes(case.space)
     with torch.device("meta"):
-        net = EXECUTORS["plain"](case.space, norm=recipe.norm, generator=torch.Generator(), wraps=recipe.all_wraps[0])
+        net = make_supernet(
+            "plain", case.space, norm=recipe.norm, generator=torch.Generator().manual_seed(0), wraps=recipe.all_wraps[0]
+        )
         x = torch.empty(recipe.batch_size, *shape)
     relaxation = recipe.relaxation
     draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}

@@ -57,6 +57,9 @@ class CostTable:
         if not self.options and not self.decisions:
             raise RecipeError("A cost table is empty: give options={'nor_conv_3x3': 1.2, ...}, or decisions.")
 
+    def __hash__(self) -> int:
+        return hash(repr((sorted(self.options.items()), sorted(self.decisions.items()), self.fixed)))
+
     def costs(self, space: Space) -> Costs:
         """The table for a space.
 
@@ -110,7 +113,13 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
-    return cost.costs(space) if isinstance(cost, CostTable) else measured(space, cost)
+    return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
+
+
+@cache  # a search asks in every step, and a model of choices is made to find their places
+@undisturbed()
+def _tabulated(table: CostTable, space: Space) -> Costs:
+    return table.costs(space)
 
 
 def check_ceiling(name: str, cost: Cost, limit: float | None, share: float | None) -> None:
@@ -225,7 +234,7 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
         SpaceError: if there is no such operation.
     """
     if isinstance(space, ModuleSpace):
-        return modules.learning(space, group)
+        return modules.learning(space)[group.name]
     return [[has_parameters(option) for option in row.options] for row in group.decisions]
 
 

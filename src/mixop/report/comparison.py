@@ -179,10 +179,17 @@ class Comparison:
             for run in row.runs
         ]
 
+    @property
+    def space(self) -> str:
+        """What the space is called: its class, or what makes the model whose choices it is."""
+        plain = self.identity["space"]["space"]
+        factory = str(plain.get("factory") or "")
+        return factory.rpartition(":")[2].partition("@")[0] or str(plain["type"])
+
     def notes(self) -> list[str]:
         """What was done, and how much the numbers can bear, in sentences."""
         n = len(self.seeds)
-        data, space = self.identity["data"]["name"], self.identity["space"]["space"]["type"]
+        data, space = self.identity["data"]["name"], self.space
         notes = [
             f"{count(n, 'seed')} for each method on {space}, data {data}. Score{self._unit()}: {self.score}{self._lower()}; "
             "sd is the standard deviation over seeds (n - 1), seconds the mean time of one search, lr the largest rate "

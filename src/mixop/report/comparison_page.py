@@ -93,7 +93,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """What is compared, in a line under the title."""
     identity = comparison.identity
     return [
-        ("space", str(identity["space"]["space"]["type"])),
+        ("space", comparison.space),
         ("data", str(identity["data"]["name"])),
         ("methods", str(len(comparison.methods) + 1)),
         ("seeds", ", ".join(map(str, comparison.seeds))),

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from mixop.core.measure import Measure
-from mixop.report import plots
+from mixop.report import choices, plots
 from mixop.report.palette import KINDS, kind_of
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
@@ -67,6 +67,48 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
             panels.append({"edge": f"{decision.source} → {decision.target}", "dropped": dropped, "svg": Markup(svg)})
         groups.append((group, panels))
     return groups
+
+
+ROWS = 14
+"""Strips in one picture; more go beside or below it."""
+
+
+def strips(run: RunContents) -> list[Markup]:
+    """Of a space of choices the weights of every decision over time, in pictures of some decisions each."""
+    if run.search is None:
+        return []
+    found = [_strip(run, decision) for decision in run.search.mix]
+    pictures = []
+    count = -(-len(found) // ROWS)
+    size = -(-len(found) // max(count, 1))
+    for start in range(0, len(found), max(size, 1)):
+        part = found[start : start + size]
+        words = "; ".join(f"{strip.name}: {strip.taken}" for strip in part)
+        text = f"Mixing weights over the epochs; at epoch {run.search.epochs[-1]}: {words}"
+        pictures.append(Markup(plots.strips(part, run.search.epochs, description=text)))
+    return pictures
+
+
+def _strip(run: RunContents, decision: str) -> plots.Strip:
+    names, weights, taken = choices.names_of(run, decision), choices.weights_of(run, decision), choices.taken_by(run, decision)
+    assert weights is not None  # there are some, or this figure is not drawn
+    last = np.nan_to_num(weights[-1])
+    first = [names.index(name) for name in taken or () if name in names]
+    if run.choices is None:  # nothing is found yet: the heaviest stands for it
+        first = [int(last.argmax())]
+    order = [*first, *(index for index in np.argsort(-last, kind="stable").tolist() if index not in first)]
+    if taken is None and run.choices is not None:
+        words = "not reached"
+    else:
+        words = " + ".join(f"{names[index]} {last[index]:.2f}" for index in first) or "none"
+    name, text = _shortened(decision, 58 - min(len(words), 34), tail=True), _shortened(words, 34)
+    return plots.Strip(name, text, weights[:, order], len(first))
+
+
+def _shortened(text: str, most: int, *, tail: bool = False) -> str:
+    if len(text) <= most:
+        return text
+    return f"…{text[1 - most :]}" if tail else f"{text[: most - 1]}…"
 
 
 def _describe_weights(group: str, decision: EdgeOptions, epoch: int, weights: np.ndarray) -> str:

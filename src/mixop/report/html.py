@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from mixop.report import figures, sections, verdict, words
+from mixop.report import choices, figures, sections, verdict, words
 from mixop.report.cell import draw_cell
 from mixop.report.palette import KINDS
 from mixop.runs.files import REPORT
@@ -55,8 +55,11 @@ def render(run: RunContents) -> str:
         facts=sections.facts(run),
         cards=sections.cards(run),
         cells=[(name, Markup(draw_cell(cell))) for name, cell in run.cells.items()],
+        of_choices=choices.has_choices(run),
+        choices=choices.rows(run) if run.choices is not None else [],
+        strips=figures.strips(run) if choices.has_choices(run) else [],
         used=figures.used_kinds(run),
-        heatmaps=figures.heatmaps(run),
+        heatmaps=[] if choices.has_choices(run) else figures.heatmaps(run),
         curves=figures.search_figures(run),
         notes=sections.notes(run),
         retraining=figures.retraining_figures(run),

@@ -156,6 +156,76 @@ def heatmap(
         return to_svg(figure, description, "plot heat")
 
 
+@dataclass(frozen=True)
+class Strip:
+    """The weights of one decision over time.
+
+    Args:
+        name: of the decision.
+        taken: what is taken, and its weight at the end, in words.
+        weights: ``(T, O)``, NaN where unknown; those that are taken come first.
+        count: how many are taken.
+    """
+
+    name: str
+    taken: str
+    weights: np.ndarray
+    count: int
+
+
+def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -> str:
+    """Mixing weights of many decisions over time, a strip each: at its foot what is taken, above it the others in greys.
+
+    Args:
+        given: the decisions, from the top.
+        epochs: the T epochs.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    width, pitch, thick, bottom = 390.0, 31.0, 13.0, 18.0
+    height = pitch * len(given) + bottom
+    with matplotlib.rc_context():
+        figure, axes = blank(width / 72, height / 72, (0.005, bottom / height, 0.99, 1 - bottom / height))
+        first, last = epochs[0], epochs[-1]
+        for row, strip in enumerate(given):
+            foot = row * pitch + 15 + thick
+            pixels = _stacked(strip)
+            axes.imshow(pixels, aspect="auto", interpolation="none", extent=(first - 0.5, last + 0.5, foot, foot - thick))
+            for text, x, side, ink in ((strip.name, 0, "left", "ink"), (strip.taken, 1, "right", "accent")):
+                axes.annotate(
+                    text, (x, foot - thick - 4), xycoords=("axes fraction", "data"), ha=side, va="baseline", fontsize=9.5,
+                    color=themed(ink),
+                )  # fmt: skip
+        axes.set_xlim(first - 0.5, last + 0.5)
+        axes.set_ylim(pitch * len(given), 0)
+        axes.set_yticks([])
+        axes.xaxis.set_major_locator(FixedLocator(sorted({first, last})))
+        axes.tick_params(axis="x", length=2.5, colors=themed("muted"), labelsize=8.5)
+        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+            label.set_horizontalalignment(side if len(epochs) > 1 else "center")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        return to_svg(figure, description, "plot heat strips")
+
+
+def _stacked(strip: Strip, levels: int = 52) -> np.ndarray:
+    """A picture ``(levels, T, 4)`` of weights on top of each other, the first at the foot."""
+    weights = np.clip(np.nan_to_num(strip.weights), 0, None)
+    weights = weights / np.maximum(weights.sum(1, keepdims=True), 1)  # gates may add up to more than 1
+    tops = np.cumsum(weights, 1)
+    heights = (np.arange(levels)[::-1] + 0.5) / levels
+    pixels = np.zeros((levels, len(weights), 4))
+    for option in reversed(range(weights.shape[1])):
+        inside = heights[:, None] < tops[None, :, option]
+        taken = option < strip.count
+        colour = to_rgb(THEME["accent" if taken else "rival"][1])
+        alpha = (0.95, 0.7)[option % 2] if taken else (0.75, 0.5, 0.3)[(option - strip.count) % 3]
+        pixels[inside] = (*colour, alpha)
+    return pixels
+
+
 def ranking(
     labels: Sequence[str],
     values: Sequence[float],

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from mixop.report import plots, verdict
+from mixop.report.choices import changed_words, has_choices
 from mixop.report.palette import ABSENT
 from mixop.report.words import capital, column, count, digits, direction, duration, head, large, percent, scalar, word, written
 from mixop.runs.read import RunContents
@@ -22,7 +23,7 @@ def facts(run: RunContents) -> list[tuple[str, str]]:
     """What a run is, in a line under its title."""
     facts = [
         ("recipe", run.recipe.get("name") or run.recipe.get("type")),
-        ("space", _nested(run.space, "space", "type")),
+        ("space", run.factory.rpartition(":")[2].partition("@")[0] or _nested(run.space, "space", "type")),
         ("task", _spaced(_nested(run.data, "task", "type"))),
         ("data", run.data.get("name")),
         ("input", _shape(run.data)),
@@ -262,7 +263,8 @@ def changes(run: RunContents) -> dict[str, Any] | None:
         if spans and spans[-1]["native"] == native:
             spans[-1]["last"] = epoch
             continue
-        tokens, changed = _difference(spans[-1]["native"] if spans else native, native)
+        difference = changed_words if has_choices(run) else _difference
+        tokens, changed = difference(spans[-1]["native"] if spans else native, native)
         spans.append({"native": native, "first": epoch, "last": epoch, "tokens": tokens, "changed": changed})
     kept = next((span["last"] for span in reversed(spans) if span["native"] == run.native), None)
     return {"spans": spans, "count": len(spans) - 1, "last": run.search.epochs[-1], "kept": kept}

@@ -17,8 +17,15 @@ FEW = 3
 
 
 def command(run: RunContents, verb: str) -> str:
-    """The mixop command that does something with this run: ``mixop retrain runs/x``."""
-    return f"mixop {verb} {shlex.quote(str(run.path))}"
+    """The mixop command that does something with this run: ``mixop retrain runs/x``.
+
+    Where the space is a model of the user's own, it says whose code that runs.
+    """
+    words = ["mixop", verb, shlex.quote(str(run.path))]
+    module = run.factory.partition(":")[0]
+    if verb != "report" and module.replace(".", "_").isidentifier() and not run.factory.startswith("held:"):
+        words += ["--trust", module]  # a page needs no code; everything else makes the model again
+    return " ".join(words)
 
 
 def interval(share: float, examples: int | None) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure
 from mixop.runs.cells import parse_cell
-from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, METRICS, RECIPE, SCORE, SETTINGS, SPACE
+from mixop.runs.files import ARCHITECTURE, COSTS, DATA, ENVIRONMENT, METRICS, RECIPE, SCORE, SETTINGS, SPACE
 from mixop.runs.load import damaged, read_measures, read_object, read_records, read_score, require_run
 from mixop.runs.records import RetrainingRecord, Score, SearchRecord, Values, noun
 
@@ -89,6 +89,10 @@ class RunContents:
         retrainings: epochs of the networks that are trained from scratch.
         native: the found architecture in its community's notation.
         cells: group -> the cell as `mixop.report.cell.draw_cell` takes it.
+        choices: of a space without cells, decision -> its option, or the inputs that are read; without those that are not
+            reached. None where none are found, and for cells.
+        costs: decision -> option -> what it costs by itself, by measure; empty where that is not known.
+        inputs: decision -> the names of its rows, where they have some.
         score: what the retraining found out.
     """
 
@@ -104,12 +108,22 @@ class RunContents:
     retrainings: tuple[RetrainingCurves, ...]
     native: str | None
     cells: Mapping[str, Mapping[str, Any]]
+    choices: Mapping[str, str | tuple[str, ...]] | None
+    costs: Mapping[str, Mapping[str, Mapping[str, float]]]
+    inputs: Mapping[str, tuple[str, ...]]
     score: Score | None
 
     @property
     def name(self) -> str:
         """Name of the directory."""
         return self.path.resolve().name
+
+    @property
+    def factory(self) -> str:
+        """What makes the model whose choices are the space, ``package.module:name``; empty for another space."""
+        space = self.space.get("space")
+        name = space.get("factory") if isinstance(space, Mapping) else None
+        return name if isinstance(name, str) else ""
 
     @property
     def first(self) -> Measure:
@@ -146,7 +160,7 @@ def read_run(path: str | Path) -> RunContents:
     space, data = read_object(path / SPACE), read_object(path / DATA)
     decisions = _decisions(space, path / SPACE)
     records = read_records(path / METRICS)
-    native, cells = _architecture(path / ARCHITECTURE)
+    native, cells, choices = _architecture(path / ARCHITECTURE, decisions)
     return RunContents(
         path=path,
         recipe=read_object(path / RECIPE),
@@ -160,6 +174,9 @@ def read_run(path: str | Path) -> RunContents:
         retrainings=_retrainings([r for r in records if isinstance(r, RetrainingRecord)]),
         native=native,
         cells=cells,
+        choices=choices,
+        costs=_costs(path / COSTS),
+        inputs=_inputs(space),
         score=read_score(path / SCORE),
     )
 
@@ -249,15 +266,44 @@ def _retrainings(records: Sequence[RetrainingRecord]) -> tuple[RetrainingCurves,
     return tuple(result)
 
 
-def _architecture(path: Path) -> tuple[str | None, dict[str, Mapping[str, Any]]]:
+def _inputs(space: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {str(g["name"]): tuple(map(str, g["inputs"])) for g in space.get("groups", ()) if isinstance(g.get("inputs"), list)}
+
+
+def _costs(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    content = read_object(path)
+    try:
+        return {d: {o: {m: float(v) for m, v in c.items()} for o, c in of.items()} for d, of in content.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise damaged(path, "numbers by decision, option and measure", content) from None
+
+
+_Choices = dict[str, str | tuple[str, ...]]
+
+
+def _architecture(
+    path: Path, decisions: Mapping[str, tuple[EdgeOptions, ...]]
+) -> tuple[str | None, dict[str, Mapping[str, Any]], _Choices | None]:
     content = read_object(path)
     if not content:
-        return None, {}
-    native, cells = content.get("native"), content.get("cells", {})
+        return None, {}, None
+    native, cells, choices = content.get("native"), content.get("cells", {}), content.get("choices")
     if not isinstance(native, str):
         raise damaged(path, "a text in 'native'", native)
     if not isinstance(cells, dict):
         raise damaged(path, "an object in 'cells'", cells)
     for name, cell in cells.items():
         parse_cell(cell, f"Cell {name!r} in {path}")
-    return native, cells
+    return native, cells, None if choices is None else _choices(choices, decisions, path)
+
+
+def _choices(choices: Any, decisions: Mapping[str, tuple[EdgeOptions, ...]], path: Path) -> _Choices:
+    if not isinstance(choices, dict):
+        raise damaged(path, "an object in 'choices'", choices)
+    found: _Choices = {}
+    for name, taken in choices.items():
+        given = taken if isinstance(taken, list) else [taken]
+        if name not in decisions or not all(isinstance(one, str) for one in given):
+            raise damaged(path, f"an option of a decision of the space in 'choices.{name}'", taken)
+        found[name] = tuple(given) if isinstance(taken, list) else taken
+    return found

@@ -332,6 +332,10 @@ class Space(ABC):
         """Whether the decisions of a group make a difference in an architecture."""
         return True
 
+    def inputs_of(self, group: str) -> tuple[str, ...]:
+        """The names of the decisions of a group, where each stands for an input that has one; else none."""
+        return ()
+
     def describe_choices(self, architecture: Architecture) -> dict[str, Any]:
         """The options of an architecture by decision, as JSON data."""
         return {

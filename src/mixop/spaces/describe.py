@@ -75,6 +75,7 @@ def describe_space(space: Space) -> dict[str, Any]:
         {
             "name": group.name,
             "decisions": [{"source": d.source, "target": d.target, "options": list(d.options)} for d in group.decisions],
+            **({"inputs": list(names)} if (names := space.inputs_of(group.name)) else {}),
         }
         for group in space.groups
     ]

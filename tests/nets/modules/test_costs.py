@@ -173,9 +173,9 @@ def test_a_table_by_decision_counts_once_where_it_is_reached():
 def test_tables_that_do_not_fit_are_refused():
     with pytest.raises(RecipeError, match=r"The cost table lacks deep, k3, once of Net"):
         costs_of(SPACE, CostTable(options={"a": 1.0}))
-    with pytest.raises(RecipeError, match="'first.deep.1' must have 1 rows of 2 costs"):
+    with pytest.raises(RecipeError, match=r"'first\.deep\.1' must have 1 rows of 2 costs"):
         costs_of(SPACE, CostTable(options=dict.fromkeys(NAMES, 0.0), decisions={"first.deep.1": ((1.0,),)}))
-    with pytest.raises(RecipeError, match="no decision of Net for the cost table called 'secnd'.*did you mean 'second'"):
+    with pytest.raises(RecipeError, match=r"no decision of Net for the cost table called 'secnd'.*did you mean 'second'"):
         costs_of(SPACE, CostTable(decisions={"secnd": ((1.0, 2.0),)}))
 
 

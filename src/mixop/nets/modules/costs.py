@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,13 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import SpaceError
 from mixop.core.rng import fenced
+from mixop.core.surroundings import undisturbed
 from mixop.nets.counting import without_numbers
 from mixop.nets.modules.choice import Choice, Decided, Later, running
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.trial import Trial, call
 from mixop.nets.modules.walk import Option, Plan, visit
 from mixop.nets.terms import Costs, Term, check_size, gathered
-from mixop.spaces.core import Group
 
 Around = tuple[Option, ...]
 """The options that something lies inside of, outermost first."""
@@ -97,6 +98,43 @@ def flops(space: ModuleSpace) -> Costs:
     Raises:
         SpaceError: if the model fails on an example.
     """
+    return _gathered(space, [([around], operations) for around, operations in _operations(space).items()])
+
+
+def parameters(space: ModuleSpace) -> Costs:
+    """Parameters of the built networks: one that stands at several places is there if any of these is."""
+    alike: Counter[tuple[Around, ...]] = Counter()
+    for where, size in _parameters(space):
+        alike[tuple(_needed(where))] += size
+    return _gathered(space, alike.items())
+
+
+def shown(space: ModuleSpace) -> dict[str, dict[str, dict[str, float]]]:
+    """What each option costs by itself, choices inside of it aside, for a report: by decision, option and measure.
+
+    Empty where that cannot be measured.
+    """
+    found = {
+        group.name: {option: {"flops": 0.0, "parameters": 0.0} for option in group.decisions[0].options}
+        for group in space.groups
+        if space.is_of_modules(group.name)
+    }
+    try:
+        operations = _operations(space)
+    except SpaceError:
+        return {}
+    for around, count in operations.items():
+        if around:
+            decision, option = around[-1]
+            found[decision][option]["flops"] += count
+    for where, size in _parameters(space):
+        for decision, option in {around[-1] for around in where if around}:
+            found[decision][option]["parameters"] += size
+    return found
+
+
+def _operations(space: ModuleSpace) -> dict[Around, float]:
+    """Multiply-adds by the options around them."""
     space.try_out()
     model, plan, x = space.make(Generator().manual_seed(0)).eval(), space.plan, one_input(space)
 
@@ -112,33 +150,32 @@ def flops(space: ModuleSpace) -> Costs:
             spent = counted(model, x)
         except Exception as error:
             raise SpaceError(f"{space.name} fails on one example of its inputs: {type(error).__name__}: {error}.") from error
-    return _gathered(space, [([around], operations / 2) for around, operations in spent.items()])
+    return {around: operations / 2 for around, operations in spent.items()}
 
 
-def parameters(space: ModuleSpace) -> Costs:
-    """Parameters of the built networks: one that stands at several places is there if any of these is."""
-    places: dict[int, list[Around]] = {}
-    sizes: dict[int, int] = {}
-    for module, _, around in visit(space.make(Generator().manual_seed(0))):
+def _parameters(space: ModuleSpace) -> list[tuple[list[Around], int]]:
+    """For every parameter its places and its size."""
+    places: dict[int, tuple[list[Around], int]] = {}
+    model = space.make(Generator().manual_seed(0))  # kept until the end: its parameters are told apart by their ids
+    for module, _, around in visit(model):
         for parameter in module.parameters(recurse=False):
-            sizes[id(parameter)] = parameter.numel()
-            places.setdefault(id(parameter), []).append(around)
-    alike: Counter[tuple[Around, ...]] = Counter()
-    for number, where in places.items():
-        alike[tuple(_needed(where))] += sizes[number]
-    return _gathered(space, alike.items())
+            places.setdefault(id(parameter), ([], parameter.numel()))[0].append(around)
+    return list(places.values())
 
 
-def learning(space: ModuleSpace, group: Group) -> list[list[bool]]:
-    """For each row of a decision, which options have anything to learn, batch norm's scale and shift aside."""
-    model = space.make(Generator().manual_seed(0))
-    learns: dict[str, bool] = dict.fromkeys(group.decisions[0].options, False)
-    for module, _, _ in visit(model):
-        if isinstance(module, Choice) and module.decision == group.name:
+@cache
+@undisturbed()
+def learning(space: ModuleSpace) -> dict[str, list[list[bool]]]:
+    """For each row of every decision, which options have anything to learn, batch norm's scale and shift aside."""
+    learns = {group.name: dict.fromkeys(group.decisions[0].options, False) for group in space.groups}
+    for module, _, _ in visit(space.make(Generator().manual_seed(0))):
+        if isinstance(module, Choice):
             for name in module.names:
-                inner = module.option(name).modules()
-                learns[name] |= any(len(list(m.parameters(recurse=False))) > 0 for m in inner if not isinstance(m, _NORMS))
-    return [[learns.get(option, False) for option in row.options] for row in group.decisions]
+                inner = (m for m in module.option(name).modules() if not isinstance(m, _NORMS))
+                learns[module.decision][name] |= any(True for m in inner for _ in m.parameters(recurse=False))
+    return {
+        g.name: [[learns[g.name].get(option, False) for option in row.options] for row in g.decisions] for g in space.groups
+    }
 
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)

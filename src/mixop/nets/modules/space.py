@@ -233,6 +233,9 @@ class ModuleSpace(Space):
             if chosen and not wanted:
                 raise SpaceError(f"An architecture of {self.name} does not reach {name}: leave it out.")
 
+    def inputs_of(self, group: str) -> tuple[str, ...]:
+        return _inputs(self).get(group, ()) if len(self.group(group).decisions) > 1 else ()
+
     def is_of_modules(self, group: str) -> bool:
         """Whether the options of a decision are modules; if not, they are inputs."""
         return group not in _inputs(self)
