@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixop.core.types import Mix
 from mixop.engine.settings import Settings
 from mixop.engine.state import SearchState, initial_memory, stage_net, stage_space
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import stage_ends
 from mixop.spaces.core import Space
@@ -77,7 +78,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         state.memory.update(initial_memory(recipe, state.space, state.generators["memory"]))
         return
     carry = transfer(old_net, state.net, local, generator=random, preserve=stage.preserve)
-    _carry_weights(state, recipe, [name for name, _ in old_net.named_parameters()], carry)
+    _carry_weights(state, recipe, _trained_names(old_net), carry)
     _carry_params(state, recipe, local)
 
 
@@ -86,7 +87,7 @@ def _carry_weights(
 ) -> None:
     """A new optimiser of the weights, with what the old one remembers of each of them carried like the weight itself."""
     old = state.weight_optimiser.state_dict()
-    state.weight_optimiser = recipe.weight_optimiser.build(state.net.parameters())
+    state.weight_optimiser = recipe.weight_optimiser.build(trained(state.net))
     new = state.weight_optimiser.state_dict()
     shaped: dict[str, dict[str, Tensor]] = {}  # momentum and the like: key -> parameter -> tensor
     plain: dict[str, object] = {}  # counts of steps, the same for every parameter
@@ -97,13 +98,18 @@ def _carry_weights(
             elif value is not None:
                 plain[str(key)] = value
     carried = {key: carry(tensors) for key, tensors in shaped.items()}
-    for i, (name, _) in enumerate(state.net.named_parameters()):
+    for i, name in enumerate(_trained_names(state.net)):
         its = {key: tensors[name] for key, tensors in carried.items() if name in tensors}
         if its:
             new["state"][i] = {**plain, **its}
     for group, before in zip(new["param_groups"], old["param_groups"], strict=True):
         group.update({key: value for key, value in before.items() if key != "params"})
     state.weight_optimiser.load_state_dict(new)
+
+
+def _trained_names(net: nn.Module) -> list[str]:
+    """The names of what an optimiser holds, in its order."""
+    return [name for name, weight in net.named_parameters() if weight.requires_grad]
 
 
 def _carry_params(state: SearchState, recipe: Recipe, local: Mapping[str, list[list[int]]]) -> None:

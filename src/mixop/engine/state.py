@@ -12,6 +12,7 @@ from mixop.core.types import Params
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.supernet.base import Supernet
@@ -79,7 +80,7 @@ class SearchState:
             kept=kept or {},
             net=net,
             params=params,
-            weight_optimiser=recipe.weight_optimiser.build(net.parameters()),
+            weight_optimiser=recipe.weight_optimiser.build(trained(net)),
             architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
             generators=random,
             weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
@@ -90,7 +91,7 @@ class SearchState:
 
     def build_optimisers(self, recipe: Recipe) -> None:
         """New optimisers of the weights and parameters."""
-        self.weight_optimiser = recipe.weight_optimiser.build(self.net.parameters())
+        self.weight_optimiser = recipe.weight_optimiser.build(trained(self.net))
         self.architecture_optimiser = recipe.architecture_optimiser.build(self.params.values())
 
     def state_dict(self) -> dict[str, Any]:

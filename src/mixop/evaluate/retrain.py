@@ -12,6 +12,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Generator, Tensor
+from torch.utils._pytree import tree_leaves
 
 from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.core.names import from_file
@@ -19,6 +20,7 @@ from mixop.core.optim import set_rate
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.core.values import to_plain
+from mixop.core.types import in_float32
 from mixop.data.core import PARTS, Data, Part
 from mixop.data.examples import AHEAD
 from mixop.engine.driver import Driver, Observer
@@ -28,7 +30,7 @@ from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
 from mixop.evaluate.training import TrainingState
-from mixop.nets.training import training_outputs, without_auxiliary
+from mixop.nets.training import trained, training_outputs, without_auxiliary
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, SETTINGS, SPACE, WEIGHTS
@@ -176,7 +178,8 @@ class Retraining:
             batch = self.data.batch(state.stream.peek()[:examples])
             with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.protocol.precision == "bfloat16"):
                 outputs, auxiliary, _ = training_outputs(state.net.train(), batch.x)
-            return outputs.sum() if auxiliary is None else outputs.sum() + auxiliary.sum()
+            leaves = [leaf for leaf in tree_leaves((outputs, auxiliary)) if isinstance(leaf, Tensor) and leaf.requires_grad]
+            return torch.stack([leaf.float().sum() for leaf in leaves]).sum()
 
         return estimate(
             forward=forward,
@@ -251,7 +254,7 @@ class Retraining:
                 outputs, auxiliary, _ = training_outputs(net.train(), batch.x)
             for output in (outputs, auxiliary):
                 if output is not None:
-                    self.data.task.loss(output.float(), batch.y)
+                    self.data.task.loss(in_float32(output), batch.y)
 
     def run(self) -> Score:
         """Trains to the end, from wherever it stands; a finished retraining is not repeated.
@@ -359,7 +362,7 @@ class Retraining:
             loss = state.backward(batch._replace(state=state.stream.state), self.protocol)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
         self._finite(loss.item(), "loss")
-        norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.protocol.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
         self._finite(norm.item(), "gradient")
         state.optimiser.step()
 

@@ -9,14 +9,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.rng import draws_unseen, fenced, generators, watched
-from mixop.core.types import Batch
+from mixop.core.types import Batch, detached, in_float32
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
-from mixop.engine.problem import detached
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
 from mixop.nets.discrete import build
-from mixop.nets.training import carries, set_drop_path, training_outputs
+from mixop.nets.training import carries, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.tasks.base import Task, Totals
 
@@ -57,7 +56,7 @@ class TrainingState:
         net = cls.network(architecture, space, protocol, settings, random["init"])
         return cls(
             net=net,
-            optimiser=protocol.optimiser.build(net.parameters()),
+            optimiser=protocol.optimiser.build(trained(net)),
             generators=random,
             stream=data.stream(parts, protocol.batch_size, random["order"]),
             task=data.task.smoothed(protocol.label_smoothing),
@@ -99,13 +98,13 @@ class TrainingState:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
                     outputs, auxiliary, state = training_outputs(self.net, x, carried)
                 with watched(source, self.task.draws):
-                    loss = self.task.loss(outputs.float(), y)
+                    loss = self.task.loss(in_float32(outputs), y)
                     if auxiliary is not None:
                         loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
                 loss = loss * (len(y) / len(batch.y))
                 loss.backward()
                 total = total + loss.detach()
-                self.train.add(outputs.detach(), y)
+                self.train.add(detached(outputs), y)
         self.stream.state = detached(state) if carries(self.net) else None
         return total
 

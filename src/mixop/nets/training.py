@@ -29,6 +29,11 @@ def training_outputs(net: nn.Module, x: Tensor, state: State | None = None) -> t
     return net(x), None, ()
 
 
+def trained(net: nn.Module) -> list[nn.Parameter]:
+    """The parameters that learn: those of a frozen part (``requires_grad`` false) neither move nor decay."""
+    return [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+
 def set_drop_path(net: nn.Module, probability: float) -> None:
     """Sets the probability that the output of an operation is zero; a user's network has none."""
     if isinstance(net, DiscreteNetwork):
