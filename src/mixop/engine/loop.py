@@ -33,8 +33,8 @@ from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
 from mixop.engine.state import SearchState
 from mixop.engine.watch import Snapshots, ask_monitors
-from mixop.nets.training import trained
 from mixop.monitors.base import Action, Continue, Restart, Stop
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.recipe.stage import stage_progress

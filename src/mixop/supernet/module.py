@@ -19,6 +19,7 @@ from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State
 from mixop.supernet.base import Supernet
 
+
 class ModuleSupernet(Supernet):
     """A model whose choices read the mixing weights of the pass around them; nothing of a pass stays in it.
 
