@@ -71,7 +71,7 @@ class Draw:
 
 
 def detached(values: Any) -> Any:
-    """What a network gives or carries, cut off from the pass that made it: a tensor, or tensors in tuples, lists and mappings."""
+    """What a network gives or carries, cut off from the pass that made it: tensors, also in tuples, lists and mappings."""
     return tree_map_only(Tensor, Tensor.detach, values)
 
 

@@ -174,8 +174,8 @@ class Retraining:
             supernet = trained_supernet(RunDirectory(plan.start.run))
             if supernet.start.weights_sha256 != plan.start.weights_sha256:
                 raise RunError(
-                    f"The supernet of {plan.start.run} is not the one that the retraining of {run.path} began from: restore its "
-                    "checkpoint, or retrain into another --out."
+                    f"The supernet of {plan.start.run} is not the one that the retraining of {run.path} began from: restore "
+                    "its checkpoint, or retrain into another --out."
                 )
         scope = {"train_on": plan.train_on, "score_on": plan.score_on, "supernet": supernet}
         return cls(networks, space, data, protocol, run, replace(settings, seed=plan.seed), observe, **scope)

@@ -61,13 +61,13 @@ class TrainedSupernet:
         """
         if as_json(describe_space(space)) != as_json(describe_space(self.base)):
             raise RecipeError(
-                f"A start from the supernet needs the space that was searched, {self.base.name} with its sizes, but got another "
-                "one: give the search's own space, or begin from scratch."
+                f"A start from the supernet needs the space that was searched, {self.base.name} with its sizes, but got "
+                "another one: give the search's own space, or begin from scratch."
             )
         if isinstance(sized, Stacked) and sized.layers != stacked(self.space).layers:
             raise RecipeError(
-                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave cells and channels "
-                "out of the protocol, or begin from scratch."
+                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave cells and "
+                "channels out of the protocol, or begin from scratch."
             )
 
     @torch.no_grad()
@@ -161,8 +161,8 @@ def _of_cells(space: Stacked, architecture: Architecture, tensors: Mapping[str, 
             options = group.decisions[choice.decision].options
             if choice.option not in options:
                 raise RecipeError(
-                    f"The search has pruned {choice.option} from edge {choice.decision} of {group.name}, so the supernet has no "
-                    "weights for it: choose another architecture, or begin from scratch."
+                    f"The search has pruned {choice.option} from edge {choice.decision} of {group.name}, so the supernet has "
+                    "no weights for it: choose another architecture, or begin from scratch."
                 )
             # Wraps of the search lie around the operations.
             own = re.compile(
