@@ -83,3 +83,48 @@ class Cell(nn.Module):
 class Nothing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
+
+
+class Map(nn.Module):
+    """An elementwise map without weights."""
+
+    draws = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, x: Tensor) -> Tensor:
+        return {"none": torch.zeros_like, "abs": torch.abs, "sine": lambda x: torch.sin(3 * x)}[self.name](x)
+
+
+class ToyModel(nn.Module):
+    """The toy space written as a model: a map for each block of four numbers, then a linear classifier."""
+
+    draws = False
+
+    def __init__(self, outputs: int = 4) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Choice({"none": Map("none"), "skip_connect": nn.Identity(), "abs": Map("abs"), "sine": Map("sine")})
+            for _ in range(3)
+        )
+        self.head = nn.Linear(12, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.flatten(1).split(4, 1)
+        return self.head(torch.cat([block(part) for block, part in zip(self.blocks, parts, strict=True)], 1))
+
+
+class Nested(nn.Module):
+    """A choice inside the last option of another one."""
+
+    def __init__(self, outputs: int = 3, width: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 3, padding=1)
+        inner = Choice({"k1": conv(width, 1), "k3": conv(width, 3), "skip": nn.Identity()})
+        self.block = Choice({"skip": nn.Identity(), "k1": conv(width, 1), "deep": nn.Sequential(conv(width, 1), inner)})
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(self.stem(x)).mean((2, 3)))

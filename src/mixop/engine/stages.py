@@ -36,13 +36,15 @@ def best_of(mean: Tensor, count: int) -> list[list[int]]:
 
 
 def expand(mean: Mix, kept: Kept, space: Space) -> dict[str, Tensor]:
-    """Mean mixing weights over the options of the whole space: zero where an option was pruned."""
+    """Mean mixing weights over the options of the whole space: zero where an option was pruned, with all decisions in it."""
     whole = dict(mean)
+    like = next(iter(mean.values()))
     for group in space.groups:
         if group.name in kept:
-            value = mean[group.name]
-            row = torch.zeros(group.shape, dtype=value.dtype, device=value.device)
-            whole[group.name] = row.scatter(1, torch.tensor(kept[group.name], device=value.device), value)
+            row = torch.zeros(group.shape, dtype=like.dtype, device=like.device)
+            if group.name in mean:
+                row = row.scatter(1, torch.tensor(kept[group.name], device=like.device), mean[group.name])
+            whole[group.name] = row
     return whole
 
 
@@ -63,7 +65,8 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         count = group.shape[1] if stage.options is None else min(stage.options, group.shape[1])
         local[group.name] = best_of(mean[group.name], count)
     before = state.kept or {g.name: [list(range(g.shape[1]))] * g.shape[0] for g in base.groups}
-    state.kept = {
+    # A decision inside a pruned option is no longer decided; what was left of it stays as it was.
+    state.kept = before | {
         name: [[whole[o] for o in row] for whole, row in zip(before[name], rows, strict=True)] for name, rows in local.items()
     }
     state.stage += 1
@@ -113,18 +116,25 @@ def _trained_names(net: nn.Module) -> list[str]:
 
 
 def _carry_params(state: SearchState, recipe: Recipe, local: Mapping[str, list[list[int]]]) -> None:
-    """Architecture parameters and what their optimiser remembers, without those of pruned options."""
+    """Architecture parameters and what their optimiser remembers, without those of pruned options and all inside them."""
 
     def pruned(name: str, value: Tensor) -> Tensor:
         return recipe.relaxation.prune(value, local[name]) if name in local else value.clone()
 
     old = state.architecture_optimiser.state_dict()
-    names = list(state.params)
-    state.params = {name: pruned(name, value) for name, value in state.params.items()}
+    numbers = {name: number for number, name in enumerate(state.params)}
+    state.params = {group.name: pruned(group.name, state.params[group.name]) for group in state.net.groups}
     state.architecture_optimiser = recipe.architecture_optimiser.build(state.params.values())
-    for i, values in old["state"].items():
-        old["state"][i] = {
-            key: pruned(names[i], value) if isinstance(value, Tensor) and value.dim() > 1 else value
-            for key, value in values.items()
+    remembered = {}
+    for i, name in enumerate(state.params):
+        remembered[i] = {
+            key: pruned(name, value) if isinstance(value, Tensor) and value.dim() > 1 else value
+            for key, value in old["state"].get(numbers[name], {}).items()
         }
-    state.architecture_optimiser.load_state_dict(old)
+    (group,) = old["param_groups"]
+    state.architecture_optimiser.load_state_dict(
+        {
+            "state": {i: values for i, values in remembered.items() if values},
+            "param_groups": [{**group, "params": list(range(len(remembered)))}],
+        }
+    )

@@ -15,6 +15,7 @@ from mixop.engine.settings import Settings
 from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
+from mixop.spaces.stacked import Stacked
 from mixop.supernet.base import Supernet
 from mixop.supernet.executors import make_supernet
 from mixop.tasks.base import Totals
@@ -159,7 +160,7 @@ def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, se
     """The supernet of a stage, freshly initialised, on the run's device."""
     net = make_supernet(settings.executor, space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage])
     net = net.to(settings.device)
-    if settings.channels_last and settings.executor == "plain":
+    if settings.channels_last and (settings.executor == "plain" or not isinstance(space, Stacked)):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         keep_out_of_graphs()

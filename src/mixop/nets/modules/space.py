@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 
 from mixop.core.errors import MixopError, SpaceError, unknown
@@ -20,10 +21,10 @@ from mixop.core.values import to_plain
 from mixop.nets.modules import walk
 from mixop.nets.modules.choice import LEAVE, TAKE, Choice
 from mixop.nets.modules.extents import Extents, find_extents
-from mixop.nets.modules.held import held, hold, is_held
+from mixop.nets.modules.held import held, hold, is_held, is_lazy
 from mixop.nets.modules.probe import Subject
 from mixop.nets.modules.prune import keep_options
-from mixop.nets.modules.trial import try_out
+from mixop.nets.modules.trial import materialise, try_out
 from mixop.nets.modules.width import Width
 from mixop.spaces import SPACE_TYPES, core
 from mixop.spaces.core import Architecture, Group, Roles, Space
@@ -148,7 +149,9 @@ class ModuleSpace(Space):
             model = self._call(load(self.factory, self.name, "function that makes a model"))
         if not isinstance(model, nn.Module):
             raise SpaceError(f"{self.factory} must make a torch.nn.Module, got {type(model).__name__}.")
-        walk.find(model)  # gives the choices the names of their decisions
+        plan = walk.find(model)  # gives the choices the names of their decisions
+        if (self.example or self.input_shape) and any(map(is_lazy, model.modules())):
+            materialise(model, plan, self.inputs(2, Generator().manual_seed(0)), self.name)
         keep_options(model, self.kept)
         return model.train()
 
@@ -213,7 +216,9 @@ class ModuleSpace(Space):
             rows = core.pruned_lists(group, kept[group.name]) if group.name in kept else ()
             if rows and rows != tuple(row.options for row in group.decisions):
                 names[group.name] = rows
-        return replace(self, kept=names)
+        pruned = replace(self, kept=names)
+        _ = pruned.plan  # refuses what cannot be pruned
+        return pruned
 
     def settled(self, architecture: Architecture) -> Architecture:
         """Without the decisions that are not reached; one that is, and has no option, takes its first."""
@@ -310,7 +315,14 @@ def draw_anew(model: nn.Module, name: str) -> None:
     """
     for path, module in model.named_modules():
         reset = getattr(module, "reset_parameters", None)
-        if callable(reset):
+        if callable(reset) and parametrize.is_parametrized(module):
+            with parametrize.cached():
+                reset()  # what the parameters are computed to be, which the assignment turns into parameters
+                for weight in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
+                    setattr(module, weight, getattr(module, weight).detach().clone())
+        elif isinstance(module, parametrize.ParametrizationList):
+            continue  # with the module that it belongs to
+        elif callable(reset):
             reset()
         elif any(True for _ in module.parameters(recurse=False)):
             raise SpaceError(

@@ -113,6 +113,29 @@ def call(model: nn.Module, x: Any) -> Any:
     return model(*x) if isinstance(x, tuple) else model(x)
 
 
+def materialise(model: nn.Module, plan: Plan, x: Any, name: str) -> None:
+    """Passes inputs through all options of a model, so that its lazy layers get their weights.
+
+    Args:
+        model: bound to the plan; changed.
+        plan: its decisions.
+        x: inputs.
+        name: of the space, for messages.
+
+    Raises:
+        SpaceError: if the model fails.
+    """
+    model.eval()
+    mix = {g.name: torch.full(g.shape, 1 / g.shape[1]) for g in plan.groups}
+    try:
+        with torch.no_grad(), running(Pass(mix)):
+            call(model, x)
+    except SpaceError:
+        raise
+    except Exception as error:  # the user's code may fail in any way
+        raise SpaceError(f"{name} fails on an example of its inputs: {type(error).__name__}: {_one_line(error)}.") from error
+
+
 @undisturbed()
 def try_out(model: nn.Module, plan: Plan, example: Callable[[Generator], Any], name: str) -> Any:
     """Passes examples through a model with all options, in evaluation mode; the model is not changed.
