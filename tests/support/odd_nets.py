@@ -141,15 +141,15 @@ class Words(nn.Module):
 
     carries = True
 
-    def __init__(self, tokens: int = 6, width: int = 4) -> None:
+    def __init__(self, outputs: int = 6, width: int = 4) -> None:
         super().__init__()
-        self.embed = nn.Embedding(tokens, width)
+        self.embed = nn.Embedding(outputs, width)
         self.cell = nn.GRUCell(width, width)
         self.pick = pair(width)
-        self.head = nn.Linear(width, tokens)
+        self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
-        hidden = state[0] if state else torch.zeros(len(x), self.cell.hidden_size)
+        hidden = state[0] if state else x.new_zeros((x.shape[0], self.cell.hidden_size), dtype=self.head.weight.dtype)
         steps = []
         for column in self.embed(x).unbind(1):
             hidden = self.cell(column, hidden)

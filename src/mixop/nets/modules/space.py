@@ -374,6 +374,8 @@ def _tried(space: ModuleSpace) -> None:
     model = space.make(Generator().manual_seed(0))
     outputs = try_out(model, space.plan, lambda generator: space.inputs(2, generator), space.name)
     _ = space.extents
+    if not space.pretrained and not is_held(space.factory):
+        _check_drawn(space, model, space.make(Generator().manual_seed(1)))
     if space.outputs is None or not isinstance(outputs, Tensor):
         return  # a task of the user's own may read anything
     if outputs.dim() < 2 or outputs.shape[1] != space.outputs:
@@ -381,6 +383,21 @@ def _tried(space: ModuleSpace) -> None:
             f"{space.name} must give {space.outputs} numbers for an example, (B, {space.outputs}, ...), but gives "
             f"{tuple(outputs.shape)} for 2 examples: let its function take an argument outputs, or give it the number."
         )
+
+
+def _check_drawn(space: ModuleSpace, one: nn.Module, other: nn.Module) -> None:
+    """Refuses a function that gives trained weights where they are to be drawn: the same numbers from two generators."""
+    for (path, layer), again in zip(one.named_modules(), other.modules(), strict=False):
+        if not callable(getattr(layer, "reset_parameters", None)):
+            continue  # what no layer of torch draws, such as a table of positions, may be the same every time
+        for name, weight in layer.named_parameters(recurse=False):
+            twin = again._parameters.get(name)
+            fixed = twin is not None and weight.requires_grad and weight.numel() > 1 and torch.equal(weight, twin)
+            if fixed and (weight != weight.flatten()[0]).any():
+                raise SpaceError(
+                    f"{space.factory} gives {f'{path}.{name}'.lstrip('.')} the same numbers for every seed, as weights that "
+                    "were trained: give in_module pretrained=True to begin from them, or let the function draw them."
+                )
 
 
 PARTS: Mapping[str, type[Space]] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
@@ -404,7 +421,9 @@ def in_module(
         example: inputs of two or more examples, to try the model at once: a tensor, several in a tuple, or by name. None to
             try it when the space is fitted to data.
         arguments: further arguments of the function, by name; numbers, texts, lists and the like.
-        pretrained: whether networks begin with the weights that the model has. Otherwise they are drawn anew.
+        pretrained: whether networks begin with the weights that the model has, or that the function gives it, and keep its
+            statistics of batch norms in the search. Otherwise they are drawn anew, by the run's generator: those of a model
+            by ``reset_parameters`` of its layers, those of a function by what it does itself.
         name: of the space; by default the function's or the class's.
 
     Raises:
