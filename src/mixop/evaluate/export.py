@@ -74,8 +74,8 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
     except Exception as error:  # a model of the user's own may do what no graph holds
         first = " ".join(str(error).split("\n")[0].split())
         raise RunError(
-            f"Torch cannot export this network to {format} ({type(error).__name__}: {first.rstrip('.')}): change what the model "
-            "does there, such as sizes read as Python numbers, or load it with mixop.evaluate.load_network."
+            f"Torch cannot export this network to {format} ({type(error).__name__}: {first.rstrip('.')}): change what the "
+            "model does there, such as sizes read as Python numbers, or load it with mixop.evaluate.load_network."
         ) from error
     loaded = read(content)
     with torch.no_grad():

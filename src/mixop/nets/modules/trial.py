@@ -31,12 +31,14 @@ class Trial(Pass):
 
     def mixed(self, choice: Choice, options: Mapping[str, Later]) -> Any:
         """The value of a choice, whose options must agree."""
+        self.weights(choice)
         self.reached.append(choice.decision)
         shapes: dict[str, Any] = {}
         return super().mixed(choice, {name: self._inside(choice, name, later, shapes) for name, later in options.items()})
 
     def joined(self, choice: InputChoice, given: Sequence[Tensor]) -> Tensor:
         """The value of a choice of inputs, which must agree."""
+        self.weights(choice)
         self.reached.append(choice.decision)
         shapes = {name: _shapes(value) for name, value in zip(choice.inputs, given, strict=True)}
         _check_equal(f"The inputs of {choice.decision}", shapes)
