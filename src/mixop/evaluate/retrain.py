@@ -135,10 +135,8 @@ class Retraining:
         self.networks, self.protocol = networks, protocol
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)
-        sized = protocol.sized(self.space)
+        protocol.sized(self.space)
         self.supernet = supernet
-        if supernet is not None:
-            supernet.check(self.space, sized)
         if data.tokens and protocol.accumulate > 1:
             raise RecipeError("Windows of a token stream follow each other, so a batch cannot be divided: set accumulate to 1.")
         self.augment = protocol.augment(data)
@@ -170,7 +168,9 @@ class Retraining:
         if not networks:
             raise damaged(run / RETRAINING, "at least one network in 'networks'", [])
         supernet = None
-        if plan.start is not None:
+        if plan.start is not None and (run / SCORE).exists():  # what is done needs no weights to begin with
+            supernet = TrainedSupernet(plan.start, space, space, {})
+        elif plan.start is not None:
             supernet = trained_supernet(RunDirectory(plan.start.run))
             if supernet.start.weights_sha256 != plan.start.weights_sha256:
                 raise RunError(
@@ -319,9 +319,8 @@ class Retraining:
         label, architecture = self.networks[len(self.scores)]
         if label == FOUND:
             self._check_freeze(architecture)
-        return TrainingState.fresh(
-            architecture, self.space, self.data, self.protocol, self.settings, self.train_on, self.supernet
-        )
+        supernet = self.supernet if self.supernet is not None and self.supernet.tensors else None
+        return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings, self.train_on, supernet)
 
     def _check_freeze(self, architecture: Architecture) -> None:
         """Refuses names to freeze that the found network does not have, or that leave nothing to train."""
