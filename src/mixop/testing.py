@@ -244,7 +244,8 @@ def _check_module_supernet(space: ModuleSpace, architectures: Sequence[Architect
     outputs = outputs_of(net, x, mix)  # in training mode: statistics are then no longer those of a fresh network
     assert outputs, "a model must give numbers"
     assert all(value.isfinite().all() for value in outputs), "the outputs at uniform mixing weights must be finite"
-    grads = torch.autograd.grad(sum(v.square().sum() for v in outputs), list(mix.values()), allow_unused=True)
+    total = torch.stack([value.square().sum() for value in outputs]).sum()
+    grads = torch.autograd.grad(total, list(mix.values()), allow_unused=True)
     for name, grad in zip(mix, grads, strict=True):
         assert grad is not None, f"the mixing weights of {name} must reach the outputs"
         assert grad.isfinite().all(), f"the gradient of {name} must be finite"

@@ -8,11 +8,11 @@ import torch
 from own_nets import Flat, ToyModel
 
 from mixop import api
-from mixop.comparison.scaling import scaled
 from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
 from mixop.data.toy import toy_set
 from mixop.nets.modules.space import in_module
+from mixop.plan.scaling import scaled
 from mixop.recipe.stage import Stage
 from mixop.recipes import RECIPES, drnas
 from mixop.spaces.toy import Toy

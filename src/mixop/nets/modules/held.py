@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy as is_lazy_tensor
 from torch.utils._pytree import tree_flatten
 
 from mixop.core.errors import SpaceError
@@ -55,7 +56,7 @@ def is_held(name: str) -> bool:
 
 def is_lazy(module: nn.Module) -> bool:
     """Whether a module gets its weights from the first inputs that it sees, and has seen none yet."""
-    return isinstance(module, LazyModuleMixin) and module.has_uninitialized_params()
+    return isinstance(module, LazyModuleMixin) and any(map(is_lazy_tensor, module.parameters(recurse=False)))
 
 
 def _pieces(what: Any) -> Iterator[bytes]:
