@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from odd_nets import Twice
+from own_nets import Small
 
 from mixop.core.types import Draw
+from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
 from mixop.spaces import SPACES, CellSpace, Darts, darts, nasbench201
 from mixop.spaces.core import Space
-from mixop.testing import check_recipe, check_relaxation, check_space, small_space
+from mixop.testing import check_module_space, check_recipe, check_relaxation, check_space, small_space
 
 RGB = {"input_shape": (3, 8, 8)}
 THREE = {"cells": 3, "channels": 4, **RGB}  # normal, reduction, reduction
@@ -51,6 +54,11 @@ SMALL: dict[str, Space] = {
 @pytest.mark.parametrize(("edges", "options"), [(3, 5), (1, 2)])
 def test_relaxations_keep_their_contract(name, edges, options):
     check_relaxation(ALL[name](), edges=edges, options=options)
+
+
+@pytest.mark.parametrize(("make", "example"), [(Small, torch.zeros(2, 1, 6, 6)), (Twice, torch.ones(2, 4))])
+def test_spaces_in_models_keep_their_contract(make, example):
+    check_module_space(in_module(make, example))
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -24,6 +24,7 @@ from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
+from mixop.evaluate.start import trained_supernet
 from mixop.evaluate.trained import load_network, read_found, read_space
 from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
@@ -275,13 +276,15 @@ def retrain(
     random: int = 0,
     train_on: Sequence[Part] = ("train", "valid"),
     score_on: Part = "test",
+    start: Literal["scratch", "supernet"] = "scratch",
+    supernet: str | Path | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
 ) -> RetrainResult:
-    """Trains an architecture from scratch, by default on all training examples, and scores it once, on the test set.
+    """Trains an architecture, by default from scratch and on all training examples, and scores it once, on the test set.
 
     Args:
         architecture: an architecture of the space, or its native string.
@@ -294,6 +297,11 @@ def retrain(
         train_on: the parts of the data that are trained on. Choices that must not see the test set train on ``("train",)``
             and score on ``"valid"``.
         score_on: the part that is scored.
+        start: ``supernet`` to begin from the weights of the architecture's path in a search's supernet, with the statistics
+            of batch norms measured on training batches, in place of weights that are drawn; random architectures begin from
+            their own paths. Operations that a search computes in another way than the network (the pools of DARTS, which it
+            normalises) and an auxiliary head begin as they do from scratch.
+        supernet: the run directory of that search; default ``out``.
         seed: of initial weights, data order and augmentation; the same for every network.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
@@ -315,11 +323,24 @@ def retrain(
     protocol = protocol or PROTOCOLS["quick"]
     if epochs is not None:
         protocol = replace(protocol, epochs=epochs)
-    networks = [(FOUND, architecture)]
-    networks += [(f"random {k}", a) for k, a in enumerate(random_architectures(space, random, seed, but=architecture), 1)]
     run = RunDirectory(out)
+    if start not in ("scratch", "supernet"):
+        raise RecipeError(f"start must be 'scratch' or 'supernet', got {start!r}.")
+    if supernet is not None and start == "scratch":
+        raise RecipeError("A training from scratch reads no supernet: leave it out, or say start='supernet'.")
+    begun = trained_supernet(run if supernet is None else RunDirectory(supernet)) if start == "supernet" else None
+    if begun is not None:
+        begun.check(space, protocol.sized(space))
+    # Of what a search has pruned, its supernet has no weights any more.
+    drawn_from = space if begun is None else begun.space
+    others = [
+        space.from_native(drawn_from.to_native(a)) for a in random_architectures(drawn_from, random, seed, but=architecture)
+    ]
+    networks = [(FOUND, architecture), *((f"random {k}", a) for k, a in enumerate(others, 1))]
     with run.locked(), using(threads):
-        job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on)
+        job = Retraining(
+            networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on, supernet=begun
+        )
         job.claim()
         return _retrain(job, settings)
 

@@ -9,23 +9,33 @@ import io
 import json
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from mixop import api
 from mixop.core.errors import RecipeError
+from mixop.core.rng import fenced
 from mixop.core.surroundings import undisturbed
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
 from mixop.data.toy import toy_set
+from mixop.engine.score import one_path
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
+from mixop.nets.modules.choice import Decided
+from mixop.nets.modules.space import PARTS as SPACE_PARTS
+from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.modules.trial import call
+from mixop.nets.modules.weights import sliced
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape
 from mixop.recipe.core import Recipe
@@ -35,11 +45,12 @@ from mixop.runs import checkpoint
 from mixop.runs.files import STATE
 from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
-from mixop.spaces.core import Decision, Group, Space
+from mixop.spaces.core import Architecture, Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.stacked import Stacked, stacked
 from mixop.spaces.toy import Toy
 from mixop.supernet.base import Supernet
+from mixop.supernet.module import module_supernet
 from mixop.supernet.plain import plain
 from mixop.tasks import PARTS as TASK_PARTS
 from mixop.tasks.base import Task, Totals
@@ -179,6 +190,86 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
     assert discrete(x).shape == outputs.shape
+
+
+@undisturbed()
+def check_module_space(space: ModuleSpace, *, samples: int = 20) -> None:
+    """The contract of a space in a model, made by `mixop.spaces.in_module`.
+
+    Its description is JSON and reads back; every architecture that it counts is one of those that it lists, reaches what it
+    decides, and survives its native text and JSON; the supernet gives finite outputs at uniform mixing weights, the same ones
+    for the same arguments, with a finite gradient for every decision; and the network that is built from an architecture
+    computes, with the supernet's weights, what the supernet computes at one-hot mixing weights, with nothing of mixop inside.
+
+    Args:
+        space: the space to check, with an example or fitted to data, small enough to run on a CPU.
+        samples: random architectures that are looked at.
+
+    Example:
+        >>> from mixop.nets.modules.choice import Choice
+        >>> from mixop.nets.modules.space import in_module
+        >>> net = nn.Sequential(Choice([nn.Linear(4, 3), nn.Linear(4, 3, bias=False)]))
+        >>> check_module_space(in_module(net, torch.zeros(2, 4)))
+    """
+    described = json.loads(json.dumps(describe_space(space)))
+    again = from_plain(described["space"], Space, SPACE_PARTS, "space")
+    assert describe_space(again) == describe_space(space), "the description of a space must be lossless"
+    names = [group.name for group in space.groups]
+    assert len(set(names)) == len(names), f"decisions must have different names, got {', '.join(names)}"
+    rng = random.Random(0)
+    drawn = [space.random(rng) for _ in range(samples)]
+    if space.size() <= 2000:
+        listed = list(space.architectures())
+        assert len(set(listed)) == len(listed) == space.size(), "the size must be the number of architectures"
+        assert set(drawn) <= set(listed), "random architectures must be among those of the space"
+    for architecture in drawn:
+        space.check(architecture)
+        assert space.settled(architecture) == architecture, "an architecture must decide what it reaches, and nothing else"
+        assert space.from_native(space.to_native(architecture)) == architecture, "the native text must be lossless"
+        text = json.dumps(describe_architecture(space, architecture))
+        assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
+    _check_module_supernet(space, drawn)
+
+
+def _check_module_supernet(space: ModuleSpace, architectures: Sequence[Architecture]) -> None:
+    x = space.inputs(4, _generator())
+    net = module_supernet(space, norm=BatchNorm(), generator=_generator())
+    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+
+    def outputs_of(run: Callable[..., Any], *arguments: Any) -> list[Tensor]:
+        with fenced(_generator()):
+            given = run(*arguments)
+        return [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+    outputs = outputs_of(net, x, mix)  # in training mode: statistics are then no longer those of a fresh network
+    assert outputs, "a model must give numbers"
+    assert all(value.isfinite().all() for value in outputs), "the outputs at uniform mixing weights must be finite"
+    total = torch.stack([value.square().sum() for value in outputs]).sum()
+    grads = torch.autograd.grad(total, list(mix.values()), allow_unused=True)
+    for name, grad in zip(mix, grads, strict=True):
+        assert grad is not None, f"the mixing weights of {name} must reach the outputs"
+        assert grad.isfinite().all(), f"the gradient of {name} must be finite"
+    net.eval()
+    with torch.no_grad():
+        one, other = (outputs_of(net, x, mix) for _ in range(2))
+        torch.testing.assert_close(one, other, rtol=0, atol=0, msg="equal arguments must give equal outputs")
+        state = {name.removeprefix("model."): value for name, value in net.state_dict().items()}
+        for architecture in dict.fromkeys(architectures):
+            network = build(architecture, space, generator=_generator())
+            network.load_state_dict(sliced(space, architecture, state))
+            inside = [type(module).__name__ for module in network.modules() if isinstance(module, Decided)]
+            assert not inside, f"a network must have no choices left, got {', '.join(inside)}"
+            path = one_path(space, architecture, mix)
+            call_of = partial(network.eval(), x, ()) if net.carries else partial(call, network.eval(), x)
+            # One path adds zeros to what its option gives: float32 rounds the two alike, but for sums of several inputs.
+            native = space.to_native(architecture)
+            torch.testing.assert_close(
+                outputs_of(net, x, *path),
+                outputs_of(call_of),
+                rtol=1e-4,
+                atol=1e-5,
+                msg=lambda text, native=native: f"the network of {native} must be the supernet's path: {text}",
+            )
 
 
 def _watch_roles(space: Stacked, net: Supernet) -> list[RemovableHandle]:

@@ -158,7 +158,7 @@ class ResumeOptions:
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """Train the found architecture from scratch, with random ones beside it, and score them on the test set.
+    """Train the found architecture, with random ones beside it, and score them on the test set.
 
     The training uses all training examples, those of both splits of the search. Random architectures are trained in the same
     way, which shows whether the search did better than a random choice; each takes about as long as the found one. Without a
@@ -172,6 +172,8 @@ class RetrainOptions:
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
         random: how many random architectures to train beside it. [5 after a search, else 0]
+        start: scratch draws the weights anew; supernet begins with those that the search of RUN has learnt for the
+            architecture, and for random ones likewise, with the statistics of batch norms measured on training batches.
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -187,6 +189,7 @@ class RetrainOptions:
     data: str | None = None
     protocol: str = "quick"
     random: int | None = None
+    start: Literal["scratch", "supernet"] = "scratch"
     out: str | None = None
     config: str | None = None
     quiet: bool = False

@@ -82,7 +82,8 @@ def compared(out: Path, page: Path) -> None:
     console.print()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     intervals = ["95 % interval"] if examples else []
-    for name in ("trained from scratch", f"{score.scored_on.word} {word(measure)}", *intervals, "parameters", "time"):
+    how = f"trained {score.began}".removesuffix("'s weights")  # a column
+    for name in (how, f"{score.scored_on.word} {word(measure)}", *intervals, "parameters", "time"):
         table.add_column(name, justify="left" if name.startswith("trained") else "right", no_wrap=True)
     resolved = digits(measure, map(score.value, score.networks), examples)
     for name, network in rows:

@@ -122,7 +122,10 @@ def retrain(parsed: Parsed) -> None:
     )
     labels = ["found", *(f"random {k}" for k in range(1, random + 1))]
     each = f"{count(protocol.epochs, 'epoch')} each"
-    title = f"Training {count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}"
+    if options.start == "supernet" and options.run is None:
+        raise RecipeError("--start supernet begins from the weights of a search: write mixop retrain RUN --start supernet.")
+    kept = ", from the supernet's weights" if options.start == "supernet" else ""
+    title = f"Training {count(len(labels), 'network')} by protocol {protocol.name} on {data.name}, {each}{kept}"
     with _progress(options, title, data.task.measures, labels) as progress:
         result = api.retrain(
             architecture,
@@ -131,6 +134,8 @@ def retrain(parsed: Parsed) -> None:
             out,
             protocol=protocol,
             random=random,
+            start=options.start,
+            supernet=options.run if kept else None,
             **_run_settings(settings),
             observe=progress,
         )
@@ -323,6 +328,7 @@ RETRAIN = Command(
     examples=(
         "mixop retrain runs/x",
         "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",
+        "mixop retrain runs/x --start supernet --protocol finetune --out runs/x-tuned",
         "mixop retrain --architecture DARTS_V2 --data cifar10 --data.path data --protocol darts-cifar10",
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 Mix = Mapping[str, Tensor]
 """Group name -> mixing weights, shape ``(E, O)``; any relaxation's output, need not lie on the simplex. Of a draw by cell
@@ -67,3 +68,13 @@ class Draw:
     weights: Tensor
     log_prob: Tensor | None = None
     active: Paths | CellPaths | None = None
+
+
+def detached(values: Any) -> Any:
+    """What a network gives or carries, cut off from the pass that made it: tensors, also in tuples, lists and mappings."""
+    return tree_map_only(Tensor, Tensor.detach, values)
+
+
+def in_float32(outputs: Any) -> Any:
+    """Outputs of a network, numbers of another precision as float32: a tensor, or tensors in tuples, lists and mappings."""
+    return tree_map_only(Tensor, lambda value: value.float() if value.is_floating_point() else value, outputs)

@@ -11,6 +11,7 @@ from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
+from mixop.spaces.stacked import Stacked
 from mixop.supernet.executors import check_executor, make_supernet
 
 
@@ -40,6 +41,8 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
     """
     for stage, wraps in enumerate(recipe.all_wraps):
         check_executor(settings.executor, stage_space(space, recipe, stage, {}), norm=recipe.norm, wraps=wraps)
+    if settings.compile and not isinstance(space, Stacked):
+        raise RecipeError(f"torch compiles the cells of a supernet, which {space.name} does not have: leave out compile.")
     twice = _second_derivatives(recipe)
     if settings.compile and twice:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")

@@ -36,6 +36,7 @@ from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.nets.modules.costs import shown
 from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.recipe.stage import stage_progress
@@ -406,10 +407,11 @@ class Search:
 
     def _move_weights(self, problem: SupernetProblem, batch: Batch) -> None:
         state = self.state
-        for weight in state.net.parameters():
+        weights = trained(state.net)
+        for weight in weights:
             # The same, whoever computes the network: an executor may keep what ran and what did not in one tensor.
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-        norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.recipe.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.recipe.clip or math.inf)
         self._finite(norm.item(), "weight", "gradient")
         ran = problem.ran if self.recipe.idle_weights == "rest" else None
         with resting(state.weight_optimiser, () if ran is None else state.net.idle(ran)):

@@ -10,7 +10,20 @@ from torch.func import functional_call
 from mixop.bilevel.base import InnerStep
 from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
-from mixop.core.types import DROPPED, Active, Batch, CellPaths, Draw, Mix, Params, Paths, is_by_cell, paths_of
+from mixop.core.types import (
+    DROPPED,
+    Active,
+    Batch,
+    CellPaths,
+    Draw,
+    Mix,
+    Params,
+    Paths,
+    detached,
+    in_float32,
+    is_by_cell,
+    paths_of,
+)
 from mixop.engine.capture import CapturedLoss
 from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
@@ -92,19 +105,8 @@ class Seen(NamedTuple):
     """Loss, outputs and targets of a forward pass, without a gradient."""
 
     loss: Tensor
-    outputs: Tensor
+    outputs: Any
     targets: Tensor
-
-
-def detached(state: Any) -> Any:
-    """What a network carries, cut off from the pass that made it: tensors in tuples, lists and mappings."""
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, Mapping):
-        return {key: detached(value) for key, value in state.items()}
-    if isinstance(state, tuple | list):
-        return type(state)(detached(value) for value in state)
-    return state
 
 
 class SupernetProblem:
@@ -172,8 +174,8 @@ class SupernetProblem:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The supernet's weights by name."""
-        return dict(self.net.named_parameters())
+        """The supernet's weights that learn, by name; what is frozen is a constant to every scheme."""
+        return {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
 
     @property
     def inner(self) -> InnerStep:
@@ -253,8 +255,8 @@ class SupernetProblem:
                     outputs, state = outputs
                     self._carried[id(batch.x)] = detached(state)
                 with watched(source, self.task.draws):
-                    loss = self.task.loss(outputs.float() if self.precision == "bfloat16" else outputs, batch.y)
-        self.seen = Seen(loss.detach(), outputs.detach(), batch.y)
+                    loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
+        self.seen = Seen(loss.detach(), detached(outputs), batch.y)
         return loss
 
     def forget(self) -> None:

@@ -1,6 +1,6 @@
 """What a supernet measures on the validation part, with its weights as they are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from mixop.core.measure import Number
 from mixop.core.rng import draws_unseen, fenced
-from mixop.core.types import Active, Batch, Mix
+from mixop.core.types import Active, Batch, Mix, in_float32
 from mixop.data.core import Data
 from mixop.derive.base import Norm
 from mixop.spaces.core import Architecture, Space
@@ -19,6 +19,8 @@ from mixop.supernet.batched import NORMS
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 CALIBRATION = 10
 """Batches of training examples that recalibrated statistics are averaged over."""
@@ -75,7 +77,9 @@ def score(
     # What a network draws by itself (noise as an operation) is the same for everything that is compared.
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         if norm == "recalibrated":
-            _recalibrate(net, data, mix, active, batch_size, buffers, time)
+            recalibrate(
+                net, buffers, data, batch_size, lambda batch: functional_call(net, buffers, (batch.x, mix, active), time)
+            )
         _evaluate(net, norm)
         totals = data.task.totals()
         for outputs, batch in _passes(net, buffers, data.sweep("valid", batch_size, batches), mix, active, time):
@@ -99,7 +103,7 @@ def try_out(net: Supernet, data: Data, mix: Mix) -> None:
     net.eval()
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         for outputs, batch in _passes(net, buffers, data.sweep("valid", 2, 1), mix, None, {"progress": 0.0}):
-            data.task.loss(outputs.float(), batch.y)
+            data.task.loss(in_float32(outputs), batch.y)
             data.task.totals().add(outputs, batch.y)
 
 
@@ -121,7 +125,7 @@ def _passes(
         yield outputs, batch
 
 
-def _evaluate(net: Supernet, norm: Norm) -> None:
+def _evaluate(net: nn.Module, norm: Norm) -> None:
     """Evaluation mode, except for batch norms that use each batch's own statistics."""
     net.eval()
     for module in net.modules() if norm == "batch" else ():
@@ -129,16 +133,26 @@ def _evaluate(net: Supernet, norm: Norm) -> None:
             module.train()
 
 
-def _recalibrate(
-    net: Supernet, data: Data, mix: Mix, active: Active | None, size: int, buffers: dict[str, Tensor], time: dict[str, float]
+@torch.no_grad()
+def recalibrate(
+    net: nn.Module, buffers: Mapping[str, Tensor], data: Data, batch_size: int, run: Callable[[Batch], object]
 ) -> None:
-    """Fills ``buffers`` with the mean statistics of the first training batches."""
+    """Fills the statistics of batch norms with their means over the first training batches; other buffers stay.
+
+    Args:
+        net: whose norms they are; it is left in evaluation mode, its norms in training mode.
+        buffers: by their names in the network; changed.
+        data: on the network's device.
+        batch_size: examples in a batch.
+        run: passes a batch through the network with these buffers.
+    """
     for name, buffer in buffers.items():
-        buffer.fill_(1 if name.endswith("running_var") else 0)
+        if name.endswith(_STATISTICS):
+            buffer.fill_(1 if name.endswith("running_var") else 0)
     _evaluate(net, "batch")
     with _averaging(net):
-        for batch in data.sweep("train", size, CALIBRATION):
-            functional_call(net, buffers, (batch.x, mix, active), time)
+        for batch in data.sweep("train", batch_size, CALIBRATION):
+            run(batch)
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixop.core.types import Mix
 from mixop.engine.settings import Settings
 from mixop.engine.state import SearchState, initial_memory, stage_net, stage_space
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import stage_ends
 from mixop.spaces.core import Space
@@ -35,13 +36,15 @@ def best_of(mean: Tensor, count: int) -> list[list[int]]:
 
 
 def expand(mean: Mix, kept: Kept, space: Space) -> dict[str, Tensor]:
-    """Mean mixing weights over the options of the whole space: zero where an option was pruned."""
+    """Mean mixing weights over the options of the whole space: zero where an option was pruned, with all decisions in it."""
     whole = dict(mean)
+    like = next(iter(mean.values()))
     for group in space.groups:
         if group.name in kept:
-            value = mean[group.name]
-            row = torch.zeros(group.shape, dtype=value.dtype, device=value.device)
-            whole[group.name] = row.scatter(1, torch.tensor(kept[group.name], device=value.device), value)
+            row = torch.zeros(group.shape, dtype=like.dtype, device=like.device)
+            if group.name in mean:
+                row = row.scatter(1, torch.tensor(kept[group.name], device=like.device), mean[group.name])
+            whole[group.name] = row
     return whole
 
 
@@ -62,7 +65,8 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         count = group.shape[1] if stage.options is None else min(stage.options, group.shape[1])
         local[group.name] = best_of(mean[group.name], count)
     before = state.kept or {g.name: [list(range(g.shape[1]))] * g.shape[0] for g in base.groups}
-    state.kept = {
+    # A decision inside a pruned option is no longer decided; what was left of it stays as it was.
+    state.kept = before | {
         name: [[whole[o] for o in row] for whole, row in zip(before[name], rows, strict=True)] for name, rows in local.items()
     }
     state.stage += 1
@@ -77,7 +81,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
         state.memory.update(initial_memory(recipe, state.space, state.generators["memory"]))
         return
     carry = transfer(old_net, state.net, local, generator=random, preserve=stage.preserve)
-    _carry_weights(state, recipe, [name for name, _ in old_net.named_parameters()], carry)
+    _carry_weights(state, recipe, _trained_names(old_net), carry)
     _carry_params(state, recipe, local)
 
 
@@ -86,7 +90,7 @@ def _carry_weights(
 ) -> None:
     """A new optimiser of the weights, with what the old one remembers of each of them carried like the weight itself."""
     old = state.weight_optimiser.state_dict()
-    state.weight_optimiser = recipe.weight_optimiser.build(state.net.parameters())
+    state.weight_optimiser = recipe.weight_optimiser.build(trained(state.net))
     new = state.weight_optimiser.state_dict()
     shaped: dict[str, dict[str, Tensor]] = {}  # momentum and the like: key -> parameter -> tensor
     plain: dict[str, object] = {}  # counts of steps, the same for every parameter
@@ -97,7 +101,7 @@ def _carry_weights(
             elif value is not None:
                 plain[str(key)] = value
     carried = {key: carry(tensors) for key, tensors in shaped.items()}
-    for i, (name, _) in enumerate(state.net.named_parameters()):
+    for i, name in enumerate(_trained_names(state.net)):
         its = {key: tensors[name] for key, tensors in carried.items() if name in tensors}
         if its:
             new["state"][i] = {**plain, **its}
@@ -106,19 +110,31 @@ def _carry_weights(
     state.weight_optimiser.load_state_dict(new)
 
 
+def _trained_names(net: nn.Module) -> list[str]:
+    """The names of what an optimiser holds, in its order."""
+    return [name for name, weight in net.named_parameters() if weight.requires_grad]
+
+
 def _carry_params(state: SearchState, recipe: Recipe, local: Mapping[str, list[list[int]]]) -> None:
-    """Architecture parameters and what their optimiser remembers, without those of pruned options."""
+    """Architecture parameters and what their optimiser remembers, without those of pruned options and all inside them."""
 
     def pruned(name: str, value: Tensor) -> Tensor:
         return recipe.relaxation.prune(value, local[name]) if name in local else value.clone()
 
     old = state.architecture_optimiser.state_dict()
-    names = list(state.params)
-    state.params = {name: pruned(name, value) for name, value in state.params.items()}
+    numbers = {name: number for number, name in enumerate(state.params)}
+    state.params = {group.name: pruned(group.name, state.params[group.name]) for group in state.net.groups}
     state.architecture_optimiser = recipe.architecture_optimiser.build(state.params.values())
-    for i, values in old["state"].items():
-        old["state"][i] = {
-            key: pruned(names[i], value) if isinstance(value, Tensor) and value.dim() > 1 else value
-            for key, value in values.items()
+    remembered = {}
+    for i, name in enumerate(state.params):
+        remembered[i] = {
+            key: pruned(name, value) if isinstance(value, Tensor) and value.dim() > 1 else value
+            for key, value in old["state"].get(numbers[name], {}).items()
         }
-    state.architecture_optimiser.load_state_dict(old)
+    (group,) = old["param_groups"]
+    state.architecture_optimiser.load_state_dict(
+        {
+            "state": {i: values for i, values in remembered.items() if values},
+            "param_groups": [{**group, "params": list(range(len(remembered)))}],
+        }
+    )

@@ -12,8 +12,10 @@ from mixop.core.types import Params
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
+from mixop.spaces.stacked import Stacked
 from mixop.supernet.base import Supernet
 from mixop.supernet.executors import make_supernet
 from mixop.tasks.base import Totals
@@ -79,7 +81,7 @@ class SearchState:
             kept=kept or {},
             net=net,
             params=params,
-            weight_optimiser=recipe.weight_optimiser.build(net.parameters()),
+            weight_optimiser=recipe.weight_optimiser.build(trained(net)),
             architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
             generators=random,
             weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
@@ -90,7 +92,7 @@ class SearchState:
 
     def build_optimisers(self, recipe: Recipe) -> None:
         """New optimisers of the weights and parameters."""
-        self.weight_optimiser = recipe.weight_optimiser.build(self.net.parameters())
+        self.weight_optimiser = recipe.weight_optimiser.build(trained(self.net))
         self.architecture_optimiser = recipe.architecture_optimiser.build(self.params.values())
 
     def state_dict(self) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def stage_net(space: Space, recipe: Recipe, stage: int, generator: Generator, se
     """The supernet of a stage, freshly initialised, on the run's device."""
     net = make_supernet(settings.executor, space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[stage])
     net = net.to(settings.device)
-    if settings.channels_last and settings.executor == "plain":
+    if settings.channels_last and (settings.executor == "plain" or not isinstance(space, Stacked)):
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         keep_out_of_graphs()

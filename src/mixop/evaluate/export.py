@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from mixop.core.door import door
-from mixop.core.errors import MissingExtraError, RunError, unknown
+from mixop.core.errors import MissingExtraError, MixopError, RunError, unknown
 from mixop.evaluate.trained import load_network, read_score
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
@@ -66,7 +67,16 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
     generator = Generator().manual_seed(0)
     # One example and several: an exported graph may have the batch size of its example built in.
     example, *others = (_random(kind, count, generator) for count in (2, 1, 3))
-    content = write(net, example)
+    try:
+        content = write(net, example)
+    except MixopError:
+        raise
+    except Exception as error:  # a model of the user's own may do what no graph holds
+        first = " ".join(str(error).split("\n")[0].split())
+        raise RunError(
+            f"Torch cannot export this network to {format} ({type(error).__name__}: {first.rstrip('.')}): change what the "
+            "model does there, such as sizes read as Python numbers, or load it with mixop.evaluate.load_network."
+        ) from error
     loaded = read(content)
     with torch.no_grad():
         allowed = max(TOLERANCE, 10 * max(_rounding(net, inputs) for inputs in others))
@@ -89,10 +99,18 @@ def _random(kind: Mapping[str, Any], count: int, generator: Generator) -> Tensor
     return torch.randn(count, *shape, generator=generator)
 
 
-def _difference(got: Tensor, expected: Tensor) -> float:
+def _difference(got: Any, expected: Any) -> float:
     """Largest difference relative to the largest expected number; infinite for another shape and for NaN."""
+    ours, theirs = tree_leaves(got), tree_leaves(expected)
+    if len(ours) != len(theirs):
+        return math.inf
+    return max((_apart(one, other) for one, other in zip(ours, theirs, strict=True)), default=0.0)
+
+
+def _apart(got: Tensor, expected: Tensor) -> float:
     if got.shape != expected.shape:
         return math.inf
+    got, expected = got.double(), expected.double()
     scale = expected.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     return ((got - expected).abs().max() / scale).nan_to_num(math.inf).item()
 
@@ -100,7 +118,7 @@ def _difference(got: Tensor, expected: Tensor) -> float:
 def _rounding(net: nn.Module, inputs: Tensor) -> float:
     """How far the network is from itself in float64."""
     exact = inputs.double() if inputs.is_floating_point() else inputs
-    return _difference(net(inputs).double(), copy.deepcopy(net).double()(exact))
+    return _difference(net(inputs), copy.deepcopy(net).double()(exact))
 
 
 def _program(net: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
@@ -137,6 +155,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _write_onnx(net: nn.Module, images: Tensor) -> bytes:
+    with torch.no_grad():
+        if not isinstance(net(images), Tensor):
+            raise RunError("An ONNX file of mixop has one output, but this network gives several tensors: export to pt2.")
     with _quiet():
         program: Any = torch.onnx.export(
             net,

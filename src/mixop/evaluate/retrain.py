@@ -1,4 +1,4 @@
-"""Training architectures from scratch, one after the other by one protocol."""
+"""Training architectures, from scratch or from a supernet's weights, one after the other by one protocol."""
 
 import hashlib
 import math
@@ -12,12 +12,14 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Generator, Tensor
+from torch.utils._pytree import tree_leaves
 
-from mixop.core.errors import DivergedError, RecipeError, RunError
+from mixop.core.errors import DivergedError, RecipeError, RunError, unknown
 from mixop.core.names import from_file
 from mixop.core.optim import set_rate
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
+from mixop.core.types import in_float32
 from mixop.core.values import to_plain
 from mixop.data.core import PARTS, Data, Part
 from mixop.data.examples import AHEAD
@@ -27,8 +29,9 @@ from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
+from mixop.evaluate.start import TrainedSupernet, trained_supernet
 from mixop.evaluate.training import TrainingState
-from mixop.nets.training import training_outputs, without_auxiliary
+from mixop.nets.training import freeze, trained, training_outputs, without_auxiliary
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import ARCHITECTURE, DATA, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, SETTINGS, SPACE, WEIGHTS
@@ -83,7 +86,7 @@ def _may_be_drawn(space: Space, architecture: Architecture) -> bool:
 
 
 class Retraining:
-    """Networks trained from scratch, one after the other, in one run directory: a search's own or a new one.
+    """Networks trained one after the other, in one run directory: a search's own or a new one.
 
     Every network sees the same batches, augmented alike, so that only the architecture differs. What they are scored on is
     looked at once for each network, after its last epoch.
@@ -98,6 +101,7 @@ class Retraining:
         observe: called with every step and record.
         train_on: the parts that are trained on.
         score_on: the part that is scored; none of those.
+        supernet: whose weights the networks begin with, each with those of its own path; None where they are drawn.
 
     Raises:
         MixopError: if these do not fit together.
@@ -115,6 +119,7 @@ class Retraining:
         *,
         train_on: Sequence[Part] = ("train", "valid"),
         score_on: Part = "test",
+        supernet: TrainedSupernet | None = None,
     ) -> None:
         labels = [label for label, _ in networks]
         if FOUND not in labels or len(set(labels)) != len(labels):
@@ -131,6 +136,7 @@ class Retraining:
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)
         protocol.sized(self.space)
+        self.supernet = supernet
         if data.tokens and protocol.accumulate > 1:
             raise RecipeError("Windows of a token stream follow each other, so a batch cannot be divided: set accumulate to 1.")
         self.augment = protocol.augment(data)
@@ -161,7 +167,17 @@ class Retraining:
             networks = [(label, space.from_native(native)) for label, native in plan.networks]
         if not networks:
             raise damaged(run / RETRAINING, "at least one network in 'networks'", [])
-        scope = {"train_on": plan.train_on, "score_on": plan.score_on}
+        supernet = None
+        if plan.start is not None and (run / SCORE).exists():  # what is done needs no weights to begin with
+            supernet = TrainedSupernet(plan.start, space, space, {})
+        elif plan.start is not None:
+            supernet = trained_supernet(RunDirectory(plan.start.run))
+            if supernet.start.weights_sha256 != plan.start.weights_sha256:
+                raise RunError(
+                    f"The supernet of {plan.start.run} is not the one that the retraining of {run.path} began from: restore "
+                    "its checkpoint, or retrain into another --out."
+                )
+        scope = {"train_on": plan.train_on, "score_on": plan.score_on, "supernet": supernet}
         return cls(networks, space, data, protocol, run, replace(settings, seed=plan.seed), observe, **scope)
 
     def estimate(self) -> Estimate:
@@ -176,7 +192,8 @@ class Retraining:
             batch = self.data.batch(state.stream.peek()[:examples])
             with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.protocol.precision == "bfloat16"):
                 outputs, auxiliary, _ = training_outputs(state.net.train(), batch.x)
-            return outputs.sum() if auxiliary is None else outputs.sum() + auxiliary.sum()
+            leaves = [leaf for leaf in tree_leaves((outputs, auxiliary)) if isinstance(leaf, Tensor) and leaf.requires_grad]
+            return torch.stack([leaf.float().sum() for leaf in leaves]).sum()
 
         return estimate(
             forward=forward,
@@ -197,6 +214,7 @@ class Retraining:
             "score_on": self.score_on,
             "augment": to_plain(self.augment),
             "data": self.data.fingerprint,
+            **({} if self.supernet is None else {"start": to_record(self.supernet.start)}),
         }
 
     @cached_property
@@ -247,11 +265,13 @@ class Retraining:
         batch = self.data.augmented(self.state.stream.peek()[:2], Generator().manual_seed(0), self.augment)
         for _, architecture in self.networks:
             net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
+            if self.supernet is not None:
+                self.supernet.begin(net, architecture)
             with torch.no_grad(), fenced(Generator().manual_seed(0)):
                 outputs, auxiliary, _ = training_outputs(net.train(), batch.x)
             for output in (outputs, auxiliary):
                 if output is not None:
-                    self.data.task.loss(output.float(), batch.y)
+                    self.data.task.loss(in_float32(output), batch.y)
 
     def run(self) -> Score:
         """Trains to the end, from wherever it stands; a finished retraining is not repeated.
@@ -296,8 +316,23 @@ class Retraining:
 
     def _fresh(self) -> TrainingState:
         """The state of the network whose turn it is."""
-        _, architecture = self.networks[len(self.scores)]
-        return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings, self.train_on)
+        label, architecture = self.networks[len(self.scores)]
+        if label == FOUND:
+            self._check_freeze(architecture)
+        supernet = self.supernet if self.supernet is not None and self.supernet.tensors else None
+        return TrainingState.fresh(architecture, self.space, self.data, self.protocol, self.settings, self.train_on, supernet)
+
+    def _check_freeze(self, architecture: Architecture) -> None:
+        """Refuses names to freeze that the found network does not have, or that leave nothing to train."""
+        if not self.protocol.freeze:
+            return
+        net = TrainingState.network(architecture, self.space, self.protocol, self.settings, Generator().manual_seed(0))
+        unmatched = freeze(net, self.protocol.freeze)
+        if unmatched:
+            names = (name for name, _ in net.named_parameters())
+            raise RecipeError(unknown("weight to freeze in this network", unmatched[0], names))
+        if not trained(net):
+            raise RecipeError(f"Freezing {', '.join(self.protocol.freeze)} leaves nothing to train: freeze fewer weights.")
 
     def save(self) -> None:
         """Writes the checkpoint.
@@ -359,7 +394,7 @@ class Retraining:
             loss = state.backward(batch._replace(state=state.stream.state), self.protocol)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
         self._finite(loss.item(), "loss")
-        norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), self.protocol.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
         self._finite(norm.item(), "gradient")
         state.optimiser.step()
 
@@ -441,6 +476,7 @@ class Retraining:
             bound_to=self.bound,
             classes=data.task.classes,
             confusion=tuple(tuple(row) for row in self.confusion),
+            start=None if self.supernet is None else self.supernet.start,
         )
 
     def _finite_state(self) -> None:

@@ -1,7 +1,7 @@
-"""All that changes while one network is trained from scratch, and the gradient of one batch."""
+"""All that changes while one network is trained, and the gradient of one batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -9,14 +9,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.rng import draws_unseen, fenced, generators, watched
-from mixop.core.types import Batch
+from mixop.core.types import Batch, detached, in_float32
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
-from mixop.engine.problem import detached
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
+from mixop.evaluate.start import TrainedSupernet, settle_statistics
 from mixop.nets.discrete import build
-from mixop.nets.training import carries, set_drop_path, training_outputs
+from mixop.nets.training import carries, freeze, frozen_norms, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.tasks.base import Task, Totals
 
@@ -36,6 +36,7 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    frozen: list[nn.Module] = field(default_factory=list)
 
     @cached_property
     def unseen(self) -> bool:
@@ -51,17 +52,26 @@ class TrainingState:
         protocol: Protocol,
         settings: Settings,
         parts: Sequence[Part] = ("train", "valid"),
+        supernet: TrainedSupernet | None = None,
     ) -> "TrainingState":
-        """The state before the first step; the random numbers depend on the seed alone, so they are every network's."""
+        """The state before the first step; the random numbers depend on the seed alone, so they are every network's.
+
+        With a supernet, the weights are those of the architecture's path in it, and the statistics of batch norms those of the
+        first training batches.
+        """
         random = generators(settings.seed, GENERATORS)
         net = cls.network(architecture, space, protocol, settings, random["init"])
+        if supernet is not None:
+            supernet.begin(net, architecture)
+            settle_statistics(net, data, protocol.batch_size)
         return cls(
             net=net,
-            optimiser=protocol.optimiser.build(net.parameters()),
+            optimiser=protocol.optimiser.build(trained(net)),
             generators=random,
             stream=data.stream(parts, protocol.batch_size, random["order"]),
             task=data.task.smoothed(protocol.label_smoothing),
             train=data.task.totals(),
+            frozen=frozen_norms(net, protocol.freeze),
         )
 
     @staticmethod
@@ -69,13 +79,15 @@ class TrainingState:
         architecture: Architecture, space: Space, protocol: Protocol, settings: Settings, generator: Generator
     ) -> nn.Module:
         """A network as the protocol trains it, freshly initialised, on the run's device."""
-        return build(
+        net = build(
             architecture,
             protocol.sized(space),
             generator=generator,
             norm=protocol.norm,
             auxiliary=protocol.auxiliary > 0,
         ).to(settings.device)
+        freeze(net, protocol.freeze)
+        return net
 
     def backward(self, batch: Batch, protocol: Protocol) -> Tensor:
         """Accumulates the gradient of a batch, piece by piece, and adds the batch to the epoch's totals.
@@ -88,6 +100,8 @@ class TrainingState:
             The loss, a mean over the batch, with the auxiliary head's; on the device.
         """
         self.net.train()
+        for norm in self.frozen:
+            norm.eval()
         set_drop_path(self.net, protocol.drop_path * self.epoch / protocol.epochs)
         self.optimiser.zero_grad(set_to_none=True)
         total, state = torch.zeros((), device=batch.y.device), batch.state
@@ -99,13 +113,13 @@ class TrainingState:
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
                     outputs, auxiliary, state = training_outputs(self.net, x, carried)
                 with watched(source, self.task.draws):
-                    loss = self.task.loss(outputs.float(), y)
+                    loss = self.task.loss(in_float32(outputs), y)
                     if auxiliary is not None:
                         loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
                 loss = loss * (len(y) / len(batch.y))
                 loss.backward()
                 total = total + loss.detach()
-                self.train.add(outputs.detach(), y)
+                self.train.add(detached(outputs), y)
         self.stream.state = detached(state) if carries(self.net) else None
         return total
 

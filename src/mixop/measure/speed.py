@@ -32,6 +32,7 @@ from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
+from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
@@ -210,7 +211,7 @@ class Steps:
 
     def pass_(self) -> float:
         """Seconds of a forward and backward pass in the weights."""
-        weights = list(self.search.state.net.parameters())
+        weights = trained(self.search.state.net)
         return seconds(lambda: torch.autograd.grad(self.loss(), weights, allow_unused=True), self.device)
 
 

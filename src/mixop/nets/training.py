@@ -1,8 +1,11 @@
 """What a training asks of any network, mixop's own or a user's: outputs, an auxiliary head, a state, drop path."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from mixop.nets.discrete import DiscreteNetwork
 from mixop.nets.skeleton import State
@@ -27,6 +30,45 @@ def training_outputs(net: nn.Module, x: Tensor, state: State | None = None) -> t
         outputs, after = net(x, () if state is None else state)
         return outputs, None, after
     return net(x), None, ()
+
+
+def trained(net: nn.Module) -> list[nn.Parameter]:
+    """The parameters that learn: those of a frozen part (``requires_grad`` false) neither move nor decay."""
+    return [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+
+def freeze(net: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Freezes parameters by their names.
+
+    Args:
+        net: the network; changed.
+        patterns: names, beginnings of names (``stem`` for ``stem.conv.weight``), or with ``*`` and ``?``.
+
+    Returns:
+        The patterns that match no parameter.
+    """
+    unmatched = list(patterns)
+    for name, parameter in net.named_parameters():
+        its = [pattern for pattern in patterns if _matches(name, pattern)]
+        if its:
+            parameter.requires_grad_(False)
+        unmatched = [pattern for pattern in unmatched if pattern not in its]
+    return unmatched
+
+
+def frozen_norms(net: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
+    """The batch norms that patterns freeze whole: their statistics stay as they are, too."""
+
+    def frozen(path: str, module: nn.Module) -> bool:
+        names = [f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)] or [path]
+        return all(any(_matches(name, pattern) for pattern in patterns) for name in names)
+
+    norms = [(path, module) for path, module in net.named_modules() if isinstance(module, _NormBase)] if patterns else []
+    return [module for path, module in norms if frozen(path, module)]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def set_drop_path(net: nn.Module, probability: float) -> None:

@@ -207,7 +207,8 @@ def retraining_figures(run: RunContents) -> list[Item]:
             else:
                 label = None if any(c.colour == "rival" for c in curves) else f"{family} ({others})"
                 curves.append(plots.Curve(label, retraining.epochs, values, "rival", width=1.2))
-        note = "Every network from scratch, by the same protocol, on the examples that it learns from."
+        began = run.score.began if run.score else "trained"
+        note = f"Every network {began}, by the same protocol, on the examples that it learns from."
         if curves:
             figures.append(_drawn(curves, measure, head(measure, "training"), note))
     return figures

@@ -76,7 +76,8 @@ def verdict(run: RunContents) -> str:
         )
     reached = said(score.first, score.value(found), score.counted)
     lower = f" ({direction(score.first)})" if direction(score.first) else ""
-    text = f"The architecture found{epochs} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
+    began = "" if score.start is None else ", whose network began from the supernet's weights,"
+    text = f"The architecture found{epochs}{began} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
     if not score.rivals:
         return f"{text}; no random architecture was trained beside it, so it is not known yet whether the search helped."
     return f"{text} and {_standing(score, found, run.noun)}."

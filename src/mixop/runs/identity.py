@@ -32,7 +32,7 @@ Bound = Mapping[str, str]
 def essence(name: str, content: Any) -> Any:
     """What counts of a file's content when runs are compared, as JSON data.
 
-    The same examples from another place are the same data, and an architecture is the same whoever found it.
+    The same examples or supernet from another place are the same, and an architecture is the same whoever found it.
 
     Args:
         name: of the file.
@@ -41,6 +41,8 @@ def essence(name: str, content: Any) -> Any:
     content = as_json(content)
     if isinstance(content, dict) and name == DATA:
         return {key: content.get(key) for key in _DATA_KEYS}
+    if isinstance(content, dict) and name == RETRAINING and isinstance(content.get("start"), dict):
+        return {**content, "start": {key: value for key, value in content["start"].items() if key != "run"}}
     if isinstance(content, dict) and name == ARCHITECTURE:
         return {key: value for key, value in content.items() if key != BOUND_TO}
     return content

@@ -106,6 +106,19 @@ class RetrainingRecord:
     phase: Literal["retrain"] = "retrain"
 
 
+@dataclass(frozen=True)
+class Start:
+    """The supernet that trainings began from, each with the weights of its own path.
+
+    Args:
+        run: the directory of the search.
+        weights_sha256: checksum of the supernet's weights.
+    """
+
+    run: str
+    weights_sha256: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetrainingPlan:
     """What a retraining is to do.
@@ -118,6 +131,7 @@ class RetrainingPlan:
         score_on: the part that is scored.
         augment: what is done to training batches, as JSON data.
         data: fingerprint of the data.
+        start: the supernet whose weights the networks begin with; None where they are drawn.
     """
 
     protocol: Mapping[str, Any]
@@ -127,6 +141,7 @@ class RetrainingPlan:
     score_on: str
     augment: Mapping[str, Any]
     data: str
+    start: Start | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +231,7 @@ class Score:
         bound_to: fingerprints of the files that the retraining depends on, by name.
         classes: names of the classes; empty where there are none.
         confusion: of the found network: for each true class (row) how many examples were given each class (column).
+        start: the supernet whose weights the networks began with; None where they were drawn.
     """
 
     networks: tuple[NetworkScore, ...]
@@ -229,11 +245,17 @@ class Score:
     bound_to: Mapping[str, str]
     classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    start: Start | None = None
 
     @property
     def first(self) -> Measure:
         """The measure that ranks."""
         return self.measures[0]
+
+    @property
+    def began(self) -> str:
+        """How the networks were trained, for people: ``from scratch``, or ``from the supernet's weights``."""
+        return "from scratch" if self.start is None else "from the supernet's weights"
 
     @property
     def found(self) -> NetworkScore | None:

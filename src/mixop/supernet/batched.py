@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
+from torch.nn.modules.batchnorm import _NormBase
 
 from mixop.nets.dims import CONVOLVE, POOL_MAX, POOL_MEAN, dims_of, padded_to_even, strided
 from mixop.nets.ops import BatchNorm, FactorizedReduce
@@ -64,8 +65,8 @@ class StackedNorm(nn.Module):
         return y
 
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, StackedNorm)
-"""The modules of a supernet that normalise batches; ``momentum`` and the mode of each may be set."""
+NORMS = (_NormBase, StackedNorm)
+"""The modules of a network that keep running statistics; ``momentum`` and the mode of each may be set."""
 
 
 class Statistics:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mixop.core.errors import RecipeError
 from mixop.core.types import Active, Mix
@@ -17,8 +18,6 @@ from mixop.nets.modules.walk import decided
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State
 from mixop.supernet.base import Supernet
-
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class ModuleSupernet(Supernet):
@@ -36,9 +35,9 @@ class ModuleSupernet(Supernet):
         self.model = space.make(generator)
         self.module_space, self.widths = space, space.widths
         self.carries = bool(getattr(self.model, "carries", False))
-        if not norm.track:
+        if not norm.track and not space.pretrained:  # the weights that a model brings fit the statistics that it brings
             for module in self.model.modules():
-                if isinstance(module, _NORMS):
+                if isinstance(module, _BatchNorm):
                     # Running statistics would mix those of all options: every batch uses its own, as in cells.
                     module.track_running_stats = False
                     module.running_mean = module.running_var = module.num_batches_tracked = None

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.measure import Measure
@@ -23,7 +24,8 @@ class Own(Task):
 
     Both functions take outputs ``(B, K)``, or ``(B, K, *positions)`` of a dense task, and the targets of the batch as the data
     holds them. They give one number for each example, ``(B,)``, or a single one, the mean over the batch; means over many
-    batches are exact either way. Beware of targets ``(B,)`` beside outputs ``(B, 1)``: torch subtracts them to ``(B, B)``.
+    batches are exact either way. Of a model that gives several tensors (in a tuple, or by name) both functions get them as
+    the model gives them. Beware of targets ``(B,)`` beside outputs ``(B, 1)``: torch subtracts them to ``(B, B)``.
 
     Args:
         loss_function: ``package.module:name`` of the loss, which is differentiable; lower is better.
@@ -94,7 +96,7 @@ class Own(Task):
             RecipeError: if it cannot be loaded, or gives something else than numbers with a gradient.
         """
         value = self.score("loss_function", outputs, targets).mean()
-        if torch.is_grad_enabled() and outputs.requires_grad and not value.requires_grad:
+        if torch.is_grad_enabled() and not value.requires_grad and any(map(_learns, tree_leaves(outputs))):
             raise RecipeError(f"{self.loss_function} gives a loss without a gradient: compute it with torch, without detach().")
         return value
 
@@ -107,9 +109,9 @@ class Own(Task):
         name = getattr(self, which)
         given = load(name, f"the {which} of the task", "function")(outputs, targets)
         value = torch.tensor(given, dtype=torch.float64) if isinstance(given, int | float) else given
-        if not isinstance(value, Tensor) or (value.dim() and value.shape != outputs.shape[:1]):
+        if not isinstance(value, Tensor) or (value.dim() and value.shape != targets.shape[:1]):
             got = f"the shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise RecipeError(f"{name} must give one number for each of the {len(outputs)} examples, or their mean, got {got}.")
+            raise RecipeError(f"{name} must give one number for each of the {len(targets)} examples, or their mean, got {got}.")
         return value
 
     def totals(self, *, details: bool = False) -> "OwnTotals":
@@ -135,7 +137,7 @@ class OwnTotals(Sums[Own]):
 
     def terms(self, outputs: Tensor, targets: Tensor) -> dict[str, Term]:
         """Of a batch."""
-        terms: dict[str, Term] = {"count": len(outputs), "weight": len(outputs)}
+        terms: dict[str, Term] = {"count": len(targets), "weight": len(targets)}
         if self.task.measure_function:
             terms["measure"] = total(self._each("measure_function", outputs, targets))
         return terms
@@ -146,16 +148,20 @@ class OwnTotals(Sums[Own]):
 
     def _each(self, which: str, outputs: Tensor, targets: Tensor) -> Tensor:
         """The number of every example, or their mean in its place."""
-        return self.task.score(which, outputs, targets).expand(len(outputs))
+        return self.task.score(which, outputs, targets).expand(len(targets))
 
     def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
         """Adds a batch."""
-        if len(outputs):  # of nothing there is no mean
+        if len(targets):  # of nothing there is no mean
             super().add(outputs, targets, loss)
 
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """The measure, if there is one."""
         return {self.task.first.name: sums["measure"] / sums["count"]} if self.task.measure_function else {}
+
+
+def _learns(value: object) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad
 
 
 def own(

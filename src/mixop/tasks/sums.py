@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from mixop.core.measure import Number
 from mixop.tasks.base import Task, Totals
@@ -50,8 +51,7 @@ class Sums(Totals, Generic[T]):
     @torch.no_grad()
     def add(self, outputs: Tensor, targets: Tensor, loss: Tensor | None = None) -> None:
         """Adds a batch."""
-        if outputs.dtype in (torch.bfloat16, torch.float16):  # 8 bits of a loss are no measurement
-            outputs = outputs.float()
+        outputs = tree_map_only(Tensor, _measured, outputs)
         terms = self.terms(outputs, targets)
         terms["loss"] = total(self.losses(outputs, targets)) if loss is None else double(loss.detach()) * terms["weight"]
         for name, term in terms.items():
@@ -80,6 +80,11 @@ class Sums(Totals, Generic[T]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from where `state_dict` was taken."""
         self.sums = dict(state)
+
+
+def _measured(outputs: Tensor) -> Tensor:
+    """Outputs as they are measured: 8 bits of a loss are no measurement."""
+    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
 
 
 def total(values: Tensor, dim: int | None = None) -> Tensor:

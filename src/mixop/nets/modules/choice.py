@@ -200,9 +200,22 @@ class Pass:
         """The options that run in each row of a decision; None for all."""
         return None if self.active is None else self.active[decision]  # type: ignore[return-value]  # never by cell
 
+    def weights(self, choice: Decided) -> Tensor:
+        """The mixing weights of a choice ``(E, O)``.
+
+        Raises:
+            SpaceError: for a choice that the walk through the model has not met.
+        """
+        if choice.decision not in self.mix:
+            raise SpaceError(
+                f"A {type(choice).__name__} of {', '.join(choice.names)} runs that the walk through the model has not found: "
+                "make it an attribute of a module, or of a ModuleList, ModuleDict or Sequential (a plain list hides it)."
+            )
+        return self.mix[choice.decision]
+
     def mixed(self, choice: Choice, options: Mapping[str, Later]) -> Any:
         """The value of a choice."""
-        weights, paths = self.mix[choice.decision][0], self.running(choice.decision)
+        weights, paths = self.weights(choice)[0], self.running(choice.decision)
         runs = range(len(options)) if paths is None else paths[0]
         if not runs:
             raise SpaceError(f"The choice {choice.decision} was reached, but no option of it runs in this architecture.")
@@ -211,7 +224,7 @@ class Pass:
 
     def joined(self, choice: InputChoice, given: Sequence[Tensor]) -> Tensor:
         """The value of a choice of inputs."""
-        weights, paths = self.mix[choice.decision], self.running(choice.decision)
+        weights, paths = self.weights(choice), self.running(choice.decision)
         if choice.keep == 1:
             row, runs = weights[0], range(len(given)) if paths is None else paths[0]
             rest = None if paths is None else _rest(row, runs)

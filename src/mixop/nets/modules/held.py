@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy as is_lazy_tensor
 from torch.utils._pytree import tree_flatten
 
 from mixop.core.errors import SpaceError
@@ -52,9 +54,20 @@ def is_held(name: str) -> bool:
     return name.startswith(HELD)
 
 
+def is_lazy(module: nn.Module) -> bool:
+    """Whether a module gets its weights from the first inputs that it sees, and has seen none yet."""
+    return isinstance(module, LazyModuleMixin) and any(map(is_lazy_tensor, module.parameters(recurse=False)))
+
+
 def _pieces(what: Any) -> Iterator[bytes]:
     """What makes an object what it is: of a model its structure, weights and buffers."""
     if isinstance(what, nn.Module):
+        lazy = next((layer for layer in what.modules() if is_lazy(layer)), None)
+        if lazy is not None:
+            raise SpaceError(
+                f"A layer of this {type(what).__name__} has no weights yet ({type(lazy).__name__}): pass it an example, or "
+                "give in_module the class or a function that makes it."
+            )
         yield repr(what).encode()
         for name, value in what.state_dict(keep_vars=True).items():
             yield name.encode()

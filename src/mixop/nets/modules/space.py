@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 
 from mixop.core.errors import MixopError, SpaceError, unknown
@@ -20,10 +21,10 @@ from mixop.core.values import to_plain
 from mixop.nets.modules import walk
 from mixop.nets.modules.choice import LEAVE, TAKE, Choice
 from mixop.nets.modules.extents import Extents, find_extents
-from mixop.nets.modules.held import held, hold, is_held
+from mixop.nets.modules.held import held, hold, is_held, is_lazy
 from mixop.nets.modules.probe import Subject
 from mixop.nets.modules.prune import keep_options
-from mixop.nets.modules.trial import try_out
+from mixop.nets.modules.trial import materialise, try_out
 from mixop.nets.modules.width import Width
 from mixop.spaces import SPACE_TYPES, core
 from mixop.spaces.core import Architecture, Group, Roles, Space
@@ -148,7 +149,9 @@ class ModuleSpace(Space):
             model = self._call(load(self.factory, self.name, "function that makes a model"))
         if not isinstance(model, nn.Module):
             raise SpaceError(f"{self.factory} must make a torch.nn.Module, got {type(model).__name__}.")
-        walk.find(model)  # gives the choices the names of their decisions
+        plan = walk.find(model)  # gives the choices the names of their decisions
+        if (self.example or self.input_shape) and any(map(is_lazy, model.modules())):
+            materialise(model, plan, self.inputs(2, Generator().manual_seed(0)), self.name)
         keep_options(model, self.kept)
         return model.train()
 
@@ -213,7 +216,9 @@ class ModuleSpace(Space):
             rows = core.pruned_lists(group, kept[group.name]) if group.name in kept else ()
             if rows and rows != tuple(row.options for row in group.decisions):
                 names[group.name] = rows
-        return replace(self, kept=names)
+        pruned = replace(self, kept=names)
+        _ = pruned.plan  # refuses what cannot be pruned
+        return pruned
 
     def settled(self, architecture: Architecture) -> Architecture:
         """Without the decisions that are not reached; one that is, and has no option, takes its first."""
@@ -313,7 +318,14 @@ def draw_anew(model: nn.Module, name: str) -> None:
     """
     for path, module in model.named_modules():
         reset = getattr(module, "reset_parameters", None)
-        if callable(reset):
+        if callable(reset) and parametrize.is_parametrized(module):
+            with parametrize.cached():
+                reset()  # what the parameters are computed to be, which the assignment turns into parameters
+                for weight in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
+                    setattr(module, weight, getattr(module, weight).detach().clone())
+        elif isinstance(module, parametrize.ParametrizationList):
+            continue  # with the module that it belongs to
+        elif callable(reset):
             reset()
         elif any(True for _ in module.parameters(recurse=False)):
             raise SpaceError(
@@ -365,6 +377,8 @@ def _tried(space: ModuleSpace) -> None:
     model = space.make(Generator().manual_seed(0))
     outputs = try_out(model, space.plan, lambda generator: space.inputs(2, generator), space.name)
     _ = space.extents
+    if not space.pretrained and not is_held(space.factory):
+        _check_drawn(space, model, space.make(Generator().manual_seed(1)))
     if space.outputs is None or not isinstance(outputs, Tensor):
         return  # a task of the user's own may read anything
     if outputs.dim() < 2 or outputs.shape[1] != space.outputs:
@@ -372,6 +386,21 @@ def _tried(space: ModuleSpace) -> None:
             f"{space.name} must give {space.outputs} numbers for an example, (B, {space.outputs}, ...), but gives "
             f"{tuple(outputs.shape)} for 2 examples: let its function take an argument outputs, or give it the number."
         )
+
+
+def _check_drawn(space: ModuleSpace, one: nn.Module, other: nn.Module) -> None:
+    """Refuses a function that gives trained weights where they are to be drawn: the same numbers from two generators."""
+    for (path, layer), again in zip(one.named_modules(), other.modules(), strict=False):
+        if not callable(getattr(layer, "reset_parameters", None)):
+            continue  # what no layer of torch draws, such as a table of positions, may be the same every time
+        for name, weight in layer.named_parameters(recurse=False):
+            twin = again._parameters.get(name)
+            fixed = twin is not None and weight.requires_grad and weight.numel() > 1 and torch.equal(weight, twin)
+            if fixed and (weight != weight.flatten()[0]).any():
+                raise SpaceError(
+                    f"{space.factory} gives {f'{path}.{name}'.lstrip('.')} the same numbers for every seed, as weights that "
+                    "were trained: give in_module pretrained=True to begin from them, or let the function draw them."
+                )
 
 
 PARTS: Mapping[str, type[Space]] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
@@ -395,7 +424,9 @@ def in_module(
         example: inputs of two or more examples, to try the model at once: a tensor, several in a tuple, or by name. None to
             try it when the space is fitted to data.
         arguments: further arguments of the function, by name; numbers, texts, lists and the like.
-        pretrained: whether networks begin with the weights that the model has. Otherwise they are drawn anew.
+        pretrained: whether networks begin with the weights that the model has, or that the function gives it, and keep its
+            statistics of batch norms in the search. Otherwise they are drawn anew, by the run's generator: those of a model
+            by ``reset_parameters`` of its layers, those of a function by what it does itself.
         name: of the space; by default the function's or the class's.
 
     Raises:

@@ -31,12 +31,14 @@ class Trial(Pass):
 
     def mixed(self, choice: Choice, options: Mapping[str, Later]) -> Any:
         """The value of a choice, whose options must agree."""
+        self.weights(choice)
         self.reached.append(choice.decision)
         shapes: dict[str, Any] = {}
         return super().mixed(choice, {name: self._inside(choice, name, later, shapes) for name, later in options.items()})
 
     def joined(self, choice: InputChoice, given: Sequence[Tensor]) -> Tensor:
         """The value of a choice of inputs, which must agree."""
+        self.weights(choice)
         self.reached.append(choice.decision)
         shapes = {name: _shapes(value) for name, value in zip(choice.inputs, given, strict=True)}
         _check_equal(f"The inputs of {choice.decision}", shapes)
@@ -111,6 +113,29 @@ def call(model: nn.Module, x: Any) -> Any:
     if isinstance(x, Mapping):
         return model(**x)
     return model(*x) if isinstance(x, tuple) else model(x)
+
+
+def materialise(model: nn.Module, plan: Plan, x: Any, name: str) -> None:
+    """Passes inputs through all options of a model, so that its lazy layers get their weights.
+
+    Args:
+        model: bound to the plan; changed.
+        plan: its decisions.
+        x: inputs.
+        name: of the space, for messages.
+
+    Raises:
+        SpaceError: if the model fails.
+    """
+    model.eval()
+    mix = {g.name: torch.full(g.shape, 1 / g.shape[1]) for g in plan.groups}
+    try:
+        with torch.no_grad(), running(Pass(mix)):
+            call(model, x)
+    except SpaceError:
+        raise
+    except Exception as error:  # the user's code may fail in any way
+        raise SpaceError(f"{name} fails on an example of its inputs: {type(error).__name__}: {_one_line(error)}.") from error
 
 
 @undisturbed()

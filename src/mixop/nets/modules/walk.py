@@ -87,7 +87,7 @@ def find(model: nn.Module) -> Plan:
     for module, path, around in visit(model):
         if not isinstance(module, Decided):
             continue
-        name = module.decision = names.setdefault(id(module), module.share or path)
+        name = module.decision = names.setdefault(id(module), module.share or path or type(module).__name__.lower())
         if not NAME.fullmatch(name.replace(".", "_")):
             raise SpaceError(f"A choice cannot be called {name!r}: make it an attribute of a module, or give it share=.")
         _check_alike(name, first.setdefault(name, module), module)
