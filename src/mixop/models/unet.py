@@ -30,9 +30,7 @@ class Join(nn.Module):
 
 def second(channels: int, kernels: Sequence[int]) -> nn.Module:
     """The second convolution of a level: which window it has, in pixels that may lie apart, or whether it is left out."""
-    options: dict[str, nn.Module] = {
-        f"{k}x{k}": nn.Sequential(conv(channels, channels, k), nn.ReLU()) for k in sorted(kernels)
-    }
+    options: dict[str, nn.Module] = {f"{k}x{k}": nn.Sequential(conv(channels, channels, k), nn.ReLU()) for k in sorted(kernels)}
     options["3x3_d2"] = nn.Sequential(conv(channels, channels, 3, dilation=2), nn.ReLU())
     return Choice({**options, "skip": nn.Identity()})
 

@@ -18,7 +18,9 @@ class Ready:
 
 READY: dict[str, Ready] = {
     "resnet": Ready("mixop.models.resnet:net", "Images: kernels, width and depth of residual blocks"),
-    "mobilenet": Ready("mixop.models.mobilenet:net", "Images: kernel and expansion of inverted residual blocks, as ProxylessNAS"),
+    "mobilenet": Ready(
+        "mixop.models.mobilenet:net", "Images: kernel and expansion of inverted residual blocks, as ProxylessNAS"
+    ),
     "vit": Ready("mixop.models.vit:net", "Images: patch, depth, heads and MLP ratio of a vision transformer"),
     "conv1d": Ready("mixop.models.conv1d:net", "Signals: kernel, dilation, width, depth and pooling of residual blocks"),
     "unet": Ready("mixop.models.unet:net", "Images with an output at every pixel: convolutions, joins and pooling of a U-Net"),
