@@ -156,7 +156,7 @@ def taken(model: nn.Module, chosen: Mapping[str, str]) -> dict[str, Tensor]:
 
 @every
 def test_what_is_built_computes_what_the_supernet_did(name):
-    """With the supernet's weights by name: ``block.options.3x3.0.weight`` of the supernet is ``block.0.weight`` of the network."""
+    """With the supernet's weights by name: its ``block.options.3x3.0.weight`` is ``block.0.weight`` of the network."""
     make, space = SPACES[name]
     data = make()
     space = space.fit(data)
@@ -179,7 +179,7 @@ def test_its_mixture_has_second_derivatives(name):
     make, space = SPACES[name]
     data = make()
     space = space.fit(data)
-    net = make_supernet("plain", space, norm=BatchNorm(track=False), wraps=(), generator=Generator().manual_seed(0)).double()
+    net = make_supernet("plain", space, norm=BatchNorm(track=False), generator=Generator().manual_seed(0)).double()
     x = data.batch(data.train[:6]).x.double()
     mix = {g.name: torch.full(g.shape, 1 / g.shape[1], dtype=torch.float64, requires_grad=True) for g in space.groups}
     weights = [p for p in net.parameters() if p.requires_grad]

@@ -8,7 +8,7 @@ from mixop.spaces import ModuleSpace
 
 
 def same_weights(built: nn.Module, written: nn.Module) -> None:
-    """Gives the network written by hand the weights of the built one, tensor by tensor; both must have the same ones, in order."""
+    """Gives the network written by hand the weights of the built one; both must have tensors of the same shapes, in order."""
     ours, theirs = list(built.state_dict().values()), written.state_dict()
     assert [tuple(t.shape) for t in ours] == [tuple(t.shape) for t in theirs.values()]
     written.load_state_dict(dict(zip(theirs, ours, strict=True)))

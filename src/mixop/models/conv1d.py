@@ -55,10 +55,10 @@ def net(
     tokens: bool = False,
     *,
     channels: int = 16,
-    blocks: Sequence[int] = (2, 2, 2),
-    kernels: Sequence[int] = (3, 5, 9),
-    dilations: Sequence[int] = (1, 2),
-    ratios: Sequence[float] = (1, 0.5),
+    blocks: tuple[int, ...] = (2, 2, 2),
+    kernels: tuple[int, ...] = (3, 5, 9),
+    dilations: tuple[int, ...] = (1, 2),
+    ratios: tuple[float, ...] = (1, 0.5),
 ) -> nn.Module:
     """A residual network for signals of any length.
 

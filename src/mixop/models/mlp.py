@@ -62,7 +62,7 @@ def net(
     *,
     width: int = 64,
     depth: int = 4,
-    ratios: Sequence[float] = (2, 1, 0.5, 4),
+    ratios: tuple[float, ...] = (2, 1, 0.5, 4),
 ) -> nn.Module:
     """A residual MLP for feature vectors.
 

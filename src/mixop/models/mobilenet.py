@@ -5,7 +5,6 @@ arXiv:1801.04381).
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -37,17 +36,17 @@ def net(
     *,
     stem: int = 16,
     first: int = 8,
-    widths: Sequence[int] = (16, 24, 40),
-    layers: Sequence[int] = (2, 2, 2),
-    strides: Sequence[int] = (1, 2, 2),
+    widths: tuple[int, ...] = (16, 24, 40),
+    layers: tuple[int, ...] = (2, 2, 2),
+    strides: tuple[int, ...] = (1, 2, 2),
     last: int = 128,
-    kernels: Sequence[int] = (3, 5, 7),
-    expansions: Sequence[int] = (3, 6),
+    kernels: tuple[int, ...] = (3, 5, 7),
+    expansions: tuple[int, ...] = (3, 6),
 ) -> nn.Module:
     """A mobile network for images of any size; its sizes are small ones, its choices those of the paper.
 
-    The paper's own, for images of 224 pixels, is ``mobilenet(stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4,
-    4, 4, 4, 1), strides=(2, 2, 2, 1, 2, 1), last=1280)``, but for the stride 2 of its stem, which is 1 here.
+    The paper's own, for images of 224 pixels, has ``stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4, 4, 4, 4,
+    1), strides=(2, 2, 2, 1, 2, 1), last=1280``, and stride 2 in its stem, which is 1 here.
 
     Args:
         input_shape: ``(C, H, W)``.

@@ -42,9 +42,9 @@ def net(
     tokens: bool = False,
     *,
     channels: int = 16,
-    blocks: Sequence[int] = (2, 2, 2),
-    kernels: Sequence[int] = (3, 5, 7),
-    ratios: Sequence[float] = (1, 0.5),
+    blocks: tuple[int, ...] = (2, 2, 2),
+    kernels: tuple[int, ...] = (3, 5, 7),
+    ratios: tuple[float, ...] = (1, 0.5),
 ) -> nn.Module:
     """A residual network for images of any size.
 

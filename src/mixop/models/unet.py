@@ -93,7 +93,7 @@ def net(
     *,
     channels: int = 16,
     levels: int = 2,
-    kernels: Sequence[int] = (3, 5),
+    kernels: tuple[int, ...] = (3, 5),
 ) -> nn.Module:
     """A U-Net for images of any size.
 

@@ -89,9 +89,9 @@ def net(
     *,
     width: int = 64,
     depth: int = 4,
-    patches: Sequence[int] = (4, 2),
-    heads: Sequence[int] = (4, 2, 1),
-    ratios: Sequence[float] = (4, 2, 1),
+    patches: tuple[int, ...] = (4, 2),
+    heads: tuple[int, ...] = (4, 2, 1),
+    ratios: tuple[float, ...] = (4, 2, 1),
 ) -> nn.Module:
     """A vision transformer for images whose sides the patches divide.
 

@@ -1,5 +1,6 @@
-"""Search spaces as data; importing them needs no torch. Those of the choices in a model do when they are first used: `in_module`,
-and the ready ones, `resnet` and so on.
+"""Search spaces as data; importing them needs no torch.
+
+Spaces of the choices in a model do when they are first used: `in_module`, and the ready ones, `resnet` and so on.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Spaces that are ready: models with choices in them that ship with mixop, by name. The models need torch, this table does not."""
+"""Ready spaces by name: models with choices in them that ship with mixop. The models need torch, this table does not."""
 
 from dataclasses import dataclass
 
