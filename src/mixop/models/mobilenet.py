@@ -45,8 +45,8 @@ def net(
 ) -> nn.Module:
     """A mobile network for images of any size; its sizes are small ones, its choices those of the paper.
 
-    The paper's own, for images of 224 pixels, has ``stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4, 4, 4, 4,
-    1), strides=(2, 2, 2, 1, 2, 1), last=1280``, and stride 2 in its stem, which is 1 here.
+    The paper's own has ``stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4, 4, 4, 4, 1), strides=(2, 2, 2, 1,
+    2, 1), last=1280``, and stride 2 in its stem, which is 1 here: it is for images of 224 pixels.
 
     Args:
         input_shape: ``(C, H, W)``.
