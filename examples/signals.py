@@ -39,8 +39,8 @@ run = mixop.search(mixop.recipes.drnas(epochs=epochs), space, data, out="runs/si
 print(f"found, of {run.space.size():,}: {run.native}")
 
 PLAIN = """
-stages.0.0.inner=8, stages.0.0.inner.8.first=k3_d1, stages.0.0.inner.8.second=k3_d1, stages.1.pool=stride,
-stages.1.blocks.0.inner=16, stages.1.blocks.0.inner.16.first=k3_d1, stages.1.blocks.0.inner.16.second=k3_d1, head.pool=mean
+stages.0.0.conv1=k3_d1, stages.0.0.width=1, stages.0.0.conv2=k3_d1, stages.1.pool=stride,
+stages.1.blocks.0.conv1=k3_d1, stages.1.blocks.0.width=1, stages.1.blocks.0.conv2=k3_d1, head.pool=mean
 """
 for name, architecture in (("found", run.architecture), ("plain", PLAIN)):
     result = mixop.retrain(architecture, run.space, data, epochs=epochs, out=f"runs/signals-{name}")

@@ -31,18 +31,21 @@ SPACES: dict[str, ModuleSpace] = {
 }
 
 
-def first(space: ModuleSpace) -> mixop.Architecture:
-    """The first option of every decision: the plain network."""
-    return space.architecture([[0] * len(group.decisions) for group in space.groups])
+def plain_options(space: ModuleSpace) -> dict[str, int]:
+    """The plain network: the first option of every choice, and the last of every width."""
+    return {g.name: g.shape[1] - 1 if g.name.endswith("width") else 0 for g in space.groups}
 
 
 def passes(space: ModuleSpace, x: Tensor) -> dict[str, Callable[[], None]]:
     """A training pass of each way to compute."""
-    plain = mixop.build(first(space), space, generator=Generator().manual_seed(0))
+    options = plain_options(space)
+    plain = mixop.build(
+        space.architecture([[option] for option in options.values()]), space, generator=Generator().manual_seed(0)
+    )
     net = make_supernet("plain", space, norm=BatchNorm(track=True), generator=Generator().manual_seed(0))
-    hot = {group.name: torch.eye(group.shape[1])[:1].requires_grad_() for group in space.groups}
+    hot = {group.name: torch.eye(group.shape[1])[[options[group.name]]].requires_grad_() for group in space.groups}
     full = {group.name: torch.full(group.shape, 1 / group.shape[1], requires_grad=True) for group in space.groups}
-    active = {group.name: ((0,),) for group in space.groups}
+    active = {name: ((option,),) for name, option in options.items()}
 
     def run(outputs: Callable[[], Tensor]) -> Callable[[], None]:
         return lambda: outputs().square().mean().backward()

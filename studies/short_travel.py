@@ -10,8 +10,8 @@ without a search. tests/comparison/test_scaling.py compares the page with this o
 from dataclasses import replace
 
 from mixop.comparison.reproduce import SCALES, Scale
-from mixop.recipes import RECIPES
 from mixop.plan.scaling import scaled_to, share_of_travel
+from mixop.recipes import RECIPES
 
 NAMES = ("small", "medium")
 TOLERANCE = 0.005

@@ -1,7 +1,7 @@
 """What every ready space keeps: shapes, refusals, searches, and networks that are what the supernet was."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,13 +11,14 @@ import pytest
 import torch
 from killed import kill_after
 from sklearn.datasets import load_digits, load_wine
-from torch import Generator, Tensor, nn
+from torch import Generator
 
 import mixop
 from mixop.core.errors import MixopError
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.nets.modules.space import PARTS
+from mixop.nets.modules.weights import sliced
 from mixop.nets.ops import BatchNorm
 from mixop.runs import checkpoint
 from mixop.spaces import READY, ModuleSpace, Sizes, Space
@@ -138,25 +139,9 @@ def one_hot(space: ModuleSpace, architecture: mixop.Architecture) -> tuple[dict,
     return mix, active
 
 
-def taken(model: nn.Module, chosen: Mapping[str, str]) -> dict[str, Tensor]:
-    """The weights of a model with choices by the names of the network that has one option of each."""
-    weights: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        words, kept, around = name.split("."), [], True
-        for at, word in enumerate(words):
-            if at and words[at - 1] == "options":
-                around &= chosen.get(model.get_submodule(".".join(words[: at - 1])).decision) == word  # type: ignore[arg-type]
-            elif word != "options":
-                kept.append(word)
-        if around:
-            assert ".".join(kept) not in weights
-            weights[".".join(kept)] = value
-    return weights
-
-
 @every
 def test_what_is_built_computes_what_the_supernet_did(name):
-    """With the supernet's weights by name: its ``block.options.3x3.0.weight`` is ``block.0.weight`` of the network."""
+    """With the supernet's weights, of which the network takes over those of its options and channels."""
     make, space = SPACES[name]
     data = make()
     space = space.fit(data)
@@ -168,7 +153,7 @@ def test_what_is_built_computes_what_the_supernet_did(name):
         architecture = space.random(Random(seed))
         net = mixop.build(architecture, space).double()
         mix, active = one_hot(space, architecture)
-        net.load_state_dict(taken(supernet.model, space.describe_choices(architecture)))
+        net.load_state_dict(sliced(space, architecture, supernet.model.state_dict()))
         torch.testing.assert_close(supernet.eval()(x, mix), net.eval()(x))
         torch.testing.assert_close(supernet(x, mix, active), net(x))
 

@@ -48,21 +48,21 @@ class ResNet(nn.Module):
 def test_the_plain_resnet_is_a_point():
     space = mixop.spaces.resnet(channels=4, blocks=(1, 2)).fit(Sizes(SHAPE, 3))
     native = (
-        "stages.0.0.inner=4, stages.0.0.inner.4.first=3x3, stages.0.0.inner.4.second=3x3, "
-        "stages.1.0.inner=8, stages.1.0.inner.8.first=3x3, stages.1.0.inner.8.second=3x3, "
-        "stages.1.1=block, stages.1.1.block.inner=8, stages.1.1.block.inner.8.first=3x3, stages.1.1.block.inner.8.second=3x3"
+        "stages.0.0.conv1=3x3, stages.0.0.width=1, stages.0.0.conv2=3x3, "
+        "stages.1.0.conv1=3x3, stages.1.0.width=1, stages.1.0.conv2=3x3, "
+        "stages.1.1=block, stages.1.1.block.conv1=3x3, stages.1.1.block.width=1, stages.1.1.block.conv2=3x3"
     )
     assert_equal_networks(space, native, ResNet(2, 3, 4, (1, 2)), SHAPE)
 
 
 def test_a_left_out_block_is_no_block():
     space = mixop.spaces.resnet(channels=4, blocks=(2,), ratios=(1,), kernels=(3, 5)).fit(Sizes(SHAPE, 3))
-    native = "stages.0.0.inner=4, stages.0.0.inner.4.first=3x3, stages.0.0.inner.4.second=3x3, stages.0.1=skip"
+    native = "stages.0.0.conv1=3x3, stages.0.0.width=1, stages.0.0.conv2=3x3, stages.0.1=skip"
     assert_equal_networks(space, native, ResNet(2, 3, 4, (1,)), SHAPE)
 
 
 def test_it_counts_windows_widths_and_depth():
-    space = mixop.spaces.resnet(blocks=(2, 1), kernels=(3, 5), ratios=(1, 0.5, 0.25)).fit(Sizes((3, 32, 32), 10))
+    space = mixop.spaces.resnet(blocks=(2, 1), kernels=(3, 5), ratios=(0.25, 0.5, 1)).fit(Sizes((3, 32, 32), 10))
     block = 3 * 2 * 2  # widths x windows x windows
     assert space.size() == block * (block + 1) * block
 

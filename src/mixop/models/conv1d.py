@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mixop.models.base import Shape, check_kind, check_numbers, conv, in_a_row, ready
 from mixop.nets.modules.choice import Choice
+from mixop.nets.modules.width import Width
 from mixop.spaces.sizes import Sizes
 
 Windows = Sequence[tuple[int, int]]
@@ -23,18 +24,13 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, windows: Windows, ratios: Sequence[float]) -> None:
         super().__init__()
-        widths = [max(1, round(outputs * ratio)) for ratio in ratios]
-        self.inner = Choice({str(width): inner(inputs, width, outputs, windows) for width in widths})
+        self.conv1 = window(inputs, outputs, windows)
+        self.width = Width(outputs, ratios)
+        self.conv2 = window(outputs, outputs, windows)
         self.shortcut = nn.Identity() if inputs == outputs else conv(inputs, outputs, 1, dims=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.inner(x) + self.shortcut(x))
-
-
-def inner(inputs: int, width: int, outputs: int, windows: Windows) -> nn.Sequential:
-    """What a block adds to its shortcut."""
-    first, second = window(inputs, width, windows), window(width, outputs, windows)
-    return nn.Sequential(OrderedDict(first=first, relu=nn.ReLU(), second=second))
+        return F.relu(self.conv2(self.width(F.relu(self.conv1(x)))) + self.shortcut(x))
 
 
 def window(inputs: int, outputs: int, windows: Windows) -> Choice:
@@ -58,7 +54,7 @@ def net(
     blocks: tuple[int, ...] = (2, 2, 2),
     kernels: tuple[int, ...] = (3, 5, 9),
     dilations: tuple[int, ...] = (1, 2),
-    ratios: tuple[float, ...] = (1, 0.5),
+    ratios: tuple[float, ...] = (0.5, 1),
 ) -> nn.Module:
     """A residual network for signals of any length.
 
@@ -71,7 +67,7 @@ def net(
         blocks: how many each stage has at most; all but its first may be left out.
         kernels: values that a convolution reads, odd.
         dilations: how far apart these are.
-        ratios: channels inside a block, as shares of those around it, > 0.
+        ratios: channels inside a block, as shares of those around it, increasing, in (0, 1].
 
     Raises:
         SpaceError: for other data than signals, or arguments out of range.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mixop.models.base import Shape, check_kind, check_numbers, conv, in_a_row, ready
 from mixop.nets.modules.choice import Choice
+from mixop.nets.modules.width import Width
 from mixop.spaces.sizes import Sizes
 
 
@@ -20,19 +21,13 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, kernels: Sequence[int], ratios: Sequence[float]) -> None:
         super().__init__()
-        widths = [max(1, round(outputs * ratio)) for ratio in ratios]
-        self.inner = Choice({str(width): inner(inputs, width, outputs, stride, kernels) for width in widths})
+        self.conv1 = Choice({f"{k}x{k}": conv(inputs, outputs, k, stride) for k in kernels})
+        self.width = Width(outputs, ratios)
+        self.conv2 = Choice({f"{k}x{k}": conv(outputs, outputs, k) for k in kernels})
         self.shortcut = nn.Identity() if stride == 1 and inputs == outputs else conv(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.inner(x) + self.shortcut(x))
-
-
-def inner(inputs: int, width: int, outputs: int, stride: int, kernels: Sequence[int]) -> nn.Sequential:
-    """What a block adds to its shortcut."""
-    first = Choice({f"{k}x{k}": conv(inputs, width, k, stride) for k in kernels})
-    second = Choice({f"{k}x{k}": conv(width, outputs, k) for k in kernels})
-    return nn.Sequential(OrderedDict(first=first, relu=nn.ReLU(), second=second))
+        return F.relu(self.conv2(self.width(F.relu(self.conv1(x)))) + self.shortcut(x))
 
 
 def net(
@@ -44,7 +39,7 @@ def net(
     channels: int = 16,
     blocks: tuple[int, ...] = (2, 2, 2),
     kernels: tuple[int, ...] = (3, 5, 7),
-    ratios: tuple[float, ...] = (1, 0.5),
+    ratios: tuple[float, ...] = (0.5, 1),
 ) -> nn.Module:
     """A residual network for images of any size.
 
@@ -56,7 +51,7 @@ def net(
         channels: of the first stage, >= 1; every further stage doubles them and halves the image.
         blocks: how many each stage has at most; all but its first may be left out.
         kernels: windows of the convolutions, odd.
-        ratios: channels inside a block, as shares of those around it, > 0.
+        ratios: channels inside a block, as shares of those around it, increasing, in (0, 1].
 
     Raises:
         SpaceError: for other data than images, or arguments out of range.
