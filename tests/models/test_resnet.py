@@ -62,7 +62,7 @@ def test_a_left_out_block_is_no_block():
 
 
 def test_it_counts_windows_widths_and_depth():
-    space = mixop.spaces.resnet(blocks=(2, 1), kernels=(3, 5), ratios=(0.25, 0.5, 1)).fit(Sizes((3, 32, 32), 10))
+    space = mixop.spaces.resnet(blocks=(2, 1), kernels=(3, 5), ratios=(0.25, 0.5, 1)).fit(Sizes((3, 8, 8), 10))
     block = 3 * 2 * 2  # widths x windows x windows
     assert space.size() == block * (block + 1) * block
 

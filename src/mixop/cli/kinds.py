@@ -46,8 +46,9 @@ def keep_warmup_share(tree: Tree, epochs: str) -> None:
 
 def space(kind: str | None) -> Tree:
     """The search space of a name, or of ``package.module:name``: a space, or what makes a model with choices."""
-    from mixop.spaces import READY, SPACE_TYPES, SPACES
+    from mixop.spaces import SPACE_TYPES, SPACES
     from mixop.spaces.core import Space
+    from mixop.spaces.ready import READY
 
     if kind in READY:
         from mixop.cli.factories import ready_tree
