@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 from torch import nn
 
@@ -95,9 +95,10 @@ def check_numbers(name: str, **given: int | float | Sequence[int] | Sequence[flo
             raise SpaceError(f"{argument} of {name} must be {wanted} above 0, got {value!r}.")
 
 
-def _is_above_zero(number: object, whole: bool, odd: bool) -> bool:
-    right = isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < math.inf
-    return right and (isinstance(number, int) or not whole) and (not odd or number % 2 == 1)
+def _is_above_zero(number: Any, whole: bool, odd: bool) -> bool:
+    if isinstance(number, bool) or not isinstance(number, int if whole else int | float):
+        return False
+    return 0 < number < math.inf and (not odd or number % 2 == 1)
 
 
 def conv(
