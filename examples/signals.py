@@ -1,17 +1,17 @@
-"""Signals: 1,096 days of Italy's demand for power, hour by hour: winter or summer?  (~2 minutes on 2 cores)
+"""Signals: 1,096 days of Italy's demand for power, hour by hour: winter or summer?  (~1 minute on 2 cores)
 
     pip install sktime             # which ships the signals, real ones
     python examples/signals.py [EPOCHS]
 
-prints the architecture it found and its accuracy on days it has never seen, about 97 %. It leaves the signals in a file:
+prints which windows, widths and pools it found, and what that network costs and achieves on days it has never seen beside the
+plain one, trained for as long. Both are right on about 97 % of them. It leaves the signals in a file:
 
     mixop search --data npz --data.path signals.npz --space nasbench201
 
-searches on them too, since a file of signals (N, C, L) needs no more.
+searches on them too, in the cells of another space, since a file of signals (N, C, L) needs no more.
 """
 
 import sys
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,10 +34,15 @@ def louder(batch, generator):
 data = mixop.data.from_npz("signals.npz", valid=0.5, augment=louder)
 print(data.record["read_as"], data.shape, ", ".join(data.task.classes))
 
-space = mixop.spaces.nasbench201(channels=8, cells=1)  # its operations in one dimension, since the data has one
-recipe = replace(mixop.recipes.drnas(epochs=epochs), batch_size=64)
-run = mixop.search(recipe, space, data, out="runs/signals")
-print("found", run.native)
+space = mixop.spaces.conv1d(channels=8, blocks=(1, 1), kernels=(3, 5), dilations=(1, 2))
+run = mixop.search(mixop.recipes.drnas(epochs=epochs), space, data, out="runs/signals")
+print(f"found, of {run.space.size():,}: {run.native}")
 
-result = mixop.retrain(run.architecture, run.space, data, epochs=epochs, out="runs/signals")
-print(f"accuracy on the test signals: {result.measures['accuracy']:.1%}")
+PLAIN = """
+stages.0.0.conv1=k3_d1, stages.0.0.width=1, stages.0.0.conv2=k3_d1, stages.1.pool=stride,
+stages.1.blocks.0.conv1=k3_d1, stages.1.blocks.0.width=1, stages.1.blocks.0.conv2=k3_d1, head.pool=mean
+"""
+for name, architecture in (("found", run.architecture), ("plain", PLAIN)):
+    result = mixop.retrain(architecture, run.space, data, epochs=epochs, out=f"runs/signals-{name}")
+    network = result.score.networks[0]
+    print(f"{name}: accuracy on the test signals {result.measures['accuracy']:.1%}, {network.flops:,} multiply-adds")

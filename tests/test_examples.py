@@ -14,19 +14,23 @@ SAYS = {
     "compare_methods": "drnas",
     "own_relaxation": "sparsemax",
     "own_space": "found |",
-    "signals": "accuracy on the test signals",
+    "signals": "plain: accuracy on the test signals",
+    "own_model": "plain: ",
+    "transformer": "plain: ",
+    "timm_backbone": "timm's own: ",
     "own_task": "interval_score on the test",
 }
 
 
-NEEDS = {"signals": "sktime"}
+NEEDS = {"signals": ("sktime", "of the extra 'test'"), "timm_backbone": ("timm", "which no extra brings")}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path, tmp_path, monkeypatch, capsys):
     """In this process, where warnings are errors: starting Python and torch would take longer than most of them."""
     if path.stem in NEEDS:
-        pytest.importorskip(NEEDS[path.stem], reason=f"needs {NEEDS[path.stem]}, of the extra 'test'")
+        package, source = NEEDS[path.stem]
+        pytest.importorskip(package, reason=f"needs {package}, {source}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.stem, ["1"])])

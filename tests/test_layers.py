@@ -19,7 +19,7 @@ FLOORS = (
     ("tasks",),
     ("spaces", "runs"),
     ("data", "nets", "relax", "tables", "report"),
-    ("analysis", "bilevel", "derive", "regularise", "searchers", "wraps"),
+    ("analysis", "bilevel", "derive", "models", "regularise", "searchers", "wraps"),
     ("monitors", "supernet"),
     ("recipe",),
     ("recipes", "engine"),

@@ -133,6 +133,21 @@ def factory_tree(kind: str, found: Any) -> FactoryTree | None:
     return FactoryTree("space", Space, PARTS, plain, arguments=others, open=is_open, about=f"{kind}: {first_line(found)}")
 
 
+def ready_tree(name: str) -> FactoryTree:
+    """A ready space, with all arguments of its model: what a run keeps does not depend on later defaults."""
+    from mixop.core.trust import imported
+    from mixop.core.values import to_plain
+    from mixop.nets.modules.space import PARTS, SIZES
+    from mixop.spaces.core import Space
+    from mixop.spaces.ready import READY
+
+    module, _, function = READY[name].factory.partition(":")
+    arguments, _ = arguments_of_function(getattr(imported(module), function))
+    plain = to_plain(getattr(imported(module), name)())
+    others = {word: argument for word, argument in arguments.items() if word not in SIZES}
+    return FactoryTree("space", Space, PARTS, plain, arguments=others, about=f"{name}: {READY[name].about}")
+
+
 def arguments_of_function(function: Any) -> tuple[dict[str, Argument], bool]:
     """The arguments of a function or class by name, and whether it takes others too.
 

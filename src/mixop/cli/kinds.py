@@ -48,13 +48,20 @@ def space(kind: str | None) -> Tree:
     """The search space of a name, or of ``package.module:name``: a space, or what makes a model with choices."""
     from mixop.spaces import SPACE_TYPES, SPACES
     from mixop.spaces.core import Space
+    from mixop.spaces.ready import READY
 
+    if kind in READY:
+        from mixop.cli.factories import ready_tree
+
+        return ready_tree(kind)
     if kind is not None and ":" in kind:
         from mixop.cli.factories import factory_tree
 
         tree = factory_tree(kind, load(kind, "--space", "space, or of a class or function that makes a model,"))
         if tree is not None:
             return tree
+    if kind is not None and ":" not in kind and kind not in SPACES:
+        raise RecipeError(unknown("space", kind, [*SPACES, *READY]))
     return Tree("space", Space, SPACE_TYPES, _plain("space", kind or "nasbench201", SPACES, Space))
 
 

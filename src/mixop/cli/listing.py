@@ -14,8 +14,9 @@ def _recipes() -> dict[str, str]:
 
 def _spaces() -> dict[str, str]:
     from mixop.spaces import SPACES
+    from mixop.spaces.ready import READY
 
-    return {name: first_line(cls) for name, cls in SPACES.items()}
+    return {name: first_line(cls) for name, cls in SPACES.items()} | {name: ready.about for name, ready in READY.items()}
 
 
 def _data() -> dict[str, str]:

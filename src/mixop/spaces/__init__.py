@@ -1,4 +1,7 @@
-"""Search spaces as data; importing them needs no torch. `in_module`, for the choices in a model, does when it is first used."""
+"""Search spaces as data; importing them needs no torch.
+
+Spaces of the choices in a model do when they are first used: `in_module`, and the ready ones, `resnet` and so on.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +11,17 @@ from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.ready import READY, Ready
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
+    from mixop.models import conv1d, mlp, mobilenet, resnet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
+    "READY",
     "S1",
     "S2",
     "S3",
@@ -36,16 +42,23 @@ __all__ = [
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
+    "Ready",
     "Sizes",
     "Space",
     "Stacked",
     "Toy",
+    "conv1d",
     "darts",
     "from_nasbench301",
     "in_module",
+    "mlp",
+    "mobilenet",
     "nasbench201",
+    "resnet",
     "to_nasbench301",
     "toy",
+    "unet",
+    "vit",
 ]
 
 SPACES: dict[str, type[Space]] = {
@@ -73,9 +86,11 @@ _OF_MODULES = ("ModuleSpace", "in_module")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _OF_MODULES:
-        # By its name, at the first use: these stand above this floor, since they need torch.
-        from importlib import import_module
+    # By their names, at the first use: these stand above this floor, since they need torch.
+    from importlib import import_module
 
+    if name in _OF_MODULES:
         return getattr(import_module("mixop.nets.modules.space"), name)
+    if name in READY:
+        return getattr(import_module("mixop.models"), name)
     raise AttributeError(f"module 'mixop.spaces' has no attribute {name!r}")

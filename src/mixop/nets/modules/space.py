@@ -17,6 +17,7 @@ from mixop.core.errors import MixopError, SpaceError, unknown
 from mixop.core.names import load, name_of
 from mixop.core.rng import fenced
 from mixop.core.surroundings import undisturbed
+from mixop.core.trust import imported
 from mixop.core.values import to_plain
 from mixop.nets.modules import walk
 from mixop.nets.modules.choice import LEAVE, TAKE, Choice
@@ -28,6 +29,7 @@ from mixop.nets.modules.trial import materialise, try_out
 from mixop.nets.modules.width import Width
 from mixop.spaces import SPACE_TYPES, core
 from mixop.spaces.core import Architecture, Group, Roles, Space
+from mixop.spaces.ready import READY
 from mixop.spaces.sizes import Sized
 
 SIZES = ("input_shape", "outputs", "dense", "tokens")
@@ -43,8 +45,8 @@ class ModuleSpace(Space):
     that was not taken make no difference and do not appear in it.
 
     Args:
-        factory: ``package.module:name`` of a class or function that makes the model; or the name of a model that this process
-            holds, which no other process can read back.
+        factory: ``package.module:name`` of a class or function that makes the model; the name of a ready one, see
+            `mixop.spaces.ready`; or the name of a model that this process holds, which no other process can read back.
         arguments: what the function is called with, besides sizes.
         input_shape: shape of one input, see `mixop.spaces.sizes.Sized`; None to take the data's. A function that has an
             argument of this name, or ``outputs``, ``dense`` or ``tokens``, is given it.
@@ -72,8 +74,11 @@ class ModuleSpace(Space):
     example: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.factory, str) or ":" not in self.factory:
-            raise SpaceError(f"A module space needs package.module:name of what makes the model, got {self.factory!r}.")
+        if not isinstance(self.factory, str) or (":" not in self.factory and self.factory not in READY):
+            raise SpaceError(
+                f"A module space needs package.module:name of what makes the model, or one of {', '.join(READY)}, got "
+                f"{self.factory!r}."
+            )
         if not self.name:
             object.__setattr__(self, "name", self.factory.rpartition(":")[2].partition("@")[0])
         self._check_sizes()
@@ -88,7 +93,7 @@ class ModuleSpace(Space):
     @property
     def names_used(self) -> tuple[str, ...]:
         """What makes the model, where a name leads to it."""
-        return () if is_held(self.factory) else (self.factory,)
+        return () if is_held(self.factory) or self.factory in READY else (self.factory,)
 
     @property
     def plan(self) -> walk.Plan:
@@ -146,7 +151,7 @@ class ModuleSpace(Space):
             if self.draws_anew:
                 draw_anew(model, self.name)
         else:
-            model = self._call(load(self.factory, self.name, "function that makes a model"))
+            model = self._call(self._function())
         if not isinstance(model, nn.Module):
             raise SpaceError(f"{self.factory} must make a torch.nn.Module, got {type(model).__name__}.")
         plan = walk.find(model)  # gives the choices the names of their decisions
@@ -154,6 +159,13 @@ class ModuleSpace(Space):
             materialise(model, plan, self.inputs(2, Generator().manual_seed(0)), self.name)
         keep_options(model, self.kept)
         return model.train()
+
+    def _function(self) -> Callable[..., Any]:
+        """What makes the model."""
+        if self.factory in READY:  # mixop's own, which needs nobody's leave
+            module, _, name = READY[self.factory].factory.partition(":")
+            return getattr(imported(module), name)
+        return load(self.factory, self.name, "function that makes a model")
 
     def _call(self, function: Callable[..., Any]) -> Any:
         arguments = dict(self.arguments)
@@ -476,7 +488,7 @@ def needs_sizes(space: ModuleSpace) -> bool:
     except SpaceError:
         if is_held(space.factory):
             raise
-        parameters = inspect.signature(load(space.factory, space.name, "function")).parameters
+        parameters = inspect.signature(space._function()).parameters
         if any(size in parameters and parameters[size].default in (None, inspect.Parameter.empty) for size in SIZES):
             return True
         raise

@@ -1,0 +1,52 @@
+"""Choices in a model of your own: a small residual network for images.  (~1 minute on 2 cores)
+
+    python examples/own_model.py [EPOCHS]
+
+prints which convolutions it found and which blocks it left out, and what that network costs and achieves beside the plain one,
+3x3 convolutions in all blocks, trained for as long. Both are right on about 98 % of images that they have never seen.
+"""
+
+import sys
+
+import torch
+from torch import nn
+
+import mixop
+
+
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        windows = {f"{k}x{k}": nn.Conv2d(channels, channels, k, padding=k // 2, bias=False) for k in (1, 3, 5)}
+        self.conv = mixop.Choice(windows)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return torch.relu(x + self.norm(self.conv(x)))
+
+
+class Net(nn.Module):
+    def __init__(self, outputs, channels=16, depth=4):  # the number of outputs comes from the data
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
+        self.blocks = nn.Sequential(*(mixop.Choice({"block": Block(channels), "skip": nn.Identity()}) for _ in range(depth)))
+        self.head = nn.Linear(channels, outputs)
+
+    def forward(self, x):
+        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+data = mixop.data.digits(valid=0.5)
+space = mixop.spaces.in_module(Net)
+run = mixop.search(mixop.recipes.drnas(epochs=epochs), space, data, out="runs/own-model")
+print(f"found, of {run.space.size():,}: {run.native}")
+
+plain = ", ".join(f"blocks.{k}=block, blocks.{k}.block.conv=3x3" for k in range(4))
+for name, architecture in (("found", run.architecture), ("plain", plain)):
+    result = mixop.retrain(architecture, run.space, data, epochs=epochs, out=f"runs/own-model-{name}")
+    network = result.score.networks[0]
+    print(
+        f"{name}: {result.measures['accuracy']:.1%} of the test images, {network.parameters:,} parameters, "
+        f"{network.flops:,} multiply-adds"
+    )

@@ -1,0 +1,10 @@
+"""Models with choices in them, ready to be searched; `mixop.spaces` has their spaces by the same names."""
+
+from mixop.models.conv1d import conv1d
+from mixop.models.mlp import mlp
+from mixop.models.mobilenet import mobilenet
+from mixop.models.resnet import resnet
+from mixop.models.unet import unet
+from mixop.models.vit import vit
+
+__all__ = ["conv1d", "mlp", "mobilenet", "resnet", "unet", "vit"]

@@ -1,0 +1,29 @@
+"""Ready spaces by name: models with choices in them that ship with mixop. The models need torch, this table does not."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model of mixop's own that a `ModuleSpace` may name without its module.
+
+    Args:
+        factory: ``package.module:function`` of what makes the model.
+        about: what the space decides, in a line.
+    """
+
+    factory: str
+    about: str
+
+
+READY: dict[str, Ready] = {
+    "resnet": Ready("mixop.models.resnet:net", "Images: kernels, width and depth of residual blocks"),
+    "mobilenet": Ready(
+        "mixop.models.mobilenet:net", "Images: kernel and expansion of inverted residual blocks, as ProxylessNAS"
+    ),
+    "vit": Ready("mixop.models.vit:net", "Images: patch, depth, heads and MLP ratio of a vision transformer"),
+    "conv1d": Ready("mixop.models.conv1d:net", "Signals: kernel, dilation, width, depth and pooling of residual blocks"),
+    "unet": Ready("mixop.models.unet:net", "Images with an output at every pixel: convolutions, joins and pooling of a U-Net"),
+    "mlp": Ready("mixop.models.mlp:net", "Features of tables: embedding, activation, width and depth of a residual MLP"),
+}
+"""Each is also a function of its name in `mixop.spaces`, which takes the model's arguments and gives the space."""
