@@ -9,6 +9,7 @@ from typing import Any
 
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure, Number
+from mixop.core.names import from_file
 from mixop.core.schedules import SCHEDULES, Schedule, schedule
 from mixop.core.values import from_plain
 from mixop.report.methods import RANDOM, Row
@@ -16,6 +17,7 @@ from mixop.report.paired import Paired, compared
 from mixop.report.palette import ABSENT
 from mixop.report.verdict import interval
 from mixop.report.words import count, digits, direction
+from mixop.runs.files import COMPARISON
 
 NAMED = 12
 """As many runs that are not done are named."""
@@ -128,12 +130,17 @@ class Comparison:
         ]
 
     def learning_rate(self, name: str) -> float | None:
-        """The architecture's learning rate in a method's searches, the largest of its schedule; None for searchers."""
+        """The architecture's learning rate in a method's searches, the largest of its schedule; None for searchers.
+
+        Raises:
+            RecipeError: if the file of the comparison holds something else, naming it.
+        """
         recipe = self.identity["recipes"].get(name)
-        if recipe is None:
+        optimiser = recipe.get("architecture_optimiser") if isinstance(recipe, Mapping) else None
+        if not isinstance(optimiser, Mapping) or "lr" not in optimiser:
             return None
-        rate = from_plain(recipe["architecture_optimiser"]["lr"], Schedule, SCHEDULES, "lr")
-        return schedule(rate).bounds[1]
+        with from_file(self.path / COMPARISON):
+            return schedule(from_plain(optimiser["lr"], Schedule, SCHEDULES, "lr")).bounds[1]
 
     def cells(self) -> list[list[str]]:
         """Cells of the table, a list for each row."""
