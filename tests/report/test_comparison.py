@@ -26,6 +26,9 @@ CANDIDATES = [
 ]
 
 
+RATES = {"darts": {"type": "Linear", "start": 0.0208, "stop": 0.0}, "drnas": {"type": "Constant", "value": 3e-4}}
+
+
 def write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -107,8 +110,8 @@ def test_random_search_stands_beside_each_recipe_with_its_own_time(comparison: P
 def test_the_table_says_what_it_means(comparison: Path):
     text = read_comparison(comparison).table()
     lines = text.splitlines()
-    assert " ".join(lines[0].split()) == "method n found 95 % interval mean +- sd best seconds random, same time failed"
-    assert " ".join(lines[2].split()) == "slow 2 2 of 3 = 67% 21% - 94% 100.0 +- 0.0 100.0 7.0 100 % 1"
+    assert " ".join(lines[0].split()) == "method n lr found 95 % interval mean +- sd best seconds random, same time failed"
+    assert " ".join(lines[2].split()) == "slow 2 – 2 of 3 = 67% 21% - 94% 100.0 +- 0.0 100.0 7.0 100 % 1"
     assert "3 seeds for each method" in text
     assert "A <note>." in text
     assert "slow: 1 of 3 runs failed, seed 2: The loss became nan." in text
@@ -159,7 +162,7 @@ def tabular(tmp_path: Path) -> Path:
     """Three seeds of two recipes that were looked up, with curves and a paper's number, and random search."""
     out = tmp_path / "looked-up"
     identity = {
-        "recipes": {"darts": {"name": "darts"}, "drnas": {"name": "drnas"}},
+        "recipes": {name: {"name": name, "architecture_optimiser": {"lr": lr}} for name, lr in RATES.items()},
         "space": {"space": {"type": "NasBench201"}},
         "data": {"name": "cifar10"},
         "seeds": [0, 1, 2],
@@ -190,9 +193,11 @@ def tabular(tmp_path: Path) -> Path:
 def test_what_a_table_says_stands_beside_the_paper(tabular: Path):
     result = read_comparison(tabular)
     head, cells = result.columns(), {row[0]: row for row in result.cells()}
-    assert head == ["method", "n", "mean +- sd", "paper", "skips", "seconds", "random, same time"]
-    assert cells["darts"][3:5] == ["54.3 +-  0.0", "4.7"]
-    assert cells["drnas"][3] == ABSENT
+    assert head == ["method", "n", "lr", "mean +- sd", "paper", "skips", "seconds", "random, same time"]
+    assert [cells[name][2] for name in ("darts", "drnas", "random")] == ["0.021", "0.0003", ABSENT]
+    assert [row["learning_rate"] for row in result.summary() if row["method"] == "drnas"] == [3e-4]
+    assert cells["darts"][4:6] == ["54.3 +-  0.0", "4.7"]
+    assert cells["drnas"][4] == ABSENT
     notes = "\n".join(result.notes())
     assert "“paper” is what is reported (darts: A paper)." in notes
     assert "in brackets what was published: 8 channels (16)." in notes
@@ -302,7 +307,7 @@ def test_the_lowest_score_comes_first_where_lower_is_better(lower: Path):
     assert result.row("random").scores == [1.75, 2.0, 2.2]  # the lowest of the two that fit
     assert [row.best for row in result.rows] == [1.0, 1.75, 2.5]
     cells = {row[0]: row for row in result.cells()}
-    assert cells["near"][2:4] == ["1.50 +- 0.50", "1.00"]
+    assert cells["near"][3:5] == ["1.50 +- 0.50", "1.00"]
     assert [row["method"] for row in result.summary()] == ["near", "random", "far"]
 
 
