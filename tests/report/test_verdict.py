@@ -34,6 +34,7 @@ def contents(**changes):
         "native": None,
         "score": None,
     }
+    empty |= {"choices": None, "costs": {}, "inputs": {}}
     return RunContents(path=Path("runs/x"), **{**empty, **changes})
 
 
