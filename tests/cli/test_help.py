@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -175,7 +176,13 @@ def test_every_option_is_explained(name: str):
 
 
 @every_command
-def test_examples_are_understood(name: str):
+def test_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch):
+    def net(outputs: int, width: int = 8) -> None: ...
+
+    theirs = types.ModuleType("my_package.nets")  # a module of the reader's
+    theirs.Net = net  # type: ignore[attr-defined]
+    for module in (types.ModuleType("my_package"), theirs):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     for example in COMMANDS[name].examples:
         assert example.startswith(f"mixop {name} ") or example == f"mixop {name}"
         parse(COMMANDS[name], example.split()[1 + len(name.split()) :])

@@ -65,9 +65,10 @@ def test_search_says_what_it_found_and_where(tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     native = json.loads((out / "architecture.json").read_text())["native"]
     lines = shown.splitlines()
-    assert lines[0] == f"Searching toy with drnas on toy for 2 epochs, into {out}."
-    assert [line.split("  ")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
-    assert all(word in lines[1] for word in ("train loss", "valid loss", "accuracy", "entropy", "skip", "left"))
+    assert lines[0] == "Rate  0.03 for the architecture, 100 times the published one for the short search"
+    assert lines[1] == f"Searching toy with drnas on toy for 2 epochs, into {out}."
+    assert [line.split("  ")[0] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
+    assert all(word in lines[2] for word in ("train loss", "valid loss", "accuracy", "entropy", "skip", "left"))
     assert f"  {native}" in lines
     assert f"Run directory  {out}" in lines
     assert f"Report         {out / 'report.html'}" in lines

@@ -21,7 +21,7 @@ def test_every_relaxation_answers_every_question():
     assert those("params_on_simplex", answer=True) == {"simplex", "gumbel_simplex"}
     assert those("mix_on_simplex", answer=False) == {"hard_concrete", "switches"}
     assert those("independent_decisions", answer=False) == {"lstm_policy"}
-    assert those("parameter_per_option", answer=False) == {"lstm_policy"}
+    assert those("parameter_per_option", answer=False) == {"lstm_policy", "nested_gates"}
     assert those("differentiable_mean", answer=False) == {"uniform", "lstm_policy"}
     assert those("twice_differentiable", answer=False) == {"dirichlet"}
     for question in QUESTIONS:
