@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from mixop.core.eager import eager
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import Constant, Cosine, Schedule, check_range, schedule
 
@@ -53,7 +54,7 @@ class SGD(_Rate):
 
     def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser of these parameters."""
-        return torch.optim.SGD(
+        return eager(torch.optim.SGD)(
             params,
             lr=self.lr(0.0),
             momentum=self.momentum,
@@ -90,7 +91,7 @@ class Adam(_Rate):
 
     def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser of these parameters."""
-        return torch.optim.Adam(params, lr=self.lr(0.0), betas=self.betas, weight_decay=self.weight_decay, eps=self.eps)
+        return eager(torch.optim.Adam)(params, lr=self.lr(0.0), betas=self.betas, weight_decay=self.weight_decay, eps=self.eps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ class TorchOptimiser(_Rate):
 
     def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser of these parameters."""
-        make = getattr(torch.optim, self.name)
+        make = eager(getattr(torch.optim, self.name))
         return make(list(params), lr=self.lr(0.0), weight_decay=self.weight_decay, **self.options)
 
 
@@ -154,7 +155,7 @@ class ExponentiatedGradient(_Rate):
 
     def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The torch optimiser of these parameters."""
-        return ExponentiatedGradientDescent(params, lr=self.lr(0.0), minimum=self.minimum, clamp=self.clamp)
+        return eager(ExponentiatedGradientDescent)(params, lr=self.lr(0.0), minimum=self.minimum, clamp=self.clamp)
 
 
 Optimiser = SGD | Adam | TorchOptimiser | ExponentiatedGradient

@@ -6,6 +6,7 @@ other. It costs some microseconds an operation: it belongs around code that may 
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -46,6 +47,12 @@ class Watch(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would load its compiler, which takes seconds, to keep it away from here; `keep_out_of_graphs` does that where
+        # something is compiled.
+        return False
+
     def __init__(self, source: Source) -> None:
         super().__init__()
         self.source = source
@@ -73,7 +80,7 @@ def handler_of(func: Any) -> Handler:
     names = [argument.name for argument in schema.arguments]
     if "generator" in names:
         return _handing(func, names.index("generator"))
-    if not func.is_view and func._can_decompose():  # composed of others, which the mode sees: in inference mode, for example
+    if composed(func):
         return _decompose
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return _run
@@ -81,6 +88,13 @@ def handler_of(func: Any) -> Handler:
     if twin is not None:
         return _handing(twin, len(names))
     return _WRITTEN_OUT.get(func.overloadpacket, _lend)
+
+
+@cache
+def composed(func: Any) -> bool:
+    """Whether an operation is made of others in all that it does. In inference mode torch shows a mode such ones whole."""
+    key = torch._C._dispatch_key_parse("CompositeImplicitAutograd")
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
 
 
 def _run(_: Watch, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:

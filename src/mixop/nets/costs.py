@@ -9,9 +9,9 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.flops import FlopCounter
 from mixop.core.rng import fenced
 from mixop.core.schedules import check_range
 from mixop.core.surroundings import undisturbed
@@ -253,8 +253,8 @@ def has_parameters(option: str) -> bool:
 
 def _measure(module: nn.Module, x: Tensor, measure: Measure) -> float:
     # Evaluation mode: batch norm cannot train on one image of one pixel.
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounter() as counter:
         module.eval()(x)
     if measure == "parameters":
         return float(sum(p.numel() for p in module.parameters()))
-    return counter.get_total_flops() / 2
+    return counter.total / 2

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode
+
+from mixop.core.flops import FlopCounter
 
 
 def without_numbers(network: nn.Module, x: Any) -> tuple[nn.Module, Any]:
@@ -37,6 +38,6 @@ def multiply_adds(network: nn.Module, x: Any, run: Callable[[nn.Module, Any], An
 
 
 def _counted(network: nn.Module, x: Any, run: Callable[[nn.Module, Any], Any]) -> float:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounter() as counter:
         run(network, x)
-    return counter.get_total_flops() / 2
+    return counter.total / 2

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import SpaceError
+from mixop.core.flops import FlopCounter
 from mixop.core.rng import fenced
 from mixop.core.surroundings import undisturbed
 from mixop.nets.counting import without_numbers
@@ -139,8 +139,8 @@ def _operations(space: ModuleSpace) -> dict[Around, float]:
     model, plan, x = space.make(Generator().manual_seed(0)).eval(), space.plan, one_input(space)
 
     def counted(model: nn.Module, x: Any) -> dict[Around, float]:
-        with FlopCounterMode(display=False) as counter:
-            return metered(model, plan, x, counter.get_total_flops)
+        with FlopCounter() as counter:
+            return metered(model, plan, x, lambda: counter.total)
 
     try:
         with torch.device("meta"):

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import SpaceError
+from mixop.core.flops import FlopCounter
 from mixop.core.rng import fenced
 from mixop.nets.counting import without_numbers
 from mixop.nets.modules.choice import running
@@ -122,12 +122,12 @@ def _pieces(space: ModuleSpace, slices: Slices, model: nn.Module, x: Any, settin
     trial = Trial(space.plan, next(model.parameters()))
     trial.sliced = True
     found: list[tuple[Around, float]] = []
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounter() as counter:
         before = 0.0
 
         def note(*_: Any) -> None:
             nonlocal before
-            now = counter.get_total_flops() / 2
+            now = counter.total / 2
             found.append((trial.around, now - before))
             before = now
 
