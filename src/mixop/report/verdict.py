@@ -22,8 +22,8 @@ def command(run: RunContents, verb: str) -> str:
     Where the space is a model of the user's own, it says whose code that runs.
     """
     words = ["mixop", verb, shlex.quote(str(run.path))]
-    module = run.factory.partition(":")[0]
-    if verb != "report" and module.replace(".", "_").isidentifier() and not run.factory.startswith("held:"):
+    module, named, _ = run.factory.partition(":")  # a space that ships with mixop has one word
+    if verb != "report" and named and module.replace(".", "_").isidentifier() and not run.factory.startswith("held:"):
         words += ["--trust", module]  # a page needs no code; everything else makes the model again
     return " ".join(words)
 
