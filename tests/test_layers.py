@@ -25,7 +25,7 @@ FLOORS = (
     ("recipes", "engine"),
     ("evaluate", "plan"),
     ("api", "measure", "tabulate"),
-    ("comparison", "testing"),
+    ("comparison", "finder", "testing"),
     ("cli",),
     ("__main__",),
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mixop.evaluate.export import export
     from mixop.evaluate.protocol import Protocol
     from mixop.evaluate.trained import load_network
+    from mixop.finder.find import FindResult, find
     from mixop.nets import ops
     from mixop.nets.discrete import build
     from mixop.nets.modules.choice import Choice, InputChoice
@@ -37,6 +38,7 @@ _HOME = {
     "Protocol": "mixop.evaluate.protocol",
     "Recipe": "mixop.recipe.core",
     "Relaxation": "mixop.relax.base",
+    "FindResult": "mixop.finder.find",
     "RetrainResult": "mixop.api",
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",
@@ -44,6 +46,7 @@ _HOME = {
     "build": "mixop.nets.discrete",
     "compare": "mixop.comparison.compare",
     "export": "mixop.evaluate.export",
+    "find": "mixop.finder.find",
     "load_network": "mixop.evaluate.trained",
     "resume": "mixop.api",
     "retrain": "mixop.api",
@@ -65,6 +68,7 @@ __all__ = [
     "Architecture",
     "Choice",
     "Draw",
+    "FindResult",
     "InputChoice",
     "MixopError",
     "Protocol",
@@ -79,6 +83,7 @@ __all__ = [
     "data",
     "evaluate",
     "export",
+    "find",
     "load_network",
     "ops",
     "optim",

@@ -7,6 +7,7 @@ from mixop import __version__
 from mixop.cli import help
 from mixop.cli.arguments import HELP, HELP_ALL, Command, parse
 from mixop.cli.compare import COMPARE
+from mixop.cli.finding import FIND
 from mixop.cli.interrupt import heed
 from mixop.cli.reproducing import REPRODUCE
 from mixop.cli.results import EVALUATE, EXPORT, LIST, REPORT
@@ -18,6 +19,7 @@ from mixop.core.errors import RecipeError, unknown
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
+        FIND,
         SEARCH,
         COMPARE,
         RESUME,

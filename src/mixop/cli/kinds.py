@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
 from mixop.cli.files import SUFFIXES, read_table
 from mixop.cli.options import Lists, Place
 from mixop.cli.tree import Tree
-from mixop.core.errors import MixopError, RecipeError, unknown
+from mixop.core.errors import DataError, MixopError, RecipeError, unknown
 from mixop.core.names import from_file, load
 from mixop.core.outside import shortened
 from mixop.core.values import defaults, to_plain
@@ -112,3 +113,29 @@ def _plain(word: str, kind: str, table: Mapping[str, Any], wanted: type) -> Any:
             f"--{word} {kind} must give a {wanted.__name__}, a frozen dataclass{also}, got {type(found).__name__}."
         )
     return to_plain(found)
+
+
+def recognised(kind: str | None) -> Tree:
+    """The data set that a word stands for: a name, ``package.module:name``, a folder of images, or a file."""
+    from mixop.data import SOURCES
+
+    if kind is None or kind in SOURCES or (":" in kind and not Path(kind).exists()):
+        return data(kind)
+    path = Path(kind)
+    if not path.exists() and "/" not in kind and not path.suffix:
+        known = ", ".join(SOURCES)
+        raise DataError(
+            f"{kind!r} is no file, no folder and no data set: give the path of a folder or a file, or one of {known}, or "
+            "package.module:name."
+        )
+    source = _SUFFIXES.get(path.suffix.lower(), None if path.is_file() else "folder")  # loading says if it is not there
+    if source is None:
+        endings = ", ".join(_SUFFIXES)
+        raise DataError(f"{kind} is not a kind of file that mixop reads ({endings}): name the data set and add --data.path.")
+    tree = data(source)
+    tree.put(("path",), kind)
+    return tree
+
+
+_SUFFIXES = {".npz": "npz", ".txt": "text"}
+"""The data set that reads a file."""

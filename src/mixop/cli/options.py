@@ -47,6 +47,45 @@ class SearchOptions:
     debug: bool = False
 
 
+@dataclass(frozen=True)
+class FindOptions:
+    """Find a network for a data set in a given time, and train it.
+
+    Known good networks are trained briefly and halved by their validation score. A search works in the space of the best of
+    them; what it finds meets the best known ones and a random architecture. The winner is trained on all training examples for
+    the rest of the time, and scored once on the test examples. If the command is stopped, the same command continues it.
+
+    Args:
+        data: a folder of images with a subfolder for each class, a file (.npz, .txt), a name from mixop list data, or
+            package.module:name.
+        minutes: the time for everything.
+        max_params: the most parameters that the network may have.
+        max_flops: the most multiply-adds for one example.
+        max_latency_ms: the most milliseconds for one example on this machine.
+        recipe: the method that searches, a name from mixop list recipes.
+        out: the directory, new or of this same command. [runs/find-DATA]
+        config: a .toml or .json file of settings; --help-all shows one.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
+        debug: after an error, show where it came from.
+    """
+
+    data: str
+    _: KW_ONLY
+    minutes: float = 10.0
+    max_params: float | None = None
+    max_flops: float | None = None
+    max_latency_ms: float | None = None
+    recipe: str = "gaea"
+    out: str | None = None
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    trust: tuple[str, ...] = ()
+    debug: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
     """Run several methods with several seeds each, beside a random search of equal cost.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -149,6 +149,27 @@ def telling(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         return
     with console.status("") as status:
         yield lambda what: status.update(Text(f"Measuring: {what}"))
+
+
+@contextmanager
+def telling_lines(*, quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[Mapping[str, Any]], None] | None]]:
+    """Gives two functions: one prints a sentence, one shows the running training in a line that is gone at the end."""
+    console = Screen()
+    if quiet:
+        yield (lambda _: None), None
+        return
+    if not console.is_terminal:
+        yield (lambda text: sentence(console, text)), None
+        return
+    with console.status("Looking at the data") as status:
+
+        def observe(record: Mapping[str, Any]) -> None:
+            if record.get("event") == "step":
+                what = "Training" if "label" in record else "Searching"
+                at = f"epoch {record['epoch']} of {record['epochs']}, step {record['step']} of {record['steps']}"
+                status.update(Text(f"{what}: {at}"))
+
+        yield (lambda text: sentence(console, text)), observe
 
 
 def speed(result: "Result", what: str) -> None:

@@ -1,6 +1,7 @@
 """Multiply-adds of a pass, by torch's counter."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -22,22 +23,21 @@ def without_numbers(network: nn.Module, x: Any) -> tuple[nn.Module, Any]:
 def multiply_adds(network: nn.Module, x: Any, run: Callable[[nn.Module, Any], Any] = lambda network, x: network(x)) -> float:
     """Multiply-adds of convolutions, linear maps and attention in one pass, half of what torch counts as operations.
 
-    Batch norm, activations, pooling and sums count nothing, as in most published numbers. The pass is made without numbers
-    where the network allows.
+    Batch norm, activations, pooling and sums count nothing, as in most published numbers.
 
     Args:
         network: in the mode that is meant; it is not changed.
         x: its inputs.
         run: calls it.
     """
-    try:
-        with torch.device("meta"):
-            return _counted(*without_numbers(network, x), run)
-    except Exception:  # a module of the user's may need numbers, in any way
-        return _counted(network, x, run)
+    counter = _counted(network, x, run)
+    if counter.missed:
+        with suppress(Exception), torch.device("meta"):  # a module of the user's may need numbers, in any way
+            counter = _counted(*without_numbers(network, x), run)
+    return counter.total / 2
 
 
-def _counted(network: nn.Module, x: Any, run: Callable[[nn.Module, Any], Any]) -> float:
+def _counted(network: nn.Module, x: Any, run: Callable[[nn.Module, Any], Any]) -> FlopCounter:
     with torch.no_grad(), FlopCounter() as counter:
         run(network, x)
-    return counter.total / 2
+    return counter

@@ -30,6 +30,8 @@ COMPARISON = "comparison.json"
 COMPARISON_REPORT = "comparison.html"
 COMPARISON_TABLE = "table.txt"
 COMPARISON_RUNS = "runs.jsonl"
+FIND = "find.json"
+DECISIONS = "decisions.json"
 LOCK = "run.lock"
 
 IDENTITY = (RECIPE, RETRAINING, COMPARISON)

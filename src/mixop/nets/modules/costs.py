@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -138,18 +139,17 @@ def _operations(space: ModuleSpace) -> dict[Around, float]:
     space.try_out()
     model, plan, x = space.make(Generator().manual_seed(0)).eval(), space.plan, one_input(space)
 
-    def counted(model: nn.Module, x: Any) -> dict[Around, float]:
+    def counted(model: nn.Module, x: Any) -> tuple[dict[Around, float], bool]:
         with FlopCounter() as counter:
-            return metered(model, plan, x, lambda: counter.total)
+            return metered(model, plan, x, lambda: counter.total), counter.missed
 
     try:
-        with torch.device("meta"):
-            spent = counted(*without_numbers(model, x))
-    except Exception:  # the user's code may need numbers, in any way
-        try:
-            spent = counted(model, x)
-        except Exception as error:
-            raise SpaceError(f"{space.name} fails on one example of its inputs: {type(error).__name__}: {error}.") from error
+        spent, missed = counted(model, x)
+    except Exception as error:  # the user's code may fail in any way
+        raise SpaceError(f"{space.name} fails on one example of its inputs: {type(error).__name__}: {error}.") from error
+    if missed:
+        with suppress(Exception), torch.device("meta"):  # the user's code may need numbers, in any way
+            spent, _ = counted(*without_numbers(model, x))
     return {around: operations / 2 for around, operations in spent.items()}
 
 

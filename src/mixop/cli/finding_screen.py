@@ -1,0 +1,80 @@
+"""The last screen of ``mixop find``: who took part, and who won."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mixop.cli.progress import Screen, duration
+from mixop.cli.screens import places, sentence
+
+if TYPE_CHECKING:
+    from mixop.core.measure import Measure
+    from mixop.finder.contender import Trial
+    from mixop.finder.find import FindResult
+    from mixop.tasks.base import Task
+
+ORIGINS = {"known": "known", "searched": "found", "random": "random"}
+"""Words for where a network comes from."""
+
+
+def found(result: "FindResult", task: "Task", valid: int, page: Path) -> None:
+    """After `mixop find`: the short trainings, the verdict and the winner.
+
+    Args:
+        result: what it gave.
+        task: whose measures rank.
+        valid: validation examples.
+        page: the winner's report.
+    """
+    from mixop.report.verdict import interval
+    from mixop.report.words import said
+
+    console, first, score = Screen(), task.first, result.score
+    last = max(trial.round for trial in result.trials)
+    for number in range(1, last + 1):
+        trials = [trial for trial in result.trials if trial.round == number]
+        head = f"Round {number}: trained briefly, scored on {valid:,} validation examples"
+        console.print(Text(head, style="bold"))
+        _table(console, trials, first, result.winner if number == last else "")
+        console.print()
+    for line in result.sentences[-3:-1]:
+        sentence(console, line)
+    network = score.networks[0]
+    value = score.value(network)
+    text = (
+        f"{result.winner}, trained on all training examples: {said(first, value)} on {score.scored_on.examples:,} test examples"
+    )
+    if score.counted and value is not None:
+        low, high = interval(value, score.counted)
+        text += f" (95 % interval {first.digits(low)} to {first.written(high)})"
+    console.print()
+    console.print(Text(f"{text}.", style="bold"), soft_wrap=not console.is_terminal)
+    console.print()
+    final = result.final
+    places({"Directory": result.out, "Report": page, "Next": f"mixop export {final}"})
+
+
+def _table(console: Console, trials: Sequence["Trial"], first: "Measure", winner: str) -> None:
+    timed = any(trial.latency_ms is not None for trial in trials)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("network", no_wrap=True)
+    for name in ("from", first.title, "epochs", "time", "parameters", "multiply-adds", *(["ms"] if timed else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for trial in trials:
+        table.add_row(
+            trial.label,
+            ORIGINS[trial.origin],
+            first.digits(trial.measures[first.name]),
+            str(trial.epochs),
+            duration(trial.seconds),
+            f"{trial.parameters:,}",
+            f"{trial.flops:,}",
+            *([f"{trial.latency_ms:.2f}"] if trial.latency_ms is not None else []),
+            style="bold" if trial.label == winner else "",
+        )
+    console.print(table)

@@ -1,0 +1,393 @@
+"""`find`: looks at the data, tries known good networks, searches, halves, and trains the best for the rest of the time."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import nn
+
+from mixop.api import RetrainResult, retrain, search
+from mixop.core.door import door
+from mixop.core.errors import DivergedError, RecipeError
+from mixop.core.schedules import check_range
+from mixop.data.core import Data, Source
+from mixop.data.given import MapStyle, given
+from mixop.engine.driver import Observer
+from mixop.engine.fit import check_fit
+from mixop.engine.settings import Settings
+from mixop.finder.contender import Contender, Entry, Origin, Trial
+from mixop.finder.costs import Limits
+from mixop.finder.ledger import Ledger
+from mixop.finder.portfolio import portfolio, search_space
+from mixop.finder.training import protocol_for
+from mixop.finder.verdict import ranked, verdict
+from mixop.measure.foresight import retraining_estimate, search_estimate
+from mixop.plan.scaling import scaled_to
+from mixop.recipe.core import Recipe
+from mixop.recipes import RECIPES
+from mixop.runs.directory import RunDirectory
+from mixop.runs.files import DECISIONS, FIND
+from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.records import Score, from_record, to_record
+from mixop.spaces.core import Architecture, Space
+
+SHARES = {"trials": 0.3, "search": 0.2}
+"""Of the whole time; looking is part of the trials, and training the best network takes what is left."""
+
+FEWEST_EPOCHS = 3
+"""Of a trial; a network that cannot have as many in its share of the time stays out."""
+
+LOOK_SECONDS = 1.5
+"""Of the first round for each network that is timed: timing one takes about a second."""
+
+FEWEST_SEARCH_EPOCHS = 8
+"""Of a search; a shorter one would decide before its supernet knows anything."""
+
+LONGEST_EPOCHS = 400
+"""Of a training: beyond, small sets are only learnt by heart."""
+
+RECIPE = "gaea"
+"""What searches: the best of the single searches at the smallest scale of docs/results.md."""
+
+AHEAD = 1.1
+"""Times are planned longer by this, for what an estimate leaves out."""
+
+
+@dataclass(frozen=True)
+class FindResult:
+    """What a finished `find` gives.
+
+    Args:
+        out: its directory; the winner's run directory is ``final`` in it.
+        model: the winner with its trained weights, a plain module in evaluation mode.
+        winner: its label.
+        space: its space.
+        architecture: its architecture.
+        score: on the test examples, which were looked at once.
+        trials: the short trainings that it was chosen by, round by round.
+        sentences: what happened, in plain words.
+    """
+
+    out: Path
+    model: nn.Module
+    winner: str
+    space: Space
+    architecture: Architecture
+    score: Score
+    trials: tuple[Trial, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def final(self) -> Path:
+        """The winner's run directory, for `export`, `evaluate` and `load_network`."""
+        return self.out / "final"
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+
+@door()
+def find(
+    data: Data | Source | MapStyle,
+    out: str | Path,
+    *,
+    minutes: float = 10.0,
+    max_params: float | None = None,
+    max_flops: float | None = None,
+    max_latency_ms: float | None = None,
+    recipe: str = RECIPE,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    threads: int = 0,
+    observe: Observer | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> FindResult:
+    """Finds a network for a data set in a given time: known good ones first, then a search, and the best of all is trained.
+
+    Known networks are trained briefly and halved by their validation score. A search works in the space of the best of them,
+    and what it finds meets the best known ones and a random architecture, each trained for the same time. The winner is
+    trained on all training examples for the rest of the time, and scored once on the test examples.
+
+    If the directory already holds this run, it continues, or returns its result if it is finished.
+
+    Args:
+        data: examples with a task, from `mixop.data`; or a source of them, or a data set of torch or Hugging Face.
+        out: the directory, new or this run's own.
+        minutes: of the whole, > 0.
+        max_params: the most trained parameters.
+        max_flops: the most multiply-adds for one example.
+        max_latency_ms: the most milliseconds for one example on this machine.
+        recipe: the name of the method that searches.
+        seed: of everything random.
+        device: where torch computes.
+        threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        observe: called with every step and record of the trainings and the search.
+        tell: called with a sentence whenever something is decided.
+
+    Raises:
+        RecipeError: if no known network keeps the limits, or a number is out of range.
+        MixopError: in one sentence.
+    """
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float):
+        raise RecipeError(f"minutes must be a number, got {minutes!r}.")
+    check_range("minutes", minutes, above=0)
+    if recipe not in RECIPES:
+        raise RecipeError(f"recipe of find must be a name of mixop.recipes.RECIPES, got {recipe!r}.")
+    limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
+    data = given(data)
+    run = RunDirectory(out)
+    identity = {
+        "minutes": minutes,
+        "limits": to_record(limits),
+        "recipe": recipe,
+        "seed": seed,
+        "data": data.fingerprint,
+    }
+    settings = Settings(seed=seed, device=str(device), threads=threads)
+    with run.locked():
+        run.claim({FIND: identity}, (FIND,))
+        finder = _Finder(run, data, limits, minutes, RECIPES[recipe](), settings, observe, tell or (lambda _: None))
+        try:
+            return finder.find()
+        except InterruptedRunError as error:
+            told = f"Stopped with all progress saved in {run.path}: the same command continues."
+            raise InterruptedRunError(told, error.signum) from error
+
+
+class _Finder:
+    """One run of `find`."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        data: Data,
+        limits: Limits,
+        minutes: float,
+        recipe: Recipe,
+        settings: Settings,
+        observe: Observer | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.run, self.recipe, self.settings, self.observe = run, recipe, settings, observe
+        self.data = data.to(settings.device) if settings.device != "cpu" else data
+        self.ledger = Ledger(run)
+        self.entry = Entry(self.data, limits)
+        self.total = 60.0 * minutes
+        self.tell = tell
+        self.sentences: list[str] = []
+        self.trials: list[Trial] = []
+
+    def find(self) -> FindResult:
+        """All of it, from wherever it stands."""
+        data = self.data
+        self.say(
+            f"{data.name}: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,} test examples "
+            f"of shape {'x'.join(map(str, data.shape))}, task {data.task.name}."
+        )
+        known = self._known()
+        first = self._round(1, known, self.total * SHARES["trials"] / 2)
+        best = [contender for contender, _ in first[:2]]
+        second = [*best, *self._searched(known, [contender for contender, _ in first])]
+        final = self._round(2, second, self.total * SHARES["trials"] / 2)
+        self._learn(final)
+        winner = final[0][0]
+        return self._train(winner)
+
+    def say(self, sentence: str) -> None:
+        """Keeps a sentence and shows it."""
+        self.sentences.append(sentence)
+        self.tell(sentence)
+
+    def _known(self) -> list[Contender]:
+        """The networks of the portfolio that keep the limits, and that a trial has time for."""
+        inside, outside, families = [], [], {}
+        for member in portfolio(self.data):
+            families.setdefault(member.family.label, member.family)
+            contender, why = self.entry.member(member)
+            inside += [contender] if contender else []
+            outside += [] if contender else [(member, why)]
+        whole = {contender.label.rsplit(" ", 1)[0] for contender in inside}
+        for label, family in families.items():
+            if label not in whole:
+                contender, why = self.entry.largest(family)
+                inside += [contender] if contender else []
+        if not inside:
+            member, why = outside[-1]
+            raise RecipeError(f"No known network keeps the limits: {member.family.label} 2 has {why}; allow more.")
+        if outside:
+            self.say(f"{len(outside)} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
+        return inside
+
+    def _round(self, number: int, contenders: Sequence[Contender], seconds: float) -> list[tuple[Contender, Trial]]:
+        """Trains networks for equal times and ranks them by their validation scores, the best first."""
+        chosen = self.ledger.decide(f"round {number}", lambda: self._epochs(contenders, seconds, number))
+        by_label = {contender.label: contender for contender in contenders}
+        late = [label for label, epochs in chosen.items() if not epochs]
+        if late:
+            self.say(f"No time to try {', '.join(late)}: more minutes would let them in.")
+        done: list[tuple[Contender, Trial]] = []
+        for label, epochs in chosen.items():
+            if epochs:
+                trial = self.ledger.decide(f"trial {number} {label}", lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
+                if trial is None:
+                    self.say(f"{label} diverged and is left out.")
+                    continue
+                done.append((by_label[label], from_record(Trial, trial, DECISIONS)))
+        if not done:
+            raise RecipeError("Every network diverged: the data may hold numbers that no network can learn from.")
+        order = ranked([trial for _, trial in done], self.data.task)
+        done = [done[i] for i in order]
+        self.trials += [trial for _, trial in done]
+        return done
+
+    def _epochs(self, contenders: Sequence[Contender], seconds: float, number: int) -> dict[str, int]:
+        """How many epochs each network has in an equal share of the time; 0 for those that stay out.
+
+        As many take part as can have the fewest epochs each; those that come first go before others. In the last round all do.
+        """
+        looked = contenders if number > 1 else contenders[: max(2, int(seconds / LOOK_SECONDS))]
+        rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
+        for count in range(len(looked), 0, -1):
+            able = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
+            if number > 1 or len(able) >= count or count == 1:
+                break
+        taken = (list(rates) if number > 1 else able or list(rates))[:count]
+        epochs = {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(seconds / count / rates[label]))) for label in taken}
+        return {contender.label: epochs.get(contender.label, 0) for contender in contenders}
+
+    def _seconds_per_epoch(self, contender: Contender) -> float:
+        """Of a training on the part ``train``; as measured where it was trained already."""
+        for trial in reversed(self.trials):
+            if trial.label == contender.label and trial.epochs:
+                return AHEAD * max(trial.seconds / trial.epochs, 1e-4)
+        estimate = retraining_estimate(
+            contender.architecture, contender.space, self.data, protocol_for(self.data, 1), device=self.settings.device
+        )
+        whole = len(self.data.train) + len(self.data.valid)
+        return AHEAD * max(estimate.seconds * len(self.data.train) / whole, 1e-4)
+
+    def _trial(self, number: int, contender: Contender, epochs: int) -> dict[str, Any] | None:
+        """Trains a network and scores it on the validation part; None if it diverges."""
+        place = self.run / "trials" / f"{number}-{contender.label.replace(' ', '-')}"
+        try:
+            result = self._retrain(contender, place, epochs, train_on=("train",), score_on="valid")
+        except DivergedError:
+            return None
+        network = result.score.networks[0]
+        return to_record(
+            Trial(
+                label=contender.label,
+                origin=contender.origin,
+                measures=dict(network.measures),
+                epochs=network.epochs,
+                seconds=network.seconds,
+                parameters=network.parameters,
+                flops=network.flops,
+                latency_ms=contender.cost.latency_ms,
+                round=number,
+            )
+        )
+
+    def _retrain(self, contender: Contender, place: Path, epochs: int, **scope: Any) -> RetrainResult:
+        return retrain(
+            contender.architecture,
+            contender.space,
+            self.data,
+            place,
+            protocol=protocol_for(self.data, epochs),
+            seed=self.settings.seed,
+            device=self.settings.device,
+            threads=self.settings.threads,
+            observe=self.observe,
+            **scope,
+        )
+
+    def _searched(self, known: Sequence[Contender], best: Sequence[Contender]) -> list[Contender]:
+        """What a search found, and a random architecture of its space; nothing where there is no time for it."""
+        members = {member.label: member for member in portfolio(self.data)}
+        space = search_space(self.data, [members[c.label] for c in best if c.label in members]).fit(self.data)
+        recipe, executor = self._fitting(space)
+        epochs = self.ledger.decide("search", lambda: self._search_epochs(recipe, space, executor))
+        if not epochs:
+            self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
+            return []
+        recipe = self._sized(recipe, epochs)
+        result = search(
+            recipe,
+            space,
+            self.data,
+            self.run / "search",
+            rates="paper",
+            seed=self.settings.seed,
+            device=self.settings.device,
+            threads=self.settings.threads,
+            executor=executor,
+            observe=self.observe,
+        )
+        self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
+        drawn = space.random(Random(self.settings.seed))
+        wanted: list[tuple[str, Origin, Architecture]] = [("found", "searched", result.architecture)]
+        wanted += [("random", "random", drawn)] if drawn != result.architecture else []
+        inside = []
+        for label, origin, architecture in wanted:
+            same = next((c for c in known if c.space == space and c.architecture == architecture), None)
+            if same is not None:
+                self.say(f"The {label} architecture is that of {same.label}.")
+                continue
+            contender, why = self.entry.found(label, origin, space, architecture)
+            if contender is None:
+                self.say(f"The {label} architecture stays out at any width: it has {why}.")
+            else:
+                inside.append(contender)
+        return inside
+
+    def _fitting(self, space: Space) -> tuple[Recipe, Any]:
+        """The recipe with a batch that the data have, and the fastest executor that computes it."""
+        batch = min(self.recipe.batch_size, max(2, min(len(self.data.train), len(self.data.valid)) // 2))
+        recipe = replace(self.recipe, batch_size=batch)
+        check_fit(recipe, space, self.data, self.settings)
+        return recipe, "nodewise"
+
+    def _sized(self, recipe: Recipe, epochs: int) -> Recipe:
+        """The recipe at a length, its rates scaled by the rule of all short searches."""
+        short = RECIPES[recipe.name](epochs=epochs)
+        return scaled_to(replace(short, batch_size=recipe.batch_size), len(self.data.train), len(self.data.valid))
+
+    def _search_epochs(self, recipe: Recipe, space: Space, executor: Any) -> int:
+        """As many as fit into the search's share of the time; 0 for too few."""
+        one = self._sized(recipe, FEWEST_SEARCH_EPOCHS)
+        estimate = search_estimate(one, space, self.data, replace(self.settings, executor=executor))
+        epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
+        return min(epochs, recipe.epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
+
+    def _learn(self, final: Sequence[tuple[Contender, Trial]]) -> None:
+        """Says whether searching helped."""
+        for sentence in verdict([trial for _, trial in final], self.data.task, len(self.data.valid)):
+            self.say(sentence)
+
+    def _train(self, winner: Contender) -> FindResult:
+        """Trains the winner for the rest of the time on all training examples."""
+
+        def epochs() -> int:
+            left = self.total - self.ledger.seconds
+            whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
+            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / (whole * self._seconds_per_epoch(winner)))))
+
+        count = self.ledger.decide("final", epochs)
+        self.say(f"Training {winner.label} on all training examples for {count} epochs.")
+        result = self._retrain(winner, self.run / "final", count)
+        self.ledger.decide("result", lambda: {"winner": winner.label, "sentences": self.sentences})
+        return FindResult(
+            out=self.run.path,
+            model=result.model,
+            winner=winner.label,
+            space=winner.space,
+            architecture=winner.architecture,
+            score=result.score,
+            trials=tuple(self.trials),
+            sentences=tuple(self.sentences),
+        )

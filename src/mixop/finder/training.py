@@ -1,0 +1,42 @@
+"""How networks are trained that have little time: augmentation by kind of data, a rate that falls to zero at any length."""
+
+from dataclasses import replace
+
+from mixop.core.errors import DataError, RecipeError
+from mixop.data.core import Data
+from mixop.evaluate.protocol import PROTOCOLS, Protocol
+
+SMOOTHING = 0.1
+"""Label smoothing of classes. Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7."""
+
+CROP_SHARE = 8
+"""Images are padded by the eighth part of their shorter side before the random crop: 4 pixels of 32, as is usual for CIFAR."""
+
+
+def protocol_for(data: Data, epochs: int) -> Protocol:
+    """The protocol for a data set, at a length.
+
+    Colour images are cropped at random and mirrored, grey ones only cropped: digits and letters are not their mirror images.
+    What the data bring themselves stays.
+
+    Args:
+        data: examples with a task.
+        epochs: passes over the training examples, >= 1.
+    """
+    batch = min(64, max(2, len(data.train) // 8))
+    protocol = replace(PROTOCOLS["quick"], name="find", epochs=epochs, batch_size=batch)
+    try:
+        data.task.smoothed(SMOOTHING)
+        protocol = replace(protocol, label_smoothing=SMOOTHING)
+    except RecipeError:  # not of classes
+        pass
+    if len(data.shape) != 3:
+        return protocol
+    own = {name: getattr(data.augment, name, None) for name in ("crop", "flip")}
+    crop, flip = own["crop"] or min(data.shape[1:]) // CROP_SHARE, bool(own["flip"]) or data.shape[0] == 3
+    changed = replace(protocol, crop=crop, flip=flip)
+    try:
+        changed.augment(data)
+    except (DataError, RecipeError):  # images that something else prepares
+        return protocol
+    return changed

@@ -1,0 +1,67 @@
+"""Whether searching helped, in sentences that claim no more than the validation examples carry."""
+
+import math
+from collections.abc import Sequence
+
+from mixop.finder.contender import Trial
+from mixop.report.words import said
+from mixop.tasks.base import Task
+
+
+def ranked(trials: Sequence[Trial], task: Task) -> list[int]:
+    """Places of trials, the best first by the task's first measure; a lower loss breaks ties, then the cheaper network."""
+    first, loss = task.first, task.measure("loss")
+
+    def worth(at: int) -> tuple[float, float, float]:
+        trial = trials[at]
+        return first.rank(trial.measures[first.name]), loss.rank(trial.measures[loss.name]), -trial.flops
+
+    return sorted(range(len(trials)), key=worth, reverse=True)
+
+
+def noise(shares: Sequence[float], examples: int) -> float:
+    """One standard error of the difference of shares of the same number of examples, as if drawn independently.
+
+    Args:
+        shares: two of them, in [0, 1].
+        examples: of which they are shares.
+    """
+    return math.sqrt(sum(share * (1 - share) for share in shares) / examples)
+
+
+def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
+    """What the last round says.
+
+    Args:
+        trials: of the last round, the best first.
+        task: gives the measures.
+        examples: that were scored.
+    """
+    first = task.first
+    best = trials[0]
+    reached = said(first, best.measures[first.name])
+    sentences = [f"{best.label} is the best of the last round: {reached} on {examples:,} validation examples."]
+    found = next((trial for trial in trials if trial.origin == "searched"), None)
+    known = next((trial for trial in trials if trial.origin == "known"), None)
+    random = next((trial for trial in trials if trial.origin == "random"), None)
+    if found is None or known is None:
+        return sentences
+    for rival, what in ((known, f"the best known network, {known.label}"), (random, "a random architecture")):
+        if rival is not None:
+            sentences.append(_beside(found, rival, what, task, examples))
+    return sentences
+
+
+def _beside(found: Trial, rival: Trial, what: str, task: Task, examples: int) -> str:
+    first = task.first
+    mine, theirs = found.measures[first.name], rival.measures[first.name]
+    if mine is None or theirs is None:
+        return f"What the search found cannot be compared with {what}."
+    beside = f"{said(first, mine)} against {said(first, theirs)}"
+    better = first.rank(mine) - first.rank(theirs)
+    counted = first.style == "percent" and all(0 <= value <= 1 for value in (mine, theirs))
+    if counted and abs(better) <= 2 * noise((mine, theirs), examples):
+        return f"Searching made no difference that {examples:,} examples can show beside {what}: {beside}."
+    if better == 0:
+        return f"What the search found and {what} are level: {beside}."
+    return f"What the search found is {'better' if better > 0 else 'worse'} than {what}: {beside}."

@@ -1,0 +1,157 @@
+"""The whole of `find` at a tiny size: what takes part, what is decided once, what limits keep out."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+import mixop
+from mixop.core.errors import RecipeError
+from mixop.data import digits, from_arrays
+from mixop.data.core import Data
+from mixop.evaluate.trained import load_network
+from mixop.finder.find import find
+from mixop.runs.interrupt import InterruptedRunError
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return digits()
+
+
+@pytest.fixture(scope="module")
+def signals() -> Data:
+    """Synthetic: two classes of short signals that differ in their frequency."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(120) % 2
+    phase = torch.rand(120, 1, 1, generator=generator) * 6
+    x = torch.sin(torch.arange(16.0) * (0.6 + 0.6 * y[:, None, None]) + phase)
+    return from_arrays(x.numpy(), y.numpy(), valid=0.4, test_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def finished(signals, tmp_path_factory):
+    out = tmp_path_factory.mktemp("find") / "out"
+    told: list[str] = []
+    return find(signals, out, minutes=0.05, threads=1, tell=told.append), told, signals
+
+
+def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independent_count(finished):
+    result, _, data = finished
+    last = [trial for trial in result.trials if trial.round == max(t.round for t in result.trials)]
+    assert result.winner == max(last, key=lambda trial: (trial.measures["accuracy"], -trial.measures["loss"])).label
+    at = data.at("test")
+    batch = data.batch(at)
+    with torch.no_grad():
+        right = (result.model(batch.x).argmax(1) == batch.y).double().mean().item()
+    assert result.score.networks[0].measures["accuracy"] == pytest.approx(right)
+    assert result.score.trained_on.parts == ("train", "valid")
+    assert result.score.scored_on.parts == ("test",)
+    again = load_network(result.final)
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), result.model.state_dict().values(), strict=True))
+
+
+def test_trials_never_see_the_test_examples(finished):
+    result, _, _ = finished
+    for place in sorted((result.out / "trials").iterdir()):
+        plan = json.loads((place / "retrain.json").read_text())
+        assert (plan["train_on"], plan["score_on"]) == (["train"], "valid")
+
+
+def test_it_tells_what_it_keeps(finished):
+    result, told, _ = finished
+    assert tuple(told) == result.sentences
+    assert str(result).splitlines() == told
+
+
+def test_a_finished_run_is_read_back_and_not_repeated(finished):
+    result, _, data = finished
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in result.out.rglob("*")
+        if path.suffix in (".json", ".jsonl", ".pt", ".safetensors")
+    }
+    again = find(data, result.out, minutes=0.05, threads=1)
+    assert again.score == result.score
+    assert again.trials == result.trials
+    assert again.sentences == result.sentences
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_another_question_is_refused_in_its_directory(finished):
+    result, _, data = finished
+    with pytest.raises(mixop.MixopError, match="holds another run"):
+        find(data, result.out, minutes=0.05, seed=1)
+
+
+class _Stop(Exception):
+    pass
+
+
+def test_a_run_that_is_stopped_anywhere_goes_on_with_what_it_decided(signals, tmp_path):
+    """Whatever it had decided before stands, word for word, in the end."""
+    out = tmp_path / "out"
+    seen: dict[str, object] = {}
+    for stop in (1, 4, 9, 30):
+        steps = 0
+
+        def observe(record, stop=stop):
+            nonlocal steps
+            steps += 1
+            if steps > stop:
+                raise _Stop
+
+        with pytest.raises(_Stop):
+            find(signals, out, minutes=0.05, threads=1, observe=observe)
+        decided = json.loads((out / "decisions.json").read_text())["decisions"] if (out / "decisions.json").exists() else {}
+        assert seen.items() <= decided.items()
+        seen = decided
+    result = find(signals, out, minutes=0.05, threads=1)
+    assert seen.items() <= json.loads((out / "decisions.json").read_text())["decisions"].items()
+    assert len({(trial.round, trial.label) for trial in result.trials}) == len(result.trials)
+
+
+def test_a_limit_is_kept_by_the_network_that_comes_out(signals, tmp_path):
+    result = find(signals, tmp_path / "out", minutes=0.05, threads=1, max_params=3000)
+    assert sum(p.numel() for p in result.model.parameters()) <= 3000
+    assert all(trial.parameters <= 3000 for trial in result.trials)
+    assert any("at most 3,000 parameters" in sentence for sentence in result.sentences)
+
+
+def test_a_limit_that_nothing_keeps_is_a_sentence(signals, tmp_path):
+    with pytest.raises(RecipeError, match=r"No known network keeps the limits: .* allow more"):
+        find(signals, tmp_path / "out", minutes=0.05, max_flops=10)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"minutes": 0}, "minutes must be greater than 0"),
+        ({"minutes": "1"}, "minutes must be a number"),
+        ({"max_params": -1}, "most parameters must be greater than 0"),
+        ({"max_flops": "many"}, "max_flops must be a number"),
+        ({"recipe": "dart"}, "recipe of find"),
+    ],
+)
+def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, tmp_path):
+    with pytest.raises(mixop.MixopError, match=said):
+        find(signals, tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_search_takes_part_where_there_is_time(data, tmp_path):
+    result = find(data, tmp_path / "out", minutes=6, threads=1)
+    assert any("searched" in sentence for sentence in result.sentences)
+    assert result.score.networks[0].measures["accuracy"] > 0.97
+
+
+def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
+    def observe(record):
+        if record.get("event") == "step":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match=r"all progress saved in .*the same command continues"):
+        find(signals, tmp_path / "out", minutes=0.05, threads=1, observe=observe)
