@@ -1,7 +1,7 @@
 """Child processes that are killed in the middle of their work.
 
-They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn,
-pytest and torch._dynamo, which optimisers import at their first step.
+They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn
+and pytest.
 """
 
 import multiprocessing
@@ -14,7 +14,7 @@ import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "sklearn.datasets", "pytest", "mixop.testing", "mixop.recipes", "mixop.evaluate.retrain"]
+    ["sklearn.datasets", "pytest", "mixop.testing", "mixop.recipes", "mixop.evaluate.retrain"]
 )
 
 
