@@ -25,8 +25,21 @@ def data():
 
 # Made of parts that others have too; every recipe keeps its contract in another test.
 ALIKE = {
-    "pdarts", "drnas_progressive", "drnas_progressive_paper", "sdarts_adv_pc", "sdarts_rs_pc", "rdarts_l2", "rdarts_dp",
-    "darts_ada", "darts_es", "gaea", "gaea_gdas", "gaea_pcdarts", "gdas_darts", "prdarts", "darts_minus",
+    "pdarts",
+    "drnas_progressive",
+    "drnas_progressive_paper",
+    "sdarts_adv_pc",
+    "sdarts_rs_pc",
+    "rdarts_l2",
+    "rdarts_dp",
+    "darts_ada",
+    "darts_es",
+    "gaea",
+    "gaea_gdas",
+    "gaea_pcdarts",
+    "gdas_darts",
+    "prdarts",
+    "darts_minus",
 }
 
 

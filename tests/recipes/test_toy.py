@@ -39,7 +39,19 @@ def right_decisions(name, data, folder, *, epochs, seed):
 
 # One of each mechanism; the others, and those whose step or derivation takes several times that, have short searches in
 # other tests.
-QUICK = {"darts", "darts_minus", "pcdarts", "gdas", "snas", "proxylessnas", "gaea_bilevel", "drnas", "bayesnas", "rsws", "sdarts_rs"}
+QUICK = {
+    "darts",
+    "darts_minus",
+    "pcdarts",
+    "gdas",
+    "snas",
+    "proxylessnas",
+    "gaea_bilevel",
+    "drnas",
+    "bayesnas",
+    "rsws",
+    "sdarts_rs",
+}
 
 
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FITTING])

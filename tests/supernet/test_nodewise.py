@@ -161,7 +161,9 @@ def test_every_shape_of_input(name):
 
 
 @pytest.mark.parametrize("active", ["one", "two"])
-@pytest.mark.parametrize("name", ["two nodes, odd sizes", "nasbench201", "s4", "cell", "toy", "two nodes, signals", "cell, signals"])
+@pytest.mark.parametrize(
+    "name", ["two nodes, odd sizes", "nasbench201", "s4", "cell", "toy", "two nodes, signals", "cell, signals"]
+)
 def test_draws_that_leave_options_out(name, active):
     nets = pair((SPACES | SHAPES)[name])
     for train in (True, False):
