@@ -152,7 +152,7 @@ def of_texts(path):
     np.savez(path, **{**read(path), "index": np.array(["x"] * 16)})
 
 
-# Each is found by the reading of the part, before anything is trained; one that is no archive and one that is short train again.
+# Each is found when the part is read, before anything is trained.
 DAMAGES = [torn, cut, *(pytest.param(d, marks=pytest.mark.slow) for d in (without_indices, of_texts, empty))]
 
 

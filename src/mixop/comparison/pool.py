@@ -189,7 +189,8 @@ def _sent(send: Callable[[], T]) -> T:
 
 
 def _start(task: Assignment, threads: int) -> _Worker:
-    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks"])
+    # Counting a network that is trained imports torch._dynamo: seconds, in each worker.
+    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     if _CONTEXT.get_start_method() == "forkserver":
         # Ctrl-C in a terminal would end these two, the server with a traceback while it imports. Starting the tracker opens the
