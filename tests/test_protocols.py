@@ -38,7 +38,11 @@ def place(name: str) -> tuple[Space, str | None, Data]:
     )
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+# Protocols of the same parts as another, with other numbers.
+ALIKE = {"pdarts-imagenet", "nasbench201-12"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in PROTOCOLS])
 def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
     space, native, data = place(name)
     protocol = replace(PROTOCOLS[name], epochs=1, batch_size=9)

@@ -33,10 +33,10 @@ from mixop.spaces.toy import Toy
 from mixop.supernet.executors import EXECUTORS
 from mixop.testing import first_difference
 
-# Children are forked from one process that has imported everything: starting Python takes seconds, and so do torch._dynamo,
-# which optimisers import at their first step, and scikit-learn, which has the digits.
+# Children are forked from one process that has imported everything: starting Python takes seconds, and so does scikit-learn,
+# which has the digits.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch._dynamo", "mixop.testing", "mixop.recipes", "sklearn.datasets"])
+CONTEXT.set_forkserver_preload(["mixop.testing", "mixop.recipes", "sklearn.datasets"])
 
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 """One option more than the second stage of P-DARTS keeps, of each kind one."""

@@ -11,11 +11,12 @@ from random import Random
 
 import pytest
 import torch
+from two_nodes import Two
 
 from mixop.nets.discrete import build
 from mixop.nets.layers import LAYERS
 from mixop.nets.ops import OPERATIONS, BatchNorm, operation
-from mixop.spaces import CellSpace, Darts, nasbench201
+from mixop.spaces import CellSpace, nasbench201
 from mixop.spaces.darts import KNOWN_OPERATIONS
 from mixop.spaces.stacked import Layer
 from mixop.supernet.nodewise import nodewise
@@ -173,13 +174,13 @@ def test_auxiliary_heads(kind, length):
 EVERY = tuple(OPERATIONS)
 CELLS = {
     "nasbench201": (nasbench201(channels=4, cells=1, **SIZES), ()),
-    "darts": (Darts(cells=3, channels=4, operations=KNOWN_OPERATIONS, **SIZES), ()),  # normal, reduction, reduction
+    "two nodes": (Two(cells=3, channels=4, operations=KNOWN_OPERATIONS, **SIZES), ()),  # normal, reduction, reduction
     "every operation": (CellSpace(operations=EVERY, nodes=3, channels=4, cells=1, stages=1, **SIZES), ()),
     "wrapped": (
-        Darts(cells=3, channels=4, **SIZES),
+        Two(cells=3, channels=4, **SIZES),
         (PartialChannels(k=2), AuxiliarySkip(kind="convolution"), DropPath(), EdgeNormalisation()),
     ),
-    "random channels": (Darts(cells=3, channels=4, **SIZES), (SkipDropout(rate=0.5), PartialChannels(k=2, channels="random"))),
+    "random channels": (Two(cells=3, channels=4, **SIZES), (SkipDropout(rate=0.5), PartialChannels(k=2, channels="random"))),
 }
 
 

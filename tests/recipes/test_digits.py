@@ -23,7 +23,27 @@ def data():
     return whole.with_indices(whole.train[:256], whole.valid[:256])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# Made of parts that others have too; every recipe keeps its contract in another test.
+ALIKE = {
+    "pdarts",
+    "drnas_progressive",
+    "drnas_progressive_paper",
+    "sdarts_adv_pc",
+    "sdarts_rs_pc",
+    "rdarts_l2",
+    "rdarts_dp",
+    "darts_ada",
+    "darts_es",
+    "gaea",
+    "gaea_gdas",
+    "gaea_pcdarts",
+    "gdas_darts",
+    "prdarts",
+    "darts_minus",
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in RECIPES])
 def test_a_short_search_on_digits_learns(name, data, tmp_path):
     stages = RECIPES[name]().stages
     epochs = 2 * len(stages) if stages else EPOCHS

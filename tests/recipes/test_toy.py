@@ -37,11 +37,24 @@ def right_decisions(name, data, folder, *, epochs, seed):
     return sum(a == b for a, b in zip(result.architecture.options(), SPACE.optimum.options(), strict=True))
 
 
-# Their step, or their derivation, takes several times that of the others; each has a short search in other tests.
-LONG = {"enas", "parsec", "sdarts_adv_pc", "dsnas", "gaea_pcdarts", "setn", "darts_es"}
+# One of each mechanism; the others, and those whose step or derivation takes several times that, have short searches in
+# other tests.
+QUICK = {
+    "darts",
+    "darts_minus",
+    "pcdarts",
+    "gdas",
+    "snas",
+    "proxylessnas",
+    "gaea_bilevel",
+    "drnas",
+    "bayesnas",
+    "rsws",
+    "sdarts_rs",
+}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in FITTING])
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FITTING])
 def test_ten_epochs_find_the_optimum_or_nearly(name, data, tmp_path):
     assert right_decisions(name, data, tmp_path / "run", epochs=10, seed=0) >= (2 if name in RATES else 3)
 

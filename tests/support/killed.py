@@ -1,7 +1,7 @@
 """Child processes that are killed in the middle of their work.
 
 They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn,
-pytest and torch._dynamo, which optimisers import at their first step.
+pytest and torch._dynamo, which a retraining imports when it counts its network.
 """
 
 import multiprocessing

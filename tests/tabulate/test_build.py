@@ -144,11 +144,19 @@ def without_indices(path):
     np.savez(path, **arrays)
 
 
+def empty(path):
+    path.write_bytes(b"")
+
+
 def of_texts(path):
     np.savez(path, **{**read(path), "index": np.array(["x"] * 16)})
 
 
-@pytest.mark.parametrize("damage", [torn, cut, without_indices, of_texts, lambda path: path.write_bytes(b"")])
+# Each is found when the part is read, before anything is trained.
+DAMAGES = [torn, cut, *(pytest.param(d, marks=pytest.mark.slow) for d in (without_indices, of_texts, empty))]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_part_alone_is_trained_again(table, data, tmp_path, damage):
     out, parts = tmp_path / "other.npz", tmp_path / "other.npz.parts"
     shutil.copy2(table, out)

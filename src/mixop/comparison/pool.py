@@ -189,7 +189,7 @@ def _sent(send: Callable[[], T]) -> T:
 
 
 def _start(task: Assignment, threads: int) -> _Worker:
-    # An optimiser of torch imports torch._dynamo at its first step: seconds, in each worker and in the time of its search.
+    # Counting a network that is trained imports torch._dynamo: seconds, in each worker.
     _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     if _CONTEXT.get_start_method() == "forkserver":
