@@ -18,8 +18,8 @@ class FlopCounter(TorchDispatchMode):
     The totals are those of `torch.utils.flop_counter.FlopCounterMode`, which also keeps them by module, at several times the
     cost of the pass, and loads torch's compiler.
 
-    ``missed`` says whether an operation ran that computes in one kernel what torch has no formula for, as attention and recurrent
-    layers do on a CPU. A pass without numbers, on the device ``meta``, has no such kernels, but loads the compiler.
+    ``missed`` says whether an operation ran that computes in one kernel what torch has no formula for, as attention and
+    recurrent layers do on a CPU. A pass without numbers, on the device ``meta``, has no such kernels, but loads the compiler.
     """
 
     supports_higher_order_operators = True
