@@ -68,11 +68,8 @@ def test_it_tells_what_it_keeps(finished):
 
 def test_a_finished_run_is_read_back_and_not_repeated(finished):
     result, _, data = finished
-    before = {
-        path: path.stat().st_mtime_ns
-        for path in result.out.rglob("*")
-        if path.suffix in (".json", ".jsonl", ".pt", ".safetensors")
-    }
+    kept = [path for path in result.out.rglob("*") if path.suffix in (".json", ".jsonl", ".pt", ".safetensors")]
+    before = {path: path.stat().st_mtime_ns for path in kept}
     again = find(data, result.out, minutes=0.05, threads=1)
     assert again.score == result.score
     assert again.trials == result.trials

@@ -1,7 +1,7 @@
 """Child processes that are killed in the middle of their work.
 
-They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn,
-pytest and torch._dynamo, which a retraining imports when it counts its network.
+They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn
+and pytest.
 """
 
 import multiprocessing
@@ -13,9 +13,7 @@ from typing import Any
 import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "sklearn.datasets", "pytest", "mixop.testing", "mixop.recipes", "mixop.evaluate.retrain"]
-)
+CONTEXT.set_forkserver_preload(["sklearn.datasets", "pytest", "mixop.testing", "mixop.recipes", "mixop.evaluate.retrain"])
 
 
 def kill_after(records: int, target: Callable[..., Any], *arguments: Any, pause: float = 0.0) -> None:

@@ -189,8 +189,7 @@ def _sent(send: Callable[[], T]) -> T:
 
 
 def _start(task: Assignment, threads: int) -> _Worker:
-    # Counting a network that is trained imports torch._dynamo: seconds, in each worker.
-    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks", "torch._dynamo"])
+    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks"])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     if _CONTEXT.get_start_method() == "forkserver":
         # Ctrl-C in a terminal would end these two, the server with a traceback while it imports. Starting the tracker opens the
