@@ -15,7 +15,7 @@ SRC = Path(mixop.__file__).parents[1]
 # have their own ways; os.name stays, because the standard library would look for the real Windows.
 LIKE_WINDOWS = """
 import multiprocessing, os, pkgutil, signal, sys
-import torch, torch._dynamo, sklearn.datasets, scipy.stats, matplotlib.figure, jinja2, rich.live, rich.progress
+import torch, sklearn.datasets, scipy.stats, matplotlib.figure, jinja2, rich.live, rich.progress
 import multiprocessing.forkserver, multiprocessing.resource_tracker, safetensors.torch, PIL.Image
 for name in ("fcntl", "resource", "pwd", "grp", "termios", "pty", "posix"):
     sys.modules[name] = None
