@@ -31,6 +31,7 @@ def commands() -> list[list[str]]:
 
 
 SMALL = {
+    "find": ["--minutes", "0.05"],
     "search": ["--epochs", "1", "--recipe.warmup", "0"],
     "retrain": ["--epochs", "1", "--random", "1"],
     "compare": ["--epochs", "1", "--seeds", "1"],
@@ -43,6 +44,7 @@ def test_the_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     assert {command[0] for command in commands()} == {
+        "find",
         "search",
         "resume",
         "retrain",

@@ -7,7 +7,7 @@ first step of a process, although nothing is compiled.
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,8 +15,10 @@ _WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 """Methods of `torch.optim.Optimizer` that torch wraps, beside ``step``."""
 
 
-@cache
-def eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+O = TypeVar("O", bound=torch.optim.Optimizer)
+
+
+def eager(kind: type[O]) -> type[O]:
     """An optimiser class with the same numbers, whose methods are what torch wraps.
 
     Args:
@@ -25,6 +27,11 @@ def eager(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     Returns:
         A subclass with the same name, arguments and state. It is not differentiable itself, and not to be compiled.
     """
+    return _eager(kind)
+
+
+@cache
+def _eager(kind: type[torch.optim.Optimizer]) -> Any:
     step = inspect.unwrap(kind.step)
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """`find`: looks at the data, tries known good networks, searches, halves, and trains the best for the rest of the time."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -251,12 +251,9 @@ class _Finder:
         """
         looked = contenders if number > 1 else contenders[: max(2, int(seconds / LOOK_SECONDS))]
         rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
-        for count in range(len(looked), 0, -1):
-            able = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
-            if number > 1 or len(able) >= count or count == 1:
-                break
-        taken = (list(rates) if number > 1 else able or list(rates))[:count]
-        epochs = {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(seconds / count / rates[label]))) for label in taken}
+        taken = list(rates) if number > 1 else _able(rates, seconds)
+        share = seconds / len(taken)
+        epochs = {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rates[label]))) for label in taken}
         return {contender.label: epochs.get(contender.label, 0) for contender in contenders}
 
     def _seconds_per_epoch(self, contender: Contender) -> float:
@@ -331,7 +328,8 @@ class _Finder:
         self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
         drawn = space.random(Random(self.settings.seed))
         wanted: list[tuple[str, Origin, Architecture]] = [("found", "searched", result.architecture)]
-        wanted += [("random", "random", drawn)] if drawn != result.architecture else []
+        if drawn != result.architecture:
+            wanted.append(("random", "random", drawn))
         inside = []
         for label, origin, architecture in wanted:
             same = next((c for c in known if c.space == space and c.architecture == architecture), None)
@@ -391,3 +389,19 @@ class _Finder:
             trials=tuple(self.trials),
             sentences=tuple(self.sentences),
         )
+
+
+def _able(rates: Mapping[str, float], seconds: float) -> list[str]:
+    """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
+
+    Args:
+        rates: seconds of an epoch by label.
+        seconds: that all of them have.
+    """
+    for count in range(len(rates), 1, -1):
+        able = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
+        if len(able) >= count:
+            return able[:count]
+    return [
+        next((label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds), min(rates, key=rates.__getitem__))
+    ]
