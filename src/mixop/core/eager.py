@@ -15,10 +15,10 @@ _WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 """Methods of `torch.optim.Optimizer` that torch wraps, beside ``step``."""
 
 
-O = TypeVar("O", bound=torch.optim.Optimizer)
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
 
-def eager(kind: type[O]) -> type[O]:
+def eager(kind: type[Kind]) -> type[Kind]:
     """An optimiser class with the same numbers, whose methods are what torch wraps.
 
     Args:
