@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mixop import data, evaluate, recipes, relax, report, searchers, spaces, tasks, testing
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.comparison.compare import compare
+    from mixop.comparison.curve import cost_curve
     from mixop.comparison.select import select
     from mixop.core import optim, schedules
     from mixop.core.errors import MixopError
@@ -45,6 +46,7 @@ _HOME = {
     "Width": "mixop.nets.modules.width",
     "build": "mixop.nets.discrete",
     "compare": "mixop.comparison.compare",
+    "cost_curve": "mixop.comparison.curve",
     "export": "mixop.evaluate.export",
     "find": "mixop.finder.find",
     "load_network": "mixop.evaluate.trained",
@@ -80,6 +82,7 @@ __all__ = [
     "Width",
     "build",
     "compare",
+    "cost_curve",
     "data",
     "evaluate",
     "export",

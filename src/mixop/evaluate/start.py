@@ -42,12 +42,14 @@ class TrainedSupernet:
         base: the space that was searched, with its sizes.
         space: what was left of it in the search's last stage.
         tensors: of the supernet, by the names of the plain executor.
+        mean: the mean mixing weights that the search ended with, ``(E, O)`` by group of the ``space``.
     """
 
     start: Start
     base: Space
     space: Space
     tensors: Mapping[str, Tensor]
+    mean: Mapping[str, Tensor]
 
     def check(self, space: Space, sized: Space) -> None:
         """Refuses networks that are not paths of the supernet.
@@ -126,12 +128,13 @@ def trained_supernet(run: RunDirectory) -> TrainedSupernet:
     run.check_binding(saved.get(BOUND_TO) if isinstance(saved, dict) else None, SEARCH_FILES, run.state.name)
     try:
         state = saved["search"]
-        tensors, stage, kept = state["net"], state["stage"], state["kept"]
+        tensors, params, stage, kept = state["net"], state["params"], state["stage"], state["kept"]
     except (KeyError, TypeError) as error:
         raise RunError(f"Checkpoint {run.state} holds no supernet: search again into another --out.") from error
-    return TrainedSupernet(
-        Start(str(run.path.resolve()), _digest(tensors)), base, stage_space(base, recipe, stage, kept), tensors
-    )
+    space = stage_space(base, recipe, stage, kept)
+    with torch.no_grad():
+        mean = {group.name: recipe.relaxation.mean(params[group.name].cpu(), group) for group in space.groups}
+    return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean)
 
 
 def settle_statistics(net: nn.Module, data: Data, batch_size: int) -> None:
