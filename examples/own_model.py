@@ -3,15 +3,17 @@
     python examples/own_model.py [EPOCHS]
 
 prints which convolutions it found and which blocks it left out, and what that network costs and achieves beside the plain one,
-3x3 convolutions in all blocks, trained for as long. Both are right on about 98 % of images that they have never seen.
+3x3 convolutions in all blocks, trained for as long. Multiply-adds have a price in the search: without one, larger windows win.
 """
 
 import sys
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 import mixop
+from mixop.regularise import ExpectedCost
 
 
 class Block(nn.Module):
@@ -26,7 +28,7 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    def __init__(self, outputs, channels=16, depth=4):  # the number of outputs comes from the data
+    def __init__(self, outputs, channels=8, depth=4):  # the number of outputs comes from the data
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
         self.blocks = nn.Sequential(*(mixop.Choice({"block": Block(channels), "skip": nn.Identity()}) for _ in range(depth)))
@@ -36,10 +38,12 @@ class Net(nn.Module):
         return self.head(self.blocks(self.stem(x)).mean((2, 3)))
 
 
-epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 data = mixop.data.digits(valid=0.5)
 space = mixop.spaces.in_module(Net)
-run = mixop.search(mixop.recipes.drnas(epochs=epochs), space, data, out="runs/own-model")
+recipe = mixop.recipes.drnas(epochs=epochs)
+recipe = replace(recipe, regularisers=(*recipe.regularisers, ExpectedCost(weight=0.3)))
+run = mixop.search(recipe, space, data, out="runs/own-model")
 print(f"found, of {run.space.size():,}: {run.native}")
 
 plain = ", ".join(f"blocks.{k}=block, blocks.{k}.block.conv=3x3" for k in range(4))

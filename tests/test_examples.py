@@ -18,6 +18,7 @@ SAYS = {
     "own_model": "plain: ",
     "transformer": "plain: ",
     "timm_backbone": "timm's own: ",
+    "prune": "from scratch",
     "own_task": "interval_score on the test",
 }
 

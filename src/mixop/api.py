@@ -37,6 +37,7 @@ from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING
 from mixop.runs.identity import BOUND_TO, SEARCH_FILES
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import Stacked
 
 Rates = Literal["scaled", "paper"]
 """How a search takes the architecture's learning rate of its recipe."""
@@ -190,7 +191,7 @@ def _search(job: Search) -> SearchResult:
             f"{run.path} has metrics but no {STATE}: restore the checkpoint, or search again into another --out; "
             "starting over would mix two searches."
         )
-    note_environment(run, job.settings, **job.settings.computing)
+    note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)))
     job.run()
     draw(run)
     return _found(run, job.recipe, job.base)

@@ -123,6 +123,11 @@ def compare(
         "checkpoint_seconds": checkpoint_seconds,
         "evaluator": evaluator,
     }
+    if jobs > 1 and space.only_here:
+        raise RunError(
+            f"The {space.only_here} of {space.name} is an object of this program, which workers do not have: give in_module a "
+            "function or class that Python can import, or run everything in this process with jobs=1."
+        )
     if jobs > 1:
         check_workers((recipes, searchers, options))
     directory = RunDirectory(out)

@@ -188,7 +188,7 @@ def narrow_network(space: Space, ceiling: float, cost: Cost) -> Architecture | N
         The largest such network under the ceiling; None where there is none.
     """
     widths = space.widths if isinstance(space, ModuleSpace) else {}
-    fitting = []
+    fitting, costs = [], costs_of(space, cost)
     for fraction in sorted({float(option) for options in widths.values() for option in options}):
         ranks = [[len(row.options) - 1 for row in group.decisions] for group in space.groups]
         for row, group in zip(ranks, space.groups, strict=True):
@@ -196,6 +196,6 @@ def narrow_network(space: Space, ceiling: float, cost: Cost) -> Architecture | N
                 # Widths may have different fractions: each takes its largest that is not above, or its first.
                 row[:] = [max(sum(float(option) <= fraction for option in widths[group.name]) - 1, 0)]
         architecture = space.architecture(ranks)
-        if costs_of(space, cost).of(architecture, space) <= ceiling:
+        if costs.of(architecture, space) <= ceiling:
             fitting.append(architecture)
     return fitting[-1] if fitting else None

@@ -108,13 +108,16 @@ class Settings:
         changed = {name: getattr(self, name) for name in others if getattr(self, name) != getattr(usual, name)}
         return {"seed": self.seed, "executor": self.executor, **changed}
 
-    @property
-    def computing(self) -> dict[str, Any]:
-        """How the network is computed, as ``environment.json`` records it."""
+    def computing(self, *, cells: bool) -> dict[str, Any]:
+        """How the network is computed, as ``environment.json`` records it.
+
+        Args:
+            cells: whether the space is one of cells, whose fast executors always have the channels last.
+        """
         return {
             "executor": self.executor,
             "precision": self.precision,
-            "channels_last": self.channels_last or self.executor != "plain",
+            "channels_last": self.channels_last or (cells and self.executor != "plain"),
             "compile": self.compile,
             "capture": self.capture,
         }

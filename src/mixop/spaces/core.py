@@ -204,6 +204,11 @@ class Space(ABC):
     tokens: bool | None
 
     @property
+    def only_here(self) -> str:
+        """What only this process has of the space, in a word; empty where any process can make all of it."""
+        return ""
+
+    @property
     @abstractmethod
     def groups(self) -> tuple[Group, ...]:
         """The groups of decisions, in a fixed order."""

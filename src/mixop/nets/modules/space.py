@@ -111,6 +111,11 @@ class ModuleSpace(Space):
         return {name: self.group(name).decisions[0].options for name in _described(self)[2]}
 
     @property
+    def only_here(self) -> str:
+        """``model``, or ``example`` for that of its inputs, where a program holds it; empty where names lead to all."""
+        return "model" if is_held(self.factory) else "example" if is_held(self.example) else ""
+
+    @property
     def draws_anew(self) -> bool:
         """Whether the weights of a model that was given are drawn anew, module by module."""
         return is_held(self.factory) and not self.pretrained
