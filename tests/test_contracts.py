@@ -66,7 +66,11 @@ def test_spaces_keep_their_contract(name):
     check_space(SMALL[name])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+LONG = ("pdarts", "drnas_progressive_paper")
+"""Recipes of several stages; the default suite keeps ``drnas_progressive``."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in RECIPES])
 def test_recipes_keep_their_contract(name):
     recipe = RECIPES[name]()  # one more cell says as much as twelve
     stages = tuple(replace(stage, cells=min(stage.cells, 1)) for stage in recipe.stages)

@@ -36,7 +36,7 @@ def test_the_mean_of_many_gradients_is_that_of_the_expected_reward(tabular, rewa
     within(got, want, error)
     # The published baseline takes the reward in first, which shortens every advantage by its decay; with a decay far from 1
     # the factor shows.
-    for decay in (0.99, 0.5):
+    for decay in (0.5,):
         problem.memory.clear()
         got, error = estimate(ScoreFunction(samples=20, reward=reward, baseline_decay=decay), problem, 150)
         within(got, decay * want, error)

@@ -35,7 +35,7 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def data():
-    x = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
     return from_arrays(x.numpy(), (x.sum(1) > 0).long().numpy(), valid=0.4, test_share=0.25)
 
 

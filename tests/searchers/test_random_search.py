@@ -23,7 +23,7 @@ def test_with_repetition_the_optimum_is_found_as_often_as_independent_draws_find
 
 
 def test_without_repetition_it_is_found_as_often_as_a_share_of_the_space_is_seen():
-    n, trials = 400, 40
+    n, trials = 150, 40
     p = trials / Toy().size()
     assert abs(hits(RandomSearch(repeat=False), trials, n) - n * p) < 3.5 * math.sqrt(n * p * (1 - p))
 

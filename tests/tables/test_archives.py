@@ -275,6 +275,7 @@ def test_records_that_share_their_parts_are_read_as_well(tmp_path: Path):
             assert np.float32(loss) == np.float32(run["cifar100", 888]["train_losses"][199])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path):
     """Of every object of a taken record four bytes are left."""
     path = write_bz2(tmp_path / "x.pickle.pbz2", make(6))

@@ -28,7 +28,7 @@ def bayesnas(*, epochs: int = 2) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published (test error 2.81 +- 0.04 in the DARTS space)
-        ours: 37.3 +- 47.3 at a small scale, 3 seeds (docs/results.md)
+        ours: 37.5 +- 47.7 at a small scale, 3 seeds (docs/results.md)
 
     Source: Zhou, Yang, Wang & Pan 2019 (arXiv:1905.04919); settings of the authors' code for the DARTS space.
     """

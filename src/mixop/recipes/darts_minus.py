@@ -21,7 +21,7 @@ def darts_minus(*, epochs: int = 50) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.80 (Chu et al. 2021, from public lists of results)
-        ours: 77.0 +- 19.6 at a small scale, 3 seeds (docs/results.md)
+        ours: 54.3 +- 0.0 at a small scale, 3 seeds (docs/results.md)
 
     Source: Chu et al. 2021 (arXiv:2009.01027); settings of the authors' code.
     """

@@ -23,7 +23,7 @@ def darts_pt(*, epochs: int = 100) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 88.11, where DARTS has 54.3 (Wang et al. 2021, table 4, test errors 11.89 and 45.7)
-        ours: 91.7 +- 3.1 at a small scale, 3 seeds (docs/results.md)
+        ours: 91.5 +- 2.7 at a small scale, 3 seeds (docs/results.md)
 
     Source: Wang et al. 2021 (arXiv:2108.04392); settings of the authors' NAS-Bench-201 code.
     """

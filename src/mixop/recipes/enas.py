@@ -31,7 +31,7 @@ def enas(*, epochs: int = 250) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 54.30 +- 0.00 (Chen et al. 2021, table 4)
-        ours: 90.9 +- 1.7 at a small scale, 3 seeds (docs/results.md)
+        ours: 91.6 +- 0.5 at a small scale, 3 seeds (docs/results.md)
 
     Source: Pham et al. 2018 (arXiv:1802.03268); settings of Dong & Yang 2020 (arXiv:2001.00326).
     """

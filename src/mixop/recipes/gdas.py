@@ -18,7 +18,7 @@ def gdas(*, epochs: int = 250) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.51 +- 0.13 (Dong & Yang 2020, table 5)
-        ours: 80.9 +- 9.7 at a small scale, 3 seeds (docs/results.md)
+        ours: 87.5 +- 1.2 at a small scale, 3 seeds (docs/results.md)
 
     Source: Dong & Yang 2019 (arXiv:1910.04465); settings of Dong & Yang 2020 (arXiv:2001.00326).
     """

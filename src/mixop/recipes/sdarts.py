@@ -19,7 +19,7 @@ def sdarts_rs(*, epochs: int = 100) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.67 +- 0.03 in the DARTS space)
-        ours: 92.0 +- 1.3 at a small scale, 3 seeds (docs/results.md)
+        ours: 90.9 +- 2.7 at a small scale, 10 seeds (docs/results.md)
         ours: 93.8 +- 0.0 at a medium scale, 3 seeds (docs/results.md)
 
     Source: Chen & Hsieh 2020 (arXiv:2002.05283), eq. 6; settings of the authors' NAS-Bench-201 code.
@@ -61,7 +61,7 @@ def sdarts_rs_pc(*, epochs: int = 50) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not published
-        ours: 93.5 +- 0.4 at a small scale, 3 seeds (docs/results.md)
+        ours: 91.0 +- 2.1 at a small scale, 3 seeds (docs/results.md)
 
     Source: Chen & Hsieh 2020 (arXiv:2002.05283), eq. 6; Xu et al. 2020 (arXiv:1907.05737) for the settings.
     """

@@ -26,7 +26,7 @@ def snas(*, epochs: int = 150) -> Recipe:
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 92.77 +- 0.83 (Chen et al. 2021, table 4)
-        ours: 93.3 +- 0.0 at a small scale, 3 seeds (docs/results.md)
+        ours: 92.8 +- 0.5 at a small scale, 3 seeds (docs/results.md)
 
     Source: Xie, Zheng, Liu & Lin 2019 (arXiv:1812.09926); settings of the authors' code for the DARTS space.
     """

@@ -22,7 +22,7 @@ from mixop.spaces.core import Group
 _MOST = 100
 """Examples at most."""
 
-_NUMBERS = 100_000
+_NUMBERS = 20_000
 """Numbers in a batch of random inputs, about: 2 to 16 inputs."""
 
 Removed = dict[str, dict[int, Indices]]
