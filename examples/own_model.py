@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import mixop
+from mixop.core.schedules import Constant
 from mixop.regularise import ExpectedCost
 
 
@@ -42,7 +43,7 @@ epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 data = mixop.data.digits(valid=0.5)
 space = mixop.spaces.in_module(Net)
 recipe = mixop.recipes.drnas(epochs=epochs)
-recipe = replace(recipe, regularisers=(*recipe.regularisers, ExpectedCost(weight=0.3)))
+recipe = replace(recipe, regularisers=(*recipe.regularisers, ExpectedCost(weight=Constant(0.3))))
 run = mixop.search(recipe, space, data, out="runs/own-model")
 print(f"found, of {run.space.size():,}: {run.native}")
 

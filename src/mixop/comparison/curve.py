@@ -1,5 +1,6 @@
 """What networks of one supernet achieve under several ceilings on their cost, beside networks made smaller by hand."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class CostCurve:
         lines = []
         for way in dict.fromkeys(point.way for point in self.points):
             own = sorted((point for point in self.points if point.way == way), key=lambda point: point.cost)
-            scores = [point.measures[self.measure.name] for point in own]
+            scores = [math.nan if (value := point.measures[self.measure.name]) is None else value for point in own]
             lines.append(Line(way, [point.cost for point in own], scores))
         return against_cost(lines, self.cost, self.measure, description=f"{self.measure.name} against {self.cost}")
 
@@ -148,7 +149,9 @@ def cost_curve(
         narrow = narrow_network(space, ceiling, cost)
         plan: list[tuple[Way, Architecture]] = [("pruned", pruned)]
         if narrow is not None:
-            plan += [("narrow", narrow), ("from scratch", narrow)] if scratch_epochs else [("narrow", narrow)]
+            plan.append(("narrow", narrow))
+        if narrow is not None and scratch_epochs:
+            plan.append(("from scratch", narrow))
         for way, architecture in plan:
             kept = {"seed": seed, "device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
             place = folder / f"{way.replace(' ', '-')}-{rule.share:g}"

@@ -169,7 +169,7 @@ class Retraining:
             raise damaged(run / RETRAINING, "at least one network in 'networks'", [])
         supernet = None
         if plan.start is not None and (run / SCORE).exists():  # what is done needs no weights to begin with
-            supernet = TrainedSupernet(plan.start, space, space, {})
+            supernet = TrainedSupernet(plan.start, space, space, {}, {})
         elif plan.start is not None:
             supernet = trained_supernet(RunDirectory(plan.start.run))
             if supernet.start.weights_sha256 != plan.start.weights_sha256:
