@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mixop.core.errors import MixopError
     from mixop.core.types import Draw
     from mixop.evaluate.export import export
+    from mixop.evaluate.predict import predict
     from mixop.evaluate.protocol import Protocol
     from mixop.evaluate.trained import load_network
     from mixop.finder.find import FindResult, find
@@ -49,6 +50,7 @@ _HOME = {
     "cost_curve": "mixop.comparison.curve",
     "export": "mixop.evaluate.export",
     "find": "mixop.finder.find",
+    "predict": "mixop.evaluate.predict",
     "load_network": "mixop.evaluate.trained",
     "resume": "mixop.api",
     "retrain": "mixop.api",
@@ -90,6 +92,7 @@ __all__ = [
     "load_network",
     "ops",
     "optim",
+    "predict",
     "recipes",
     "relax",
     "report",

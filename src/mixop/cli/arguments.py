@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_origin
 
 from mixop.cli.files import read_table
 from mixop.cli.tree import Tree, UnknownKnobError, flag_of
@@ -75,6 +75,12 @@ class Command:
     def places(self) -> list[str]:
         """Names of the options given by position: as in Python, those before ``_: KW_ONLY``."""
         return [f.name for f in dataclasses.fields(self.options) if not f.kw_only]
+
+    @property
+    def rest(self) -> str:
+        """Name of the last option given by position, if it takes all words that are left; else empty."""
+        *_, last = self.places or ("",)
+        return last if last and get_origin(hints_of(self.options)[last]) is tuple else ""
 
     @property
     def automatic(self) -> set[str]:
@@ -303,12 +309,16 @@ def _check_tables(command: Command, tables: Mapping[str, Any]) -> Mapping[str, M
 
 
 def _take_places(command: Command, options: Tree, places: Sequence[str], wants_help: bool) -> None:
-    for name, word in zip(command.places, places, strict=False):
+    rest = command.rest
+    single = [name for name in command.places if name != rest]
+    for name, word in zip(single, places, strict=False):
         options.put((name,), word)
+    if rest and (words := list(places[len(single) :])):
+        options.plain[rest] = words
     missing = next((name for name in command.places if name not in options.plain), None)
     if missing and not wants_help:
         raise RecipeError(f"mixop {command.name} needs a {missing.upper()}: write mixop {command.name} {missing.upper()}.")
-    if len(places) > len(command.places):
+    if not rest and len(places) > len(command.places):
         hint = f"see `mixop {command.name} --help`"
         raise RecipeError(f"mixop {command.name} does not know what to do with {places[len(command.places)]!r}: {hint}.")
 

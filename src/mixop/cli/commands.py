@@ -10,7 +10,7 @@ from mixop.cli.compare import COMPARE
 from mixop.cli.finding import FIND
 from mixop.cli.interrupt import heed
 from mixop.cli.reproducing import REPRODUCE
-from mixop.cli.results import EVALUATE, EXPORT, LIST, REPORT
+from mixop.cli.results import EVALUATE, EXPORT, LIST, PREDICT, REPORT
 from mixop.cli.speed import SPEED
 from mixop.cli.table import TABLE
 from mixop.cli.training import RESUME, RETRAIN, SEARCH
@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Command] = {
         RESUME,
         RETRAIN,
         EVALUATE,
+        PREDICT,
         SPEED,
         *TABLE,
         REPRODUCE,

@@ -155,7 +155,8 @@ def full_page(command: Command, parsed: Parsed) -> str:
 def _head(command: Command, width: int) -> Iterator[str]:
     """How it is called, what it does, and examples."""
     optional = defaults(command.options)
-    places = " ".join(f"[{name.upper()}]" if name in optional else name.upper() for name in command.places)
+    words = {name: f"{name.upper()}{'...' if name == command.rest else ''}" for name in command.places}
+    places = " ".join(f"[{word}]" if name in optional else word for name, word in words.items())
     yield from (f"usage: mixop {command.name} {places}{' ' if places else ''}[flags]", "")
     about = (command.options.__doc__ or "").partition("\n    Args:")[0]
     for paragraph in about.strip().split("\n\n"):

@@ -259,6 +259,30 @@ class EvaluateOptions:
     debug: bool = False
 
 
+@dataclass(frozen=True)
+class PredictOptions:
+    """Say what a run's trained network makes of new inputs.
+
+    Images are brought to the network's size, and everything is normalised as in the training. Networks that give each example
+    one class say its name and how probable they think it is.
+
+    Args:
+        run: the run directory of a finished retraining.
+        file: image files; or one .npy file of examples, or one .npz file that holds them under x, images, signals, features,
+            inputs or data.
+        json: print one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
+        debug: after an error, show where it came from.
+    """
+
+    run: str
+    file: tuple[str, ...]
+    _: KW_ONLY
+    json: bool = False
+    trust: tuple[str, ...] = ()
+    debug: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeedOptions:
     """Measure how fast a search step is on this machine, for several executors in turn.

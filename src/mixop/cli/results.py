@@ -1,4 +1,4 @@
-"""``mixop evaluate | report | export | list``: the results of a run, and the names to choose from.
+"""``mixop evaluate | predict | report | export | list``: the results of a run, and the names to choose from.
 
 What needs torch or matplotlib is imported where it is used.
 """
@@ -10,7 +10,7 @@ from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.listing import TOPICS
 from mixop.cli.loading import loaded
-from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, ReportOptions
+from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, PredictOptions, ReportOptions
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError, unknown
 from mixop.runs.files import COMPARISON
@@ -36,6 +36,29 @@ def evaluate(parsed: Parsed) -> None:
 
     counted = run.score().counted is not None
     return screens.evaluation(data.name, scored, data.task.measures, noun(data.shape, tokens=data.tokens), counted=counted)
+
+
+def predict(parsed: Parsed) -> None:
+    """``mixop predict``"""
+    from mixop.core.errors import RunError
+    from mixop.data.npz import examples_in
+    from mixop.evaluate.predict import predict as say
+
+    options = parsed.options
+    array = len(options.file) == 1 and examples_in(options.file[0])
+    said = say(options.run, list(options.file) if array is False else array)
+    names = list(options.file) if array is False else [str(number) for number in range(len(said.values))]
+    try:
+        labels, sure = said.labels, said.probabilities.max(1).values.tolist()
+        rows = [{"label": label, "probability": round(p, 6)} for label, p in zip(labels, sure, strict=True)]
+    except RunError:  # a network of another kind
+        rows = [{"value": value} for value in said.values.tolist()]
+    rows = [{"input": name, **row} for name, row in zip(names, rows, strict=True)]
+    if options.json:
+        return print_json({"run": options.run, "predictions": rows})
+    from mixop.cli import screens
+
+    return screens.predictions(rows)
 
 
 def report(parsed: Parsed) -> None:
@@ -95,6 +118,13 @@ EVALUATE = Command(
     values={"data": lambda kind: kinds.data(kind) if kind else kinds.place()},
     settings=("device",),
     examples=("mixop evaluate runs/x", "mixop evaluate runs/x --data npz --data.path shifted.npz"),
+)
+
+PREDICT = Command(
+    "predict",
+    PredictOptions,
+    predict,
+    examples=("mixop predict runs/x photo.jpg other.png", "mixop predict runs/x signals.npz --json"),
 )
 
 REPORT = Command("report", ReportOptions, report, examples=("mixop report runs/x",))

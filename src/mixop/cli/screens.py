@@ -140,6 +140,21 @@ def evaluation(name: str, scored: "Evaluated", measures: Sequence["Measure"], no
     sentence(Screen(), "; ".join([text, *(f"{word(m)} {written(m, values.get(m.name))}" for m in rest)]) + ".")
 
 
+def predictions(rows: Sequence[Mapping[str, Any]]) -> None:
+    """After a prediction: a line for each input, with its label and how probable it is, or its value."""
+    console = Screen()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name in ("input", "label") else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{cell:.1%}" if name == "probability" else _short(cell) for name, cell in row.items()))
+    console.print(table)
+
+
+def _short(cell: object) -> str:
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+
 @contextmanager
 def telling(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Gives a function that shows what is being done in one line, which is gone at the end; nothing where nobody looks."""

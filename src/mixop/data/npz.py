@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -141,6 +141,32 @@ def _keys(arrays: Mapping[str, Any], path: str) -> dict[str, tuple[str, str] | N
         else:
             pairs[part] = None
     return pairs
+
+
+def examples_in(path: str) -> np.ndarray | Literal[False]:
+    """The inputs in a ``.npz`` or ``.npy`` file, without targets; False for another kind of file.
+
+    Raises:
+        DataError: if the file is missing, damaged, or holds no inputs.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        try:
+            return np.load(io.BytesIO(read_file(path)), allow_pickle=False)
+        except OSError as error:
+            raise DataError(f"Cannot read the data file {path!r}: {error.strerror or error}.") from error
+        except Exception as error:
+            raise DataError(f"The data file {path!r} is damaged, or not an .npy file of plain numbers: {error}.") from error
+    if suffix != ".npz":
+        return False
+    arrays, _ = _read(path)
+    known = {key.lower(): key for key in arrays}
+    for word in INPUTS:
+        if word in known:
+            return arrays[known[word]]
+    raise DataError(
+        f"The data file {path!r} must hold inputs under one of {', '.join(INPUTS)}, got {', '.join(arrays) or 'nothing'}."
+    )
 
 
 def _like(key: str, is_input: bool) -> str:

@@ -69,7 +69,7 @@ def load_network(run: str | Path) -> nn.Module:
     Raises:
         RunError: if the retraining is not finished, or a file is missing, torn, changed or of another network.
     """
-    return _load(RunDirectory(run))[0]
+    return read_trained(RunDirectory(run))[0]
 
 
 @door(RunError)
@@ -89,7 +89,7 @@ def evaluate_run(run: str | Path, data: Data | Source | MapStyle, part: Part = "
     """
     directory = RunDirectory(run)
     data = given(data)
-    net, score = _load(directory)
+    net, score = read_trained(directory)
     own, now = directory.read_json(DATA), data.describe()
     for key in ("task", "shape", "dtype"):
         if own.get(key) != now[key]:
@@ -112,8 +112,12 @@ def read_score(run: RunDirectory) -> Score:
     return run.score()
 
 
-def _load(run: RunDirectory) -> tuple[nn.Module, Score]:
-    """The network and its score."""
+def read_trained(run: RunDirectory) -> tuple[nn.Module, Score]:
+    """The trained network of a run, in evaluation mode, and its score.
+
+    Raises:
+        RunError: as `load_network`.
+    """
     score = read_score(run)
     if not {"shape", "mean", "std"} <= score.input.keys():
         raise RunError(f"{run / SCORE} is damaged (its input is incomplete): restore it, or retrain into another --out.")
