@@ -87,8 +87,10 @@ def test_a_run_is_known_by_what_its_numbers_depend_on():
 
 
 def test_what_is_recorded():
-    assert Settings().computing["channels_last"]
-    assert not Settings(executor="plain").computing["channels_last"]
+    assert Settings().computing(cells=True)["channels_last"]
+    assert not Settings(executor="plain").computing(cells=True)["channels_last"]
+    assert not Settings().computing(cells=False)["channels_last"]  # a model decides itself
+    assert Settings(channels_last=True).computing(cells=False)["channels_last"]
 
 
 def test_every_executor_can_be_named():
