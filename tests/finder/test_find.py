@@ -12,6 +12,7 @@ from mixop.core.errors import RecipeError
 from mixop.data import digits, from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
+from mixop.finder.contender import narrowed
 from mixop.finder.find import find
 from mixop.runs.interrupt import InterruptedRunError
 
@@ -120,6 +121,29 @@ def test_a_limit_is_kept_by_the_network_that_comes_out(signals, tmp_path):
 def test_a_limit_that_nothing_keeps_is_a_sentence(signals, tmp_path):
     with pytest.raises(RecipeError, match=r"No known network keeps the limits: .* allow more"):
         find(signals, tmp_path / "out", minutes=0.05, max_flops=10)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_network_was_measured_to_take_holds_after_an_interruption(signals, tmp_path, monkeypatch):
+    """A latency is another one every time; a network that takes part must not drop out when the run goes on."""
+    slower = iter(range(1, 10_000))
+    monkeypatch.setattr("mixop.finder.costs._latency", lambda net, example: float(next(slower)))
+
+    def observe(record):
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        find(signals, tmp_path / "out", minutes=0.05, threads=1, max_latency_ms=50, observe=observe)
+    for _ in range(60):
+        next(slower)
+    result = find(signals, tmp_path / "out", minutes=0.05, threads=1, max_latency_ms=50)
+    assert all(trial.latency_ms is not None and trial.latency_ms <= 50 for trial in result.trials)
+
+
+def test_what_is_searched_is_half_as_wide_as_what_is_built():
+    space = mixop.spaces.nasbench201(channels=16, cells=1)
+    assert narrowed(space) == mixop.spaces.nasbench201(channels=8, cells=1)
+    assert narrowed(mixop.spaces.mlp(width=8)) == mixop.spaces.mlp(width=8)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +153,7 @@ def test_a_limit_that_nothing_keeps_is_a_sentence(signals, tmp_path):
         ({"minutes": "1"}, "minutes must be a number"),
         ({"max_params": -1}, "most parameters must be greater than 0"),
         ({"max_flops": "many"}, "max_flops must be a number"),
-        ({"recipe": "dart"}, "recipe of find"),
+        ({"recipe": "dart"}, "did you mean 'darts'"),
     ],
 )
 def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, tmp_path):

@@ -42,7 +42,7 @@ def found(result: "FindResult", task: "Task", valid: int, page: Path) -> None:
         console.print(Text(head, style="bold"))
         _table(console, trials, first, result.winner if number == last else "")
         console.print()
-    for line in result.sentences[-3:-1]:
+    for line in result.verdict:
         sentence(console, line)
     network = score.networks[0]
     value = score.value(network)

@@ -1,17 +1,22 @@
 """A network that takes part in the choice, and what it scored."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from mixop.core.values import to_plain
 from mixop.data.core import Data
 from mixop.finder.costs import Cost, Limits, cost_of
 from mixop.finder.portfolio import SIZES, Family, Member
 from mixop.nets.discrete import build
+from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Architecture, Space
 
 Origin = Literal["known", "searched", "random"]
 """Where a network comes from: the portfolio, a search, or a draw of a search's space."""
+
+
+Costs = dict[str, Any]
+"""What networks cost, as JSON data by space and architecture."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,21 @@ class Entry:
     Args:
         data: examples with a task.
         limits: what they may cost.
+        costs: what was measured.
     """
 
     data: Data
     limits: Limits
+    costs: Costs = field(default_factory=dict)
 
     def cost(self, space: Space, architecture: Architecture) -> Cost:
-        """What a network costs."""
+        """What a network costs; it is measured once."""
+        key = f"{to_plain(space)} {space.to_native(architecture)}"
+        if key not in self.costs:
+            self.costs[key] = to_record(self._measured(space, architecture))
+        return from_record(Cost, self.costs[key], "costs")
+
+    def _measured(self, space: Space, architecture: Architecture) -> Cost:
         net = build(architecture, space).to(self.data.device)
         return cost_of(net, self.data.batch(self.data.train[:1]).x, latency=self.limits.latency_ms is not None)
 
@@ -114,5 +127,13 @@ def narrower(space: Space) -> list[tuple[int, Space]]:
     if not isinstance(own, int):
         return [(0, space)]
     smaller = [size for size in sorted(SIZES, reverse=True) if size < own]
-    resized: Callable[[int], Space] = lambda size: replace(space, channels=size)  # type: ignore[type-var]  # noqa: E731
-    return [(own, space), *((size, resized(size)) for size in smaller)]
+    return [(own, space), *((size, replace(space, channels=size)) for size in smaller)]  # type: ignore[type-var]
+
+
+def narrowed(space: Space) -> Space:
+    """The space at half its width where it has one: what is searched.
+
+    A supernet computes every option of every decision, so at full width it would see little in the time that it has.
+    """
+    own = getattr(space, "channels", None)
+    return replace(space, channels=max(2, own // 2)) if isinstance(own, int) else space  # type: ignore[type-var]

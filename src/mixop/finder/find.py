@@ -12,17 +12,17 @@ from torch import nn
 
 from mixop.api import RetrainResult, retrain, search
 from mixop.core.door import door
-from mixop.core.errors import DivergedError, RecipeError
+from mixop.core.errors import DivergedError, RecipeError, unknown
 from mixop.core.schedules import check_range
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
-from mixop.finder.contender import Contender, Entry, Origin, Trial
+from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, narrowed
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
-from mixop.finder.portfolio import portfolio, search_space
+from mixop.finder.portfolio import Family, Member, portfolio, search_space
 from mixop.finder.training import protocol_for
 from mixop.finder.verdict import ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
@@ -70,6 +70,7 @@ class FindResult:
         score: on the test examples, which were looked at once.
         trials: the short trainings that it was chosen by, round by round.
         sentences: what happened, in plain words.
+        verdict: those of them that say whether searching helped.
     """
 
     out: Path
@@ -80,6 +81,7 @@ class FindResult:
     score: Score
     trials: tuple[Trial, ...]
     sentences: tuple[str, ...]
+    verdict: tuple[str, ...]
 
     @property
     def final(self) -> Path:
@@ -132,11 +134,9 @@ def find(
         RecipeError: if no known network keeps the limits, or a number is out of range.
         MixopError: in one sentence.
     """
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float):
-        raise RecipeError(f"minutes must be a number, got {minutes!r}.")
     check_range("minutes", minutes, above=0)
     if recipe not in RECIPES:
-        raise RecipeError(f"recipe of find must be a name of mixop.recipes.RECIPES, got {recipe!r}.")
+        raise RecipeError(unknown("recipe", recipe, RECIPES))
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
     data = given(data)
     run = RunDirectory(out)
@@ -149,10 +149,12 @@ def find(
     }
     settings = Settings(seed=seed, device=str(device), threads=threads)
     with run.locked():
-        run.claim({FIND: identity}, (FIND,))
+        run.holds({FIND: identity}, (FIND,))
         finder = _Finder(run, data, limits, minutes, RECIPES[recipe](), settings, observe, tell or (lambda _: None))
+        known, costs = finder.look()
+        run.claim({FIND: identity}, (FIND,))
         try:
-            return finder.find()
+            return finder.find(known, costs)
         except InterruptedRunError as error:
             told = f"Stopped with all progress saved in {run.path}: the same command continues."
             raise InterruptedRunError(told, error.signum) from error
@@ -178,48 +180,70 @@ class _Finder:
         self.entry = Entry(self.data, limits)
         self.total = 60.0 * minutes
         self.tell = tell
+        self.outside = 0
         self.sentences: list[str] = []
         self.trials: list[Trial] = []
 
-    def find(self) -> FindResult:
-        """All of it, from wherever it stands."""
+    def look(self) -> tuple[list[Contender], Costs]:
+        """The known networks that keep the limits, and what all that were looked at cost; nothing is written.
+
+        Raises:
+            RecipeError: if there are none, or the recipe does not fit the space that is searched.
+        """
+        members = portfolio(self.data)
+        space = narrowed(search_space(self.data, members)).fit(self.data)
+        check_fit(self._fitting(self.recipe), space, self.data, self.settings)
+        # What was measured once holds: a latency is another one every time.
+        for when in ("costs", "costs of what was found"):
+            self.entry.costs.update(self.ledger.known(when, {}))
+        return self._known(members), dict(self.entry.costs)
+
+    def find(self, known: list[Contender], costs: Costs) -> FindResult:
+        """All of it, from wherever it stands.
+
+        Args:
+            known: networks to begin with.
+            costs: what networks were measured to cost.
+        """
+        self.ledger.decide("costs", lambda: costs)
         data = self.data
         self.say(
             f"{data.name}: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,} test examples "
             f"of shape {'x'.join(map(str, data.shape))}, task {data.task.name}."
         )
-        known = self._known()
+        if self.outside:
+            self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         first = self._round(1, known, self.total * SHARES["trials"] / 2)
         best = [contender for contender, _ in first[:2]]
         second = [*best, *self._searched(known, [contender for contender, _ in first])]
         final = self._round(2, second, self.total * SHARES["trials"] / 2)
-        self._learn(final)
-        winner = final[0][0]
-        return self._train(winner)
+        judged = verdict([trial for _, trial in final], data.task, len(data.valid))
+        for sentence in judged:
+            self.say(sentence)
+        return self._train(final[0][0], judged)
 
     def say(self, sentence: str) -> None:
         """Keeps a sentence and shows it."""
         self.sentences.append(sentence)
         self.tell(sentence)
 
-    def _known(self) -> list[Contender]:
-        """The networks of the portfolio that keep the limits, and that a trial has time for."""
-        inside, outside, families = [], [], {}
-        for member in portfolio(self.data):
-            families.setdefault(member.family.label, member.family)
+    def _known(self, members: Sequence[Member]) -> list[Contender]:
+        """The networks of the portfolio that keep the limits; of a family that has none, its largest that does."""
+        inside: list[Contender] = []
+        families: dict[Family, int] = dict.fromkeys((member.family for member in members), 0)
+        why = ""
+        for member in members:
             contender, why = self.entry.member(member)
-            inside += [contender] if contender else []
-            outside += [] if contender else [(member, why)]
-        whole = {contender.label.rsplit(" ", 1)[0] for contender in inside}
-        for label, family in families.items():
-            if label not in whole:
+            if contender is not None:
+                inside.append(contender)
+                families[member.family] += 1
+        self.outside = len(members) - len(inside)
+        for family, count in families.items():
+            if not count:
                 contender, why = self.entry.largest(family)
                 inside += [contender] if contender else []
         if not inside:
-            member, why = outside[-1]
-            raise RecipeError(f"No known network keeps the limits: {member.family.label} 2 has {why}; allow more.")
-        if outside:
-            self.say(f"{len(outside)} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
+            raise RecipeError(f"No known network keeps the limits: the smallest has {why}; allow more.")
         return inside
 
     def _round(self, number: int, contenders: Sequence[Contender], seconds: float) -> list[tuple[Contender, Trial]]:
@@ -307,22 +331,21 @@ class _Finder:
         """What a search found, and a random architecture of its space; nothing where there is no time for it."""
         members = {member.label: member for member in portfolio(self.data)}
         space = search_space(self.data, [members[c.label] for c in best if c.label in members]).fit(self.data)
-        recipe, executor = self._fitting(space)
-        epochs = self.ledger.decide("search", lambda: self._search_epochs(recipe, space, executor))
+        narrow = narrowed(space).fit(self.data)
+        epochs = self.ledger.decide("search", lambda: self._search_epochs(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
             return []
-        recipe = self._sized(recipe, epochs)
+        recipe = self._sized(epochs)
         result = search(
             recipe,
-            space,
+            narrow,
             self.data,
             self.run / "search",
             rates="paper",
             seed=self.settings.seed,
             device=self.settings.device,
             threads=self.settings.threads,
-            executor=executor,
             observe=self.observe,
         )
         self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
@@ -341,33 +364,26 @@ class _Finder:
                 self.say(f"The {label} architecture stays out at any width: it has {why}.")
             else:
                 inside.append(contender)
+        self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
         return inside
 
-    def _fitting(self, space: Space) -> tuple[Recipe, Any]:
-        """The recipe with a batch that the data have, and the fastest executor that computes it."""
-        batch = min(self.recipe.batch_size, max(2, min(len(self.data.train), len(self.data.valid)) // 2))
-        recipe = replace(self.recipe, batch_size=batch)
-        check_fit(recipe, space, self.data, self.settings)
-        return recipe, "nodewise"
+    def _fitting(self, recipe: Recipe) -> Recipe:
+        """A recipe with a batch that the data have."""
+        most = max(2, min(len(self.data.train), len(self.data.valid)) // 2)
+        return replace(recipe, batch_size=min(recipe.batch_size, most))
 
-    def _sized(self, recipe: Recipe, epochs: int) -> Recipe:
+    def _sized(self, epochs: int) -> Recipe:
         """The recipe at a length, its rates scaled by the rule of all short searches."""
-        short = RECIPES[recipe.name](epochs=epochs)
-        return scaled_to(replace(short, batch_size=recipe.batch_size), len(self.data.train), len(self.data.valid))
+        short = self._fitting(RECIPES[self.recipe.name](epochs=epochs))
+        return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_epochs(self, recipe: Recipe, space: Space, executor: Any) -> int:
+    def _search_epochs(self, space: Space) -> int:
         """As many as fit into the search's share of the time; 0 for too few."""
-        one = self._sized(recipe, FEWEST_SEARCH_EPOCHS)
-        estimate = search_estimate(one, space, self.data, replace(self.settings, executor=executor))
+        estimate = search_estimate(self._sized(FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
         epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
-        return min(epochs, recipe.epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
+        return min(epochs, self.recipe.epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
 
-    def _learn(self, final: Sequence[tuple[Contender, Trial]]) -> None:
-        """Says whether searching helped."""
-        for sentence in verdict([trial for _, trial in final], self.data.task, len(self.data.valid)):
-            self.say(sentence)
-
-    def _train(self, winner: Contender) -> FindResult:
+    def _train(self, winner: Contender, judged: Sequence[str]) -> FindResult:
         """Trains the winner for the rest of the time on all training examples."""
 
         def epochs() -> int:
@@ -378,7 +394,6 @@ class _Finder:
         count = self.ledger.decide("final", epochs)
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
         result = self._retrain(winner, self.run / "final", count)
-        self.ledger.decide("result", lambda: {"winner": winner.label, "sentences": self.sentences})
         return FindResult(
             out=self.run.path,
             model=result.model,
@@ -388,6 +403,7 @@ class _Finder:
             score=result.score,
             trials=tuple(self.trials),
             sentences=tuple(self.sentences),
+            verdict=tuple(judged),
         )
 
 

@@ -26,9 +26,9 @@ class Ledger:
         """Seconds that this and earlier processes worked."""
         return self._before + time.monotonic() - self._start
 
-    def has(self, name: str) -> bool:
-        """Whether it is decided."""
-        return name in self._made
+    def known(self, name: str, default: Any) -> Any:
+        """The decision of that name; the default where it is not there yet. Nothing is written."""
+        return self._made.get(name, default)
 
     def decide(self, name: str, make: Callable[[], Any]) -> Any:
         """The decision of that name; made, and written down, where it is not there yet.

@@ -106,9 +106,7 @@ def portfolio(data: Data) -> tuple[Member, ...]:
 
 
 def search_space(data: Data, best: Sequence[Member]) -> Space:
-    """Where to search: the space of the best network whose family allows it, at half its width.
-
-    A supernet computes every option of every decision, so at full width it would see little in the time that it has.
+    """Where to search: the space of the best network whose family allows it, as wide as that network.
 
     Args:
         data: examples with a task.
@@ -116,4 +114,4 @@ def search_space(data: Data, best: Sequence[Member]) -> Space:
     """
     if len(data.shape) == 1 and not data.tokens:
         return mlp(width=best[0].size)
-    return next((m.family.make(max(2, m.size // 2)) for m in best if m.family.searched), _RESNET.make(8))
+    return next((member.family.make(member.size) for member in best if member.family.searched), _RESNET.make(16))
