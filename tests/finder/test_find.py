@@ -13,7 +13,7 @@ from mixop.data import digits, from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
 from mixop.finder.contender import narrowed
-from mixop.finder.find import find
+from mixop.finder.find import _Finder, find
 from mixop.runs.interrupt import InterruptedRunError
 
 
@@ -41,7 +41,7 @@ def finished(signals, tmp_path_factory):
 
 def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independent_count(finished):
     result, _, data = finished
-    last = [trial for trial in result.trials if trial.round == max(t.round for t in result.trials)]
+    last = [trial for trial in result.trials if trial.round == 2]
     assert result.winner == max(last, key=lambda trial: (trial.measures["accuracy"], -trial.measures["loss"])).label
     at = data.at("test")
     batch = data.batch(at)
@@ -52,6 +52,21 @@ def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independen
     assert result.score.scored_on.parts == ("test",)
     again = load_network(result.final)
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), result.model.state_dict().values(), strict=True))
+
+
+def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tmp_path, monkeypatch):
+    honest = _Finder._trial
+
+    def spoiled(self, number, contender, epochs):
+        trial = honest(self, number, contender, epochs)
+        return {**trial, "measures": {"accuracy": 0.0, "loss": 9.0}} if number == 3 else trial
+
+    monkeypatch.setattr(_Finder, "_trial", spoiled)
+    result = find(signals, tmp_path / "out", minutes=0.15, threads=1)
+    rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
+    assert set(rounds) >= {2, 3}
+    assert rounds[3].epochs > rounds[2].epochs == result.score.networks[0].epochs
+    assert any("no better" in sentence for sentence in result.sentences)
 
 
 def test_trials_never_see_the_test_examples(finished):

@@ -38,9 +38,10 @@ def found(result: "FindResult", task: "Task", valid: int, page: Path) -> None:
     last = max(trial.round for trial in result.trials)
     for number in range(1, last + 1):
         trials = [trial for trial in result.trials if trial.round == number]
-        head = f"Round {number}: trained briefly, scored on {valid:,} validation examples"
+        how = "trained briefly" if number < 3 else "the winner, trained for longer"
+        head = f"Round {number}: {how}, scored on {valid:,} validation examples"
         console.print(Text(head, style="bold"))
-        _table(console, trials, first, result.winner if number == last else "")
+        _table(console, trials, first, result.winner if number > 1 else "")
         console.print()
     for line in result.verdict:
         sentence(console, line)

@@ -383,15 +383,38 @@ class _Finder:
         epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
         return min(epochs, self.recipe.epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
 
-    def _train(self, winner: Contender, judged: Sequence[str]) -> FindResult:
-        """Trains the winner for the rest of the time on all training examples."""
+    def _length(self, winner: Contender) -> int:
+        """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
+
+        A network that is trained for long may learn its examples by heart, and in the last training none are left to see it by.
+        So it is first trained for as many epochs on the part ``train`` alone; if that is worse than its trial, the trial's
+        length is taken.
+        """
+        before = next(trial for trial in reversed(self.trials) if trial.label == winner.label)
 
         def epochs() -> int:
             left = self.total - self.ledger.seconds
             whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
-            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / (whole * self._seconds_per_epoch(winner)))))
+            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / ((1 + whole) * self._seconds_per_epoch(winner)))))
 
         count = self.ledger.decide("final", epochs)
+        if count <= before.epochs:
+            return count
+        plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
+        if plain is None:
+            self.say(f"{winner.label} diverges in {count} epochs, so it is trained for {before.epochs}.")
+            return before.epochs
+        longer = from_record(Trial, plain, DECISIONS)
+        self.trials.append(longer)
+        if ranked([before, longer], self.data.task)[0] == 0:
+            self.say(f"{count} epochs are no better for {winner.label} than {before.epochs} on the validation examples.")
+            return before.epochs
+        return count
+
+    def _train(self, winner: Contender, judged: Sequence[str]) -> FindResult:
+        """Trains the winner for the rest of the time on all training examples."""
+
+        count = self._length(winner)
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
         result = self._retrain(winner, self.run / "final", count)
         return FindResult(
