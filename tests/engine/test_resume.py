@@ -36,7 +36,7 @@ from mixop.testing import first_difference
 # Children are forked from one process that has imported everything: starting Python takes seconds, and so does scikit-learn,
 # which has the digits.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mixop.testing", "mixop.recipes", "sklearn.datasets"])
+CONTEXT.set_forkserver_preload(["mixop.testing", "mixop.recipes"])
 
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 """One option more than the second stage of P-DARTS keeps, of each kind one."""

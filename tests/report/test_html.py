@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from pages import MEASURE, Page, chromium
 
 from mixop.core.errors import RunError
-from mixop.report import write_report
+from mixop.report.html import write_report
 
 SECTIONS = ["cell", "comparison", "confusion", "search", "weights", "changes", "retraining", "recipe", "environment", "repeat"]
 

@@ -1,6 +1,4 @@
-"""The report of a run: reads a run directory, writes one page that needs nothing else."""
+"""The report of a run: reads a run directory, writes one page that needs nothing else.
 
-from mixop.report.cell import draw_cell
-from mixop.report.html import write_report
-
-__all__ = ["draw_cell", "write_report"]
+Nothing is imported here: what draws loads matplotlib, which takes a second, and most commands draw nothing.
+"""

@@ -1,12 +1,16 @@
 import numpy as np
+import pytest
 import torch
 from sklearn.datasets import load_digits
 
+import mixop.data.images.digits as module
 from mixop.data import digits
 from mixop.tasks.classification import Classification
 
 
-def test_pixels_and_labels_are_those_of_scikit_learn():
+@pytest.mark.parametrize("file", [module._FILE, "nowhere.csv"])
+def test_pixels_and_labels_are_those_of_scikit_learn(file, monkeypatch):
+    monkeypatch.setattr(module, "_FILE", file)
     data = digits()
     everything = load_digits()
     batch = data.examples.read(torch.arange(1797))

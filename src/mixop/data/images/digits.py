@@ -1,8 +1,12 @@
 """The handwritten digits that scikit-learn ships: 1,797 real 8x8 images in ten classes, nothing to download."""
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from mixop.core.door import door
@@ -15,6 +19,18 @@ from mixop.data.split import Split
 from mixop.tasks.classification import Classification
 
 _AUGMENT = Augment(crop=1)  # no flip: a mirrored 2 is no digit
+_FILE = "datasets/data/digits.csv.gz"
+
+
+def _numbers() -> np.ndarray:
+    """``(1797, 65)``, float64: from the file, since importing scikit-learn takes two seconds; where it is elsewhere, by it."""
+    package = find_spec("sklearn")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        if (file := Path(folder, _FILE)).is_file():
+            return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    return np.column_stack(load_digits(return_X_y=True))
 
 
 @dataclass(frozen=True)
@@ -36,20 +52,17 @@ class Digits(Source):
 
     def load(self) -> Data:
         """The digits as tensors ``(N, 1, 8, 8)``, uint8, the darkest ink 255."""
-        import sklearn
-        from sklearn.datasets import load_digits
-
-        ink, labels = load_digits(return_X_y=True)  # (1797, 64) whole numbers 0..16, row by row
-        grey = torch.from_numpy(ink).view(-1, 1, 8, 8) * (255 / 16)
+        numbers = _numbers()  # 64 shades from 0 to 16, row by row, and the label
+        grey = torch.from_numpy(numbers[:, :-1]).view(-1, 1, 8, 8) * (255 / 16)
         return assemble(
             self.name,
-            Arrays(grey.round().to(torch.uint8), torch.from_numpy(labels).long()),
+            Arrays(grey.round().to(torch.uint8), torch.from_numpy(numbers[:, -1]).long()),
             test=None,
             task=Classification(classes=tuple(str(digit) for digit in range(10))),
             split=self.split,
             augment=self.augment,
             source=self,
-            record={"scikit-learn": sklearn.__version__},
+            record={"scikit-learn": version("scikit-learn")},
         )
 
 
