@@ -26,7 +26,13 @@ SAYS = {
 NEEDS = {"signals": ("sktime", "of the extra 'test'"), "timm_backbone": ("timm", "which no extra brings")}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+SLOW = {"prune"}
+"""Trains a dozen networks; each of its parts has tests of its own."""
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in EXAMPLES]
+)
 def test_example(path, tmp_path, monkeypatch, capsys):
     """In this process, where warnings are errors: starting Python and torch would take longer than most of them."""
     if path.stem in NEEDS:

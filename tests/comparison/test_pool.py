@@ -144,6 +144,7 @@ def test_a_part_of_a_notebook_is_refused_by_its_name_where_there_are_workers(tmp
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_a_script_from_standard_input_is_refused_by_its_name_where_there_are_workers(tmp_path):
     text = python(tmp_path, stdin=SCRIPT + "go(2, Softmax())\n")
     assert "came from standard input: save it as a file, or run everything in this process with jobs=1" in text

@@ -108,8 +108,10 @@ def test_it_refuses_other_kinds_and_names_what_to_use(name):
     assert refused == len(KINDS) - 1
 
 
-# resnet's defaults are a dozen blocks to look through, as those of conv1d are.
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "resnet" else []) for name in READY])
+# The defaults of resnet and conv1d are a dozen blocks to look through.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in {"resnet", "conv1d"} else []) for name in READY]
+)
 def test_its_defaults_allow_thousands_of_networks_and_say_each_in_words(name):
     space = getattr(mixop.spaces, name)().fit(FITS[name][0])
     assert space.size() > 1000

@@ -40,6 +40,10 @@ ALIKE = {
     "gdas_darts",
     "prdarts",
     "darts_minus",
+    "sdarts_adv",
+    "setn",
+    "parsec",
+    "rsws",
 }
 
 

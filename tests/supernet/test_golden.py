@@ -112,7 +112,7 @@ def test_loss_and_gradient(executor, name, loss, norms, golden_fill, golden_imag
         assert grads[group].norm().item() == pytest.approx(norm, rel=10 * relative)
 
 
-@pytest.mark.parametrize("executor", ["plain", "nodewise"])
+@pytest.mark.parametrize("executor", [pytest.param("plain", marks=pytest.mark.slow), "nodewise"])
 def test_the_exact_second_order_gradient(executor, golden_fill, golden_images):
     """Autograd through one step of SGD without momentum: rate 0.025, weight decay 3e-4."""
     net, dtype = golden_net(executor, "three cells", golden_fill)
