@@ -30,7 +30,8 @@ def _numbers() -> np.ndarray:
             return np.loadtxt(file, delimiter=",")
     from sklearn.datasets import load_digits
 
-    return np.column_stack(load_digits(return_X_y=True))
+    found = load_digits()
+    return np.column_stack((np.asarray(found["data"]), np.asarray(found["target"])))
 
 
 @dataclass(frozen=True)
