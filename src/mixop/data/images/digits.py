@@ -30,8 +30,8 @@ def _numbers() -> np.ndarray:
             return np.loadtxt(file, delimiter=",")
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return np.column_stack((np.asarray(found["data"]), np.asarray(found["target"])))
+    ink, labels = load_digits(return_X_y=True)
+    return np.column_stack((np.asarray(ink), np.asarray(labels)))
 
 
 @dataclass(frozen=True)
