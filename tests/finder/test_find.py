@@ -62,11 +62,20 @@ def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tm
         return {**trial, "measures": {"accuracy": 0.0, "loss": 9.0}} if number == 3 else trial
 
     monkeypatch.setattr(_Finder, "_trial", spoiled)
+    monkeypatch.setattr("mixop.finder.find.by_heart", lambda *_: True)
     result = find(signals, tmp_path / "out", minutes=0.15, threads=1)
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
     assert set(rounds) >= {2, 3}
     assert rounds[3].epochs > rounds[2].epochs == result.score.networks[0].epochs
     assert any("no better" in sentence for sentence in result.sentences)
+
+
+def test_a_network_that_learns_nothing_by_heart_is_trained_at_once_for_as_long_as_there_is_time(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixop.finder.find.by_heart", lambda *_: False)
+    result = find(signals, tmp_path / "out", minutes=0.1, threads=1)
+    rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
+    assert 3 not in rounds
+    assert result.score.networks[0].epochs > rounds[2].epochs
 
 
 def test_trials_never_see_the_test_examples(finished):

@@ -48,6 +48,7 @@ class Trial:
         label: of the network.
         origin: where it comes from.
         measures: on the validation examples.
+        train: the same over the batches of the last epoch of its training, as they were augmented.
         epochs: of the training.
         seconds: of the training.
         parameters: trained ones.
@@ -59,6 +60,7 @@ class Trial:
     label: str
     origin: Origin
     measures: dict[str, float | None]
+    train: dict[str, float | None]
     epochs: int
     seconds: float
     parameters: int

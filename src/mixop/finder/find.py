@@ -24,7 +24,7 @@ from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
 from mixop.finder.portfolio import Family, Member, portfolio, search_space
 from mixop.finder.training import protocol_for
-from mixop.finder.verdict import ranked, verdict
+from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
@@ -299,11 +299,13 @@ class _Finder:
         except DivergedError:
             return None
         network = result.score.networks[0]
+        last = RunDirectory(place).retrained()[-1]
         return to_record(
             Trial(
                 label=contender.label,
                 origin=contender.origin,
                 measures=dict(network.measures),
+                train=dict(last.train),
                 epochs=network.epochs,
                 seconds=network.seconds,
                 parameters=network.parameters,
@@ -387,18 +389,20 @@ class _Finder:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
 
         A network that is trained for long may learn its examples by heart, and in the last training none are left to see it by.
-        So it is first trained for as many epochs on the part ``train`` alone; if that is worse than its trial, the trial's
-        length is taken.
+        Where its trial was better on what it trained on than on the validation examples, it is first trained for as many epochs
+        on the part ``train`` alone; if that is worse than its trial, the trial's length is taken.
         """
         before = next(trial for trial in reversed(self.trials) if trial.label == winner.label)
+        doubtful = by_heart(before, self.data.task, len(self.data.valid))
 
         def epochs() -> int:
             left = self.total - self.ledger.seconds
             whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
-            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / ((1 + whole) * self._seconds_per_epoch(winner)))))
+            each = (doubtful + whole) * self._seconds_per_epoch(winner)
+            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / each)))
 
         count = self.ledger.decide("final", epochs)
-        if count <= before.epochs:
+        if count <= before.epochs or not doubtful:
             return count
         plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
         if plain is None:

@@ -18,7 +18,7 @@ RESNET_CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|n
 DENSE_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 """The cell with the best CIFAR-10 test accuracy in NAS-Bench-201, 94.37 %. Source: as above, section 4."""
 
-SIZES = (2, 4, 8, 16, 32, 64)
+SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Channels, or features, that a family is tried with where a limit leaves out its own sizes."""
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from mixop.core.measure import Measure
 from mixop.finder.contender import Trial
 from mixop.report.words import said
 from mixop.tasks.base import Task
@@ -27,6 +28,27 @@ def noise(shares: Sequence[float], examples: int) -> float:
         examples: of which they are shares.
     """
     return math.sqrt(sum(share * (1 - share) for share in shares) / examples)
+
+
+def _counted(measure: Measure, *values: float) -> bool:
+    """Whether values are shares of examples."""
+    return measure.style == "percent" and all(0 <= value <= 1 for value in values)
+
+
+def by_heart(trial: Trial, task: Task, examples: int) -> bool:
+    """Whether a network is better on what it trained on than its validation score and chance explain: it may learn by heart.
+
+    Args:
+        trial: a short training.
+        task: gives the measures.
+        examples: that were scored.
+    """
+    first = task.first
+    seen, unseen = trial.train.get(first.name), trial.measures[first.name]
+    if seen is None or unseen is None:
+        return True
+    better = first.rank(seen) - first.rank(unseen)
+    return better > (2 * noise((seen, unseen), examples) if _counted(first, seen, unseen) else 0)
 
 
 def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
@@ -59,8 +81,7 @@ def _beside(found: Trial, rival: Trial, what: str, task: Task, examples: int) ->
         return f"What the search found cannot be compared with {what}."
     beside = f"{said(first, mine)} against {said(first, theirs)}"
     better = first.rank(mine) - first.rank(theirs)
-    counted = first.style == "percent" and all(0 <= value <= 1 for value in (mine, theirs))
-    if counted and abs(better) <= 2 * noise((mine, theirs), examples):
+    if _counted(first, mine, theirs) and abs(better) <= 2 * noise((mine, theirs), examples):
         return f"Searching made no difference that {examples:,} examples can show beside {what}: {beside}."
     if better == 0:
         return f"What the search found and {what} are level: {beside}."

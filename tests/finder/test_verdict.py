@@ -1,0 +1,62 @@
+import pytest
+
+from mixop.finder.contender import Trial
+from mixop.finder.verdict import by_heart, noise, ranked, verdict
+from mixop.tasks.classification import Classification
+from mixop.tasks.regression import Regression
+
+CLASSES, NUMBERS = Classification(("a", "b")), Regression(("y",))
+
+
+def trial(label="x", origin="known", *, valid=0.5, train=0.5, loss=1.0, flops=10, first="accuracy"):
+    return Trial(
+        label=label,
+        origin=origin,
+        measures={first: valid, "loss": loss},
+        train={first: train, "loss": loss},
+        epochs=3,
+        seconds=1.0,
+        parameters=5,
+        flops=flops,
+        latency_ms=None,
+        round=2,
+    )
+
+
+def test_the_better_measure_then_the_lower_loss_then_the_cheaper_network_is_first():
+    trials = [trial(valid=0.5), trial(valid=0.7, loss=2), trial(valid=0.7, loss=1), trial(valid=0.7, loss=1, flops=9)]
+    assert ranked(trials, CLASSES) == [3, 2, 1, 0]
+    errors = [trial(valid=v, first="rmse") for v in (3.0, 1.0, 2.0)]
+    assert ranked(errors, NUMBERS) == [1, 2, 0]
+
+
+def test_noise_is_the_standard_error_of_a_difference():
+    assert noise((0.5, 0.5), 200) == pytest.approx(0.05)  # (2 * 0.25 / 200) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "examples", "doubtful"),
+    [
+        (0.6, 0.5, 100, False),  # two standard errors are 0.14
+        (0.6, 0.5, 1000, True),  # here 0.044
+        (0.5, 0.6, 1000, False),
+        (1.0, 0.8, 100, True),
+        (None, 0.5, 1000, True),  # nothing is known
+    ],
+)
+def test_a_network_that_knows_its_examples_better_than_chance_explains_may_learn_by_heart(train, valid, examples, doubtful):
+    assert by_heart(trial(train=train, valid=valid), CLASSES, examples) is doubtful
+
+
+def test_where_nothing_is_counted_any_difference_is_a_doubt():
+    assert by_heart(trial(train=1.0, valid=1.1, first="rmse"), NUMBERS, 100)  # an error: lower is better
+    assert not by_heart(trial(train=1.1, valid=1.0, first="rmse"), NUMBERS, 100)
+
+
+def test_it_claims_no_more_than_the_examples_carry():
+    trials = [trial("found", "searched", valid=0.62), trial("ResNet 16", valid=0.6), trial("random", "random", valid=0.4)]
+    few, many = verdict(trials, CLASSES, 100), verdict(trials, CLASSES, 100_000)
+    assert "made no difference that 100 examples can show beside the best known network, ResNet 16" in few[1]
+    assert "is better than the best known network, ResNet 16: 62.0 % accuracy against 60.0 % accuracy" in many[1]
+    assert "is better than a random architecture" in few[2]
+    assert len(verdict(trials[1:], CLASSES, 100)) == 1
