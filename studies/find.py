@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -38,10 +38,10 @@ import mixop
 from mixop.data.core import Data
 from mixop.data.images.sheets import Sheets
 from mixop.data.split import Split
-from mixop.finder.contender import Contender, Entry
+from mixop.finder.contender import Contender, Entry, around
 from mixop.finder.costs import Limits
 from mixop.finder.find import AHEAD, LONGEST_EPOCHS, find
-from mixop.finder.portfolio import RESNET_CELL, Family, Member, search_space
+from mixop.finder.portfolio import RESNET_CELL, Family, Member, where_to_search
 from mixop.finder.training import protocol_for
 from mixop.measure.foresight import retraining_estimate
 from mixop.models.conv1d import conv1d
@@ -83,14 +83,17 @@ def cifar(job: Job, *, size: int, classes: int, each: int | None) -> Data:
     kept = [pool[labels == k][:each] for k in range(classes)]
     train = whole.examples.read(torch.cat(kept))
     test = whole.examples.read(whole.test[whole.targets("test") < classes])
-    names = [*whole.task.record["classes"]][:classes] if "classes" in whole.task.record else None
+    names = [*getattr(whole.task, "classes", ())][:classes]
     return mixop.data.from_arrays(
         train.x, train.y, test=(test.x, test.y), valid=VALID, seed=job.seed, classes=names, name=job.set
     )
 
 
 def signals(job: Job, folder: str) -> Data:
-    """Both parts of one of sktime's sets together, half of them for the test; its files are read without its code."""
+    """Both parts of one of sktime's sets together, half of them for the test; its files are read without its code.
+
+    The last steps are cut off where cells could not halve the signals twice.
+    """
     found = find_spec("sktime")
     if found is None or found.origin is None:
         raise SystemExit("The signals come with sktime: pip install sktime, or leave these sets out by --sets.")
@@ -102,8 +105,15 @@ def signals(job: Job, folder: str) -> Data:
             *channels, label = line.split(":")
             x.append([[float(number) for number in channel.split(",")] for channel in channels])
             y.append(label)
+    whole = np.array(x, dtype=np.float32)
     return mixop.data.from_arrays(
-        np.array(x, dtype=np.float32), np.array(y), valid=VALID, test_share=0.5, seed=job.seed, name=job.set, layout="ncl"
+        whole[..., : whole.shape[-1] // 4 * 4],
+        np.array(y),
+        valid=VALID,
+        test_share=0.5,
+        seed=job.seed,
+        name=job.set,
+        layout="ncl",
     )
 
 
@@ -176,11 +186,13 @@ def trained(contender: Contender, data: Data, folder: Path, epochs: int, seed: i
 def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender, float]:
     """The best of some random architectures by validation, and the seconds that are left."""
     begin, random, entry = time.perf_counter(), Random(job.seed), Entry(data, limits)
-    first = Member(PLAIN[1] if len(data.shape) == 1 else CELL, 64 if len(data.shape) == 1 else 16)
-    space = search_space(data, [replace(first, family=replace(first.family, searched=True))]).fit(data)
+    near = where_to_search(data, ())
+    if near is None:
+        raise mixop.MixopError("There is nothing to search.")
+    space = around(near, near.size).fit(data)
     tried: list[tuple[float, int, Contender]] = []
     while len(tried) < DRAWS:
-        contender, _ = entry.found(f"random {len(tried)}", "random", space, space.random(random))
+        contender, _ = entry.found(f"random {len(tried)}", "random", near, space.random(random))
         if contender is None:
             continue
         epochs = epochs_in(60 * job.minutes / (2 * DRAWS), contender, data, whole=False)
@@ -207,8 +219,16 @@ def done(job: Job) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder, said = Path(name), {}
         if job.who == "find":
-            given = {"max_params": limits.parameters, "max_flops": limits.flops, "max_latency_ms": limits.latency_ms}
-            result = find(data, folder / "find", minutes=job.minutes, seed=job.seed, threads=1, **given)
+            result = find(
+                data,
+                folder / "find",
+                minutes=job.minutes,
+                seed=job.seed,
+                threads=1,
+                max_params=limits.parameters,
+                max_flops=limits.flops,
+                max_latency_ms=limits.latency_ms,
+            )
             value, what = result.score.value(result.score.networks[0]), result.winner
             network = result.score.networks[0]
             said = {"searched": any(trial.origin == "searched" for trial in result.trials), "said": list(result.sentences)}

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from random import Random
 
 import pytest
 import torch
@@ -12,9 +13,12 @@ from mixop.core.errors import RecipeError
 from mixop.data import digits, from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
-from mixop.finder.contender import narrowed
+from mixop.finder.contender import Entry, around
+from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, find
+from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, where_to_search
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.spaces.sizes import Sizes
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +169,38 @@ def test_what_a_network_was_measured_to_take_holds_after_an_interruption(signals
 
 
 def test_what_is_searched_is_half_as_wide_as_what_is_built():
-    space = mixop.spaces.nasbench201(channels=16, cells=1)
-    assert narrowed(space) == mixop.spaces.nasbench201(channels=8, cells=1)
-    assert narrowed(mixop.spaces.mlp(width=8)) == mixop.spaces.mlp(width=8)
+    cells, network = Member(_RESNET, 16), Member(_CONVOLUTIONAL, 16)
+    assert around(cells, 8) == mixop.spaces.nasbench201(channels=8, cells=1)
+    names = [group.name for group in around(network, 16).fit(Sizes((1, 21), 2)).groups]
+    assert [group.name for group in around(network, 8).fit(Sizes((1, 21), 2)).groups] == names
+
+
+@pytest.mark.parametrize("length", [21, 24])
+def test_signals_of_any_length_have_known_networks_and_a_space_to_search(length):
+    """Cells halve their inputs twice, which 21 steps do not allow."""
+    data = from_arrays(torch.randn(40, 1, length, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2)
+    members = portfolio(data)
+    assert {member.family.label for member in members} >= {"plain 1-D ResNet"}
+    assert (_RESNET in {member.family for member in members}) == (length == 24)
+    for best in (members, members[-1:], ()):
+        near = where_to_search(data, best)
+        assert near is not None
+        assert around(near, 4).fit(data).size() > 100
+
+
+def test_what_a_search_found_is_made_narrower_until_it_keeps_the_limits(signals):
+    near = Member(_CONVOLUTIONAL, 16)
+    architecture = around(near, 8).fit(signals).random(Random(0))
+    free, _ = Entry(signals, Limits()).found("found", "searched", near, architecture)
+    tight, _ = Entry(signals, Limits(parameters=3000)).found("found", "searched", near, architecture)
+    assert free is not None
+    assert tight is not None
+    assert (free.size, free.architecture) == (16, architecture)
+    assert tight.cost.parameters <= 3000 < free.cost.parameters
+    assert tight.size < 16
+    none, why = Entry(signals, Limits(parameters=10)).found("found", "searched", near, architecture)
+    assert none is None
+    assert "parameters where 10 are allowed" in why
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A network that takes part in the choice, and what it scored."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mixop.core.values import to_plain
@@ -112,30 +112,29 @@ class Entry:
                 return found, ""
         return None, why
 
-    def found(self, label: str, origin: Origin, space: Space, architecture: Architecture) -> tuple[Contender | None, str]:
-        """What a search found, made narrower until it keeps the limits; or what it breaks."""
+    def found(self, label: str, origin: Origin, near: Member, architecture: Architecture) -> tuple[Contender | None, str]:
+        """What a search found, as wide as the limits allow and no wider than the network that it was searched around.
+
+        Args:
+            label: its name.
+            origin: where it comes from.
+            near: that network.
+            architecture: of the space around it.
+
+        Returns:
+            The contender, or None and what even the narrowest breaks.
+        """
         why = ""
-        for size, made in narrower(space):
-            cost = self.cost(made, architecture)
+        for size in sorted({near.size, *(size for size in SIZES if size < near.size)}, reverse=True):
+            space = around(near, size).fit(self.data)
+            cost = self.cost(space, architecture)
             why = self.limits.broken(cost)
             if not why:
-                return Contender(label, origin, made, architecture, cost, size), ""
+                return Contender(label, origin, space, architecture, cost, size), ""
         return None, why
 
 
-def narrower(space: Space) -> list[tuple[int, Space]]:
-    """A space as it is, then with fewer channels where it can have them; with its size each."""
-    own = getattr(space, "channels", None)
-    if not isinstance(own, int):
-        return [(0, space)]
-    smaller = [size for size in sorted(SIZES, reverse=True) if size < own]
-    return [(own, space), *((size, replace(space, channels=size)) for size in smaller)]  # type: ignore[type-var]
-
-
-def narrowed(space: Space) -> Space:
-    """The space at half its width where it has one: what is searched.
-
-    A supernet computes every option of every decision, so at full width it would see little in the time that it has.
-    """
-    own = getattr(space, "channels", None)
-    return replace(space, channels=max(2, own // 2)) if isinstance(own, int) else space  # type: ignore[type-var]
+def around(near: Member, size: int) -> Space:
+    """The space around a network at a size, which may be another than the network's own."""
+    assert near.family.around is not None, "asked of networks that are searched around only"
+    return near.family.around(size)

@@ -19,10 +19,10 @@ from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
-from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, narrowed
+from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, around
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
-from mixop.finder.portfolio import Family, Member, portfolio, search_space
+from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
 from mixop.finder.training import protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
@@ -191,8 +191,8 @@ class _Finder:
             RecipeError: if there are none, or the recipe does not fit the space that is searched.
         """
         members = portfolio(self.data)
-        space = narrowed(search_space(self.data, members)).fit(self.data)
-        check_fit(self._fitting(self.recipe), space, self.data, self.settings)
+        if near := where_to_search(self.data, members):
+            check_fit(self._fitting(self.recipe), self._searchable(near), self.data, self.settings)
         # What was measured once holds: a latency is another one every time.
         for when in ("costs", "costs of what was found"):
             self.entry.costs.update(self.ledger.known(when, {}))
@@ -332,8 +332,10 @@ class _Finder:
     def _searched(self, known: Sequence[Contender], best: Sequence[Contender]) -> list[Contender]:
         """What a search found, and a random architecture of its space; nothing where there is no time for it."""
         members = {member.label: member for member in portfolio(self.data)}
-        space = search_space(self.data, [members[c.label] for c in best if c.label in members]).fit(self.data)
-        narrow = narrowed(space).fit(self.data)
+        near = where_to_search(self.data, [members[c.label] for c in best if c.label in members])
+        if near is None:
+            return []
+        space, narrow = around(near, near.size).fit(self.data), self._searchable(near)
         epochs = self.ledger.decide("search", lambda: self._search_epochs(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
@@ -361,13 +363,20 @@ class _Finder:
             if same is not None:
                 self.say(f"The {label} architecture is that of {same.label}.")
                 continue
-            contender, why = self.entry.found(label, origin, space, architecture)
+            contender, why = self.entry.found(label, origin, near, architecture)
             if contender is None:
                 self.say(f"The {label} architecture stays out at any width: it has {why}.")
             else:
                 inside.append(contender)
         self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
         return inside
+
+    def _searchable(self, near: Member) -> Space:
+        """The space around a network at half its width, where a search works.
+
+        A supernet computes every option of every decision, so at full width it would see little in the time that it has.
+        """
+        return around(near, max(2, near.size // 2)).fit(self.data)
 
     def _fitting(self, recipe: Recipe) -> Recipe:
         """A recipe with a batch that the data have."""

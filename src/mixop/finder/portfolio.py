@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.data.core import Data
 from mixop.models.conv1d import conv1d
 from mixop.models.mlp import mlp
+from mixop.models.resnet import resnet
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.darts import Darts
 from mixop.spaces.nasbench201 import NasBench201
@@ -30,13 +31,13 @@ class Family:
         label: what they are, in a word or two.
         make: the space of a size; sizes left open are taken from the data.
         native: the architecture in it, by the space's notation; None for the first option of every decision.
-        searched: whether a search may work in its space.
+        around: the space of a size where a search looks for better ones; None where it does not.
     """
 
     label: str
     make: Callable[[int], Space]
     native: str | None = None
-    searched: bool = False
+    around: Callable[[int], Space] | None = None
 
     def architecture(self, space: Space) -> Architecture:
         """Its architecture in the space of a size, fitted to the data."""
@@ -61,22 +62,46 @@ class Member:
         return f"{self.family.label} {self.size}"
 
 
-_RESNET = Family("ResNet", lambda size: NasBench201(channels=size, cells=1), RESNET_CELL, searched=True)
-_DENSE = Family("dense cell", lambda size: NasBench201(channels=size, cells=1), DENSE_CELL, searched=True)
-_DEEP = Family("deep ResNet", lambda size: NasBench201(channels=size, cells=3), RESNET_CELL, searched=True)
-_DARTS = Family(
-    "DARTS cell", lambda size: Darts(channels=size, cells=5), Darts().to_native(ARCHITECTURES["DARTS_V2"]), searched=False
+def _small_cells(size: int) -> Space:
+    return NasBench201(channels=size, cells=1)
+
+
+def _deep_cells(size: int) -> Space:
+    return NasBench201(channels=size, cells=3)
+
+
+_RESNET = Family("ResNet", _small_cells, RESNET_CELL, _small_cells)
+_DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells)
+_DEEP = Family("deep ResNet", _deep_cells, RESNET_CELL, _deep_cells)
+_DARTS = Family("DARTS cell", lambda size: Darts(channels=size, cells=5), Darts().to_native(ARCHITECTURES["DARTS_V2"]))
+_PLAIN = Family(
+    "plain ResNet",
+    lambda size: resnet(channels=size, blocks=(1, 1, 1), kernels=(3,), ratios=(1,)),
+    around=lambda size: resnet(channels=size, kernels=(3, 5), ratios=(1,)),
 )
 _CONVOLUTIONAL = Family(
     "plain 1-D ResNet",
     lambda size: conv1d(channels=size, blocks=(1, 1, 1), kernels=(9,), dilations=(1,), ratios=(1,)),
+    around=lambda size: conv1d(channels=size, kernels=(3, 9), ratios=(1,)),
 )
-_MLP = Family("MLP", lambda size: mlp(width=size, depth=2, ratios=(1,)))
-_WIDE_MLP = Family("wide MLP", lambda size: mlp(width=size, depth=2, ratios=(4,)))
+_MLP = Family("MLP", lambda size: mlp(width=size, depth=2, ratios=(1,)), around=lambda size: mlp(width=size))
+_WIDE_MLP = Family("wide MLP", lambda size: mlp(width=size, depth=2, ratios=(4,)), around=_MLP.around)
 
 _OF_IMAGES = tuple(
     Member(*pair)
-    for pair in ((_RESNET, 16), (_DENSE, 16), (_RESNET, 32), (_RESNET, 8), (_DEEP, 16), (_DENSE, 8), (_DARTS, 8), (_DEEP, 8))
+    for pair in (
+        (_RESNET, 16),
+        (_DENSE, 16),
+        (_PLAIN, 16),
+        (_RESNET, 32),
+        (_RESNET, 8),
+        (_DEEP, 16),
+        (_PLAIN, 32),
+        (_DENSE, 8),
+        (_DARTS, 8),
+        (_DEEP, 8),
+        (_PLAIN, 8),
+    )
 )
 _OF_SIGNALS = tuple(
     Member(*pair) for pair in ((_RESNET, 16), (_CONVOLUTIONAL, 16), (_RESNET, 32), (_CONVOLUTIONAL, 32), (_DENSE, 16))
@@ -86,7 +111,7 @@ _OTHERS = tuple(Member(*pair) for pair in ((_RESNET, 16), (_DENSE, 16), (_RESNET
 
 
 def portfolio(data: Data) -> tuple[Member, ...]:
-    """The networks to try, those that most often do well first.
+    """The networks to try, those that most often do well first. Cells that cannot halve inputs of that size are left out.
 
     Args:
         data: examples with a task.
@@ -94,24 +119,32 @@ def portfolio(data: Data) -> tuple[Member, ...]:
     Raises:
         RecipeError: if there are none for that kind of data.
     """
-    if data.dense or data.tokens:
-        return _OTHERS
     kinds = {3: _OF_IMAGES, 2: _OF_SIGNALS, 1: _OF_FEATURES}
-    if len(data.shape) not in kinds:
+    kind = _OTHERS if data.dense or data.tokens else kinds.get(len(data.shape), ())
+    families = {member.family for member in kind}
+    fitting = {family for family in families if _fits(family.make(SIZES[0]), data)}
+    members = tuple(member for member in kind if member.family in fitting)
+    if not members:
         raise RecipeError(
-            f"mixop find knows networks for images, signals and features, but an example has shape {data.shape}: search inside "
-            "a model of your own by mixop search."
+            f"mixop find knows networks for images, signals and features, but none for examples of shape {data.shape} and the "
+            f"task {data.task.name}: search inside a model of your own by mixop search."
         )
-    return kinds[len(data.shape)]
+    return members
 
 
-def search_space(data: Data, best: Sequence[Member]) -> Space:
-    """Where to search: the space of the best network whose family allows it, as wide as that network.
+def _fits(space: Space, data: Data) -> bool:
+    try:
+        space.fit(data)
+    except SpaceError:
+        return False
+    return True
+
+
+def where_to_search(data: Data, best: Sequence[Member]) -> Member | None:
+    """The best network around which there is a space to search; None where there is none.
 
     Args:
         data: examples with a task.
         best: networks of the portfolio, the best first.
     """
-    if len(data.shape) == 1 and not data.tokens:
-        return mlp(width=best[0].size)
-    return next((member.family.make(member.size) for member in best if member.family.searched), _RESNET.make(16))
+    return next((member for member in (*best, *portfolio(data)) if member.family.around is not None), None)

@@ -228,6 +228,18 @@ def test_widths_can_be_pruned():
     torch.testing.assert_close(net(x, mix, active), net(x, mix))
 
 
+def test_a_width_whose_only_option_keeps_all_channels_cuts_nothing_and_one_that_keeps_fewer_does():
+    full, half = _space(Chain).prune({"w1": [[3]]}), _space(Chain).prune({"w1": [[0]]})
+    assert list(full.widths) == ["w2"]
+    assert list(half.widths) == ["w1", "w2"]
+    for space, w1, channels in ((full, "1", 8), (half, "0.25", 2)):
+        architecture = space.from_native(f"w1={w1}, w2=0.5")
+        assert build(architecture, space).c1.out_channels == channels
+        net, x = _ready(space).eval(), _x(Chain)
+        mix, active = _one_hot(space, architecture)
+        torch.testing.assert_close(net(x, mix, active), net(x, mix))
+
+
 def test_layers_of_a_given_model_are_drawn_for_their_own_size():
     wide = nn.Sequential(nn.Linear(4, 4), Width(4, (0.25, 1)), nn.Linear(4, 2000))
     network = build("1=0.25", in_module(wide, torch.randn(3, 4)), generator=Generator().manual_seed(0))

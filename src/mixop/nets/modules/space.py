@@ -107,7 +107,7 @@ class ModuleSpace(Space):
 
     @property
     def widths(self) -> dict[str, tuple[str, ...]]:
-        """The options of every decision that is one of a `mixop.Width`."""
+        """The options of every decision that is one of a `mixop.Width`, without those whose only option keeps all channels."""
         return {name: self.group(name).decisions[0].options for name in _described(self)[2]}
 
     @property
@@ -362,7 +362,8 @@ def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]
         # Either the model cannot be made at all, which this says, or not without numbers.
         model = space.make(Generator().manual_seed(0))
     modules = {module.decision: module.names for module in walk.decided(model) if not isinstance(module, Choice)}
-    widths = {module.decision: None for module in walk.decided(model) if isinstance(module, Width)}
+    cutting = (module for module in walk.decided(model) if isinstance(module, Width) and module.sizes != (module.channels,))
+    widths = {module.decision: None for module in cutting}
     return walk.find(model), modules, tuple(widths)
 
 
