@@ -35,7 +35,7 @@ def found(result: "FindResult", task: "Task", valid: int, page: Path) -> None:
     from mixop.report.words import said
 
     console, first, score = Screen(), task.first, result.score
-    last = max(trial.round for trial in result.trials)
+    last = max((trial.round for trial in result.trials), default=0)
     for number in range(1, last + 1):
         trials = [trial for trial in result.trials if trial.round == number]
         how = "trained briefly" if number < 3 else "the winner, trained for longer"

@@ -41,6 +41,9 @@ SHARES = {"trials": 0.3, "search": 0.2}
 FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
 
+ENOUGH_EPOCHS = 10
+"""Of a network that is trained without having been compared with others."""
+
 LOOK_SECONDS = 1.5
 """Of the first round for each network that is timed: timing one takes about a second."""
 
@@ -213,10 +216,15 @@ class _Finder:
         )
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
-        first = self._round(1, known, self.total * SHARES["trials"] / 2)
+        seconds = self.total * SHARES["trials"] / 2
+        taken = [label for label, epochs in self._lengths(1, known, seconds).items() if epochs]
+        if len(taken) == 1:
+            self.say(f"No time to compare networks, nor to search: {taken[0]} is trained for all of it.")
+            return self._train(next(contender for contender in known if contender.label == taken[0]), ())
+        first = self._round(1, known, seconds)
         best = [contender for contender, _ in first[:2]]
         second = [*best, *self._searched(known, [contender for contender, _ in first])]
-        final = self._round(2, second, self.total * SHARES["trials"] / 2)
+        final = self._round(2, second, seconds) if len(second) > 1 else first
         judged = verdict([trial for _, trial in final], data.task, len(data.valid))
         for sentence in judged:
             self.say(sentence)
@@ -248,7 +256,7 @@ class _Finder:
 
     def _round(self, number: int, contenders: Sequence[Contender], seconds: float) -> list[tuple[Contender, Trial]]:
         """Trains networks for equal times and ranks them by their validation scores, the best first."""
-        chosen = self.ledger.decide(f"round {number}", lambda: self._epochs(contenders, seconds, number))
+        chosen = self._lengths(number, contenders, seconds)
         by_label = {contender.label: contender for contender in contenders}
         late = [label for label, epochs in chosen.items() if not epochs]
         if late:
@@ -268,6 +276,10 @@ class _Finder:
         self.trials += [trial for _, trial in done]
         return done
 
+    def _lengths(self, number: int, contenders: Sequence[Contender], seconds: float) -> dict[str, int]:
+        """How many epochs each network has in a round, decided once."""
+        return self.ledger.decide(f"round {number}", lambda: self._epochs(contenders, seconds, number))
+
     def _epochs(self, contenders: Sequence[Contender], seconds: float, number: int) -> dict[str, int]:
         """How many epochs each network has in an equal share of the time; 0 for those that stay out.
 
@@ -275,7 +287,7 @@ class _Finder:
         """
         looked = contenders if number > 1 else contenders[: max(2, int(seconds / LOOK_SECONDS))]
         rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
-        taken = list(rates) if number > 1 else _able(rates, seconds)
+        taken = list(rates) if number > 1 else _able(rates, seconds) or [_alone(rates, self.total)]
         share = seconds / len(taken)
         epochs = {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rates[label]))) for label in taken}
         return {contender.label: epochs.get(contender.label, 0) for contender in contenders}
@@ -401,8 +413,8 @@ class _Finder:
         Where its trial was better on what it trained on than on the validation examples, it is first trained for as many epochs
         on the part ``train`` alone; if that is worse than its trial, the trial's length is taken.
         """
-        before = next(trial for trial in reversed(self.trials) if trial.label == winner.label)
-        doubtful = by_heart(before, self.data.task, len(self.data.valid))
+        before = next((trial for trial in reversed(self.trials) if trial.label == winner.label), None)
+        doubtful = before is not None and by_heart(before, self.data.task, len(self.data.valid))
 
         def epochs() -> int:
             left = self.total - self.ledger.seconds
@@ -411,7 +423,7 @@ class _Finder:
             return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / each)))
 
         count = self.ledger.decide("final", epochs)
-        if count <= before.epochs or not doubtful:
+        if before is None or not doubtful or count <= before.epochs:
             return count
         plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
         if plain is None:
@@ -446,6 +458,8 @@ class _Finder:
 def _able(rates: Mapping[str, float], seconds: float) -> list[str]:
     """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
 
+    None where there are not two of them.
+
     Args:
         rates: seconds of an epoch by label.
         seconds: that all of them have.
@@ -454,6 +468,15 @@ def _able(rates: Mapping[str, float], seconds: float) -> list[str]:
         able = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
         if len(able) >= count:
             return able[:count]
-    return [
-        next((label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds), min(rates, key=rates.__getitem__))
-    ]
+    return []
+
+
+def _alone(rates: Mapping[str, float], seconds: float) -> str:
+    """The network to train where there is no time to compare: the first that has enough epochs, or else the fastest.
+
+    Args:
+        rates: seconds of an epoch by label.
+        seconds: of the whole run.
+    """
+    able = (label for label, rate in rates.items() if ENOUGH_EPOCHS * rate <= seconds)
+    return next(able, min(rates, key=rates.__getitem__))
