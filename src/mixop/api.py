@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import nn
@@ -30,14 +30,21 @@ from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
 from mixop.report.cell import draw_cell
+from mixop.report.told import as_html, search_lines, training_lines
+from mixop.report.verdict import remarks
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.environment import environment
 from mixop.runs.files import ARCHITECTURE, DATA, ENVIRONMENT, RECIPE, RETRAINING, SCORE, SETTINGS, STATE, drawing
+from mixop.runs.frame import epoch_rows, frame, network_rows
 from mixop.runs.identity import BOUND_TO, SEARCH_FILES
+from mixop.runs.read import read_run
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import Stacked
+
+if TYPE_CHECKING:
+    import pandas
 
 Rates = Literal["scaled", "paper"]
 """How a search takes the architecture's learning rate of its recipe."""
@@ -71,6 +78,28 @@ class SearchResult:
         """What the search wrote down, one record for each epoch."""
         return [record for record in RunDirectory(self.out).records() if isinstance(record, SearchRecord)]
 
+    @property
+    def remarks(self) -> list[str]:
+        """Signs that the search did not go as it should, and what to change; empty if there are none."""
+        return remarks(read_run(self.out))
+
+    def frame(self) -> "pandas.DataFrame":
+        """The search epoch by epoch.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        return frame(epoch_rows(self.history))
+
+    def __str__(self) -> str:
+        return "\n".join(search_lines(self.out, self.recipe.name))
+
+    def __repr__(self) -> str:
+        return f"<{self.recipe.name} in {str(self.out)!r} found {self.native}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), read_run(self.out))
+
 
 @dataclass(frozen=True)
 class RetrainResult:
@@ -90,6 +119,23 @@ class RetrainResult:
     def measures(self) -> Mapping[str, Number]:
         """The task's measures of the found network by name: ``result.measures["accuracy"]``."""
         return self.score.networks[0].measures
+
+    def frame(self) -> "pandas.DataFrame":
+        """A row for each network that was trained.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        return frame(network_rows(self.score.networks))
+
+    def __str__(self) -> str:
+        return "\n".join(training_lines(self.out))
+
+    def __repr__(self) -> str:
+        return f"<training in {str(self.out)!r} of {self.score.networks[0].architecture}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), read_run(self.out))
 
 
 @door()

@@ -184,6 +184,24 @@ def test_remarks_name_collapse_and_indecision(run_at):
     assert "no operation with weights" in unknown
 
 
+@pytest.mark.parametrize(
+    ("reached", "counts", "said"),
+    [
+        (0.27, [50, 50, 50, 50], "27.0 % accuracy on validation examples, where naming the most frequent class reaches 25.0 %"),
+        (0.33, [50, 50, 50, 50], ""),  # 0.25 and a tenth of the way to 1 are 0.325
+        (0.82, [10, 90], "reaches 90.0 %"),
+        (0.92, [10, 90], ""),
+        (0.92, [100, 0], "reaches 100.0 %"),
+    ],
+)
+def test_a_supernet_that_knew_next_to_nothing_is_remarked(run_at, reached, counts, said):
+    run = read_run(run_at(epochs=20))
+    run = searched(run, **steady(run, skip_share=0.2, entropy=0.5), architectures=(run.native,) * len(run.search.epochs))
+    run = searched(run, valid={"accuracy": np.full(20, reached)})
+    found = remarks(replace(run, data={**run.data, "class_counts": {"valid": counts}}))
+    assert found == [] if not said else said in found[0] and len(found) == 1
+
+
 def test_stable_since_is_where_the_last_architecture_came_to_stay(run_at):
     search = read_run(run_at(epochs=5, upto="search")).search
     assert isinstance(search, SearchCurves)

@@ -79,11 +79,31 @@ def test_predictions_can_be_exported(name, draw):
 
     class Predict(torch.nn.Module):
         def forward(self, given):
-            return task.predict(given)
+            return task.predict(given), task.readable(given)
 
     program = torch.export.export(Predict(), (outputs,))
-    assert torch.equal(program.module()(outputs), task.predict(outputs))
+    predicted, readable = program.module()(outputs)
+    assert torch.equal(predicted, task.predict(outputs))
+    torch.testing.assert_close(readable, task.readable(outputs))
     assert task.loss(outputs, task.stored(targets)).isfinite()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_can_be_read_off_agrees_with_the_prediction(name, draw):
+    task = CASES[name]
+    outputs, _ = batch(task, draw)
+    readable, predicted = task.readable(outputs), task.predict(outputs)
+    assert readable.shape == outputs.shape
+    if task.gives != "probabilities":
+        assert task.gives == ("outputs" if isinstance(task, Own) else "values")
+        assert torch.equal(readable, predicted)
+        return
+    assert ((readable >= 0) & (readable <= 1)).all()
+    if isinstance(task, MultiLabel):
+        assert torch.equal(readable > 0.5, predicted)
+    else:
+        torch.testing.assert_close(readable.sum(1), torch.ones_like(readable[:, 0]))
+        assert torch.equal(readable.argmax(1), predicted)
 
 
 def test_json_is_refused_in_a_sentence():

@@ -341,6 +341,8 @@ class ExportOptions:
         run: the run directory of a finished retraining.
         format: pt2 for torch.export, onnx for ONNX (needs the extra onnx).
         out: the file. [RUN/model.FORMAT]
+        inputs: raw for a file that takes inputs as they are (images of any size, 0 to 255) and gives probabilities or values;
+            normalised for the network alone.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
@@ -349,6 +351,7 @@ class ExportOptions:
     _: KW_ONLY
     format: Literal["pt2", "onnx"] = "pt2"
     out: str | None = None
+    inputs: Literal["raw", "normalised"] = "raw"
     trust: tuple[str, ...] = ()
     debug: bool = False
 

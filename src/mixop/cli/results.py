@@ -91,10 +91,11 @@ def export(parsed: Parsed) -> None:
     from mixop.evaluate.export import export as write
 
     options = parsed.options
-    written = write(options.run, options.format, options.out)
+    written = write(options.run, options.format, options.out, inputs=options.inputs)
     difference = written["largest_difference"]
-    checked = f"logits differ by at most {difference:.0e} of the largest" if difference else "same logits as the network"
+    checked = f"outputs differ by at most {difference:.0e} of the largest" if difference else "same outputs as the network"
     screens.places({"Written": written["path"], "Checked": checked})
+    screens.program("It runs without mixop:", written["usage"])
 
 
 def list_(parsed: Parsed) -> None:

@@ -33,7 +33,7 @@ def found(recipe: str, out: Path, page: Path) -> None:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.verdict import command, last
+    from mixop.report.verdict import command, last, remarks
     from mixop.report.words import said
     from mixop.runs.read import read_run
 
@@ -50,6 +50,8 @@ def found(recipe: str, out: Path, page: Path) -> None:
             f"\nThe supernet ended with {said(run.first, valid)} on the validation split; "
             "what the architecture is worth alone shows when it is trained from scratch.",
         )
+    for remark in remarks(run):
+        sentence(console, f"\n{remark}")
     console.print()
     places({"Run directory": out, "Report": page, "Next": command(run, "retrain")})
 
@@ -258,6 +260,16 @@ def places(lines: Mapping[str, object]) -> None:
     for name, value in lines.items():
         console.print(Text(f"{name:<{widest}}  ", style="dim"), end="")
         _long(console, str(value))
+
+
+def program(title: str, lines: Sequence[str]) -> None:
+    """Prints a program under a line that says what it is for; its lines stay whole, so that they can be copied."""
+    console = Screen()
+    console.print()
+    console.print(Text(title, style="dim"))
+    console.print()
+    for line in lines:
+        console.print(Text(f"    {line}"), soft_wrap=True)
 
 
 def sentence(console: Console, text: str) -> None:

@@ -244,7 +244,8 @@ def _finish_search(result: "SearchResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
-        return print_json({"architecture": result.native, "run": str(result.out), "report": str(page)})
+        what = {"architecture": result.native, "remarks": result.remarks, "run": str(result.out), "report": str(page)}
+        return print_json(what)
     from mixop.cli import screens
 
     return screens.found(result.recipe.name, result.out, page)

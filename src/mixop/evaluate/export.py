@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 import logging
 import math
 import warnings
@@ -17,11 +18,21 @@ from torch.utils._pytree import tree_leaves
 
 from mixop.core.door import door
 from mixop.core.errors import MissingExtraError, MixopError, RunError, unknown
-from mixop.evaluate.trained import load_network, read_score
+from mixop.evaluate.deployed import Deployed
+from mixop.evaluate.trained import read_trained
 from mixop.runs.checkpoint import write_bytes
 from mixop.runs.directory import RunDirectory
+from mixop.runs.files import DATA
+from mixop.runs.records import Score, noun
+from mixop.tasks import task_from_json
 
 Format = Literal["pt2", "onnx"]
+
+Inputs = Literal["raw", "normalised"]
+"""What the file takes: inputs as they are, or as a batch of the training has them."""
+
+ABOUT = "mixop.json"
+"""Where a file says what it is: an extra file of ``torch.export``, an entry of ONNX's metadata."""
 
 TOLERANCE = 1e-5
 """Largest difference between file and module, relative to the largest logit, unless the module's own rounding is larger.
@@ -35,21 +46,24 @@ _ONNX_OPSET = 18
 
 
 @door(RunError)
-def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None) -> dict[str, Any]:
+def export(run: str | Path, format: Format = "pt2", out: str | Path | None = None, *, inputs: Inputs = "raw") -> dict[str, Any]:
     """Writes a run's trained network in a format that other programs can run, after checking that it computes the same.
 
-    The file takes a batch of any size of normalised inputs ``(B, *shape)``, float32 (token numbers: int64), and gives outputs
-    ``(B, K)``, or ``(B, K, *positions)`` for dense tasks; in ONNX they are called ``inputs`` and ``outputs``. Shape, mean and
-    standard deviation are in ``score.json`` under ``input``.
+    The file takes a batch of any size. Images come as they are, ``(B, C, H, W)`` of 0 to 255, uint8, of any height and width:
+    the file cuts out the largest centred rectangle and scales it, as a folder of images is read. Other inputs come as the data
+    were, ``(B, *shape)`` float32 (token numbers: int64). It normalises them, and gives probabilities or values, ``(B, K)``, or
+    ``(B, K, *positions)`` for dense tasks, in the order of the names that it carries. In ONNX they are called ``inputs`` and
+    ``outputs``. What it is, it says itself, as JSON under ``mixop.json``.
 
     Args:
         run: the run directory of a finished retraining.
         format: "pt2" for `torch.export`, "onnx" for ONNX (extra ``onnx``).
         out: the file; default ``model.pt2`` or ``model.onnx`` in the run directory.
+        inputs: "raw", as above; "normalised" for the network alone, from normalised inputs of its own size to its outputs.
 
     Returns:
         ``path``: the file; ``largest_difference``: between file and module on random inputs, relative to the largest
-        output.
+        output; ``about``: what the file says of itself; ``usage``: lines of Python that use it.
 
     Raises:
         RunError: if the retraining is not finished, the file computes something else (then it is not kept), or it cannot
@@ -62,13 +76,17 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
     if format == "onnx":
         _require_onnx()
     directory = RunDirectory(run)
-    net = load_network(directory.path)
-    kind = read_score(directory).input
+    net, score = read_trained(directory)
+    about = _about(score, inputs, of_bytes=directory.read_json(DATA).get("dtype") == "uint8")
+    kind = about["input"]
+    if inputs == "raw" and not kind["tokens"]:
+        task = task_from_json(score.task)
+        net = Deployed(net, task, score.input["mean"], score.input["std"], kind["size"], len(kind["shape"])).eval()
     generator = Generator().manual_seed(0)
-    # One example and several: an exported graph may have the batch size of its example built in.
+    # One example and several: an exported graph may have the sizes of its example built in.
     example, *others = (_random(kind, count, generator) for count in (2, 1, 3))
     try:
-        content = write(net, example)
+        content = write(net, example, about)
     except MixopError:
         raise
     except Exception as error:  # a model of the user's own may do what no graph holds
@@ -79,8 +97,8 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
         ) from error
     loaded = read(content)
     with torch.no_grad():
-        allowed = max(TOLERANCE, 10 * max(_rounding(net, inputs) for inputs in others))
-        difference = max(_difference(loaded(inputs), net(inputs)) for inputs in others)
+        allowed = max(TOLERANCE, 10 * max(_rounding(net, x) for x in others))
+        difference = max(_difference(loaded(x), net(x)) for x in others)
     path = directory / f"model.{format}" if out is None else Path(out)
     if math.isinf(difference) or difference > allowed:
         raise RunError(
@@ -88,15 +106,84 @@ def export(run: str | Path, format: Format = "pt2", out: str | Path | None = Non
             f"{allowed:.0e}, so {path} was not written: report this, or export to another format."
         )
     write_bytes(path, content)
-    return {"path": path, "largest_difference": difference}
+    return {"path": path, "largest_difference": difference, "about": about, "usage": usage(path, format, about)}
+
+
+def _about(score: Score, inputs: Inputs, *, of_bytes: bool) -> dict[str, Any]:
+    """What the file says of itself, as JSON data."""
+    shape, tokens = list(score.input["shape"]), bool(score.input.get("tokens"))
+    task, images = task_from_json(score.task), of_bytes and len(shape) == 3 and inputs == "raw"
+    return {
+        "input": {
+            "inputs": inputs,
+            "shape": shape,
+            "tokens": tokens,
+            "size": shape[1:] if images else None,
+            "dtype": "uint8" if images else "int64" if tokens else "float32",
+            "mean": list(score.input["mean"]),
+            "std": list(score.input["std"]),
+        },
+        "output": task.gives if inputs == "raw" and not tokens else "outputs",
+        "task": task.name,
+        "classes": list(task.classes),
+        "measures": dict(score.networks[0].measures),
+        "scored_on": score.scored_on.of(noun(shape, tokens=tokens)),
+        "architecture": score.networks[0].architecture,
+    }
 
 
 def _random(kind: Mapping[str, Any], count: int, generator: Generator) -> Tensor:
-    """Random inputs of a network."""
+    """Random inputs of a file; images differ in their sizes."""
     shape = kind["shape"]
-    if kind.get("tokens"):
+    if kind["tokens"]:
         return torch.randint(shape[0], (count, shape[1]), generator=generator)
+    if kind["size"]:
+        height, width = (side + 3 * count for side in kind["size"])
+        return torch.randint(256, (count, shape[0], height, width + 1), generator=generator, dtype=torch.uint8)
     return torch.randn(count, *shape, generator=generator)
+
+
+def usage(path: Path, format: Format, about: Mapping[str, Any]) -> list[str]:
+    """Lines of Python that use a file, without mixop.
+
+    Args:
+        path: the file.
+        format: its own.
+        about: what it says of itself.
+    """
+    kind, onnx = about["input"], format == "onnx"
+    lines = ["import json", "import numpy", "import onnxruntime" if onnx else "import torch"]
+    if kind["size"]:
+        lines.append("from PIL import Image")
+    name = str(path)
+    if onnx:
+        lines += [
+            f"net = onnxruntime.InferenceSession({name!r})",
+            f"about = json.loads(net.get_modelmeta().custom_metadata_map[{ABOUT!r}])",
+        ]
+    else:
+        lines += [
+            f"files = {{{ABOUT!r}: ''}}",
+            f"net = torch.export.load({name!r}, extra_files=files).module()",
+            f"about = json.loads(files[{ABOUT!r}])",
+        ]
+    if kind["size"]:
+        grey = kind["shape"][0] == 1
+        lines += [
+            f"image = numpy.array(Image.open('photo.jpg').convert({'L' if grey else 'RGB'!r}))  # of any size",
+            "x = image[None, None]" if grey else "x = image.transpose(2, 0, 1)[None].copy()",
+        ]
+    else:
+        lines.append(f"x = numpy.zeros((1, {', '.join(map(str, _sizes(kind)))}), {kind['dtype']!r})  # your examples")
+    result = "net.run(None, {'inputs': x})[0]" if onnx else "net(torch.from_numpy(x)).detach().numpy()"
+    if about["classes"] and about["output"] == "probabilities" and about["task"] == "classification":
+        return [*lines, f"shares = {result}[0]", "print(about['classes'][shares.argmax()], shares.max())"]
+    return [*lines, f"print(about['output'], {result})"]
+
+
+def _sizes(kind: Mapping[str, Any]) -> list[int]:
+    """Of one example."""
+    return kind["shape"][1:] if kind["tokens"] else kind["shape"]
 
 
 def _difference(got: Any, expected: Any) -> float:
@@ -121,13 +208,16 @@ def _rounding(net: nn.Module, inputs: Tensor) -> float:
     return _difference(net(inputs), copy.deepcopy(net).double()(exact))
 
 
-def _program(net: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    return torch.export.export(net, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+def _open(about: Mapping[str, Any]) -> tuple[dict[int, Any]]:
+    """The axes of the inputs whose sizes a graph leaves open."""
+    names = {0: "batch", **({2: "height", 3: "width"} if about["input"]["size"] else {})}
+    return ({axis: torch.export.Dim(name) for axis, name in names.items()},)
 
 
-def _write_pt2(net: nn.Module, images: Tensor) -> bytes:
+def _write_pt2(net: nn.Module, example: Tensor, about: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    torch.export.save(_program(net, images), buffer)
+    program = torch.export.export(net, (example,), dynamic_shapes=_open(about))
+    torch.export.save(program, buffer, extra_files={ABOUT: json.dumps(about)})
     return buffer.getvalue()
 
 
@@ -154,22 +244,25 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _write_onnx(net: nn.Module, images: Tensor) -> bytes:
+def _write_onnx(net: nn.Module, example: Tensor, about: Mapping[str, Any]) -> bytes:
     with torch.no_grad():
-        if not isinstance(net(images), Tensor):
+        if not isinstance(net(example), Tensor):
             raise RunError("An ONNX file of mixop has one output, but this network gives several tensors: export to pt2.")
     with _quiet():
         program: Any = torch.onnx.export(
             net,
-            (images,),
+            (example,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=_open(about),
             input_names=["inputs"],
             output_names=["outputs"],
             opset_version=_ONNX_OPSET,
             verbose=False,
         )
-        return program.model_proto.SerializeToString()
+        model = program.model_proto
+    entry = model.metadata_props.add()
+    entry.key, entry.value = ABOUT, json.dumps(about)
+    return model.SerializeToString()
 
 
 def _read_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
@@ -179,7 +272,9 @@ def _read_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
     return lambda inputs: torch.from_numpy(session.run(["outputs"], {"inputs": inputs.numpy()})[0])
 
 
-_FORMATS: dict[str, tuple[Callable[[nn.Module, Tensor], bytes], Callable[[bytes], Callable[[Tensor], Tensor]]]] = {
+_Write = Callable[[nn.Module, Tensor, Mapping[str, Any]], bytes]
+
+_FORMATS: dict[str, tuple[_Write, Callable[[bytes], Callable[[Tensor], Tensor]]]] = {
     "pt2": (_write_pt2, _read_pt2),
     "onnx": (_write_onnx, _read_onnx),
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -29,11 +29,17 @@ from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
+from mixop.report.told import as_html
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
+from mixop.runs.frame import frame
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.read import read_run
 from mixop.runs.records import Score, from_record, to_record
 from mixop.spaces.core import Architecture, Space
+
+if TYPE_CHECKING:
+    import pandas
 
 SHARES = {"trials": 0.3, "search": 0.2}
 """Of the whole time; looking is part of the trials, and training the best network takes what is left."""
@@ -91,8 +97,30 @@ class FindResult:
         """The winner's run directory, for `export`, `evaluate` and `load_network`."""
         return self.out / "final"
 
+    def frame(self) -> "pandas.DataFrame":
+        """A row for each short training.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        drop = ("measures", "train")
+        return frame(
+            {**{name: value for name, value in vars(trial).items() if name not in drop}, **trial.measures}
+            for trial in self.trials
+        )
+
     def __str__(self) -> str:
-        return "\n".join(self.sentences)
+        return "\n".join((*self.sentences, str(self._training)))
+
+    def __repr__(self) -> str:
+        return f"<{self.winner} found in {str(self.out)!r}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), read_run(self.final))
+
+    @property
+    def _training(self) -> RetrainResult:
+        return RetrainResult(self.final, self.model, self.score)
 
 
 @door()

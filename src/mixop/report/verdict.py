@@ -12,6 +12,9 @@ from mixop.report.words import count, digits, direction, percent, said
 from mixop.runs.read import RunContents
 from mixop.runs.records import NetworkScore, Score
 
+LEARNT = 0.1
+"""Of the way from guessing to no mistakes: a supernet below knows next to nothing."""
+
 FEW = 3
 """A difference of this many examples is never called a difference."""
 
@@ -160,8 +163,10 @@ def remarks(run: RunContents) -> list[str]:
         if entropy is not None and most and entropy > 0.9 * most:
             notes.append(
                 f"The mixing weights ended almost uniform (entropy {entropy:.2f} of at most {most:.2f} nats): "
-                "the search has hardly decided, and which operation won is close to chance."
+                "the search has hardly decided, and which operation won is close to chance. Search for more epochs, or raise "
+                "the architecture's learning rate."
             )
+        notes += _ignorance(run)
         since = run.search.epochs[-1] - stable_since(run)
         done = len(run.search.epochs)
         if run.native is not None and done >= 10 and since < 0.1 * done:
@@ -170,6 +175,21 @@ def remarks(run: RunContents) -> list[str]:
     if kinds and kinds <= {"none", "skip", "pool"}:
         notes.append("The found cells hold no operation with weights of its own, only skip connections, pooling or nothing.")
     return notes
+
+
+def _ignorance(run: RunContents) -> list[str]:
+    """That the supernet was hardly better than the most frequent class as the answer to everything, if it was."""
+    counts = run.data.get("class_counts", {}).get("valid")
+    reached = None if run.search is None else last(run.search.valid.get(run.first.name))
+    if not counts or not sum(counts) or reached is None or run.first.name != "accuracy":
+        return []
+    guess = max(counts) / sum(counts)
+    if reached >= guess + LEARNT * (1 - guess):
+        return []
+    return [
+        f"The supernet ended with {percent(reached)} accuracy on validation examples, where naming the most frequent class "
+        f"reaches {percent(guess)}: it knew next to nothing when it decided. Search for more epochs, or with fewer channels."
+    ]
 
 
 def stable_since(run: RunContents) -> int:

@@ -62,6 +62,8 @@ class Task(ABC):
     asked: ClassVar[str] = "a task such as mixop.tasks.Regression()"
 
     name: ClassVar[str]
+    gives: ClassVar[str] = "outputs"
+    """The word for what `readable` gives."""
 
     # Fixed by the class, unless a subclass makes a setting of it: a field of the same name without `init=False`.
     classes: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
@@ -102,6 +104,10 @@ class Task(ABC):
     @abstractmethod
     def predict(self, outputs: Tensor) -> Tensor:
         """What the outputs say, for a person or a program: class numbers, values in the unit of the targets."""
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """The outputs in numbers that need no further formula, of the same shape: probabilities, or values in their unit."""
+        return outputs
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Targets in the dtype that the task keeps, before `check`; what cannot be right is left for `check` to refuse.

@@ -50,6 +50,7 @@ class Classification(Task):
     """
 
     name: ClassVar[str] = "classification"
+    gives: ClassVar[str] = "probabilities"
 
     classes: tuple[str, ...] = ()
     smoothing: float = 0.0
@@ -81,6 +82,10 @@ class Classification(Task):
     def predict(self, outputs: Tensor) -> Tensor:
         """Class numbers ``(B,)``, int64."""
         return answers(outputs)
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the classes, ``(B, K)``."""
+        return outputs.softmax(1)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Class numbers of any integer type as int64."""

@@ -40,6 +40,7 @@ class LanguageModel(Task):
     """
 
     name: ClassVar[str] = "language"
+    gives: ClassVar[str] = "probabilities"
 
     dense: bool = field(default=True, init=False, repr=False, compare=False)
     vocabulary: tuple[str, ...] | int = ()
@@ -75,6 +76,10 @@ class LanguageModel(Task):
     def predict(self, outputs: Tensor) -> Tensor:
         """The most probable token at every position, ``(B, T)`` int64."""
         return answers(outputs)
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the tokens at every position, ``(B, K, T)``."""
+        return outputs.softmax(1)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Token numbers of any integer type as int64."""

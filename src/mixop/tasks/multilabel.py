@@ -38,6 +38,7 @@ class MultiLabel(Task):
     """
 
     name: ClassVar[str] = "multilabel"
+    gives: ClassVar[str] = "probabilities"
 
     classes: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
@@ -76,6 +77,10 @@ class MultiLabel(Task):
     def predict(self, outputs: Tensor) -> Tensor:
         """Which labels apply, ``(B, K)`` bool."""
         return outputs > 0  # a probability above 0.5
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """The probability of each label, ``(B, K)``."""
+        return outputs.sigmoid()
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Targets of any dtype as float32."""

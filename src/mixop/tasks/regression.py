@@ -51,6 +51,7 @@ class Regression(Task):
     """
 
     name: ClassVar[str] = "regression"
+    gives: ClassVar[str] = "values"
 
     values: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
@@ -106,6 +107,10 @@ class Regression(Task):
         """Values ``(B, K)`` in the unit of the targets."""
         open_count(len(self.mean), self.name, "mean and std")
         return outputs * constant(self.std, outputs) + constant(self.mean, outputs)
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """Values in the unit of the targets, ``(B, K)``."""
+        return self.predict(outputs)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Targets of any dtype as float32.

@@ -55,6 +55,7 @@ class Segmentation(Task):
     """
 
     name: ClassVar[str] = "segmentation"
+    gives: ClassVar[str] = "probabilities"
 
     dense: bool = field(default=True, init=False, repr=False, compare=False)
     classes: tuple[str, ...] = ()
@@ -112,6 +113,10 @@ class Segmentation(Task):
     def predict(self, outputs: Tensor) -> Tensor:
         """Class numbers ``(B, *positions)``, int64."""
         return answers(outputs)
+
+    def readable(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the classes at every position, ``(B, K, *positions)``."""
+        return outputs.softmax(1)
 
     def stored(self, targets: Tensor, where: str = "the data") -> Tensor:
         """Class numbers of any integer type as int64."""
