@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mixop.evaluate.predict import predict
     from mixop.evaluate.protocol import Protocol
     from mixop.evaluate.trained import load_network
+    from mixop.finder.estimators import Classifier, Regressor
     from mixop.finder.find import FindResult, find
     from mixop.nets import ops
     from mixop.nets.discrete import build
@@ -34,11 +35,13 @@ __version__ = "0.1.0"
 _HOME = {
     "Architecture": "mixop.spaces.core",
     "Choice": "mixop.nets.modules.choice",
+    "Classifier": "mixop.finder.estimators",
     "Draw": "mixop.core.types",
     "InputChoice": "mixop.nets.modules.choice",
     "MixopError": "mixop.core.errors",
     "Protocol": "mixop.evaluate.protocol",
     "Recipe": "mixop.recipe.core",
+    "Regressor": "mixop.finder.estimators",
     "Relaxation": "mixop.relax.base",
     "FindResult": "mixop.finder.find",
     "RetrainResult": "mixop.api",
@@ -71,12 +74,14 @@ _MODULES = {
 __all__ = [
     "Architecture",
     "Choice",
+    "Classifier",
     "Draw",
     "FindResult",
     "InputChoice",
     "MixopError",
     "Protocol",
     "Recipe",
+    "Regressor",
     "Relaxation",
     "RetrainResult",
     "SearchResult",

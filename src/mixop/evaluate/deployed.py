@@ -21,7 +21,7 @@ def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     Source: the triangle filter of Pillow's ``Image.resize``, whose support grows as an image shrinks, with the box of
     ``ImageOps.fit``. Pillow computes in fixed point, so single pixels may differ by one level of 255.
     """
-    height, width = (torch.scalar_tensor(side, dtype=x.dtype) for side in x.shape[2:])
+    height, width = (torch.scalar_tensor(side, dtype=x.dtype, device=x.device) for side in x.shape[2:])
     box = torch.minimum(height, width * (size[0] / size[1])), torch.minimum(width, height * (size[1] / size[0]))
     rows = _filter(x.shape[2], size[0], (height - box[0]) / 2, box[0])
     columns = _filter(x.shape[3], size[1], (width - box[1]) / 2, box[1])
@@ -38,8 +38,8 @@ def _filter(given: int, wanted: int, begin: Tensor, length: Tensor) -> Tensor:
         length: of the box.
     """
     scale = length / wanted
-    centre = begin + (torch.arange(wanted, dtype=length.dtype) + 0.5) * scale
-    at = torch.arange(given, dtype=length.dtype) + 0.5
+    centre = begin + (torch.arange(wanted, dtype=length.dtype, device=length.device) + 0.5) * scale
+    at = torch.arange(given, dtype=length.dtype, device=length.device) + 0.5
     weights = (1 - (at[None] - centre[:, None]).abs() / scale.clamp(min=1)).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)
 
@@ -66,8 +66,8 @@ class Deployed(nn.Module):
         self.net, self.task, self.size = net, task, size
         unit = 1.0 if size is None else 255.0
         shape = (1, -1, *(1,) * (axes - 1))
-        self.register_buffer("mean", torch.tensor(mean or [0.0]).view(shape) * unit)
-        self.register_buffer("std", torch.tensor(std or [1.0]).view(shape) * unit)
+        for name, values in (("mean", mean or [0.0]), ("std", std or [1.0])):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32, device="cpu").view(shape) * unit)
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities or values.

@@ -30,6 +30,7 @@ from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.told import as_html
+from mixop.report.words import said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
 from mixop.runs.frame import frame
@@ -110,17 +111,15 @@ class FindResult:
         )
 
     def __str__(self) -> str:
-        return "\n".join((*self.sentences, str(self._training)))
+        network = self.score.networks[0]
+        reached = said(self.score.first, self.score.value(network), self.score.counted)
+        return "\n".join((*self.sentences, f"{self.winner} reaches {reached} on {self.score.scored_on.words}."))
 
     def __repr__(self) -> str:
         return f"<{self.winner} found in {str(self.out)!r}>"
 
     def _repr_html_(self) -> str:
         return as_html(str(self), read_run(self.final))
-
-    @property
-    def _training(self) -> RetrainResult:
-        return RetrainResult(self.final, self.model, self.score)
 
 
 @door()
