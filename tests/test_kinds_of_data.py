@@ -130,12 +130,17 @@ def search(kind: str, out: Path, observe: Callable | None = None) -> mixop.Searc
     return mixop.search(RECIPE, space, make(), out, threads=1, checkpoint_seconds=0, observe=observe)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module")
 def whole(request, tmp_path_factory) -> tuple[str, Path, Data, mixop.SearchResult]:
     out = tmp_path_factory.mktemp("kinds") / request.param
     return request.param, out, KINDS[request.param][0](), search(request.param, out)
 
 
+# Each starts a process; the others are slow.
+KILLED = [pytest.param(kind, marks=[] if kind in ("signals", "numbers", "tokens") else pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.mark.parametrize("whole", KILLED, indirect=True)
 def test_a_search_killed_in_the_middle_ends_bit_for_bit_like_one_left_alone(whole, tmp_path):
     kind, out, data, result = whole
     torn = tmp_path / "torn"
@@ -150,6 +155,7 @@ def test_a_search_killed_in_the_middle_ends_bit_for_bit_like_one_left_alone(whol
     assert records[0] == records[1]
 
 
+@pytest.mark.parametrize("whole", KINDS, indirect=True)
 def test_it_is_retrained_reported_exported_and_read_back(whole):
     kind, out, data, result = whole
     measure = KINDS[kind][2]

@@ -65,6 +65,7 @@ def test_values_are_in_their_unit():
     assert np.corrcoef(both.predict(x[300:]).T)[0, 1] < 0
 
 
+@pytest.mark.slow
 def test_images_of_bytes_are_taken_of_any_size():
     x, y = load_digits(return_X_y=True)
     x = (x.reshape(-1, 8, 8) * 255 / 16).round().astype(np.uint8)
@@ -98,6 +99,7 @@ def test_what_cannot_be_learnt_is_a_value_error(wrong, said):
         mixop.Classifier(minutes=1).fit(*wrong)
 
 
+@pytest.mark.slow
 def test_they_work_in_a_pipeline():
     x, y = load_wine(return_X_y=True)
     scores = cross_val_score(make_pipeline(StandardScaler(), mixop.Classifier(minutes=10, threads=1)), x, y, cv=2)
