@@ -38,6 +38,7 @@ import mixop
 from mixop.data.core import Data
 from mixop.data.images.sheets import Sheets
 from mixop.data.split import Split
+from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Entry, around
 from mixop.finder.costs import Limits
 from mixop.finder.find import AHEAD, LONGEST_EPOCHS, find
@@ -201,15 +202,6 @@ def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender
     return max(tried)[2], 60 * job.minutes - (time.perf_counter() - begin)
 
 
-def boosted(data: Data) -> float:
-    """Scikit-learn's gradient boosting with its defaults: what a person would take for a table."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    x, y = (data.batch(data.at("train", "valid")).x.numpy(), data.targets("train", "valid").numpy())
-    model = HistGradientBoostingClassifier(random_state=0).fit(x, y)
-    return float(model.score(data.batch(data.test).x.numpy(), data.targets("test").numpy()))
-
-
 def done(job: Job) -> dict[str, object]:
     """Does a job."""
     torch.set_num_threads(1)
@@ -234,7 +226,7 @@ def done(job: Job) -> dict[str, object]:
             said = {"searched": any(trial.origin == "searched" for trial in result.trials), "said": list(result.sentences)}
             cost = {"parameters": network.parameters, "flops": network.flops, "epochs": network.epochs}
         elif job.who == "boosting":
-            value, what, cost = boosted(data), "gradient boosting", {}
+            value, what, cost = (boosted(data, job.seed) or {})[data.task.first.name], "gradient boosting", {}
         else:
             contender, seconds = drawn(job, data, limits, folder) if job.who == "random" else hands(job, data, limits)
             epochs = epochs_in(seconds, contender, data, whole=True)

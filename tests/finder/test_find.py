@@ -252,6 +252,16 @@ def test_a_search_takes_part_where_there_is_time(signals, tmp_path, monkeypatch)
     assert len(result.verdict) >= 2
 
 
+def test_beside_a_network_for_a_table_stands_gradient_boosting(tmp_path):
+    x = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
+    data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
+    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert result.sentences[-1].startswith("Gradient boosting (scikit-learn, with its defaults) reaches ")
+    assert result.verdict[-1] == result.sentences[-1]
+    alone = find(data, tmp_path / "alone", minutes=MINUTES, threads=1, beside=False)
+    assert alone.sentences == result.sentences[:-1]
+
+
 def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
     def observe(record):
         if record.get("event") == "step":

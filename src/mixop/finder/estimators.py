@@ -112,6 +112,7 @@ class _Estimator(BaseEstimator):
                 seed=self.seed,
                 device=self.device,
                 threads=self.threads,
+                beside=False,
             )
         score, self.sentences_, self.winner_ = result.score, result.sentences, result.winner
         size = (data.shape[1], data.shape[2]) if x.dtype == np.uint8 and len(data.shape) == 3 else None

@@ -19,6 +19,7 @@ from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
+from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, around
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
@@ -135,6 +136,7 @@ def find(
     seed: int = 0,
     device: str | torch.device = "cpu",
     threads: int = 0,
+    beside: bool = True,
     observe: Observer | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> FindResult:
@@ -157,6 +159,7 @@ def find(
         seed: of everything random.
         device: where torch computes.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        beside: whether scikit-learn's gradient boosting is shown beside a network for features.
         observe: called with every step and record of the trainings and the search.
         tell: called with a sentence whenever something is decided.
 
@@ -180,7 +183,9 @@ def find(
     settings = Settings(seed=seed, device=str(device), threads=threads)
     with run.locked():
         run.holds({FIND: identity}, (FIND,))
-        finder = _Finder(run, data, limits, minutes, RECIPES[recipe](), settings, observe, tell or (lambda _: None))
+        finder = _Finder(
+            run, data, limits, minutes, RECIPES[recipe](), settings, observe, tell or (lambda _: None), beside=beside
+        )
         known, costs = finder.look()
         run.claim({FIND: identity}, (FIND,))
         try:
@@ -203,8 +208,11 @@ class _Finder:
         settings: Settings,
         observe: Observer | None,
         tell: Callable[[str], None],
+        *,
+        beside: bool,
     ) -> None:
         self.run, self.recipe, self.settings, self.observe = run, recipe, settings, observe
+        self.beside = beside
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
         self.entry = Entry(self.data, limits)
@@ -469,6 +477,12 @@ class _Finder:
         count = self._length(winner)
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
         result = self._retrain(winner, self.run / "final", count)
+        others = self.ledger.decide("boosting", lambda: boosted(self.data, self.settings.seed)) if self.beside else None
+        if others:
+            reached = said(self.data.task.first, others[self.data.task.first.name])
+            rival = f"Gradient boosting (scikit-learn, with its defaults) reaches {reached} on the same test examples."
+            self.say(rival)
+            judged = (*judged, rival)
         return FindResult(
             out=self.run.path,
             model=result.model,
