@@ -401,6 +401,22 @@ def test_a_batch_size_is_found(tmp_path, monkeypatch, capsys):
     assert json.loads((tmp_path / "other" / "recipe.json").read_text())["batch_size"] == 2
 
 
+def test_a_search_and_a_retraining_have_the_epochs_that_there_is_time_for_and_keep_them(tmp_path, monkeypatch, capsys):
+    class Whole:
+        seconds = 100.0
+
+    for name in ("search_estimate", "retraining_estimate"):
+        monkeypatch.setattr(f"mixop.measure.foresight.{name}", lambda *given, **more: Whole)
+    out = str(tmp_path / "run")
+    search = ["search", "--recipe", "darts", *TOY, "--epochs", "10", "--minutes", "0.4", "--out", out, "--json"]
+    retrain = ["retrain", out, "--random", "0", "--epochs", "10", "--minutes", "0.4", "--json"]
+    assert [main(search), main(retrain)] == [0, 0]
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["epochs"] == 2  # 24 seconds, of 11.5 each
+    assert json.loads((tmp_path / "run" / "score.json").read_text())["networks"][0]["epochs"] == 2
+    Whole.seconds = 1e6  # the machine is slower now: what has begun keeps its length
+    assert [main(search), main(retrain)] == [0, 0]
+
+
 def test_only_the_batch_size_is_found(fails):
     assert "epochs" in fails("search", *TOY, "--epochs", "auto")
     assert "batch" in fails("retrain", "x", "--batch-size", "auto")

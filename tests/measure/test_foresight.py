@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.core.errors import MemoryLimitError
+from mixop.core.errors import MemoryLimitError, RecipeError
 from mixop.data.toy import toy_set
 from mixop.engine import estimate
 from mixop.evaluate.protocol import PROTOCOLS
-from mixop.measure.foresight import fitting_batch, retraining_estimate, search_estimate
+from mixop.measure.foresight import AHEAD, fitting_batch, protocol_in, recipe_in, retraining_estimate, search_estimate
 from mixop.recipes import darts, pcdarts
 from mixop.spaces.toy import Toy
 
@@ -58,6 +58,33 @@ def test_networks_of_a_retraining_add_up(data):
     assert ten.seconds > 20 * one.seconds
     pieces = retraining_estimate(architecture, Toy(), data, replace(protocol, accumulate=4))
     assert pieces.batch_size == 4
+
+
+class _Whole:
+    """An estimate of 40 epochs of 3 seconds, planned as of ``3 * AHEAD``."""
+
+    seconds = 120.0
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(AHEAD, 20), (AHEAD * 0.06, 1), (AHEAD * 0.52, 10), (600, 40)])
+def test_as_many_epochs_as_there_is_time_for_but_no_more_than_its_own(data, monkeypatch, minutes, epochs):
+    for name in ("search_estimate", "retraining_estimate"):
+        monkeypatch.setattr(f"mixop.measure.foresight.{name}", lambda *given, **more: _Whole)
+    recipe = replace(darts(), epochs=40, warmup=12)
+    found = recipe_in(minutes, recipe, Toy(), data)
+    assert (found.epochs, found.warmup) == (epochs, 12 * epochs // 40)
+    assert found == replace(recipe, epochs=found.epochs, warmup=found.warmup)
+    protocol = replace(PROTOCOLS["quick"], epochs=40)
+    assert protocol_in(minutes, Toy().optimum, Toy(), data, protocol) == replace(protocol, epochs=epochs)
+
+
+def test_too_little_time_is_refused_with_what_an_epoch_takes(data, monkeypatch):
+    monkeypatch.setattr("mixop.measure.foresight.search_estimate", lambda *given, **more: _Whole)
+    recipe = replace(darts(), epochs=40, warmup=0)
+    with pytest.raises(RecipeError, match=r"One epoch takes about 0\.058 minutes here, and there are 0\.01: give more"):
+        recipe_in(0.01, recipe, Toy(), data)
+    with pytest.raises(RecipeError, match="minutes must be greater than 0"):
+        recipe_in(0, recipe, Toy(), data)
 
 
 def test_too_large_a_batch_is_refused_with_one_that_fits(data, short, monkeypatch):

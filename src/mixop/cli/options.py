@@ -22,6 +22,8 @@ class SearchOptions:
             function that makes a model with mixop.Choice in it, whose arguments are flags too. Sizes that it leaves open are
             taken from the data.
         data: the data set: a name from mixop list data, or package.module:name.
+        minutes: search about this long on this machine: as many epochs as fit, but no more than --epochs; rates are scaled
+            to that length.
         out: the run directory, new or of this same search. [runs/RECIPE-SPACE-DATA]
         watch: epochs between two checks for a collapse, which warn of a sharp loss or a gap between the supernet and the
             derived network; 0 is off.
@@ -37,6 +39,7 @@ class SearchOptions:
     recipe: str = "drnas"
     space: str = "nasbench201"
     data: str = "digits"
+    minutes: float | None = None
     out: str | None = None
     watch: int = 0
     rates: Literal["scaled", "paper"] = "scaled"
@@ -213,6 +216,8 @@ class RetrainOptions:
         random: how many random architectures to train beside it. [5 after a search, else 0]
         start: scratch draws the weights anew; supernet begins with those that the search of RUN has learnt for the
             architecture, and for random ones likewise, with the statistics of batch norms measured on training batches.
+        minutes: train all networks in about this time on this machine: as many epochs as fit, but no more than the
+            protocol's.
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -229,6 +234,7 @@ class RetrainOptions:
     protocol: str = "quick"
     random: int | None = None
     start: Literal["scratch", "supernet"] = "scratch"
+    minutes: float | None = None
     out: str | None = None
     config: str | None = None
     quiet: bool = False

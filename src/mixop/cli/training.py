@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mixop.core.measure import Measure
     from mixop.data.core import Data
     from mixop.engine.estimate import Estimate
+    from mixop.evaluate.protocol import Protocol
     from mixop.recipe.core import Recipe
     from mixop.runs.directory import RunDirectory
     from mixop.spaces.core import Architecture, Space
@@ -55,6 +56,8 @@ def search(parsed: Parsed) -> None:
 
     if "batch_size" in parsed.automatic:
         recipe = _with_fitting_batch(recipe, space, data, settings, out)
+    if options.minutes is not None:
+        recipe = _in_minutes(options.minutes, recipe, space, data, settings, out)
     published, recipe = recipe, api.at_rates(recipe, data, options.rates)
     _say_rate(published, recipe, options)
     _foresee(
@@ -68,6 +71,21 @@ def search(parsed: Parsed) -> None:
             recipe, space, data, out, rates="paper", **_run_settings(settings, _SEARCH_SETTINGS), observe=progress
         )
     _finish_search(result, options)
+
+
+def _in_minutes(minutes: float, recipe: "Recipe", space: "Space", data: "Data", settings: Any, out: str) -> "Recipe":
+    """The recipe with as many epochs as there is time for; of a run that has started, with that run's."""
+    from dataclasses import replace
+
+    from mixop import api
+    from mixop.measure.foresight import recipe_in
+    from mixop.runs.directory import RunDirectory
+
+    run = RunDirectory(out)
+    if run.has(RECIPE):
+        kept = api.read_recipe(run)
+        return replace(recipe, epochs=kept.epochs, warmup=kept.warmup)
+    return recipe_in(minutes, recipe, space, data, settings)
 
 
 def _say_rate(published: "Recipe", recipe: "Recipe", options: Any) -> None:
@@ -112,6 +130,8 @@ def retrain(parsed: Parsed) -> None:
     protocol, settings = parsed.build("protocol"), parsed.build("settings")
     architecture, space, data, out = _given(parsed) if options.run is None else _searched(parsed)
     random = options.random if options.random is not None else 0 if options.run is None else RANDOM
+    if options.minutes is not None:
+        protocol = _protocol_in_minutes(options.minutes, architecture, space, data, protocol, 1 + random, settings, out)
     steps = (1 + random) * protocol.epochs * (len(data.train) + len(data.valid)) // protocol.batch_size
     _foresee(
         options,
@@ -140,6 +160,29 @@ def retrain(parsed: Parsed) -> None:
             observe=progress,
         )
     _finish_retraining(result, options)
+
+
+def _protocol_in_minutes(
+    minutes: float,
+    architecture: "Architecture",
+    space: "Space",
+    data: "Data",
+    protocol: "Protocol",
+    networks: int,
+    settings: Any,
+    out: str,
+) -> "Protocol":
+    """The protocol with as many epochs as there is time for; of a retraining that has started, with that one's."""
+    from dataclasses import replace
+
+    from mixop.evaluate.protocol import protocol_from_json
+    from mixop.measure.foresight import protocol_in
+    from mixop.runs.directory import RunDirectory
+
+    run = RunDirectory(out)
+    if run.has(RETRAINING):
+        return replace(protocol, epochs=protocol_from_json(run.read_json(RETRAINING).get("protocol")).epochs)
+    return protocol_in(minutes, architecture, space, data, protocol, networks=networks, device=settings.device)
 
 
 def _searched(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:

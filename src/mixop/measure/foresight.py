@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from mixop.core.door import door
+from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 from mixop.core.scratch import scratch_folder
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
@@ -19,6 +21,70 @@ from mixop.evaluate.retrain import FOUND, Retraining
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Architecture, Space
+
+AHEAD = 1.15
+"""Times are planned longer by this, for what an estimate leaves out: evaluation, monitors, files."""
+
+
+@door()
+def recipe_in(
+    minutes: float, recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None
+) -> Recipe:
+    """The recipe with as many epochs as fit into a time on this machine, but no more than its own; warm-up keeps its share.
+
+    Args:
+        minutes: for the search, > 0.
+        recipe: the method.
+        space: the search space.
+        data: examples with a task.
+        settings: of the run: device and executor; by default those of any run.
+
+    Raises:
+        RecipeError: if not one epoch fits.
+    """
+    check_range("minutes", minutes, above=0)
+    epochs = _epochs_in(minutes, search_estimate(recipe, space, data, settings), recipe.epochs, "fewer channels or examples")
+    return replace(recipe, epochs=epochs, warmup=recipe.warmup * epochs // recipe.epochs)
+
+
+@door()
+def protocol_in(
+    minutes: float,
+    architecture: Architecture,
+    space: Space,
+    data: Data | Source | MapStyle,
+    protocol: Protocol,
+    *,
+    networks: int = 1,
+    device: str | torch.device = "cpu",
+) -> Protocol:
+    """The protocol with as many epochs as fit into a time on this machine, but no more than its own.
+
+    Args:
+        minutes: for all networks together, > 0.
+        architecture: the one that is measured; the others count the same.
+        space: its space.
+        data: examples with a task.
+        protocol: how to train.
+        networks: how many are trained, >= 1.
+        device: where torch computes.
+
+    Raises:
+        RecipeError: if not one epoch fits.
+    """
+    check_range("minutes", minutes, above=0)
+    found = retraining_estimate(architecture, space, data, protocol, networks=networks, device=device)
+    return replace(protocol, epochs=_epochs_in(minutes, found, protocol.epochs, "fewer random architectures"))
+
+
+def _epochs_in(minutes: float, whole: Estimate, epochs: int, advice: str) -> int:
+    each = AHEAD * whole.seconds / epochs
+    count = int(60 * minutes / each)
+    if count < 1:
+        raise RecipeError(
+            f"One epoch takes about {each / 60:.2g} minutes here, and there are {minutes:g}: give more minutes, or {advice}."
+        )
+    return min(count, epochs)
 
 
 @door()
