@@ -88,7 +88,19 @@ def test_a_search_in_short(capsys: pytest.CaptureFixture[str]):
     page = shown(capsys, "search", "--help")
     flags = re.findall(r"^  (--[a-z-]+)", page, flags=re.MULTILINE)
     assert flags == [
-        *("--recipe", "--space", "--data", "--minutes", "--out", "--epochs", "--batch-size", "--seed", "--device", "--watch"),
+        *(
+            "--recipe",
+            "--space",
+            "--data",
+            "--minutes",
+            "--out",
+            "--epochs",
+            "--batch-size",
+            "--seed",
+            "--device",
+            "--seeds",
+            "--watch",
+        ),
         *("--config", "--quiet", "--json", "--debug"),
     ]
 

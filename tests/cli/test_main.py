@@ -417,7 +417,26 @@ def test_a_search_and_a_retraining_have_the_epochs_that_there_is_time_for_and_ke
     assert [main(search), main(retrain)] == [0, 0]
 
 
+def test_of_several_searches_the_best_by_a_short_training_is_kept(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["search", "--recipe", "darts", *TOY, "--epochs", "1", "--out", str(out), "--seed", "4", "--seeds", "2"]
+    assert main(words) == 0
+    screen = capsys.readouterr().out
+    selection = json.loads((out / "selection" / "selection.json").read_text())
+    runs = [str(out / "seed-4"), str(out / "seed-5")]
+    assert [candidate["run"] for candidate in selection["candidates"]] == runs
+    assert [json.loads((Path(run) / "settings.json").read_text())["seed"] for run in runs] == [4, 5]
+    kept = runs[selection["selected"]]
+    (line,) = [line for line in screen.splitlines() if line.endswith("kept")]
+    assert kept in line
+    assert f"Run directory  {kept}" in screen
+    assert selection["scored_on"]["parts"] == ["valid"]
+    assert main([*words, "--json"]) == 0  # nothing is searched or trained twice
+    assert json.loads(capsys.readouterr().out)["run"] == kept
+
+
 def test_only_the_batch_size_is_found(fails):
+    assert "--seeds must be at least 1" in fails("search", *TOY, "--seeds", "0")
     assert "epochs" in fails("search", *TOY, "--epochs", "auto")
     assert "batch" in fails("retrain", "x", "--batch-size", "auto")
 

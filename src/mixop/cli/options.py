@@ -25,6 +25,8 @@ class SearchOptions:
         minutes: search about this long on this machine: as many epochs as fit, but no more than --epochs; rates are scaled
             to that length.
         out: the run directory, new or of this same search. [runs/RECIPE-SPACE-DATA]
+        seeds: number of searches, with seeds from --seed on, of which the best is kept: each architecture is trained briefly
+            on the split for the weights and scored on the validation split.
         watch: epochs between two checks for a collapse, which warn of a sharp loss or a gap between the supernet and the
             derived network; 0 is off.
         rates: scaled raises the architecture's learning rate where the search is shorter than the published one, so that it
@@ -41,6 +43,7 @@ class SearchOptions:
     data: str = "digits"
     minutes: float | None = None
     out: str | None = None
+    seeds: int = 1
     watch: int = 0
     rates: Literal["scaled", "paper"] = "scaled"
     config: str | None = None

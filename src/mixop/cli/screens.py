@@ -18,6 +18,7 @@ NARROW = 78
 """Columns of a screen of 80 beside the indent."""
 
 if TYPE_CHECKING:
+    from mixop.comparison.select import Selection
     from mixop.core.measure import Measure
     from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
@@ -140,6 +141,25 @@ def evaluation(name: str, scored: "Evaluated", measures: Sequence["Measure"], no
         low, high = interval(value, scored.examples)
         text += f" (95 % interval {first.digits(low)} to {first.written(high)})"
     sentence(Screen(), "; ".join([text, *(f"{word(m)} {written(m, values.get(m.name))}" for m in rest)]) + ".")
+
+
+def selected(selection: "Selection") -> None:
+    """After several searches: what a short training of each architecture scored, and which one is kept.
+
+    Args:
+        selection: what it found out.
+    """
+    from mixop.report.words import capital, word
+
+    console, first = Screen(), selection.measures[0]
+    scope = selection.scored_on.words
+    head = f"{capital(word(first))} on {scope}, after {_count(selection.epochs, 'epoch')} of training from scratch:"
+    console.print(Text(head, style="bold"))
+    for number, candidate in enumerate(selection.candidates):
+        kept = number == selection.selected
+        line = f"  {candidate.run}  {first.written(candidate.measures.get(first.name))}{'  kept' if kept else ''}"
+        console.print(Text(line, style="bold" if kept else ""), soft_wrap=True)
+    console.print()
 
 
 def predictions(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -48,29 +48,54 @@ def search(parsed: Parsed) -> None:
     recipe, space, source, settings = (parsed.build(name) for name in ("recipe", "space", "data", "settings"))
     if options.watch:
         recipe = _watched(recipe, options.watch)
+    if options.seeds < 1:
+        raise RecipeError(f"--seeds must be at least 1, got {options.seeds}.")
     names = (short(kind) for kind in (options.recipe, options.space, options.data))
     out = options.out or str(Path("runs", "-".join(names)))
     data = loaded(source.load)
+    seeds = range(settings.seed, settings.seed + options.seeds)
+    places = [out] if len(seeds) == 1 else [str(Path(out, f"seed-{seed}")) for seed in seeds]
 
     from mixop import api
 
     if "batch_size" in parsed.automatic:
-        recipe = _with_fitting_batch(recipe, space, data, settings, out)
+        recipe = _with_fitting_batch(recipe, space, data, settings, places[0])
     if options.minutes is not None:
-        recipe = _in_minutes(options.minutes, recipe, space, data, settings, out)
+        recipe = _in_minutes(options.minutes, recipe, space, data, settings, places[0])
     published, recipe = recipe, api.at_rates(recipe, data, options.rates)
     _say_rate(published, recipe, options)
     _foresee(
         options,
-        (settings, recipe.epochs * len(data.train) // recipe.batch_size, out),
+        (settings, recipe.epochs * len(data.train) // recipe.batch_size, places[0]),
         lambda foresight: foresight.search_estimate(recipe, space, data, settings),
     )
-    title = f"Searching {space.name} with {recipe.name} on {data.name} for {count(recipe.epochs, 'epoch')}, into {out}"
-    with _progress(options, title, data.task.measures) as progress:
-        result = api.search(
-            recipe, space, data, out, rates="paper", **_run_settings(settings, _SEARCH_SETTINGS), observe=progress
-        )
-    _finish_search(result, options)
+    title = f"Searching {space.name} with {recipe.name} on {data.name} for {count(recipe.epochs, 'epoch')}, into "
+    given, results = _run_settings(settings, _SEARCH_SETTINGS), []
+    for seed, place in zip(seeds, places, strict=True):
+        with _progress(options, title + place, data.task.measures) as progress:
+            results.append(api.search(recipe, space, data, place, rates="paper", **{**given, "seed": seed}, observe=progress))
+    _finish_search(results[0] if len(results) == 1 else _best(results, data, out, settings, options), options)
+
+
+def _best(results: Sequence["SearchResult"], data: "Data", out: str, settings: Any, options: Any) -> "SearchResult":
+    """The best of several searches by a short training of each architecture."""
+    from dataclasses import replace
+
+    from mixop.comparison.select import read_selection, select
+    from mixop.evaluate.protocol import PROTOCOLS
+
+    quick = PROTOCOLS["quick"]
+    protocol = replace(quick, batch_size=min(quick.batch_size, len(data.train)))
+    place = Path(out, "selection")
+    title = f"Training what {len(results)} searches found, briefly, on the split for the weights"
+    labels = ["found", *(f"candidate {k}" for k in range(2, len(results) + 1))]
+    with _progress(options, title, data.task.measures, labels) as progress:
+        best = select(results, data, place, protocol=protocol, seed=settings.seed, device=settings.device, observe=progress)
+    if not (options.json or options.quiet):
+        from mixop.cli import screens
+
+        screens.selected(read_selection(place))
+    return best
 
 
 def _in_minutes(minutes: float, recipe: "Recipe", space: "Space", data: "Data", settings: Any, out: str) -> "Recipe":

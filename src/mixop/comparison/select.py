@@ -18,7 +18,7 @@ from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import SCORE, SELECTION
-from mixop.runs.records import NetworkScore, Scope, Values, to_record
+from mixop.runs.records import NetworkScore, Scope, Values, from_record, to_record
 from mixop.tasks.base import Task
 
 
@@ -56,6 +56,18 @@ class Selection:
     scored_on: Scope
     measures: tuple[Measure, ...]
     candidates: tuple[Candidate, ...]
+
+
+def read_selection(path: str | Path) -> Selection:
+    """What a finished selection found out.
+
+    Args:
+        path: its directory.
+
+    Raises:
+        RunError: if its file is missing or damaged.
+    """
+    return from_record(Selection, RunDirectory(path).read_json(SELECTION), str(Path(path, SELECTION)))
 
 
 @door()
