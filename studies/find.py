@@ -296,8 +296,13 @@ def main() -> None:
     known = {key(row) for row in rows}
     waiting = [job for job in jobs(args) if key(asdict(job)) not in known]
     with ProcessPoolExecutor(args.jobs, max_tasks_per_child=1) as pool:
-        for ready in as_completed([pool.submit(done, job) for job in waiting]):
-            row = ready.result()
+        going = {pool.submit(done, job): job for job in waiting}
+        for ready in as_completed(going):
+            try:
+                row = ready.result()
+            except Exception as error:  # whatever it is, the others count; the same command tries it again
+                print(*key(asdict(going[ready])), f"failed: {type(error).__name__}: {error}", flush=True)
+                continue
             rows.append(row)
             with file.open("a") as out:
                 out.write(json.dumps(row) + "\n")

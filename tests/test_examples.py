@@ -18,12 +18,17 @@ SAYS = {
     "own_model": "plain: ",
     "transformer": "plain: ",
     "timm_backbone": "timm's own: ",
+    "hf_backbone": "Hugging Face's own: ",
     "prune": "from scratch",
     "own_task": "interval_score on the test",
 }
 
 
-NEEDS = {"signals": ("sktime", "of the extra 'test'"), "timm_backbone": ("timm", "which no extra brings")}
+NEEDS = {
+    "signals": ("sktime", "of the extra 'test'"),
+    "timm_backbone": ("timm", "which no extra brings"),
+    "hf_backbone": ("transformers", "which no extra brings"),
+}
 
 
 SLOW = {"prune"}
