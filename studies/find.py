@@ -193,7 +193,7 @@ def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender
     space = around(near, near.size).fit(data)
     tried: list[tuple[float, int, Contender]] = []
     while len(tried) < DRAWS:
-        contender, _ = entry.found(f"random {len(tried)}", "random", near, space.random(random))
+        contender, _ = entry.found(f"random {len(tried)}", "random", near, space.random(random), space)
         if contender is None:
             continue
         epochs = epochs_in(60 * job.minutes / (2 * DRAWS), contender, data, whole=False)

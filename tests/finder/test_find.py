@@ -13,7 +13,7 @@ from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
-from mixop.finder.contender import Entry, around
+from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, find
 from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, where_to_search
@@ -87,6 +87,26 @@ def test_a_network_that_learns_nothing_by_heart_is_trained_at_once_for_as_long_a
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
     assert 3 not in rounds
     assert result.score.networks[0].epochs > rounds[2].epochs
+
+
+def test_an_architecture_keeps_its_places_in_a_space_of_another_size():
+    """The hidden units of a perceptron are named by their number, which is another one at another width."""
+    narrow, wide = (mixop.spaces.mlp(width=width).fit(Sizes((5,), 2)) for width in (32, 64))
+    architecture = narrow.random(Random(3))
+    moved = carried(architecture, narrow, wide)
+    assert moved is not None
+    wide.check(moved)
+    assert carried(moved, wide, narrow) == architecture
+    assert moved.of("blocks.0.inner")[0].option == str(2 * int(architecture.of("blocks.0.inner")[0].option))
+    assert carried(architecture, narrow, mixop.spaces.mlp(width=64, ratios=(1,)).fit(Sizes((5,), 2))) is None
+
+
+def test_a_table_is_searched_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 8)
+    x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
+    data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
+    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert "searched" in {trial.origin for trial in result.trials}
 
 
 def test_where_there_is_no_time_to_compare_the_first_network_with_enough_epochs_is_trained(signals, tmp_path, monkeypatch):
@@ -214,15 +234,16 @@ def test_signals_of_any_length_have_known_networks_and_a_space_to_search(length)
 
 def test_what_a_search_found_is_made_narrower_until_it_keeps_the_limits(signals):
     near = Member(_CONVOLUTIONAL, 16)
-    architecture = around(near, 8).fit(signals).random(Random(0))
-    free, _ = Entry(signals, Limits()).found("found", "searched", near, architecture)
-    tight, _ = Entry(signals, Limits(parameters=3000)).found("found", "searched", near, architecture)
+    narrow = around(near, 8).fit(signals)
+    architecture = narrow.random(Random(0))
+    free, _ = Entry(signals, Limits()).found("found", "searched", near, architecture, narrow)
+    tight, _ = Entry(signals, Limits(parameters=3000)).found("found", "searched", near, architecture, narrow)
     assert free is not None
     assert tight is not None
     assert (free.size, free.architecture) == (16, architecture)
     assert tight.cost.parameters <= 3000 < free.cost.parameters
     assert tight.size < 16
-    none, why = Entry(signals, Limits(parameters=10)).found("found", "searched", near, architecture)
+    none, why = Entry(signals, Limits(parameters=10)).found("found", "searched", near, architecture, narrow)
     assert none is None
     assert "parameters where 10 are allowed" in why
 

@@ -9,7 +9,7 @@ from mixop.finder.costs import Cost, Limits, cost_of
 from mixop.finder.portfolio import SIZES, Family, Member
 from mixop.nets.discrete import build
 from mixop.runs.records import from_record, to_record
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Architecture, Choice, Space
 
 Origin = Literal["known", "searched", "random"]
 """Where a network comes from: the portfolio, a search, or a draw of a search's space."""
@@ -112,14 +112,17 @@ class Entry:
                 return found, ""
         return None, why
 
-    def found(self, label: str, origin: Origin, near: Member, architecture: Architecture) -> tuple[Contender | None, str]:
+    def found(
+        self, label: str, origin: Origin, near: Member, architecture: Architecture, of: Space
+    ) -> tuple[Contender | None, str]:
         """What a search found, as wide as the limits allow and no wider than the network that it was searched around.
 
         Args:
             label: its name.
             origin: where it comes from.
             near: that network.
-            architecture: of the space around it.
+            architecture: of the space around it, at any size.
+            of: that space.
 
         Returns:
             The contender, or None and what even the narrowest breaks.
@@ -127,11 +130,37 @@ class Entry:
         why = ""
         for size in sorted({near.size, *(size for size in SIZES if size < near.size)}, reverse=True):
             space = around(near, size).fit(self.data)
-            cost = self.cost(space, architecture)
+            same = carried(architecture, of, space)
+            if same is None:
+                continue
+            cost = self.cost(space, same)
             why = self.limits.broken(cost)
             if not why:
-                return Contender(label, origin, space, architecture, cost, size), ""
+                return Contender(label, origin, space, same, cost, size), ""
         return None, why
+
+
+def carried(architecture: Architecture, of: Space, to: Space) -> Architecture | None:
+    """An architecture in a space of another size: the option at the same place in every decision, whatever it is called.
+
+    Args:
+        architecture: of the first space.
+        of: the first space.
+        to: another one with the same decisions.
+
+    Returns:
+        The architecture, or None if a decision has another number of options there.
+    """
+    groups = []
+    for one, other in zip(of.groups, to.groups, strict=True):
+        if one.shape != other.shape:
+            return None
+        kept = architecture.of(one.name)
+        places = [one.decisions[choice.decision].options.index(choice.option) for choice in kept]
+        pairs = zip(kept, places, strict=True)
+        choices = [Choice(choice.decision, other.decisions[choice.decision].options[at]) for choice, at in pairs]
+        groups.append((other.name, tuple(choices)))
+    return Architecture(to.name, tuple(groups))
 
 
 def around(near: Member, size: int) -> Space:

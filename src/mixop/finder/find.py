@@ -20,7 +20,7 @@ from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.finder.boosting import boosted
-from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, around
+from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
 from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
@@ -401,16 +401,18 @@ class _Finder:
         )
         self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
         drawn = space.random(Random(self.settings.seed))
-        wanted: list[tuple[str, Origin, Architecture]] = [("found", "searched", result.architecture)]
-        if drawn != result.architecture:
-            wanted.append(("random", "random", drawn))
+        wide = carried(result.architecture, narrow, space)
+        wanted: list[tuple[str, Origin, Architecture, Space]] = [("found", "searched", result.architecture, narrow)]
+        if drawn != wide:
+            wanted.append(("random", "random", drawn, space))
         inside = []
-        for label, origin, architecture in wanted:
-            same = next((c for c in known if c.space == space and c.architecture == architecture), None)
+        for label, origin, architecture, of in wanted:
+            here = carried(architecture, of, space)
+            same = next((c for c in known if c.space == space and c.architecture == here), None)
             if same is not None:
                 self.say(f"The {label} architecture is that of {same.label}.")
                 continue
-            contender, why = self.entry.found(label, origin, near, architecture)
+            contender, why = self.entry.found(label, origin, near, architecture, of)
             if contender is None:
                 self.say(f"The {label} architecture stays out at any width: it has {why}.")
             else:
