@@ -167,8 +167,18 @@ def made(tmp_path_factory):
     return SimpleNamespace(found=found, run=folder / "run", expected=expected)
 
 
-@pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__)
+# Numbers and places reach every entry; how gradients are kept is asked of each where a network learns.
+ALWAYS, LEARN = {"inference_mode", "default dtype", "default device"}, {search, retrain}
+CASES = [
+    pytest.param(
+        entry, caller, id=f"{entry.__name__}-{caller}", marks=[] if caller in ALWAYS or entry in LEARN else pytest.mark.slow
+    )
+    for entry in ENTRIES
+    for caller in CALLERS
+]
+
+
+@pytest.mark.parametrize(("entry", "caller"), CASES)
 def test_what_the_caller_has_set_changes_nothing(entry, caller, made, tmp_path):
     expected = made.expected(entry)
     with CALLERS[caller]():

@@ -31,8 +31,8 @@ NEEDS = {
 }
 
 
-SLOW = {"prune"}
-"""Trains a dozen networks; each of its parts has tests of its own."""
+SLOW = {"prune", "compare_methods"}
+"""They train a dozen networks; each of their parts has tests of its own."""
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ NOT_PASSED = {
 
 @pytest.fixture(autouse=True, scope="module")
 def pace():
-    """An epoch of 10 seconds of ten minutes, whatever the machine."""
+    """An epoch of 15 seconds of ten minutes, whatever the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 10.0)
+        patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
         patch.setattr(_Finder, "_search_epochs", lambda self, space: 0)
+        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 12)
         yield
 
 

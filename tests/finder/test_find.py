@@ -20,8 +20,8 @@ from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, w
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.sizes import Sizes
 
-MINUTES, EPOCH = 10, 10.0
-"""With an epoch of 10 seconds, whatever the machine: three networks in the first round, 20 epochs for the winner."""
+MINUTES, EPOCH = 10, 15.0
+"""With an epoch of 15 seconds on any machine: two networks in the first round, and 6 epochs, the longest, for the winner."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -30,6 +30,7 @@ def pace():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
         patch.setattr(_Finder, "_search_epochs", lambda self, space: 0)
+        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 6)
         yield
 
 
@@ -102,7 +103,7 @@ def test_an_architecture_keeps_its_places_in_a_space_of_another_size():
 
 
 def test_a_table_is_searched_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 8)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 2)
     x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
     result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
@@ -265,7 +266,7 @@ def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, t
 
 
 def test_a_search_takes_part_where_there_is_time(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 8)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 2)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert any("searched" in sentence for sentence in result.sentences)
     last = {trial.origin: trial for trial in result.trials if trial.round == 2}

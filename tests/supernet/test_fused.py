@@ -130,7 +130,7 @@ def test_signals_are_refused_by_name():
 
 
 # Options that differ by edge, and fourteen edges, under one kind of batch norm say as much as under two.
-SAME = {"darts, 8 channels", "s1", "s2", "s3", "pruned"}
+SAME = {"darts, 8 channels", "s1", "s2", "s3", "pruned", "two nodes, 12 channels", "two nodes, 16 channels"}
 KINDS = {"tracked": TRACKED, "untracked": UNTRACKED}
 SPACES_AND_NORMS = [
     pytest.param(name, norm, id=f"{name}-{kind}", marks=[pytest.mark.slow] if name in SAME and norm is UNTRACKED else [])

@@ -135,7 +135,7 @@ def compare(nets, **options):
 
 
 # Options that differ by edge, and fourteen edges, under one kind of batch norm say as much as under three.
-SAME = {"darts", "s1", "s2", "s3", "pruned"}
+SAME = {"darts", "s1", "s2", "s3", "s4", "pruned", "two nodes, odd sizes"}
 KINDS = {"tracked": TRACKED, "untracked": UNTRACKED, "affine": AFFINE}
 SPACES_AND_NORMS = [
     pytest.param(name, norm, id=f"{name}-{kind}", marks=[pytest.mark.slow] if name in SAME and norm is not TRACKED else [])
