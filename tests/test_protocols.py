@@ -54,7 +54,7 @@ def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
     with torch.no_grad():
         torch.testing.assert_close(again(x), result.model(x), rtol=0, atol=0)
     assert evaluate_run(tmp_path, data).measures == result.score.networks[0].measures
-    assert export(tmp_path)["path"].is_file()
+    assert export(tmp_path, inputs="normalised")["path"].is_file()
     assert write_report(tmp_path).is_file()
     assert RunDirectory(tmp_path).score() == result.score
     assert result.score.protocol["auxiliary"] == PROTOCOLS[name].auxiliary

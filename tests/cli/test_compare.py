@@ -217,7 +217,7 @@ def test_watching_a_search_whose_mean_says_nothing_leaves_the_eigenvalue_out(tmp
 def test_searchers_take_part_by_their_names_and_train_as_long_as_random_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    words = ["--recipes", "darts,random,evolution", "--budget", "0.3", "--seeds", "1", "--jobs", "1"]
+    words = ["--recipes", "darts,random,evolution", "--budget", "0.3", "--seeds", "1", "--jobs", "2"]
     assert main(["compare", *words, *SMALL, "--out", str(tmp_path / "c"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {row["method"]: row["n"] for row in told["methods"]} == {"darts": 1, "evolution": 1, "random": 1}

@@ -114,7 +114,7 @@ def test_with_more_methods_and_seeds_it_grows(finished: Comparison, data: Data, 
     out = tmp_path / "copy"
     shutil.copytree(finished.path, out)
     more = {**two(), "c": replace(recipes.snas(epochs=2), batch_size=16)}
-    options: dict[str, Any] = {"searchers": {"local": LocalSearch(epochs=1)}, "jobs": 1, "evaluate": SHORT}
+    options: dict[str, Any] = {"searchers": {"local": LocalSearch(epochs=1)}, "jobs": 2, "evaluate": SHORT}
     told = []
     grown = compare(more, Toy(), data, out, seeds=range(3), observe=lambda n, r: told.append((n, r)), **options)
     assert told[0] == ("", {"event": "plan", "total": 15, "done": 6, "measure": ACCURACY.to_json()})
@@ -350,7 +350,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, data: Data) -> Comparison:
     out = tmp_path_factory.mktemp("mixed") / "c"
     recipe = {"a": two()["a"]}
     rivals = {"evolution": Evolution(epochs=1, population=3)}
-    return compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.5, seeds=range(2), jobs=1, evaluate=SHORT)
+    return compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.5, seeds=range(2), jobs=2, evaluate=SHORT)
 
 
 def test_searchers_have_rows_like_recipes_and_the_time_of_random_search(mixed: Comparison):
@@ -380,7 +380,7 @@ def test_with_more_time_a_searcher_goes_on_and_nothing_is_trained_twice(mixed: C
     shutil.copytree(mixed.path, out)
     before = {seed: read_rows(out / f"evolution-{seed}" / "trials.jsonl") for seed in range(2)}
     recipe, rivals = {"a": two()["a"]}, {"evolution": Evolution(epochs=1, population=3)}
-    more = compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.8, seeds=range(2), jobs=1, evaluate=SHORT)
+    more = compare(recipe, Toy(), data, out, searchers=rivals, budget_seconds=0.8, seeds=range(2), jobs=2, evaluate=SHORT)
     for trial in more.row("evolution").runs:
         rows = read_rows(trial.path / "trials.jsonl")
         assert rows[: len(before[trial.seed])] == before[trial.seed]
@@ -416,7 +416,7 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """A recipe, a searcher and random search on numbers in mm, where a low error is the good one."""
     out = tmp_path_factory.mktemp("regression") / "c"
     recipe, rivals = {"a": two()["a"]}, {"evolution": Evolution(epochs=1, population=3)}
-    how = {"seeds": range(2), "jobs": 1, "evaluate": Retrain(protocol=SHORT.protocol)}
+    how = {"seeds": range(2), "jobs": 2, "evaluate": Retrain(protocol=SHORT.protocol)}
     return compare(recipe, Toy(), ToyRegression().load(), out, searchers=rivals, budget_seconds=0.5, **how)
 
 

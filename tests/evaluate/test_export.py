@@ -55,7 +55,7 @@ def photos(tmp_path_factory):
     return result.out, out / "photo.png"
 
 
-@pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=[needs_onnx, pytest.mark.slow])])
 def test_the_lines_that_it_gives_name_a_photograph_of_any_size_without_mixop(photos, tmp_path, format):
     run, photo = photos
     done = export(run, format, tmp_path / f"net.{format}")
