@@ -10,9 +10,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from torch import Tensor
 
 from mixop.core.errors import DataError
 from mixop.data.arrays import from_arrays
+from mixop.data.layouts import Layout, inputs
 from mixop.evaluate.deployed import Deployed
 from mixop.finder.find import RECIPE, find
 from mixop.tasks import task_from_json
@@ -22,6 +24,9 @@ from mixop.tasks.regression import Regression
 
 _BATCH = 256
 """Examples in a forward pass."""
+
+_ARRANGED: dict[int, Layout] = {2: "nf", 3: "ncl", 4: "nchw"}
+"""Mixop's order of axes, by their number."""
 
 FEWEST = 4
 """Examples to learn from and to choose by."""
@@ -67,8 +72,8 @@ class _Estimator(BaseEstimator):
         tags.non_deterministic = True  # how long a training is depends on the clock
         return tags
 
-    def _inputs(self, X: Any, *, fitting: bool) -> np.ndarray:
-        """Finite numbers, of the shape that was fitted."""
+    def _inputs(self, X: Any, *, fitting: bool) -> Tensor:
+        """Finite numbers of the shape that was fitted, in mixop's order of axes."""
         names = getattr(X, "columns", None)
         # scikit-learn takes None, for any dtype, and dtypes; its hints say neither.
         x: np.ndarray = check_array(X, allow_nd=True, dtype=None, ensure_min_samples=FEWEST if fitting else 1)  # type: ignore[arg-type]
@@ -86,18 +91,15 @@ class _Estimator(BaseEstimator):
             )
         elif x.shape[1:] != self._shape:
             raise ValueError(f"An example of X must have the shape {self._shape}, as in fit, got {x.shape[1:]}.")
-        if x.dtype == np.uint8 and x.ndim > 2:
-            return x
-        with np.errstate(over="ignore"):
-            single = x.astype(np.float32)
-        if not np.isfinite(single).all():
-            raise ValueError("X holds numbers that are too large for float32: scale them.")
-        return single
+        if x.ndim == 2:
+            return inputs(x.astype(np.float64), "nf", "X").x  # a column of bytes is no image
+        order: Layout = "auto" if fitting else self._order
+        read = inputs(x, order, "X")
+        self._order: Layout = read.layout
+        return read.x
 
-    def _fit(self, x: np.ndarray, y: np.ndarray, task: Task) -> Self:
-        data = from_arrays(
-            x, y, task=task, test=(x, y), valid=self.validation, seed=self.seed, layout="nf" if x.ndim == 2 else "auto"
-        )
+    def _fit(self, x: Tensor, y: np.ndarray, task: Task) -> Self:
+        data = from_arrays(x, y, task=task, test=(x, y), valid=self.validation, seed=self.seed, layout=_ARRANGED[x.dim()])
         keeps = nullcontext(self.out) if self.out is not None else tempfile.TemporaryDirectory()
         with keeps as out:
             assert out is not None
@@ -115,19 +117,16 @@ class _Estimator(BaseEstimator):
                 beside=False,
             )
         score, self.sentences_, self.winner_ = result.score, result.sentences, result.winner
-        size = (data.shape[1], data.shape[2]) if x.dtype == np.uint8 and len(data.shape) == 3 else None
+        size = (data.shape[1], data.shape[2]) if x.dtype == torch.uint8 and x.dim() == 4 else None
         kind = score.input
         task = task_from_json(score.task)
         self.network_ = Deployed(result.model.cpu(), task, kind["mean"], kind["std"], size, len(data.shape)).eval()
-        self._layout = data.shape
         return self
 
     @torch.no_grad()
     def _readable(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        x = torch.from_numpy(self._inputs(X, fitting=False))
-        if tuple(x.shape[1:]) != tuple(self._layout):
-            x = x.reshape(len(x), *self._layout) if x.dim() < 4 else x.permute(0, 3, 1, 2)
+        x = self._inputs(X, fitting=False)
         return torch.cat([self.network_(batch) for batch in x.split(_BATCH)]).numpy()
 
 
