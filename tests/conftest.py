@@ -1,5 +1,6 @@
 """Fixtures for every test: one torch thread, and tiny data."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,15 @@ torch.set_num_threads(1)  # the suite runs in parallel processes; nets are tiny
 for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGTERM", signal.SIG_DFL), ("SIGHUP", signal.SIG_DFL)):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _handler)
+
+os.fsync = os.fstat  # a closed file is an error as before; nobody pulls the plug, and waiting for disks takes a while
+
+
+def pytest_collection_finish() -> None:
+    """Torch and thousands of tests are a million objects that stay: looking through them again and again takes long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)

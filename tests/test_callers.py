@@ -169,10 +169,14 @@ def made(tmp_path_factory):
 
 # Numbers and places reach every entry; how gradients are kept is asked of each where a network learns.
 ALWAYS, LEARN = {"inference_mode", "default dtype", "default device"}, {search, retrain}
+
+
+def slow(entry, caller):
+    return (entry is export and caller != "inference_mode") or (caller not in ALWAYS and entry not in LEARN)
+
+
 CASES = [
-    pytest.param(
-        entry, caller, id=f"{entry.__name__}-{caller}", marks=[] if caller in ALWAYS or entry in LEARN else pytest.mark.slow
-    )
+    pytest.param(entry, caller, id=f"{entry.__name__}-{caller}", marks=[pytest.mark.slow] if slow(entry, caller) else [])
     for entry in ENTRIES
     for caller in CALLERS
 ]

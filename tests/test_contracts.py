@@ -66,8 +66,8 @@ def test_spaces_keep_their_contract(name):
     check_space(SMALL[name])
 
 
-LONG = ("pdarts", "drnas_progressive_paper")
-"""Recipes of several stages; the default suite keeps ``drnas_progressive``."""
+LONG = ("pdarts", "drnas_progressive_paper", "drnas_progressive")
+"""Recipes of several stages; the default suite keeps ``drnas_progressive_201``."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in RECIPES])

@@ -21,8 +21,9 @@ from mixop.spaces.published import DARTS_V2
 
 
 def images(side: int) -> Data:
-    x = np.random.default_rng(0).integers(0, 256, (36, side, side, 3), dtype=np.uint8)
-    return from_arrays(x, np.arange(36) % 2, valid=0.5, test_share=0.25)
+    count = 36 if side < 100 else 12
+    x = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    return from_arrays(x, np.arange(count) % 2, valid=0.5, test_share=0.25)
 
 
 def place(name: str) -> tuple[Space, str | None, Data]:
@@ -45,7 +46,7 @@ ALIKE = {"pdarts-imagenet", "nasbench201-12"}
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in PROTOCOLS])
 def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
     space, native, data = place(name)
-    protocol = replace(PROTOCOLS[name], epochs=1, batch_size=9)
+    protocol = replace(PROTOCOLS[name], epochs=1, batch_size=len(data.train) // 2)
     if protocol.cells is not None:
         protocol = replace(protocol, cells=3, channels=4)
     result = api.retrain(native or DARTS_V2, space, data, tmp_path, protocol=protocol)

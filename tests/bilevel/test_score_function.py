@@ -27,7 +27,7 @@ def within(got, want, error, k=4.5):
     assert ((got - want).abs() <= k * error + 1e-12).all(), ((got - want).abs() / error).max()
 
 
-@pytest.mark.parametrize("reward", ["measure", "loss"])
+@pytest.mark.parametrize("reward", [pytest.param("measure", marks=pytest.mark.slow), "loss"])
 def test_the_mean_of_many_gradients_is_that_of_the_expected_reward(tabular, reward):
     problem = tabular(Categorical())
     values = problem.right / 8 if reward == "measure" else -problem.losses

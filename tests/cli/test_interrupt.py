@@ -34,14 +34,14 @@ def heard():
 
 
 @pytest.mark.parametrize(
-    ("every", "ours"),
-    [(1_000_003, 40_009), pytest.param(30_011, 1_009, marks=pytest.mark.slow)],
+    ("imports", "every", "ours"),
+    [(301, 300_007, 30_011), pytest.param(29, 30_011, 1_009, marks=pytest.mark.slow)],
     ids=["some moments", "many moments"],
 )
-def test_nothing_but_a_sentence_at_any_moment(tmp_path: Path, every: int, ours: int):
-    """Moments are numbers of function calls: in imports, in steps, while files are written, and while the process ends."""
+def test_nothing_but_a_sentence_at_any_moment(tmp_path: Path, imports: int, every: int, ours: int):
+    """Moments are numbers of imports and of function calls: in steps, while files are written, and while the process ends."""
     run, result = tmp_path / "run", tmp_path / "found.json"
-    sampling = (str(SUPPORT / "signalled.py"), "2/15/1/2,2/15,1", str(every), str(ours), str(result), str(run))
+    sampling = (str(SUPPORT / "signalled.py"), "2/15/1/2,2/15,1", str(imports), str(every), str(ours), str(result), str(run))
     subprocess.run(
         [sys.executable, *sampling, "search", *TOY, "--epochs", "2", "--out", str(run)],
         env=environment(),
@@ -111,7 +111,7 @@ if "forkserver" in " ".join(sys.orig_argv):
 @pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_nothing_but_a_sentence_while_the_workers_of_a_comparison_start(tmp_path: Path, signum: int):
     (tmp_path / "sitecustomize.py").write_text(IN_THE_SERVER)
-    words = ["compare", "--recipes", "gdas", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "all")]
+    words = ["compare", *TOY, "--recipes", "gdas", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "all")]
     done = subprocess.run(
         [sys.executable, "-m", "mixop", *words],
         env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{SRC}", SIGNUM=str(int(signum))),

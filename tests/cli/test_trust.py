@@ -159,7 +159,23 @@ def test_a_file_beside_the_user_is_taken_for_nothing_that_is_imported(tmp_path: 
         (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath(__file__).with_name('it_ran').touch()\n")
     (tmp_path / "evilmod.py").write_text(PART.replace("it_ran", "mine_ran"))
     # With the preloaded server of a comparison too: its workers unpickle a class of the user's own.
-    words = ("--recipes", "darts,evilmod:recipe", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--quiet", "--out", "c")
+    words = (
+        "--space",
+        "toy",
+        "--data",
+        "toy",
+        "--recipes",
+        "darts,evilmod:recipe",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--jobs",
+        "1",
+        "--quiet",
+        "--out",
+        "c",
+    )
     (tmp_path / "evilmod.py").write_text(
         PART.replace("it_ran", "mine_ran")
         + "def recipe():\n    from dataclasses import replace\n    from mixop.recipes import darts\n"

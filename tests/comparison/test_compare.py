@@ -2,7 +2,6 @@
 
 import html
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import CONTEXT
 from toy_regression import ToyRegression
 
 from mixop import api, recipes
@@ -43,7 +43,7 @@ from mixop.searchers.local_search import LocalSearch
 from mixop.spaces import darts
 from mixop.spaces.toy import Toy
 
-EPOCHS = 30
+EPOCHS = 12
 """Of a search that is still running when it is killed."""
 
 SHORT = Optimum(protocol=replace(Optimum().protocol, epochs=1, batch_size=16))
@@ -195,7 +195,7 @@ def _wait_for(run: Path) -> None:
 
 def test_a_killed_comparison_goes_on_and_ends_like_one_left_alone(tmp_path: Path, data: Data):
     out = tmp_path / "c"
-    process = multiprocessing.get_context("spawn").Process(target=_killed, args=(out,))
+    process = CONTEXT.Process(target=_killed, args=(out,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL

@@ -134,14 +134,11 @@ def python(tmp_path, *arguments, stdin=None):
     return done.stdout.strip()
 
 
-def test_a_part_of_a_notebook_runs_in_this_process(tmp_path):
-    assert python(tmp_path, "-c", SCRIPT + "go(1, Mine())") == "n 1"
-
-
-def test_a_part_of_a_notebook_is_refused_by_its_name_where_there_are_workers(tmp_path):
-    text = python(tmp_path, "-c", SCRIPT + "go(2, Mine())")
-    assert "is defined in a notebook or on the command line (its module is __main__)" in text
-    assert not (tmp_path / "c").exists()
+def test_a_part_of_a_notebook_is_refused_by_its_name_where_there_are_workers_and_runs_in_this_process(tmp_path):
+    text = python(tmp_path, "-c", f"{SCRIPT}go(2, Mine())\nfrom pathlib import Path\nprint(Path('c').exists())\ngo(1, Mine())")
+    refused, exists, done = text.splitlines()
+    assert "is defined in a notebook or on the command line (its module is __main__)" in refused
+    assert (exists, done) == ("False", "n 1")
 
 
 @pytest.mark.slow

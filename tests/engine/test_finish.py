@@ -153,7 +153,7 @@ def run_leaving(search, steps, scores):
         ("sampled", 0, 5),
     ],
 )
-@pytest.mark.parametrize("seconds", [0, 1000])
+@pytest.mark.parametrize("seconds", [0, pytest.param(1000, marks=pytest.mark.slow)])  # between two checkpoints
 def test_resuming_is_exact_through_the_derivation(name, steps, scores, seconds, job, short):
     recipe = short(epochs=2, derivation=DERIVATIONS[name], relaxation=GumbelHard())
     whole = job(recipe, "whole")

@@ -199,11 +199,11 @@ def test_adam_trains_as_well(make):
     ("at", "signum"),  # of 30 steps: the first, the end of an epoch, of a network and of everything, and their neighbours
     [
         (1, signal.SIGINT),
-        (5, signal.SIGTERM),
-        (14, signal.SIGINT),
+        pytest.param(5, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(14, signal.SIGINT, marks=pytest.mark.slow),
         (15, signal.SIGTERM),
-        (16, signal.SIGINT),
-        (29, signal.SIGINT),
+        pytest.param(16, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(29, signal.SIGINT, marks=pytest.mark.slow),
         (30, signal.SIGTERM),
     ],
 )

@@ -38,8 +38,8 @@ def pace():
 def signals() -> Data:
     """Synthetic: two classes of short signals that differ in their frequency."""
     generator = torch.Generator().manual_seed(0)
-    y = torch.arange(120) % 2
-    phase = torch.rand(120, 1, 1, generator=generator) * 6
+    y = torch.arange(60) % 2
+    phase = torch.rand(60, 1, 1, generator=generator) * 6
     x = torch.sin(torch.arange(16.0) * (0.6 + 0.6 * y[:, None, None]) + phase)
     return from_arrays(x.numpy(), y.numpy(), valid=0.4, test_share=0.2)
 
@@ -48,7 +48,9 @@ def signals() -> Data:
 def finished(signals, tmp_path_factory):
     out = tmp_path_factory.mktemp("find") / "out"
     told: list[str] = []
-    return find(signals, out, minutes=MINUTES, threads=1, tell=told.append), told, signals
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mixop.finder.find.by_heart", lambda *_: False)
+        return find(signals, out, minutes=MINUTES, threads=1, tell=told.append), told, signals
 
 
 def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independent_count(finished):
@@ -82,9 +84,8 @@ def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tm
     assert any("no better" in sentence for sentence in result.sentences)
 
 
-def test_a_network_that_learns_nothing_by_heart_is_trained_at_once_for_as_long_as_there_is_time(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr("mixop.finder.find.by_heart", lambda *_: False)
-    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
+def test_a_network_that_learns_nothing_by_heart_is_trained_at_once_for_as_long_as_there_is_time(finished):
+    result, _, _ = finished
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
     assert 3 not in rounds
     assert result.score.networks[0].epochs > rounds[2].epochs
@@ -136,7 +137,7 @@ def test_it_tells_what_it_keeps(finished):
     assert lines == told
     assert (
         last
-        == f"{result.winner} reaches {100 * result.score.networks[0].measures['accuracy']:.1f} % accuracy on 24 test examples."
+        == f"{result.winner} reaches {100 * result.score.networks[0].measures['accuracy']:.1f} % accuracy on 12 test examples."
     )
 
 
@@ -161,7 +162,7 @@ class _Stop(Exception):
     pass
 
 
-def test_a_run_that_is_stopped_anywhere_goes_on_with_what_it_decided(signals, tmp_path):
+def test_a_run_that_is_stopped_anywhere_goes_on_with_what_it_decided_and_keeps_its_limit(signals, tmp_path):
     """Whatever it had decided before stands, word for word, in the end."""
     out = tmp_path / "out"
     seen: dict[str, object] = {}
@@ -175,17 +176,13 @@ def test_a_run_that_is_stopped_anywhere_goes_on_with_what_it_decided(signals, tm
                 raise _Stop
 
         with pytest.raises(_Stop):
-            find(signals, out, minutes=MINUTES, threads=1, observe=observe)
+            find(signals, out, minutes=MINUTES, threads=1, max_params=3000, observe=observe)
         decided = json.loads((out / "decisions.json").read_text())["decisions"] if (out / "decisions.json").exists() else {}
         assert seen.items() <= decided.items()
         seen = decided
-    result = find(signals, out, minutes=MINUTES, threads=1)
+    result = find(signals, out, minutes=MINUTES, threads=1, max_params=3000)
     assert seen.items() <= json.loads((out / "decisions.json").read_text())["decisions"].items()
     assert len({(trial.round, trial.label) for trial in result.trials}) == len(result.trials)
-
-
-def test_a_limit_is_kept_by_the_network_that_comes_out(signals, tmp_path):
-    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, max_params=3000)
     assert sum(p.numel() for p in result.model.parameters()) <= 3000
     assert all(trial.parameters <= 3000 for trial in result.trials)
     assert any("at most 3,000 parameters" in sentence for sentence in result.sentences)

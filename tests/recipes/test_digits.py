@@ -44,6 +44,8 @@ ALIKE = {
     "setn",
     "parsec",
     "rsws",
+    "enas",
+    "snas",
 }
 
 

@@ -41,16 +41,13 @@ def right_decisions(name, data, folder, *, epochs, seed):
 # other tests.
 QUICK = {
     "darts",
-    "darts_minus",
     "pcdarts",
     "gdas",
     "snas",
     "proxylessnas",
-    "gaea_bilevel",
     "drnas",
     "bayesnas",
     "rsws",
-    "sdarts_rs",
 }
 
 

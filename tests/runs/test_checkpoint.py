@@ -1,14 +1,13 @@
 import errno
 import os
-import subprocess
-import sys
-import textwrap
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from killed import result_of
 
-import mixop
 from mixop.core.errors import RunError
 from mixop.runs import checkpoint
 
@@ -111,27 +110,20 @@ def test_a_full_disk_is_an_error_and_the_old_state_stays(path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
 
 
+def saved_in_little_room(path: Path) -> str:
+    """What a child does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    try:
+        checkpoint.save(path, {"weights": torch.zeros(100_000)})
+    except RunError as error:
+        return str(error)
+    return "saved"
+
+
 def test_a_file_that_the_system_cuts_off_is_an_error_and_the_old_state_stays(path):
     checkpoint.save(path, state(1))
-    child = """
-        import resource, signal, sys
-        from pathlib import Path
-        import torch
-        from mixop.runs import checkpoint
-        from mixop.core.errors import RunError
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        try:
-            checkpoint.save(Path(sys.argv[1]), {"weights": torch.zeros(100_000)})
-        except RunError as error:
-            print(error)
-            raise SystemExit(2)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(child), str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(mixop.__file__).parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert "File too large" in done.stdout
+    assert "File too large" in result_of(saved_in_little_room, path)
     assert checkpoint.load(path)["epoch"] == 1
     assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
 

@@ -77,7 +77,7 @@ def test_a_missing_part_of_a_stack_is_zero():
     assert sum(int((value == 0).sum()) for value in found.values()) == tensors[name].numel()
 
 
-@pytest.mark.parametrize("preserve", [False, True])
+@pytest.mark.parametrize("preserve", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_weights_and_momentum_are_carried_as_by_the_plain_executor(preserve):
     """From partial channels of a quarter to a half, two options fewer: the same numbers by either executor."""
     space = darts(cells=3, channels=8, **RGB)

@@ -1,4 +1,4 @@
-"""Child processes that are killed in the middle of their work.
+"""Child processes: killed in the middle of their work, or asked for a result.
 
 They are forked from one server that has imported everything: starting Python and torch takes seconds, and so do scikit-learn
 and pytest.
@@ -40,6 +40,29 @@ def kill_after(records: int, target: Callable[..., Any], *arguments: Any, pause:
     assert process.exitcode is not None
     assert process.exitcode < 0, "the child must be killed in the middle"
     process.close()
+
+
+def result_of(target: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``target(*arguments)`` returns in a child, which begins without anything that this process has made.
+
+    Args:
+        target: a function of a module.
+        arguments: what can be pickled, as its result can.
+    """
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=_tell, args=(theirs, target, arguments))
+    process.start()
+    theirs.close()
+    with ours:
+        result = ours.recv()  # EOFError if the child ends before
+    process.join()
+    process.close()
+    return result
+
+
+def _tell(pipe: Connection, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    pipe.send(target(*arguments))
 
 
 def _work(pipe: Connection, records: int, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

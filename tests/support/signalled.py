@@ -1,14 +1,15 @@
 """Runs a command and sends it a signal at many moments of its life, by number of function calls and not by a clock.
 
-At each of these moments the process forks. The fork gets the signal, and its exit code and all that it wrote to standard error
-are noted; then its files are put back, and the original goes on as if nothing had happened. So one start of Python shows
-hundreds of moments: inside imports, steps, writes, and the end of the process.
+Until torch is there, moments are imports; from then on they are calls of functions. At each of them the process forks. The fork
+gets the signal, and its exit code and all that it wrote to standard error are noted; then its files are put back, and the
+original goes on as if nothing had happened. So one start of Python shows hundreds of moments: inside imports, steps, writes, and
+the end of the process.
 
-    python signalled.py SIGNALS ALL OURS RESULT RUN WORD ...
+    python signalled.py SIGNALS IMPORTS ALL OURS RESULT RUN WORD ...
 
-SIGNALS are groups joined by ``/``, which take turns: numbers joined by commas, sent one after the other. ALL and OURS are the
-numbers of calls, and of calls of functions of mixop, between two moments; every so many steps are one too. RESULT is the file
-of results, JSON; RUN is the run directory that is put back; the words are those of the command.
+SIGNALS are groups joined by ``/``, which take turns: numbers joined by commas, sent one after the other. IMPORTS, ALL and OURS
+are the numbers of imports, of calls, and of calls of functions of mixop, between two moments; every so many steps are one too.
+RESULT is the file of results, JSON; RUN is the run directory that is put back; the words are those of the command.
 """
 
 import atexit
@@ -40,12 +41,24 @@ def put_back(folder: Path, before: dict[Path, bytes]) -> None:
 
 
 class Sampler:
-    """A profile function that forks at every so many calls."""
+    """A hook of imports, then a profile function, that forks at every so many of them."""
 
-    def __init__(self, groups: list[list[int]], every: int, ours: int, run: Path, said: Path) -> None:
-        self.groups, self.every, self.ours, self.run, self.said = groups, every, ours, run, said
-        self.calls, self.own, self.steps, self.busy = 0, 0, 0, False
+    def __init__(self, groups: list[list[int]], imports: int, every: int, ours: int, run: Path, said: Path) -> None:
+        self.groups, self.imports, self.every, self.ours, self.run, self.said = groups, imports, every, ours, run, said
+        self.imported, self.calls, self.own, self.steps, self.busy, self.profiles = 0, 0, 0, 0, False, False
         self.found: list[dict] = []
+
+    def hear(self, event: str, arguments: tuple) -> None:
+        """An audit hook: a profile of what torch does while it is imported would take most of the time."""
+        if event != "import" or self.profiles or self.busy:
+            return
+        self.imported += 1
+        if self.imported % self.imports == 0:
+            self.sample(f"import {arguments[0]}", self.groups[len(self.found) % len(self.groups)])
+        torch = sys.modules.get("torch")
+        if torch is not None and not getattr(torch.__spec__, "_initializing", True):
+            self.profiles = True
+            sys.setprofile(self)
 
     def __call__(self, frame, event, argument) -> None:
         self.calls += 1
@@ -87,9 +100,9 @@ class Sampler:
 
 
 def main() -> None:
-    groups, every, ours, result, run, *words = sys.argv[1:]
+    groups, imports, every, ours, result, run, *words = sys.argv[1:]
     signums = [[int(signum) for signum in group.split(",")] for group in groups.split("/")]
-    sampler = Sampler(signums, int(every), int(ours), Path(run), Path(result + ".said"))
+    sampler = Sampler(signums, int(imports), int(every), int(ours), Path(run), Path(result + ".said"))
     process = os.getpid()
 
     def end() -> None:
@@ -100,7 +113,7 @@ def main() -> None:
 
     atexit.register(end)  # before all others, and called after them
     sys.argv = ["mixop", *words]
-    sys.setprofile(sampler)
+    sys.addaudithook(sampler.hear)
     from mixop.cli import main
 
     sys.exit(main())

@@ -34,7 +34,8 @@ def in_double():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("name", SPACES)
+# Cells of two inputs are tested on signals; images take three times as long.
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "darts" else []) for name in SPACES])
 def test_each_trains_as_it_would_alone(name):
     space, rng = SPACES[name], Random(1)
     architectures = [space.random(rng) for _ in range(5)]
