@@ -8,6 +8,7 @@ Source: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of hie
 """
 
 import random
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -33,6 +34,9 @@ GAP = 16.0  # px between neighbours in a column
 
 
 BEND = 34.0  # px between two columns, where the curves turn
+
+
+STILL = 0.1  # px: no item moves farther, so its place is found
 
 
 INK, MUTED, GROUND = "#1d2430", "#667085", "#eef0f4"
@@ -143,15 +147,24 @@ def _order(columns: list[list[_Item]]) -> None:
     best: tuple[float, list[list[_Item]]] | None = None
     for attempt in range(40):
         trial = [list(column) for column in columns]
+        if attempt >= 8 and best is not None and best[0] < 1:  # nothing crosses
+            break
         if attempt:
             for column in trial:
                 generator.shuffle(column)
+        settled = False
         for sweep in range(8):
-            forward = sweep % 2 == 0
+            forward, before = sweep % 2 == 0, [list(column) for column in trial]
             ranks = {item: rank for column in trial for rank, item in enumerate(column)}
             for column in trial if forward else reversed(trial):
                 column.sort(key=lambda item: _barycentre(item.left if forward else item.right, ranks, ranks[item]))
                 ranks.update({item: rank for rank, item in enumerate(column)})
+            same = trial == before
+            if same and settled:  # neither direction changes anything any more
+                break
+            settled = same
+            if same and sweep:
+                continue
             cost = _crossings(trial)
             if best is None or cost < best[0]:
                 best = cost, [list(column) for column in trial]
@@ -169,28 +182,41 @@ def _crossings(columns: Sequence[Sequence[_Item]]) -> float:
     total = 0.0
     for column, following in pairwise(columns):
         ranks = {item: rank for rank, item in enumerate(following)}
-        links = [(rank, ranks[after]) for rank, item in enumerate(column) for after in item.right]
-        for index, (a, b) in enumerate(links):
-            total += sum((a - c) * (b - d) < 0 for c, d in links[index + 1 :])
-            total += 0.01 * abs((a + 0.5) / len(column) - (b + 0.5) / len(following))
+        ends: list[int] = []  # of the links that start higher, sorted
+        for rank, item in enumerate(column):
+            own = [ranks[after] for after in item.right]
+            for end in own:
+                total += len(ends) - bisect_right(ends, end)
+                total += 0.01 * abs((rank + 0.5) / len(column) - (end + 0.5) / len(following))
+            for end in own:
+                insort(ends, end)
     return total
 
 
 def _place(columns: list[list[_Item]], chains: Sequence[_Chain]) -> None:
     """Coordinates: columns side by side; in a column every item as near to its neighbours' heights as the others allow."""
-    for column in columns:
-        for item, y in zip(column, _spread(column, [0.0] * len(column)), strict=True):
+    offsets = [_offsets(column) for column in columns]
+    pulls = {item: [(near, _pull(item, near)) for near in item.left + item.right] for column in columns for item in column}
+    whole = {item: sum(weight for _, weight in near) for item, near in pulls.items()}
+    for column, apart in zip(columns, offsets, strict=True):
+        for item, y in zip(column, _spread(apart, [0.0] * len(column)), strict=True):
             item.y = y
+    both = list(zip(columns, offsets, strict=True))
     for sweep in range(200):
-        for column in columns if sweep % 2 else reversed(columns):
+        moved = 0.0
+        for column, apart in both if sweep % 2 else reversed(both):
             wishes = []
             for item in column:
-                near = item.left + item.right
-                weights = [_pull(item, n) for n in near]
-                wish = sum(w * n.y for w, n in zip(weights, near, strict=True)) / sum(weights) if near else item.y
-                wishes.append(wish)
-            for item, y in zip(column, _spread(column, wishes), strict=True):
+                near = pulls[item]
+                wish = 0.0
+                for other, weight in near:
+                    wish += weight * other.y
+                wishes.append(wish / whole[item] if near else item.y)
+            for item, y in zip(column, _spread(apart, wishes), strict=True):
+                moved = max(moved, abs(y - item.y))
                 item.y = y
+        if moved < STILL:
+            break
     for chain in chains:
         _straighten(chain.items[1:-1], columns)
     top = min(item.y - item.height / 2 for column in columns for item in column) - 8
@@ -226,20 +252,26 @@ def _pull(item: _Item, neighbour: _Item) -> float:
     return 12.0 if all(inner) else 1.0
 
 
-def _spread(column: Sequence[_Item], wishes: Sequence[float]) -> list[float]:
+def _offsets(column: Sequence[_Item]) -> list[float]:
+    """How far the items of a column stand below its first one at least."""
+    offsets = [0.0]
+    for upper, lower in pairwise(column):
+        offsets.append(offsets[-1] + (upper.height + lower.height) / 2 + GAP)
+    return offsets
+
+
+def _spread(offsets: Sequence[float], wishes: Sequence[float]) -> list[float]:
     """The heights nearest to the wishes, in least squares, that keep the order and the distances of a column.
 
     With the distances subtracted this is a monotone regression, solved by pooling adjacent violators.
     """
-    offsets = [0.0]
-    for upper, lower in pairwise(column):
-        offsets.append(offsets[-1] + (upper.height + lower.height) / 2 + GAP)
     pools: list[tuple[float, int]] = []  # (sum, count)
     for wish, offset in zip(wishes, offsets, strict=True):
-        pools.append((wish - offset, 1))
-        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
-            (a, m), (b, n) = pools[-2:]
-            pools[-2:] = [(a + b, m + n)]
+        total, count = wish - offset, 1
+        while pools and pools[-1][0] * count > total * pools[-1][1]:
+            above, many = pools.pop()
+            total, count = above + total, many + count
+        pools.append((total, count))
     means = [total / count for total, count in pools for _ in range(count)]
     return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
 
