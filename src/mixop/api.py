@@ -30,6 +30,7 @@ from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
 from mixop.report.cell import draw_cell
+from mixop.report.progress import watched
 from mixop.report.told import as_html, search_lines, training_lines
 from mixop.report.verdict import remarks
 from mixop.runs import checkpoint
@@ -156,6 +157,7 @@ def search(
     compile: bool = False,
     capture: bool = False,
     observe: Observer | None = None,
+    progress: bool | None = None,
 ) -> SearchResult:
     """Searches a space for an architecture.
 
@@ -181,6 +183,7 @@ def search(
         compile: whether torch compiles the supernet's cells.
         capture: whether the network's part of a step is replayed as a CUDA graph.
         observe: called with every step and every record of the metrics.
+        progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
     Returns:
         The architecture and where everything about it is.
@@ -205,11 +208,12 @@ def search(
     check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
     identity = search_identity(recipe, space, data, settings)
-    with run.locked(), using(settings.threads):
+    watch = watched(recipe.name, data.task.measures, (), observe, progress)
+    with run.locked(), using(settings.threads), watch as watcher:
         known = run.holds(identity)
         if known and (run / ARCHITECTURE).exists():
             return _found(run, recipe, space)
-        job = Search(recipe, space, data, run, settings, observe)
+        job = Search(recipe, space, data, run, settings, watcher)
         if not known:
             job.try_out()
             run.claim(identity)
@@ -268,6 +272,7 @@ def resume(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
+    progress: bool | None = None,
 ) -> SearchResult | RetrainResult:
     """Continues what a run directory has not finished: its search or its retraining.
 
@@ -279,6 +284,7 @@ def resume(
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         observe: called with every step and record.
+        progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
     Returns:
         The search's result, or the retraining's if one was begun.
@@ -301,14 +307,15 @@ def resume(
         raise RunError(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
         ) from error
-    with run.locked(), using(threads):
+    watch = watched("resumed", data.task.measures, (), observe, progress)
+    with run.locked(), using(threads), watch as watcher:
         space = read_space(run)
         if (run / RETRAINING).exists():
-            return _retrain(Retraining.of(run, space, data, settings, observe), settings)
+            return _retrain(Retraining.of(run, space, data, settings, watcher), settings)
         recipe = read_recipe(run)
         if (run / ARCHITECTURE).exists():
             return _found(run, recipe, space)
-        return _search(Search(recipe, space, data, run, settings, observe))
+        return _search(Search(recipe, space, data, run, settings, watcher))
 
 
 @door()
@@ -330,6 +337,7 @@ def retrain(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     observe: Observer | None = None,
+    progress: bool | None = None,
 ) -> RetrainResult:
     """Trains an architecture, by default from scratch and on all training examples, and scores it once, on the test set.
 
@@ -354,6 +362,7 @@ def retrain(
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         observe: called with every step and record.
+        progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
     Returns:
         The trained network and its score.
@@ -384,9 +393,10 @@ def retrain(
         space.from_native(drawn_from.to_native(a)) for a in random_architectures(drawn_from, random, seed, but=architecture)
     ]
     networks = [(FOUND, architecture), *((f"random {k}", a) for k, a in enumerate(others, 1))]
-    with run.locked(), using(threads):
+    watch = watched("training", data.task.measures, [label for label, _ in networks], observe, progress)
+    with run.locked(), using(threads), watch as watcher:
         job = Retraining(
-            networks, space, data, protocol, run, settings, observe, train_on=train_on, score_on=score_on, supernet=begun
+            networks, space, data, protocol, run, settings, watcher, train_on=train_on, score_on=score_on, supernet=begun
         )
         job.claim()
         return _retrain(job, settings)

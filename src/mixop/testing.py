@@ -339,12 +339,12 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
 
     with tempfile.TemporaryDirectory() as folder:
         whole, torn = Path(folder) / "whole", Path(folder) / "torn"
-        result = api.search(short, space, data, whole, seed=1, rates="paper")
+        result = api.search(short, space, data, whole, seed=1, rates="paper", progress=False)
         result.space.check(result.architecture)
         try:
             api.search(short, space, data, torn, seed=1, rates="paper", checkpoint_seconds=0, observe=stop_in_the_middle)
         except _StopError:
-            api.resume(torn, data)
+            api.resume(torn, data, progress=False)
         else:
             raise AssertionError("the search must tell its steps to the observer")
         one, other = checkpoint.load(whole / STATE)["search"], checkpoint.load(torn / STATE)["search"]

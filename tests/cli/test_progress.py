@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mixop.cli.progress import Clock, ProgressView, duration, most_entropy, trace
+from mixop.cli.progress import ProgressView, most_entropy, trace
 from mixop.core.measure import ACCURACY, LOSS, Measure
+from mixop.report.progress import Clock, duration
 
 MEASURES = (ACCURACY, LOSS)
 EPOCH: dict[str, Any] = {
@@ -48,7 +49,7 @@ def rendered(progress: ProgressView, width: int = 80) -> str:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr("mixop.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mixop.report.progress.time.monotonic", lambda: now[0])
     return now
 
 

@@ -2,7 +2,7 @@
 
 Until torch is there, moments are imports; from then on they are calls of functions. At each of them the process forks. The fork
 gets the signal, and its exit code and all that it wrote to standard error are noted; then its files are put back, and the
-original goes on as if nothing had happened. So one start of Python shows hundreds of moments: inside imports, steps, writes, and
+original goes on as if nothing had happened. So one start of Python shows many moments: inside imports, steps, writes, and
 the end of the process.
 
     python signalled.py SIGNALS IMPORTS ALL OURS RESULT RUN WORD ...

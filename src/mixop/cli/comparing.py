@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mixop.cli.interrupt import heed
-from mixop.cli.progress import WIDEST, Clock, Screen, duration, hide, percent, show
+from mixop.cli.progress import WIDEST, Screen, hide, show
 from mixop.core.measure import Measure, measure_from_json
+from mixop.report.progress import Clock, duration, percent
 
 PARTS = 1000
 """Steps of the whole that a run counts as."""

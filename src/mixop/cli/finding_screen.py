@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.progress import Screen, duration
+from mixop.cli.progress import Screen
 from mixop.cli.screens import places, sentence
+from mixop.report.progress import duration
 
 if TYPE_CHECKING:
     from mixop.core.measure import Measure

@@ -149,7 +149,7 @@ class Building(Converting):
 
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         super().__init__(title, quiet=quiet)
-        from mixop.cli.progress import Clock
+        from mixop.report.progress import Clock
 
         self.clock, self.shown = Clock(), 0
 
@@ -159,7 +159,7 @@ class Building(Converting):
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=done, total=total)
         elif not self.quiet and (twentieth := int(20 * done / total)) > self.shown:
-            from mixop.cli.progress import duration
+            from mixop.report.progress import duration
 
             self.shown = twentieth
             more = "" if left is None or done >= total else f"  {duration(left)} left"
@@ -169,8 +169,8 @@ class Building(Converting):
 def build(parsed: Parsed) -> None:
     """``mixop table build``"""
     from mixop.cli import screens
-    from mixop.cli.progress import duration
     from mixop.core.surroundings import using
+    from mixop.report.progress import duration
     from mixop.report.words import word
     from mixop.tables.built import convert_built
     from mixop.tables.table import Table
@@ -274,7 +274,7 @@ def convert(parsed: Parsed) -> None:
         written = {"table": str(target), "architectures": len(table), "columns": len(table.columns), "bytes": size}
         return print_json({**written, "seconds": round(seconds, 3), "source": table.header.source})
     from mixop.cli import screens
-    from mixop.cli.progress import duration
+    from mixop.report.progress import duration
 
     return screens.places(
         {

@@ -31,6 +31,7 @@ from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
 from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
+from mixop.report.progress import RunsLine
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, TRIAL
 from mixop.runs.identity import essence
@@ -57,6 +58,7 @@ def compare(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     observe: Teller | None = None,
+    progress: bool | None = None,
 ) -> Comparison:
     """Runs every recipe and every searcher with every seed, several at a time in workers, and random search beside them.
 
@@ -93,6 +95,7 @@ def compare(
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         observe: called with what happens in each run.
+        progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
     Returns:
         The runs and their statistics; ``table()`` is the text of ``table.txt``, ``comparison.html`` the report,
@@ -153,8 +156,14 @@ def compare(
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]
-    tell = observe or (lambda name, record: None)
-    with directory.locked(), listening() as stop:
+    line = RunsLine(progress if observe is None else bool(progress))
+
+    def tell(name: str, record: Mapping[str, Any]) -> None:
+        line(name, record)
+        if observe is not None:
+            observe(name, record)
+
+    with directory.locked(), listening() as stop, line:
         before = directory.read_json(COMPARISON) if (directory / COMPARISON).exists() else identity
         if isinstance(before, dict) and essence(DATA, before.get("data")) == essence(DATA, identity["data"]):
             identity["data"] = before["data"]  # the same examples, from another place perhaps

@@ -16,6 +16,7 @@ from mixop.engine.driver import Observer
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining
+from mixop.report.progress import watched
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import SCORE, SELECTION
 from mixop.runs.records import NetworkScore, Scope, Values, from_record, to_record
@@ -82,6 +83,7 @@ def select(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     observe: Observer | None = None,
+    progress: bool | None = None,
 ) -> SearchResult:
     """The best of several searches, as most papers choose among seeds: each architecture is trained briefly from scratch.
 
@@ -100,6 +102,7 @@ def select(
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         observe: called with every step and record.
+        progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
     Returns:
         The result with the best validation measure; a lower validation loss, then the earlier one, breaks ties.
@@ -129,8 +132,8 @@ def select(
     run = RunDirectory(out)
     settings = Settings(seed=seed, device=str(device), checkpoint_seconds=checkpoint_seconds)
     networks = list(zip(labels, architectures, strict=True))
-    with run.locked():
-        job = Retraining(networks, space, data, protocol, run, settings, observe, train_on=("train",), score_on="valid")
+    with run.locked(), watched("selecting", data.task.measures, labels, observe, progress) as watcher:
+        job = Retraining(networks, space, data, protocol, run, settings, watcher, train_on=("train",), score_on="valid")
         job.claim()
         if not (run / SCORE).exists():
             note_environment(run, settings)

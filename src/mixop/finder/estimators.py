@@ -115,6 +115,7 @@ class _Estimator(BaseEstimator):
                 device=self.device,
                 threads=self.threads,
                 beside=False,
+                progress=False,
             )
         score, self.sentences_, self.winner_ = result.score, result.sentences, result.winner
         size = (data.shape[1], data.shape[2]) if x.dtype == torch.uint8 and x.dim() == 4 else None

@@ -30,6 +30,7 @@ from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
+from mixop.report.progress import tell_there, where_one_looks
 from mixop.report.told import as_html
 from mixop.report.words import said
 from mixop.runs.directory import RunDirectory
@@ -139,6 +140,7 @@ def find(
     beside: bool = True,
     observe: Observer | None = None,
     tell: Callable[[str], None] | None = None,
+    progress: bool | None = None,
 ) -> FindResult:
     """Finds a network for a data set in a given time: known good ones first, then a search, and the best of all is trained.
 
@@ -162,6 +164,8 @@ def find(
         beside: whether scikit-learn's gradient boosting is shown beside a network for features.
         observe: called with every step and record of the trainings and the search.
         tell: called with a sentence whenever something is decided.
+        progress: whether these sentences, and a line that says how far it is, are shown; None for in a terminal or a notebook,
+            where there is neither ``observe`` nor ``tell``.
 
     Raises:
         RecipeError: if no known network keeps the limits, or a number is out of range.
@@ -181,10 +185,22 @@ def find(
         "data": data.fingerprint,
     }
     settings = Settings(seed=seed, device=str(device), threads=threads)
+    shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
+    if shown and tell is None:
+        tell = tell_there
     with run.locked():
         run.holds({FIND: identity}, (FIND,))
         finder = _Finder(
-            run, data, limits, minutes, RECIPES[recipe](), settings, observe, tell or (lambda _: None), beside=beside
+            run,
+            data,
+            limits,
+            minutes,
+            RECIPES[recipe](),
+            settings,
+            observe,
+            tell or (lambda _: None),
+            beside=beside,
+            progress=shown,
         )
         known, costs = finder.look()
         run.claim({FIND: identity}, (FIND,))
@@ -210,9 +226,10 @@ class _Finder:
         tell: Callable[[str], None],
         *,
         beside: bool,
+        progress: bool,
     ) -> None:
         self.run, self.recipe, self.settings, self.observe = run, recipe, settings, observe
-        self.beside = beside
+        self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
         self.entry = Entry(self.data, limits)
@@ -373,6 +390,7 @@ class _Finder:
             device=self.settings.device,
             threads=self.settings.threads,
             observe=self.observe,
+            progress=self.progress,
             **scope,
         )
 
@@ -398,6 +416,7 @@ class _Finder:
             device=self.settings.device,
             threads=self.settings.threads,
             observe=self.observe,
+            progress=self.progress,
         )
         self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
         drawn = space.random(Random(self.settings.seed))
