@@ -30,7 +30,7 @@ def pace():
     """An epoch of 15 seconds of ten minutes, whatever the machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
-        patch.setattr(_Finder, "_search_epochs", lambda self, space: 0)
+        patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
         patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 12)
         yield
 

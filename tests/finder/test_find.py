@@ -3,20 +3,24 @@
 import json
 import os
 import signal
+from html import unescape
 from random import Random
 
 import pytest
 import torch
 
 import mixop
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, RunError
+from mixop.core.measure import ACCURACY, LOSS
 from mixop.data import from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
 from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, find
+from mixop.finder.page import write_found
 from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, where_to_search
+from mixop.report.curve import Spot, best_for_each_cost
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.sizes import Sizes
 
@@ -29,7 +33,7 @@ def pace():
     """No decision depends on how fast this machine is; a test that wants a search says so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
-        patch.setattr(_Finder, "_search_epochs", lambda self, space: 0)
+        patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
         patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 6)
         yield
 
@@ -104,7 +108,7 @@ def test_an_architecture_keeps_its_places_in_a_space_of_another_size():
 
 
 def test_a_table_is_searched_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 2)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
     x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
     result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
@@ -263,7 +267,7 @@ def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, t
 
 
 def test_a_search_takes_part_where_there_is_time(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, space: 2)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert any("searched" in sentence for sentence in result.sentences)
     last = {trial.origin: trial for trial in result.trials if trial.round == 2}
@@ -288,3 +292,34 @@ def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
 
     with pytest.raises(InterruptedRunError, match=r"all progress saved in .*the same command continues"):
         find(signals, tmp_path / "out", minutes=MINUTES, threads=1, observe=observe)
+
+
+def test_the_first_method_that_there_is_time_for_searches(signals, tmp_path, monkeypatch):
+    lengths = {"gaea": 0, "dsnas": 2}
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: lengths[method])
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert any(sentence.startswith("dsnas searched ") and "for 2 epochs" in sentence for sentence in result.sentences)
+    page = unescape(write_found(tmp_path / "out").read_text())
+    assert all(sentence in page for sentence in result.sentences)
+    for trial in result.trials:
+        assert f"{trial.parameters:,}" in page
+        assert trial.label in page
+    assert page.count("<svg") == 2, "one for each cost that was measured"
+    assert f"{result.winner} reaches" in page
+
+
+def test_an_unfinished_run_has_no_page(signals, tmp_path):
+    def observe(record):
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        find(signals, tmp_path / "out", minutes=MINUTES, threads=1, observe=observe)
+    with pytest.raises(RunError):
+        write_found(tmp_path / "out")
+
+
+def test_the_best_for_each_cost_are_those_that_no_cheaper_network_equals():
+    given = (("a", 1, 0.5), ("b", 2, 0.4), ("c", 2, 0.6), ("d", 3, 0.6))
+    spots = [Spot(name, "known", cost, score) for name, cost, score in given]
+    assert [spot.label for spot in best_for_each_cost(spots, ACCURACY)] == ["a", "c"]
+    assert [spot.label for spot in best_for_each_cost(spots, LOSS)] == ["a", "b"]

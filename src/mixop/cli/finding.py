@@ -45,9 +45,11 @@ def find(parsed: Parsed) -> None:
 
 
 def _finish(result: "FindResult", data: "Data", options: Any) -> None:
+    from mixop.finder.page import write_found
     from mixop.report.html import write_report
 
-    page = write_report(result.final)
+    write_report(result.final)
+    page = write_found(result.out)
     if options.json:
         from mixop.runs.records import to_record
 

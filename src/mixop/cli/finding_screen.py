@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mixop.finder.find import FindResult
     from mixop.tasks.base import Task
 
-ORIGINS = {"known": "known", "searched": "found", "random": "random"}
-"""Words for where a network comes from."""
-
 
 def found(result: "FindResult", task: "Task", valid: int, page: Path) -> None:
     """After `mixop find`: the short trainings, the verdict and the winner.
@@ -65,15 +62,16 @@ def _table(console: Console, trials: Sequence["Trial"], first: "Measure", winner
     timed = any(trial.latency_ms is not None for trial in trials)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("network", no_wrap=True)
-    for name in ("from", first.title, "epochs", "time", "parameters", "multiply-adds", *(["ms"] if timed else [])):
+    # All of a round have about the same time; with milliseconds there is no room for it in 80 columns.
+    names = (first.title, "epochs", *([] if timed else ["time"]), "parameters", "multiply-adds", *(["ms"] if timed else []))
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for trial in trials:
         table.add_row(
             trial.label,
-            ORIGINS[trial.origin],
             first.digits(trial.measures[first.name]),
             str(trial.epochs),
-            duration(trial.seconds),
+            *([] if timed else [duration(trial.seconds)]),
             f"{trial.parameters:,}",
             f"{trial.flops:,}",
             *([f"{trial.latency_ms:.2f}"] if trial.latency_ms is not None else []),

@@ -68,7 +68,7 @@ class FindOptions:
         max_params: the most parameters that the network may have.
         max_flops: the most multiply-adds for one example.
         max_latency_ms: the most milliseconds for one example on this machine.
-        recipe: the method that searches, a name from mixop list recipes.
+        recipe: the method that searches, a name from mixop list recipes. [the first of gaea, dsnas that there is time for]
         out: the directory, new or of this same command. [runs/find-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -83,7 +83,7 @@ class FindOptions:
     max_params: float | None = None
     max_flops: float | None = None
     max_latency_ms: float | None = None
-    recipe: str = "gaea"
+    recipe: str | None = None
     out: str | None = None
     config: str | None = None
     quiet: bool = False

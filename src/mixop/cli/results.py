@@ -13,7 +13,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, PredictOptions, ReportOptions
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError, unknown
-from mixop.runs.files import COMPARISON
+from mixop.runs.files import COMPARISON, FIND
 
 
 def evaluate(parsed: Parsed) -> None:
@@ -71,6 +71,10 @@ def report(parsed: Parsed) -> None:
         from mixop.report.comparison_page import write_comparison
 
         return screens.places({"Report": write_comparison(run)})
+    if Path(run, FIND).is_file():
+        from mixop.finder.page import write_found
+
+        return screens.places({"Report": write_found(run)})
     lines: dict[str, object] = {"Report": write_report(run)}
     if parsed.options.tensorboard:
         from mixop.runs.tensorboard import write_tensorboard

@@ -16,7 +16,7 @@ from mixop.core.errors import DataError
 from mixop.data.arrays import from_arrays
 from mixop.data.layouts import Layout, inputs
 from mixop.evaluate.deployed import Deployed
-from mixop.finder.find import RECIPE, find
+from mixop.finder.find import find
 from mixop.tasks import task_from_json
 from mixop.tasks.base import Task
 from mixop.tasks.classification import Classification
@@ -56,7 +56,7 @@ class _Estimator(BaseEstimator):
         max_flops: float | None = None,
         max_latency_ms: float | None = None,
         validation: float = 0.2,
-        recipe: str = RECIPE,
+        recipe: str | None = None,
         out: str | None = None,
         seed: int = 0,
         device: str = "cpu",

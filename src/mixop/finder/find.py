@@ -62,8 +62,9 @@ FEWEST_SEARCH_EPOCHS = 8
 LONGEST_EPOCHS = 400
 """Of a training: beyond, small sets are only learnt by heart."""
 
-RECIPE = "gaea"
-"""What searches: the best of the single searches at the smallest scale of docs/results.md."""
+METHODS = ("gaea", "dsnas")
+"""What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
+and the best of those that compute one option of each decision in a step, which takes about a third of the time."""
 
 AHEAD = 1.1
 """Times are planned longer by this, for what an estimate leaves out."""
@@ -133,7 +134,7 @@ def find(
     max_params: float | None = None,
     max_flops: float | None = None,
     max_latency_ms: float | None = None,
-    recipe: str = RECIPE,
+    recipe: str | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     threads: int = 0,
@@ -157,7 +158,7 @@ def find(
         max_params: the most trained parameters.
         max_flops: the most multiply-adds for one example.
         max_latency_ms: the most milliseconds for one example on this machine.
-        recipe: the name of the method that searches.
+        recipe: the name of the method that searches; None for the first of `METHODS` that there is time for.
         seed: of everything random.
         device: where torch computes.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
@@ -172,7 +173,7 @@ def find(
         MixopError: in one sentence.
     """
     check_range("minutes", minutes, above=0)
-    if recipe not in RECIPES:
+    if recipe is not None and recipe not in RECIPES:
         raise RecipeError(unknown("recipe", recipe, RECIPES))
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
     data = given(data)
@@ -195,7 +196,7 @@ def find(
             data,
             limits,
             minutes,
-            RECIPES[recipe](),
+            METHODS if recipe is None else (recipe,),
             settings,
             observe,
             tell or (lambda _: None),
@@ -220,7 +221,7 @@ class _Finder:
         data: Data,
         limits: Limits,
         minutes: float,
-        recipe: Recipe,
+        methods: Sequence[str],
         settings: Settings,
         observe: Observer | None,
         tell: Callable[[str], None],
@@ -228,7 +229,7 @@ class _Finder:
         beside: bool,
         progress: bool,
     ) -> None:
-        self.run, self.recipe, self.settings, self.observe = run, recipe, settings, observe
+        self.run, self.methods, self.settings, self.observe = run, methods, settings, observe
         self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
@@ -247,7 +248,8 @@ class _Finder:
         """
         members = portfolio(self.data)
         if near := where_to_search(self.data, members):
-            check_fit(self._fitting(self.recipe), self._searchable(near), self.data, self.settings)
+            for method in self.methods:
+                check_fit(self._fitting(RECIPES[method]()), self._searchable(near), self.data, self.settings)
         # What was measured once holds: a latency is another one every time.
         for when in ("costs", "costs of what was found"):
             self.entry.costs.update(self.ledger.known(when, {}))
@@ -401,11 +403,11 @@ class _Finder:
         if near is None:
             return []
         space, narrow = around(near, near.size).fit(self.data), self._searchable(near)
-        epochs = self.ledger.decide("search", lambda: self._search_epochs(narrow))
+        method, epochs = self.ledger.decide("search", lambda: self._search_length(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
             return []
-        recipe = self._sized(epochs)
+        recipe = self._sized(method, epochs)
         result = search(
             recipe,
             narrow,
@@ -451,16 +453,23 @@ class _Finder:
         most = max(2, min(len(self.data.train), len(self.data.valid)) // 2)
         return replace(recipe, batch_size=min(recipe.batch_size, most))
 
-    def _sized(self, epochs: int) -> Recipe:
-        """The recipe at a length, its rates scaled by the rule of all short searches."""
-        short = self._fitting(RECIPES[self.recipe.name](epochs=epochs))
+    def _sized(self, method: str, epochs: int) -> Recipe:
+        """A recipe at a length, its rates scaled by the rule of all short searches."""
+        short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_epochs(self, space: Space) -> int:
+    def _search_length(self, space: Space) -> tuple[str, int]:
+        """The first method that there is time for, and its epochs; 0 where there is none."""
+        for method in self.methods:
+            if epochs := self._search_epochs(method, space):
+                return method, epochs
+        return self.methods[-1], 0
+
+    def _search_epochs(self, method: str, space: Space) -> int:
         """As many as fit into the search's share of the time; 0 for too few."""
-        estimate = search_estimate(self._sized(FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
+        estimate = search_estimate(self._sized(method, FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
         epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
-        return min(epochs, self.recipe.epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
+        return min(epochs, RECIPES[method]().epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
 
     def _length(self, winner: Contender) -> int:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
@@ -472,13 +481,13 @@ class _Finder:
         before = next((trial for trial in reversed(self.trials) if trial.label == winner.label), None)
         doubtful = before is not None and by_heart(before, self.data.task, len(self.data.valid))
 
-        def epochs() -> int:
+        def epochs(*, twice: bool) -> int:
             left = self.total - self.ledger.seconds
             whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
-            each = (doubtful + whole) * self._seconds_per_epoch(winner)
+            each = (twice + whole) * self._seconds_per_epoch(winner)
             return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / each)))
 
-        count = self.ledger.decide("final", epochs)
+        count = self.ledger.decide("final", lambda: epochs(twice=doubtful))
         if before is None or not doubtful or count <= before.epochs:
             return count
         plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
@@ -490,7 +499,8 @@ class _Finder:
         if ranked([before, longer], self.data.task)[0] == 0:
             self.say(f"{count} epochs are no better for {winner.label} than {before.epochs} on the validation examples.")
             return before.epochs
-        return count
+        # The longer trial took another time than was planned, and shows how long an epoch takes.
+        return self.ledger.decide("final, after a longer trial", lambda: min(count, epochs(twice=False)))
 
     def _train(self, winner: Contender, judged: Sequence[str]) -> FindResult:
         """Trains the winner for the rest of the time on all training examples."""
@@ -504,6 +514,8 @@ class _Finder:
             rival = f"Gradient boosting (scikit-learn, with its defaults) reaches {reached} on the same test examples."
             self.say(rival)
             judged = (*judged, rival)
+        self.ledger.decide("winner", lambda: winner.label)
+        self.ledger.decide("sentences", lambda: self.sentences)
         return FindResult(
             out=self.run.path,
             model=result.model,

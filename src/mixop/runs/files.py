@@ -35,6 +35,7 @@ COMPARISON_TABLE = "table.txt"
 COMPARISON_RUNS = "runs.jsonl"
 FIND = "find.json"
 DECISIONS = "decisions.json"
+FIND_REPORT = "find.html"
 LOCK = "run.lock"
 
 IDENTITY = (RECIPE, RETRAINING, COMPARISON)
