@@ -68,7 +68,7 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
     random = next((trial for trial in trials if trial.origin == "random"), None)
     if found is None or known is None:
         return sentences
-    for rival, what in ((known, f"the best known network, {known.label}"), (random, "a random architecture")):
+    for rival, what in ((known, f"the best known network ({known.label})"), (random, "a random architecture")):
         if rival is not None:
             sentences.append(_beside(found, rival, what, task, examples))
     return sentences
@@ -82,7 +82,7 @@ def _beside(found: Trial, rival: Trial, what: str, task: Task, examples: int) ->
     beside = f"{said(first, mine)} against {said(first, theirs)}"
     better = first.rank(mine) - first.rank(theirs)
     if _counted(first, mine, theirs) and abs(better) <= 2 * noise((mine, theirs), examples):
-        return f"Searching made no difference that {examples:,} examples can show beside {what}: {beside}."
+        return f"What the search found and {what} are too close to tell apart on {examples:,} examples: {beside}."
     if better == 0:
         return f"What the search found and {what} are level: {beside}."
     return f"What the search found is {'better' if better > 0 else 'worse'} than {what}: {beside}."
