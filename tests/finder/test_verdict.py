@@ -57,6 +57,6 @@ def test_it_claims_no_more_than_the_examples_carry():
     trials = [trial("found", "searched", valid=0.62), trial("ResNet 16", valid=0.6), trial("random", "random", valid=0.4)]
     few, many = verdict(trials, CLASSES, 100), verdict(trials, CLASSES, 100_000)
     assert "and the best known network (ResNet 16) are too close to tell apart on 100 examples" in few[1]
-    assert "is better than the best known network, ResNet 16: 62.0 % accuracy against 60.0 % accuracy" in many[1]
+    assert "is better than the best known network (ResNet 16): 62.0 % accuracy against 60.0 % accuracy" in many[1]
     assert "is better than a random architecture" in few[2]
     assert len(verdict(trials[1:], CLASSES, 100)) == 1
