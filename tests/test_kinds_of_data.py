@@ -114,10 +114,10 @@ def small(**options: object) -> Space:
 POINTWISE = ("none", "skip_connect", "nor_conv_1x1")
 KINDS: dict[str, tuple[Callable[[], Data], Space, str]] = {
     "signals": (signals, small(stages=2), "accuracy"),
-    "wide": (wide, small(stages=2), "accuracy"),
+    "wide": (wide, small(stages=1), "accuracy"),
     "several_labels": (several_labels, small(stages=1), "f1"),
     "numbers": (numbers, small(stages=1, operations=POINTWISE), "rmse"),
-    "masks": (masks, small(stages=2), "miou"),
+    "masks": (masks, small(stages=1), "miou"),
     "features": (features, small(stages=1, operations=POINTWISE), "accuracy"),
     "dataset": (dataset, small(stages=1), "accuracy"),
     "tokens": (tokens, small(stages=1, operations=POINTWISE), "perplexity"),

@@ -68,6 +68,7 @@ def without(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_without_what_windows_lacks(tmp_path):
     done = without(EVERY_MODULE, tmp_path)
     assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr

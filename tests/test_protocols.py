@@ -40,7 +40,7 @@ def place(name: str) -> tuple[Space, str | None, Data]:
 
 
 # Protocols of the same parts as another, with other numbers.
-ALIKE = {"pdarts-imagenet", "nasbench201-12"}
+ALIKE = {"darts-imagenet", "pdarts-imagenet", "nasbench201-12"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in PROTOCOLS])

@@ -69,7 +69,10 @@ def test_the_baseline_lowers_the_variance(tabular):
     assert with_it.square().sum() < 0.6 * without.square().sum()
 
 
-@pytest.mark.parametrize("relaxation", [Categorical(), LstmPolicy(hidden=2, layers=1, tanh=2.5, temperature=0.2)])
+@pytest.mark.parametrize(
+    "relaxation",
+    [Categorical(), pytest.param(LstmPolicy(hidden=2, layers=1, tanh=2.5, temperature=0.2), marks=pytest.mark.slow)],
+)
 def test_the_entropy_term_has_the_gradient_of_the_policys_entropy(tabular, relaxation):
     problem = tabular(relaxation)
     if isinstance(relaxation, LstmPolicy):

@@ -33,9 +33,10 @@ def heard():
         signal.signal(signum, handler)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("imports", "every", "ours"),
-    [(301, 300_007, 30_011), pytest.param(29, 30_011, 1_009, marks=pytest.mark.slow)],
+    [(301, 300_007, 30_011), (29, 30_011, 1_009)],
     ids=["some moments", "many moments"],
 )
 def test_nothing_but_a_sentence_at_any_moment(tmp_path: Path, imports: int, every: int, ours: int):
@@ -108,7 +109,8 @@ if "forkserver" in " ".join(sys.orig_argv):
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
 def test_nothing_but_a_sentence_while_the_workers_of_a_comparison_start(tmp_path: Path, signum: int):
     (tmp_path / "sitecustomize.py").write_text(IN_THE_SERVER)
     words = ["compare", *TOY, "--recipes", "gdas", "--seeds", "1", "--jobs", "2", "--out", str(tmp_path / "all")]

@@ -43,8 +43,8 @@ SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "
 
 Moment = Literal["rename", "step", "never"]
 
-EVERY_DAY = ("darts2", "darts_pt", "enas", "drnas_progressive_201", "bayesnas")
-"""Recipes that keep most besides weights: momenta, decisions, a policy, stages, widened weights, relevance."""
+EVERY_DAY = ("darts2", "darts_pt", "drnas_progressive_201", "bayesnas")
+"""Recipes that keep most besides weights: momenta, decisions, stages, widened weights, relevance."""
 
 
 @cache

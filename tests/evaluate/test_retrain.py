@@ -119,7 +119,7 @@ def test_digits_are_learnt_and_the_score_is_an_independent_count(tmp_path):
     data = digits()
     space = nasbench201(channels=4, cells=1).fit(Sizes((1, 8, 8), 10))
     found = space.from_index(1462)
-    protocol = replace(PROTOCOL, epochs=4, batch_size=32, label_smoothing=0.0)
+    protocol = replace(PROTOCOL, epochs=3, batch_size=32, label_smoothing=0.0)
     run = RunDirectory(tmp_path / "run")
     job = Retraining([("found", found)], space, data, protocol, run, Settings(seed=0))
     with job.run_directory.locked():

@@ -80,6 +80,7 @@ def test_images_of_bytes_are_taken_of_any_size():
         model.predict(large)
 
 
+@pytest.mark.slow
 def test_the_order_of_axes_that_was_fitted_is_the_one_that_is_predicted():
     x = np.random.default_rng(0).integers(0, 256, (40, 6, 9, 3), dtype=np.uint8)  # height, width, channels
     model = mixop.Classifier(minutes=10, threads=1).fit(x, x[..., 0].mean((1, 2)) > 127)

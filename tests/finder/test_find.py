@@ -162,6 +162,28 @@ def test_another_question_is_refused_in_its_directory(finished):
         find(data, result.out, minutes=MINUTES, seed=1)
 
 
+def test_with_more_minutes_it_goes_on_from_what_is_there(finished):
+    """Both keep their files; the network that won begins, and those that there was no time for come before the others."""
+    result, _, data = finished
+    files = {path: path.read_bytes() for path in result.out.rglob("*.json")}
+    told: list[str] = []
+    more = find(data, result.out, minutes=2 * MINUTES, threads=1, tell=told.append)
+    assert more.out == result.out / "minutes-20"
+    assert all(path.read_bytes() == content for path, content in files.items())
+    decided = json.loads((more.out / "decisions.json").read_text())["decisions"]
+    order = list(decided["round 1"])
+    assert order[0] == result.winner
+    tried = {trial.label for trial in result.trials}
+    assert [label in tried for label in order[1:]] == sorted(label in tried for label in order[1:])
+    (said,) = [sentence for sentence in told if f"{result.winner} was the best before, with " in sentence]
+    assert "the test examples are looked at once more" in said
+    again: list[str] = []
+    assert find(data, result.out, minutes=2 * MINUTES, threads=1, tell=again.append).score == more.score
+    assert find(data, result.out, minutes=MINUTES, threads=1).score == result.score
+    with pytest.raises(mixop.MixopError, match="holds another run"):
+        find(data, result.out, minutes=MINUTES / 2, threads=1)
+
+
 class _Stop(Exception):
     pass
 
@@ -198,6 +220,7 @@ def test_a_limit_that_nothing_keeps_is_a_sentence(signals, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_what_a_network_was_measured_to_take_holds_after_an_interruption(signals, tmp_path, monkeypatch):
     """A latency is another one every time; a network that takes part must not drop out when the run goes on."""
     slower = iter(range(1, 10_000))
@@ -266,15 +289,6 @@ def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, t
     assert not (tmp_path / "out").exists()
 
 
-def test_a_search_takes_part_where_there_is_time(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
-    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
-    assert any("searched" in sentence for sentence in result.sentences)
-    last = {trial.origin: trial for trial in result.trials if trial.round == 2}
-    assert last.keys() >= {"known", "searched"}
-    assert len(result.verdict) >= 2
-
-
 def test_beside_a_network_for_a_table_stands_gradient_boosting(tmp_path):
     x = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
@@ -294,11 +308,14 @@ def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
         find(signals, tmp_path / "out", minutes=MINUTES, threads=1, observe=observe)
 
 
-def test_the_first_method_that_there_is_time_for_searches(signals, tmp_path, monkeypatch):
+def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals, tmp_path, monkeypatch):
     lengths = {"gaea": 0, "dsnas": 2}
     monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: lengths[method])
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert any(sentence.startswith("dsnas searched ") and "for 2 epochs" in sentence for sentence in result.sentences)
+    last = {trial.origin: trial for trial in result.trials if trial.round == 2}
+    assert last.keys() >= {"known", "searched"}
+    assert len(result.verdict) >= 2
     page = unescape(write_found(tmp_path / "out").read_text())
     assert all(sentence in page for sentence in result.sentences)
     for trial in result.trials:

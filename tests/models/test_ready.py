@@ -192,6 +192,7 @@ def test_it_is_searched(name, recipe, tmp_path):
     assert all(np.isfinite(value) for record in result.history for value in record.valid.values() if value is not None)
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_bit_for_bit(tmp_path):
     whole = search("mobilenet", "gdas", tmp_path / "whole")
     kill_after(1, search, "mobilenet", "gdas", tmp_path / "torn")

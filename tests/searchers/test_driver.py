@@ -40,7 +40,13 @@ def killed_after(objective, calls):
     return deadly
 
 
-@every
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=needs_optuna if name == "bohb" else pytest.mark.slow if name == "controller" else ())
+        for name in SEARCHERS
+    ],
+)
 def test_a_search_that_is_killed_at_every_trial_is_the_same_search(name, tmp_path, rugged):
     space = Toy()
     objective, searcher = rugged(space), SEARCHERS[name]()

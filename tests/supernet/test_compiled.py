@@ -15,6 +15,14 @@ from mixop.supernet import compiled
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernels are for Linux")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quickly():
+    """Slow kernels are built and kept like fast ones, in a third of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "FLAGS", ("-O0", *compiled.FLAGS[1:]))
+        yield
+
+
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     """An empty cache, and nothing loaded that is not in it."""

@@ -29,7 +29,7 @@ class Contender:
         space: with all sizes.
         architecture: of that space.
         cost: of the network.
-        size: channels or features.
+        size: channels or features; 0 for one that an earlier run found.
     """
 
     label: str

@@ -66,6 +66,9 @@ METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
 and the best of those that compute one option of each decision in a step, which takes about a third of the time."""
 
+_MORE = "minutes-"
+"""How the directory of a run begins that went on with more minutes."""
+
 AHEAD = 1.1
 """Times are planned longer by this, for what an estimate leaves out."""
 
@@ -149,7 +152,9 @@ def find(
     and what it finds meets the best known ones and a random architecture, each trained for the same time. The winner is
     trained on all training examples for the rest of the time, and scored once on the test examples.
 
-    If the directory already holds this run, it continues, or returns its result if it is finished.
+    If the directory already holds this run, it continues, or returns its result if it is finished. With more minutes it goes on
+    from what is there, in a directory of its own inside: the winner, then the networks that were not tried yet come first, and
+    the time that went before counts. The test examples are looked at once more, which is said.
 
     Args:
         data: examples with a task, from `mixop.data`; or a source of them, or a data set of torch or Hugging Face.
@@ -178,8 +183,7 @@ def find(
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
     data = given(data)
     run = RunDirectory(out)
-    identity = {
-        "minutes": minutes,
+    asked = {
         "limits": to_record(limits),
         "recipe": recipe,
         "seed": seed,
@@ -189,27 +193,49 @@ def find(
     shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
     if shown and tell is None:
         tell = tell_there
-    with run.locked():
-        run.holds({FIND: identity}, (FIND,))
+
+    def leg(place: RunDirectory, upto: float, before: FindResult | None, spent: float) -> FindResult:
+        identity = {"minutes": upto, **asked, **({"after": spent} if before else {})}
+        place.holds({FIND: identity}, (FIND,))
         finder = _Finder(
-            run,
+            place,
             data,
             limits,
-            minutes,
+            60 * (upto - spent),
             METHODS if recipe is None else (recipe,),
             settings,
             observe,
             tell or (lambda _: None),
+            before,
             beside=beside,
             progress=shown,
         )
         known, costs = finder.look()
-        run.claim({FIND: identity}, (FIND,))
+        place.claim({FIND: identity}, (FIND,))
         try:
             return finder.find(known, costs)
         except InterruptedRunError as error:
             told = f"Stopped with all progress saved in {run.path}: the same command continues."
             raise InterruptedRunError(told, error.signum) from error
+
+    with run.locked():
+        first, *more = _minutes(run, minutes)
+        result = leg(run, first, None, 0.0)
+        for upto in more:
+            place = RunDirectory(run / f"{_MORE}{upto:g}")
+            with place.locked():
+                result = leg(place, upto, result, first)
+            first = upto
+        return result
+
+
+def _minutes(run: RunDirectory, wanted: float) -> list[float]:
+    """Minutes after each leg: what the directory was begun with and, if more are wanted, each time that it went on."""
+    if not run.has(FIND) or (first := run.read_json(FIND)["minutes"]) >= wanted:
+        return [wanted]
+    places = sorted(run.path.glob(f"{_MORE}*"))
+    begun = [RunDirectory(place).read_json(FIND)["minutes"] for place in places if RunDirectory(place).has(FIND)]
+    return [first, *sorted(minutes for minutes in begun if minutes < wanted), wanted]
 
 
 class _Finder:
@@ -220,11 +246,12 @@ class _Finder:
         run: RunDirectory,
         data: Data,
         limits: Limits,
-        minutes: float,
+        seconds: float,
         methods: Sequence[str],
         settings: Settings,
         observe: Observer | None,
         tell: Callable[[str], None],
+        before: FindResult | None,
         *,
         beside: bool,
         progress: bool,
@@ -234,7 +261,7 @@ class _Finder:
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
         self.entry = Entry(self.data, limits)
-        self.total = 60.0 * minutes
+        self.total, self.before = seconds, before
         self.tell = tell
         self.outside = 0
         self.sentences: list[str] = []
@@ -253,7 +280,19 @@ class _Finder:
         # What was measured once holds: a latency is another one every time.
         for when in ("costs", "costs of what was found"):
             self.entry.costs.update(self.ledger.known(when, {}))
-        return self._known(members), dict(self.entry.costs)
+        known = self._known(members)
+        return self._ordered(known, self.before) if self.before else known, dict(self.entry.costs)
+
+    def _ordered(self, known: Sequence[Contender], before: FindResult) -> list[Contender]:
+        """Networks in the order in which they take part after an earlier run: its winner, what it had no time for, the rest."""
+        tried = {trial.label for trial in before.trials}
+        winner = next((c for c in known if (c.space, c.architecture) == (before.space, before.architecture)), None)
+        if winner is None:
+            cost = self.entry.cost(before.space, before.architecture)
+            label = f"{before.winner} before"
+            winner = Contender(label, "searched", before.space, before.architecture, cost, 0)
+        rest = [contender for contender in known if contender is not winner]
+        return [winner, *sorted(rest, key=lambda contender: contender.label in tried)]
 
     def find(self, known: list[Contender], costs: Costs) -> FindResult:
         """All of it, from wherever it stands.
@@ -268,6 +307,11 @@ class _Finder:
             f"{data.name}: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,} test examples "
             f"of shape {'x'.join(map(str, data.shape))}, task {data.task.name}."
         )
+        if self.before:
+            self.say(
+                f"{self.before.winner} was the best before, with {self._worth(self.before)}: {self.total / 60:g} more minutes "
+                "go on from there, and the test examples are looked at once more."
+            )
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
@@ -283,6 +327,11 @@ class _Finder:
         for sentence in judged:
             self.say(sentence)
         return self._train(final[0][0], judged)
+
+    def _worth(self, result: FindResult) -> str:
+        """What the network of a finished run scored."""
+        score = result.score
+        return f"{said(score.first, score.value(score.networks[0]), score.counted)} on {score.scored_on.words}"
 
     def say(self, sentence: str) -> None:
         """Keeps a sentence and shows it."""
