@@ -1,4 +1,4 @@
-"""Pruning a trained network: which of its channels and blocks are worth what they cost.  (~1 minute on 2 cores)
+"""Pruning a trained network: which of its channels and blocks are worth what they cost.  (~2 minutes on 2 cores)
 
     python examples/prune.py [EPOCHS]
 
@@ -57,7 +57,7 @@ def trained(data, epochs):
 
 
 if __name__ == "__main__":
-    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 6
     data = mixop.data.digits(valid=0.5)
     space = mixop.spaces.in_module(trained(data, epochs), pretrained=True)
     run = mixop.search(mixop.recipes.prune(epochs=epochs, share=0.25), space, data, out="runs/prune")

@@ -1,4 +1,4 @@
-"""A tiny vision transformer: patch, depth, heads and MLP ratio of every block.  (~2 minutes on 2 cores)
+"""A tiny vision transformer: patch, depth, heads and MLP ratio of every block.  (~1 minute on 2 cores)
 
     python examples/transformer.py [EPOCHS]
 

@@ -133,8 +133,15 @@ def _cost_axis(axes: Axes, costs: Sequence[float], cost: str) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.set_xlabel(cost, color=themed("muted"))
+
+
+def _short(value: float) -> str:
+    """A number at the axis, short enough for the right edge."""
+    if value >= 1e6:
+        return f"{value / 1e6:.4g} M"
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
 
 
 def _score_axis(axes: Axes, measure: Measure) -> None:
