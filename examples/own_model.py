@@ -3,7 +3,7 @@
     python examples/own_model.py [EPOCHS]
 
 prints which convolutions it found and which blocks it left out, and what that network costs and achieves beside the plain one,
-3x3 convolutions in all blocks, trained for as long. The search has a ceiling: what it draws may cost no more on average than the
+3x3 convolutions in all blocks, trained for as long. The search has a ceiling: on average what it draws costs no more than the
 plain network, 9 of the 25 weights of the largest windows. The one network that comes out in the end may be above it.
 """
 
