@@ -17,10 +17,11 @@ from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
 from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
-from mixop.finder.find import _Finder, find
+from mixop.finder.find import _Finder, _minutes, find
 from mixop.finder.page import write_found
 from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, where_to_search
 from mixop.report.curve import Spot, best_for_each_cost
+from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.sizes import Sizes
 
@@ -184,6 +185,25 @@ def test_with_more_minutes_it_goes_on_from_what_is_there(finished):
         find(data, result.out, minutes=MINUTES / 2, threads=1)
 
 
+def test_each_leg_goes_on_from_the_one_that_it_was_begun_after(tmp_path):
+    """Whatever was asked for in between: 2 minutes, then 20, then 10, then 30, then 20 again."""
+
+    def begun(place, **asked):
+        place.mkdir(exist_ok=True)
+        (place / "find.json").write_text(json.dumps(asked))
+
+    run = RunDirectory(tmp_path)
+    assert _minutes(run, 2) == [2]
+    begun(tmp_path, minutes=2)
+    assert _minutes(run, 20) == [2, 20]
+    begun(tmp_path / "minutes-20", minutes=20, after=2)
+    assert _minutes(run, 10) == [2, 10]
+    begun(tmp_path / "minutes-10", minutes=10, after=2)
+    assert _minutes(run, 30) == [2, 20, 30]
+    assert _minutes(run, 20) == [2, 20]
+    assert _minutes(run, 1) == [1], "which the directory refuses"
+
+
 class _Stop(Exception):
     pass
 
@@ -331,7 +351,7 @@ def test_an_unfinished_run_has_no_page(signals, tmp_path):
 
     with pytest.raises(_Stop):
         find(signals, tmp_path / "out", minutes=MINUTES, threads=1, observe=observe)
-    with pytest.raises(RunError):
+    with pytest.raises(RunError, match="is not finished: the same mixop find goes on"):
         write_found(tmp_path / "out")
 
 

@@ -64,7 +64,7 @@ LONGEST_EPOCHS = 400
 
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
-and the best of those that compute one option of each decision in a step, which takes about a third of the time."""
+and the best there of those that compute one option of each decision in a step, so that an epoch is a fraction as long."""
 
 _MORE = "minutes-"
 """How the directory of a run begins that went on with more minutes."""
@@ -230,12 +230,19 @@ def find(
 
 
 def _minutes(run: RunDirectory, wanted: float) -> list[float]:
-    """Minutes after each leg: what the directory was begun with and, if more are wanted, each time that it went on."""
-    if not run.has(FIND) or (first := run.read_json(FIND)["minutes"]) >= wanted:
-        return [wanted]
-    places = sorted(run.path.glob(f"{_MORE}*"))
-    begun = [RunDirectory(place).read_json(FIND)["minutes"] for place in places if RunDirectory(place).has(FIND)]
-    return [first, *sorted(minutes for minutes in begun if minutes < wanted), wanted]
+    """Minutes after each leg, the last one those that are wanted: every leg goes on from the one that it was begun after."""
+    after: dict[float, float | None] = {}
+    for place in (run.path, *run.path.glob(f"{_MORE}*")):
+        leg = RunDirectory(place)
+        asked = leg.read_json(FIND) if leg.has(FIND) else None
+        if isinstance(asked, dict) and isinstance(asked.get("minutes"), int | float):
+            after[asked["minutes"]] = asked.get("after")
+    earlier = [minutes for minutes in after if minutes < wanted]
+    chain, before = [wanted], after[wanted] if wanted in after else max(earlier, default=None)
+    while before is not None and before < chain[0]:
+        chain.insert(0, before)
+        before = after.get(before)
+    return chain
 
 
 class _Finder:

@@ -39,7 +39,9 @@ def write_found(path: str | Path) -> Path:
         RunError: if it is not finished, a file in it is torn, or the page cannot be written.
     """
     run = RunDirectory(path)
-    asked, made = run.read_json(FIND), run.read_json(DECISIONS)["decisions"]
+    asked, made = run.read_json(FIND), run.read_json(DECISIONS).get("decisions", {})
+    if "winner" not in made:
+        raise RunError(f"{run.path} is not finished: the same mixop find goes on.")
     return write_page(Path(path) / FIND_REPORT, _render(run, asked, made, read_run(run / "final")))
 
 
@@ -48,10 +50,10 @@ def _render(run: RunDirectory, asked: Mapping[str, Any], made: Mapping[str, Any]
         from_record(Trial, value, DECISIONS) for name, value in made.items() if name.startswith("trial ") and value is not None
     ]
     limits = from_record(Limits, asked["limits"], FIND)
-    first, winner = final.first, made.get("winner", "")
+    first, winner = final.first, made["winner"]
     score = final.score
     if score is None:
-        raise RunError(f"{run.path} is not finished: the same mixop find goes on.")
+        raise RunError(f"{final.path} has no score: the same mixop find trains its network again.")
     reached = f"{said(first, score.value(score.networks[0]), score.counted)} on {score.scored_on.words}"
     page = template("find.html.jinja").render(
         name=run.path.resolve().name,
