@@ -4,15 +4,19 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
+from html import escape
+from multiprocessing.context import BaseContext
 
 # Before torch is loaded, and for children too: a thread that waits must not keep the other processes from their core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+import unsynced  # noqa: F401
 from torch import nn
 
 from mixop.core import trust
+from mixop.report import comparison_plots, plots
 
 pytest_plugins = ["made_runs", "made_choices"]  # in tests/support
 
@@ -23,7 +27,19 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGTERM", sign
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _handler)
 
-os.fsync = os.fstat  # a closed file is an error as before; nobody pulls the plug, and waiting for disks takes a while
+
+# There is one server that children are forked from. It imports what any of them need, whoever asks for it first.
+_PRELOAD = [
+    "unsynced",
+    "pytest",
+    "sklearn.datasets",
+    "mixop.testing",
+    "mixop.recipes",
+    "mixop.comparison.compare",
+    "mixop.report.html",
+]
+_set_preload = BaseContext.set_forkserver_preload
+BaseContext.set_forkserver_preload = lambda self, names: _set_preload(self, sorted({*_PRELOAD, *names}))
 
 
 def pytest_collection_finish() -> None:
@@ -40,6 +56,25 @@ def _allowed_modules() -> Iterator[None]:
     yield
     trust._allowed.clear()
     trust._allowed.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have their words alone, which takes no time; a test of what is drawn asks for ``drawn``."""
+    if "drawn" in request.fixturenames:
+        return
+
+    def words(*_: object, description: str, **__: object) -> str:
+        return f'<svg role="img" aria-label="{escape(description)}"></svg>'
+
+    for module, names in ((plots, "lines heatmap strips ranking confusion"), (comparison_plots, "dots inside anytime")):
+        for name in names.split():
+            monkeypatch.setattr(module, name, words)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Figures are drawn in this test, as they are for users."""
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ between two steps. No moment depends on how fast the machine is. `mixop.testing.
 process; killing all of them, on every executor, is slow.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from killed import CONTEXT
 
 from mixop import api
 from mixop.core.errors import MixopError
@@ -32,11 +32,6 @@ from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
 from mixop.supernet.executors import EXECUTORS
 from mixop.testing import first_difference
-
-# Children are forked from one process that has imported everything: starting Python takes seconds, and so does scikit-learn,
-# which has the digits.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mixop.testing", "mixop.recipes"])
 
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 """One option more than the second stage of P-DARTS keeps, of each kind one."""

@@ -118,7 +118,7 @@ def test_weights_that_are_missing_are_dashes(choices_at):
     assert "1.0 \u2013" in page_of(run).text("cell")
 
 
-def test_layout_in_chromium(choices_at, tmp_path):
+def test_layout_in_chromium(drawn, choices_at, tmp_path):
     markup = write_report(choices_at()).read_text(encoding="utf-8")
     markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", markup)
     measured = tmp_path / "measured.html"

@@ -18,6 +18,8 @@ from mixop.report.methods import Row, SeedRun, chosen, fitting
 from mixop.report.palette import ABSENT
 from mixop.runs.files import FORMAT
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 CANDIDATES = [
     {"architecture": "x", "seconds": 2.0, "value": 0.5, "score": 1 / 3, "hit": False, "distance": 2},
     {"architecture": "y", "seconds": 3.0, "value": 0.7, "score": 1.0, "hit": True, "distance": 0},

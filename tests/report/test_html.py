@@ -21,7 +21,7 @@ def page_of(run):
     return Page(write_report(run).read_text(encoding="utf-8"))
 
 
-def test_numbers_in_the_page_are_those_of_the_files(run_at):
+def test_numbers_in_the_page_are_those_of_the_files(drawn, run_at):
     run = run_at()
     page = page_of(run)
     assert "The architecture found in 50 epochs reaches 98.1 % accuracy on 360 test images" in page.text()
@@ -145,13 +145,13 @@ def test_what_a_search_does_not_measure_is_left_out(run_at):
     assert "No mixing weights have been recorded yet" in page.text("weights")
 
 
-def test_many_classes_are_drawn_coarsely(run_at):
+def test_many_classes_are_drawn_coarsely(drawn, run_at):
     page = page_of(run_at(epochs=2, classes=[f"class {n}" for n in range(40)], errors=60))
     assert not any(tag == "table" and "confusion" in attributes.get("class", "") for tag, attributes in page.tags)
     assert "60 of 1,440 test images are taken for something else" in page.text("confusion")
 
 
-def test_names_from_files_cannot_become_markup(run_at):
+def test_names_from_files_cannot_become_markup(drawn, run_at):
     nasty = '<script>alert("1")</script>'
     run = run_at("a<b>&c", epochs=2, classes=[nasty, "b", "c\ud800", "it's"])
     for name, change in (
@@ -178,7 +178,7 @@ def test_names_from_files_cannot_become_markup(run_at):
     assert "<script>'&amp;]]>" in page.text("weights")
 
 
-def test_the_page_needs_nothing_else(run_at):
+def test_the_page_needs_nothing_else(drawn, run_at):
     markup = write_report(run_at(epochs=2)).read_text(encoding="utf-8")
     for tag, attributes in Page(markup).tags:
         for key in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
@@ -187,7 +187,7 @@ def test_the_page_needs_nothing_else(run_at):
     assert not re.search(r"url\((?!#)", markup)
 
 
-def test_ids_are_unique_and_links_lead_somewhere(run_at):
+def test_ids_are_unique_and_links_lead_somewhere(drawn, run_at):
     tags = Page(write_report(run_at(epochs=2)).read_text(encoding="utf-8")).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -200,7 +200,7 @@ def test_ids_are_unique_and_links_lead_somewhere(run_at):
         assert all(link[1:] in ids for link in links if link and link.startswith("#"))
 
 
-def test_figures_say_what_they_show(run_at):
+def test_figures_say_what_they_show(drawn, run_at):
     page = page_of(run_at(epochs=3))
     figures = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert len(figures) == 1 + 1 + 4 + 6 + 2  # cell, ranking, search, a panel for each decision, retraining
@@ -208,7 +208,7 @@ def test_figures_say_what_they_show(run_at):
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
 
 
-def test_the_same_files_give_the_same_page(run_at):
+def test_the_same_files_give_the_same_page(drawn, run_at):
     run = run_at(epochs=2)
     first = write_report(run).read_bytes()
     assert write_report(str(run)).read_bytes() == first
@@ -233,7 +233,7 @@ def test_a_failed_report_keeps_the_old_one(run_at):
     assert stat.S_ISREG((run / "report.html").stat().st_mode)
 
 
-def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):
+def test_chromium_shows_the_page_without_a_complaint(drawn, run_at, tmp_path):
     report = write_report(run_at(epochs=12))
     picture = tmp_path / "page.png"
     done = chromium(tmp_path, f"--screenshot={picture}", "--dump-dom", "--window-size=1200,3000", report.as_uri())
@@ -246,7 +246,7 @@ def test_chromium_shows_the_page_without_a_complaint(run_at, tmp_path):
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
-def test_layout_in_chromium(run_at, tmp_path, scheme, dark):
+def test_layout_in_chromium(drawn, run_at, tmp_path, scheme, dark):
     report = write_report(run_at("darts", groups=("normal", "reduce"), epochs=3))
     markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
     measured = tmp_path / "measured.html"

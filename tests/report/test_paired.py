@@ -7,6 +7,8 @@ from scipy import stats
 from mixop.core.measure import ACCURACY, LOSS
 from mixop.report.paired import compared, sign_flip
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 12])
 def test_it_is_the_exact_permutation_test(n: int):

@@ -14,6 +14,8 @@ from mixop.core.measure import ACCURACY, Measure
 from mixop.report import plots
 from mixop.report.palette import ABSENT
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def texts(svg):
     return [element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]

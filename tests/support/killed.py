@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", "mixop.testing", "mixop.recipes", "mixop.evaluate.retrain"])
+CONTEXT.set_forkserver_preload([])  # the usual ones, of conftest.py
 
 
 def kill_after(records: int, target: Callable[..., Any], *arguments: Any, pause: float = 0.0) -> None:
