@@ -78,6 +78,7 @@ def test_a_terminal_that_is_closed_stops_a_search_which_saves(tmp_path: Path):
     assert saved["epoch"] == len((out / "metrics.jsonl").read_text().splitlines()) >= 1
 
 
+@pytest.mark.slow
 def test_nohup_goes_on_when_the_terminal_is_closed(tmp_path: Path):
     code = (
         "import os, signal, sys\n"

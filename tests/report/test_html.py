@@ -245,7 +245,7 @@ def test_chromium_shows_the_page_without_a_complaint(drawn, run_at, tmp_path):
     assert [attributes["id"] for tag, attributes in Page(done.stdout).tags if tag == "section"] == SECTIONS
 
 
-@pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
+@pytest.mark.parametrize(("scheme", "dark"), [(0, True), pytest.param(1, False, marks=pytest.mark.slow)])
 def test_layout_in_chromium(drawn, run_at, tmp_path, scheme, dark):
     report = write_report(run_at("darts", groups=("normal", "reduce"), epochs=3))
     markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", report.read_text(encoding="utf-8"))
