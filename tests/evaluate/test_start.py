@@ -61,7 +61,7 @@ def test_before_the_first_step_a_network_scores_what_its_path_scores(case, tmp_p
     found = searched(make(), tmp_path / "run", replace(darts(), norm=norm), executor=executor)
     supernet = trained_supernet(RunDirectory(tmp_path / "run"))
     net = make_supernet(executor, found.space, norm=replace(norm, track=True), generator=torch.Generator())
-    net.load_state_dict(supernet.tensors, strict=norm.track)  # statistics of its own are measured anew below
+    net.load_state_dict(supernet.tensors, strict=norm.track)  # statistics of its own are measured again below
     like = {group.name: torch.zeros(group.shape) for group in found.space.groups}
     rng, seen = random.Random(0), set()
     for architecture in (found.architecture, *(found.space.random(rng) for _ in range(4))):

@@ -47,9 +47,9 @@ def test_every_stage_has_its_warm_up():
     assert carried == [0, 0, 1 / 6, 2 / 6, 3 / 6, 3 / 6, 4 / 6, 5 / 6]
     assert [e for e, time in enumerate(carried) if not time.waiting] == moving_epochs(HALVES, 8, 1) == [1, 2, 3, 5, 6, 7]
     fresh = (Stage(start="fresh"), Stage(start="fresh", options=3))
-    anew = [stage_progress(fresh, 8, epoch, 1) for epoch in range(8)]
-    assert anew == [0, 0, 1 / 3, 2 / 3] * 2
-    assert [time.whole for time in anew] == [0, 0.25, 0.5, 0.75] * 2
+    again = [stage_progress(fresh, 8, epoch, 1) for epoch in range(8)]
+    assert again == [0, 0, 1 / 3, 2 / 3] * 2
+    assert [time.whole for time in again] == [0, 0.25, 0.5, 0.75] * 2
 
 
 def test_published_stages():

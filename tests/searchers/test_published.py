@@ -53,7 +53,7 @@ def test_the_published_means_come_out(found, searcher, published, deviation):
 
 @pytest.mark.slow
 def test_the_learning_rate_of_the_first_script_decides_too_soon(found):
-    """0.5 is worse than random search, also in the published loop written anew in torch (93.16 +- 0.85, 100 runs)."""
+    """0.5 is worse than random search, also in the published loop written again in torch (93.16 +- 0.85, 100 runs)."""
     assert 92.9 < found(Reinforce(lr=0.5)).mean() < 93.5
 
 

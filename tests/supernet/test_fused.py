@@ -274,7 +274,7 @@ def test_draws_that_leave_options_out_are_the_node_wise_ones():
 
 
 def test_the_mean_of_all_batches_as_statistics():
-    """Without momentum, as when statistics are measured anew: the mean of three batches' means."""
+    """Without momentum, as when statistics are measured again: the mean of three batches' means."""
     space = SPACES["nasbench201"]
     spec, ours, theirs = next(cells(space, TRACKED))
     ours.norm.momentum = None

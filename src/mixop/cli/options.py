@@ -217,7 +217,7 @@ class RetrainOptions:
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
         random: how many random architectures to train beside it. [5 after a search, else 0]
-        start: scratch draws the weights anew; supernet begins with those that the search of RUN has learnt for the
+        start: scratch draws the weights again; supernet begins with those that the search of RUN has learnt for the
             architecture, and for random ones likewise, with the statistics of batch norms measured on training batches.
         minutes: train all networks in about this time on this machine: as many epochs as fit, but no more than the
             protocol's.

@@ -1,4 +1,4 @@
-"""Where the weights of a training begin: drawn anew, or those that a search's supernet has learnt for the chosen path."""
+"""Where the weights of a training begin: drawn again, or those that a search's supernet has learnt for the chosen path."""
 
 import hashlib
 import re
@@ -77,7 +77,7 @@ class TrainedSupernet:
         """Writes the supernet's weights of a path into the network of that path.
 
         What the network has besides stays as it is: an auxiliary head, and scales and shifts of batch norms that had none in
-        the search. Statistics are to be measured anew, see `settle_statistics`.
+        the search. Statistics are to be measured again, see `settle_statistics`.
 
         Args:
             net: the network of the architecture.
@@ -138,7 +138,7 @@ def trained_supernet(run: RunDirectory) -> TrainedSupernet:
 
 
 def settle_statistics(net: nn.Module, data: Data, batch_size: int) -> None:
-    """Measures the batch-norm statistics of a network anew, on the first training batches, as a supernet's path is scored.
+    """Measures the batch-norm statistics of a network again, on the first training batches, as a supernet's path is scored.
 
     Args:
         net: on the data's device; left in training mode.

@@ -10,7 +10,7 @@ def darts_pt(*, epochs: int = 100) -> Recipe:
     """DARTS-PT: DARTS, but an option is chosen for what its removal costs the supernet.
 
     After the search, decisions are fixed one after the other, with 5 epochs of tuning in between at a tenth of the learning
-    rate. The optimiser of the weights starts anew; the architecture's goes on, for what is not decided. ``epochs`` does not
+    rate. The optimiser of the weights starts fresh; the architecture's goes on, for what is not decided. ``epochs`` does not
     count these epochs. On NAS-Bench-201 the sixth decision comes after 24 of them, as in the authors' code. In the DARTS space
     normal and reduction cells are decided in the same rounds and then lose their superfluous edges, the last round after 80
     epochs; there the authors search for 50 epochs. The code trains one more epoch after the last decision, which changes

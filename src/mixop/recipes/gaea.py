@@ -79,7 +79,7 @@ def gaea_gdas(*, epochs: int = 250) -> Recipe:
     statistics. It counts epochs of warm-up too, ours does not.
 
     The code names no number of epochs: 250 is that of `gdas`. Its cosine is 50 epochs long unless told otherwise, and after
-    each 50 begins anew at half the height; ours spans the search. One level or two is an argument of the code; ours has two.
+    each 50 begins again at half the height; ours spans the search. One level or two is an argument of the code; ours has two.
 
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand

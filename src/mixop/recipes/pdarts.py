@@ -15,7 +15,7 @@ def pdarts(*, epochs: int = 75) -> Recipe:
     """P-DARTS: three stages of 0, 6 and 12 further cells, with 8, 5 and 3 options on every edge.
 
     Take a space of 5 cells for the published depths of 5, 11 and 17. Every stage starts with fresh weights. In the warm-up of a
-    stage the dropout falls over its epochs; when the architecture begins it starts anew and decays. The rates of the
+    stage the dropout falls over its epochs; when the architecture begins it starts fresh and decays. The rates of the
     dropout behind skip connections are the paper's for CIFAR-10 (0, 0.4, 0.7); the authors' README has 0.1, 0.4, 0.7. Two
     things are unverified: 0.1, 0.2, 0.3 for CIFAR-100, and that 2 skip connections are left in the normal cell.
 

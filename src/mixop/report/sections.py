@@ -162,7 +162,7 @@ def scope(run: RunContents) -> str:
         return ""
     text = f"Trained on {score.trained_on.of(run.noun)}, measured on {score.scored_on.of(run.noun)}."
     if score.start is not None:
-        text = f"{text} Each network began from the supernet's weights of its own path, with statistics measured anew."
+        text = f"{text} Each network began from the supernet's weights of its own path, with statistics measured again."
     lower = [word(measure) for measure in score.measures if measure.better == "lower"]
     return f"{text} Lower is better: {', '.join(lower)}." if lower else text
 

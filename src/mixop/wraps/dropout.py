@@ -33,7 +33,7 @@ class SkipDropout(Wrap):
     """Element-wise dropout on the output of every skip connection that is not strided; its rate decays.
 
     In epoch e of a stage of E epochs the rate is ``rate * (E - e - 1) / E`` while the architecture waits in warm-up. When it
-    begins to move the rate starts anew: ``rate * exp(-decay * t)``, where t counts from 0 to 1 over the epochs in which it
+    begins to move the rate starts fresh: ``rate * exp(-decay * t)``, where t counts from 0 to 1 over the epochs in which it
     moves. With the 10 and 15 epochs of the authors' stages that is their ``exp(-0.2 (e - 10))``.
 
     Args:

@@ -18,6 +18,7 @@ from mixop.nets.modules.weights import kept_entries, sliced
 from mixop.nets.modules.width import Width
 from mixop.nets.ops import BatchNorm
 from mixop.supernet.module import ModuleSupernet
+from mixop.testing import check_module_space
 
 
 def _space(model):
@@ -54,6 +55,11 @@ def _x(model, seed=0):
 def _some(space, count=12):
     rng = random.Random(1)
     return list(dict.fromkeys(space.random(rng) for _ in range(count)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_with_widths_keep_the_contract_of_spaces_in_models(model):
+    check_module_space(_space(model), samples=6)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -34,7 +34,7 @@ class Subject:
     """A model that is looked at.
 
     Args:
-        make: makes it anew, from a generator.
+        make: makes it again, from a generator.
         inputs: makes a number of examples, from a generator.
         groups: its decisions.
         widths: those that decide widths, with their options.

@@ -54,7 +54,7 @@ class ModuleSpace(Space):
         dense: whether there is an output at every position; None to take the data's.
         tokens: whether inputs are tokens; None to take the data's.
         name: the space's name, part of every architecture.
-        pretrained: whether networks begin with the weights that the model has when it is made; if not, they are drawn anew.
+        pretrained: whether networks begin with the weights that the model has when it is made; if not, they are drawn again.
         kept: for each decision that was pruned the options of its rows that are left.
         example: the name of an example of inputs that this process holds; empty for random ones of the input's shape.
 
@@ -116,8 +116,8 @@ class ModuleSpace(Space):
         return "model" if is_held(self.factory) else "example" if is_held(self.example) else ""
 
     @property
-    def draws_anew(self) -> bool:
-        """Whether the weights of a model that was given are drawn anew, module by module."""
+    def redraws(self) -> bool:
+        """Whether the weights of a model that was given are drawn again, module by module."""
         return is_held(self.factory) and not self.pretrained
 
     @property
@@ -153,8 +153,8 @@ class ModuleSpace(Space):
             import copy
 
             model = copy.deepcopy(held(self.factory, self.name))
-            if self.draws_anew:
-                draw_anew(model, self.name)
+            if self.redraws:
+                redraw(model, self.name)
         else:
             model = self._call(self._function())
         if not isinstance(model, nn.Module):
@@ -327,8 +327,8 @@ def _choices_of(space: ModuleSpace, group: Group, value: str) -> tuple[core.Choi
     return tuple(core.Choice(e, TAKE if name in taken else LEAVE) for e, name in enumerate(names))
 
 
-def draw_anew(model: nn.Module, name: str) -> None:
-    """Draws the weights of a model anew, by the ``reset_parameters`` of its modules.
+def redraw(model: nn.Module, name: str) -> None:
+    """Draws the weights of a model again, by the ``reset_parameters`` of its modules.
 
     Raises:
         SpaceError: if a weight belongs to a module that has no such method.
@@ -346,7 +346,7 @@ def draw_anew(model: nn.Module, name: str) -> None:
             reset()
         elif any(True for _ in module.parameters(recurse=False)):
             raise SpaceError(
-                f"The weights of {path or name} ({type(module).__name__}) cannot be drawn anew, since it has no "
+                f"The weights of {path or name} ({type(module).__name__}) cannot be drawn again, since it has no "
                 "reset_parameters(): give in_module the class or a function that makes the model, or pretrained=True."
             )
 
@@ -443,7 +443,7 @@ def in_module(
             try it when the space is fitted to data.
         arguments: further arguments of the function, by name; numbers, texts, lists and the like.
         pretrained: whether networks begin with the weights that the model has, or that the function gives it, and keep its
-            statistics of batch norms in the search. Otherwise they are drawn anew, by the run's generator: those of a model
+            statistics of batch norms in the search. Otherwise they are drawn again, by the run's generator: those of a model
             by ``reset_parameters`` of its layers, those of a function by what it does itself.
         name: of the space; by default the function's or the class's.
 

@@ -19,7 +19,7 @@ from mixop.spaces.core import Architecture
 def network(space: ModuleSpace, architecture: Architecture, generator: Generator | None = None) -> nn.Module:
     """The model with what was chosen in the place of every choice, its layers as wide as was decided; nothing of mixop in it.
 
-    Layers that were cut keep the part of the weights that they had. Where weights are drawn anew by ``reset_parameters``, they
+    Layers that were cut keep the part of the weights that they had. Where weights are drawn again by ``reset_parameters``, they
     are drawn for the smaller layer.
 
     Args:
@@ -35,7 +35,7 @@ def network(space: ModuleSpace, architecture: Architecture, generator: Generator
         model = space.make()
         made = cuts(model, _kept(space, architecture))
         cut(model, made)
-        if space.draws_anew:
+        if space.redraws:
             for change in made:
                 reset = getattr(model.get_submodule(change.path), "reset_parameters", None)
                 if callable(reset):
