@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mixop.evaluate.trained import load_network
     from mixop.finder.estimators import Classifier, Regressor
     from mixop.finder.find import FindResult, find
+    from mixop.finder.known import KnownResult, train_known
     from mixop.nets import ops
     from mixop.nets.discrete import build
     from mixop.nets.modules.choice import Choice, InputChoice
@@ -38,6 +39,7 @@ _HOME = {
     "Classifier": "mixop.finder.estimators",
     "Draw": "mixop.core.types",
     "InputChoice": "mixop.nets.modules.choice",
+    "KnownResult": "mixop.finder.known",
     "MixopError": "mixop.core.errors",
     "Protocol": "mixop.evaluate.protocol",
     "Recipe": "mixop.recipe.core",
@@ -59,6 +61,7 @@ _HOME = {
     "retrain": "mixop.api",
     "search": "mixop.api",
     "select": "mixop.comparison.select",
+    "train_known": "mixop.finder.known",
     "write_report": "mixop.report.html",
 }
 
@@ -78,6 +81,7 @@ __all__ = [
     "Draw",
     "FindResult",
     "InputChoice",
+    "KnownResult",
     "MixopError",
     "Protocol",
     "Recipe",
@@ -110,6 +114,7 @@ __all__ = [
     "spaces",
     "tasks",
     "testing",
+    "train_known",
     "write_report",
 ]
 

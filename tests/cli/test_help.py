@@ -15,7 +15,7 @@ from mixop.cli import help, main
 from mixop.cli.arguments import known_flags, own_tree, parse, settings_tree
 from mixop.cli.commands import COMMANDS
 from mixop.cli.contestants import TOY_BATCH, TOY_EPOCHS, source_for
-from mixop.cli.training import GIVEN_DATA, GIVEN_SPACE, RANDOM
+from mixop.cli.training import GIVEN_DATA, GIVEN_SPACE, KNOWN_NETWORKS, RANDOM
 from mixop.cli.tree import arguments_of, flag_of
 from mixop.spaces import NasBench201
 from mixop.spaces.toy import Toy
@@ -152,6 +152,7 @@ STATED = {
     ("retrain", "space"): GIVEN_SPACE,
     ("retrain", "data"): GIVEN_DATA,
     ("retrain", "random"): f"{RANDOM} after a search, else 0",
+    ("retrain", "known"): f"{KNOWN_NETWORKS} beside random ones, 0 with --minutes",
 }
 """Defaults that no field holds, because they depend on other flags: what the code says, as the docstring has to put it."""
 

@@ -98,6 +98,7 @@ def test_ten_epochs_find_the_known_optimum_of_a_model(name, toy_images, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # three searches, and some recipes take five times as long as others
 @pytest.mark.parametrize("name", FITTING)
 def test_most_seeds_find_the_known_optimum_of_a_model(name, toy_images, tmp_path):
     right = [decisions_right(name, toy_images, tmp_path / str(seed), epochs=20, seed=seed) for seed in range(3)]

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binomtest
 
 from mixop.core.measure import ACCURACY, LOSS, Measure
-from mixop.report.verdict import interval, rank, remarks, stable_since, verdict
+from mixop.report.verdict import beside_known, interval, rank, remarks, stable_since, verdict
 from mixop.runs.read import RunContents, SearchCurves, read_run
-from mixop.runs.records import NetworkScore, Scope, Score
+from mixop.runs.records import KnownNetworks, NetworkScore, PlannedNetwork, Scope, Score
 
 RMSE = Measure("rmse", "lower", "mm")
 IOU = Measure("mean_iou", "higher", style="percent")
@@ -33,6 +33,7 @@ def contents(**changes):
         "retrainings": (),
         "native": None,
         "score": None,
+        "known": None,
     }
     empty |= {"choices": None, "costs": {}, "inputs": {}}
     return RunContents(path=Path("runs/x"), **{**empty, **changes})
@@ -207,3 +208,45 @@ def test_stable_since_is_where_the_last_architecture_came_to_stay(run_at):
     assert isinstance(search, SearchCurves)
     moved = replace(search, epochs=(3, 4, 5, 6, 7), architectures=("a", "b", "a", "a", "a"))
     assert stable_since(contents(search=moved)) == 5
+
+
+NONE = np.array([])
+SEARCH = SearchCurves((1,), 1, NONE, {}, {}, NONE, NONE, {}, {}, (), {}, ("|f|",))
+"""That there was a search is all that counts here."""
+
+
+def known(found, values, *, images: int | None = 360, measure=ACCURACY, parameters=1):
+    """A run of a search with known networks beside what it found."""
+    networks = [
+        replace(network(f"plain ResNet {n}", value, measure), parameters=parameters) for n, value in enumerate(values, 8)
+    ]
+    planned = tuple(PlannedNetwork(family="plain ResNet", size=n, epochs=3) for n, _ in enumerate(values, 8))
+    beside = KnownNetworks(seconds=192.0, planned=planned, networks=tuple(networks), weights_sha256="")
+    return replace(scored(found, [], images=images, measure=measure), known=beside, search=SEARCH)
+
+
+def test_a_known_network_is_said_beside_the_found_one_with_the_time_that_it_had():
+    (sentence,) = beside_known(known(0.95, [0.90]))
+    assert sentence == (
+        "A known network, plain ResNet 8, reaches 90.0 % accuracy in the time of search and training (3 min 12 s): 5.0 points "
+        "below the found one, a difference of 18 test images."
+    )
+
+
+def test_where_a_known_network_is_as_good_the_search_is_not_said_to_help():
+    assert "no sign that searching beat" not in " ".join(beside_known(known(0.95, [0.90, 0.94])))
+    for values in ([0.95], [0.90, 0.96]):
+        assert "no sign that searching beat" in beside_known(known(0.95, values))[-1]
+    lower = known(0.5, [0.4], images=None, measure=LOSS)
+    assert "0.100 nats below the found one" in beside_known(lower)[0]
+    assert "no sign that searching beat" in beside_known(lower)[-1]
+    assert "no sign that searching beat" not in beside_known(known(0.5, [0.6], images=None, measure=LOSS))[-1]
+
+
+def test_a_known_network_that_cannot_be_as_small_says_so():
+    assert "with more parameters (5)" in beside_known(known(0.95, [0.90], parameters=5))[0]
+
+
+def test_without_known_networks_nothing_is_said():
+    assert beside_known(scored(0.9, [])) == []
+    assert beside_known(contents()) == []

@@ -206,21 +206,22 @@ class RetrainOptions:
     """Train the found architecture, with random ones beside it, and score them on the test set.
 
     The training uses all training examples, those of both splits of the search. Random architectures are trained in the same
-    way, which shows whether the search did better than a random choice; each takes about as long as the found one. Without a
-    run directory, --architecture says what to train, and --data on what.
+    way, which shows whether the search did better than chance. A well-known network has the time of search and training
+    together, which shows whether it paid. Without a run directory, --architecture says what to train, and --data on what.
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: a published cell from mixop list architectures, or an architecture in the notation of its space, such
-            as a genotype. [the one that the run found]
+        architecture: a cell from mixop list architectures, or one in the notation of its space. [the one that the run
+            found]
         space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
         random: how many random architectures to train beside it. [5 after a search, else 0]
-        start: scratch draws the weights again; supernet begins with those that the search of RUN has learnt for the
-            architecture, and for random ones likewise, with the statistics of batch norms measured on training batches.
-        minutes: train all networks in about this time on this machine: as many epochs as fit, but no more than the
-            protocol's.
+        known: how many well-known networks to train as well, at most 2, with as many parameters, each for as long as search
+            and training took together. [1 beside random ones, 0 with --minutes]
+        start: scratch draws the weights again; supernet begins with those that the search of RUN has learnt for each
+            architecture, with the statistics of batch norms measured on training batches.
+        minutes: train the found and the random networks in about this time, but for no more than the protocol's epochs.
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -236,6 +237,7 @@ class RetrainOptions:
     data: str | None = None
     protocol: str = "quick"
     random: int | None = None
+    known: int | None = None
     start: Literal["scratch", "supernet"] = "scratch"
     minutes: float | None = None
     out: str | None = None

@@ -65,7 +65,7 @@ def compared(out: Path, page: Path) -> None:
         out: the run directory.
         page: the report.
     """
-    from mixop.report.verdict import command, interval, others, verdict
+    from mixop.report.verdict import beside_known, command, interval, others, verdict
     from mixop.report.words import digits, word
     from mixop.runs.read import read_run
 
@@ -81,6 +81,7 @@ def compared(out: Path, page: Path) -> None:
         rows.append((f"{'a' if family == 'random' else 'an'} {others(score)}", rivals[0]))
         if len(rivals) > 1:
             rows += [(f"best of {len(rivals)} {family}", ranked[0]), (f"worst of {len(rivals)} {family}", ranked[-1])]
+    rows += [(network.label, network) for network in (run.known.networks if run.known else ())]
     console.print(Text("The architecture:", style="bold"))
     _architecture(console, score.found.architecture, of_choices=run.choices is not None)
     console.print()
@@ -103,7 +104,8 @@ def compared(out: Path, page: Path) -> None:
         )
     console.print(table)
     console.print()
-    sentence(console, verdict(run))
+    for said_of_it in (verdict(run), *beside_known(run)):
+        sentence(console, said_of_it)
     console.print()
     places({"Run directory": out, "Report": page, "Weights": out / WEIGHTS, "Next": command(run, "export")})
 

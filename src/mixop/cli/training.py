@@ -13,7 +13,7 @@ from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
-from mixop.runs.files import ARCHITECTURE, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, STATE
+from mixop.runs.files import ARCHITECTURE, KNOWN, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, STATE
 
 if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult
@@ -37,6 +37,9 @@ GIVEN_SPACE, GIVEN_DATA = "darts", "digits"
 
 RANDOM = 5
 """Random architectures that a retraining trains beside what a search found."""
+
+KNOWN_NETWORKS = 1
+"""Known networks that are trained after a retraining, for as long as the search and the training took."""
 
 _RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
 _SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture")
@@ -142,6 +145,8 @@ def resume(parsed: Parsed) -> None:
     with _progress(options, title, run.measures(), labels) as progress:
         result = api.resume(options.run, data, **settings, observe=progress)
     if isinstance(result, api.RetrainResult):
+        planned = run.read_json(KNOWN).get("planned", ()) if run.has(KNOWN) else ()
+        _train_known(result, None, len(planned), data, options, parsed.build("settings"))
         _finish_retraining(result, options)
     else:
         _finish_search(result, options)
@@ -184,7 +189,31 @@ def retrain(parsed: Parsed) -> None:
             **_run_settings(settings),
             observe=progress,
         )
+    known = options.known
+    if known is None:
+        known = KNOWN_NETWORKS if random and options.minutes is None else 0
+    _train_known(result, options.run, known, data, options, settings)
     _finish_retraining(result, options)
+
+
+def _train_known(result: "RetrainResult", searched: str | None, count: int, data: "Data", options: Any, settings: Any) -> None:
+    """Trains known networks beside a finished retraining; those that are trained already are kept."""
+    from mixop.finder.portfolio import by_hand
+    from mixop.runs.load import read_known
+
+    labels = [family.label for family in by_hand(data)[:count]]
+    there = read_known(result.out / KNOWN)
+    if len(labels) <= (len(there.networks) if there else 0):
+        return
+    from mixop.finder.known import train_known
+    from mixop.report.html import write_report
+
+    write_report(result.out)  # what is known so far, should this one be stopped
+    title = f"Training {' and '.join(labels)} beside it, for as long as it took in all"
+    kept = _run_settings(settings)
+    del kept["seed"]  # that of the found network
+    with _progress(options, title, data.task.measures, labels) as progress:
+        train_known(result.out, data, count=count, searched=searched, **kept, observe=progress)
 
 
 def _protocol_in_minutes(
@@ -324,9 +353,12 @@ def _finish_retraining(result: "RetrainResult", options: Any) -> None:
 
     page = write_report(result.out)
     if options.json:
+        from mixop.runs.load import read_known
         from mixop.runs.records import to_record
 
-        return print_json({**to_record(result.score), "run": str(result.out), "report": str(page)})
+        known = read_known(result.out / KNOWN)
+        beside = {} if known is None else {"known": to_record(known)}
+        return print_json({**to_record(result.score), **beside, "run": str(result.out), "report": str(page)})
     from mixop.cli import screens
 
     return screens.compared(result.out, page)
@@ -397,7 +429,7 @@ RETRAIN = Command(
     examples=(
         "mixop retrain runs/x",
         "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",
-        "mixop retrain runs/x --start supernet --protocol finetune --out runs/x-tuned",
+        "mixop retrain runs/x --start supernet --protocol finetune --out runs/y",
         "mixop retrain --architecture DARTS_V2 --data cifar10 --data.path data --protocol darts-cifar10",
     ),
 )

@@ -24,7 +24,7 @@ from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, aroun
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
 from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
-from mixop.finder.training import protocol_for
+from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.plan.scaling import scaled_to
@@ -58,9 +58,6 @@ LOOK_SECONDS = 1.5
 
 FEWEST_SEARCH_EPOCHS = 8
 """Of a search; a shorter one would decide before its supernet knows anything."""
-
-LONGEST_EPOCHS = 400
-"""Of a training: beyond, small sets are only learnt by heart."""
 
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,

@@ -110,6 +110,17 @@ _OF_FEATURES = tuple(Member(*pair) for pair in ((_MLP, 64), (_WIDE_MLP, 64), (_M
 _OTHERS = tuple(Member(*pair) for pair in ((_RESNET, 16), (_DENSE, 16), (_RESNET, 8)))
 
 
+def by_hand(data: Data) -> tuple[Family, ...]:
+    """What a person would take without a search, the plainest first: families whose networks fit the data.
+
+    Args:
+        data: examples with a task.
+    """
+    kinds = {3: (_PLAIN, _RESNET), 2: (_CONVOLUTIONAL, _RESNET), 1: (_MLP, _WIDE_MLP)}
+    kind = (_RESNET, _DENSE) if data.dense or data.tokens else kinds.get(len(data.shape), ())
+    return tuple(family for family in kind if _fits(family.make(SIZES[0]), data))
+
+
 def portfolio(data: Data) -> tuple[Member, ...]:
     """The networks to try, those that most often do well first. Cells that cannot halve inputs of that size are left out.
 

@@ -9,6 +9,9 @@ from mixop.evaluate.protocol import PROTOCOLS, Protocol
 SMOOTHING = 0.1
 """Label smoothing of classes. Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7."""
 
+LONGEST_EPOCHS = 400
+"""Of a training: beyond, small sets are only learnt by heart."""
+
 CROP_SHARE = 8
 """Images are padded by the eighth part of their shorter side before the random crop: 4 pixels of 32, as is usual for CIFAR."""
 

@@ -68,6 +68,8 @@ def render(run: RunContents) -> str:
         heads=sections.heads(run.score),
         data={**run.data, "measures": [words.head(measure) for measure in run.measures]},
         networks=sections.networks(run.score),
+        known=sections.known(run),
+        beside_known=verdict.beside_known(run),
         has_classes=sections.has_classes(run),
         confusion=sections.confusion(run),
         changes=sections.changes(run),

@@ -191,6 +191,22 @@ def networks(score: Score | None) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def known(run: RunContents) -> list[dict[str, Any]]:
+    """Rows of known networks, which had as much time as the search and the training took together."""
+    score = run.score
+    if score is None or run.known is None:
+        return []
+    return [
+        {
+            "network": network,
+            "place": "",
+            "values": [_cell(written(measure, network.measures.get(measure.name), score.counted), measure.unit)
+                       for measure in score.measures],
+        }
+        for network in run.known.networks
+    ]  # fmt: skip
+
+
 def _cell(text: str, unit: str) -> str:
     """A value in a column whose head has the unit."""
     return ABSENT if text == "-" else text.removesuffix(f" {unit}") if unit else text

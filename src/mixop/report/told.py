@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from mixop.report.cell import draw_cell
-from mixop.report.verdict import last, remarks, verdict
+from mixop.report.verdict import beside_known, last, remarks, verdict
 from mixop.report.words import count, duration, said
 from mixop.runs.read import RunContents, read_run
 
@@ -33,7 +33,8 @@ def training_lines(path: Path) -> list[str]:
     Args:
         path: its run directory.
     """
-    return [verdict(read_run(path)), f"Run directory: {path}"]
+    run = read_run(path)
+    return [verdict(run), *beside_known(run), f"Run directory: {path}"]
 
 
 def as_html(text: str, run: RunContents) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mixop.core.measure import Measure
 from mixop.report.palette import kind_of
-from mixop.report.words import count, digits, direction, percent, said
+from mixop.report.words import count, digits, direction, duration, percent, said
 from mixop.runs.read import RunContents
 from mixop.runs.records import NetworkScore, Score
 
@@ -111,6 +111,31 @@ def _standing(score: Score, found: NetworkScore, noun: str) -> str:
     if others(score).startswith("random") and not measure.beats(own, mean):
         text += "; this run gives no sign that searching beat picking at random"
     return text
+
+
+def beside_known(run: RunContents) -> list[str]:
+    """What known networks reached in the time that the search and the training of what it found took: a sentence for each."""
+    score = run.score
+    found = score.found if score else None
+    if score is None or found is None or run.known is None:
+        return []
+    own, sentences = score.value(found), []
+    for network in run.known.networks:
+        value = score.value(network)
+        reached = said(score.first, value, score.counted)
+        time = "search and training" if run.search is not None else "the training"
+        text = f"A known network, {network.label}, reaches {reached} in the time of {time} ({duration(run.known.seconds)})"
+        if network.parameters > found.parameters:
+            text += f", with more parameters ({network.parameters:,})"
+        if own is not None and value is not None:
+            text += f": {_gap(score, value - own, 'the found one')}"
+            if score.counted is not None:
+                text += _examples(value - own, value, own, score.counted, f"{score.scored_on.word} {run.noun}")
+        sentences.append(f"{text}.")
+    known = [value for value in map(score.value, run.known.networks) if value is not None]
+    if run.search is not None and own is not None and known and not score.first.beats(own, max(known, key=score.first.rank)):
+        sentences.append("So this run gives no sign that searching beat a network that is known without it.")
+    return sentences
 
 
 def _examples(lead: float, own: float, best: float, examples: int, noun: str) -> str:

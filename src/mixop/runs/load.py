@@ -9,7 +9,7 @@ from mixop.core.files import read_file
 from mixop.core.measure import Measure, measure_from_json
 from mixop.core.outside import MalformedError, parse_object, shortened
 from mixop.runs.files import DATA, FORMAT_FILE, IDENTITY, RECIPE, RETRAINING, check_format
-from mixop.runs.records import RetrainingRecord, Score, SearchRecord, from_record
+from mixop.runs.records import KnownNetworks, RetrainingRecord, Score, SearchRecord, from_record
 
 Record = SearchRecord | RetrainingRecord
 """A line of the metrics."""
@@ -138,6 +138,21 @@ def read_score(path: Path) -> Score | None:
     if rows and len(score.classes) != len(rows):
         raise damaged(path, f"{len(rows)} names in 'classes', one for each row of 'confusion'", list(score.classes))
     return score
+
+
+def read_known(path: Path) -> KnownNetworks | None:
+    """The known networks beside a retraining; None where there is no file.
+
+    Raises:
+        RunError: if the file is torn or damaged.
+    """
+    content = read_object(path)
+    if not content:
+        return None
+    known = from_record(KnownNetworks, content, str(path))
+    if len(known.networks) > len(known.planned):
+        raise damaged(path, "no more networks in 'networks' than in 'planned'", len(known.networks))
+    return known
 
 
 def _check_value(value: float | None, measure: Measure, where: str) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure
 from mixop.runs.cells import parse_cell
-from mixop.runs.files import ARCHITECTURE, COSTS, DATA, ENVIRONMENT, METRICS, RECIPE, SCORE, SETTINGS, SPACE
-from mixop.runs.load import damaged, read_measures, read_object, read_records, read_score, require_run
-from mixop.runs.records import RetrainingRecord, Score, SearchRecord, Values, noun
+from mixop.runs.files import ARCHITECTURE, COSTS, DATA, ENVIRONMENT, KNOWN, METRICS, RECIPE, SCORE, SETTINGS, SPACE
+from mixop.runs.load import damaged, read_known, read_measures, read_object, read_records, read_score, require_run
+from mixop.runs.records import KnownNetworks, RetrainingRecord, Score, SearchRecord, Values, noun
 
 NAN = float("nan")
 
@@ -94,6 +94,7 @@ class RunContents:
         costs: decision -> option -> what it costs by itself, by measure; empty where that is not known.
         inputs: decision -> the names of its rows, where they have some.
         score: what the retraining found out.
+        known: the known networks beside it; None where there are none.
     """
 
     path: Path
@@ -112,6 +113,7 @@ class RunContents:
     costs: Mapping[str, Mapping[str, Mapping[str, float]]]
     inputs: Mapping[str, tuple[str, ...]]
     score: Score | None
+    known: KnownNetworks | None
 
     @property
     def name(self) -> str:
@@ -178,6 +180,7 @@ def read_run(path: str | Path) -> RunContents:
         costs=_costs(path / COSTS),
         inputs=_inputs(space),
         score=read_score(path / SCORE),
+        known=read_known(path / KNOWN),
     )
 
 

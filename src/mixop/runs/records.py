@@ -216,6 +216,43 @@ class NetworkScore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedNetwork:
+    """A known network that is to be trained beside what a search found.
+
+    Args:
+        family: of the network: ``plain ResNet``.
+        size: channels or features, >= 1.
+        epochs: that fit into the time, >= 1.
+    """
+
+    family: str
+    size: int
+    epochs: int
+
+    @property
+    def label(self) -> str:
+        """``plain ResNet 16``."""
+        return f"{self.family} {self.size}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownNetworks:
+    """Known networks beside what a search found: the content of their file.
+
+    Args:
+        seconds: that each of them has: as many as the search and the training of what it found took.
+        planned: those that are trained.
+        networks: what those scored that are trained, in the same order, on the examples that the found network was scored on.
+        weights_sha256: checksum of the found network's weights.
+    """
+
+    seconds: float
+    planned: tuple[PlannedNetwork, ...]
+    networks: tuple[NetworkScore, ...]
+    weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """What a retraining found out: the content of the score's file.
 
