@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from killed import CONTEXT
 from own_nets import Cell, Flat, Small
 from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 from mixop.bilevel.second_order import SecondOrder
 from mixop.core.errors import SpaceError
@@ -194,3 +196,45 @@ def test_a_choice_whose_options_do_not_run_is_named():
     mix = {g.name: torch.zeros(g.shape) for g in net.groups}
     with pytest.raises(SpaceError, match=r"blocks\.1 was reached, but no option"):
         net(torch.randn(2, 1, 4, 4), mix, {"blocks.0": ((0,),), "blocks.1": ((),)})
+
+
+def _half(rank, place, pipe):
+    """The gradients of one of two processes, each with half of a batch. Its batch norms have kept statistics."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=2)
+    try:
+        space, x, mix = _divided()
+        net = DistributedDataParallel(module_supernet(space, norm=BatchNorm(), generator=generator()).double().eval())
+        net(x[rank::2], mix).square().mean().backward()
+        rows = torch.cat([row.grad.flatten() for row in mix.values()])
+        torch.distributed.all_reduce(rows)
+        pipe.send([tensor.numpy() for tensor in (rows / 2, *(p.grad for p in net.parameters()))])
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _divided():
+    x = torch.randn(8, 1, 4, 4, dtype=torch.float64, generator=generator(1))
+    space = in_module(Flat, x[:2].float())
+    rows = {g.name: torch.randn(g.shape, generator=generator(n)).double().softmax(-1) for n, g in enumerate(space.groups)}
+    mix = {name: row.requires_grad_() for name, row in rows.items()}
+    return space, x, mix
+
+
+@pytest.mark.slow  # two processes that load torch.distributed
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this build of torch has no torch.distributed")
+def test_a_batch_divided_among_processes_gives_the_gradients_of_the_whole(tmp_path):
+    space, x, mix = _divided()
+    net = module_supernet(space, norm=BatchNorm(), generator=generator()).double().eval()
+    net(x, mix).square().mean().backward()
+    whole = [torch.cat([row.grad.flatten() for row in mix.values()]), *(p.grad for p in net.parameters())]
+    ends = [CONTEXT.Pipe() for _ in range(2)]
+    workers = [CONTEXT.Process(target=_half, args=(n, tmp_path / "meet", end[1])) for n, end in enumerate(ends)]
+    for worker in workers:
+        worker.start()
+    for (ours, theirs), worker in zip(ends, workers, strict=True):
+        theirs.close()
+        for one, other in zip(ours.recv(), whole, strict=True):
+            torch.testing.assert_close(torch.from_numpy(one), other)
+        worker.join()
+        ours.close()
+        worker.close()
