@@ -25,7 +25,8 @@ FLOORS = (
     ("recipes", "engine"),
     ("evaluate", "plan"),
     ("api", "measure", "tabulate"),
-    ("comparison", "finder", "testing"),
+    ("finder", "testing"),
+    ("comparison",),
     ("cli",),
     ("__main__",),
 )

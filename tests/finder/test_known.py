@@ -35,7 +35,8 @@ def data() -> Data:
 @pytest.fixture
 def run(data, tmp_path, monkeypatch):
     """A search, and the training of what it found; no decision depends on how fast this machine is."""
-    monkeypatch.setattr(known, "_epochs", lambda *_: 3)
+    honest = known.plan
+    monkeypatch.setattr(known, "plan", lambda *given, **more: replace(honest(*given, **more), epochs=3))
     found = mixop.search(replace(mixop.recipes.darts(epochs=1), batch_size=16), SPACE, data, tmp_path / "run", threads=1)
     return mixop.retrain(found.architecture, found.space, data, found.out, protocol=PROTOCOL, threads=1)
 
@@ -96,11 +97,14 @@ def test_the_time_is_that_of_the_search_that_is_named(run, data, tmp_path):
     assert read_run(again.out).search is None
 
 
-def test_with_as_many_epochs_as_fit_it_takes_about_as_long(data):
-    score = type("Score", (), {"trained_on": type("Scope", (), {"examples": len(data.train) + len(data.valid)})})
+def test_as_many_epochs_as_fit_but_no_more_than_do_good(data):
     family = by_hand(data)[0]
-    few, many = (known._epochs(family, 4, seconds, PROTOCOL, score, data, "cpu") for seconds in (1e-9, 1e9))
-    assert (few, many) == (1, known.LONGEST_EPOCHS)
+    few, some, many = (known.plan(family, 5000, seconds, PROTOCOL, data) for seconds in (1e-9, 1.0, 1e9))
+    assert few.size == some.size == many.size > 2
+    assert (few.epochs, many.epochs) == (1, known.LONGEST_EPOCHS)
+    assert 1 <= some.epochs <= known.LONGEST_EPOCHS
+    twice = [known.plan(family, 5000, 1.0, PROTOCOL, data, share=share).epochs for share in (0.01, 1.0)]
+    assert twice[0] > twice[1], "a training on fewer examples has more epochs"
 
 
 def test_what_begins_from_a_supernet_has_no_known_network_trained_by_its_protocol(run, data, tmp_path):

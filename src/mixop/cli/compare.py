@@ -44,6 +44,7 @@ def compare(parsed: Parsed) -> None:
             out,
             searchers=black_boxes,
             budget_seconds=options.budget,
+            known=options.known,
             seeds=range(options.first_seed, options.first_seed + options.seeds),
             jobs=options.jobs,
             evaluate=scored,

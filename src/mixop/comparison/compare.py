@@ -6,7 +6,7 @@ import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from mixop import api
 from mixop.api import Rates, at_rates
 from mixop.comparison import tasks
-from mixop.comparison.evaluators import Evaluator, Tabular, default_evaluator
+from mixop.comparison.evaluators import TRAINED, Evaluator, Tabular, default_evaluator
 from mixop.comparison.paper import paper_of
 from mixop.comparison.pool import Assignment, Teller, check_workers, work
 from mixop.core.door import door
@@ -25,6 +25,7 @@ from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
+from mixop.finder.portfolio import Family, by_hand
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.report.comparison import Comparison
@@ -33,9 +34,10 @@ from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
 from mixop.report.progress import RunsLine
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, TRIAL
+from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, SCORE, TRIAL
 from mixop.runs.identity import essence
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.runs.load import read_score
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
@@ -50,6 +52,7 @@ def compare(
     *,
     searchers: Mapping[str, Searcher] | None = None,
     budget_seconds: float | None = None,
+    known: int | None = None,
     seeds: Sequence[int] = range(4),
     jobs: int | None = None,
     evaluate: Evaluator | None = None,
@@ -76,6 +79,10 @@ def compare(
     Black-box searchers score their trials in the same way, with the time of random search; their seconds are those of the
     trainings, and the first one counts in any case.
 
+    Where what is found is trained, networks that are known without a search take part: for images a plain ResNet and the ResNet
+    cell of NAS-Bench-201, for other data their like. Each has at most as many parameters as the median of what the recipes
+    found, and is trained for as long as the search and the training from scratch of the median recipe took.
+
     Workers read the script that calls this again: it needs ``if __name__ == "__main__":`` around the call. What is defined in a
     notebook or on the command line they cannot find; with ``jobs=1`` there are none, and everything runs in this process.
 
@@ -87,6 +94,7 @@ def compare(
         searchers: black-box searchers by name, which differ from those of the recipes.
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
             recipes' mean times. Needed where there are no recipes.
+        known: how many known networks, at most 2; default 2 where recipes are scored by `Retrain`, else 0.
         seeds: of the runs of every method, each >= 0 and different.
         jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
@@ -115,6 +123,7 @@ def compare(
     recipes = {name: at_rates(recipe, data, rates) for name, recipe in recipes.items()}
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
+    families = {family.label.replace(" ", "-"): family.label for family in _known(known, evaluator, recipes, searchers, data)}
     settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
@@ -149,6 +158,8 @@ def compare(
         identity["paper"] = paper
     if searchers:  # comparisons without any, and without a budget, keep the identity that they had
         identity["searchers"] = {name: to_plain(searcher) for name, searcher in searchers.items()}
+    if families:
+        identity["known"] = list(families)
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
     searches = [
@@ -186,6 +197,8 @@ def compare(
             for seed in seeds
             for name, searcher in searchers.items()
         ]
+        if families and not stop:
+            rivals += _beside(families, seeds, directory, list(recipes), options)
         failures |= pool.run(
             [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
         )
@@ -214,6 +227,8 @@ def _without_growth(now: Mapping[str, Any], before: Any) -> dict[str, Any]:
     """What makes a comparison, with what was there before in place of more of the same, and of words about it."""
     try:
         kept = {"note", "paper"}
+        if set(before.get("known", ())) <= set(now.get("known", ())):
+            kept.add("known")
         for name in ("recipes", "searchers"):
             if before.get(name, {}).items() <= now.get(name, {}).items():
                 kept.add(name)
@@ -248,6 +263,51 @@ def _budgets(comparison: Comparison, given: float | None) -> dict[str, float]:
     budgets = dict(comparison.budgets)
     middle = median(budgets.values()) if budgets else 0.0
     return {**budgets, "median": middle if given is None else float(given)}
+
+
+def _known(
+    count: int | None, evaluator: Evaluator, recipes: Mapping[str, Recipe], searchers: Mapping[str, Searcher], data: Data
+) -> tuple[Family, ...]:
+    """The known networks that take part."""
+    if count is None:
+        count = 2 if evaluator.trains_what_is_found and recipes else 0
+    if count < 0:
+        raise RecipeError(f"known must be a whole number of at least 0, got {count!r}.")
+    if count and not (evaluator.trains_what_is_found and recipes):
+        raise RecipeError("Known networks are trained as what recipes find is: score recipes by Retrain, or leave known out.")
+    families = by_hand(data)[:count]
+    for name in (*recipes, *searchers):
+        if name in {family.label.replace(" ", "-") for family in families}:
+            raise RecipeError(f"{name!r} is the name of a known network: give the method another one, or set known=0.")
+    return families
+
+
+def _beside(
+    families: Mapping[str, str],
+    seeds: Sequence[int],
+    directory: RunDirectory,
+    recipes: Sequence[str],
+    options: Mapping[str, Any],
+) -> list[Assignment]:
+    """Known networks with the time and the parameters of the median recipe; none where no recipe has finished a run."""
+    times, sizes = [], []
+    for name in recipes:
+        done = [place for seed in seeds if (read_score((place := directory / _name(name, seed)) / TRAINED / SCORE))]
+        trials = [RunDirectory(place).read_json(TRIAL) for place in done if (place / TRIAL).exists()]
+        spent = [trial["search_seconds"] + trial["scoring_seconds"] for trial in trials if "scoring_seconds" in trial]
+        if spent:
+            times.append(fmean(spent))
+            scores = [read_score(place / TRAINED / SCORE) for place in done]
+            sizes.append(median(score.networks[0].parameters for score in scores if score is not None))
+    if not times:
+        return []
+    given = {**options, "budgets": {"median": median(times)}, "parameters": int(median(sizes))}
+    del given["space"]  # each has its own
+    return [
+        Assignment(_name(name, seed), tasks.known, {"name": name, "label": label, "seed": seed, **given})
+        for seed in seeds
+        for name, label in families.items()
+    ]
 
 
 def _open(folder: Path, budgets: Mapping[str, float]) -> bool:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,9 @@ from mixop.spaces.core import Architecture, Space
 from mixop.tables.catalogue import open_table
 from mixop.tables.table import SearchTable, Table
 from mixop.tasks.base import Task
+
+TRAINED = "trained"
+"""In the directory of a search: where what it found is trained."""
 
 RIGHT = Measure("decisions", "higher", style="percent")
 """The score of a run against a known optimum: the share of its decisions that are right."""
@@ -69,6 +72,11 @@ class Evaluator(ABC):
             conditions: what the runs of a seed share.
             folder: for what is trained.
         """
+
+    @property
+    def trains_what_is_found(self) -> bool:
+        """Whether the score is that of a training from scratch, which known networks can have too."""
+        return False
 
     @abstractmethod
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
@@ -151,8 +159,26 @@ class Retrain(Training):
     def words(self, task: Task) -> str:
         return f"{word(task.first)} on the {'test set' if self.test else 'validation split'} after a training from scratch"
 
+    @property
+    def trains_what_is_found(self) -> bool:
+        return True
+
+    def of_known(self, architecture: Architecture, epochs: int, conditions: Conditions, folder: Path) -> dict[str, Any]:
+        """Scores a network that is known without a search.
+
+        Args:
+            architecture: of the space of the conditions.
+            epochs: of its training.
+            conditions: what the runs of a seed share, with its own space.
+            folder: the run directory of the training.
+        """
+        protocol = replace(self.protocol, epochs=epochs, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
+        trained = conditions.train(architecture, protocol, folder)
+        scored = self._scored(folder, trained.measures[conditions.measure.name], conditions)
+        return {**scored, "search_seconds": trained.seconds}
+
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
-        folder = found.out / "trained"
+        folder = found.out / TRAINED
         trained = conditions.train(found.architecture, self.protocol, folder)
         value = trained.measures[conditions.measure.name]
         return {**self._scored(folder, value, conditions), "scoring_seconds": trained.seconds}

@@ -11,14 +11,18 @@ import torch
 
 from mixop import api
 from mixop.comparison.conditions import Conditions
-from mixop.comparison.evaluators import Evaluator
+from mixop.comparison.evaluators import Evaluator, Retrain
 from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
+from mixop.finder.known import plan
+from mixop.finder.portfolio import by_hand
 from mixop.recipe.core import Recipe
 from mixop.report.methods import chosen
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import TRIAL, TRIALS
+from mixop.runs.files import KNOWN, TRIAL, TRIALS
+from mixop.runs.load import read_known
+from mixop.runs.records import KnownNetworks, to_record
 from mixop.searchers.base import Searcher
 from mixop.searchers.driver import TrialRecord, measure_of, run_search
 from mixop.spaces.core import Architecture, Space
@@ -193,6 +197,59 @@ def black_box(
         trial |= {"architecture": best.architecture, "search_seconds": found.spent, "trained": len(found.rows)}
         trial |= _skips(found.architecture, space)
         trial |= evaluator.of_trial(found.architecture, found.value, conditions, trained)
+    except REPEATABLE as error:
+        run.write_json(TRIAL, {**trial, "error": str(error)})
+        raise
+    run.write_json(TRIAL, trial)
+
+
+def known(
+    *,
+    name: str,
+    label: str,
+    parameters: int,
+    data: Portable,
+    folder: Path,
+    seed: int,
+    device: str,
+    checkpoint_seconds: float,
+    evaluator: Retrain,
+    budgets: Mapping[str, float],
+    observe: Observer,
+) -> None:
+    """Trains a network that is known without a search for as long as the budget lasts, and writes ``trial.json``.
+
+    The file has the fields of a recipe's run; its seconds are those of the training.
+
+    Args:
+        label: of its family.
+        parameters: that it has at most.
+        budgets: seconds, by name; it has those of the median recipe, its training from scratch included.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run, seconds = RunDirectory(folder), budgets["median"]
+    loaded = data.load()
+    family = next(family for family in by_hand(loaded) if family.label == label)
+    before = read_known(folder / KNOWN)
+    if before is None or before.seconds != seconds:  # decided once, however often it is stopped
+        share = len(loaded.train) / (len(loaded.train) + len(loaded.valid))
+        planned = plan(family, parameters, seconds, evaluator.protocol, loaded, share=share, device=device)
+        before = KnownNetworks(seconds=seconds, planned=(planned,), networks=(), weights_sha256="")
+        run.write_json(KNOWN, to_record(before))
+    planned = before.planned[0]
+    own = family.make(planned.size).fit(loaded)
+    architecture = family.architecture(own)
+    trial: dict[str, Any] = {
+        "recipe": name,
+        "seed": seed,
+        "budgets": dict(budgets),
+        "architecture": own.to_native(architecture),
+    }
+    conditions = Conditions(
+        space=own, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=observe
+    )
+    try:
+        trial |= evaluator.of_known(architecture, planned.epochs, conditions, folder / f"{planned.size}-{planned.epochs}")
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise

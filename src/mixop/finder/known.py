@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,6 +39,9 @@ WIDEST = 1024
 
 MEASURED_EPOCHS = 10
 """Of the training whose time is estimated; starting and scoring are shared by them."""
+
+MEASUREMENTS = 3
+"""Of a few steps each, whose middle one counts: other work on the machine may hit one of them."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def train_known(
         RunError: if there is no finished training, or the known networks there stand beside another one.
         RecipeError: if no network is known for this kind of data.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if count < 1:
         raise RecipeError(f"The number of known networks must be a whole number of at least 1, got {count!r}.")
     run = RunDirectory(out)
     run.require()
@@ -171,17 +175,45 @@ def _planned(
         known = KnownNetworks(seconds=seconds, planned=(), networks=(), weights_sha256=score.weights_sha256)
     if known.weights_sha256 != score.weights_sha256:
         raise RunError(f"{run / KNOWN} stands beside another training: move it away together with {run / FOLDER}.")
+    share = score.trained_on.examples / (len(data.train) + len(data.valid))
     for family in families[len(known.planned) :]:
-        size = _widest(family, found.parameters, data)
-        epochs = _epochs(family, size, known.seconds, protocol, score, data, device)
-        planned = PlannedNetwork(family=family.label, size=size, epochs=epochs)
+        planned = plan(family, found.parameters, known.seconds, protocol, data, share=share, device=device)
         known = replace(known, planned=(*known.planned, planned))
     run.write_json(KNOWN, to_record(known))
     return known
 
 
-def _widest(family: Family, most: int, data: Data) -> int:
-    """The largest size at which a network has at most so many parameters; the smallest where even that has more."""
+def plan(
+    family: Family, most: int, seconds: float, protocol: Protocol, data: Data, *, share: float = 1.0, device: str = "cpu"
+) -> PlannedNetwork:
+    """The network of a family that is trained in a given time.
+
+    Args:
+        family: of the network.
+        most: parameters; a family whose smallest network has more gives that one.
+        seconds: of the training.
+        protocol: how it is trained; its epochs are replaced.
+        data: examples with a task.
+        share: of the training and validation examples, that it is trained on.
+        device: where torch computes.
+    """
+    size = widest(family, most, data)
+    space = family.make(size).fit(data)
+    timed = replace(protocol, epochs=MEASURED_EPOCHS)
+    architecture = family.architecture(space)
+    measured = [retraining_estimate(architecture, space, data, timed, device=device).seconds for _ in range(MEASUREMENTS)]
+    epochs = int(seconds / max(median(measured) * share / MEASURED_EPOCHS, 1e-9))
+    return PlannedNetwork(family=family.label, size=size, epochs=max(1, min(LONGEST_EPOCHS, epochs)))
+
+
+def widest(family: Family, most: int, data: Data) -> int:
+    """The largest size at which a network has at most so many parameters; the smallest where even that has more.
+
+    Args:
+        family: of the network.
+        most: parameters.
+        data: examples with a task.
+    """
 
     def fits(size: int) -> bool:
         space = family.make(size).fit(data)
@@ -194,11 +226,3 @@ def _widest(family: Family, most: int, data: Data) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return min(low, WIDEST)
-
-
-def _epochs(family: Family, size: int, seconds: float, protocol: Protocol, score: Score, data: Data, device: str) -> int:
-    space = family.make(size).fit(data)
-    timed = replace(protocol, epochs=MEASURED_EPOCHS)
-    whole = retraining_estimate(family.architecture(space), space, data, timed, device=device).seconds
-    share = score.trained_on.examples / (len(data.train) + len(data.valid))
-    return max(1, min(LONGEST_EPOCHS, int(seconds / max(whole * share / MEASURED_EPOCHS, 1e-9))))

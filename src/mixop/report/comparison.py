@@ -63,8 +63,13 @@ class Comparison:
 
     @property
     def methods(self) -> list[str]:
-        """Recipes and searchers, by name; random search aside."""
-        return [*self.identity["recipes"], *self.identity.get("searchers", ())]
+        """Recipes, searchers and known networks, by name; random search aside."""
+        return [*self.identity["recipes"], *self.identity.get("searchers", ()), *self.known]
+
+    @property
+    def known(self) -> list[str]:
+        """Networks that are known without a search."""
+        return list(self.identity.get("known", ()))
 
     @property
     def done(self) -> int:
@@ -228,6 +233,11 @@ class Comparison:
             notes.append(
                 "Black-box searchers score their trials in the same way and had the time of the row of random search; "
                 f"trials on average: {counts}."
+            )
+        if self.known:
+            notes.append(
+                f"{' and '.join(self.known)}: known without a search, with at most as many parameters as what the median "
+                "recipe found, and trained in the same way for as long as its search and its training took together."
             )
         notes += self._about_paper()
         pairs = [(row.name, pair) for row in self.rows if (pair := self._against_random(row)) is not None]

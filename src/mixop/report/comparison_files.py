@@ -78,6 +78,8 @@ def _check(identity: Mapping[str, Any], path: Path) -> None:
         fields_in(fields_in(identity["space"], {"space": dict}, "space")["space"], {"type": str}, "space.space")
         if "searchers" in identity:
             fields_in(identity, {"searchers": dict}, "comparison")
+        if "known" in identity:
+            fields_in(identity, {"known": tuple[str, ...]}, "comparison")
         if "paper" in identity:
             paper = fields_in(identity, {"paper": dict}, "comparison")["paper"]
             reported = fields_in(paper, {"reported": dict, "differences": str}, "paper")["reported"]
@@ -97,7 +99,7 @@ def _comparison(path: Path, identity: Mapping[str, Any]) -> Comparison:
     searchers = identity.get("searchers", ())  # they have the time of random search's own row
     runs = {
         name: tuple(run for run in (_run(path / f"{name}-{seed}", seed) for seed in seeds) if run is not None)
-        for name in (*identity["recipes"], *searchers)
+        for name in (*identity["recipes"], *searchers, *identity.get("known", ()))
     }
     budgets = mean_seconds({name: Row(name, measure, runs[name]) for name in identity["recipes"]})
     drawn = [(seed, found) for seed in seeds if (found := _drawn(path / f"{RANDOM}-{seed}" / TRIAL))]

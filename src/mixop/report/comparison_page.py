@@ -73,6 +73,8 @@ def verdict(comparison: Comparison) -> str:
         return (
             f"{place}. Random search is among the first: nothing shows here that a recipe beats picking at random for as long."
         )
+    if any(row.name in comparison.known for row in equal):
+        place = f"{place}. So nothing shows here that a recipe beats a network that is known without a search"
     rival = _result(comparison, comparison.row(RANDOM))
     return f"{place}. Random search with the time of the median method: {rival}."
 
