@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from mixop.evaluate.protocol import Protocol
     from mixop.evaluate.trained import load_network
     from mixop.finder.estimators import Classifier, Regressor
-    from mixop.finder.find import FindResult, find
+    from mixop.finder.find import find
     from mixop.finder.known import KnownResult, train_known
+    from mixop.finder.result import FindResult
     from mixop.nets import ops
     from mixop.nets.discrete import build
     from mixop.nets.modules.choice import Choice, InputChoice
@@ -45,7 +46,7 @@ _HOME = {
     "Recipe": "mixop.recipe.core",
     "Regressor": "mixop.finder.estimators",
     "Relaxation": "mixop.relax.base",
-    "FindResult": "mixop.finder.find",
+    "FindResult": "mixop.finder.result",
     "RetrainResult": "mixop.api",
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",

@@ -12,7 +12,7 @@ from mixop.cli.words import short
 
 if TYPE_CHECKING:
     from mixop.data.core import Data
-    from mixop.finder.find import FindResult
+    from mixop.finder.result import FindResult
 
 _SETTINGS = ("seed", "device", "threads")
 

@@ -16,7 +16,7 @@ from mixop.report.progress import duration
 if TYPE_CHECKING:
     from mixop.core.measure import Measure
     from mixop.finder.contender import Trial
-    from mixop.finder.find import FindResult
+    from mixop.finder.result import FindResult
     from mixop.tasks.base import Task
 
 

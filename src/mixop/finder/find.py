@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
 
 from mixop.api import RetrainResult, retrain, search
 from mixop.core.door import door
@@ -24,6 +23,7 @@ from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, aroun
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
 from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
+from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
@@ -31,18 +31,12 @@ from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.progress import tell_there, where_one_looks
-from mixop.report.told import as_html
 from mixop.report.words import said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
-from mixop.runs.frame import frame
 from mixop.runs.interrupt import InterruptedRunError
-from mixop.runs.read import read_run
-from mixop.runs.records import Score, from_record, to_record
+from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Architecture, Space
-
-if TYPE_CHECKING:
-    import pandas
 
 SHARES = {"trials": 0.3, "search": 0.2}
 """Of the whole time; looking is part of the trials, and training the best network takes what is left."""
@@ -68,61 +62,6 @@ _MORE = "minutes-"
 
 AHEAD = 1.1
 """Times are planned longer by this, for what an estimate leaves out."""
-
-
-@dataclass(frozen=True)
-class FindResult:
-    """What a finished `find` gives.
-
-    Args:
-        out: its directory; the winner's run directory is ``final`` in it.
-        model: the winner with its trained weights, a plain module in evaluation mode.
-        winner: its label.
-        space: its space.
-        architecture: its architecture.
-        score: on the test examples, which were looked at once.
-        trials: the short trainings that it was chosen by, round by round.
-        sentences: what happened, in plain words.
-        verdict: those of them that say whether searching helped.
-    """
-
-    out: Path
-    model: nn.Module
-    winner: str
-    space: Space
-    architecture: Architecture
-    score: Score
-    trials: tuple[Trial, ...]
-    sentences: tuple[str, ...]
-    verdict: tuple[str, ...]
-
-    @property
-    def final(self) -> Path:
-        """The winner's run directory, for `export`, `evaluate` and `load_network`."""
-        return self.out / "final"
-
-    def frame(self) -> "pandas.DataFrame":
-        """A row for each short training.
-
-        Raises:
-            MissingExtraError: if pandas is not installed.
-        """
-        drop = ("measures", "train")
-        return frame(
-            {**{name: value for name, value in vars(trial).items() if name not in drop}, **trial.measures}
-            for trial in self.trials
-        )
-
-    def __str__(self) -> str:
-        network = self.score.networks[0]
-        reached = said(self.score.first, self.score.value(network), self.score.counted)
-        return "\n".join((*self.sentences, f"{self.winner} reaches {reached} on {self.score.scored_on.words}."))
-
-    def __repr__(self) -> str:
-        return f"<{self.winner} found in {str(self.out)!r}>"
-
-    def _repr_html_(self) -> str:
-        return as_html(str(self), read_run(self.final))
 
 
 @door()
