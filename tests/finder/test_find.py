@@ -19,7 +19,7 @@ from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, _minutes, find
 from mixop.finder.page import write_found
-from mixop.finder.portfolio import _CONVOLUTIONAL, _RESNET, Member, portfolio, where_to_search
+from mixop.finder.portfolio import _CONVOLUTIONAL, _DENSE, _RESNET, Member, portfolio, where_to_search
 from mixop.report.curve import Spot, best_for_each_cost
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
@@ -335,6 +335,7 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
     assert any(sentence.startswith("dsnas searched ") and "for 2 epochs" in sentence for sentence in result.sentences)
     last = {trial.origin: trial for trial in result.trials if trial.round == 2}
     assert last.keys() >= {"known", "searched"}
+    assert "ranked" not in last, "there is no limit"
     assert len(result.verdict) >= 2
     page = unescape(write_found(tmp_path / "out").read_text())
     assert all(sentence in page for sentence in result.sentences)
@@ -343,6 +344,26 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
         assert trial.label in page
     assert page.count("<svg") == 2, "one for each cost that was measured"
     assert f"{result.winner} reaches" in page
+
+
+def test_under_a_limit_the_best_of_many_draws_takes_part(tmp_path, monkeypatch):
+    """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
+    monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
+    monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
+    monkeypatch.setattr("mixop.finder.contender.SIZES", (3, 4))
+    monkeypatch.setattr("mixop.finder.find.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
+    y = torch.arange(60) % 2
+    x = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
+    data = from_arrays(x, y, valid=0.4, test_share=0.2, layout="nchw")
+    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=9000)
+    assert any("the best by scores before training takes part" in sentence for sentence in result.sentences)
+    (ranked,) = [trial for trial in result.trials if trial.origin == "ranked"]
+    assert ranked.round == 2
+    assert ranked.parameters <= 9000
+    assert any(sentence.startswith("What the ranking took") for sentence in result.verdict)
+    assert "ranked before training" in write_found(tmp_path / "out").read_text()
+    told: list[str] = []
+    assert find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=9000, tell=told.append).trials == result.trials
 
 
 def test_an_unfinished_run_has_no_page(signals, tmp_path):

@@ -11,8 +11,8 @@ from mixop.nets.discrete import build
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Architecture, Choice, Space
 
-Origin = Literal["known", "searched", "random"]
-"""Where a network comes from: the portfolio, a search, or a draw of a search's space."""
+Origin = Literal["known", "searched", "ranked", "random"]
+"""Where a network comes from: the portfolio, a search, the best of many draws by scores before training, or a single draw."""
 
 
 Costs = dict[str, Any]
@@ -38,6 +38,25 @@ class Contender:
     architecture: Architecture
     cost: Cost
     size: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An architecture that takes part at the width that the limits allow.
+
+    Args:
+        label: its name on the screen.
+        origin: where it comes from.
+        near: the network whose surroundings it is from.
+        architecture: of the space.
+        space: these surroundings at some width.
+    """
+
+    label: str
+    origin: Origin
+    near: Member
+    architecture: Architecture
+    space: Space
 
 
 @dataclass(frozen=True, kw_only=True)

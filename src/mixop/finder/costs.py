@@ -53,6 +53,9 @@ class Limits:
     def _given(self) -> list[tuple[str, float]]:
         return [(name, value) for name in _WORDS if (value := getattr(self, name)) is not None]
 
+    def __bool__(self) -> bool:
+        return bool(self._given())
+
     def broken(self, cost: Cost) -> str:
         """The first limit that a cost breaks, in words; empty if it keeps all."""
         for name, most in self._given():

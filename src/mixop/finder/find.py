@@ -19,10 +19,11 @@ from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.finder.boosting import boosted
-from mixop.finder.contender import Contender, Costs, Entry, Origin, Trial, around, carried
+from mixop.finder.contender import Contender, Costs, Entry, Trial, Wanted, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
 from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
+from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
@@ -36,16 +37,20 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.runs.records import from_record, to_record
-from mixop.spaces.core import Architecture, Space
+from mixop.spaces.core import Space
 
-SHARES = {"trials": 0.3, "search": 0.2}
-"""Of the whole time; looking is part of the trials, and training the best network takes what is left."""
+SHARES = {"trials": 0.3, "search": 0.2, "ranking": 0.05}
+"""Of the whole time; looking is part of the trials, and training the best network takes what is left. Ranking is for limits."""
+
 
 FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
 
 ENOUGH_EPOCHS = 10
-"""Of a network that is trained without having been compared with others."""
+"""Of a network that is trained without having been compared, and of those of the last round where one more is let in."""
+
+LAST_ROUND = 5
+"""Networks of the last round: two known ones, what was ranked, what was found, and a random one."""
 
 LOOK_SECONDS = 1.5
 """Of the first round for each network that is timed: timing one takes about a second."""
@@ -389,12 +394,62 @@ class _Finder:
         )
 
     def _searched(self, known: Sequence[Contender], best: Sequence[Contender]) -> list[Contender]:
-        """What a search found, and a random architecture of its space; nothing where there is no time for it."""
+        """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
         members = {member.label: member for member in portfolio(self.data)}
         near = where_to_search(self.data, [members[c.label] for c in best if c.label in members])
         if near is None:
             return []
-        space, narrow = around(near, near.size).fit(self.data), self._searchable(near)
+        space = around(near, near.size).fit(self.data)
+        wanted = [*self._ranked(best[0]), *self._found(near, space)]
+        if wanted:
+            wanted.append(Wanted("random", "random", near, space.random(Random(self.settings.seed)), space))
+        inside: list[Contender] = []
+        for one in wanted:
+            wide = around(one.near, one.near.size).fit(self.data)
+            here = carried(one.architecture, one.space, wide)
+            same = next((c for c in (*known, *inside) if c.space == wide and c.architecture == here), None)
+            if same is not None:
+                self.say(f"The {one.label} architecture is that of {same.label}.")
+                continue
+            contender, why = self.entry.found(one.label, one.origin, one.near, one.architecture, one.space)
+            if contender is None:
+                self.say(f"The {one.label} architecture stays out at any width: it has {why}.")
+            else:
+                inside.append(contender)
+        self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
+        return inside
+
+    def _ranked(self, best: Contender) -> list[Wanted]:
+        """The best of many draws that keep the limits, by scores before training, where those are known to help.
+
+        They are as wide as the widest known network that keeps them: at another width all would be too large, or too small. One
+        network more leaves the others less time: it stays away where the best so far would have fewer than ten epochs.
+        """
+        limits, data = self.entry.limits, self.data
+        near = next((member for member in portfolio(data) if member.family.ranks), None)
+        if not limits or near is None or len(data.shape) != 3 or data.dense or data.tokens:
+            return []
+        widest, _ = self.entry.largest(near.family)
+        if widest is None:
+            return []
+        space = around(near, min(near.size, widest.size)).fit(data)
+        seconds, seed = SHARES["ranking"] * self.total, self.settings.seed
+        share = self.total * SHARES["trials"] / 2 / LAST_ROUND
+
+        def rank() -> dict[str, Any] | None:
+            if ENOUGH_EPOCHS * self._seconds_per_epoch(best) > share:
+                return None
+            return best_before_training(space, data, limits, seconds=seconds, seed=seed)
+
+        taken = self.ledger.decide("ranked", rank)
+        if taken is None or taken["architecture"] is None:
+            return []
+        self.say(f"Of {taken['networks']} drawn networks that keep the limits, the best by scores before training takes part.")
+        return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
+
+    def _found(self, near: Member, space: Space) -> list[Wanted]:
+        """What a search found; nothing where there is no time for it."""
+        narrow = self._searchable(near)
         method, epochs = self.ledger.decide("search", lambda: self._search_length(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
@@ -413,25 +468,7 @@ class _Finder:
             progress=self.progress,
         )
         self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
-        drawn = space.random(Random(self.settings.seed))
-        wide = carried(result.architecture, narrow, space)
-        wanted: list[tuple[str, Origin, Architecture, Space]] = [("found", "searched", result.architecture, narrow)]
-        if drawn != wide:
-            wanted.append(("random", "random", drawn, space))
-        inside = []
-        for label, origin, architecture, of in wanted:
-            here = carried(architecture, of, space)
-            same = next((c for c in known if c.space == space and c.architecture == here), None)
-            if same is not None:
-                self.say(f"The {label} architecture is that of {same.label}.")
-                continue
-            contender, why = self.entry.found(label, origin, near, architecture, of)
-            if contender is None:
-                self.say(f"The {label} architecture stays out at any width: it has {why}.")
-            else:
-                inside.append(contender)
-        self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
-        return inside
+        return [Wanted("found", "searched", near, result.architecture, narrow)]
 
     def _searchable(self, near: Member) -> Space:
         """The space around a network at half its width, where a search works.

@@ -20,7 +20,12 @@ from mixop.runs.files import DECISIONS, FIND, FIND_REPORT, REPORT
 from mixop.runs.read import RunContents, read_run
 from mixop.runs.records import from_record
 
-ORIGINS = {"known": "known networks", "searched": "found by the search", "random": "drawn at random"}
+ORIGINS = {
+    "known": "known networks",
+    "searched": "found by the search",
+    "ranked": "ranked before training",
+    "random": "drawn at random",
+}
 """Words for where networks come from."""
 
 _COSTS = (("flops", "multiply-adds"), ("parameters", "parameters"), ("latency_ms", "ms for one example"))

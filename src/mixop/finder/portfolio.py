@@ -32,12 +32,14 @@ class Family:
         make: the space of a size; sizes left open are taken from the data.
         native: the architecture in it, by the space's notation; None for the first option of every decision.
         around: the space of a size where a search looks for better ones; None where it does not.
+        ranks: whether scores before training are known to find good networks there.
     """
 
     label: str
     make: Callable[[int], Space]
     native: str | None = None
     around: Callable[[int], Space] | None = None
+    ranks: bool = False
 
     def architecture(self, space: Space) -> Architecture:
         """Its architecture in the space of a size, fitted to the data."""
@@ -70,8 +72,8 @@ def _deep_cells(size: int) -> Space:
     return NasBench201(channels=size, cells=3)
 
 
-_RESNET = Family("ResNet", _small_cells, RESNET_CELL, _small_cells)
-_DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells)
+_RESNET = Family("ResNet", _small_cells, RESNET_CELL, _small_cells, ranks=True)
+_DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells, ranks=True)
 _DEEP = Family("deep ResNet", _deep_cells, RESNET_CELL, _deep_cells)
 _DARTS = Family("DARTS cell", lambda size: Darts(channels=size, cells=5), Darts().to_native(ARCHITECTURES["DARTS_V2"]))
 _PLAIN = Family(
