@@ -349,21 +349,22 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
 def test_under_a_limit_the_best_of_many_draws_takes_part(tmp_path, monkeypatch):
     """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
     monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
+    monkeypatch.setattr("mixop.finder.find.LONGEST_EPOCHS", 2)
     monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
-    monkeypatch.setattr("mixop.finder.contender.SIZES", (3, 4))
+    monkeypatch.setattr("mixop.finder.contender.SIZES", (2, 3, 4))
     monkeypatch.setattr("mixop.finder.find.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
     y = torch.arange(60) % 2
     x = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
     data = from_arrays(x, y, valid=0.4, test_share=0.2, layout="nchw")
-    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=9000)
+    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000)
     assert any("the best by scores before training takes part" in sentence for sentence in result.sentences)
     (ranked,) = [trial for trial in result.trials if trial.origin == "ranked"]
     assert ranked.round == 2
-    assert ranked.parameters <= 9000
+    assert ranked.parameters <= 13000
     assert any(sentence.startswith("What the ranking took") for sentence in result.verdict)
     assert "ranked before training" in write_found(tmp_path / "out").read_text()
     told: list[str] = []
-    assert find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=9000, tell=told.append).trials == result.trials
+    assert find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000, tell=told.append).trials == result.trials
 
 
 def test_an_unfinished_run_has_no_page(signals, tmp_path):
