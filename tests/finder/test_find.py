@@ -26,7 +26,7 @@ from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces.sizes import Sizes
 
 MINUTES, EPOCH = 10, 15.0
-"""With an epoch of 15 seconds on any machine: two networks in the first round, and 6 epochs, the longest, for the winner."""
+"""With an epoch of 15 seconds on any machine: two networks in the first round, and 4 epochs, the longest, for the winner."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,7 +35,7 @@ def pace():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
         patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
-        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 6)
+        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 4)
         yield
 
 

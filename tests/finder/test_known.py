@@ -131,6 +131,11 @@ def test_what_is_not_there_or_is_another_is_a_sentence(run, data, tmp_path):
     (run.out / "known.json").write_text(json.dumps({**content, "weights_sha256": "0"}))
     with pytest.raises(RunError, match="stands beside another training"):
         train_known(run.out, data, count=2)
+    (planned,) = content["planned"]
+    other = {**content, "networks": [], "planned": [{**planned, "family": "AlexNet"}]}
+    (run.out / "known.json").write_text(json.dumps(other))
+    with pytest.raises(RunError, match="unknown family 'AlexNet'"):
+        train_known(run.out, data, count=1)
     (run.out / "known.json").write_text(json.dumps({**content, "planned": []}))
     with pytest.raises(RunError, match=r"known\.json"):
         read_run(run.out)

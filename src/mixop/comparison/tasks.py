@@ -231,7 +231,7 @@ def known(
     loaded = data.load()
     family = next(family for family in by_hand(loaded) if family.label == label)
     before = read_known(folder / KNOWN)
-    if before is None or before.seconds != seconds:  # decided once, however often it is stopped
+    if before is None or before.seconds != seconds or not before.planned:  # decided once, however often it is stopped
         share = len(loaded.train) / (len(loaded.train) + len(loaded.valid))
         planned = plan(family, parameters, seconds, evaluator.protocol, loaded, share=share, device=device)
         before = KnownNetworks(seconds=seconds, planned=(planned,), networks=(), weights_sha256="")

@@ -128,6 +128,10 @@ def train_known(
         with using(threads):
             known = _planned(run, searched or out, score, protocol, list(families.values())[:count], data, str(device))
         for planned in known.planned[len(known.networks) : count]:
+            if planned.family not in families:
+                raise RunError(
+                    f"{run / KNOWN} names the unknown family {planned.family!r}: move it away, and it is made again."
+                )
             space = families[planned.family].make(planned.size).fit(data)
             result = retrain(
                 families[planned.family].architecture(space),
