@@ -90,8 +90,9 @@ def find(
     """Finds a network for a data set in a given time: known good ones first, then a search, and the best of all is trained.
 
     Known networks are trained briefly and halved by their validation score. A search works in the space of the best of them,
-    and what it finds meets the best known ones and a random architecture, each trained for the same time. The winner is
-    trained on all training examples for the rest of the time, and scored once on the test examples.
+    and what it finds meets the best known ones and a random architecture, each trained for the same time. For images under a
+    limit, the best of many drawn networks, by scores before training, meets them too. The winner is trained
+    on all training examples for the rest of the time, and scored once on the test examples.
 
     If the directory already holds this run, it continues, or returns its result if it is finished. With more minutes it goes on
     from what is there, in a directory of its own inside: the winner, then the networks that were not tried yet come first, and
