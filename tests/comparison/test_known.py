@@ -24,7 +24,7 @@ from mixop.spaces import nasbench201
 from mixop.spaces.toy import Toy
 
 SPACE = nasbench201(channels=4, cells=1, stages=1)
-SHORT = Retrain(protocol=replace(PROTOCOLS["quick"], name="short", epochs=2, batch_size=16))
+SHORT = Retrain(protocol=replace(PROTOCOLS["quick"], name="short", epochs=2, batch_size=16, cells=1, drop_path=0.1))
 NAMES = ["plain-ResNet", "ResNet"]
 
 
@@ -92,6 +92,7 @@ def test_they_have_the_time_of_search_and_training_and_at_most_the_parameters(fi
             assert score is not None
             assert score.networks[0].parameters <= median(sizes) or planned["size"] == 2
             assert score.networks[0].epochs == planned["epochs"] == 2
+            assert (score.protocol["cells"], score.protocol["drop_path"]) == (None, 0), "those are the searched network's alone"
 
 
 def test_what_is_finished_is_not_repeated_and_what_is_not_goes_on(finished: Comparison, data: Data):

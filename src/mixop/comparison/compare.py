@@ -123,7 +123,7 @@ def compare(
     recipes = {name: at_rates(recipe, data, rates) for name, recipe in recipes.items()}
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
-    families = {family.label.replace(" ", "-"): family.label for family in _known(known, evaluator, recipes, searchers, data)}
+    families = {family.name: family.label for family in _known(known, evaluator, recipes, searchers, data)}
     settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
@@ -277,7 +277,7 @@ def _known(
         raise RecipeError("Known networks are trained as what recipes find is: score recipes by Retrain, or leave known out.")
     families = by_hand(data)[:count]
     for name in (*recipes, *searchers):
-        if name in {family.label.replace(" ", "-") for family in families}:
+        if name in {family.name for family in families}:
             raise RecipeError(f"{name!r} is the name of a known network: give the method another one, or set known=0.")
     return families
 

@@ -14,6 +14,7 @@ from mixop.core.errors import DataError, RecipeError, SpaceError, unknown
 from mixop.core.measure import Measure, Number
 from mixop.data.core import Data
 from mixop.evaluate.protocol import Protocol
+from mixop.finder.known import plainly
 from mixop.report.words import word
 from mixop.runs.files import SCORE
 from mixop.searchers.driver import Objective
@@ -172,8 +173,7 @@ class Retrain(Training):
             conditions: what the runs of a seed share, with its own space.
             folder: the run directory of the training.
         """
-        protocol = replace(self.protocol, epochs=epochs, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
-        trained = conditions.train(architecture, protocol, folder)
+        trained = conditions.train(architecture, replace(plainly(self.protocol), epochs=epochs), folder)
         scored = self._scored(folder, trained.measures[conditions.measure.name], conditions)
         return {**scored, "search_seconds": trained.seconds}
 

@@ -15,7 +15,7 @@ from mixop.comparison.evaluators import Evaluator, Retrain
 from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
-from mixop.finder.known import plan
+from mixop.finder.known import plainly, plan
 from mixop.finder.portfolio import by_hand
 from mixop.recipe.core import Recipe
 from mixop.report.methods import chosen
@@ -233,7 +233,7 @@ def known(
     before = read_known(folder / KNOWN)
     if before is None or before.seconds != seconds or not before.planned:  # decided once, however often it is stopped
         share = len(loaded.train) / (len(loaded.train) + len(loaded.valid))
-        planned = plan(family, parameters, seconds, evaluator.protocol, loaded, share=share, device=device)
+        planned = plan(family, parameters, seconds, plainly(evaluator.protocol), loaded, share=share, device=device)
         before = KnownNetworks(seconds=seconds, planned=(planned,), networks=(), weights_sha256="")
         run.write_json(KNOWN, to_record(before))
     planned = before.planned[0]

@@ -137,7 +137,7 @@ def train_known(
                 families[planned.family].architecture(space),
                 space,
                 data,
-                run / FOLDER / planned.label.replace(" ", "-"),
+                run / FOLDER / f"{families[planned.family].name}-{planned.size}",
                 protocol=replace(protocol, epochs=planned.epochs),
                 train_on=_parts(score.trained_on),
                 score_on=_parts(score.scored_on)[0],
@@ -160,10 +160,7 @@ def _parts(scope: Scope) -> list[Part]:
 
 def _protocol(score: Score) -> Protocol:
     """How known networks are trained: as the found one, but for what belongs to it alone."""
-    if score.start is not None:
-        return PROTOCOLS["quick"]
-    own = protocol_from_json(score.protocol)
-    return replace(own, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
+    return PROTOCOLS["quick"] if score.start is not None else plainly(protocol_from_json(score.protocol))
 
 
 def _planned(
@@ -185,6 +182,11 @@ def _planned(
         known = replace(known, planned=(*known.planned, planned))
     run.write_json(KNOWN, to_record(known))
     return known
+
+
+def plainly(protocol: Protocol) -> Protocol:
+    """A protocol without what belongs to a searched network alone: sizes, an auxiliary head, drop path, frozen weights."""
+    return replace(protocol, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
 
 
 def plan(

@@ -41,6 +41,11 @@ class Family:
     around: Callable[[int], Space] | None = None
     ranks: bool = False
 
+    @property
+    def name(self) -> str:
+        """The label as a word, for rows and directories: ``plain-ResNet``."""
+        return self.label.replace(" ", "-")
+
     def architecture(self, space: Space) -> Architecture:
         """Its architecture in the space of a size, fitted to the data."""
         return next(iter(space.architectures())) if self.native is None else space.from_native(self.native)

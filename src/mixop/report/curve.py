@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mixop.core.measure import Measure
-from mixop.report.plots import HEIGHT, WIDTH, blank, themed, to_svg
+from mixop.report.plots import HEIGHT, WIDTH, blank, legend_above, themed, to_svg
 
 _COLOURS = ("accent", "second", "rival")
 
@@ -44,10 +44,7 @@ def against_cost(lines: Sequence[Line], cost: str, measure: Measure, *, descript
             )  # fmt: skip
         _cost_axis(axes, costs, cost)
         _score_axis(axes, measure)
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"),
-            borderaxespad=0.2, handlelength=1.8, columnspacing=1.4,
-        )  # fmt: skip
+        legend_above(axes, handlelength=1.8)
         return to_svg(figure, description)
 
 
@@ -119,10 +116,7 @@ def costs_and_scores(spots: Sequence[Spot], cost: str, measure: Measure, most: f
             axes.axvline(most, color=themed("muted"), linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
         _cost_axis(axes, costs, cost)
         _score_axis(axes, measure)
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"),
-            borderaxespad=0.2, handletextpad=0.3, columnspacing=1.4,
-        )  # fmt: skip
+        legend_above(axes, handletextpad=0.3)
         return to_svg(figure, f"{measure.title} against {cost}; the best for each cost: {described}")
 
 

@@ -98,10 +98,7 @@ def lines(
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         if legend:
-            axes.legend(
-                loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"),
-                borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
-            )  # fmt: skip
+            legend_above(axes, handlelength=1.6)
         return to_svg(figure, description)
 
 
@@ -342,6 +339,19 @@ def blank(width: float, height: float, frame: tuple[float, float, float, float])
         spine.set_color(themed("muted"))
     axes.tick_params(colors=themed("muted"), length=3, width=0.8)
     return figure, axes
+
+
+def legend_above(axes: Axes, **handles: float) -> None:
+    """The legend of a line plot, in a row above it.
+
+    Args:
+        axes: of the plot.
+        handles: how long its samples are, and how far from their words.
+    """
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"), borderaxespad=0.2,
+        columnspacing=1.4, **handles,
+    )  # fmt: skip
 
 
 def _epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
