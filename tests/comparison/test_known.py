@@ -110,11 +110,12 @@ def test_what_is_finished_is_not_repeated_and_what_is_not_goes_on(finished: Comp
 
 def test_where_nothing_is_trained_from_scratch_there_are_none(tmp_path: Path):
     toy, recipe = toy_set(Toy(), n=64), {"a": replace(recipes.darts(epochs=1), batch_size=16)}
-    for evaluate in (Optimum(protocol=SHORT.protocol), Supernet(protocol=SHORT.protocol)):
+    short = replace(SHORT.protocol, cells=None)
+    for evaluate in (Optimum(protocol=short), Supernet(protocol=short)):
         with pytest.raises(RecipeError, match="score recipes by Retrain"):
             compare(recipe, Toy(), toy, tmp_path / "c", evaluate=evaluate, known=1)
-    short = Optimum(protocol=SHORT.protocol)
-    assert not compare(recipe, Toy(), toy, tmp_path / "c", seeds=[0], jobs=1, evaluate=short, budget_seconds=0.001).known
+    optimum = Optimum(protocol=short)
+    assert not compare(recipe, Toy(), toy, tmp_path / "c", seeds=[0], jobs=1, evaluate=optimum, budget_seconds=0.001).known
 
 
 @pytest.mark.parametrize(
