@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixop.core.measure import Measure
     from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
+    from mixop.nets.latency import LatencyTable
     from mixop.report.comparison import Comparison
     from mixop.runs.records import NetworkScore
 
@@ -314,3 +315,30 @@ def _long(console: Console, text: str) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def latency(table: "LatencyTable", file: str) -> None:
+    """After a measurement of layers: the slowest of them, and how well they predict whole networks.
+
+    Args:
+        table: what was measured.
+        file: where it is.
+    """
+    console = Screen()
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    shown.add_column("ms", justify="right", no_wrap=True)
+    shown.add_column("the slowest layers")
+    for layer in sorted(table.layers, key=table.layers.__getitem__, reverse=True)[:10]:
+        shown.add_row(f"{table.layers[layer]:.3g}", layer)
+    console.print(shown)
+    console.print()
+    checked = (
+        f"Of {_count(table.networks, 'whole network')}, half gave the correction {table.fixed:.3g} ms + {table.scale:.3g} "
+        f"times the sum of the layers; for the others it is off by {100 * table.error:.0f} %, and the sum alone by "
+        f"{100 * table.uncorrected:.0f} %. "
+        if table.networks
+        else "There are too few networks to check the sum of the layers against. "
+    )
+    sentence(
+        console, f"{_count(len(table.layers), 'layer')} of {table.device}, one example at a time. {checked}The table: {file}"
+    )

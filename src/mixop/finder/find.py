@@ -28,6 +28,7 @@ from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
+from mixop.nets.latency import LatencyTable, read_latency_table
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
@@ -78,6 +79,7 @@ def find(
     max_params: float | None = None,
     max_flops: float | None = None,
     max_latency_ms: float | None = None,
+    latency: LatencyTable | str | Path | None = None,
     recipe: str | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -105,6 +107,7 @@ def find(
         max_params: the most trained parameters.
         max_flops: the most multiply-adds for one example.
         max_latency_ms: the most milliseconds for one example on this machine.
+        latency: a table of another device, or its file, as `mixop speed --latency` writes it there: its milliseconds count.
         recipe: the name of the method that searches; None for the first of `METHODS` that there is time for.
         seed: of everything random.
         device: where torch computes.
@@ -123,6 +126,9 @@ def find(
     if recipe is not None and recipe not in RECIPES:
         raise RecipeError(unknown("recipe", recipe, RECIPES))
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
+    if latency is not None and max_latency_ms is None:
+        raise RecipeError("A latency table says what milliseconds are, and there is no limit of them: give max_latency_ms.")
+    table = latency if latency is None or isinstance(latency, LatencyTable) else read_latency_table(latency)
     data = given(data)
     run = RunDirectory(out)
     asked = {
@@ -130,6 +136,7 @@ def find(
         "recipe": recipe,
         "seed": seed,
         "data": data.fingerprint,
+        **({} if table is None else {"latency": table.identity}),
     }
     settings = Settings(seed=seed, device=str(device), threads=threads)
     shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
@@ -151,6 +158,7 @@ def find(
             before,
             beside=beside,
             progress=shown,
+            table=table,
         )
         known, costs = finder.look()
         place.claim({FIND: identity}, (FIND,))
@@ -204,12 +212,13 @@ class _Finder:
         *,
         beside: bool,
         progress: bool,
+        table: LatencyTable | None,
     ) -> None:
         self.run, self.methods, self.settings, self.observe = run, methods, settings, observe
         self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
-        self.entry = Entry(self.data, limits)
+        self.entry = Entry(self.data, limits, table=table)
         self.total, self.before = seconds, before
         self.tell = tell
         self.outside = 0
@@ -261,6 +270,8 @@ class _Finder:
                 f"{self.before.winner} was the best before, with {self._worth(self.before)}: {self.total / 60:g} more minutes "
                 "go on from there, and the test examples are looked at once more."
             )
+        if self.entry.table:
+            self.say(f"{self.entry.table}.")
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
@@ -440,7 +451,7 @@ class _Finder:
         def rank() -> dict[str, Any] | None:
             if ENOUGH_EPOCHS * self._seconds_per_epoch(best) > share:
                 return None
-            return best_before_training(space, data, limits, seconds=seconds, seed=seed)
+            return best_before_training(space, self.entry, seconds=seconds, seed=seed)
 
         taken = self.ledger.decide("ranked", rank)
         if taken is None or taken["architecture"] is None:
@@ -536,6 +547,8 @@ class _Finder:
         """Trains the winner for the rest of the time on all training examples."""
 
         count = self._length(winner)
+        if self.entry.limits:
+            self.say(f"{winner.label} keeps the limits: {self.entry.limits.beside(winner.cost)}.")
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
         result = self._retrain(winner, self.run / "final", count)
         others = self.ledger.decide("boosting", lambda: boosted(self.data, self.settings.seed)) if self.beside else None
