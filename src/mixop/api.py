@@ -19,7 +19,7 @@ from mixop.data import source_from_json
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
-from mixop.engine.fit import check_fit
+from mixop.engine.fit import check_fit, computing
 from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
@@ -43,6 +43,7 @@ from mixop.runs.read import read_run
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import Stacked
+from mixop.supernet.executors import EXECUTORS
 
 if TYPE_CHECKING:
     import pandas
@@ -151,7 +152,7 @@ def search(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     rates: Rates = "scaled",
-    executor: Literal["nodewise", "fused", "plain"] = "nodewise",
+    executor: Literal["nodewise", "fused", "plain", "auto"] = "nodewise",
     precision: Literal["float32", "bfloat16"] = "float32",
     channels_last: bool = False,
     compile: bool = False,
@@ -176,8 +177,8 @@ def search(
         rates: ``scaled`` raises the architecture's learning rate where the search is shorter than the published one, so that it
             can move as far, by one rule for all methods (`mixop.plan.scaling`); a rate that you set stays. ``paper`` takes
             the recipe as it is.
-        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; the same numbers up to
-            rounding.
+        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; ``auto`` takes the
+            kernels where they can compute the search. The same numbers up to rounding.
         precision: of the supernet's convolutions.
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
@@ -205,8 +206,9 @@ def search(
     data = given(data)
     space = space.fit(data)
     recipe = at_rates(recipe, data, rates)
-    check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
+    settings, why = computing(recipe, space, _as_begun(run, settings))
+    check_fit(recipe, space, data, settings)
     identity = search_identity(recipe, space, data, settings)
     watch = watched(recipe.name, data.task.measures, (), observe, progress)
     with run.locked(), using(settings.threads), watch as watcher:
@@ -217,7 +219,15 @@ def search(
         if not known:
             job.try_out()
             run.claim(identity)
-        return _search(job)
+        return _search(job, why)
+
+
+def _as_begun(run: RunDirectory, settings: Settings) -> Settings:
+    """The settings with the executor that a run began with, where it is left open: a run keeps to one."""
+    if settings.executor != "auto" or not run.has(SETTINGS):
+        return settings
+    begun = run.read_json(SETTINGS).get("executor")
+    return replace(settings, executor=begun) if begun in EXECUTORS else settings
 
 
 def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
@@ -231,8 +241,13 @@ def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
     return paced_to(recipe, len(data.train), len(data.valid)) if rates == "scaled" else recipe
 
 
-def _search(job: Search) -> SearchResult:
-    """Searches from the start, or from the checkpoint."""
+def _search(job: Search, why: str = "") -> SearchResult:
+    """Searches from the start, or from the checkpoint.
+
+    Args:
+        job: the search.
+        why: the fused executor does not compute it, in a sentence; empty where it does, or where the executor was given.
+    """
     run = job.run_directory
     if checkpoint.exists(run.state):
         job.restore()
@@ -241,7 +256,8 @@ def _search(job: Search) -> SearchResult:
             f"{run.path} has metrics but no {STATE}: restore the checkpoint, or search again into another --out; "
             "starting over would mix two searches."
         )
-    note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)))
+    noted = {"not_fused": why} if why else {}
+    note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)), **noted)
     job.run()
     draw(run)
     return _found(run, job.recipe, job.base)

@@ -52,6 +52,7 @@ def compare(parsed: Parsed) -> None:
             note=" ".join([note, *left_out]),
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,
+            executor=settings.executor,
             observe=progress,
         )
     if options.json:
@@ -74,8 +75,8 @@ COMPARE = Command(
     compare,
     values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
     names=("recipes",),
-    settings=("device", "checkpoint_seconds"),
-    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds"),
+    settings=("device", "checkpoint_seconds", "executor"),
+    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
     examples=(
         "mixop compare --recipes all --space toy --seeds 5",
         "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",

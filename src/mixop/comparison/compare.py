@@ -24,7 +24,7 @@ from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.fit import check_fit
-from mixop.engine.settings import Settings
+from mixop.engine.settings import Executor, Settings
 from mixop.finder.portfolio import Family, by_hand
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
@@ -60,6 +60,7 @@ def compare(
     note: str = "",
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
+    executor: Executor = "nodewise",
     observe: Teller | None = None,
     progress: bool | None = None,
 ) -> Comparison:
@@ -102,6 +103,7 @@ def compare(
         note: a sentence that table and report show.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
+        executor: of the searches, see `mixop.search`; ``auto`` is decided for each recipe.
         observe: called with what happens in each run.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -124,7 +126,8 @@ def compare(
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     families = {family.name: family.label for family in _known(known, evaluator, recipes, searchers, data)}
-    settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
+    kept = {"device": device, "checkpoint_seconds": checkpoint_seconds, "executor": executor}
+    settings = [Settings(seed=seed, **kept) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
     jobs = jobs or (cores() if device == "cpu" else 1)
@@ -162,8 +165,12 @@ def compare(
         identity["known"] = list(families)
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
+    if executor != "nodewise":
+        identity["executor"] = executor
     searches = [
-        Assignment(_name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, **options})
+        Assignment(
+            _name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, "executor": executor, **options}
+        )
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]

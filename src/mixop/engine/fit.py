@@ -1,10 +1,12 @@
 """Whether a run's settings fit its method and space: refused before anything is computed, for every stage."""
 
+from dataclasses import replace
+
 import torch
 from torch import Generator
 
 from mixop.bilevel.base import trial
-from mixop.core.errors import RecipeError
+from mixop.core.errors import MixopError, RecipeError
 from mixop.core.rng import unseen
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
@@ -30,7 +32,28 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> N
     recipe.check(space)
     if recipe.cutout:
         data.augment.erasing(recipe.cutout, 1.0, data.shape)
-    check_computing(recipe, space, settings)
+    check_computing(recipe, space, computing(recipe, space, settings)[0])
+
+
+def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Settings, str]:
+    """The settings with an executor in place of ``auto``: the fused one where it can compute the search, else the node-wise.
+
+    Args:
+        recipe: the method.
+        space: the search space with its sizes.
+        settings: of the run.
+
+    Returns:
+        The settings, and in a sentence why the fused one does not fit; empty where it does, and where nobody left it open.
+    """
+    if settings.executor != "auto":
+        return settings, ""
+    try:
+        fused = replace(settings, executor="fused")
+        check_computing(recipe, space, fused)
+    except MixopError as error:
+        return replace(settings, executor="nodewise"), str(error)
+    return fused, ""
 
 
 def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:

@@ -138,7 +138,7 @@ def find(
         "data": data.fingerprint,
         **({} if table is None else {"latency": table.identity}),
     }
-    settings = Settings(seed=seed, device=str(device), threads=threads)
+    settings = Settings(seed=seed, device=str(device), threads=threads, executor="auto")
     shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
     if shown and tell is None:
         tell = tell_there
@@ -476,6 +476,7 @@ class _Finder:
             seed=self.settings.seed,
             device=self.settings.device,
             threads=self.settings.threads,
+            executor=self.settings.executor,
             observe=self.observe,
             progress=self.progress,
         )
