@@ -226,8 +226,9 @@ def _as_begun(run: RunDirectory, settings: Settings) -> Settings:
     """The settings with the executor that a run began with, where it is left open: a run keeps to one."""
     if settings.executor != "auto" or not run.has(SETTINGS):
         return settings
-    begun = run.read_json(SETTINGS).get("executor")
-    return replace(settings, executor=begun) if begun in EXECUTORS else settings
+    begun = run.read_json(SETTINGS)
+    executor, last = begun.get("executor"), begun.get("channels_last", False)
+    return replace(settings, executor=executor, channels_last=last) if executor in EXECUTORS else settings
 
 
 def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:

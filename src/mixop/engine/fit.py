@@ -11,6 +11,8 @@ from mixop.core.rng import unseen
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
+from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.training import is_laid_out
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
@@ -38,6 +40,8 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> N
 def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Settings, str]:
     """The settings with an executor in place of ``auto``: the fused one where it can compute the search, else the node-wise.
 
+    Where the space is a ready model of images, that computes it with the channels last.
+
     Args:
         recipe: the method.
         space: the search space with its sizes.
@@ -52,7 +56,8 @@ def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Setting
         fused = replace(settings, executor="fused")
         check_computing(recipe, space, fused)
     except MixopError as error:
-        return replace(settings, executor="nodewise"), str(error)
+        last = settings.channels_last or (isinstance(space, ModuleSpace) and is_laid_out(space))
+        return replace(settings, executor="nodewise", channels_last=last), str(error)
     return fused, ""
 
 

@@ -16,7 +16,7 @@ from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.start import TrainedSupernet, settle_statistics
 from mixop.nets.discrete import build
-from mixop.nets.training import carries, freeze, frozen_norms, set_drop_path, trained, training_outputs
+from mixop.nets.training import carries, channels_last, freeze, frozen_norms, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.tasks.base import Task, Totals
 
@@ -86,6 +86,7 @@ class TrainingState:
             norm=protocol.norm,
             auxiliary=protocol.auxiliary > 0,
         ).to(settings.device)
+        net = channels_last(net, space)
         freeze(net, protocol.freeze)
         return net
 

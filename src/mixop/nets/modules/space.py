@@ -116,6 +116,11 @@ class ModuleSpace(Space):
         return "model" if is_held(self.factory) else "example" if is_held(self.example) else ""
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the model is one of mixop's own."""
+        return self.factory in READY
+
+    @property
     def redraws(self) -> bool:
         """Whether the weights of a model that was given are drawn again, module by module."""
         return is_held(self.factory) and not self.pretrained
