@@ -389,6 +389,29 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
     assert f"{result.winner} reaches" in page
 
 
+def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixop.finder.find.FEWEST_SEARCH_EPOCHS", 1)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 5)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
+    said = [sentence for sentence in result.sentences if sentence.startswith("dsnas searched")]
+    assert [sentence.partition(" for ")[2] for sentence in said] == ["2 epochs.", "2 epochs, with seed 1."]
+    runs = [RunDirectory(tmp_path / "out" / name) for name in ("search", "search-2")]
+    assert [run.read_json("settings.json")["seed"] for run in runs] == [0, 1]
+    found = {run.read_json("architecture.json")["native"] for run in runs}
+    last = [trial.label for trial in result.trials if trial.round == 2 and trial.origin == "searched"]
+    assert last
+    assert len(last) <= len(found)
+    assert find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas").trials == result.trials
+
+
+def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr("mixop.finder.find.ignorance", lambda run: ["The supernet knew nothing."])
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
+    assert "What it found stays out. The supernet knew nothing." in result.sentences
+    assert not any(trial.origin in ("searched", "random") for trial in result.trials)
+
+
 def test_under_a_limit_the_best_of_many_draws_takes_part(grey, tmp_path, monkeypatch):
     """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
     monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 1.0)

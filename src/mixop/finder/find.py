@@ -33,10 +33,12 @@ from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.progress import tell_there, where_one_looks
+from mixop.report.verdict import ignorance
 from mixop.report.words import said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.read import read_run
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Space
 
@@ -58,6 +60,10 @@ LOOK_SECONDS = 1.5
 
 FEWEST_SEARCH_EPOCHS = 8
 """Of a search; a shorter one would decide before its supernet knows anything."""
+
+MOST_SEARCHES = 3
+"""Searches of a run. Several short ones with different seeds go before a long one where each has twice the fewest epochs: which
+of them is best, the second round says."""
 
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
@@ -460,28 +466,34 @@ class _Finder:
         return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
 
     def _found(self, near: Member, space: Space) -> list[Wanted]:
-        """What a search found; nothing where there is no time for it."""
+        """What searches found that learnt anything; nothing where there is no time for one."""
         narrow = self._searchable(near)
-        method, epochs = self.ledger.decide("search", lambda: self._search_length(narrow))
+        method, epochs, *more = self.ledger.decide("search", lambda: self._search_length(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
             return []
-        recipe = self._sized(method, epochs)
-        result = search(
-            recipe,
-            narrow,
-            self.data,
-            self.run / "search",
-            rates="paper",
-            seed=self.settings.seed,
-            device=self.settings.device,
-            threads=self.settings.threads,
-            executor=self.settings.executor,
-            observe=self.observe,
-            progress=self.progress,
-        )
-        self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
-        return [Wanted("found", "searched", near, result.architecture, narrow)]
+        recipe, wanted = self._sized(method, epochs), []
+        for number in range(1, (more[0] if more else 1) + 1):
+            again, seed = "" if number == 1 else f" {number}", self.settings.seed + number - 1
+            result = search(
+                recipe,
+                narrow,
+                self.data,
+                self.run / f"search{again.replace(' ', '-')}",
+                rates="paper",
+                seed=seed,
+                device=self.settings.device,
+                threads=self.settings.threads,
+                executor=self.settings.executor,
+                observe=self.observe,
+                progress=self.progress,
+            )
+            self.say(f"{recipe.name} searched {space.name} for {epochs} epochs{f', with seed {seed}' if again else ''}.")
+            if knew_nothing := ignorance(read_run(result.out)):
+                self.say(f"What it found stays out. {knew_nothing[0]}")
+                continue
+            wanted.append(Wanted(f"found{again}", "searched", near, result.architecture, narrow))
+        return wanted
 
     def _searchable(self, near: Member) -> Space:
         """The space around a network at half its width, where a search works.
@@ -500,18 +512,19 @@ class _Finder:
         short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_length(self, space: Space) -> tuple[str, int]:
-        """The first method that there is time for, and its epochs; 0 where there is none."""
+    def _search_length(self, space: Space) -> tuple[str, int, int]:
+        """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches."""
         for method in self.methods:
             if epochs := self._search_epochs(method, space):
-                return method, epochs
-        return self.methods[-1], 0
+                count = max(1, min(MOST_SEARCHES, epochs // (2 * FEWEST_SEARCH_EPOCHS)))
+                return method, min(epochs // count, RECIPES[method]().epochs), count
+        return self.methods[-1], 0, 0
 
     def _search_epochs(self, method: str, space: Space) -> int:
-        """As many as fit into the search's share of the time; 0 for too few."""
+        """As many as fit into the searches' share of the time; 0 for too few."""
         estimate = search_estimate(self._sized(method, FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
         epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
-        return min(epochs, RECIPES[method]().epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
+        return epochs if epochs >= FEWEST_SEARCH_EPOCHS else 0
 
     def _length(self, winner: Contender) -> int:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
