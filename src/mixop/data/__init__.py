@@ -27,6 +27,7 @@ from mixop.data.preparation import AugmentFunction, Preparation
 from mixop.data.split import Split
 from mixop.data.text import Text, from_text, from_tokens
 from mixop.data.toy import ToySet, toy_set
+from mixop.data.windows import Windows
 from mixop.spaces.toy import Toy
 from mixop.tasks import PARTS as TASK_PARTS
 
@@ -79,6 +80,7 @@ __all__ = [
     "Split",
     "Text",
     "ToySet",
+    "Windows",
     "cifar10",
     "cifar100",
     "digits",

@@ -10,6 +10,7 @@ from mixop.bilevel.weight_step import SingleDraw, WeightStep
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.optim import SGD, Adam, Optimiser
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
+from mixop.data.windows import Windows
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation
 from mixop.monitors.base import Monitor
@@ -58,6 +59,7 @@ class Recipe:
         cutout: side of the square that is erased from training images during the search, as a share of the image's side, in
             [0, 1); 0 as the data has it. Half a side is 16 pixels of CIFAR's 32.
         cutout_probability: share of the images that it is erased from.
+        windows: how a text is cut for weight steps; None for the data's own way, and for data that are no text.
 
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
@@ -92,6 +94,7 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     cutout: float = 0.0
     cutout_probability: Schedule = Constant(1.0)
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
