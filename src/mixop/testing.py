@@ -27,6 +27,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
+from mixop.data.text import from_text
 from mixop.data.toy import toy_set
 from mixop.engine.score import one_path
 from mixop.nets.discrete import build
@@ -44,7 +45,7 @@ from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.files import STATE
 from mixop.searchers.base import Searcher, state_from_json, state_to_json
-from mixop.spaces import darts, nasbench201
+from mixop.spaces import DartsRnn, darts, nasbench201
 from mixop.spaces.core import Architecture, Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
 from mixop.spaces.stacked import Stacked, stacked
@@ -352,8 +353,11 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
 
 
+_SAID = "the cat sat on the mat\nthe mat was red\n"
+
+
 def small_space(recipe: Recipe) -> tuple[Space, Data]:
-    """The first of the toy, a small NAS-Bench-201 and a small DARTS space that a recipe fits, and a few images for it.
+    """The first of the toy, a small NAS-Bench-201, DARTS and recurrent space that a recipe fits, and a little data for it.
 
     Args:
         recipe: the method.
@@ -367,6 +371,7 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
         (Toy(), toy_set(Toy(), n=96)),
         (nasbench201(channels=4, cells=1, stages=1), images),
         (darts(cells=1, channels=12), images),
+        (DartsRnn(hidden=6, nodes=3), from_text(train=_SAID * 12, valid=_SAID * 8, test=_SAID, window=5)),
     ]
     refusals = []
     for space, data in candidates:

@@ -261,9 +261,7 @@ class Data:
         """Examples of a part as steps count them: of a text its windows, of which a batch has one in each of its columns."""
         return len(self.at(part)) // (self.shape[1] if self.tokens else 1)
 
-    def stream(
-        self, parts: Sequence[Part], batch_size: int, generator: Generator, windows: Windows | None = None
-    ) -> Stream:
+    def stream(self, parts: Sequence[Part], batch_size: int, generator: Generator, windows: Windows | None = None) -> Stream:
         """Endless training batches of some parts.
 
         Args:

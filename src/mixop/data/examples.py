@@ -112,9 +112,7 @@ class Examples(ABC):
             DataError: with what was expected and what came.
         """
 
-    def stream(
-        self, at: Tensor, batch_size: int, generator: Generator, part: str, windows: Windows | None = None
-    ) -> Stream:
+    def stream(self, at: Tensor, batch_size: int, generator: Generator, part: str, windows: Windows | None = None) -> Stream:
         """Endless training batches of a part, see `Stream`.
 
         Raises:

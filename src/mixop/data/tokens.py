@@ -226,7 +226,6 @@ class TokenStream(Stream):
         ends = torch.arange(1, count + 1) + (ends / ends[-1] * (length - count)).round().long()
         return torch.cat([torch.zeros(1, dtype=torch.int64), ends])
 
-
     def _lengths(self, windows: Windows) -> Tensor:
         """Lengths of at least as many windows as a pass has, int64."""
         half, least = self.window / 2, min(SHORTEST, self.window)

@@ -74,7 +74,7 @@ class Skeleton(nn.Module):
             given = [outputs[i] for i in spec.inputs]
             arguments = given if spec.group is None else [given, *context(spec)]
             if spec.tied:
-                arguments = [*arguments, self.layers[spec.tied - 1].get_parameter("weight")]
+                arguments = [*arguments, self.layers[spec.tied - 1].weight]
             if _carries(layer):
                 output, carried = layer(*arguments, next(before, None))
                 outputs.append(output)

@@ -249,6 +249,11 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
+        if self.windows is not None and space.tokens is False:
+            raise RecipeError(
+                f"{self.name} cuts a text into windows, but {space.name} reads no text: use a space and data of texts, such as "
+                "--space darts_rnn and --data ptb, or leave out windows."
+            )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:

@@ -86,7 +86,6 @@ AMOEBANET_A = _genotype(
 """AmoebaNet-A, of the space ``amoebanet``. Source: Real et al. 2019 (arXiv:1802.01548), as in the code of arXiv:1806.09055."""
 
 
-
 def _recurrent(text: str, space: DartsRnn = DartsRnn()) -> Architecture:  # noqa: B008 - a value
     """The architecture of a recurrent cell like ``relu(0) tanh(1) ...``: activation and source, node by node."""
     pairs = [pair.rstrip(")").split("(") for pair in text.split()]
@@ -100,9 +99,7 @@ DARTS_RNN_V1 = _recurrent("relu(0) relu(1) tanh(2) relu(3) relu(4) identity(1) r
 DARTS_RNN_V2 = _recurrent("sigmoid(0) relu(1) relu(1) identity(1) tanh(2) sigmoid(5) tanh(3) relu(5)")
 """Second-order DARTS on the Penn Treebank, of the space ``darts_rnn``. Source: Liu et al. 2019, figure 6, and code."""
 
-ENAS_RNN = _recurrent(
-    "tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) relu(7) relu(8) relu(8) relu(8)", EnasRnnCell()
-)
+ENAS_RNN = _recurrent("tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) relu(7) relu(8) relu(8) relu(8)", EnasRnnCell())
 """ENAS, searched on the Penn Treebank, of the space ``enas_rnn_cell``. Source: Pham et al. 2018 (arXiv:1802.03268), as in the
 code of arXiv:1806.09055."""
 

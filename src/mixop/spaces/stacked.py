@@ -41,8 +41,7 @@ class Layer:
         group: for cells, the group that decides; else None.
         offset: for slices, the first channel that is taken; else 0.
         dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
-        tied: number of the layer whose weight it takes as well, counted from 1, as a decoder that is tied to its embedding; else
-            0.
+        tied: number of the layer whose weight it takes as well, counted from 1, as a decoder tied to its embedding; else 0.
         settings: numbers of its own by name, rates of dropout for example. They change no shape and no weight, so layers that
             differ in nothing else are equal.
     """

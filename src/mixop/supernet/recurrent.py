@@ -116,7 +116,7 @@ class MixedRecurrentCell(RecurrentCell):
         return torch.stack([values[node] for node in self.graph.output]).mean(0)
 
     def idle(self, paths: Paths) -> list[slice]:
-        """The rows of `weight_nodes` that no running option reads: a matrix is its node's, and rests where no edge into it runs.
+        """The rows of `weight_nodes` that no running option reads: a node whose edges all rest.
 
         Args:
             paths: for every decision the options that run.
