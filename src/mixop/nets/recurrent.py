@@ -40,7 +40,7 @@ def dropout_mask(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
         like: gives dtype and device.
     """
     keep = 1.0 - rate
-    return ((rand(shape) + keep).floor() / keep).to(like)
+    return (rand(shape) + keep).floor().to(like) / keep
 
 
 def locked_dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
