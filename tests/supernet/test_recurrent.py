@@ -13,6 +13,7 @@ from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.published import DARTS_RNN_V1, DARTS_RNN_V2
 from mixop.supernet.executors import EXECUTORS, check_executor, make_supernet
+from mixop.wraps.base import check_wraps
 from mixop.wraps.edges import DropPath, EdgeNormalisation
 from mixop.wraps.partial import PartialChannels
 
@@ -228,8 +229,6 @@ def test_what_does_not_fit_is_refused_in_a_sentence():
         check_executor("fused", space(), norm=NORM)
     for wrap in (PartialChannels(), DropPath()):
         with pytest.raises(RecipeError, match=f"{type(wrap).__name__} changes how single edges compute"):
-            from mixop.wraps.base import check_wraps
-
             check_wraps((wrap,), space())
     with pytest.raises(SpaceError, match="at least 2 columns of text, got 1"):
         make_supernet("plain", space(), norm=NORM, generator=seeded())(words(1), {"recurrent": torch.rand(36, 5)})
