@@ -45,9 +45,10 @@ from mixop.relax.base import Relaxation
 from mixop.runs import checkpoint
 from mixop.runs.files import STATE
 from mixop.searchers.base import Searcher, state_from_json, state_to_json
-from mixop.spaces import DartsRnn, darts, nasbench201
+from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Architecture, Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.recurrent import DartsRnn
 from mixop.spaces.stacked import Stacked, stacked
 from mixop.spaces.toy import Toy
 from mixop.supernet.base import Supernet
