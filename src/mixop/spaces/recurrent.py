@@ -13,6 +13,7 @@ from mixop.core.schedules import check_range
 from mixop.spaces.core import Architecture, Decision, Group, Roles, pruned_lists
 from mixop.spaces.ends import OPEN_OUTPUTS
 from mixop.spaces.genotype import read_genotype, write_genotype
+from mixop.spaces.sizes import Sizes
 from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
 ACTIVATIONS = ("none", "tanh", "relu", "sigmoid", "identity")
@@ -151,6 +152,11 @@ class DartsRnn(Stacked):
     @property
     def dims(self) -> int:
         return 1
+
+    @property
+    def usual(self) -> Sizes:
+        """Those of the Penn Treebank."""
+        return Sizes((10_000, 35), 10_000, dense=True, tokens=True)
 
     @property
     def vocabulary(self) -> int:
