@@ -184,6 +184,10 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     for name, grad in zip(mix, grads, strict=True):
         assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
         assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
+    for group, grad in zip(space.groups, grads, strict=True):
+        for e, decision in enumerate(group.decisions):
+            absent = [o for o, option in enumerate(decision.options) if group.is_absent(option)]
+            assert not grad[e, absent].any(), f"an absent option of edge {e} of {group.name} must add nothing"
     for _ in range(samples):
         architecture = space.random(rng)
         space.check(architecture)

@@ -147,16 +147,15 @@ class RecurrentCell(nn.Module):
         """The inputs' part of ``[x, h] W_0`` for a whole window, ``(T, B, 2n)``."""
         return masks.of_input(x) @ self.weight_input[: x.shape[-1]]
 
-    def end(self, states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def end(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """The window's values ``(B, n, T)`` and the state after it; adds its slowness to the loss.
 
         Args:
-            states: after every token, ``(B, n)``.
+            states: after every token, ``(T, B, n)``.
         """
-        y = torch.stack(tuple(states))
-        if self.training and self.slowness > 0 and len(y) > 1:
-            add_loss(self.slowness * y.diff(dim=0).square().mean())
-        return y.permute(1, 2, 0), states[-1]
+        if self.training and self.slowness > 0 and len(states) > 1:
+            add_loss(self.slowness * states.diff(dim=0).square().mean())
+        return states.permute(1, 2, 0), states[-1]
 
 
 class DiscreteRecurrentCell(RecurrentCell):
@@ -187,12 +186,12 @@ class DiscreteRecurrentCell(RecurrentCell):
         of_state, nodes = self.weight_input[x.shape[-1] :], self.weight_nodes.unbind()
         states = []
         for start in self.starts(x, masks):
-            gate, value = (start + masks.of_state(h) @ of_state).chunk(2, dim=-1)
+            gate, value = (start + masks.of_state(h) @ of_state).to(h.dtype).chunk(2, dim=-1)
             values = [torch.lerp(h, value.tanh(), gate.sigmoid())]
             for (source, option), weight in zip(self.reads, nodes, strict=True):
                 s = values[source]
-                gate, value = (masks.of_state(s) @ weight).chunk(2, dim=-1)
+                gate, value = (masks.of_state(s) @ weight).to(h.dtype).chunk(2, dim=-1)
                 values.append(torch.lerp(s, FUNCTIONS[option](value), gate.sigmoid()))
             h = torch.stack([values[node] for node in self.graph.output]).mean(0)
             states.append(h)
-        return self.end(states)
+        return self.end(torch.stack(states))

@@ -263,6 +263,10 @@ class Recipe:
                     f"A stage of {self.name} keeps {stage.options} options of every decision, but {space.name} has only "
                     f"{fewest}: set fewer options in stages, or take a larger space."
                 )
+            if stage.channels and not hasattr(space, "channels"):
+                raise RecipeError(
+                    f"A stage of {self.name} adds channels, which {space.name} does not have: leave out the channels of its stages."
+                )
             try:
                 if stage.options is not None:
                     space.prune({group.name: [range(stage.options)] * group.shape[0] for group in space.groups})

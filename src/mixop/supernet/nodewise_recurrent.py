@@ -5,14 +5,20 @@ The input's part of all tokens is one product for a window, and all edges that e
 for all of its edges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import batch_norm
 
+from mixop.nets.ops import BatchNorm
 from mixop.nets.recurrent import FUNCTIONS, Masks
+from mixop.spaces.core import Group
+from mixop.spaces.stacked import Graph, Layer
 from mixop.supernet.recurrent import MixedRecurrentCell, Mixture
+from mixop.supernet.window import Window
 
 
 class _Node(NamedTuple):
@@ -32,27 +38,82 @@ class _Node(NamedTuple):
 
 
 class NodewiseRecurrentCell(MixedRecurrentCell):
-    """A recurrent cell that is computed node by node; see `MixedRecurrentCell` for the arguments."""
+    """A recurrent cell that is computed node by node; see `MixedRecurrentCell` for the arguments.
 
-    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> list[Tensor]:
-        nodes = [self._node(edges, mixture) for edges in self.into]
-        of_state, matrices = self.weight_input[x.shape[-1] :], self.weight_nodes.unbind()
-        states = []
-        for start in self.starts(x, masks):
-            gate, value = (start + masks.of_state(h) @ of_state).chunk(2, dim=-1)
-            values = [self.norm(torch.lerp(h, value.tanh(), gate.sigmoid()))]
-            for node, matrix in zip(nodes, matrices, strict=True):
-                values.append(self.norm(self._sum(node, matrix, values, masks)))
+    Where all options run and batch norm takes the statistics of the batch, a whole window is one function.
+    """
+
+    def __init__(self, layer: Layer, graph: Graph, group: Group, norm: BatchNorm) -> None:
+        super().__init__(layer, graph, group, norm)
+        self.names = tuple(dict.fromkeys(o for d in group.decisions for o in d.options if not group.is_absent(o)))
+        absent = group.shape[1]  # the column of zeros behind the options
+        columns = [[d.options.index(name) if name in d.options else absent for name in self.names] for d in group.decisions]
+        self.columns = torch.tensor(columns, device="cpu")
+
+    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
+        starts, of_state = self.starts(x, masks).to(h.dtype), self.weight_input[x.shape[-1] :]
+        if not self._whole(mixture):
+            nodes = [self._node(edges, mixture) for edges in self.into]
+            return self._states(starts, h, of_state, self.weight_nodes, masks, nodes, self.norm)
+        weights = mixture.weights
+        if mixture.edge_weights is not None:
+            weights = weights * mixture.edge_weights[:, None]
+        padded = torch.cat([weights, weights.new_zeros(len(weights), 1)], dim=1)
+        norm, statistics = self.norm, None
+        if norm.training and norm.running_mean is not None and norm.running_var is not None:
+            statistics = norm.running_mean, norm.running_var
+            assert norm.num_batches_tracked is not None
+            norm.num_batches_tracked.add_(self.graph.nodes * len(x))
+
+        def again(given: Sequence[Tensor]) -> Tensor:
+            starts, h, of_state, matrices, weights = given
+            nodes = [self._alike(edges, weights) for edges in self.into]
+            plain = partial(batch_norm, running_mean=None, running_var=None, training=True, eps=norm.eps)
+            return self._states(starts, h, of_state, matrices, masks, nodes, plain)
+
+        window = Window(self.graph.output, self.names, masks.state, statistics, self.norm.momentum or 0.0, self.norm.eps, again)
+        table = padded.gather(1, self.columns.to(weights.device))
+        return window(starts, h, of_state, self.weight_nodes, table)
+
+    def _whole(self, mixture: Mixture) -> bool:
+        """Whether a window can be one function."""
+        norm = self.norm
+        own = norm.training or norm.running_mean is None
+        return mixture.active is None and own and norm.weight is None and norm.momentum is not None and bool(self.names)
+
+    def _states(
+        self,
+        starts: Tensor,
+        h: Tensor,
+        of_state: Tensor,
+        matrices: Tensor,
+        masks: Masks,
+        nodes: Sequence[_Node],
+        norm: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """The states after every token, ``(T, B, n)``, by functions that torch differentiates."""
+        states, each = [], matrices.unbind()
+        for start in starts:
+            gate, value = (start + masks.of_state(h) @ of_state).to(h.dtype).chunk(2, dim=-1)
+            values = [norm(torch.lerp(h, value.tanh(), gate.sigmoid()))]
+            for node, matrix in zip(nodes, each, strict=True):
+                values.append(norm(self._sum(node, matrix, values, masks)))
             h = torch.stack([values[node] for node in self.graph.output]).mean(0)
             states.append(h)
-        return states
+        return torch.stack(states)
+
+    def _alike(self, edges: Sequence[int], weights: Tensor) -> _Node:
+        """What a node adds up where every edge runs every activation, by their weights ``(E, K)``."""
+        rows = weights[list(edges)][:, :, None, None]
+        functions = [(name, None, column) for name, column in zip(self.names, rows.unbind(1), strict=True)]
+        return _Node([self.group.decisions[e].source for e in edges], rows.sum(1), functions, None)
 
     def _sum(self, node: _Node, matrix: Tensor, values: Sequence[Tensor], masks: Masks) -> Tensor:
         """The sum of the edges into a node, ``(B, n)``."""
         total = torch.zeros_like(values[0])
         if node.sources:
             s = torch.stack([values[source] for source in node.sources])
-            gate, value = (masks.of_state(s) @ matrix).chunk(2, dim=-1)
+            gate, value = (masks.of_state(s) @ matrix).to(s.dtype).chunk(2, dim=-1)
             gate = gate.sigmoid()
             mixed = None
             for name, rows, weights in node.functions:

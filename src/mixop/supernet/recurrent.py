@@ -74,8 +74,8 @@ class MixedRecurrentCell(RecurrentCell):
             )
         return self.end(self.states(x, h, masks, Mixture(weights, edge_weights, active)))
 
-    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: "Mixture") -> list[Tensor]:
-        """The states after every token, ``(B, n)`` each.
+    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: "Mixture") -> Tensor:
+        """The states after every token, ``(T, B, n)``.
 
         Args:
             x: inputs ``(T, B, C)``.
@@ -87,7 +87,7 @@ class MixedRecurrentCell(RecurrentCell):
         for token in x:
             h = self._token(token, h, masks, mixture)
             states.append(h)
-        return states
+        return torch.stack(states)
 
     def _token(self, x: Tensor, h: Tensor, masks: Masks, mixture: "Mixture") -> Tensor:
         """The state after a token ``(B, n)``, from its input ``(B, C)`` and the state before."""
