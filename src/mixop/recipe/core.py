@@ -265,7 +265,7 @@ class Recipe:
                 )
             if stage.channels and not hasattr(space, "channels"):
                 raise RecipeError(
-                    f"A stage of {self.name} adds channels, which {space.name} does not have: leave out the channels of its stages."
+                    f"A stage of {self.name} adds channels, which {space.name} does not have: leave them out of its stages."
                 )
             try:
                 if stage.options is not None:
