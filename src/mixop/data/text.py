@@ -4,7 +4,7 @@ import hashlib
 import lzma
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -118,13 +118,12 @@ class Corpus(Text):
             DataError: as `Text`, and if its parts have other numbers of words than the known text.
         """
         data = super().load()
-        if self.unit != "words":
-            return data
-        found = {part: len(data.at(part)) + 1 for part in self.tokens}
-        if found != self.tokens or data.shape[0] != self.vocabulary:
+        words = data if self.unit == "words" else replace(self, unit="words").load()
+        found = {part: len(words.at(part)) + 1 for part in self.tokens}
+        if found != self.tokens or words.shape[0] != self.vocabulary:
             wanted, got = (
-                f"{', '.join(f'{count:,}' for count in counts.values())} tokens and {words:,} different ones"
-                for counts, words in ((self.tokens, self.vocabulary), (found, data.shape[0]))
+                f"{', '.join(f'{count:,}' for count in counts.values())} tokens and {different:,} different ones"
+                for counts, different in ((self.tokens, self.vocabulary), (found, words.shape[0]))
             )
             raise DataError(
                 f"The train, valid and test texts of {self.name} have {wanted}, but those in {self.path!r} have {got}: "
