@@ -18,10 +18,12 @@ from mixop.testing import check_module_space, check_recipe, check_relaxation, ch
 
 RGB = {"input_shape": (3, 8, 8)}
 THREE = {"cells": 3, "channels": 4, **RGB}  # normal, reduction, reduction
+WORDS = {"input_shape": (9, 6), "outputs": 9, "dense": True, "tokens": True}
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
+    **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell")},  # pyright: ignore[reportCallIssue]
     "own": CellSpace(
         operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_shape=(3, 8, 8)
     ),
@@ -37,16 +39,7 @@ SMALL: dict[str, Space] = {
     "signals": nasbench201(channels=4, cells=1, input_shape=(3, 8)),
     "signals of darts": darts(channels=4, cells=3, input_shape=(3, 8), dense=True),
     "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,)),
-    "tokens": CellSpace(
-        operations=("none", "skip_connect", "nor_conv_1x1"),
-        channels=4,
-        cells=1,
-        stages=1,
-        input_shape=(9, 6),
-        outputs=9,
-        dense=True,
-        tokens=True,
-    ),
+    "tokens": CellSpace(operations=("none", "skip_connect", "nor_conv_1x1"), channels=4, cells=1, stages=1, **WORDS),
 }
 
 

@@ -239,7 +239,7 @@ def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
     """
     if rates not in get_args(Rates):
         raise RecipeError(unknown("way to choose rates", str(rates), get_args(Rates)))
-    return paced_to(recipe, len(data.train), len(data.valid)) if rates == "scaled" else recipe
+    return paced_to(recipe, data.windows_in("train"), data.windows_in("valid")) if rates == "scaled" else recipe
 
 
 def _search(job: Search, why: str = "") -> SearchResult:
@@ -345,7 +345,7 @@ def retrain(
     protocol: Protocol | None = None,
     epochs: int | None = None,
     random: int = 0,
-    train_on: Sequence[Part] = ("train", "valid"),
+    train_on: Sequence[Part] | None = None,
     score_on: Part = "test",
     start: Literal["scratch", "supernet"] = "scratch",
     supernet: str | Path | None = None,
@@ -366,8 +366,9 @@ def retrain(
         protocol: how to train; default `PROTOCOLS` ``quick``.
         epochs: replaces the protocol's number of epochs.
         random: how many random architectures of the space are trained beside it, by the same protocol.
-        train_on: the parts of the data that are trained on. Choices that must not see the test set train on ``("train",)``
-            and score on ``"valid"``.
+        train_on: the parts of the data that are trained on; None for ``("train", "valid")``, or ``("train",)`` where the
+            protocol looks at the validation part. Choices that must not see the test set train on ``("train",)`` and score on
+            ``"valid"``.
         score_on: the part that is scored.
         start: ``supernet`` to begin from the weights of the architecture's path in a search's supernet, with the statistics
             of batch norms measured on training batches, in place of weights that are drawn; random architectures begin from

@@ -236,6 +236,8 @@ def speed(result: "Result", what: str) -> None:
     for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
             row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+    if result.tokens:
+        row("tokens a second", (f"{result.rate(t):,.0f}" for t in timings), "bold")
     row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
     row("times the limit", (f"{median(t.step) / result.limit:.1f}" for t in timings))
     remembered = [t.memory for t in timings if t.memory is not None]

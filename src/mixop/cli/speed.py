@@ -22,7 +22,9 @@ def speed(parsed: Parsed) -> None:
     if options.data is not None:
         raise RecipeError("--data says what networks a latency table is for: add --latency FILE, or leave it out.")
     recipe, space, settings = (parsed.build(name) for name in ("recipe", "space", "settings"))
-    sizes = Sizes(space.input_shape or (3, 32, 32), space.outputs or 10, bool(space.dense), bool(space.tokens))
+    usual = space.usual
+    shape, dense, tokens = space.input_shape or usual.shape, space.dense or usual.dense, space.tokens or usual.tokens
+    sizes = Sizes(shape, space.outputs or (shape[0] if tokens else usual.outputs), dense, tokens)
     case = measuring.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
     with screens.telling(quiet=options.json) as tell:

@@ -71,6 +71,11 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
         check_executor(settings.executor, stage_space(space, recipe, stage, {}), norm=recipe.norm, wraps=wraps)
     if settings.compile and not isinstance(space, Stacked):
         raise RecipeError(f"torch compiles the cells of a supernet, which {space.name} does not have: leave out compile.")
+    if settings.compile and isinstance(space, Stacked) and not space.adds_edges:
+        raise RecipeError(
+            f"torch would unroll the tokens of a window to compile the cell of {space.name}, which takes longer than it saves: "
+            "leave out compile."
+        )
     twice = _second_derivatives(recipe)
     if settings.compile and twice:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")

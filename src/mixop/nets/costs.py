@@ -222,7 +222,8 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
 
         return hook
 
-    cells = {number: layer for number, layer in enumerate(space.layers) if layer.group is not None}
+    # The matrices of a recurrent cell are its nodes' and not its options': every network has all of them.
+    cells = {number: layer for number, layer in enumerate(space.layers) if layer.kind == "cell"}
     for number in cells:
         network.get_submodule(f"layers.{number}").register_forward_hook(recorder(number))
     whole = _measure(network, random_inputs(space, 1, generator=Generator().manual_seed(0)), measure)
@@ -268,6 +269,8 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
     """
     if isinstance(space, ModuleSpace):
         return modules.learning(space)[group.name]
+    if not stacked(space).adds_edges:
+        return [[False] * group.shape[1] for _ in group.decisions]
     return [[has_parameters(option) for option in row.options] for row in group.decisions]
 
 

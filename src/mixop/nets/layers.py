@@ -17,6 +17,7 @@ from mixop.nets.dims import (
     resized,
 )
 from mixop.nets.ops import BatchNorm, FactorizedReduce, relu_conv_norm
+from mixop.nets.recurrent import Embedding, TiedDecoder
 from mixop.nets.tokens import TokenStem
 from mixop.spaces.stacked import Layer
 
@@ -169,6 +170,8 @@ LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "linear_stem": LinearStem,
     "token_stem": TokenStem,
+    "embedding": Embedding,
+    "tied_decoder": TiedDecoder,
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,

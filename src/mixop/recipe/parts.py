@@ -8,6 +8,7 @@ from mixop.bilevel import perturb
 from mixop.bilevel import weight_step as weights
 from mixop.core import optim, schedules
 from mixop.core.values import changed, from_plain, to_plain
+from mixop.data.windows import Windows
 from mixop.nets import costs, latency
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.core import Recipe
@@ -53,6 +54,7 @@ PARTS: Mapping[str, type] = {
         schedules.LinearWithTail,
         schedules.Joined,
         BatchNorm,
+        Windows,
     )
 }
 """Every part by the name it has in a recipe file."""

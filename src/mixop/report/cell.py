@@ -336,6 +336,10 @@ def _node(item: _Item, role: str) -> str:
 
 
 def _name(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "x(t), h(t\u22121)"
+    if cell.recurrent and (index == cell.nodes or cell.output == (index,)):
+        return "h(t)"
     if index < cell.inputs:
         return {1: "input", 2: f"c(k\u2212{2 - index})"}.get(cell.inputs, f"input {index}")
     if index == cell.nodes or cell.output == (index,):
@@ -344,6 +348,10 @@ def _name(cell: DrawnCell, index: int) -> str:
 
 
 def _role(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "node 0: the token and the state before it, through one gate"
+    if cell.recurrent and index == cell.nodes:
+        return f"state after the token: mean of nodes {', '.join(map(str, cell.output))}"
     if index < cell.inputs:
         return f"node {index}: " + (
             "input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one"

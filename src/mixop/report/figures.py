@@ -203,6 +203,9 @@ def retraining_figures(run: RunContents) -> list[Item]:
             if values is None or not _any(values):
                 continue
             if retraining.label == FOUND:
+                seen = retraining.valid.get(measure.name)
+                if seen is not None and _any(seen):
+                    curves.append(plots.Curve("found, validation", retraining.epochs, seen, "second", width=2.4))
                 curves.append(plots.Curve("found", retraining.epochs, values, width=2.4))
             else:
                 label = None if any(c.colour == "rival" for c in curves) else f"{family} ({others})"

@@ -17,19 +17,24 @@ class DrawnEdge:
 
 @dataclass(frozen=True)
 class DrawnCell:
-    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges."""
+    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges.
+
+    Where it is ``recurrent``, its one input is a token together with the state before it, and its output their mean.
+    """
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
     edges: tuple[DrawnEdge, ...]
+    recurrent: bool = False
 
 
 def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """A cell from the JSON of ``architecture.json``.
 
     Args:
-        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``.
+        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``, and
+            ``"recurrent": true`` of a cell that is.
         where: what is read, for error messages.
 
     Raises:
@@ -37,7 +42,8 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """
     try:
         edges = tuple(DrawnEdge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
-        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
+        output = tuple(int(node) for node in data["output"])
+        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, data.get("recurrent", False) is True)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{where} must have inputs, nodes, output and edges of source, target and operation; "

@@ -70,6 +70,7 @@ class RetrainingCurves:
     epochs: tuple[int, ...]
     planned: int
     train: Curves
+    valid: Curves
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,8 @@ def _retrainings(records: Sequence[RetrainingRecord]) -> tuple[RetrainingCurves,
     result = []
     for label, given in by_label.items():
         own = _last_of_each_epoch(given)
-        result.append(RetrainingCurves(label, tuple(r.epoch for r in own), own[-1].epochs, _curves([r.train for r in own])))
+        train, valid = (_curves([getattr(r, part) for r in own]) for part in ("train", "valid"))
+        result.append(RetrainingCurves(label, tuple(r.epoch for r in own), own[-1].epochs, train, valid))
     return tuple(result)
 
 

@@ -12,6 +12,7 @@ from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.ready import READY, Ready
+from mixop.spaces.recurrent import DartsRnn, EnasRnnCell, darts_rnn
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
@@ -34,7 +35,9 @@ __all__ = [
     "CellSpace",
     "Choice",
     "Darts",
+    "DartsRnn",
     "Decision",
+    "EnasRnnCell",
     "Graph",
     "Group",
     "Layer",
@@ -49,6 +52,7 @@ __all__ = [
     "Toy",
     "conv1d",
     "darts",
+    "darts_rnn",
     "from_nasbench301",
     "in_module",
     "mlp",
@@ -73,12 +77,18 @@ SPACES: dict[str, type[Space]] = {
     "s5": S5,
     "nasnet": NasNet,
     "amoebanet": AmoebaNet,
+    "darts_rnn": DartsRnn,
+    "enas_rnn_cell": EnasRnnCell,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
 SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
+    cls.__name__: cls
+    for cls in (
+        *(CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet),
+        *(DartsRnn, EnasRnnCell, Toy),
+    )
 }
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
 

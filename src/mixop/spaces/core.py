@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.sizes import Sized, check_sizes, checked_shape
+from mixop.spaces.sizes import Sized, Sizes, check_sizes, checked_shape
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,11 @@ class Space(ABC):
     def only_here(self) -> str:
         """What only this process has of the space, in a word; empty where any process can make all of it."""
         return ""
+
+    @property
+    def usual(self) -> Sizes:
+        """Sizes for a measurement where no data is at hand: those of CIFAR-10."""
+        return Sizes((3, 32, 32), 10)
 
     @property
     @abstractmethod

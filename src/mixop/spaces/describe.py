@@ -84,7 +84,8 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
-    return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    described = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    return {**described, "recurrent": True} if graph.recurrent else described
 
 
 def with_shape(plain: Any) -> Any:

@@ -1,8 +1,9 @@
-"""Published cells of the DARTS space and of its five-node relatives, by the names that their papers gave them."""
+"""Published cells by the names that their papers gave them: of the DARTS space, its five-node relatives, and recurrent ones."""
 
 from mixop.spaces.core import Architecture
 from mixop.spaces.darts import Darts
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.recurrent import DartsRnn, EnasRnnCell
 from mixop.spaces.stacked import Stacked
 
 _NAMES = {
@@ -84,6 +85,24 @@ AMOEBANET_A = _genotype(
 )
 """AmoebaNet-A, of the space ``amoebanet``. Source: Real et al. 2019 (arXiv:1802.01548), as in the code of arXiv:1806.09055."""
 
+
+def _recurrent(text: str, space: DartsRnn = DartsRnn()) -> Architecture:  # noqa: B008 - a value
+    """The architecture of a recurrent cell like ``relu(0) tanh(1) ...``: activation and source, node by node."""
+    pairs = [pair.rstrip(")").split("(") for pair in text.split()]
+    chosen = [(name, int(source)) for name, source in pairs]
+    return space.from_native(f"Genotype(recurrent={chosen}, concat={list(space.graph('recurrent').output)})")
+
+
+DARTS_RNN_V1 = _recurrent("relu(0) relu(1) tanh(2) relu(3) relu(4) identity(1) relu(5) relu(1)")
+"""First-order DARTS on the Penn Treebank, of the space ``darts_rnn``. Source: Liu et al. 2019 (arXiv:1806.09055), code."""
+
+DARTS_RNN_V2 = _recurrent("sigmoid(0) relu(1) relu(1) identity(1) tanh(2) sigmoid(5) tanh(3) relu(5)")
+"""Second-order DARTS on the Penn Treebank, of the space ``darts_rnn``. Source: Liu et al. 2019, figure 6, and code."""
+
+ENAS_RNN = _recurrent("tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) relu(7) relu(8) relu(8) relu(8)", EnasRnnCell())
+"""ENAS, searched on the Penn Treebank, of the space ``enas_rnn_cell``. Source: Pham et al. 2018 (arXiv:1802.03268), as in the
+code of arXiv:1806.09055."""
+
 ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_V1": DARTS_V1,
     "DARTS_V2": DARTS_V2,
@@ -94,5 +113,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "PRDARTS": PRDARTS,
     "NASNET_A": NASNET_A,
     "AMOEBANET_A": AMOEBANET_A,
+    "DARTS_RNN_V1": DARTS_RNN_V1,
+    "DARTS_RNN_V2": DARTS_RNN_V2,
+    "ENAS_RNN": ENAS_RNN,
 }
 """Every published cell by its name."""

@@ -13,6 +13,7 @@ from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group
 from mixop.spaces.stacked import Layer, Stacked
 from mixop.supernet.base import Supernet
+from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import Wrap
 
 
@@ -35,7 +36,8 @@ class CellSupernet(Skeleton, Supernet):
 
     Args:
         space: the search space.
-        make_cell: builds the executor's cells, called as ``cell(inputs, weights, edge_weights, active, progress)``.
+        make_cell: builds the executor's cells, called as ``cell(inputs, weights, edge_weights, active, progress)``, with their
+            state behind that where they carry one.
         norm: batch norm settings.
         wraps: how its edges are wrapped.
     """
@@ -66,24 +68,28 @@ class CellSupernet(Skeleton, Supernet):
         numbers: dict[str, int] = {}
         paths = {}
         for layer, spec in enumerate(self.specs):
-            if spec.kind == "cell":
-                name = spec.group or ""
+            if spec.group is not None:
+                name = spec.group
                 paths[layer] = paths_of(active[name], numbers.setdefault(name, 0))
                 numbers[name] += 1
         found = []
         for (layer, e, o), parts in self._places.items():
             if o not in paths[layer][e]:
                 found += [(parameters[name], rows) for name, rows in parts]
+        for layer, its in paths.items():
+            cell = self.layers[layer]
+            if isinstance(cell, MixedRecurrentCell):
+                found += [(cell.weight_nodes, rows) for rows in cell.idle(its)]
         return found
 
     def compile_cells(self) -> None:
         for layer, spec in zip(self.layers, self.specs, strict=True):
-            if spec.kind == "cell":
+            if spec.group is not None:
                 layer.compile(dynamic=False)
 
     def cells_of(self, group: str) -> int:
         """How many cells of the network a group decides; 0 for the groups of edge normalisation."""
-        return sum(spec.kind == "cell" and spec.group == group for spec in self.specs)
+        return sum(spec.group == group for spec in self.specs)
 
     @cached_property
     def _places(self) -> dict[tuple[int, int, int], list[tuple[str, slice]]]:

@@ -258,6 +258,8 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
         raise RecipeError(f"The fused executor supports partial channels only once, got them twice: {INSTEAD}.")
     if norm.affine:
         raise RecipeError(f"The fused executor does not support operations whose batch norm has a scale and shift: {INSTEAD}.")
+    if not space.adds_edges:
+        raise RecipeError(f"The fused executor computes cells of images, which {space.name} does not have: {INSTEAD}.")
     for layer in space.layers:
         if layer.kind == "cell":
             if layer.dims != 2:

@@ -36,6 +36,7 @@ from mixop.supernet.batched import (
     laid_out,
 )
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.nodewise_recurrent import NodewiseRecurrentCell
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
@@ -406,6 +407,8 @@ def stacked_supernet(
     make = wrapped(NodewiseEdge, wraps)
 
     def cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        if layer.kind == "recurrent_cell":
+            return NodewiseRecurrentCell(layer, graph, group, norm)
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(

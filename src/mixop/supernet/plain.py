@@ -3,17 +3,18 @@
 It is the oracle that faster executors are compared with, number by number, and must stay this plain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Generator, Tensor, nn
 
 from mixop.core.rng import fenced
 from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
-from mixop.nets.skeleton import edge_shape, run_cell
+from mixop.nets.skeleton import cell_of, edge_shape, run_cell
 from mixop.spaces.core import Decision, Group
 from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
@@ -92,8 +93,13 @@ def plain(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
     def make_edge(decision: Decision, channels: int, stride: int, dims: int) -> nn.Module:
         return make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=dims))
 
+    kinds: Mapping[str, Callable[[Layer, Graph, Group], nn.Module]] = {
+        "cell": lambda layer, graph, group: MixedCell(layer, graph, group, make_edge),
+        "recurrent_cell": lambda layer, graph, group: MixedRecurrentCell(layer, graph, group, norm),
+    }
+
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        return MixedCell(layer, graph, group, make_edge)
+        return cell_of(kinds, layer)(layer, graph, group)
 
     with fenced(generator):
         return CellSupernet(space, make_cell, norm, wraps)
