@@ -9,7 +9,7 @@ from mixop.recipes.darts import darts, darts2
 from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
-from mixop.recipes.enas import enas
+from mixop.recipes.enas import enas, enas_macro, enas_micro
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
 from mixop.recipes.gdas import gdas, gdas_darts
 from mixop.recipes.parsec import parsec
@@ -59,6 +59,8 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         bayesnas,
         prdarts,
         enas,
+        enas_macro,
+        enas_micro,
         rsws,
     )
 }
@@ -79,6 +81,8 @@ __all__ = [
     "drnas_progressive_paper",
     "dsnas",
     "enas",
+    "enas_macro",
+    "enas_micro",
     "gaea",
     "gaea_bilevel",
     "gaea_gdas",

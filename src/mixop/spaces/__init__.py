@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
+from mixop.spaces.enas_macro import EnasMacro, enas_macro
+from mixop.spaces.enas_micro import EnasMicro, enas_micro
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
@@ -35,6 +37,8 @@ __all__ = [
     "Choice",
     "Darts",
     "Decision",
+    "EnasMacro",
+    "EnasMicro",
     "Graph",
     "Group",
     "Layer",
@@ -49,6 +53,8 @@ __all__ = [
     "Toy",
     "conv1d",
     "darts",
+    "enas_macro",
+    "enas_micro",
     "from_nasbench301",
     "in_module",
     "mlp",
@@ -73,12 +79,30 @@ SPACES: dict[str, type[Space]] = {
     "s5": S5,
     "nasnet": NasNet,
     "amoebanet": AmoebaNet,
+    "enas_macro": EnasMacro,
+    "enas_micro": EnasMicro,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
 SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
+    cls.__name__: cls
+    for cls in (
+        CellSpace,
+        NasBench201,
+        NasBench201Digits,
+        Darts,
+        S1,
+        S2,
+        S3,
+        S4,
+        S5,
+        NasNet,
+        AmoebaNet,
+        EnasMacro,
+        EnasMicro,
+        Toy,
+    )  # fmt: skip
 }
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
 

@@ -1,7 +1,9 @@
-"""Published cells of the DARTS space and of its five-node relatives, by the names that their papers gave them."""
+"""Published cells and networks of the spaces of DARTS, NASNet, AmoebaNet and ENAS, by the names that their papers gave them."""
 
 from mixop.spaces.core import Architecture
 from mixop.spaces.darts import Darts
+from mixop.spaces.enas_macro import EnasMacro
+from mixop.spaces.enas_micro import EnasMicro
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.stacked import Stacked
 
@@ -84,6 +86,44 @@ AMOEBANET_A = _genotype(
 )
 """AmoebaNet-A, of the space ``amoebanet``. Source: Real et al. 2019 (arXiv:1802.01548), as in the code of arXiv:1806.09055."""
 
+ENAS_MACRO = EnasMacro(depth=24).from_native(
+    """
+    0
+    3 0
+    0 1 0
+    2 0 0 1
+    2 0 0 0 0
+    3 1 1 0 1 0
+    2 0 0 0 0 0 1
+    2 0 1 1 0 1 1 1
+    1 0 1 1 1 0 1 0 1
+    0 0 0 0 0 0 0 0 0 0
+    2 0 0 0 0 0 1 0 0 0 0
+    0 1 0 0 1 1 0 0 0 0 1 1
+    2 0 1 0 0 0 0 0 1 0 1 1 0
+    1 0 0 1 0 0 0 1 1 1 0 1 0 1
+    0 1 1 0 1 0 1 0 0 0 0 0 1 0 0
+    2 0 0 1 0 0 0 0 0 0 0 1 0 1 0 1
+    2 0 1 0 0 0 1 0 0 1 1 1 1 0 0 1 0
+    2 0 0 0 0 1 0 1 0 1 0 0 1 0 1 0 0 1
+    3 0 1 1 0 1 0 0 0 0 0 1 0 1 0 1 0 0 0
+    3 0 1 1 0 0 0 0 0 0 0 0 0 1 1 0 0 0 0 1
+    0 1 0 0 1 0 1 1 0 0 0 1 0 0 0 0 0 1 1 0 0
+    3 0 1 0 1 1 0 0 1 0 1 1 0 1 1 0 1 0 0 1 0 0
+    0 1 0 1 0 1 0 0 0 0 0 0 0 0 1 0 1 0 0 1 0 0 0
+    0 1 1 0 0 0 1 1 1 0 1 0 0 0 1 0 1 0 0 1 1 0 0 0
+    """
+)
+"""The network of 24 layers of ENAS's macro space, ``EnasMacro(depth=24)``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+
+ENAS_MICRO = EnasMicro().from_native(
+    """
+    0 2 0 0  0 4 0 1  0 4 1 1  1 0 0 1  0 2 1 1
+    1 0 1 0  0 3 0 2  1 1 3 1  1 0 0 4  0 3 1 1
+    """
+)
+"""The cells of ENAS's micro space. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+
 ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_V1": DARTS_V1,
     "DARTS_V2": DARTS_V2,
@@ -94,5 +134,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "PRDARTS": PRDARTS,
     "NASNET_A": NASNET_A,
     "AMOEBANET_A": AMOEBANET_A,
+    "ENAS_MACRO": ENAS_MACRO,
+    "ENAS_MICRO": ENAS_MICRO,
 }
-"""Every published cell by its name."""
+"""Every published cell or network by its name."""
