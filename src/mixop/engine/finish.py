@@ -135,9 +135,8 @@ def _kept_twice(group: Group, draw: Draw) -> list[tuple[int, int]] | None:
     """
     if draw.active is None:
         return None
-    kept = [
-        (e, o) for e, path in enumerate(paths_of(draw.active, 0)) for o in path for _ in range(round(draw.weights[e, o].item()))
-    ]
+    paths = paths_of(draw.active, 0)
+    kept = [(e, o) for e, path in enumerate(paths) for o in path for _ in range(round(draw.weights[e, o].item()))]
     counts = [sum(e in edges for e, _ in kept) - min(group.keep, len(edges)) for edges in map(group.into, group.targets)]
     return None if any(counts) else kept
 

@@ -196,8 +196,8 @@ def measured(space: Space, measure: Measure) -> Costs:
     loose = next((name for name in space.cells_decided if space.graph(space.cell_of(name)[0].name).loose), None)
     if loose is not None:
         raise RecipeError(
-            f"The {measure} of {space.name} depend on which nodes of a cell are read, so they are no sum over its edges: give a "
-            "CostTable by option, or take another space."
+            f"The {measure} of {space.name} depend on which nodes of a cell are read, so they are no sum over its edges: give "
+            "a CostTable by option, or take another space."
         )
     architecture = space.random(Random(0))
     network = build(architecture, space, generator=Generator().manual_seed(0))

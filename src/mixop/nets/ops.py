@@ -189,9 +189,9 @@ class Spared(nn.Sequential):
     """Modules one after the other that drop path leaves alone, as it does skip connections."""
 
 
-def _join(channels: int, norm: BatchNorm, dims: int) -> list[nn.Module]:
-    """What a value goes through before it is added to a node: of several, a 1x1 convolution of their concatenation."""
-    return [nn.ReLU(), CONVOLUTIONS[dims](channels, channels, 1, bias=False)]
+def _join(channels: int, stride: int, dims: int) -> list[nn.Module]:
+    """What a value goes through before it is added to a node: its part of a 1x1 convolution of all values side by side."""
+    return [nn.ReLU(), CONVOLUTIONS[dims](channels, channels, 1, stride=stride, bias=False)]
 
 
 def _enas(kernel: int, *, separable: bool = False, final: bool = False, joined: bool = False) -> MakeOperation:
@@ -205,15 +205,13 @@ def _enas(kernel: int, *, separable: bool = False, final: bool = False, joined: 
     """
 
     def make(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
-        conv = CONVOLUTIONS[dims]
-        wide: list[nn.Module] = [conv(channels, channels, kernel, padding=kernel // 2, bias=False)]
-        if separable:
-            depthwise = conv(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
-            wide = [depthwise, conv(channels, channels, 1, bias=False)]
-        one = conv(channels, channels, 1, bias=False), norm.make(channels, dims), nn.ReLU()
-        body = [*one, *wide, norm.make(channels, dims)]
+        conv, groups = CONVOLUTIONS[dims], channels if separable else 1
+        one = conv(channels, channels, 1, stride=stride, bias=False), norm.make(channels, dims), nn.ReLU()
+        wide = conv(channels, channels, kernel, padding=kernel // 2, groups=groups, bias=False)
+        point = [conv(channels, channels, 1, bias=False)] if separable else []
+        body = [*one, wide, *point, norm.make(channels, dims)]
         body = [nn.ReLU(), *body] if final else [*body, nn.ReLU()]
-        return nn.Sequential(*body, *(_join(channels, norm, dims) if joined else ()))
+        return nn.Sequential(*body, *(_join(channels, 1, dims) if joined else ()))
 
     return make
 
@@ -222,9 +220,9 @@ def _enas_pool(pool: Callable[[int, int], nn.Module], *, final: bool = False, jo
     """A pool of ENAS's networks behind a 1x1 convolution; the arguments are those of `_enas`."""
 
     def make(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
-        first = CONVOLUTIONS[dims](channels, channels, 1, bias=False)
+        first = CONVOLUTIONS[dims](channels, channels, 1, stride=stride, bias=False)
         body = [first, norm.make(channels, dims), nn.ReLU(), pool(1, dims)]
-        return nn.Sequential(*([nn.ReLU()] if final else []), *body, *(_join(channels, norm, dims) if joined else ()))
+        return nn.Sequential(*([nn.ReLU()] if final else []), *body, *(_join(channels, 1, dims) if joined else ()))
 
     return make
 
@@ -240,9 +238,9 @@ def _enas_operations() -> dict[str, MakeOperation]:
     Source: Pham et al. 2018 (arXiv:1802.03268), section 2.3, and the authors' code.
     """
     found: dict[str, MakeOperation] = {
-        "enas_join": lambda channels, stride, norm, dims: Spared(*_join(channels, norm, dims)),
+        "enas_join": lambda channels, stride, norm, dims: Spared(*_join(channels, stride, dims)),
         "enas_final_identity": _enas_identity,
-        "enas_final_identity_joined": lambda channels, stride, norm, dims: nn.Sequential(*_join(channels, norm, dims)),
+        "enas_final_identity_joined": lambda channels, stride, norm, dims: nn.Sequential(*_join(channels, stride, dims)),
     }
     for end, form in (("", {"final": True}), ("_joined", {"final": True, "joined": True})):
         for kernel in (3, 5):
