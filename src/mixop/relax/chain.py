@@ -90,13 +90,14 @@ class Taken:
         for e, options in enumerate(self.options):
             for o in options:
                 weights[e, o] += 1.0
+        penalty = None
+        if self.penalties and skip_weight:
+            penalty = skip_weight * torch.stack(self.penalties).mean().to(like.device)
         return Draw(
             weights.to(like.device),
             log_prob=torch.stack(self.log_prob).sum().to(like.device),
             active=tuple(tuple(dict.fromkeys(options)) for options in self.options),
-            penalty=skip_weight * torch.stack(self.penalties).mean().to(like.device)
-            if self.penalties and skip_weight
-            else None,
+            penalty=penalty,
             entropy=torch.stack(self.entropy).sum().to(like.device),
         )
 

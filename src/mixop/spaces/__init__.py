@@ -85,25 +85,7 @@ SPACES: dict[str, type[Space]] = {
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls
-    for cls in (
-        CellSpace,
-        NasBench201,
-        NasBench201Digits,
-        Darts,
-        S1,
-        S2,
-        S3,
-        S4,
-        S5,
-        NasNet,
-        AmoebaNet,
-        EnasMacro,
-        EnasMicro,
-        Toy,
-    )  # fmt: skip
-}
+SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))}
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
 
 _OF_MODULES = ("ModuleSpace", "in_module")

@@ -190,7 +190,7 @@ class EnasMacro(Stacked):
         check_complete(self, architecture)
 
     def to_native(self, architecture: Architecture) -> str:
-        """The authors' numbers: for each layer its operation, 0 to 5, then 1 or 0 for each node before the last one, stem first.
+        """The authors' numbers: for each layer its operation, 0 to 5, then 1 or 0 for each node but the last one before it.
 
         Raises:
             SpaceError: if the architecture does not belong to the space.

@@ -34,11 +34,11 @@ _FORM = (
 class EnasMicro(Stacked):
     """Cells of 5 nodes that read the two cells before; a node adds two operations on nodes before it, or one of them twice.
 
-    A cell's output are those of its nodes, inputs among them, that nothing in it reads. In the supernet they are joined by ReLU,
-    a 1x1 convolution with weights of its own for each node, and batch norm; every edge has its own weights for every operation.
-    (In the authors' code the two operands of a node have weights of their own besides; here they share those of an edge.) Where
-    a relaxation mixes all edges, no node is left over, and all five are joined. A reduction cell of the supernet keeps its size:
-    a factorised reduction stands before it.
+    A cell's output are those of its nodes, inputs among them, that nothing in it reads. In the supernet they are joined by
+    ReLU, a 1x1 convolution with weights of its own for each node, and batch norm; every edge has its own weights for every
+    operation. (In the authors' code the two operands of a node have weights of their own besides; here they share those of an
+    edge.) Where a relaxation mixes all edges, no node is left over, and all five are joined. A reduction cell of the supernet
+    keeps its size: a factorised reduction stands before it.
 
     The network of an architecture is built in the authors' other form: nodes side by side without a convolution, and reduction
     cells that halve in their edges.

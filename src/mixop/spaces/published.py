@@ -114,7 +114,7 @@ ENAS_MACRO = EnasMacro(depth=24).from_native(
     0 1 1 0 0 0 1 1 1 0 1 0 0 0 1 0 1 0 0 1 1 0 0 0
     """
 )
-"""The network of 24 layers of ENAS's macro space, ``EnasMacro(depth=24)``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+"""A network of ENAS's macro space of 24 layers, ``EnasMacro(depth=24)``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
 
 ENAS_MICRO = EnasMicro().from_native(
     """

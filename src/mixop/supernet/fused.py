@@ -264,7 +264,7 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
                 raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
             if layer.node is not None or space.graph_of(layer).loose:
                 raise RecipeError(
-                    f"The fused executor computes cells with fixed output nodes, which those of {space.name} are not: {INSTEAD}."
+                    f"The fused executor computes cells with fixed outputs, which those of {space.name} are not: {INSTEAD}."
                 )
             for _, _, decision in space.edges_of(layer):
                 shape = edge_shape(layer, space.graph_of(layer), decision)
