@@ -40,6 +40,8 @@ def used_kinds(run: RunContents) -> list[str]:
 def _chosen(run: RunContents, group: str) -> dict[int, str] | None:
     """Decision -> operation in the found cell of a group; None if nothing is found yet or edges name no decision."""
     edges = run.cells[group]["edges"] if group in run.cells else None
+    if edges is None:  # several groups decide about one cell, and its edges say which
+        edges = [edge for cell in run.cells.values() for edge in cell["edges"] if edge.get("group") == group]
     if not edges or not all(isinstance(edge.get("decision"), int) for edge in edges):
         return None
     return {edge["decision"]: str(edge["operation"]) for edge in edges}

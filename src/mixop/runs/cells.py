@@ -17,19 +17,21 @@ class DrawnEdge:
 
 @dataclass(frozen=True)
 class DrawnCell:
-    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges."""
+    """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes, the edges, and whether it is a chain."""
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
     edges: tuple[DrawnEdge, ...]
+    chain: bool = False
 
 
 def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """A cell from the JSON of ``architecture.json``.
 
     Args:
-        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``.
+        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``, and
+            ``"chain": true`` where every node is a layer of a network that reads the one before.
         where: what is read, for error messages.
 
     Raises:
@@ -37,7 +39,8 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """
     try:
         edges = tuple(DrawnEdge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
-        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), tuple(int(node) for node in data["output"]), edges)
+        output, chain = tuple(int(node) for node in data["output"]), data.get("chain", False) is True
+        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, chain)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{where} must have inputs, nodes, output and edges of source, target and operation; "

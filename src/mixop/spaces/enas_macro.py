@@ -138,7 +138,7 @@ class EnasMacro(Stacked):
     def graph(self, group: str) -> Graph:
         """The network's graph: the stem, and a node for each layer; the last one is its output."""
         self.group(group)
-        return Graph(inputs=1, nodes=self.depth + 1, output=(self.depth,))
+        return Graph(inputs=1, nodes=self.depth + 1, output=(self.depth,), chain=True)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -22,12 +22,14 @@ class Graph:
         output: nodes whose channel-wise concatenation is the cell's output.
         loose: whether the output of an architecture's cell are, in place of those, the nodes that none of its edges reads, its
             inputs among them. A supernet joins them by a 1x1 convolution for each.
+        chain: whether its nodes are the layers of a network, each reading the one before; it is drawn as such.
     """
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
     loose: bool = False
+    chain: bool = False
 
 
 def loose_ends(graph: Graph, sources: Iterable[int]) -> tuple[int, ...]:
