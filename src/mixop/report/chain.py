@@ -1,4 +1,4 @@
-"""Draws a network that is a chain of layers with skips, as SVG: the chain from top to bottom, a lane for every node that is read.
+"""Draws a network that is a chain of layers with skips, as SVG: layers from top to bottom, a lane for every one that is read.
 
 Arcs from layer to layer would hide each other beyond a dozen skips. Here a node that is read later has a lane of its own, which
 goes down from its row to the last layer that reads it, with a dot in the row of every reader.
@@ -40,6 +40,9 @@ def draw_chain(cell: DrawnCell) -> str:
     width = max(right, *lanes.values(), 0) + LANE / 2 + MARGIN
     y = [MARGIN + BOX / 2 + ROW * node for node in range(cell.nodes)]
     body = []
+    for target in sorted({edge.target for edge in skips}):
+        far = max(lanes[edge.source] for edge in skips if edge.target == target)
+        body.append(_read(right, far, y[target]))
     for source, targets in readers.items():
         body.append(_lane(right, lanes[source], y[source], [y[target] for target in targets], last=y[max(targets)]))
     for node, name in enumerate(names):
@@ -72,7 +75,9 @@ def _layer(node: int, name: str, box: tuple[float, float, float], reads: list[in
     left, y, wide = box
     tag = f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end" fill="{MUTED}">{node}</text>' if node else ""
     also = "" if not reads else f", and adds {', '.join('the input' if source == 0 else f'layer {source}' for source in reads)}"
-    role = "the network's input, after its first convolution" if node == 0 else f"layer {node}: {name} of the layer before{also}"
+    role = (
+        "the network's input, after its first convolution" if node == 0 else f"layer {node}: {name} of the layer before{also}"
+    )
     rect = f'x="{left:.1f}" y="{y - BOX / 2:.1f}" width="{wide:.1f}" height="{BOX:.1f}" rx="7"'
     text = f'x="{left + wide / 2:.1f}" y="{y + 4:.1f}" text-anchor="middle"'
     if node == 0:
@@ -93,13 +98,23 @@ def _arrow(x: float, start: float, end: float) -> str:
     )
 
 
-def _lane(box: float, x: float, y: float, readers: list[float], *, last: float) -> str:
-    """A lane, from the box of its node; a dot and a thin line to the box of every layer that reads it."""
-    down = f'<path d="M{box:.1f} {y:.1f}H{x - 8:.1f}Q{x:.1f} {y:.1f} {x:.1f} {y + 8:.1f}V{last:.1f}" fill="none"/>'
-    dots = "".join(
-        f'<path d="M{x:.1f} {at:.1f}H{box + 6:.1f}" stroke-width="1" opacity="0.45"/>'
-        f'<path d="M{box + 1:.1f} {at:.1f}l7 -4v8z" fill="currentColor" stroke="none"/>'
-        f'<circle cx="{x:.1f}" cy="{at:.1f}" r="4" fill="currentColor" stroke="none"/>'
-        for at in readers
+def _read(box: float, x: float, y: float) -> str:
+    """A thin line from the farthest lane that a layer reads to its box."""
+    return (
+        f'<g class="op-skip" color="{KINDS["skip"].light}"><path d="M{x:.1f} {y - 4:.1f}H{box + 7:.1f}" fill="none" '
+        f'stroke="currentColor" stroke-width="1" opacity="0.5"/>'
+        f'<path d="M{box + 1:.1f} {y - 4:.1f}l7 -4v8z" fill="currentColor"/></g>'
     )
+
+
+def _lane(box: float, x: float, y: float, readers: list[float], *, last: float) -> str:
+    """A lane, from the box of its node, with a dot in the row of every layer that reads it.
+
+    What leaves a box leaves below its middle, and what comes in comes above it, so that the two are not one line.
+    """
+    start = y + 6
+    down = (
+        f'<path d="M{box:.1f} {start:.1f}H{x - 7:.1f}Q{x:.1f} {start:.1f} {x:.1f} {start + 7:.1f}V{last - 4:.1f}" fill="none"/>'
+    )
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{at - 4:.1f}" r="4" fill="currentColor" stroke="none"/>' for at in readers)
     return f'<g class="op-skip" color="{KINDS["skip"].light}" stroke="currentColor" stroke-width="1.6">{down}{dots}</g>'
