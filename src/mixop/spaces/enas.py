@@ -62,7 +62,7 @@ def numbers_of(text: Any, space: str, form: str, count: int) -> list[int]:
     words = re.split(r"[\s,\[\]]+", text.strip(" \t\r\n,[]"))
     for word in words:
         if not re.fullmatch(r"[0-9]{1,3}", word):
-            raise SpaceError(f"An architecture of {space} is written {form}, but there is {shortened(word)!r}.")
+            raise SpaceError(f"An architecture of {space} is written {form}, but there is {shortened(word)}.")
     if len(words) != count:
         raise SpaceError(f"An architecture of {space} is written {form}: {count} numbers, got {len(words)}.")
     return [int(word) for word in words]
