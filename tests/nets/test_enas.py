@@ -1,4 +1,4 @@
-"""ENAS's networks, in the supernet and built, against the authors' networks written out again, in float64; and what they cost."""
+"""ENAS's networks, in the supernet and built, against the authors' written out again, in float64; and what they cost."""
 
 import random
 

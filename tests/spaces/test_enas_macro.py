@@ -36,7 +36,7 @@ def test_the_published_network_is_written_as_in_the_authors_script():
     assert [int(numbers[layer * (layer + 1) // 2]) for layer in range(24)] == [
         0, 3, 0, 2, 2, 3, 2, 2, 1, 0, 2, 0, 2, 1, 0, 2, 2, 2, 3, 3, 0, 3, 0, 0
     ]  # fmt: skip
-    assert numbers[15:21] == "3 1 1 0 1 0".split()  # the sixth layer
+    assert numbers[15:21] == ["3", "1", "1", "0", "1", "0"]  # the sixth layer
     taken = sum(choice.option == "skip_connect" for choice in ENAS_MACRO.of("skips"))
     assert taken == sum(numbers[layer * (layer + 1) // 2 + 1 + s] == "1" for layer in range(24) for s in range(layer))
 

@@ -14,7 +14,7 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
 
     Returns:
         The space's name, the native string, and for each cell its graph and its kept edges with their operations, and with
-        the groups that they belong to where several decide about a cell; of a space
+        the groups that they belong to where these have other names; of a space
         without cells ``choices``, the option of every decision by its name.
 
     Raises:
@@ -26,7 +26,7 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
         groups = stacked(space).cell_of(cell)
         edges = [
             {
-                **({"group": group.name} if len(groups) > 1 else {}),
+                **({"group": group.name} if group.name != cell else {}),
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
