@@ -9,7 +9,7 @@ import torch
 from mixop.core.errors import SpaceError
 from mixop.nets.discrete import build
 from mixop.spaces import EnasMacro, Sizes, enas_macro
-from mixop.spaces.published import ENAS_MACRO
+from mixop.spaces.published import ENAS_MACRO, NEEDS
 
 IMAGES = {"input_shape": (3, 32, 32), "outputs": 10}
 
@@ -113,3 +113,9 @@ def test_everything_is_halved_after_each_third():
         net = build(space.random(random.Random(1)), replace(space, input_shape=shape, dense=dense, tokens=False))
         wanted = (2, 10, *shape[1:]) if dense else (2, 10)
         assert net(torch.zeros(2, *shape)).shape == wanted
+
+
+def test_a_network_of_another_depth_says_which():
+    with pytest.raises(SpaceError, match="has 24 layers, but this enas_macro has 12: give it depth=24"):
+        EnasMacro().check(ENAS_MACRO)
+    assert NEEDS["ENAS_MACRO"] == {"depth": 24}

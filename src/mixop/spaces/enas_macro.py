@@ -186,6 +186,9 @@ class EnasMacro(Stacked):
         Raises:
             SpaceError: if the architecture does not belong to the space.
         """
+        layers = len(dict(architecture.choices).get("operations", ()))
+        if architecture.space == self.name and layers != self.depth:
+            raise SpaceError(f"The architecture has {layers} layers, but this {self.name} has {self.depth}: give it depth={layers}.")
         super().check(architecture)
         check_complete(self, architecture)
 

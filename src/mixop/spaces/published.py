@@ -138,3 +138,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     "ENAS_MICRO": ENAS_MICRO,
 }
 """Every published cell or network by its name."""
+
+NEEDS: dict[str, dict[str, int]] = {"ENAS_MACRO": {"depth": 24}}
+"""Arguments that the space of a published network must have, where the defaults make another one."""
