@@ -12,7 +12,7 @@ from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace, Darts, darts, nasbench201
+from mixop.spaces import SPACES, CellSpace, Darts, darts, enas_macro, enas_micro, nasbench201
 from mixop.spaces.core import Space
 from mixop.testing import check_module_space, check_recipe, check_relaxation, check_space, small_space
 
@@ -24,6 +24,9 @@ SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
     **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell")},  # pyright: ignore[reportCallIssue]
+    "enas_macro": enas_macro(depth=4, channels=4, **RGB),
+    "enas_micro": enas_micro(cells=1, channels=4, **RGB),
+    "signals of enas_macro": enas_macro(depth=3, channels=4, input_shape=(3, 8), dense=True),
     "own": CellSpace(
         operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_shape=(3, 8, 8)
     ),

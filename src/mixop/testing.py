@@ -284,10 +284,9 @@ def _watch_roles(space: Stacked, net: Supernet) -> list[RemovableHandle]:
     for number, layer in enumerate(space.layers):
         if layer.kind != "cell":
             continue
-        group = space.group(layer.group or "")
-        graph = space.graph(group.name)
-        assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
-        for e, decision in enumerate(group.decisions):
+        graph = space.graph_of(layer)
+        for e, (group, _, decision) in enumerate(space.edges_of(layer)):
+            assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
             _, stride = edge_shape(layer, graph, decision)
             for o, option in enumerate(decision.options):
                 module = net.get_submodule(f"layers.{number}.edges.{e}.options.{o}")

@@ -11,7 +11,7 @@ from mixop.derive.argmax import Argmax
 from mixop.recipes import RECIPES, on_text
 from mixop.spaces import DartsRnn, EnasRnnCell, Sizes, darts, darts_rnn
 from mixop.spaces.describe import describe_architecture, read_architecture
-from mixop.spaces.published import ARCHITECTURES, DARTS_RNN_V1, DARTS_RNN_V2, ENAS_RNN
+from mixop.spaces.published import ARCHITECTURES, DARTS_RNN_V1, DARTS_RNN_V2, ENAS_RNN, NEEDS
 
 V2 = (
     "Genotype(recurrent=[('sigmoid', 0), ('relu', 1), ('relu', 1), ('identity', 1), ('tanh', 2), ('sigmoid', 5), "
@@ -152,5 +152,5 @@ def test_every_recipe_fits_or_says_why_not(name):
 def test_every_published_cell_has_a_space():
     from mixop.spaces import SPACES
 
-    for architecture in ARCHITECTURES.values():
-        SPACES[architecture.space]().check(architecture)
+    for name, architecture in ARCHITECTURES.items():
+        SPACES[architecture.space](**NEEDS.get(name, {})).check(architecture)

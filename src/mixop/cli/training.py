@@ -261,14 +261,19 @@ def _searched(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
 
 def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
-    from mixop.spaces.published import ARCHITECTURES
+    from dataclasses import replace
+
+    from mixop.spaces.published import ARCHITECTURES, NEEDS
 
     options = parsed.options
     text = options.architecture
     if text is None:
         raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
     known = ARCHITECTURES.get(text)
-    space = parsed.build("space") or kinds.space(GIVEN_SPACE if known is None else known.space).build()
+    space = parsed.build("space")
+    if space is None:
+        space = kinds.space(GIVEN_SPACE if known is None else known.space).build()
+        space = replace(space, **NEEDS[text]) if text in NEEDS else space
     data = parsed.build("data")
     if isinstance(data, Place):
         if data != Place():

@@ -1,6 +1,7 @@
 """The bilevel problem of a supernet: the two losses that schemes differentiate."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
         return tuple(made.get(e, path) for e, path in enumerate(paths))
 
     active = None if draw.active is None else _each(with_made, draw.active)
-    return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
+    return replace(draw, weights=fix_rows(draw.weights, fixed), active=active)
 
 
 def _each(change: Callable[[Paths], Paths], paths: Paths | CellPaths) -> Paths | CellPaths:
@@ -211,9 +212,11 @@ class SupernetProblem:
         return self._with_fixed(self._sample(params, generator or self.generator, by_cell=by_cell))
 
     def _sample(self, params: Params, generator: Generator, *, by_cell: bool = True) -> dict[str, Draw]:
+        if not (by_cell and self.relaxation.draws_by_cell):
+            return self.relaxation.draw_all(params, self.groups, self.progress, generator)
         draws = {}
         for g in self.groups:
-            cells = self.net.cells_of(g.name) if by_cell and self.relaxation.draws_by_cell else 0
+            cells = self.net.cells_of(g.name)
             its = [self.relaxation.draw(params[g.name], g, self.progress, generator) for _ in range(max(cells, 1))]
             draws[g.name] = joined(its) if cells else its[0]
         return draws
@@ -223,7 +226,8 @@ class SupernetProblem:
 
     def mean(self, params: Params) -> dict[str, Tensor]:
         """Mean mixing weights of every group."""
-        return {g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.groups}
+        mean = self.relaxation.mean_all(params, self.groups)
+        return {name: fix_rows(rows, self.fixed.get(name, {})) for name, rows in mean.items()}
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
         """The task's loss of a batch under given draws, a mean over its examples.

@@ -70,7 +70,8 @@ class SearchState:
         random, device = generators(settings.seed, GENERATORS), settings.device
         space = stage_space(base, recipe, stage, kept or {})
         net = stage_net(space, recipe, stage, random["init"], settings)
-        params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in net.groups}
+        initial = recipe.relaxation.init_all(net.groups, random["init"])
+        params: dict[str, Tensor] = {name: value.to(device) for name, value in initial.items()}
         if recipe.scheme.shares_data:
             parts: tuple[tuple[Part, ...], ...] = (("train", "valid"), ("train", "valid"))
         else:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.optim import SGD, Adam
-from mixop.core.schedules import Constant, Cosine, Exponential, LinearWithTail, Schedule, check_range
+from mixop.core.schedules import Constant, Cosine, CosineRestarts, Exponential, LinearWithTail, Schedule, check_range
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data, Part
 from mixop.data.preparation import Preparation
@@ -37,6 +37,8 @@ class Protocol:
         jitter: largest change of brightness, contrast, saturation and hue; None for the data's.
         auxiliary: weight of the auxiliary head's loss, >= 0; 0 leaves the head out.
         drop_path: probability of drop path, in [0, 1): rises linearly from 0 and comes close to this in the last epoch.
+        drop_deeper: whether drop path has that probability in the last cell only, and ``k / K`` of it in the k-th of K cells.
+        dropout: share of the features before the classifier that is zero in training, in [0, 1); None for the space's.
         accumulate: number of pieces that a batch is computed in, one after the other, >= 1; only batch norm sees the
             difference.
         precision: ``float32``, or ``bfloat16`` for the forward passes of the training.
@@ -78,6 +80,8 @@ class Protocol:
     jitter: tuple[float, float, float, float] | None = None
     auxiliary: float = 0.0
     drop_path: float = 0.0
+    drop_deeper: bool = False
+    dropout: float | None = None
     accumulate: int = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     cells: int | None = None
@@ -112,6 +116,11 @@ class Protocol:
         check_range("drop path", self.drop_path, at_least=0)
         if not self.drop_path < 1:
             raise RecipeError(f"drop path must be less than 1, got {self.drop_path:g}: 1 drops every path.")
+        if not isinstance(self.drop_deeper, bool):
+            raise RecipeError(f"drop deeper of a retraining must be true or false, got {self.drop_deeper!r}.")
+        check_range("dropout", self.dropout or 0.0, at_least=0)
+        if not (self.dropout or 0.0) < 1:
+            raise RecipeError(f"dropout must be less than 1, got {self.dropout:g}: 1 leaves nothing to classify.")
         if isinstance(self.freeze, str) or not all(isinstance(name, str) and name for name in self.freeze):
             raise RecipeError(f"freeze of a retraining must be a list of names of weights, got {self.freeze!r}.")
         if self.precision not in ("float32", "bfloat16"):
@@ -162,7 +171,8 @@ class Protocol:
             RecipeError: if the space's networks have no such size.
             SpaceError: if no network can have that size.
         """
-        changes = {name: getattr(self, name) for name in ("cells", "channels") if getattr(self, name) is not None}
+        sizes = ("cells", "channels", "dropout")
+        changes = {name: getattr(self, name) for name in sizes if getattr(self, name) is not None}
         for name in changes:
             if not hasattr(space, name):
                 raise RecipeError(
@@ -179,7 +189,7 @@ class Protocol:
         if self.auxiliary and (not isinstance(space, Stacked) or space.auxiliary is None):
             raise RecipeError(f"{self.name} trains an auxiliary head, which {space.name} does not have: set auxiliary to 0.")
         if not isinstance(space, Stacked):
-            own = {"drop path": self.drop_path > 0, "norm": self.norm != BatchNorm()}
+            own = {"drop path": self.drop_path > 0 or self.drop_deeper, "norm": self.norm != BatchNorm()}
             for name in (name for name, given in own.items() if given):
                 raise RecipeError(
                     f"{self.name} sets the {name} of cells, which {space.name} does not have: set it in the model instead."
@@ -240,6 +250,13 @@ _DARTS_CIFAR10 = Protocol(
     channels=36,
 )
 
+
+def _enas(start: float, stop: float, *, coefficient: float) -> SGD:
+    """ENAS's optimiser; the coefficient is of the sum of squared weights in the loss, whose gradient has twice of it."""
+    lr = CosineRestarts(start, stop, first=10, factor=2)
+    return SGD(lr=lr, momentum=0.9, weight_decay=2 * coefficient, nesterov=True)
+
+
 _DARTS_IMAGENET = Protocol(
     name="darts-imagenet",
     epochs=250,
@@ -298,6 +315,32 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         replace(_NASBENCH201, name="nasbench201-12", epochs=12),
         _DARTS_CIFAR10,
+        Protocol(
+            name="enas-macro",
+            epochs=310,
+            batch_size=100,
+            optimiser=_enas(0.05, 0.001, coefficient=2e-4),
+            crop=4,
+            flip=True,
+            cutout=0,
+            dropout=0.5,
+            channels=96,
+        ),
+        Protocol(
+            name="enas-micro",
+            epochs=630,
+            batch_size=144,
+            optimiser=_enas(0.05, 1e-4, coefficient=2e-4),
+            crop=4,
+            flip=True,
+            cutout=0,
+            auxiliary=0.4,
+            drop_path=0.4,
+            drop_deeper=True,
+            dropout=0.2,
+            cells=15,
+            channels=36,
+        ),
         _DARTS_IMAGENET,
         replace(
             _DARTS_IMAGENET, name="pdarts-imagenet", batch_size=1024, optimiser=_sgd(LinearWithTail(0.5), weight_decay=3e-5)
@@ -321,6 +364,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
 - ``darts-cifar10``: 20 cells of 36 channels, 600 epochs with cutout, auxiliary head and drop path. Source: Liu et al. 2019
   (arXiv:1806.09055), section 3.2 and code, where drop path is 0.2; PC-DARTS, P-DARTS, DrNAS, GAEA and PR-DARTS have 0.3. Other
   batches: 128 in P-DARTS and PR-DARTS, 64 in DrNAS.
+- ``enas-macro``: 96 channels, 310 epochs of cosines that restart, half of the features dropped. Source: Pham et al. 2018
+  (arXiv:1802.03268) and code.
+- ``enas-micro``: 15 normal cells of 36 channels, 630 epochs, drop path that grows with the depth, auxiliary head. Source: as
+  before; their deepest cell of 17 drops 0.4 of the paths at the end, as here.
 - ``darts-imagenet``: 14 cells of 48 channels, 250 epochs, images of 224 pixels. Source: Liu et al. 2019, section 3.3 and code.
 - ``pdarts-imagenet``: the same with batches of 1024 and a linear rate, as P-DARTS, PC-DARTS and DrNAS (batch 768) have it.
   Source: Chen et al. 2019 (arXiv:1904.12760), section 4.4, and code.

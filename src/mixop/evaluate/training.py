@@ -118,7 +118,7 @@ class TrainingState:
         self.net.train()
         for norm in self.frozen:
             norm.eval()
-        set_drop_path(self.net, protocol.drop_path * self.epoch / protocol.epochs)
+        set_drop_path(self.net, protocol.drop_path * self.epoch / protocol.epochs, deeper=protocol.drop_deeper)
         self.optimiser.zero_grad(set_to_none=True)
         total, state = torch.zeros((), device=batch.y.device), batch.state
         count = max(1, min(protocol.accumulate, len(batch.y) // 2))  # batch norm needs two examples; a last batch may be short

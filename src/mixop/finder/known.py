@@ -185,8 +185,10 @@ def _planned(
 
 
 def plainly(protocol: Protocol) -> Protocol:
-    """A protocol without what belongs to a searched network alone: sizes, an auxiliary head, drop path, frozen weights."""
-    return replace(protocol, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
+    """A protocol without what belongs to a searched network alone: sizes, an auxiliary head, dropout, frozen weights."""
+    return replace(
+        protocol, auxiliary=0.0, drop_path=0.0, drop_deeper=False, dropout=None, cells=None, channels=None, freeze=()
+    )
 
 
 def plan(

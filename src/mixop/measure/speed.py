@@ -321,7 +321,7 @@ def flops(case: Case) -> int:
         )
         x = torch.empty(recipe.batch_size, *shape)
     relaxation = recipe.relaxation
-    draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
+    draws = relaxation.draw_all(relaxation.init_all(net.groups, generator), net.groups, 0.5, generator)
     mix, active = mix_of(draws)
     counted = [0]
 

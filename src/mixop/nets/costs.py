@@ -25,7 +25,7 @@ from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
 from mixop.nets.terms import Costs, gathered
 from mixop.spaces.core import Group, Space
-from mixop.spaces.stacked import stacked
+from mixop.spaces.stacked import Stacked, stacked
 
 Measure = Literal["flops", "parameters"]
 
@@ -78,9 +78,9 @@ class CostTable:
             return gathered(terms, {group.name: group.shape for group in space.groups}, self.fixed)
         tables = {}
         for group in space.groups:
-            cells = sum(layer.group == group.name for layer in stacked(space).layers)
-            rows = [[cells * self.options.get(option, 0.0) for option in row.options] for row in group.decisions]
-            tables[group.name] = known.get(group.name, torch.tensor(rows, dtype=torch.float64))
+            rows = [[self.options.get(option, 0.0) for option in row.options] for row in group.decisions]
+            counts = torch.tensor(uses(stacked(space), group), dtype=torch.float64)
+            tables[group.name] = known.get(group.name, counts[:, None] * torch.tensor(rows, dtype=torch.float64))
         return Costs(tables, self.fixed)
 
     def _check(self, space: Space) -> None:
@@ -211,6 +211,12 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
         what = "multiply-adds" if measure == "flops" else "milliseconds"
         raise RecipeError(f"The {what} of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
+    loose = next((name for name in space.cells_decided if space.graph(space.cell_of(name)[0].name).loose), None)
+    if loose is not None:
+        raise RecipeError(
+            f"The {measure} of {space.name} depend on which nodes of a cell are read, so they are no sum over its edges: give "
+            "a CostTable by option, or take another space."
+        )
     architecture = space.random(Random(0))
     network = build(architecture, space, generator=Generator().manual_seed(0))
     sizes: dict[int, tuple[torch.Size, torch.Size]] = {}
@@ -223,7 +229,8 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
         return hook
 
     # The matrices of a recurrent cell are its nodes' and not its options': every network has all of them.
-    cells = {number: layer for number, layer in enumerate(space.layers) if layer.kind == "cell"}
+    layers = enumerate(space.layers_of(architecture))
+    cells = {number: layer for number, layer in layers if layer.kind == "cell"}
     for number in cells:
         network.get_submodule(f"layers.{number}").register_forward_hook(recorder(number))
     whole = _measure(network, random_inputs(space, 1, generator=Generator().manual_seed(0)), measure)
@@ -231,17 +238,18 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
     tables = {group.name: torch.zeros(group.shape, dtype=torch.float64) for group in space.groups}
     known: dict[tuple, float] = {}
     for number, layer in cells.items():
-        group, graph = space.group(layer.group or ""), space.graph(layer.group or "")
-        for e, decision in enumerate(group.decisions):
+        graph = space.graph_of(layer)
+        for group, e, decision in space.edges_of(layer):
             width, stride = edge_shape(layer, graph, decision)
             sides = sizes[number][0 if decision.source < graph.inputs else 1]
             for o, option in enumerate(decision.options):
                 if isinstance(measure, LatencyTable) and option not in group.eligible(e):
                     continue  # no network has it there, so no table need have it
-                key = option, width, stride, sides
+                name = space.built(option, decision)
+                key = name, width, stride, sides
                 if key not in known:
                     with fenced(Generator().manual_seed(0)):
-                        module = operation(option, width, stride, BatchNorm(), layer.dims)
+                        module = operation(name, width, stride, BatchNorm(), layer.dims)
                     known[key] = _measure(module, torch.zeros(1, width, *sides), measure)
                 tables[group.name][e, o] += known[key]
     costs = Costs(tables, 0.0)
@@ -261,6 +269,15 @@ def _of_modules(space: ModuleSpace, measure: Measure | LatencyTable) -> Costs:
     return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)
 
 
+def uses(space: Stacked, group: Group) -> list[int]:
+    """For each decision of a group how many cells of the network have it."""
+    found = [0] * len(group.decisions)
+    for layer in space.layers:
+        for edge in space.edges_of(layer) if layer.kind == "cell" else ():
+            found[edge.row] += edge.group.name == group.name
+    return found
+
+
 def learning(space: Space, group: Group) -> list[list[bool]]:
     """For each decision of a group, which options have anything to learn, batch norm's scale and shift aside.
 
@@ -271,7 +288,7 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
         return modules.learning(space)[group.name]
     if not stacked(space).adds_edges:
         return [[False] * group.shape[1] for _ in group.decisions]
-    return [[has_parameters(option) for option in row.options] for row in group.decisions]
+    return [[has_parameters(stacked(space).searched(option)) for option in row.options] for row in group.decisions]
 
 
 @cache

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError
+from mixop.core.rng import rand
 from mixop.nets.dims import (
     ADAPTIVE_MEAN,
     AVERAGE_POOLS,
@@ -81,6 +82,37 @@ class DenseHead(nn.Module):
     def forward(self, x: Tensor, given: Tensor) -> Tensor:
         x = x if self.norm is None else torch.relu(self.norm(x))
         return resized(self.conv(x), given.shape[-self.dims :])
+
+
+class DroppedHead(nn.Module):
+    """ReLU, if it has one, mean over the positions, dropout, linear map without bias; or a 1x1 convolution at every position.
+
+    Args:
+        layer: reads the values; for outputs at every position, the network's input too, for its size.
+        norm: not used.
+        relu: whether it begins with a ReLU.
+
+    Source: the code of Pham et al. 2018 (arXiv:1802.03268): the networks of the micro space have the ReLU.
+    """
+
+    def __init__(self, layer: Layer, norm: BatchNorm, *, relu: bool = False) -> None:
+        super().__init__()
+        self.relu, self.dropout, self.dims = relu, layer.dropout, layer.dims
+        self.linear = nn.Linear(layer.channels[0], layer.out, bias=False)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        x = torch.relu(x) if self.relu else x
+        if given is None:
+            return self.linear(self._dropped(mean_of_positions(x)))
+        outputs = self.linear(self._dropped(x).movedim(1, -1)).movedim(-1, 1)
+        return resized(outputs, given.shape[-self.dims :])
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return x
+        # Drawn on the CPU, whatever the device: the caller fences it.
+        mask = rand(x.shape).lt(1 - self.dropout).to(x.device, x.dtype)
+        return x * (mask / (1 - self.dropout))
 
 
 class LinearStem(nn.Module):
@@ -166,6 +198,14 @@ class AuxiliaryHead(nn.Module):
         return self.linear(self.body(x).flatten(1))
 
 
+def _norm(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return norm.make(layer.out, layer.dims, affine=True)
+
+
+def _factorised_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return FactorizedReduce(layer.channels[0], layer.out, norm, layer.dims, relu=False, affine=True)
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "linear_stem": LinearStem,
@@ -177,6 +217,12 @@ LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "linear_head": LinearHead,
     "dense_head": DenseHead,
     "dense_linear_head": partial(DenseHead, normalised=False),
+    "dropped_head": DroppedHead,
+    "dense_dropped_head": DroppedHead,
+    "relu_dropped_head": partial(DroppedHead, relu=True),
+    "dense_relu_dropped_head": partial(DroppedHead, relu=True),
+    "norm": _norm,
+    "factorised_reduction": _factorised_reduction,
     "slice": Slice,
     "preprocess": _preprocess,
     "reducing_preprocess": _reducing_preprocess,

@@ -16,7 +16,7 @@ from torch.nn.functional import embedding
 from mixop.core.rng import rand
 from mixop.nets.added import add_loss
 from mixop.nets.ops import BatchNorm
-from mixop.spaces.core import Choice, Group
+from mixop.spaces.core import Decision
 from mixop.spaces.stacked import Graph, Layer
 
 INITIAL = 0.04
@@ -164,13 +164,11 @@ class DiscreteRecurrentCell(RecurrentCell):
     Args:
         layer: its place in the network.
         graph: its nodes.
-        group: its decisions.
-        choices: which one is kept for every node, and its activation.
+        kept: for every node the edge that is kept, and its activation.
     """
 
-    def __init__(self, layer: Layer, graph: Graph, group: Group, choices: Sequence[Choice]) -> None:
+    def __init__(self, layer: Layer, graph: Graph, kept: Sequence[tuple[Decision, str]]) -> None:
         super().__init__(layer, graph)
-        kept = [(group.decisions[choice.decision], choice.option) for choice in choices]
         read = {decision.target: (decision.source, option) for decision, option in kept}
         self.reads = [read[node] for node in range(1, graph.nodes)]
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from mixop.core.errors import SpaceError, unknown
 from mixop.nets.layers import LAYERS
 from mixop.nets.ops import BatchNorm
-from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.spaces.core import Decision
+from mixop.spaces.stacked import Edge, Graph, Layer, Stacked
 
 T = TypeVar("T")
 
-MakeCell = Callable[[Layer, Graph, Group], nn.Module]
+MakeCell = Callable[[Layer, Graph, Sequence[Edge]], nn.Module]
 
 State = tuple[Tensor, ...]
 """What a network carries from window to window of a stream: a tensor for each of its layers that carry; () is the start."""
@@ -33,6 +33,7 @@ class Skeleton(nn.Module):
         make_cell: builds the module of a layer that a group decides; it is called as ``cell(inputs, *context)``, inputs being
             the list of input nodes, and returns the output node.
         norm: batch norm settings of the fixed layers (always affine).
+        layers: the layers, where they are not those of the space's supernet.
 
     Attributes:
         carries: whether some layer carries a state from window to window; such a layer is called with its state as well
@@ -41,14 +42,13 @@ class Skeleton(nn.Module):
 
     carries: bool = False
 
-    def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm) -> None:
+    def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, layers: tuple[Layer, ...] | None = None) -> None:
         super().__init__()
-        self.specs = space.layers
+        self.specs = space.layers if layers is None else layers
         self.layers = nn.ModuleList()
         for spec in self.specs:
             if spec.group is not None:
-                group = space.group(spec.group)
-                self.layers.append(make_cell(spec, space.graph(group.name), group))
+                self.layers.append(make_cell(spec, space.graph_of(spec), space.edges_of(spec)))
             elif spec.kind in LAYERS:
                 self.layers.append(LAYERS[spec.kind](spec, norm))
             else:
@@ -103,15 +103,32 @@ def cell_of(kinds: Mapping[str, T], layer: Layer) -> T:
     return kinds[layer.kind]
 
 
+def node_width(layer: Layer, graph: Graph) -> int:
+    """The channels of a cell's nodes: they share the cell's output, or have those of its inputs where its ends are loose."""
+    return layer.channels[0] if graph.loose else layer.out // len(graph.output)
+
+
 def edge_shape(layer: Layer, graph: Graph, decision: Decision) -> tuple[int, int]:
-    """``(channels, stride)`` of a cell's edge: the nodes share the cell's output, only edges from inputs are strided."""
-    return layer.out // len(graph.output), layer.stride if decision.source < graph.inputs else 1
+    """``(channels, stride)`` of a cell's edge: only edges from inputs are strided."""
+    return node_width(layer, graph), layer.stride if decision.source < graph.inputs else 1
 
 
 def run_cell(
     inputs: Sequence[Tensor], graph: Graph, edges: Sequence[tuple[int, int]], run_edge: Callable[[int, Tensor], Tensor | None]
 ) -> Tensor:
     """The output of a cell: every node the sum of its edges, the output nodes concatenated.
+
+    The arguments are those of `run_nodes`.
+    """
+    nodes = run_nodes(inputs, graph, edges, run_edge)
+    output = [nodes[k] for k in graph.output]
+    return output[0] if len(output) == 1 else torch.cat(output, dim=1)
+
+
+def run_nodes(
+    inputs: Sequence[Tensor], graph: Graph, edges: Sequence[tuple[int, int]], run_edge: Callable[[int, Tensor], Tensor | None]
+) -> list[Tensor]:
+    """The values of all nodes of a cell, each the sum of its edges.
 
     Args:
         inputs: values of the input nodes, ``(B, C, *positions)`` each.
@@ -125,8 +142,7 @@ def run_cell(
         present = nodes[target]
         if value is not None:
             nodes[target] = value if present is None else present + value
-    output = [_value(nodes, k, inputs) for k in graph.output]
-    return output[0] if len(output) == 1 else torch.cat(output, dim=1)
+    return [_value(nodes, k, inputs) for k in range(graph.nodes)]
 
 
 def _value(nodes: Sequence[Tensor | None], node: int, inputs: Sequence[Tensor]) -> Tensor:

@@ -94,10 +94,16 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
-def set_drop_path(net: nn.Module, probability: float) -> None:
-    """Sets the probability that the output of an operation is zero; a user's network has none."""
+def set_drop_path(net: nn.Module, probability: float, *, deeper: bool = False) -> None:
+    """Sets the probability that the output of an operation is zero; a user's network has none.
+
+    Args:
+        net: the network.
+        probability: in every cell, in [0, 1).
+        deeper: whether it is that of the last cell, and ``k / K`` of it in the k-th of K cells.
+    """
     if isinstance(net, DiscreteNetwork):
-        net.drop_path = probability
+        net.drop_path, net.drop_deeper = probability, deeper
 
 
 def without_auxiliary(net: nn.Module) -> dict[str, Tensor]:

@@ -50,6 +50,7 @@ PARTS: Mapping[str, type] = {
         schedules.Constant,
         schedules.Linear,
         schedules.Cosine,
+        schedules.CosineRestarts,
         schedules.Exponential,
         schedules.LinearWithTail,
         schedules.Joined,

@@ -10,7 +10,7 @@ from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
 from mixop.recipes.darts_rnn import darts_rnn, on_text
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
-from mixop.recipes.enas import enas
+from mixop.recipes.enas import enas, enas_macro, enas_micro
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
 from mixop.recipes.gdas import gdas, gdas_darts
 from mixop.recipes.parsec import parsec
@@ -61,6 +61,8 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         bayesnas,
         prdarts,
         enas,
+        enas_macro,
+        enas_micro,
         rsws,
     )
 }
@@ -82,6 +84,8 @@ __all__ = [
     "drnas_progressive_paper",
     "dsnas",
     "enas",
+    "enas_macro",
+    "enas_micro",
     "gaea",
     "gaea_bilevel",
     "gaea_gdas",

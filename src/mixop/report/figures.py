@@ -10,6 +10,7 @@ from markupsafe import Markup
 from mixop.core.measure import Measure
 from mixop.report import choices, plots
 from mixop.report.palette import KINDS, kind_of
+from mixop.report.switches import draw_switches
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
 from mixop.runs.read import Curves, EdgeOptions, RunContents
@@ -40,9 +41,15 @@ def used_kinds(run: RunContents) -> list[str]:
 def _chosen(run: RunContents, group: str) -> dict[int, str] | None:
     """Decision -> operation in the found cell of a group; None if nothing is found yet or edges name no decision."""
     edges = run.cells[group]["edges"] if group in run.cells else None
+    if edges is None:  # several groups decide about one cell, and its edges say which
+        edges = [edge for cell in run.cells.values() for edge in cell["edges"] if edge.get("group") == group]
     if not edges or not all(isinstance(edge.get("decision"), int) for edge in edges):
         return None
     return {edge["decision"]: str(edge["operation"]) for edge in edges}
+
+
+ROWS = 14
+"""Strips in one picture; more go beside or below it. More switches than that are drawn in one picture, too."""
 
 
 def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -52,6 +59,9 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
     groups = []
     for group, mix in run.search.mix.items():
         chosen = _chosen(run, group)
+        if len(run.decisions[group]) > ROWS and _are_switches(run.decisions[group]):
+            groups.append((group, [_switches(run, group, mix[-1, :, 1], chosen)]))
+            continue
         panels = []
         for index, decision in enumerate(run.decisions[group]):
             operation = chosen.get(index) if chosen is not None else None
@@ -69,8 +79,18 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
     return groups
 
 
-ROWS = 14
-"""Strips in one picture; more go beside or below it."""
+def _are_switches(decisions: Sequence[EdgeOptions]) -> bool:
+    return all([kind_of(option) for option in decision.options] == ["none", "skip"] for decision in decisions)
+
+
+def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, str] | None) -> dict[str, Any]:
+    """One panel for all skips of a network: their weights at the end."""
+    pairs = [(decision.source, decision.target) for decision in run.decisions[group]]
+    known = {pair: float(w) if math.isfinite(w) else None for pair, w in zip(pairs, weights, strict=True)}
+    taken = {pair for index, pair in enumerate(pairs) if chosen is not None and kind_of(chosen.get(index, "none")) == "skip"}
+    likely = sum(weight is not None and weight > 0.5 for weight in known.values())
+    description = f"{group}: weights of {len(pairs)} skips at the end of the search; {likely} of them above one half"
+    return {"edge": "", "dropped": False, "svg": Markup(draw_switches(known, taken, description))}
 
 
 def strips(run: RunContents) -> list[Markup]:

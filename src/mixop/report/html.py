@@ -55,6 +55,7 @@ def render(run: RunContents) -> str:
         facts=sections.facts(run),
         cards=sections.cards(run),
         cells=[(name, Markup(draw_cell(cell))) for name, cell in run.cells.items()],
+        chain=any(cell.get("chain") for cell in run.cells.values()),
         of_choices=choices.has_choices(run),
         choices=choices.rows(run) if run.choices is not None else [],
         strips=figures.strips(run) if choices.has_choices(run) else [],

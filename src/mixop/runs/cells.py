@@ -19,7 +19,8 @@ class DrawnEdge:
 class DrawnCell:
     """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges.
 
-    Where it is ``recurrent``, its one input is a token together with the state before it, and its output their mean.
+    Where it is ``recurrent``, its one input is a token together with the state before it, and its output their mean. Where it
+    is a ``chain``, every node is a layer of a network that reads the one before.
     """
 
     inputs: int
@@ -27,6 +28,7 @@ class DrawnCell:
     output: tuple[int, ...]
     edges: tuple[DrawnEdge, ...]
     recurrent: bool = False
+    chain: bool = False
 
 
 def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
@@ -34,7 +36,8 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
 
     Args:
         data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``, and
-            ``"recurrent": true`` of a cell that is.
+            ``"recurrent": true`` of a cell that is, ``"chain": true`` where every node is a layer of a network that reads the
+            one before.
         where: what is read, for error messages.
 
     Raises:
@@ -43,7 +46,8 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     try:
         edges = tuple(DrawnEdge(int(e["source"]), int(e["target"]), str(e["operation"])) for e in data["edges"])
         output = tuple(int(node) for node in data["output"])
-        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, data.get("recurrent", False) is True)
+        kinds = {name: data.get(name, False) is True for name in ("recurrent", "chain")}
+        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, **kinds)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{where} must have inputs, nodes, output and edges of source, target and operation; "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
+from mixop.spaces.enas_macro import EnasMacro, enas_macro
+from mixop.spaces.enas_micro import EnasMicro, enas_micro
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
@@ -37,6 +39,8 @@ __all__ = [
     "Darts",
     "DartsRnn",
     "Decision",
+    "EnasMacro",
+    "EnasMicro",
     "EnasRnnCell",
     "Graph",
     "Group",
@@ -53,6 +57,8 @@ __all__ = [
     "conv1d",
     "darts",
     "darts_rnn",
+    "enas_macro",
+    "enas_micro",
     "from_nasbench301",
     "in_module",
     "mlp",
@@ -79,17 +85,13 @@ SPACES: dict[str, type[Space]] = {
     "amoebanet": AmoebaNet,
     "darts_rnn": DartsRnn,
     "enas_rnn_cell": EnasRnnCell,
+    "enas_macro": EnasMacro,
+    "enas_micro": EnasMicro,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls
-    for cls in (
-        *(CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet),
-        *(DartsRnn, EnasRnnCell, Toy),
-    )
-}
+SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))}
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
 
 _OF_MODULES = ("ModuleSpace", "in_module")

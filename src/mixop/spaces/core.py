@@ -61,12 +61,17 @@ class Group:
         decisions: its edges.
         keep: how many of the edges into a node an architecture keeps, >= 1; 0 where it has an option on every edge.
         roles: what its options mean; the space's.
+        cell: the cell that it decides about, where several groups decide about one; empty for one of its own.
+        chain: groups of one chain are decided one after the other by a relaxation that can, and node by node where they decide
+            about one cell, see `mixop.relax.base.Relaxation.draw_all`; empty for a group that is decided by itself.
     """
 
     name: str
     decisions: tuple[Decision, ...]
     keep: int = 0
     roles: Roles = Roles()
+    cell: str = ""
+    chain: str = ""
 
     def __post_init__(self) -> None:
         if not self.decisions or not self.decisions[0].options:
@@ -107,6 +112,11 @@ class Group:
     def into(self, target: int) -> list[int]:
         """Indices of the decisions that end in node ``target``, in order."""
         return [e for e, decision in enumerate(self.decisions) if decision.target == target]
+
+    @property
+    def switches(self) -> bool:
+        """Whether each of its decisions only says whether its source is read: absent, or a skip."""
+        return all(len(d.options) == 2 and self.is_absent(d.options[0]) and self.is_skip(d.options[1]) for d in self.decisions)
 
     @property
     def targets(self) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
-        The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a space
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations, and with
+        the groups that they belong to where these have other names; of a space
         without cells ``choices``, the option of every decision by its name.
 
     Raises:
@@ -21,17 +22,20 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     """
     space.check(architecture)
     cells = {}
-    for group in space.groups if isinstance(space, Stacked) else ():
+    for cell in space.cells_decided if isinstance(space, Stacked) else ():
+        groups = stacked(space).cell_of(cell)
         edges = [
             {
+                **({"group": group.name} if group.name != cell else {}),
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
                 "operation": choice.option,
             }
+            for group in groups
             for choice in architecture.of(group.name)
         ]
-        cells[group.name] = {**_describe_graph(stacked(space).graph(group.name)), "edges": edges}
+        cells[cell] = {**_describe_graph(stacked(space).graph_in(architecture, groups[0].name)), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
     return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
 
@@ -84,8 +88,8 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
-    described = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
-    return {**described, "recurrent": True} if graph.recurrent else described
+    found: dict[str, Any] = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    return found | {name: True for name in ("recurrent", "loose", "chain") if getattr(graph, name)}
 
 
 def with_shape(plain: Any) -> Any:

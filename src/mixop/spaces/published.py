@@ -1,7 +1,9 @@
-"""Published cells by the names that their papers gave them: of the DARTS space, its five-node relatives, and recurrent ones."""
+"""Published cells and networks of the spaces of DARTS, NASNet, AmoebaNet and ENAS, by the names that their papers gave them."""
 
 from mixop.spaces.core import Architecture
 from mixop.spaces.darts import Darts
+from mixop.spaces.enas_macro import EnasMacro
+from mixop.spaces.enas_micro import EnasMicro
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.recurrent import DartsRnn, EnasRnnCell
 from mixop.spaces.stacked import Stacked
@@ -102,6 +104,43 @@ DARTS_RNN_V2 = _recurrent("sigmoid(0) relu(1) relu(1) identity(1) tanh(2) sigmoi
 ENAS_RNN = _recurrent("tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) relu(7) relu(8) relu(8) relu(8)", EnasRnnCell())
 """ENAS, searched on the Penn Treebank, of the space ``enas_rnn_cell``. Source: Pham et al. 2018 (arXiv:1802.03268), as in the
 code of arXiv:1806.09055."""
+ENAS_MACRO = EnasMacro(depth=24).from_native(
+    """
+    0
+    3 0
+    0 1 0
+    2 0 0 1
+    2 0 0 0 0
+    3 1 1 0 1 0
+    2 0 0 0 0 0 1
+    2 0 1 1 0 1 1 1
+    1 0 1 1 1 0 1 0 1
+    0 0 0 0 0 0 0 0 0 0
+    2 0 0 0 0 0 1 0 0 0 0
+    0 1 0 0 1 1 0 0 0 0 1 1
+    2 0 1 0 0 0 0 0 1 0 1 1 0
+    1 0 0 1 0 0 0 1 1 1 0 1 0 1
+    0 1 1 0 1 0 1 0 0 0 0 0 1 0 0
+    2 0 0 1 0 0 0 0 0 0 0 1 0 1 0 1
+    2 0 1 0 0 0 1 0 0 1 1 1 1 0 0 1 0
+    2 0 0 0 0 1 0 1 0 1 0 0 1 0 1 0 0 1
+    3 0 1 1 0 1 0 0 0 0 0 1 0 1 0 1 0 0 0
+    3 0 1 1 0 0 0 0 0 0 0 0 0 1 1 0 0 0 0 1
+    0 1 0 0 1 0 1 1 0 0 0 1 0 0 0 0 0 1 1 0 0
+    3 0 1 0 1 1 0 0 1 0 1 1 0 1 1 0 1 0 0 1 0 0
+    0 1 0 1 0 1 0 0 0 0 0 0 0 0 1 0 1 0 0 1 0 0 0
+    0 1 1 0 0 0 1 1 1 0 1 0 0 0 1 0 1 0 0 1 1 0 0 0
+    """
+)
+"""A network of ENAS's macro space of 24 layers, ``EnasMacro(depth=24)``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+
+ENAS_MICRO = EnasMicro().from_native(
+    """
+    0 2 0 0  0 4 0 1  0 4 1 1  1 0 0 1  0 2 1 1
+    1 0 1 0  0 3 0 2  1 1 3 1  1 0 0 4  0 3 1 1
+    """
+)
+"""The cells of ENAS's micro space. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
 
 ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_V1": DARTS_V1,
@@ -116,5 +155,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_RNN_V1": DARTS_RNN_V1,
     "DARTS_RNN_V2": DARTS_RNN_V2,
     "ENAS_RNN": ENAS_RNN,
+    "ENAS_MACRO": ENAS_MACRO,
+    "ENAS_MICRO": ENAS_MICRO,
 }
-"""Every published cell by its name."""
+"""Every published cell or network by its name."""
+
+NEEDS: dict[str, dict[str, int]] = {"ENAS_MACRO": {"depth": 24}}
+"""Arguments that the space of a published network must have, where the defaults make another one."""

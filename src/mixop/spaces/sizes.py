@@ -86,3 +86,24 @@ def check_sizes(space: str, shape: tuple[int, ...] | None, outputs: object, dens
 def positions(shape: tuple[int, ...]) -> dict[str, int]:
     """The number of positions along each axis by its name; empty for feature vectors."""
     return dict(zip(AXES.get(len(shape) - 1, ()), shape[1:], strict=True))
+
+
+def check_halvings(space: str, shape: tuple[int, ...], halvings: int) -> None:
+    """Refuses an input that a network would halve until nothing is left.
+
+    Args:
+        space: its name, for the message.
+        shape: of one input.
+        halvings: how often every axis is halved.
+
+    Raises:
+        SpaceError: naming the smallest size that works.
+    """
+    # Every halving rounds up; the last one must still have two positions to halve.
+    least = 2 ** (halvings - 1) + 1 if halvings else 1
+    for axis, size in positions(shape).items():
+        if size < least:
+            raise SpaceError(
+                f"{space}: {halvings} halvings leave nothing of an input whose {axis} is {size}: the smallest {axis} that "
+                f"works is {least}."
+            )

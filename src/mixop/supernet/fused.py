@@ -264,9 +264,12 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
         if layer.kind == "cell":
             if layer.dims != 2:
                 raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
-            group = space.group(layer.group or "")
-            for decision in group.decisions:
-                shape = edge_shape(layer, space.graph(group.name), decision)
+            if layer.node is not None or space.graph_of(layer).loose:
+                raise RecipeError(
+                    f"The fused executor computes cells with fixed outputs, which those of {space.name} are not: {INSTEAD}."
+                )
+            for _, _, decision in space.edges_of(layer):
+                shape = edge_shape(layer, space.graph_of(layer), decision)
                 computed = (option for option in decision.options if not space.is_absent(option))
                 _check_edge([space.searched(option) for option in computed], *shape, *shares)
     check_machine()
