@@ -93,7 +93,7 @@ def compare(
         out: the directory of the comparison, new or this comparison's own.
         searchers: black-box searchers by name, which differ from those of the recipes.
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
-            recipes' mean times. Needed where there are no recipes.
+            recipes' mean times. Needed where there are no recipes; random search may then stand alone.
         known: how many known networks, at most 2; default 2 where recipes are scored by `Retrain`, else 0.
         seeds: of the runs of every method, each >= 0 and different.
         jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
@@ -326,8 +326,8 @@ def _check(
     space: Space,
     jobs: Any,
 ) -> None:
-    if not recipes and not searchers:
-        raise RecipeError("A comparison needs at least one recipe or searcher, got none.")
+    if not recipes and not searchers and budget_seconds is None:
+        raise RecipeError("A comparison needs a recipe or a searcher, or budget_seconds for random search alone, got none.")
     for name in (*recipes, *searchers):
         if name in (RANDOM, "median") or not re.fullmatch(r"[\w.+-]+", name) or name.startswith((".", "-")):
             raise RecipeError(

@@ -5,6 +5,7 @@ arXiv:1801.04381).
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -28,6 +29,20 @@ class MBConv(nn.Module):
         return x + self.body(x) if self.shortcut else self.body(x)
 
 
+def check_stages(name: str, widths: Sequence[int], layers: Sequence[int], strides: Sequence[int]) -> None:
+    """Refuses stages that are not as many widths as numbers of blocks and strides, each above 0.
+
+    Raises:
+        SpaceError: with the argument and its value.
+    """
+    check_numbers(name, widths=widths, layers=layers, strides=strides)
+    if not len(widths) == len(layers) == len(strides):
+        raise SpaceError(
+            f"widths, layers and strides of {name} must name the same stages, got {len(widths)}, {len(layers)} and "
+            f"{len(strides)} of them."
+        )
+
+
 def net(
     input_shape: Shape,
     outputs: int,
@@ -42,11 +57,11 @@ def net(
     last: int = 128,
     kernels: tuple[int, ...] = (3, 5, 7),
     expansions: tuple[int, ...] = (3, 6),
+    stem_stride: int = 1,
 ) -> nn.Module:
     """A mobile network for images of any size; its sizes are small ones, its choices those of the paper.
 
-    The paper's own has ``stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4, 4, 4, 4, 1), strides=(2, 2, 2, 1,
-    2, 1), last=1280``, and stride 2 in its stem, which is 1 here: it is for images of 224 pixels.
+    The network of the paper's size is `mixop.spaces.proxylessnas`.
 
     Args:
         input_shape: ``(C, H, W)``.
@@ -61,6 +76,7 @@ def net(
         last: channels of the last convolution, >= 1.
         kernels: windows of the blocks, odd.
         expansions: how many times wider a block is inside.
+        stem_stride: of the first convolution, >= 1.
 
     Raises:
         SpaceError: for other data than images, or arguments out of range.
@@ -69,13 +85,10 @@ def net(
     out (its "zero" beside the shortcut) where the shape stays; all blocks with kernel 3 and expansion 6 are MobileNetV2.
     """
     check_kind("mobilenet", Sizes(input_shape, outputs, dense, tokens))
-    check_numbers("mobilenet", stem=stem, first=first, last=last, kernels=kernels, expansions=expansions)
-    check_numbers("mobilenet", widths=widths, layers=layers, strides=strides)
-    if not len(widths) == len(layers) == len(strides):
-        raise SpaceError(
-            f"widths, layers and strides of mobilenet must name the same stages, got {len(widths)}, {len(layers)} and "
-            f"{len(strides)} of them."
-        )
+    check_stages("mobilenet", widths, layers, strides)
+    check_numbers(
+        "mobilenet", stem=stem, first=first, last=last, kernels=kernels, expansions=expansions, stem_stride=stem_stride
+    )
     blocks, inputs = [], first
     for width, count, stride in zip(widths, layers, strides, strict=True):
         for number in range(count):
@@ -87,7 +100,7 @@ def net(
                 options["skip"] = nn.Identity()
             blocks.append(Choice(options))
             inputs = width
-    start = nn.Sequential(conv(input_shape[0], stem, 3), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
+    start = nn.Sequential(conv(input_shape[0], stem, 3, stem_stride), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
     end = nn.Sequential(conv(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, outputs))
     return nn.Sequential(OrderedDict(stem=start, blocks=nn.Sequential(*blocks), head=end))
 

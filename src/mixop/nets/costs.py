@@ -184,9 +184,14 @@ def measured(space: Space, measure: Measure) -> Costs:
         measure: "flops" (multiply-adds of one input) or "parameters".
 
     Raises:
-        RecipeError: if flops are asked for and the input shape is open.
+        RecipeError: if flops are asked for and the input shape is open, or architectures are drawn as a whole.
         SpaceError: if a model of choices fails on an example.
     """
+    if not space.mixable:
+        raise RecipeError(
+            f"The cost of a network of {space.name} is no sum over its decisions: count those of one network, "
+            "mixop.build(architecture, space)."
+        )
     if isinstance(space, ModuleSpace):
         of_modules = width_costs if space.widths else modules
         return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)

@@ -1,6 +1,6 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import overload
 
@@ -13,6 +13,7 @@ from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, drop_path, operation
 from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
+from mixop.nets.wired import WiredCell
 from mixop.spaces.core import Architecture, Choice, Group, Space
 from mixop.spaces.stacked import Graph, Layer, Stacked, stacked
 
@@ -36,6 +37,13 @@ class DiscreteCell(nn.Module):
             return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity) else y
 
         return run_cell(inputs, self.graph, self.edges, run_edge)
+
+
+DECIDED: Mapping[str, Callable[[Layer, Graph, Group, Sequence[Choice], BatchNorm], nn.Module]] = {
+    "cell": DiscreteCell,
+    "wired": WiredCell,
+}
+"""Modules of the layers that an architecture decides, by the kind that a space names them with."""
 
 
 class DiscreteNetwork(Skeleton):
@@ -64,7 +72,7 @@ class DiscreteNetwork(Skeleton):
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
         def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-            return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
+            return DECIDED[layer.kind](layer, graph, group, architecture.of(group.name), norm)
 
         super().__init__(space, make_cell, norm)
         self.drop_path = 0.0

@@ -43,8 +43,8 @@ class Skeleton(nn.Module):
         self.specs = space.layers
         self.layers = nn.ModuleList()
         for spec in self.specs:
-            if spec.kind == "cell":
-                group = space.group(spec.group or "")
+            if spec.group is not None:
+                group = space.group(spec.group)
                 self.layers.append(make_cell(spec, space.graph(group.name), group))
             elif spec.kind in LAYERS:
                 self.layers.append(LAYERS[spec.kind](spec, norm))
@@ -69,7 +69,7 @@ class Skeleton(nn.Module):
         before, after = iter(state or ()), []
         for spec, layer in zip(self.specs, self.layers, strict=True):
             given = [outputs[i] for i in spec.inputs]
-            if spec.kind == "cell":
+            if spec.group is not None:
                 outputs.append(layer(given, *context(spec)))
             elif _carries(layer):
                 output, carried = layer(*given, next(before, None))

@@ -246,6 +246,12 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
+        if not space.mixable:
+            raise RecipeError(
+                f"{self.name} mixes the options of single decisions, but architectures of {space.name} are drawn as a whole: "
+                f"compare random ones (mixop compare --space {space.name} --recipes random --budget SECONDS), or train one "
+                f"(mixop retrain --space {space.name} --architecture random)."
+            )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:

@@ -11,16 +11,18 @@ from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.randwire import RANDOM_GRAPHS, RandWire, randwire
 from mixop.spaces.ready import READY, Ready
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
-    from mixop.models import conv1d, mlp, mobilenet, resnet, unet, vit
+    from mixop.models import conv1d, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
+    "RANDOM_GRAPHS",
     "READY",
     "S1",
     "S2",
@@ -42,6 +44,7 @@ __all__ = [
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
+    "RandWire",
     "Ready",
     "Sizes",
     "Space",
@@ -54,7 +57,10 @@ __all__ = [
     "mlp",
     "mobilenet",
     "nasbench201",
+    "proxylessnas",
+    "randwire",
     "resnet",
+    "shufflenet",
     "to_nasbench301",
     "toy",
     "unet",
@@ -73,14 +79,16 @@ SPACES: dict[str, type[Space]] = {
     "s5": S5,
     "nasnet": NasNet,
     "amoebanet": AmoebaNet,
+    "randwire": RandWire,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
-}
-"""The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
+SPACE_TYPES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, RandWire, Toy)
+} | RANDOM_GRAPHS
+"""The classes of spaces, and of their parts, by the name that files give them, for `mixop.core.values.from_plain`."""
 
 _OF_MODULES = ("ModuleSpace", "in_module")
 

@@ -190,12 +190,15 @@ class Space(ABC):
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
+        mixable: whether its decisions can be made one by one, and their options mixed in one network: a supernet. If not,
+            architectures are drawn as a whole.
     """
 
     asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False
+    mixable: ClassVar[bool] = True
 
     name: str
     input_shape: tuple[int, ...] | None

@@ -13,8 +13,8 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
-        The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a space
-        without cells ``choices``, the option of every decision by its name.
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations, or what its
+        nodes do; of a space without cells ``choices``, the option of every decision by its name.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -22,16 +22,17 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     space.check(architecture)
     cells = {}
     for group in space.groups if isinstance(space, Stacked) else ():
+        graph = stacked(space).graph(group.name)
         edges = [
             {
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
-                "operation": choice.option,
+                **({} if graph.node else {"operation": choice.option}),
             }
             for choice in architecture.of(group.name)
         ]
-        cells[group.name] = {**_describe_graph(stacked(space).graph(group.name)), "edges": edges}
+        cells[group.name] = {**_describe_graph(graph), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
     return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
 
@@ -84,7 +85,8 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
-    return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    shape = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    return {**shape, "node": graph.node} if graph.node else shape
 
 
 def with_shape(plain: Any) -> Any:

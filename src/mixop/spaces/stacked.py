@@ -18,11 +18,13 @@ class Graph:
         inputs: number of input nodes.
         nodes: number of all nodes.
         output: nodes whose channel-wise concatenation is the cell's output.
+        node: what its nodes do to what they read, where they are more than sums: the edges then have no operations.
     """
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class Layer:
     """One layer of the skeleton.
 
     Args:
-        kind: what it is; `mixop.nets.skeleton` has a table of kinds. ``cell`` is the searched one.
+        kind: what it is; `mixop.nets.layers` has a table of kinds, `mixop.nets.discrete` one of those that a group decides.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
         out: output channels (the network's outputs for the head).
         stride: 1, or 2 where the layer halves every axis.
-        group: for cells, the group that decides; else None.
+        group: the group that decides, of a layer that is searched (``cell``) or drawn (``wired``); else None.
         offset: for slices, the first channel that is taken; else 0.
         dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
     """

@@ -421,7 +421,7 @@ def _check_drawn(space: ModuleSpace, one: nn.Module, other: nn.Module) -> None:
                 )
 
 
-PARTS: Mapping[str, type[Space]] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
+PARTS: Mapping[str, type] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
 """The classes of spaces by the name that files give them, those that need torch among them."""
 
 
