@@ -152,7 +152,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; where options can be mixed, the supernet gives outputs at uniform mixing weights with a gradient for
+    native string and JSON; where it has a supernet, that gives outputs at uniform mixing weights with a gradient for
     every group, and options do what their roles say; and the discrete network of an architecture runs.
 
     Args:
@@ -171,7 +171,7 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     x = random_inputs(space, 4, generator=_generator())
     positions = tuple(x.shape[-space.dims :]) if space.dense else ()
     wanted = (4, space.layers[-1].out, *positions)
-    if space.mixable:
+    if space.shares:
         _check_supernet(space, x, wanted)
     for _ in range(samples):
         architecture = space.random(rng)

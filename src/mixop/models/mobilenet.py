@@ -29,20 +29,6 @@ class MBConv(nn.Module):
         return x + self.body(x) if self.shortcut else self.body(x)
 
 
-def check_stages(name: str, widths: Sequence[int], layers: Sequence[int], strides: Sequence[int]) -> None:
-    """Refuses stages that are not as many widths as numbers of blocks and strides, each above 0.
-
-    Raises:
-        SpaceError: with the argument and its value.
-    """
-    check_numbers(name, widths=widths, layers=layers, strides=strides)
-    if not len(widths) == len(layers) == len(strides):
-        raise SpaceError(
-            f"widths, layers and strides of {name} must name the same stages, got {len(widths)}, {len(layers)} and "
-            f"{len(strides)} of them."
-        )
-
-
 def net(
     input_shape: Shape,
     outputs: int,
@@ -57,11 +43,10 @@ def net(
     last: int = 128,
     kernels: tuple[int, ...] = (3, 5, 7),
     expansions: tuple[int, ...] = (3, 6),
-    stem_stride: int = 1,
 ) -> nn.Module:
     """A mobile network for images of any size; its sizes are small ones, its choices those of the paper.
 
-    The network of the paper's size is `mixop.spaces.proxylessnas`.
+    The network of the paper's size, which has stride 2 in its stem, is `mixop.spaces.proxylessnas`.
 
     Args:
         input_shape: ``(C, H, W)``.
@@ -76,7 +61,6 @@ def net(
         last: channels of the last convolution, >= 1.
         kernels: windows of the blocks, odd.
         expansions: how many times wider a block is inside.
-        stem_stride: of the first convolution, >= 1.
 
     Raises:
         SpaceError: for other data than images, or arguments out of range.
@@ -84,13 +68,38 @@ def net(
     Source: Cai et al. 2019 (arXiv:1812.00332), section 4: every block has one of 3 windows and 2 expansions, and may be left
     out (its "zero" beside the shortcut) where the shape stays; all blocks with kernel 3 and expansion 6 are MobileNetV2.
     """
-    check_kind("mobilenet", Sizes(input_shape, outputs, dense, tokens))
-    check_stages("mobilenet", widths, layers, strides)
-    check_numbers(
-        "mobilenet", stem=stem, first=first, last=last, kernels=kernels, expansions=expansions, stem_stride=stem_stride
-    )
+    sizes = Sizes(input_shape, outputs, dense, tokens)
+    return chain("mobilenet", sizes, stem, first, widths, layers, (1, *strides), last, kernels, expansions)
+
+
+def chain(
+    name: str,
+    sizes: Sizes,
+    stem: int,
+    first: int,
+    widths: Sequence[int],
+    layers: Sequence[int],
+    strides: Sequence[int],
+    last: int,
+    kernels: Sequence[int],
+    expansions: Sequence[int],
+) -> nn.Module:
+    """A mobile network of a name; its arguments are those of `net`, but for the strides, which begin with the stem's.
+
+    Raises:
+        SpaceError: for other data than images, or arguments out of range.
+    """
+    check_kind(name, sizes)
+    check_numbers(name, stem=stem, first=first, last=last, kernels=kernels, expansions=expansions)
+    check_numbers(name, widths=widths, layers=layers, strides=strides)
+    stem_stride, *kept = strides
+    if not len(widths) == len(layers) == len(kept):
+        raise SpaceError(
+            f"widths, layers and strides of {name} must name the same stages, got {len(widths)}, {len(layers)} and "
+            f"{len(kept)} of them."
+        )
     blocks, inputs = [], first
-    for width, count, stride in zip(widths, layers, strides, strict=True):
+    for width, count, stride in zip(widths, layers, kept, strict=True):
         for number in range(count):
             step = stride if number == 0 else 1
             options: dict[str, nn.Module] = {
@@ -100,8 +109,10 @@ def net(
                 options["skip"] = nn.Identity()
             blocks.append(Choice(options))
             inputs = width
-    start = nn.Sequential(conv(input_shape[0], stem, 3, stem_stride), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
-    end = nn.Sequential(conv(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, outputs))
+    start = nn.Sequential(conv(sizes.shape[0], stem, 3, stem_stride), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
+    end = nn.Sequential(
+        conv(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, sizes.outputs)
+    )
     return nn.Sequential(OrderedDict(stem=start, blocks=nn.Sequential(*blocks), head=end))
 
 

@@ -5,9 +5,8 @@ Source: Cai et al. 2019 (arXiv:1812.00332), and the defaults of the authors' sea
 
 from torch import nn
 
-from mixop.models.base import Shape, check_kind, ready
-from mixop.models.mobilenet import check_stages
-from mixop.models.mobilenet import net as mobilenet
+from mixop.models.base import Shape, check_numbers, ready
+from mixop.models.mobilenet import chain
 from mixop.spaces.sizes import Sizes, strides_for
 
 EPSILON = 1e-3
@@ -56,22 +55,9 @@ def net(
     `PROXYLESS_CPU` and `PROXYLESS_GPU`, with multiply-adds and parameters: 320.4 M and 4.08 M, 439.2 M and 4.36 M, 465.3 M and
     7.12 M (logs of the authors' code); the first layer and widths of the last two are others than these defaults.
     """
-    check_kind("proxylessnas", Sizes(input_shape, outputs, dense, tokens))
-    check_stages("proxylessnas", widths, layers, strides)
-    stem_stride, *kept = strides_for(input_shape[1:], (2, *strides))
-    made = mobilenet(
-        input_shape,
-        outputs,
-        stem=stem,
-        first=first,
-        widths=widths,
-        layers=layers,
-        strides=tuple(kept),
-        last=last,
-        kernels=kernels,
-        expansions=expansions,
-        stem_stride=stem_stride,
-    )
+    check_numbers("proxylessnas", strides=strides)
+    sizes, given = Sizes(input_shape, outputs, dense, tokens), strides_for(input_shape[1:], (2, *strides))
+    made = chain("proxylessnas", sizes, stem, first, widths, layers, given, last, kernels, expansions)
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = EPSILON

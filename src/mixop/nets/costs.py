@@ -24,7 +24,7 @@ from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
 from mixop.nets.terms import Costs, gathered
 from mixop.spaces.core import Group, Space
-from mixop.spaces.stacked import stacked
+from mixop.spaces.stacked import Stacked, stacked
 
 Measure = Literal["flops", "parameters"]
 
@@ -113,6 +113,11 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
+    if isinstance(space, Stacked) and not space.additive:
+        raise RecipeError(
+            f"What a network of {space.name} costs depends on its whole graph and is no sum over its decisions: leave out the "
+            "cost, or take another space."
+        )
     return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
 
 
@@ -184,14 +189,9 @@ def measured(space: Space, measure: Measure) -> Costs:
         measure: "flops" (multiply-adds of one input) or "parameters".
 
     Raises:
-        RecipeError: if flops are asked for and the input shape is open, or architectures are drawn as a whole.
+        RecipeError: if flops are asked for and the input shape is open.
         SpaceError: if a model of choices fails on an example.
     """
-    if not space.mixable:
-        raise RecipeError(
-            f"The cost of a network of {space.name} is no sum over its decisions: count those of one network, "
-            "mixop.build(architecture, space)."
-        )
     if isinstance(space, ModuleSpace):
         of_modules = width_costs if space.widths else modules
         return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)

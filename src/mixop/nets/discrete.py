@@ -39,11 +39,11 @@ class DiscreteCell(nn.Module):
         return run_cell(inputs, self.graph, self.edges, run_edge)
 
 
-DECIDED: Mapping[str, Callable[[Layer, Graph, Group, Sequence[Choice], BatchNorm], nn.Module]] = {
+CELLS: Mapping[str, Callable[..., nn.Module]] = {
     "cell": DiscreteCell,
     "wired": WiredCell,
 }
-"""Modules of the layers that an architecture decides, by the kind that a space names them with."""
+"""The module of a layer that a group decides, by its kind; called as ``make(layer, graph, group, choices, norm)``."""
 
 
 class DiscreteNetwork(Skeleton):
@@ -72,7 +72,7 @@ class DiscreteNetwork(Skeleton):
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
         def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-            return DECIDED[layer.kind](layer, graph, group, architecture.of(group.name), norm)
+            return CELLS[layer.kind](layer, graph, group, architecture.of(group.name), norm)
 
         super().__init__(space, make_cell, norm)
         self.drop_path = 0.0

@@ -246,11 +246,11 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
-        if not space.mixable:
+        if not space.shares:
+            searcher = "random search" if space.whole else "a black-box searcher such as evolution"
             raise RecipeError(
-                f"{self.name} mixes the options of single decisions, but architectures of {space.name} are drawn as a whole: "
-                f"compare random ones (mixop compare --space {space.name} --recipes random --budget SECONDS), or train one "
-                f"(mixop retrain --space {space.name} --architecture random)."
+                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
+                f"{searcher}, or another space."
             )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)

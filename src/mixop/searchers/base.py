@@ -83,7 +83,7 @@ class Searcher(ABC):
         Raises:
             RecipeError: saying which can.
         """
-        if not space.mixable:
+        if space.whole:
             raise RecipeError(
                 f"{type(self).__name__} changes single decisions, but architectures of {space.name} are drawn as a whole: use "
                 "random search."

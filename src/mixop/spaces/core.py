@@ -190,15 +190,17 @@ class Space(ABC):
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
-        mixable: whether its decisions can be made one by one, and their options mixed in one network: a supernet. If not,
-            architectures are drawn as a whole.
+        shares: whether one supernet holds all of its architectures, for a search by gradient; if not, only black-box searches
+            fit it.
+        whole: whether architectures are drawn as a whole, so that nothing can change a single decision of one.
     """
 
     asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False
-    mixable: ClassVar[bool] = True
+    shares: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     name: str
     input_shape: tuple[int, ...] | None

@@ -13,8 +13,8 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
-        The space's name, the native string, and for each cell its graph and its kept edges with their operations, or what its
-        nodes do; of a space without cells ``choices``, the option of every decision by its name.
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a cell
+        with operations at its nodes these, and edges without; of a space without cells ``choices``, the option of every decision by its name.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -28,7 +28,7 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
-                **({} if graph.node else {"operation": choice.option}),
+                **({} if graph.node is not None else {"operation": choice.option}),
             }
             for choice in architecture.of(group.name)
         ]
@@ -85,8 +85,9 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
-    shape = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
-    return {**shape, "node": graph.node} if graph.node else shape
+    described = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    inner = graph.nodes - graph.inputs - len(graph.output)
+    return described if graph.node is None else {**described, "operations": [graph.node] * inner}
 
 
 def with_shape(plain: Any) -> Any:

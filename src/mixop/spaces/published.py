@@ -119,7 +119,7 @@ DSNAS = _shuffled("00303200332333200330")
 """DSNAS. Source: Hu et al. 2020 (arXiv:2002.09128), code; 324 M multiply-adds."""
 
 SPOS = _shuffled("21012020202300003233")
-"""Single Path One-Shot, its blocks without its channels. Source: Guo et al. 2020 (arXiv:1904.00420), code; 323 M multiply-adds."""
+"""Single Path One-Shot, with its blocks alone. Source: Guo et al. 2020 (arXiv:1904.00420), code; 323 M multiply-adds."""
 
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "PROXYLESS_MOBILE": {"widths": (32, 40, 80, 96, 192, 320)},

@@ -210,7 +210,9 @@ class RandWire(Stacked):
         [6, 10, 10]
     """
 
-    mixable: ClassVar[bool] = False
+    shares: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
+    additive: ClassVar[bool] = False
 
     wiring: RandomGraph = WattsStrogatz()
     nodes: int = 32
@@ -385,7 +387,7 @@ def _chosen(nodes: int, edges: frozenset[Edge]) -> tuple[Choice, ...]:
 
 def randwire(
     *,
-    wiring: RandomGraph = WattsStrogatz(),  # noqa: B008 - a value
+    wiring: RandomGraph = WattsStrogatz(),
     nodes: int = 32,
     channels: int = 78,
     regime: Literal["small", "regular"] = "small",

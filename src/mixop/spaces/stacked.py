@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mixop.core.errors import SpaceError
 from mixop.spaces.core import Space
@@ -18,7 +19,7 @@ class Graph:
         inputs: number of input nodes.
         nodes: number of all nodes.
         output: nodes whose channel-wise concatenation is the cell's output.
-        node: what its nodes do to what they read, where they are more than sums: the edges then have no operations.
+        node: the operation of all nodes between inputs and outputs, where edges have none; None where edges have their own.
     """
 
     inputs: int
@@ -53,7 +54,13 @@ class Layer:
 
 
 class Stacked(Space):
-    """A space of cells: its decisions are edges of cell graphs, and a skeleton of layers stacks the cells into a network."""
+    """A space of cells: its decisions are edges of cell graphs, and a skeleton of layers stacks the cells into a network.
+
+    Attributes:
+        additive: whether what a network costs is a sum over its decisions.
+    """
+
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def graph(self, group: str) -> Graph:

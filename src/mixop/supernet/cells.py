@@ -42,8 +42,8 @@ class CellSupernet(Skeleton, Supernet):
     """
 
     def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
-        if not space.mixable:
-            raise SpaceError(f"{space.name} has no supernet: its architectures are drawn as a whole.")
+        if not space.shares:
+            raise SpaceError(f"{space.name} has no supernet that holds its architectures.")
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
