@@ -169,10 +169,10 @@ def _edge(chain: Sequence[_Item], source: int) -> str:
 def _node(cell: DrawnCell, item: _Item, index: int) -> str:
     role = f"{item.text} reads {_read(cell, index)}" if item.left else "the input"
     left, top = item.x - item.width / 2, item.y - item.height / 2
+    text = f'<text x="{item.x:.1f}" y="{item.y + 4:.1f}" text-anchor="middle" font-weight="600" fill="{INK}">{item.text}</text>'
     return (
         f'<g class="node"><title>{escape(role)}</title><rect x="{left:.1f}" y="{top:.1f}" width="{item.width:.1f}" '
-        f'height="{item.height:.1f}" rx="{NODE / 2:.0f}" fill="{GROUND}" stroke="{MUTED}" stroke-width="1.2"/>'
-        f'<text x="{item.x:.1f}" y="{item.y + 4:.1f}" text-anchor="middle" font-weight="600" fill="{INK}">{item.text}</text></g>'
+        f'height="{item.height:.1f}" rx="{NODE / 2:.0f}" fill="{GROUND}" stroke="{MUTED}" stroke-width="1.2"/>{text}</g>'
     )
 
 

@@ -214,6 +214,11 @@ class Space(ABC):
         return ""
 
     @property
+    def chain(self) -> tuple[str, ...]:
+        """The groups in the order in which they follow one another, where the network is a chain of them; else none."""
+        return ()
+
+    @property
     @abstractmethod
     def groups(self) -> tuple[Group, ...]:
         """The groups of decisions, in a fixed order."""

@@ -14,7 +14,8 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
 
     Returns:
         The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a cell
-        with operations at its nodes these, and edges without; of a space without cells ``choices``, the option of every decision by its name.
+        with operations at its nodes these, and edges without; of a space without cells ``choices``, the option of every
+        decision by its name, and where these follow one another ``chain``, their order.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -34,7 +35,9 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
         ]
         cells[group.name] = {**_describe_graph(graph), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
-    return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
+    if not isinstance(space, Stacked):
+        found["choices"] = space.describe_choices(architecture)
+    return {**found, "chain": list(space.chain)} if space.chain else found
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:

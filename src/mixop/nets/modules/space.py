@@ -111,6 +111,10 @@ class ModuleSpace(Space):
         return {name: self.group(name).decisions[0].options for name in _described(self)[2]}
 
     @property
+    def chain(self) -> tuple[str, ...]:
+        return _described(self)[3]
+
+    @property
     def only_here(self) -> str:
         """``model``, or ``example`` for that of its inputs, where a program holds it; empty where names lead to all."""
         return "model" if is_held(self.factory) else "example" if is_held(self.example) else ""
@@ -353,8 +357,8 @@ def redraw(model: nn.Module, name: str) -> None:
 
 @cache
 @undisturbed()
-def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """Decisions, names of inputs and names of widths, read from a model without numbers where that is possible."""
+def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]:
+    """Decisions, names of inputs and of widths, and the chain, read from a model without numbers where that is possible."""
     try:
         with torch.device("meta"):
             model = space.make(Generator().manual_seed(0))
@@ -364,7 +368,7 @@ def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]
     modules = {module.decision: module.names for module in walk.decided(model) if not isinstance(module, Choice)}
     cutting = (module for module in walk.decided(model) if isinstance(module, Width) and module.sizes != (module.channels,))
     widths = {module.decision: None for module in cutting}
-    return walk.find(model), modules, tuple(widths)
+    return walk.find(model), modules, tuple(widths), walk.chain(model)
 
 
 def _plan(space: ModuleSpace) -> walk.Plan:
