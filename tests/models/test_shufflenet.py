@@ -77,7 +77,7 @@ FLOPS = {
     16: (30387840, 30889600, 31642240, 20634880),
     17: (10176320, 10427200, 10803520, 15476160),
 }
-"""Multiply-adds of 3x3, 5x5, 7x7 and xception by block, in SNAS-Series, DSNAS/network.py; of the others as of the one before."""
+"""Multiply-adds of 3x3, 5x5, 7x7 and xception by block in DSNAS/network.py of SNAS-Series; others are as the one before."""
 
 
 def imagenet() -> mixop.spaces.ModuleSpace:
