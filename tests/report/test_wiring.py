@@ -75,7 +75,7 @@ def test_edges_pass_between_nodes():
 def test_it_is_told_in_words_and_has_both_themes():
     text = draw(cell_of("er", nodes=6))
     label = ET.fromstring(text).get("aria-label") or ""
-    assert label.startswith("Graph of 6 nodes, each sep_conv_3x3. 1 reads in; ")
+    assert label.startswith("Graph of 6 nodes, each separable_3x3. 1 reads in; ")
     assert "out reads" in label
     assert all(kind.dark in text for name, kind in KINDS.items() if name != "none")
 

@@ -260,7 +260,7 @@ class RandWire(Stacked):
     def graph(self, group: str) -> Graph:
         """Node 0 is the stage's input, the last node its output; the others convolve."""
         nodes = self._stages[self.group(group).name]
-        return Graph(inputs=1, nodes=nodes + 2, output=(nodes + 1,), node="sep_conv_3x3")
+        return Graph(inputs=1, nodes=nodes + 2, output=(nodes + 1,), node="separable_3x3")
 
     @property
     def layers(self) -> tuple[Layer, ...]:
