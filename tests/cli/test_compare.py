@@ -49,7 +49,7 @@ def test_random_search_may_stand_alone(tmp_path: Path, capsys: pytest.CaptureFix
     """As it does where architectures are drawn as a whole, and no recipe fits."""
     small = ["--space.nodes", "5", "--space.channels", "2", "--data", "digits", "--seeds", "1", "--jobs", "1"]
     words = ["compare", "--space", "randwire", *small, "--budget", "0.01", "--out", str(tmp_path / "c")]
-    assert main([*words, "--recipes", "random"]) == 0
+    assert main([*words, "--recipes", "random", "--known", "0"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("Comparing random search on digits, 1 seed each")
     assert main([*words, "--recipes", "darts"]) == 2

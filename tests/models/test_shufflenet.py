@@ -61,10 +61,10 @@ class ByHand(nn.Module):
 
 
 def test_blocks_are_those_of_the_authors():
-    """Images of 15 x 14 pixels are halved once: 7 positions are left."""
-    space = mixop.spaces.shufflenet(stem=2, widths=(8, 16), layers=(2, 2), last=12).fit(Sizes((2, 15, 14), 3))
+    """Images of 7 x 15 pixels are halved once: 4 positions are left."""
+    space = mixop.spaces.shufflenet(stem=2, widths=(8, 16), layers=(2, 2), last=12).fit(Sizes((2, 7, 15), 3))
     native = "blocks.0=7x7, blocks.1=xception, blocks.2=xception, blocks.3=3x3"
-    assert_equal_networks(space, native, ByHand(), (2, 15, 14))
+    assert_equal_networks(space, native, ByHand(), (2, 7, 15))
 
 
 FLOPS = {

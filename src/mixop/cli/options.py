@@ -113,8 +113,8 @@ class CompareOptions:
         warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
         budget: seconds of training that random search and each searcher may use; with a table, the seconds recorded in it.
             [the median of the recipes' times]
-        known: well-known networks that take part, each for as long as search and training take. [2 where found ones are
-            trained, else 0]
+        known: well-known networks that take part, each for as long as search and training take, or as long as random search
+            alone. [2 where found ones are trained, else 0]
         rates: scaled multiplies the architecture's learning rate by the same rule for all methods, so that a shorter search
             moves as far as the published one; paper keeps the published rates.
         evaluate: optimum checks whether the known best architecture was found; retrain trains what was found from scratch on

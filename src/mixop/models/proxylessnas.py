@@ -31,8 +31,8 @@ def net(
     """The mobile network of ProxylessNAS for images of any size, with its choices: kernel and expansion of every block.
 
     The stem has stride 2. Of this and the strides of the stages the first ones become 1 where an image is small, so that at
-    least 7 positions are left along every axis (`mixop.spaces.sizes.strides_for`): images of 32 pixels are halved twice, by
-    the last two strides, those of 224 pixels five times, as published.
+    least 4 positions are left along every axis (`mixop.spaces.sizes.strides_for`): images of 32 pixels are halved three times,
+    by the last three strides, those of 224 pixels five times, as published.
 
     Args:
         input_shape: ``(C, H, W)``.

@@ -92,9 +92,9 @@ def net(
     """A shuffling network for images of any size, of the published size by default.
 
     The stem and the first block of every stage have stride 2. The first of these strides become 1 where an image is small, so
-    that at least 7 positions are left along every axis (`mixop.spaces.sizes.strides_for`): images of 32 pixels are halved
-    twice, in the last two stages, those of 224 pixels five times, as published. A block that begins a stage keeps its two
-    branches then.
+    that at least 4 positions are left along every axis (`mixop.spaces.sizes.strides_for`): images of 32 pixels are halved
+    three times, in the last three stages, those of 224 pixels five times, as published. A block that begins a stage keeps its
+    two branches then.
 
     Args:
         input_shape: ``(C, H, W)``.

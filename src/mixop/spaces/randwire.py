@@ -181,7 +181,7 @@ class RandWire(Stacked):
     the nodes that no other one reads. The decisions are the edges of the graphs; since they are drawn together, no relaxation
     mixes them, and a search is random.
 
-    Small images are not halved five times, as images of 224 pixels are: the first strides are 1, so that 7 positions are
+    Small images are not halved five times, as images of 224 pixels are: the first strides are 1, so that 4 positions are
     left along every axis (`mixop.spaces.sizes.strides_for`).
 
     Args:

@@ -84,11 +84,12 @@ def check_sizes(space: str, shape: tuple[int, ...] | None, outputs: object, dens
         raise SpaceError(f"{space}: a feature vector has no positions to give outputs at: use dense=False, got {shape}.")
 
 
-def strides_for(sizes: tuple[int, ...] | None, strides: Sequence[int], least: int = 7) -> tuple[int, ...]:
+def strides_for(sizes: tuple[int, ...] | None, strides: Sequence[int], least: int = 4) -> tuple[int, ...]:
     """The strides of a network for large images on images of another size: the first ones are left out where it is small.
 
-    Of the strides above 1 as many of the last ones stay as leave the network's last map so many positions along every axis,
-    as the usual five do of 224 pixels; the others become 1. A stride rounds up.
+    Of the strides above 1 as many of the last ones stay as leave the network's last map so many positions along every axis;
+    the others become 1. Networks for CIFAR usually end in maps of 4 x 4 as well, those for 224 pixels in 7 x 7. A stride rounds
+    up.
 
     Args:
         sizes: positions of an input along every axis; None where that is open, which leaves all strides.
@@ -97,7 +98,7 @@ def strides_for(sizes: tuple[int, ...] | None, strides: Sequence[int], least: in
 
     Example:
         >>> strides_for((224, 224), (2, 2, 2, 2, 1, 2)), strides_for((32, 32), (2, 2, 2, 2, 1, 2))
-        ((2, 2, 2, 2, 1, 2), (1, 1, 1, 2, 1, 2))
+        ((2, 2, 2, 2, 1, 2), (1, 1, 2, 2, 1, 2))
     """
     kept, left = list(strides), sizes
     for at in reversed(range(len(kept))):
