@@ -121,6 +121,11 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
+    if isinstance(space, Stacked) and not space.additive:
+        raise RecipeError(
+            f"What a network of {space.name} costs depends on its whole graph and is no sum over its decisions: leave out the "
+            "cost, or take another space."
+        )
     return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
 
 

@@ -15,6 +15,7 @@ from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
 from mixop.nets.recurrent import DiscreteRecurrentCell
 from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
+from mixop.nets.wired import WiredCell
 from mixop.spaces.core import Architecture, Decision, Space
 from mixop.spaces.stacked import Edge, Graph, Layer, Stacked, stacked
 
@@ -73,6 +74,7 @@ def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list
 CELLS: Mapping[str, Callable[..., nn.Module]] = {
     "cell": DiscreteCell,
     "recurrent_cell": lambda layer, graph, kept, norm: DiscreteRecurrentCell(layer, graph, kept),
+    "wired": WiredCell,
 }
 """The module of a layer that a group decides, by its kind; called as ``make(layer, graph, kept, norm)``."""
 

@@ -64,6 +64,13 @@ class LinearHead(nn.Module):
         return self.linear(mean_of_positions(x))
 
 
+class ReluLinearHead(LinearHead):
+    """ReLU, mean over the positions, linear map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.relu(x))
+
+
 class DenseHead(nn.Module):
     """Batch norm and ReLU, if it has them, and a 1x1 convolution, interpolated to the positions of the network's input.
 
@@ -206,6 +213,15 @@ def _factorised_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
     return FactorizedReduce(layer.channels[0], layer.out, norm, layer.dims, relu=False, affine=True)
 
 
+def _strided_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 3, stride=layer.stride, padding=1, bias=False)
+    return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
+
+
+def _relu_conv(kernel: int) -> Callable[[Layer, BatchNorm], nn.Module]:
+    return lambda layer, norm: relu_conv_norm(layer.channels[0], layer.out, kernel, layer.stride, norm, layer.dims, affine=True)
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "linear_stem": LinearStem,
@@ -215,6 +231,10 @@ LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,
+    "relu_linear_head": ReluLinearHead,
+    "strided_stem": _strided_stem,
+    "relu_conv_3x3": _relu_conv(3),
+    "relu_conv_1x1": _relu_conv(1),
     "dense_head": DenseHead,
     "dense_linear_head": partial(DenseHead, normalised=False),
     "dropped_head": DroppedHead,

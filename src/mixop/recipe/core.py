@@ -254,6 +254,12 @@ class Recipe:
                 f"{self.name} cuts a text into windows, but {space.name} reads no text: use a space and data of texts, such as "
                 "--space darts_rnn and --data ptb, or leave out windows."
             )
+        if not space.shares:
+            searcher = "random search" if space.whole else "a black-box searcher such as evolution"
+            raise RecipeError(
+                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
+                f"{searcher}, or another space."
+            )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:

@@ -13,6 +13,7 @@ from mixop.report.palette import KINDS, kind_of
 from mixop.report.switches import draw_switches
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
+from mixop.runs.cells import operations_of
 from mixop.runs.read import Curves, EdgeOptions, RunContents
 from mixop.runs.records import FOUND
 
@@ -33,7 +34,7 @@ SKIPS = (
 def used_kinds(run: RunContents) -> list[str]:
     """The kinds of operation that the space offers or the cells use, in the order of the palette."""
     names = {option for decisions in run.decisions.values() for decision in decisions for option in decision.options}
-    names |= {str(edge["operation"]) for cell in run.cells.values() for edge in cell["edges"]}
+    names |= {name for cell in run.cells.values() for name in operations_of(cell)}
     used = {kind_of(name) for name in names}
     return [kind for kind in KINDS if kind in used]
 

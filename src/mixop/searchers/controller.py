@@ -57,6 +57,7 @@ class Controller(SameLength):
             raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: with 1 no reward ever counts.")
 
     def check(self, space: Space) -> None:
+        super().check(space)
         if any(group.keep for group in space.groups):
             raise RecipeError(
                 f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."

@@ -13,6 +13,7 @@ from mixop.spaces.enas_micro import EnasMicro, enas_micro
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.randwire import RANDOM_GRAPHS, RandWire, randwire
 from mixop.spaces.ready import READY, Ready
 from mixop.spaces.recurrent import DartsRnn, EnasRnnCell, darts_rnn
 from mixop.spaces.sizes import Sizes
@@ -20,10 +21,11 @@ from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
-    from mixop.models import conv1d, mlp, mobilenet, resnet, unet, vit
+    from mixop.models import conv1d, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
+    "RANDOM_GRAPHS",
     "READY",
     "S1",
     "S2",
@@ -49,6 +51,7 @@ __all__ = [
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
+    "RandWire",
     "Ready",
     "Sizes",
     "Space",
@@ -64,7 +67,10 @@ __all__ = [
     "mlp",
     "mobilenet",
     "nasbench201",
+    "proxylessnas",
+    "randwire",
     "resnet",
+    "shufflenet",
     "to_nasbench301",
     "toy",
     "unet",
@@ -87,12 +93,13 @@ SPACES: dict[str, type[Space]] = {
     "enas_rnn_cell": EnasRnnCell,
     "enas_macro": EnasMacro,
     "enas_micro": EnasMicro,
+    "randwire": RandWire,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))}
-"""The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
+SPACE_TYPES: dict[str, type] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))} | RANDOM_GRAPHS
+"""The classes of spaces, and of their parts, by the name that files give them, for `mixop.core.values.from_plain`."""
 
 _OF_MODULES = ("ModuleSpace", "in_module")
 

@@ -200,12 +200,17 @@ class Space(ABC):
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
+        shares: whether one supernet holds all of its architectures, for a search by gradient; if not, only black-box searches
+            fit it.
+        whole: whether architectures are drawn as a whole, so that nothing can change a single decision of one.
     """
 
     asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False
+    shares: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     name: str
     input_shape: tuple[int, ...] | None
@@ -222,6 +227,11 @@ class Space(ABC):
     def usual(self) -> Sizes:
         """Sizes for a measurement where no data is at hand: those of CIFAR-10."""
         return Sizes((3, 32, 32), 10)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The groups in the order in which they follow one another, where the network is a chain of them; else none."""
+        return ()
 
     @property
     @abstractmethod

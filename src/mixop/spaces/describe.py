@@ -14,8 +14,9 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
 
     Returns:
         The space's name, the native string, and for each cell its graph and its kept edges with their operations, and with
-        the groups that they belong to where these have other names; of a space
-        without cells ``choices``, the option of every decision by its name.
+        the groups that they belong to where these have other names; of a cell with operations at its nodes these, and edges
+        without; of a space without cells ``choices``, the option of every decision by its name, and where these follow one
+        another ``chain``, their order.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -24,20 +25,23 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     cells = {}
     for cell in space.cells_decided if isinstance(space, Stacked) else ():
         groups = stacked(space).cell_of(cell)
+        graph = stacked(space).graph_in(architecture, groups[0].name)
         edges = [
             {
                 **({"group": group.name} if group.name != cell else {}),
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
-                "operation": choice.option,
+                **({} if graph.node is not None else {"operation": choice.option}),
             }
             for group in groups
             for choice in architecture.of(group.name)
         ]
-        cells[cell] = {**_describe_graph(stacked(space).graph_in(architecture, groups[0].name)), "edges": edges}
+        cells[cell] = {**_describe_graph(graph), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
-    return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
+    if not isinstance(space, Stacked):
+        found["choices"] = space.describe_choices(architecture)
+    return {**found, "chain": list(space.chain)} if space.chain else found
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
@@ -89,7 +93,9 @@ def describe_space(space: Space) -> dict[str, Any]:
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
     found: dict[str, Any] = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
-    return found | {name: True for name in ("recurrent", "loose", "chain") if getattr(graph, name)}
+    found |= {name: True for name in ("recurrent", "loose", "chain") if getattr(graph, name)}
+    inner = graph.nodes - graph.inputs - len(graph.output)
+    return found if graph.node is None else {**found, "operations": [graph.node] * inner}
 
 
 def with_shape(plain: Any) -> Any:

@@ -24,6 +24,7 @@ class Graph:
         loose: whether the output of an architecture's cell are, in place of those, the nodes that none of its edges reads, its
             inputs among them. A supernet joins them by a 1x1 convolution for each.
         chain: whether its nodes are the layers of a network, each reading the one before; it is drawn as such.
+        node: the operation of all nodes between inputs and outputs, where edges have none; None where edges have their own.
     """
 
     inputs: int
@@ -32,6 +33,7 @@ class Graph:
     recurrent: bool = False
     loose: bool = False
     chain: bool = False
+    node: str | None = None
 
 
 def loose_ends(graph: Graph, sources: Iterable[int]) -> tuple[int, ...]:
@@ -50,13 +52,15 @@ class Layer:
     """One layer of the skeleton.
 
     Args:
-        kind: what it is; `mixop.nets.layers` has a table of the fixed kinds. Those that a group decides are ``cell``, whose
-            nodes are sums of its edges, and ``recurrent_cell``, which is a graph for every token of a stream.
+        kind: what it is; `mixop.nets.layers` has a table of the fixed kinds, `mixop.nets.discrete` one of those that a group
+            decides: ``cell``, whose nodes are sums of its edges; ``recurrent_cell``, a graph for every token of a stream; and
+            ``wired``, a drawn graph.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
         out: output channels (the network's outputs for the head).
         stride: 1, or 2 where the layer halves every axis.
-        group: for cells, the group that decides, or the cell that several groups decide about; else None.
+        group: the group that decides, or the cell that several groups decide about, of a layer that is searched or drawn; else
+            None.
         offset: for slices, the first channel that is taken; else 0.
         dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
         tied: number of the layer whose weight it takes as well, counted from 1, as a decoder tied to its embedding; else 0.
@@ -105,9 +109,11 @@ class Stacked(Space):
     Attributes:
         rebuilt: whether the network of an architecture is built otherwise than its path in the supernet: other layers, or other
             operations for the same options. It can then not begin with the weights of that path.
+        additive: whether what a network costs is a sum over its decisions.
     """
 
     rebuilt: ClassVar[bool] = False
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def graph(self, group: str) -> Graph:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mixop.core.errors import SpaceError
 from mixop.core.types import Active, Mix, Paths, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
@@ -51,6 +52,8 @@ class CellSupernet(Skeleton, Supernet):
     """
 
     def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+        if not space.shares:
+            raise SpaceError(f"{space.name} has no supernet that holds its architectures.")
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
