@@ -12,7 +12,7 @@ from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace, Darts, darts, nasbench201
+from mixop.spaces import SPACES, CellSpace, Darts, darts, nasbench1shot1, nasbench101, nasbench201
 from mixop.spaces.core import Space
 from mixop.testing import check_module_space, check_recipe, check_relaxation, check_space, small_space
 
@@ -22,6 +22,9 @@ SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "
 SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
+    **{f"nasbench1shot1-{n}": nasbench1shot1(n, channels=4, cells=3, input_shape=(3, 8, 8)) for n in (1, 2, 3)},
+    "nasbench1shot1": nasbench1shot1(channels=4, cells=3, input_shape=(3, 8)),
+    "nasbench101": nasbench101(channels=8, cells=3, input_shape=(3, 8, 8)),
     "own": CellSpace(
         operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_shape=(3, 8, 8)
     ),

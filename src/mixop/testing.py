@@ -152,8 +152,8 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives outputs at uniform mixing weights with a gradient for every group; options do
-    what their roles say; and the discrete network of an architecture runs.
+    native string and JSON; the supernet, where the space has one, gives outputs at uniform mixing weights with a gradient for
+    every group; options do what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -169,19 +169,10 @@ def check_space(space: Space, *, samples: int = 20) -> None:
             given = space.layers[i - 1].out if i else channels
             assert channels == given, f"layer {number} expects {channels} channels of output {i}, which has {given}"
     x = random_inputs(space, 4, generator=_generator())
-    net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
-    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
-    watched = _watch_roles(space, net)
-    outputs = net(x, mix)[0] if net.carries else net(x, mix)
-    for hook in watched:
-        hook.remove()
     positions = tuple(x.shape[-space.dims :]) if space.dense else ()
     wanted = (4, space.layers[-1].out, *positions)
-    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
-    grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
-    for name, grad in zip(mix, grads, strict=True):
-        assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
-        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
+    if space.shares:
+        _check_supernet(space, x, wanted)
     for _ in range(samples):
         architecture = space.random(rng)
         space.check(architecture)
@@ -189,7 +180,22 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         text = json.dumps(describe_architecture(space, architecture))
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
-    assert discrete(x).shape == outputs.shape
+    assert discrete(x).shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(discrete(x).shape)}"
+
+
+def _check_supernet(space: Stacked, x: Tensor, wanted: tuple[int, ...]) -> None:
+    """The part of `check_space` that needs a supernet."""
+    net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
+    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+    watched = _watch_roles(space, net)
+    outputs = net(x, mix)[0] if net.carries else net(x, mix)
+    for hook in watched:
+        hook.remove()
+    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
+    grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
+    for name, grad in zip(mix, grads, strict=True):
+        assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
+        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
 
 
 @undisturbed()

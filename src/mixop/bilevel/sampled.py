@@ -31,12 +31,12 @@ def entropy_of(relaxation: Relaxation, params: Params, draws: Mapping[str, Draw]
     """The entropy (nats) of the distribution that draws come from, a scalar, differentiable in the parameters.
 
     Exact where the decisions are independent; for a policy that of the decisions on the way of these draws, whose
-    expectation is the entropy.
+    expectation is the entropy. Where independent decisions take several options, it is that of the first of them.
     """
     terms = []
     for group in space.groups:
         if isinstance(relaxation, Policy):
-            choices = [path[0] for path in paths_of(draws[group.name].active or (), 0)]
+            choices = [option for path in paths_of(draws[group.name].active or (), 0) for option in path]
             terms.append(relaxation.log_prob_and_entropy(params[group.name], group, choices)[1])
         else:
             theta = relaxation.mean(params[group.name], group)

@@ -66,6 +66,10 @@ class TrainedSupernet:
                 f"A start from the supernet needs the space that was searched, {self.base.name} with its sizes, but got "
                 "another one: give the search's own space, or begin from scratch."
             )
+        if isinstance(sized, Stacked) and sized.built != sized.layers:
+            raise RecipeError(
+                f"The networks of {sized.name} are no paths of its supernet, whose weights do not fit them: begin from scratch."
+            )
         if isinstance(sized, Stacked) and sized.layers != stacked(self.space).layers:
             raise RecipeError(
                 f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave cells and "

@@ -24,7 +24,7 @@ from mixop.nets.ops import BatchNorm, operation
 from mixop.nets.skeleton import edge_shape
 from mixop.nets.terms import Costs, gathered
 from mixop.spaces.core import Group, Space
-from mixop.spaces.stacked import stacked
+from mixop.spaces.stacked import Stacked, stacked
 
 Measure = Literal["flops", "parameters"]
 
@@ -113,6 +113,11 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
+    if isinstance(space, Stacked) and not space.additive:
+        raise RecipeError(
+            f"What a network of {space.name} costs depends on its whole graph and is no sum over its decisions: leave out the "
+            "cost, or take another space."
+        )
     return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
 
 
@@ -235,6 +240,8 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
     """
     if isinstance(space, ModuleSpace):
         return modules.learning(space)[group.name]
+    if group.inputs:
+        return [[False] * len(row.options) for row in group.decisions]
     return [[has_parameters(option) for option in row.options] for row in group.decisions]
 
 

@@ -13,6 +13,7 @@ from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, drop_path, operation
 from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
+from mixop.nets.vertices import VertexCell
 from mixop.spaces.core import Architecture, Choice, Group, Space
 from mixop.spaces.stacked import Graph, Layer, Stacked, stacked
 
@@ -63,10 +64,14 @@ class DiscreteNetwork(Skeleton):
         if auxiliary and space.auxiliary is None:
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
+        spec = space.spec(architecture)
+
         def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+            if spec is not None:
+                return VertexCell(layer, spec, norm)
             return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
 
-        super().__init__(space, make_cell, norm)
+        super().__init__(space, make_cell, norm, layers=space.built)
         self.drop_path = 0.0
         head = space.auxiliary if auxiliary else None
         self.auxiliary_inputs = head.inputs if head else ()

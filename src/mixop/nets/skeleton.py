@@ -30,6 +30,7 @@ class Skeleton(nn.Module):
         make_cell: builds the module of a cell; it is called as ``cell(inputs, *context)``, inputs being the list of input
             nodes, and returns the output node.
         norm: batch norm settings of the fixed layers (always affine).
+        layers: the skeleton; None for the space's own.
 
     Attributes:
         carries: whether some layer carries a state from window to window; such a layer is called with its state as well
@@ -38,9 +39,11 @@ class Skeleton(nn.Module):
 
     carries: bool = False
 
-    def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm) -> None:
+    def __init__(
+        self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, *, layers: tuple[Layer, ...] | None = None
+    ) -> None:
         super().__init__()
-        self.specs = space.layers
+        self.specs = space.layers if layers is None else layers
         self.layers = nn.ModuleList()
         for spec in self.specs:
             if spec.kind == "cell":

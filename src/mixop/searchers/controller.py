@@ -16,6 +16,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.types import paths_of
 from mixop.relax.policy import LstmPolicy
 from mixop.searchers.base import SameLength, State, Trial
+from mixop.searchers.coding import drawn
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
 from mixop.spaces.core import Architecture, Space
 
@@ -61,6 +62,8 @@ class Controller(SameLength):
             raise RecipeError(
                 f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."
             )
+        if any(group.take > 1 for group in space.groups):
+            raise RecipeError(f"Controller takes one option of a decision, but {space.name} takes several: use Reinforce.")
 
     @undisturbed()
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
@@ -72,14 +75,18 @@ class Controller(SameLength):
 
     @undisturbed()
     def propose(self, state: State, rng: Random) -> tuple[Architecture, int] | None:
-        generator = _generator(rng)
-        options: list[list[int]] = []
-        with torch.no_grad():
-            for group, piece in zip(state.space.groups, self._pieces(state), strict=True):
+        generator, pieces = _generator(rng), self._pieces(state)
+
+        def sample() -> Architecture:
+            options: list[list[int]] = []
+            for group, piece in zip(state.space.groups, pieces, strict=True):
                 active = self.policy.draw(piece, group, 0.0, generator).active
                 assert active is not None
                 options.append([path[0] for path in paths_of(active, 0)])
-        return state.space.architecture(options), self.epochs
+            return state.space.architecture(options)
+
+        with torch.no_grad():
+            return drawn(state.space, sample), self.epochs
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
         reward = math.copysign(abs(score) ** self.power, score)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
+from mixop.spaces.nasbench1shot1 import NasBench1Shot1, nasbench1shot1
+from mixop.spaces.nasbench101 import NasBench101, nasbench101
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
@@ -39,6 +41,8 @@ __all__ = [
     "Group",
     "Layer",
     "ModuleSpace",
+    "NasBench1Shot1",
+    "NasBench101",
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
@@ -53,6 +57,8 @@ __all__ = [
     "in_module",
     "mlp",
     "mobilenet",
+    "nasbench1shot1",
+    "nasbench101",
     "nasbench201",
     "resnet",
     "to_nasbench301",
@@ -64,6 +70,8 @@ __all__ = [
 SPACES: dict[str, type[Space]] = {
     "nasbench201": NasBench201,
     "nasbench201-digits": NasBench201Digits,
+    "nasbench101": NasBench101,
+    "nasbench1shot1": NasBench1Shot1,
     "darts": Darts,
     "s0": S5,
     "s1": S1,
@@ -78,7 +86,23 @@ SPACES: dict[str, type[Space]] = {
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
 SPACE_TYPES: dict[str, type[Space]] = {
-    cls.__name__: cls for cls in (CellSpace, NasBench201, NasBench201Digits, Darts, S1, S2, S3, S4, S5, NasNet, AmoebaNet, Toy)
+    cls.__name__: cls
+    for cls in (
+        CellSpace,
+        NasBench201,
+        NasBench201Digits,
+        NasBench101,
+        NasBench1Shot1,
+        Darts,
+        S1,
+        S2,
+        S3,
+        S4,
+        S5,
+        NasNet,
+        AmoebaNet,
+        Toy,
+    )
 }
 """The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
 

@@ -2,9 +2,11 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mixop.core.errors import SpaceError
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
+from mixop.spaces.model_spec import ModelSpec
 
 POINTWISE = frozenset({"nor_conv_1x1", "noise"})
 """Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
@@ -23,6 +25,33 @@ class Graph:
     inputs: int
     nodes: int
     output: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NodeGraph(Graph):
+    """A cell with an operation at every node, which reads a weighed sum of what is before it.
+
+    Node 0 is the cell's input, every other node computes its operation on a sum: of a projection of the input, its own, and of
+    the nodes before it. The output is a projection of the input plus the concatenation of all nodes, each with its weight. The
+    decisions of the cell's group are the operations of the nodes 1, 2 and so on.
+
+    Source: Zela et al. 2020 (arXiv:2001.10422), section 3.
+
+    Args:
+        inputs: 1.
+        nodes: number of all nodes, the input among them.
+        output: the nodes 1, 2 and so on.
+        reads: for each of those the group that weighs what it reads; None where it adds up all of it.
+        joins: the group that weighs what the output reads, the input first.
+    """
+
+    reads: tuple[str | None, ...] = ()
+    joins: str = ""
+
+    @property
+    def weighing(self) -> tuple[str, ...]:
+        """The groups that weigh what is read, node by node, at last that of the output."""
+        return (*(name for name in self.reads if name is not None), self.joins)
 
 
 @dataclass(frozen=True)
@@ -51,7 +80,13 @@ class Layer:
 
 
 class Stacked(Space):
-    """A space of cells: its decisions are edges of cell graphs, and a skeleton of layers stacks the cells into a network."""
+    """A space of cells: its decisions are edges of cell graphs, and a skeleton of layers stacks the cells into a network.
+
+    Attributes:
+        additive: whether what a network costs is a sum over its decisions.
+    """
+
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def graph(self, group: str) -> Graph:
@@ -61,6 +96,15 @@ class Stacked(Space):
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
         """The skeleton, in order of computation; the last layer gives the outputs."""
+
+    @property
+    def built(self) -> tuple[Layer, ...]:
+        """The skeleton of the network that is built from an architecture; by default that of the supernet."""
+        return self.layers
+
+    def spec(self, architecture: Architecture) -> ModelSpec | None:
+        """The built cell as a graph with operations at its vertices; None where operations are on edges, as in most spaces."""
+        return None
 
     @property
     def pointwise(self) -> frozenset[str]:

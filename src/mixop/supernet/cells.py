@@ -11,7 +11,7 @@ from mixop.core.types import Active, Mix, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group
-from mixop.spaces.stacked import Layer, Stacked
+from mixop.spaces.stacked import Layer, NodeGraph, Stacked
 from mixop.supernet.base import Supernet
 from mixop.wraps.base import Wrap
 
@@ -47,6 +47,11 @@ class CellSupernet(Skeleton, Supernet):
         self.wraps = tuple(wraps)
         weighs = any(wrap.weighs_edges for wrap in wraps)
         self._inputs = {group.name: [inputs.name for inputs in group.input_groups] if weighs else [] for group in space.groups}
+        for group in space.groups:
+            graph = space.graph(group.name)
+            if isinstance(graph, NodeGraph):  # such a space weighs what its nodes read by itself
+                decides = any(spec.group == group.name for spec in self.specs)
+                self._inputs[group.name] = list(graph.weighing) if decides else []
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -19,7 +19,7 @@ from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Group
-from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
@@ -263,6 +263,8 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
             if layer.dims != 2:
                 raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
             group = space.group(layer.group or "")
+            if isinstance(space.graph(group.name), NodeGraph):
+                raise RecipeError(f"The fused executor computes operations on edges, and {space.name} has none: {INSTEAD}.")
             for decision in group.decisions:
                 shape = edge_shape(layer, space.graph(group.name), decision)
                 computed = (option for option in decision.options if not space.is_absent(option))

@@ -22,7 +22,7 @@ from mixop.nets.dims import POOL_MAX, dims_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape
 from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.batched import (
     BATCHED,
     CHANNELS_LAST,
@@ -36,6 +36,8 @@ from mixop.supernet.batched import (
     laid_out,
 )
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.nodes import node_cell
+from mixop.supernet.plain import MixedEdge
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
@@ -406,6 +408,8 @@ def stacked_supernet(
     make = wrapped(NodewiseEdge, wraps)
 
     def cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        if isinstance(graph, NodeGraph):  # every operation reads another sum: there is nothing to compute together
+            return node_cell(space, layer, graph, group, wrapped(MixedEdge, wraps), norm)
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(

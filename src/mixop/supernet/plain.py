@@ -12,8 +12,9 @@ from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape, run_cell
 from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.nodes import node_cell
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
@@ -93,6 +94,8 @@ def plain(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
         return make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=dims))
 
     def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        if isinstance(graph, NodeGraph):
+            return node_cell(space, layer, graph, group, make, norm)
         return MixedCell(layer, graph, group, make_edge)
 
     with fenced(generator):
