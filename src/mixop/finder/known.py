@@ -20,6 +20,7 @@ from mixop.finder.portfolio import Family, by_hand
 from mixop.finder.training import LONGEST_EPOCHS
 from mixop.measure.foresight import retraining_estimate
 from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm
 from mixop.report.verdict import beside_known
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import KNOWN, SCORE
@@ -185,8 +186,8 @@ def _planned(
 
 
 def plainly(protocol: Protocol) -> Protocol:
-    """A protocol without what belongs to a searched network alone: sizes, an auxiliary head, drop path, frozen weights."""
-    return replace(protocol, auxiliary=0.0, drop_path=0.0, cells=None, channels=None, freeze=())
+    """A protocol without what belongs to a searched network alone: sizes, auxiliary head, drop path, norm, frozen weights."""
+    return replace(protocol, auxiliary=0.0, drop_path=0.0, norm=BatchNorm(), cells=None, channels=None, freeze=())
 
 
 def plan(

@@ -68,7 +68,7 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
                 description=_describe_weights(group, decision, run.search.epochs[-1], weights[-1]),
                 chosen=taken,
             )
-            place = decision.place or f"{decision.source} → {decision.target}"
+            place = decision.place or f"node {decision.source} → {decision.target}"
             panels.append({"edge": place, "dropped": chosen is not None and not taken, "svg": Markup(svg)})
         groups.append((group, panels))
     return groups
