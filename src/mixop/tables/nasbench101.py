@@ -121,7 +121,7 @@ def convert_nasbench101(
         target,
         gathered.columns(),
         name=name or path.name.partition(".")[0],
-        architectures=[spec.text() for spec in gathered.specs],
+        architectures=[gathered.space.of_spec(spec) for spec in gathered.specs],
         space=NasBench101(),
         measures=(ACCURACY,),
         source=source_of(path),

@@ -103,6 +103,8 @@ class ArchitectureRows:
     def _row(self, architecture: Architecture) -> int | None:
         if self.header.signatures is not None:
             signature = self.space.signature(architecture)
+            if signature is None:
+                return None
             signatures, order = self._signatures
             at = int(np.searchsorted(signatures, signature))
             return int(order[at]) if at < len(signatures) and signatures[at] == signature else None

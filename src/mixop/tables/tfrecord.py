@@ -54,9 +54,8 @@ def masked_crc32c(pieces: Sequence[bytes]) -> NDArray[np.uint32]:
         some = crc[:end]
         crc[:end] = table[(some ^ column[:end]) & 0xFF] ^ (some >> 8)
     crc = ~crc
-    masked = ((crc >> 15) | (crc << 17)) + np.uint32(_DELTA)
-    found = np.empty_like(masked)
-    found[order] = masked
+    found = np.empty(len(pieces), dtype=np.uint32)
+    found[order] = ((crc >> 15) | (crc << 17)) + np.uint32(_DELTA)
     return found
 
 

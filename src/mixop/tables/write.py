@@ -18,7 +18,7 @@ from mixop.core.files import open_file
 from mixop.core.measure import Measure
 from mixop.core.values import to_plain
 from mixop.runs.write import replacing
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
 from mixop.tables.layout import ALIGN, BLANK, FORMAT, USUAL, VERSION, Stored
 
 _ROWS = 1024
@@ -72,7 +72,7 @@ def write_table(
     columns: Sequence[Column],
     *,
     name: str,
-    architectures: Sequence[str],
+    architectures: Sequence[str | Architecture],
     space: Space | None,
     space_name: str = "",
     measures: Sequence[Measure] = USUAL,
@@ -85,7 +85,7 @@ def write_table(
         path: the file.
         columns: at least one.
         name: of the table.
-        architectures: the n native strings, all different; row i of every column belongs to the i-th.
+        architectures: the n native strings, or members of the space, all different; row i of every column belongs to the i-th.
         space: the space that they belong to; None if mixop does not have it, and they are kept as texts.
         space_name: its name, if ``space`` is None.
         measures: what the networks were measured by, at least one; the first one ranks them.
@@ -258,7 +258,7 @@ def _exact(chunk: NDArray[Any], of: int) -> bool:
 
 
 def _encode(
-    architectures: Sequence[str], space: Space | None
+    architectures: Sequence[str | Architecture], space: Space | None
 ) -> tuple[list[list[str]] | None, NDArray[Any], NDArray[np.int64] | None]:
     """The options of every decision and the rows ``(n, E)``, or None and the texts as bytes ``(n, length)``; and signatures."""
     signatures: list[int | None] = []
@@ -267,7 +267,7 @@ def _encode(
         if prod(map(len, decisions)) < 2**62 and max(map(len, decisions)) < 256:
             rows = np.empty((len(architectures), len(decisions)), dtype=np.uint8)
             for i, text in enumerate(architectures):
-                architecture = space.from_native(text)
+                architecture = text if isinstance(text, Architecture) else space.from_native(text)
                 options = tuple(architecture.options())
                 if len(options) != len(decisions):
                     raise SpaceError(f"An architecture of a table must decide everything, but {text!r} does not.")
@@ -276,9 +276,9 @@ def _encode(
             _refuse_doubles(rows, architectures)
             return decisions, rows, _signatures(signatures, architectures)
     if space is not None:
-        read = [space.from_native(text) for text in architectures]
+        read = [text if isinstance(text, Architecture) else space.from_native(text) for text in architectures]
         architectures, signatures = [space.to_native(one) for one in read], [space.signature(one) for one in read]
-    encoded = [text.encode() for text in architectures]
+    encoded = [str(text).encode() for text in architectures]
     longest = max(map(len, encoded))
     if longest == 0:
         raise DataError("The architectures of a table must be texts, got empty ones.")
@@ -287,7 +287,7 @@ def _encode(
     return None, rows, _signatures(signatures, architectures)
 
 
-def _signatures(found: Sequence[int | None], architectures: Sequence[str]) -> NDArray[np.int64] | None:
+def _signatures(found: Sequence[int | None], architectures: Sequence[str | Architecture]) -> NDArray[np.int64] | None:
     """The signatures of architectures as an array; None where the space has none.
 
     Raises:
@@ -299,12 +299,12 @@ def _signatures(found: Sequence[int | None], architectures: Sequence[str]) -> ND
     order = np.argsort(signatures, kind="stable")
     same = np.flatnonzero(signatures[order][1:] == signatures[order][:-1])
     if len(same):
-        one, other = order[same[0]], order[same[0] + 1]
+        one, other = int(order[same[0]]), int(order[same[0] + 1])
         raise DataError(f"Rows {one} and {other} are the same network, {architectures[one]!r}, but a table holds it once.")
     return signatures
 
 
-def _refuse_doubles(rows: NDArray[Any], architectures: Sequence[str]) -> None:
+def _refuse_doubles(rows: NDArray[Any], architectures: Sequence[str | Architecture]) -> None:
     _, first = np.unique(rows, axis=0, return_index=True)
     if len(first) != len(rows):
         double = np.setdiff1d(np.arange(len(rows)), first)[0]
