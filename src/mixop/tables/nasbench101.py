@@ -11,6 +11,7 @@ import binascii
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -388,6 +389,13 @@ def _epochs(value: Any, where: str) -> int:
 
 def _spec(matrix: Any, operations: Any, where: str) -> ModelSpec:
     try:
+        if isinstance(matrix, str) and isinstance(operations, str):
+            return _spec_of_texts(matrix, operations)
         return spec_of(matrix, operations, where)
     except SpaceError as error:
         raise DataError(str(error)) from error
+
+
+@lru_cache(maxsize=2**20)  # a cell of the published file comes three times for each length of training
+def _spec_of_texts(matrix: str, operations: str) -> ModelSpec:
+    return spec_of(matrix, operations, "A cell of the file")
