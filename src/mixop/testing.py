@@ -154,8 +154,8 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; where it has a supernet, that gives outputs at uniform mixing weights with a gradient for
-    every group, and options do what their roles say; and the discrete network of an architecture runs.
+    native string and JSON; the supernet, where the space has one, gives outputs at uniform mixing weights with a gradient for
+    every group; options do what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -181,11 +181,12 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         assert space.from_native(space.to_native(architecture)) == architecture, "the native string must be lossless"
         text = json.dumps(describe_architecture(space, architecture))
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
-    outputs = build(space.random(rng), space, generator=_generator())(x)
-    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
+    discrete = build(space.random(rng), space, generator=_generator())
+    assert discrete(x).shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(discrete(x).shape)}"
 
 
 def _check_supernet(space: Stacked, x: Tensor, wanted: tuple[int, ...]) -> None:
+    """The part of `check_space` that needs a supernet."""
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
     watched = _watch_roles(space, net)

@@ -291,8 +291,8 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
     """
     if isinstance(space, ModuleSpace):
         return modules.learning(space)[group.name]
-    if not stacked(space).adds_edges:
-        return [[False] * group.shape[1] for _ in group.decisions]
+    if group.inputs or not stacked(space).adds_edges:
+        return [[False] * len(row.options) for row in group.decisions]
     return [[has_parameters(stacked(space).searched(option)) for option in row.options] for row in group.decisions]
 
 

@@ -260,6 +260,13 @@ class Recipe:
                 f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
                 f"{searcher}, or another space."
             )
+        for relaxation in (self.relaxation, self.weight_relaxation):
+            several = next((group for group in space.groups if group.take > 1), None)
+            if several is not None and relaxation is not None and not relaxation.takes_several:
+                raise RecipeError(
+                    f"{type(relaxation).__name__} draws one option of a decision, but {several.name} of {space.name} takes "
+                    f"{several.take}: use a recipe such as darts, drnas, gdas or enas."
+                )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:

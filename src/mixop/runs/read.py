@@ -22,11 +22,16 @@ Curves = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """One decision of the space: the edge ``source`` -> ``target`` and its O options, in the order of the mixing weights."""
+    """One decision of the space: the edge ``source`` -> ``target`` and its O options, in the order of the mixing weights.
+
+    ``place`` says in words what is decided, where that is no edge; ``reads`` whether the options are what a node reads.
+    """
 
     source: int
     target: int
     options: tuple[str, ...]
+    place: str = ""
+    reads: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,14 @@ def _decisions(space: Mapping[str, Any], path: Path) -> dict[str, tuple[EdgeOpti
     try:
         for group in space.get("groups", ()):
             decisions[str(group["name"])] = tuple(
-                EdgeOptions(int(d["source"]), int(d["target"]), tuple(map(str, d["options"]))) for d in group["decisions"]
+                EdgeOptions(
+                    int(d["source"]),
+                    int(d["target"]),
+                    tuple(map(str, d["options"])),
+                    str(d.get("place", "")),
+                    group.get("reads") is True,
+                )
+                for d in group["decisions"]
             )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

@@ -10,6 +10,8 @@ from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.enas_macro import EnasMacro, enas_macro
 from mixop.spaces.enas_micro import EnasMicro, enas_micro
+from mixop.spaces.nasbench1shot1 import NasBench1Shot1, nasbench1shot1
+from mixop.spaces.nasbench101 import NasBench101, nasbench101
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
@@ -48,6 +50,8 @@ __all__ = [
     "Group",
     "Layer",
     "ModuleSpace",
+    "NasBench1Shot1",
+    "NasBench101",
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
@@ -66,6 +70,8 @@ __all__ = [
     "in_module",
     "mlp",
     "mobilenet",
+    "nasbench1shot1",
+    "nasbench101",
     "nasbench201",
     "proxylessnas",
     "randwire",
@@ -80,6 +86,8 @@ __all__ = [
 SPACES: dict[str, type[Space]] = {
     "nasbench201": NasBench201,
     "nasbench201-digits": NasBench201Digits,
+    "nasbench101": NasBench101,
+    "nasbench1shot1": NasBench1Shot1,
     "darts": Darts,
     "s0": S5,
     "s1": S1,

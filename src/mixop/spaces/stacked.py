@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Group, Space
+from mixop.spaces.model_spec import ModelSpec
 
 POINTWISE = frozenset({"nor_conv_1x1", "noise"})
 """Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
@@ -45,6 +46,33 @@ def loose_ends(graph: Graph, sources: Iterable[int]) -> tuple[int, ...]:
     """
     read = set(sources)
     return tuple(node for node in range(graph.nodes) if node not in read)
+
+
+@dataclass(frozen=True)
+class NodeGraph(Graph):
+    """A cell with an operation at every node, which reads a weighed sum of what is before it.
+
+    Node 0 is the cell's input, every other node computes its operation on a sum: of a projection of the input, its own, and of
+    the nodes before it. The output is a projection of the input plus the concatenation of all nodes, each with its weight. The
+    decisions of the cell's group are the operations of the nodes 1, 2 and so on.
+
+    Source: Zela et al. 2020 (arXiv:2001.10422), section 3.
+
+    Args:
+        inputs: 1.
+        nodes: number of all nodes, the input among them.
+        output: the nodes 1, 2 and so on.
+        reads: for each of those the group that weighs what it reads; None where it adds up all of it.
+        joins: the group that weighs what the output reads, the input first.
+    """
+
+    reads: tuple[str | None, ...] = ()
+    joins: str = ""
+
+    @property
+    def weighing(self) -> tuple[str, ...]:
+        """The groups that weigh what is read, node by node, at last that of the output."""
+        return (*(name for name in self.reads if name is not None), self.joins)
 
 
 @dataclass(frozen=True)
@@ -168,6 +196,10 @@ class Stacked(Space):
         decisions = self.group(group).decisions
         read = (decisions[choice.decision].source for choice in architecture.of(group))
         return replace(graph, output=loose_ends(graph, read), loose=False)
+
+    def spec(self, architecture: Architecture) -> ModelSpec | None:
+        """The built cell as a graph with operations at its vertices; None where operations are on edges, as in most spaces."""
+        return None
 
     @property
     def pointwise(self) -> frozenset[str]:
