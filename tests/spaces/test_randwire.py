@@ -20,6 +20,7 @@ from mixop.spaces import SPACE_TYPES, RandWire, Sizes, Space, randwire
 from mixop.spaces.core import Architecture, Choice
 from mixop.spaces.randwire import BarabasiAlbert, ErdosRenyi, WattsStrogatz
 from mixop.supernet.plain import plain
+from mixop.tabulate.build import architectures_of
 
 MODELS = [ErdosRenyi(), BarabasiAlbert(), WattsStrogatz()]
 SMALL = RandWire(nodes=5, channels=4, input_shape=(3, 28, 28), outputs=7)
@@ -216,6 +217,8 @@ def test_searches_that_change_single_decisions_are_refused():
         plain(SMALL, norm=mixop.recipes.darts().norm, generator=torch.Generator())
     with pytest.raises(RecipeError, match="no sum over its decisions"):
         costs_of(SMALL, "flops")
+    with pytest.raises(SpaceError, match="drawn as a whole, but a table"):
+        architectures_of(SMALL)
 
 
 def test_without_networkx_the_extra_is_named(monkeypatch):

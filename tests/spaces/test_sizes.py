@@ -32,7 +32,7 @@ def test_positions_are_counted_along_axes(shape, dims, named):
         ((25, 99), (2, 2, 2, 2), (1, 2, 2, 2)),  # rounded up: 13, 7, 4
         ((300, 24), (2, 2, 1, 2), (1, 2, 1, 2)),  # the shorter axis decides: 12, 6, and not 3
         ((28,), (2, 2, 2, 2), (1, 2, 2, 2)),
-        ((12,), (2, 1, 4), (2, 1, 1)),
+        ((12,), (2, 1, 4), (1, 1, 1)),  # the last one does not fit
         ((8, 8), (2, 2), (1, 2)),
         ((3, 3), (2,), (1,)),
         (None, (2, 2), (2, 2)),

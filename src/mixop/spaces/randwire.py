@@ -11,9 +11,9 @@ from functools import cache
 from math import comb, prod
 from random import Random
 from types import ModuleType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from mixop.core.errors import RecipeError, SpaceError
+from mixop.core.errors import MissingExtraError, SpaceError
 from mixop.core.outside import shortened
 from mixop.core.schedules import check_range
 from mixop.spaces.core import Architecture, Choice, Decision, Group
@@ -33,10 +33,8 @@ WIDE = 1280
 def _networkx() -> ModuleType:
     try:
         import networkx
-    except ImportError:
-        raise RecipeError(
-            "Random graphs are drawn by networkx, which is not installed: pip install 'mixop[graphs]', or networkx."
-        ) from None
+    except ImportError as error:
+        raise MissingExtraError("networkx", "graphs", "Drawing random graphs") from error
     return networkx
 
 
@@ -68,7 +66,7 @@ class RandomGraph(ABC):
         """How many graphs there are, at most."""
 
 
-def _directed(graph: "ModuleType") -> list[Edge]:
+def _directed(graph: Any) -> list[Edge]:
     return sorted((min(edge), max(edge)) for edge in graph.edges)
 
 
@@ -83,7 +81,7 @@ class ErdosRenyi(RandomGraph):
     Args:
         p: that probability, in (0, 1].
 
-    Source: Erdos & Renyi 1960; section 3.3 of arXiv:1904.01569, whose best is ER(0.2).
+    Source: Gilbert 1959, known by the names of Erdos and Renyi; section 3.3 of arXiv:1904.01569. The default is ours.
     """
 
     p: float = 0.2
@@ -108,7 +106,8 @@ class BarabasiAlbert(RandomGraph):
     Args:
         m: edges of every node that is added, >= 1 and below the number of nodes.
 
-    Source: Albert & Barabasi 2002; section 3.3 of arXiv:1904.01569, whose best is BA(5).
+    Source: Barabasi & Albert 1999; section 3.3 of arXiv:1904.01569. The default is ours. The first nodes are a star, as
+    networkx has it.
     """
 
     m: int = 5
@@ -138,7 +137,7 @@ class WattsStrogatz(RandomGraph):
         k: neighbours of a node in the ring, even, >= 2 and below the number of nodes.
         p: probability that an edge is rewired, in (0, 1].
 
-    Source: Watts & Strogatz 1998; section 3.3 of arXiv:1904.01569, whose best is WS(4, 0.75).
+    Source: Watts & Strogatz 1998; section 3.3 of arXiv:1904.01569, which reports its results with WS(4, 0.75).
     """
 
     k: int = 4
@@ -290,7 +289,7 @@ class RandWire(Stacked):
         """A network whose graphs are drawn by the random graph model, one for each stage.
 
         Raises:
-            RecipeError: if networkx is not installed.
+            MissingExtraError: if networkx is not installed.
         """
         return self._of({name: self.wiring.edges(nodes, rng) for name, nodes in self._stages.items()})
 

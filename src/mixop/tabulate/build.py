@@ -49,8 +49,10 @@ def architectures_of(space: Space) -> list[Architecture]:
     """Every architecture of a space, in the space's order.
 
     Raises:
-        SpaceError: if there are too many to train.
+        SpaceError: if there are too many to train, or they are drawn as a whole.
     """
+    if space.whole:
+        raise SpaceError(f"Architectures of {space.name} are drawn as a whole, but a table holds all that decisions allow.")
     count = space.size()
     if count > LARGEST:
         raise SpaceError(
