@@ -10,6 +10,7 @@ from tests.tables.test_tfrecord import framed
 
 from mixop.cli import main
 from mixop.core.errors import DataError, SpaceError
+from mixop.searchers.evolution import Evolution
 from mixop.searchers.objective import TableObjective
 from mixop.spaces import nasbench1shot1, nasbench101
 from mixop.spaces.model_spec import ModelSpec
@@ -226,3 +227,36 @@ def test_the_command_converts_and_shows(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "ModelSpec(matrix=" in shown
     assert "nasbench101" in shown
+
+
+def test_a_black_box_search_by_the_table_goes_the_way_of_its_values(tmp_path):
+    def values(architecture, epochs):
+        found = int(SPACE.spec(architecture).pruned().module_hash()[:6], 16) % 1000 / 1000
+        return 0.5 + 0.4 * found, 1000.0 + found
+
+    def searched(objective):
+        state, visited = Evolution(epochs=108, population=4).start(SPACE, Random(3)), []
+        searcher = Evolution(epochs=108, population=4)
+        for _ in range(25):
+            trial = searcher.ask(state)
+            visited.append(trial.architecture)
+            searcher.tell(state, trial, *objective(trial.architecture, trial.epochs))
+        return visited, state
+
+    visited, wanted = searched(values)
+    cells = {}
+    for architecture in visited:
+        spec, (value, seconds) = SPACE.spec(architecture).pruned(), values(architecture, 108)
+        cells[spec.module_hash()] = {
+            "matrix": spec.matrix,
+            "ops": ["input", *spec.operations, "output"],
+            "validation_accuracy": [value] * 3,
+            "test_accuracy": [value - 0.05] * 3,
+            "training_time": [seconds] * 3,
+        }
+    (tmp_path / "nb.json").write_text(json.dumps(cells))
+    table = Table.open(convert(tmp_path / "nb.json", tmp_path / "nb.table"))
+    again, found = searched(TableObjective(table.for_search(dataset="cifar10"), seed=1))
+    assert again == visited
+    assert found.best.score == pytest.approx(wanted.best.score, abs=1e-6)
+    assert found.spent == pytest.approx(wanted.spent, rel=1e-6)
