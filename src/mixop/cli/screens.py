@@ -236,6 +236,7 @@ def speed(result: "Result", what: str) -> None:
     for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
             row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+    one = "column" if result.tokens else "image"
     if result.tokens:
         row("tokens a second", (f"{result.rate(t):,.0f}" for t in timings), "bold")
     row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
@@ -243,22 +244,23 @@ def speed(result: "Result", what: str) -> None:
     remembered = [t.memory for t in timings if t.memory is not None]
     if len(remembered) == len(timings):
         row("memory of a step", (_mebibytes(m.peak) for m in remembered))
-        row("  for each image", (_mebibytes(m.image) for m in remembered), "bold")
+        row(f"  for each {one}", (_mebibytes(m.image) for m in remembered), "bold")
         row("  kept for gradient", (_mebibytes(m.saved) for m in remembered))
     console.print(table)
     console.print()
+    counted = "linear maps" if result.tokens else "convolutions and linear maps, counted by hand"
     roof = result.roofline
     sentence(
         console,
         f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
-        f"{result.flops / 1e9:.1f} GFLOP of convolutions and linear maps, counted by hand. The machine reached "
+        f"{result.flops / 1e9:.1f} GFLOP of {counted}. The machine reached "
         f"{roof.gemm / 1e9:.0f} GFLOP/s at a matrix product, {roof.convolution / 1e9:.0f} at a 3x3 convolution, and copied "
         f"{roof.copy / 1e9:.1f} GB/s: at the convolution's rate a step takes {result.limit:.3f} s, the limit.",
     )
     if remembered:
         sentence(
             console,
-            "Memory is what a step adds to the program, the data and the weights, in a process of its own; for each image, "
+            f"Memory is what a step adds to the program, the data and the weights, in a process of its own; for each {one}, "
             "the difference between two batch sizes, and what a forward pass keeps.",
         )
 

@@ -20,6 +20,9 @@ from mixop.runs.records import FOUND
 Item = dict[str, Any]
 """A figure with its ``title``, its ``note`` on how to read it, and its ``svg``."""
 
+VALIDATED = "found, validation"
+"""The line of what a training measures on the validation part, where its protocol does."""
+
 ENTROPY = (
     "How undecided the search is, in nats, averaged over the decisions. It falls as operations drop out of the race; at the "
     "dashed line all weigh the same, at 0 one of them has everything. Near the line to the end: nothing was decided. A plunge "
@@ -231,13 +234,15 @@ def retraining_figures(run: RunContents) -> list[Item]:
             if retraining.label == FOUND:
                 seen = retraining.valid.get(measure.name)
                 if seen is not None and _any(seen):
-                    curves.append(plots.Curve("found, validation", retraining.epochs, seen, "second", width=2.4))
+                    curves.append(plots.Curve(VALIDATED, retraining.epochs, seen, "second", width=2.4))
                 curves.append(plots.Curve("found", retraining.epochs, values, width=2.4))
             else:
                 label = None if any(c.colour == "rival" for c in curves) else f"{family} ({others})"
                 curves.append(plots.Curve(label, retraining.epochs, values, "rival", width=1.2))
         began = run.score.began if run.score else "trained"
         note = f"Every network {began}, by the same protocol, on the examples that it learns from."
+        if any(curve.label == VALIDATED for curve in curves):
+            note += " The other line is the validation part, with averaged weights once there are some."
         if curves:
             figures.append(_drawn(curves, measure, head(measure, "training"), note))
     return figures
