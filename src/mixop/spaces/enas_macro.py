@@ -23,7 +23,7 @@ MACRO_OPERATIONS = (
 )
 """The published operations; their order is that of the published numbers."""
 
-_SEARCHED = dict(
+_SEARCHED: dict[str, str] = dict(
     zip(
         MACRO_OPERATIONS,
         (
@@ -188,7 +188,9 @@ class EnasMacro(Stacked):
         """
         layers = len(dict(architecture.choices).get("operations", ()))
         if architecture.space == self.name and layers != self.depth:
-            raise SpaceError(f"The architecture has {layers} layers, but this {self.name} has {self.depth}: give it depth={layers}.")
+            raise SpaceError(
+                f"The architecture has {layers} layers, but this {self.name} has {self.depth}: give it depth={layers}."
+            )
         super().check(architecture)
         check_complete(self, architecture)
 
