@@ -76,7 +76,7 @@ _OWN: dict[str, Any] = {
     "derivation": BestSampled(samples=10, batches=4, norm="batch", by="draw"),
     "norm": BatchNorm(affine=True, track=False),
     "clip": 0.0,
-    "validates": "derived",
+    "validates": "drawn",
     "architecture_augment": False,
     "order": "weights_first",
 }
