@@ -79,8 +79,8 @@ def test_spaces_keep_their_contract(name):
     check_space(SMALL[name])
 
 
-LONG = ("pdarts", "drnas_progressive_paper", "drnas_progressive")
-"""Recipes of several stages; the default suite keeps ``drnas_progressive_201``."""
+LONG = ("pdarts", "drnas_progressive_paper", "drnas_progressive", "enas_macro", "enas_micro")
+"""Recipes of several stages, and ENAS's for its own spaces; the default suite keeps ``drnas_progressive_201`` and ``enas``."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in RECIPES])

@@ -283,7 +283,6 @@ OPERATIONS: dict[str, MakeOperation] = {
     "dil_conv_5x5": _dilated(5),
     "conv_7x1_1x7": _factorised_7x7,
     "noise": lambda channels, stride, norm, dims: Noise(stride),
-    **_enas_operations(),
     # Those of NAS-Bench-101.
     "conv3x3-bn-relu": _post_activated(3),
     "conv1x1-bn-relu": _post_activated(1),
@@ -292,6 +291,10 @@ OPERATIONS: dict[str, MakeOperation] = {
     "abs": lambda channels, stride, norm, dims: Elementwise(torch.abs),
     "sine": lambda channels, stride, norm, dims: Elementwise(lambda x: torch.sin(3 * x)),
 }
+
+
+ENAS_OPERATIONS: dict[str, MakeOperation] = _enas_operations()
+"""The forms of ENAS's operations in its supernets and networks, which its spaces name; no options themselves."""
 
 
 def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int = 2) -> nn.Module:
@@ -308,9 +311,10 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int 
         SpaceError: if there is no such operation, or it is an outsider's for images only.
     """
     if ":" not in name:
-        if name not in OPERATIONS:
+        table = ENAS_OPERATIONS if name in ENAS_OPERATIONS else OPERATIONS
+        if name not in table:
             raise SpaceError(unknown("operation", name, OPERATIONS))
-        return OPERATIONS[name](channels, stride, norm, dims)
+        return table[name](channels, stride, norm, dims)
     try:
         make = load(name, "the space", "function")
     except RecipeError as error:
