@@ -11,7 +11,7 @@ from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data, Part
 from mixop.data.preparation import Preparation
 from mixop.data.windows import Windows
-from mixop.evaluate.averaging import Averaging
+from mixop.evaluate.averaging import Averaging, MovingAverage
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.parts import PARTS as RECIPE_PARTS
 from mixop.spaces.core import Space
@@ -49,7 +49,8 @@ class Protocol:
         network: numbers of the space that the networks of the training have otherwise, by the names of its fields: sizes,
             rates of dropout.
         windows: how a text is cut for steps; None for the data's own way, and for data that are no text.
-        averaging: when the weights that are scored become a mean over steps; None for never.
+        averaging: how the weights that are scored are a mean over steps: `MovingAverage` of all of them, or `Averaging` since
+            validation stopped to improve; None where they are those of the last step.
         keep: whether the network of the ``last`` epoch is scored, or the ``best`` one on the validation part. With ``best``, a
             training whose loss or gradient is no longer finite goes on from the best network so far.
         score_columns: columns that a text is scored in at last; None for the usual number.
@@ -89,7 +90,7 @@ class Protocol:
     freeze: tuple[str, ...] = ()
     network: Mapping[str, int | float] = field(default_factory=dict)
     windows: Windows | None = None
-    averaging: Averaging | None = None
+    averaging: Averaging | MovingAverage | None = None
     keep: Literal["last", "best"] = "last"
     score_columns: int | None = None
 
@@ -144,7 +145,7 @@ class Protocol:
     @property
     def validates(self) -> bool:
         """Whether it looks at the validation part after every epoch, which is then not trained on."""
-        return self.averaging is not None or self.keep == "best"
+        return (self.averaging is not None and self.averaging.watches) or self.keep == "best"
 
     @property
     def train_on(self) -> tuple[Part, ...]:
@@ -202,7 +203,12 @@ class Protocol:
         return replace(space, **changes) if changes else space  # type: ignore[type-var]  # spaces are dataclasses
 
 
-PARTS: Mapping[str, type] = {**RECIPE_PARTS, "Protocol": Protocol, "Averaging": Averaging}
+PARTS: Mapping[str, type] = {
+    **RECIPE_PARTS,
+    "Protocol": Protocol,
+    "Averaging": Averaging,
+    "MovingAverage": MovingAverage,
+}
 """Every part by its name in a protocol file."""
 
 

@@ -408,7 +408,7 @@ class Retraining:
             return
         self._finite(loss.item(), "loss")
         self._finite(norm.item(), "gradient")
-        state.move()
+        state.move(self.protocol)
 
     def position(self) -> dict[str, Any]:
         """Where the training stands, as steps and records tell it."""

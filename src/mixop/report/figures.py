@@ -91,7 +91,7 @@ def _are_switches(decisions: Sequence[EdgeOptions]) -> bool:
     return all([kind_of(option) for option in decision.options] == ["none", "skip"] for decision in decisions)
 
 
-def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, str] | None) -> dict[str, Any]:
+def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, tuple[str, ...]] | None) -> dict[str, Any]:
     """One panel for all skips of a network: their weights at the end."""
     pairs = [(decision.source, decision.target) for decision in run.decisions[group]]
     known = {pair: float(w) if math.isfinite(w) else None for pair, w in zip(pairs, weights, strict=True)}
