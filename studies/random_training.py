@@ -77,4 +77,5 @@ def main(folder: str, table: Table, name: str, seeds: int) -> None:
 if __name__ == "__main__":
     if not 3 <= len(sys.argv) <= 5:
         sys.exit(__doc__)
-    main(sys.argv[1], Table.open(Path(sys.argv[2])), *([*sys.argv[3:], "gaea"][:1]), int([*sys.argv[4:], "5"][0]))
+    method, count = [*sys.argv[3:], *("gaea", "5")[len(sys.argv) - 3 :]]
+    main(sys.argv[1], Table.open(Path(sys.argv[2])), method, int(count))

@@ -29,7 +29,7 @@ from mixop.evaluate.trained import load_network, read_found, read_space
 from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
-from mixop.report.cell import draw_cell
+from mixop.report.drawing import drawings
 from mixop.report.progress import watched
 from mixop.report.told import as_html, search_lines, training_lines
 from mixop.report.verdict import remarks
@@ -502,7 +502,7 @@ def note_environment(run: RunDirectory, settings: Settings, **computing: Any) ->
 
 
 def draw(run: RunDirectory) -> None:
-    """Draws every cell of the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several."""
-    cells = run.read_json(ARCHITECTURE)["cells"]
-    for group, cell in cells.items():
-        run.save(drawing(group, len(cells)), (draw_cell(cell) + "\n").encode())
+    """Draws the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several cells."""
+    found = drawings(read_run(run.path))
+    for group, picture in found.items():
+        run.save(drawing(group, len(found)), (picture + "\n").encode())

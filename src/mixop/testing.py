@@ -154,8 +154,8 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives outputs at uniform mixing weights with a gradient for every group; options do
-    what their roles say; and the discrete network of an architecture runs.
+    native string and JSON; the supernet, where the space has one, gives outputs at uniform mixing weights with a gradient for
+    every group; options do what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -171,14 +171,28 @@ def check_space(space: Space, *, samples: int = 20) -> None:
             given = space.layers[i - 1].out if i else channels
             assert channels == given, f"layer {number} expects {channels} channels of output {i}, which has {given}"
     x = random_inputs(space, 4, generator=_generator())
+    positions = tuple(x.shape[-space.dims :]) if space.dense else ()
+    wanted = (4, space.layers[-1].out, *positions)
+    if space.shares:
+        _check_supernet(space, x, wanted)
+    for _ in range(samples):
+        architecture = space.random(rng)
+        space.check(architecture)
+        assert space.from_native(space.to_native(architecture)) == architecture, "the native string must be lossless"
+        text = json.dumps(describe_architecture(space, architecture))
+        assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
+    discrete = build(space.random(rng), space, generator=_generator())
+    assert discrete(x).shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(discrete(x).shape)}"
+
+
+def _check_supernet(space: Stacked, x: Tensor, wanted: tuple[int, ...]) -> None:
+    """The part of `check_space` that needs a supernet."""
     net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
     mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
     watched = _watch_roles(space, net)
     outputs = net(x, mix)[0] if net.carries else net(x, mix)
     for hook in watched:
         hook.remove()
-    positions = tuple(x.shape[-space.dims :]) if space.dense else ()
-    wanted = (4, space.layers[-1].out, *positions)
     assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
     grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
     for name, grad in zip(mix, grads, strict=True):
@@ -188,14 +202,6 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         for e, decision in enumerate(group.decisions):
             absent = [o for o, option in enumerate(decision.options) if group.is_absent(option)]
             assert not grad[e, absent].any(), f"an absent option of edge {e} of {group.name} must add nothing"
-    for _ in range(samples):
-        architecture = space.random(rng)
-        space.check(architecture)
-        assert space.from_native(space.to_native(architecture)) == architecture, "the native string must be lossless"
-        text = json.dumps(describe_architecture(space, architecture))
-        assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
-    discrete = build(space.random(rng), space, generator=_generator())
-    assert discrete(x).shape == outputs.shape
 
 
 @undisturbed()

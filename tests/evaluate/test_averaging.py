@@ -12,17 +12,18 @@ from mixop import api
 from mixop.core.errors import DivergedError, RecipeError
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
-from mixop.data import from_text
+from mixop.data import from_arrays, from_text
 from mixop.data.windows import Windows
 from mixop.engine.settings import Settings
-from mixop.evaluate.averaging import Averaging, average, with_weights
+from mixop.evaluate.averaging import Averaging, MovingAverage, average, with_weights
 from mixop.evaluate.protocol import PROTOCOLS, Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.retrain import Retraining
 from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network
+from mixop.evaluate.training import TrainingState
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.spaces import DartsRnn, darts
+from mixop.spaces import DartsRnn, darts, nasbench201
 from mixop.testing import first_difference
 
 SAID = "the cat sat on the mat\nthe mat was red and the cat was not\n"
@@ -88,12 +89,77 @@ def test_the_average_is_the_mean_over_the_steps():
             for p in net.parameters():
                 p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
         seen.append([p.detach().clone() for p in net.parameters()])
-        average(averages, net, count)
+        average(averages, net, Averaging().share(count))
     for mean, *steps in zip(averages.values(), *seen, strict=True):
         torch.testing.assert_close(mean, torch.stack(steps).mean(0), rtol=0, atol=1e-14)
     with with_weights(net, averages):
         assert all(torch.equal(p, averages[name]) for name, p in net.named_parameters())
     assert all(torch.equal(p, last) for p, last in zip(net.parameters(), seen[-1], strict=True))
+
+
+MOVING = replace(PROTOCOLS["quick"], name="moving", epochs=3, batch_size=16, averaging=MovingAverage(decay=0.75))
+
+
+def moving(out, observe, protocol=MOVING):
+    """A training on images, with batch norm, that may be continued."""
+    space = nasbench201(channels=4, cells=1)
+    found = space.from_index(6111)
+    made = Retraining(
+        [("found", found)], space, pictures(), protocol, RunDirectory(out), Settings(checkpoint_seconds=0), observe
+    )
+    with made.run_directory.locked():
+        made.claim()
+        made.run()
+    return made
+
+
+def pictures():
+    y = torch.arange(80) % 2
+    x = torch.randn(80, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
+    return from_arrays(x, y, valid=0.4, test_share=0.2, layout="nchw")
+
+
+def test_a_moving_average_is_the_plain_mean_and_then_fades():
+    shares = [MovingAverage(decay=0.75).share(count) for count in range(1, 8)]
+    assert shares == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 4, 1 / 4, 1 / 4]
+    assert not replace(MOVING, keep="last").validates
+    assert MOVING.train_on == ("train", "valid")
+    assert protocol_from_json(protocol_to_json(MOVING)) == MOVING
+    for wrong in (0.0, 1.0, float("nan")):
+        with pytest.raises(RecipeError, match="decay of MovingAverage"):
+            MovingAverage(decay=wrong)
+
+
+def test_what_is_scored_is_the_moving_average_of_weights_and_statistics(tmp_path, monkeypatch):
+    steps: list[dict[str, torch.Tensor]] = []
+    move = TrainingState.move
+
+    def noted(state, protocol):
+        move(state, protocol)
+        steps.append({name: value.double().clone() for name, value in state.net.state_dict().items()})
+
+    monkeypatch.setattr(TrainingState, "move", noted)
+    moving(tmp_path, lambda record: None)
+    net = load_network(tmp_path)
+    assert len(steps) == 3 * 4
+    for name, value in net.state_dict().items():
+        if not value.is_floating_point():
+            assert value == steps[-1][name]
+            continue
+        mean = steps[0][name]
+        for count, step in enumerate(steps[1:], start=2):
+            share = max(0.25, 1 / count)
+            mean = (1 - share) * mean + share * step[name]
+        torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_a_moving_average_survives_a_kill(tmp_path):
+    seen = []
+    moving(tmp_path / "whole", seen.append)
+    kill_after(len(seen) - 4, moving, tmp_path / "torn")
+    moving(tmp_path / "torn", lambda record: None)
+    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "torn"))
+    assert one == other
 
 
 def test_the_best_network_on_the_validation_part_is_scored(tmp_path):

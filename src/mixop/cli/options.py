@@ -115,8 +115,8 @@ class CompareOptions:
         warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
         budget: seconds of training that random search and each searcher may use; with a table, the seconds recorded in it.
             [the median of the recipes' times]
-        known: well-known networks that take part, each for as long as search and training take. [2 where found ones are
-            trained, else 0]
+        known: well-known networks that take part, each for as long as search and training take, or as long as random search
+            alone. [2 where found ones are trained, else 0]
         rates: scaled multiplies the architecture's learning rate by the same rule for all methods, so that a shorter search
             moves as far as the published one; paper keeps the published rates.
         evaluate: optimum checks whether the known best architecture was found; retrain trains what was found from scratch on
@@ -216,8 +216,8 @@ class RetrainOptions:
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: a cell from mixop list architectures, or one in the notation of its space. [the one that the run
-            found]
+        architecture: a published one from mixop list architectures, one in the notation of its space, or a random one of the
+            space: random:7 is always the same, random alone is drawn by --seed. [the one that the run found]
         space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.

@@ -75,6 +75,8 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
 
 def _may_be_drawn(space: Space, architecture: Architecture) -> bool:
     """Whether a random architecture may be this one: it drops no decision that it could decide, and none twice."""
+    if space.whole:
+        return True
     for name, choices in architecture.choices:
         group = space.group(name)
         decisions = {choice.decision for choice in choices}
@@ -406,7 +408,7 @@ class Retraining:
             return
         self._finite(loss.item(), "loss")
         self._finite(norm.item(), "gradient")
-        state.move()
+        state.move(self.protocol)
 
     def position(self) -> dict[str, Any]:
         """Where the training stands, as steps and records tell it."""

@@ -16,7 +16,7 @@ from mixop.core.types import Batch, detached, in_float32
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
-from mixop.evaluate.averaging import average, put, with_weights
+from mixop.evaluate.averaging import Averaging, MovingAverage, average, put, with_weights
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.start import TrainedSupernet, settle_statistics
 from mixop.nets.added import added_losses, total_loss
@@ -32,8 +32,8 @@ GENERATORS = ("init", "order", "augment", "forward")
 class TrainingState:
     """All that changes while one network is trained.
 
-    Of a protocol that validates: the ``losses`` of the epochs before its average began, whether it has (``averaging``), the
-    steps that are in it and the mean itself; and of the ``best`` network so far its weights, buffers and optimiser.
+    Of a protocol that averages or validates: the ``losses`` of the epochs before its average began, whether it has
+    (``averaging``), the steps that are in it and the mean itself; and of the ``best`` network so far its weights, buffers and optimiser.
     """
 
     net: nn.Module
@@ -87,6 +87,7 @@ class TrainingState:
             task=data.task.smoothed(protocol.label_smoothing),
             train=data.task.totals(),
             frozen=frozen_norms(net, protocol.freeze),
+            averaging=isinstance(protocol.averaging, MovingAverage),
         )
 
     @staticmethod
@@ -141,12 +142,17 @@ class TrainingState:
         self.stream.state = detached(state) if carries(self.net) else None
         return total
 
-    def move(self) -> None:
-        """Moves the weights by their gradient, and their average with them."""
+    def move(self, protocol: Protocol) -> None:
+        """Moves the weights by their gradient, and their average with them.
+
+        Args:
+            protocol: says how they are averaged.
+        """
         self.optimiser.step()
-        if self.averaging:
+        if self.averaging and protocol.averaging is not None:
             self.averaged += 1
-            average(self.averages, self.net, self.averaged)
+            share, statistics = protocol.averaging.share(self.averaged), not protocol.averaging.watches
+            average(self.averages, self.net, share, statistics=statistics)
 
     def validated(self) -> AbstractContextManager[None]:
         """Inside, the network has the weights that are validated and scored: the average, once it has begun."""
@@ -165,7 +171,7 @@ class TrainingState:
             with self.validated():
                 net = {name: value.clone() for name, value in self.net.state_dict().items()}
             self.best = {"net": net, "optimiser": deepcopy(self.optimiser.state_dict()), "averaged": self.averaged}
-        if protocol.averaging is not None and not self.averaging:
+        if isinstance(protocol.averaging, Averaging) and not self.averaging:
             self.losses.append(loss)
             self.averaging = protocol.averaging.begins(self.losses)
 

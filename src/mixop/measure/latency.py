@@ -114,7 +114,8 @@ def table_of(
         for made, example in examples:
             net, x = made.to(device), moved(example, device)
             fresh = {layer.description: layer for layer in layers_of(net, x) if layer.description not in layers}
-            layers |= {what: milliseconds(lambda: layer.module(*layer.given), device) for what, layer in fresh.items()}  # noqa: B023
+            for what, layer in fresh.items():
+                layers[what] = milliseconds(lambda: layer.module(*layer.given), device)  # noqa: B023
             met += 1
             if len(kept) < CHECKED:
                 kept.append((net, x))

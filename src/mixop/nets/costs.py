@@ -121,6 +121,11 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
+    if isinstance(space, Stacked) and not space.additive:
+        raise RecipeError(
+            f"What a network of {space.name} costs depends on its whole graph and is no sum over its decisions: leave out the "
+            "cost, or take another space."
+        )
     return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
 
 
@@ -286,8 +291,8 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
     """
     if isinstance(space, ModuleSpace):
         return modules.learning(space)[group.name]
-    if not stacked(space).adds_edges:
-        return [[False] * group.shape[1] for _ in group.decisions]
+    if group.inputs or not stacked(space).adds_edges:
+        return [[False] * len(row.options) for row in group.decisions]
     return [[has_parameters(stacked(space).searched(option)) for option in row.options] for row in group.decisions]
 
 

@@ -15,6 +15,8 @@ from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
 from mixop.nets.recurrent import DiscreteRecurrentCell
 from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
+from mixop.nets.vertices import VertexCell
+from mixop.nets.wired import WiredCell
 from mixop.spaces.core import Architecture, Decision, Space
 from mixop.spaces.stacked import Edge, Graph, Layer, Stacked, stacked
 
@@ -73,6 +75,7 @@ def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list
 CELLS: Mapping[str, Callable[..., nn.Module]] = {
     "cell": DiscreteCell,
     "recurrent_cell": lambda layer, graph, kept, norm: DiscreteRecurrentCell(layer, graph, kept),
+    "wired": WiredCell,
 }
 """The module of a layer that a group decides, by its kind; called as ``make(layer, graph, kept, norm)``."""
 
@@ -103,7 +106,11 @@ class DiscreteNetwork(Skeleton):
         if auxiliary and space.auxiliary is None:
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
+        spec = space.spec(architecture)
+
         def make_cell(layer: Layer, graph: Graph, edges: Sequence[Edge]) -> nn.Module:
+            if spec is not None:
+                return VertexCell(layer, spec, norm)
             kept = kept_edges(space, architecture, layer)
             graph = space.graph_in(architecture, edges[0].group.name) if graph.loose else graph
             operations = [(edge.decision, space.built(option, edge.decision)) for edge, option in kept]

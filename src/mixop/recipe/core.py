@@ -51,8 +51,8 @@ class Recipe:
             as with a gradient of zero, or ``rest``, as if they were not there.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
-        validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, or the ``derived``
-            architecture alone, with the supernet's weights.
+        validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, the ``derived``
+            architecture alone, with the supernet's weights, or what the relaxation has ``drawn``, once for every epoch.
         monitors: what watches the search, and may stop it or send it back.
         wraps: how the supernet's edges compute, the first one nearest to the operations.
         stages: stretches of the search with their own options, depth and wraps; empty for a single one.
@@ -88,7 +88,7 @@ class Recipe:
     idle_weights: Literal["decay", "rest"] = "decay"
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
-    validates: Literal["mean", "derived"] = "mean"
+    validates: Literal["mean", "derived", "drawn"] = "mean"
     monitors: tuple[Monitor, ...] = ()
     wraps: tuple[Wrap, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -116,12 +116,13 @@ class Recipe:
         choices_of = {
             "order": ("architecture_first", "weights_first"),
             "keep": ("last", "best"),
-            "validates": ("mean", "derived"),
+            "validates": ("mean", "derived", "drawn"),
             "idle_weights": ("decay", "rest"),
         }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
-                raise RecipeError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(self, name)!r}.")
+                *others, last = map(repr, choices)
+                raise RecipeError(f"{name} must be {', '.join(others)} or {last}, got {getattr(self, name)!r}.")
         if self.keep == "best" and self.scheme.shares_data:
             raise RecipeError(
                 f"keep='best' compares epochs on examples held out, but {type(self.scheme).__name__} trains on all of them: "
@@ -254,6 +255,19 @@ class Recipe:
                 f"{self.name} cuts a text into windows, but {space.name} reads no text: use a space and data of texts, such as "
                 "--space darts_rnn and --data ptb, or leave out windows."
             )
+        if not space.shares:
+            searcher = "random search" if space.whole else "a black-box searcher such as evolution"
+            raise RecipeError(
+                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
+                f"{searcher}, or another space."
+            )
+        for relaxation in (self.relaxation, self.weight_relaxation):
+            several = next((group for group in space.groups if group.take > 1), None)
+            if several is not None and relaxation is not None and not relaxation.takes_several:
+                raise RecipeError(
+                    f"{type(relaxation).__name__} draws one option of a decision, but {several.name} of {space.name} takes "
+                    f"{several.take}: use a recipe such as darts, drnas, gdas or enas."
+                )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:

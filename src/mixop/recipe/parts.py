@@ -43,6 +43,7 @@ PARTS: Mapping[str, type] = {
         optim.SGD,
         optim.Adam,
         optim.TorchOptimiser,
+        optim.RMSProp,
         optim.ExponentiatedGradient,
         *derive.ALL.values(),
         *wraps.ALL.values(),

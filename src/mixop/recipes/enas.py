@@ -20,7 +20,7 @@ def enas_macro(*, epochs: int = 310) -> Recipe:
     45,000 images, and its samples share a batch. The published entropy counts the sampled options only; here it is that of
     every decision. How many architectures the paper compares in the end is unverified; ours are 10, on 512 examples or more.
 
-    Scorecard (CIFAR-10, test error in %):
+    Scorecard (ENAS's macro space, searched on CIFAR-10, test error in %):
         paper: 4.23 of the searched network, 21.3 million parameters (Pham et al. 2018, table 2)
         ours: not measured
 
@@ -44,7 +44,7 @@ def enas_micro(*, epochs: int = 150) -> Recipe:
 
     As `enas_macro`, with 30 policy steps of 10 samples in the published epoch; here one follows every ninth weight step, 31.
 
-    Scorecard (CIFAR-10, test error in %):
+    Scorecard (ENAS's micro space, searched on CIFAR-10, test error in %):
         paper: 3.54, with cutout 2.89, 4.6 million parameters (Pham et al. 2018, table 2)
         ours: not measured
 
@@ -76,7 +76,7 @@ _OWN: dict[str, Any] = {
     "derivation": BestSampled(samples=10, batches=4, norm="batch", by="draw"),
     "norm": BatchNorm(affine=True, track=False),
     "clip": 0.0,
-    "validates": "derived",
+    "validates": "drawn",
     "architecture_augment": False,
     "order": "weights_first",
 }

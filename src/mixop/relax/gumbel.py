@@ -35,6 +35,26 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator: Generator) -> 
     return ((logits + gumbel_noise(logits, generator)) / temperature).softmax(-1)
 
 
+def gumbel_draw(logits: Tensor, group: Group, temperature: float, generator: Generator, *, idle: bool | None) -> Draw:
+    """One draw of a group: one-hot by `gumbel_one_hot`; soft, with all options, where they are what a node reads.
+
+    The authors of NAS-Bench-1Shot1 draw what a node reads softly, because hard draws of it made gradients explode.
+
+    Args:
+        logits: unnormalised log-probabilities ``(E, O)``.
+        group: the decisions.
+        temperature: > 0.
+        generator: source of the noise, on the CPU.
+        idle: as in `GumbelHard`.
+
+    Source: Dong & Yang 2019 (arXiv:1910.04465), eqs. 5-7; code of Zela et al. 2020 (arXiv:2001.10422) for the soft ones.
+    """
+    if group.inputs:
+        everything = tuple(range(group.shape[1]))
+        return Draw(gumbel_softmax(logits, temperature, generator), active=(everything,) * group.shape[0])
+    return gumbel_one_hot(logits, temperature, generator, idle=adds_idle(idle, group))
+
+
 def gumbel_one_hot(logits: Tensor, temperature: float, generator: Generator, *, idle: bool) -> Draw:
     """One draw that is one-hot in value and has the gradient of `gumbel_softmax`; only the option drawn runs.
 
@@ -100,6 +120,8 @@ class GumbelSoftmax(Relaxation):
     Source: Xie et al. 2019 (arXiv:1812.09926), eqs. 3-5.
     """
 
+    takes_several: ClassVar[bool] = True
+
     temperature: Schedule = Linear(1.0, 0.03, closed=False)
     init_mean: float = 0.0
     init_std: float = 1e-3
@@ -126,6 +148,8 @@ class GumbelSoftmax(Relaxation):
 class GumbelHard(Relaxation):
     """One-hot draws of ``softmax(alpha)`` with the gradient of the soft draw; one option of every decision runs.
 
+    Where decisions are about what a node reads (`Group.inputs`), draws are soft: see `gumbel_draw`.
+
     Args:
         temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 in GDAS.
         idle: whether the weights of options that do not run are added to their edge: zero in value, and a gradient for the
@@ -135,6 +159,8 @@ class GumbelHard(Relaxation):
     Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
     """
 
+    takes_several: ClassVar[bool] = True
+
     temperature: Schedule = Linear(10.0, 0.1)
     idle: bool | None = None
 
@@ -143,7 +169,7 @@ class GumbelHard(Relaxation):
         object.__setattr__(self, "temperature", schedule(self.temperature))
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
-        return gumbel_one_hot(params, self.temperature(progress), generator, idle=adds_idle(self.idle, group))
+        return gumbel_draw(params, group, self.temperature(progress), generator, idle=self.idle)
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params.softmax(-1)
@@ -161,6 +187,7 @@ class GumbelSimplex(Relaxation):
     """
 
     params_on_simplex: ClassVar[bool] = True
+    takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
     idle: bool | None = None
@@ -175,7 +202,7 @@ class GumbelSimplex(Relaxation):
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         # The optimiser's lower bound (1e-5) keeps the logarithm and its gradient finite.
-        return gumbel_one_hot(params.log(), self.temperature(progress), generator, idle=adds_idle(self.idle, group))
+        return gumbel_draw(params.log(), group, self.temperature(progress), generator, idle=self.idle)
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params

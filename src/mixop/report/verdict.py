@@ -9,6 +9,7 @@ import numpy as np
 from mixop.core.measure import Measure
 from mixop.report.palette import kind_of
 from mixop.report.words import count, digits, direction, duration, percent, said
+from mixop.runs.cells import operations_of
 from mixop.runs.read import RunContents
 from mixop.runs.records import NetworkScore, Score
 
@@ -196,7 +197,7 @@ def remarks(run: RunContents) -> list[str]:
         done = len(run.search.epochs)
         if run.native is not None and done >= 10 and since < 0.1 * done:
             notes.append("The derived architecture still changed in the last epochs: a longer search may well find another.")
-    kinds = {kind_of(str(edge["operation"])) for cell in run.cells.values() for edge in cell["edges"]}
+    kinds = {kind_of(name) for cell in run.cells.values() for name in operations_of(cell)}
     if kinds and kinds <= {"none", "skip", "pool"}:
         notes.append("The found cells hold no operation with weights of its own, only skip connections, pooling or nothing.")
     return notes

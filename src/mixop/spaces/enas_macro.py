@@ -23,7 +23,7 @@ MACRO_OPERATIONS = (
 )
 """The published operations; their order is that of the published numbers."""
 
-_SEARCHED = dict(
+_SEARCHED: dict[str, str] = dict(
     zip(
         MACRO_OPERATIONS,
         (

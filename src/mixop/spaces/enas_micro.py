@@ -17,7 +17,7 @@ from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 MICRO_OPERATIONS = ("separable_conv_3x3", "separable_conv_5x5", "average_pooling", "max_pooling", "identity")
 """The published operations; their order is that of the published numbers."""
 
-_SEARCHED = dict(
+_SEARCHED: dict[str, str] = dict(
     zip(MICRO_OPERATIONS, ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect"), strict=True)
 )
 

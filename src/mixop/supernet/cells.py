@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mixop.core.errors import SpaceError
 from mixop.core.types import Active, Mix, Paths, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group
-from mixop.spaces.stacked import Layer, Stacked
+from mixop.spaces.stacked import Layer, NodeGraph, Stacked
 from mixop.supernet.base import Supernet
 from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import Wrap
@@ -51,6 +52,8 @@ class CellSupernet(Skeleton, Supernet):
     """
 
     def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+        if not space.shares:
+            raise SpaceError(f"{space.name} has no supernet that holds its architectures.")
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
@@ -64,6 +67,11 @@ class CellSupernet(Skeleton, Supernet):
         self._rows: dict[Layer, list[tuple[str, int]] | None] = {
             spec: _rows_of(space, spec) for spec in self.specs if spec.group is not None
         }
+        for group in space.groups:
+            graph = space.graph(group.name)
+            if isinstance(graph, NodeGraph):  # such a space weighs what its nodes read by itself
+                decides = any(spec.group == group.name for spec in self.specs)
+                self._inputs[group.name] = list(graph.weighing) if decides else []
 
     @property
     def groups(self) -> tuple[Group, ...]:

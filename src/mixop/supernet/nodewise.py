@@ -23,7 +23,7 @@ from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape, node_width
 from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Edge, Graph, Layer, Stacked
+from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.batched import (
     BATCHED,
     CHANNELS_LAST,
@@ -417,8 +417,8 @@ def stacked_supernet(
         group = edges_of[0].group
         if layer.kind == "recurrent_cell":
             return NodewiseRecurrentCell(layer, graph, group, norm)
-        if layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
-            return mixed(layer, graph, edges_of)  # every node is read once: there is nothing to share
+        if isinstance(graph, NodeGraph) or layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
+            return mixed(layer, graph, edges_of)  # every operation reads another value: there is nothing to share
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(
