@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections import OrderedDict
+from itertools import pairwise
 
 import pytest
 from torch import nn
@@ -32,7 +33,7 @@ def test_boxes_stand_in_their_order_in_rows():
     assert options == ["input", *TAKEN.values(), "output"]
     assert [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "place"] == [str(n) for n in range(21)]
     found = boxes(root)
-    for (_, right, y), (left, _, then) in zip(found, found[1:], strict=False):
+    for (_, right, y), (left, _, then) in pairwise(found):
         assert (then == y and left > right) or then > y
     rows = [sum(1 for *_, height in found if height == y) for y in {height for *_, height in found}]
     assert len(rows) == 2
