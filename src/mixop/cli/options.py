@@ -214,8 +214,7 @@ class RetrainOptions:
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: one from mixop list architectures, one in the notation of its space, or random:SEED. [the one that the
-            run found]
+        architecture: one from mixop list architectures, one in its space's notation, or random:SEED. [the run's]
         space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
