@@ -33,7 +33,8 @@ class TrainingState:
     """All that changes while one network is trained.
 
     Of a protocol that averages or validates: the ``losses`` of the epochs before its average began, whether it has
-    (``averaging``), the steps that are in it and the mean itself; and of the ``best`` network so far its weights, buffers and optimiser.
+    (``averaging``), the steps that are in it and the mean itself; and of the ``best`` network so far its weights, buffers and
+    optimiser.
     """
 
     net: nn.Module
