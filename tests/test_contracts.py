@@ -13,16 +13,35 @@ from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace, Darts, darts, nasbench1shot1, nasbench101, nasbench201
+from mixop.spaces import (
+    SPACES,
+    CellSpace,
+    Darts,
+    RandWire,
+    darts,
+    enas_macro,
+    enas_micro,
+    nasbench1shot1,
+    nasbench101,
+    nasbench201,
+)
 from mixop.spaces.core import Space
+from mixop.spaces.randwire import ErdosRenyi
 from mixop.testing import check_module_space, check_recipe, check_relaxation, check_space, small_space
 
 RGB = {"input_shape": (3, 8, 8)}
 THREE = {"cells": 3, "channels": 4, **RGB}  # normal, reduction, reduction
+WORDS = {"input_shape": (9, 6), "outputs": 9, "dense": True, "tokens": True}
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
+    **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell")},  # pyright: ignore[reportCallIssue]
+    "enas_macro": enas_macro(depth=4, channels=4, **RGB),
+    "enas_micro": enas_micro(cells=1, channels=4, **RGB),
+    "signals of enas_macro": enas_macro(depth=3, channels=4, input_shape=(3, 8), dense=True),
+    "randwire": RandWire(nodes=6, channels=4, input_shape=(3, 16, 16)),
+    "random signals": RandWire(nodes=6, channels=4, regime="regular", wiring=ErdosRenyi(), input_shape=(3, 16)),
     **{f"nasbench1shot1-{n}": nasbench1shot1(n, channels=4, cells=3, input_shape=(3, 8, 8)) for n in (1, 2, 3)},
     "nasbench1shot1": nasbench1shot1(channels=4, cells=3, input_shape=(3, 8)),
     "nasbench101": nasbench101(channels=8, cells=3, input_shape=(3, 8, 8)),
@@ -41,16 +60,7 @@ SMALL: dict[str, Space] = {
     "signals": nasbench201(channels=4, cells=1, input_shape=(3, 8)),
     "signals of darts": darts(channels=4, cells=3, input_shape=(3, 8), dense=True),
     "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,)),
-    "tokens": CellSpace(
-        operations=("none", "skip_connect", "nor_conv_1x1"),
-        channels=4,
-        cells=1,
-        stages=1,
-        input_shape=(9, 6),
-        outputs=9,
-        dense=True,
-        tokens=True,
-    ),
+    "tokens": CellSpace(operations=("none", "skip_connect", "nor_conv_1x1"), channels=4, cells=1, stages=1, **WORDS),
 }
 
 
@@ -70,8 +80,8 @@ def test_spaces_keep_their_contract(name):
     check_space(SMALL[name])
 
 
-LONG = ("pdarts", "drnas_progressive_paper", "drnas_progressive")
-"""Recipes of several stages; the default suite keeps ``drnas_progressive_201``."""
+LONG = ("pdarts", "drnas_progressive_paper", "drnas_progressive", "enas_macro", "enas_micro")
+"""Recipes of several stages, and ENAS's for its own spaces; the default suite keeps ``drnas_progressive_201`` and ``enas``."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in RECIPES])

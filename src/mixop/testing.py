@@ -27,6 +27,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
+from mixop.data.text import from_text
 from mixop.data.toy import toy_set
 from mixop.engine.score import one_path
 from mixop.nets.discrete import build
@@ -47,6 +48,7 @@ from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Architecture, Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.recurrent import DartsRnn
 from mixop.spaces.stacked import Stacked, stacked
 from mixop.spaces.toy import Toy
 from mixop.supernet.base import Supernet
@@ -196,6 +198,10 @@ def _check_supernet(space: Stacked, x: Tensor, wanted: tuple[int, ...]) -> None:
     for name, grad in zip(mix, grads, strict=True):
         assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
         assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
+    for group, grad in zip(space.groups, grads, strict=True):
+        for e, decision in enumerate(group.decisions):
+            absent = [o for o, option in enumerate(decision.options) if group.is_absent(option)]
+            assert not grad[e, absent].any(), f"an absent option of edge {e} of {group.name} must add nothing"
 
 
 @undisturbed()
@@ -284,10 +290,9 @@ def _watch_roles(space: Stacked, net: Supernet) -> list[RemovableHandle]:
     for number, layer in enumerate(space.layers):
         if layer.kind != "cell":
             continue
-        group = space.group(layer.group or "")
-        graph = space.graph(group.name)
-        assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
-        for e, decision in enumerate(group.decisions):
+        graph = space.graph_of(layer)
+        for e, (group, _, decision) in enumerate(space.edges_of(layer)):
+            assert group.roles == space.roles, f"group {group.name} must be made with the roles of its space, roles=self.roles"
             _, stride = edge_shape(layer, graph, decision)
             for o, option in enumerate(decision.options):
                 module = net.get_submodule(f"layers.{number}.edges.{e}.options.{o}")
@@ -358,8 +363,11 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
 
 
+_SAID = "the cat sat on the mat\nthe mat was red\n"
+
+
 def small_space(recipe: Recipe) -> tuple[Space, Data]:
-    """The first of the toy, a small NAS-Bench-201 and a small DARTS space that a recipe fits, and a few images for it.
+    """The first of the toy, a small NAS-Bench-201, DARTS and recurrent space that a recipe fits, and a little data for it.
 
     Args:
         recipe: the method.
@@ -373,6 +381,7 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
         (Toy(), toy_set(Toy(), n=96)),
         (nasbench201(channels=4, cells=1, stages=1), images),
         (darts(cells=1, channels=12), images),
+        (DartsRnn(hidden=6, nodes=3), from_text(train=_SAID * 12, valid=_SAID * 8, test=_SAID, window=5)),
     ]
     refusals = []
     for space, data in candidates:

@@ -329,3 +329,14 @@ def test_a_recipe_file_is_a_whole_recipe(tmp_path: Any):
     toml.write_text('name = "mine"\nrelaxation = "Dirichlet"\n[weight_optimiser]\ntype = "Adam"\neps = 1e-6\n')
     recipe = kinds.recipe(str(toml)).build()
     assert recipe == Recipe(name="mine", relaxation=Dirichlet(), weight_optimiser=Adam(eps=1e-6))
+
+
+def test_an_entry_of_a_mapping_is_set_by_its_name():
+    tree = kinds.protocol("darts-ptb")
+    tree.put(("network", "hidden"), "64")
+    tree.put(("network", "state_dropout"), "0.5")
+    network = tree.build().network
+    assert (network["hidden"], network["state_dropout"], network["word_dropout"]) == (64, 0.5, 0.1)
+    tree.put(("network", "hidden"), "many")
+    with pytest.raises(RecipeError, match=r"protocol\.network\.hidden must be a whole number or a number, got 'many'"):
+        tree.build()

@@ -5,9 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
 
 from mixop.core.errors import RecipeError
-from mixop.core.schedules import Constant, Cosine, Joined, Linear, Progress, check_range, schedule
+from mixop.core.schedules import Constant, Cosine, CosineRestarts, Joined, Linear, Progress, check_range, schedule
 
 
 def over(value: Any, epochs: int) -> list[float]:
@@ -95,7 +96,8 @@ def test_numbers_become_constant_schedules():
 @pytest.mark.parametrize("value", ["0.1", None, True, lambda progress: 0.1])
 def test_what_is_neither_number_nor_schedule_is_refused(value: Any):
     with pytest.raises(
-        RecipeError, match="A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got"
+        RecipeError,
+        match="A schedule is a number, Constant, Linear, Cosine, CosineRestarts, Exponential, LinearWithTail or Joined, got",
     ):
         schedule(value)
     with pytest.raises(RecipeError, match="rate must be a number or a schedule, got"):
@@ -125,3 +127,33 @@ def test_values_in_range_pass():
     check_range("rate", Cosine(0.1, 0.0), at_least=0)
     check_range("rate", Cosine(0.1, 0.0, stretch=2.0), above=0)  # ends at half its height
     check_range("rate", Linear(10.0, 0.1), above=0)
+
+
+@pytest.mark.parametrize(("first", "factor"), [(10, 2), (3, 1), (1, 3)])
+def test_cosine_restarts_are_those_of_torch(first: int, factor: int):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=0.05)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, first, factor, eta_min=0.001)
+    expected = []
+    for _ in range(310):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        theirs.step()
+    found = over(CosineRestarts(0.05, 0.001, first=first, factor=factor), 310)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert all(0.001 <= rate <= 0.05 for rate in found)
+
+
+def test_restarts_do_not_depend_on_how_an_epoch_is_rounded():
+    schedule = CosineRestarts(1.0, 0.0, first=10, factor=2)
+    for epochs in (7, 33, 310, 630, 997):
+        rates = over(schedule, epochs)
+        assert [epoch for epoch, rate in enumerate(rates) if rate == 1] == [
+            e for e in (0, 10, 30, 70, 150, 310, 630) if e < epochs
+        ]
+
+
+@pytest.mark.parametrize("arguments", [{"first": 0}, {"factor": 0}, {"first": 2.5}, {"factor": True}])
+def test_restarts_need_whole_numbers(arguments: dict[str, Any]):
+    with pytest.raises(RecipeError, match="of CosineRestarts must be a whole number"):
+        CosineRestarts(0.1, **arguments)

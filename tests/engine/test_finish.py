@@ -7,17 +7,20 @@ import torch
 
 from mixop.bilevel.direct import SingleLevel
 from mixop.core.errors import RecipeError
+from mixop.core.types import Draw
 from mixop.derive.argmax import Argmax
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.derive.relevance import Relevance
-from mixop.derive.sampled import BestSampled
-from mixop.engine.finish import TrainedSearch
+from mixop.derive.sampled import BestSampled, _architecture, _indices
+from mixop.engine.finish import TrainedSearch, _kept_twice
 from mixop.engine.score import one_path, score
 from mixop.relax.categorical import Uniform
 from mixop.relax.gates import BinaryGates
 from mixop.relax.gumbel import GumbelHard
+from mixop.relax.sampling import one_hot
 from mixop.runs import checkpoint
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.spaces import enas_micro
 from mixop.spaces.toy import Toy
 from mixop.testing import first_difference
 
@@ -211,3 +214,20 @@ def test_a_finished_search_that_lost_its_last_file_derives_the_same(job, short):
 def test_recipes_whose_derivation_cannot_work_are_refused(change, words, short):
     with pytest.raises(RecipeError, match=words):
         short(**change)
+
+
+def test_an_architecture_drawn_with_the_same_pair_twice_is_kept_and_scored():
+    """Two operations on an edge, or one twice: through the draw, the candidates' numbers and the score."""
+    space = enas_micro(cells=1, channels=4)
+    group = space.groups[0]
+    wanted = space.from_native("0 2 0 2  0 1 0 3  2 4 1 0  4 1 3 2  5 2 5 0 " * 2)
+    indices = _indices(space, wanted)
+    assert _architecture(space, indices) == wanted
+    assert len(indices) == 2 * len(group.decisions)
+    mix, active = one_path(space, wanted, {g.name: torch.zeros(g.shape) for g in space.groups})
+    for name in active:
+        kept = _kept_twice(group, Draw(mix[name], active=active[name]))
+        assert [(e, group.decisions[e].options[o]) for e, o in kept] == [(c.decision, c.option) for c in wanted.of(name)]
+    every = tuple((0,) for _ in group.decisions)
+    assert _kept_twice(group, Draw(one_hot(torch.zeros(20, 1, dtype=torch.int64), mix["normal"]), active=every)) is None
+    assert _kept_twice(group, Draw(mix["normal"])) is None

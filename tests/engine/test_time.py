@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from mixop.bilevel.none import Frozen
 from mixop.bilevel.perturb import Adversarial, RandomSmoothing
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Linear
@@ -20,6 +21,7 @@ from mixop.recipe.core import Recipe
 from mixop.recipe.stage import Stage
 from mixop.recipes import gdas
 from mixop.regularise.entropy import Entropy
+from mixop.relax.categorical import Uniform
 from mixop.relax.gumbel import GumbelHard, GumbelSoftmax
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import nasbench201
@@ -150,3 +152,26 @@ def test_an_epoch_is_validated_under_the_mean_or_as_what_would_be_derived(
         assert mix.argmax(-1).tolist() == chosen
         assert mix.sum().item() == len(chosen)
         assert active == {"cell": tuple((o,) for o in chosen)}
+
+
+def test_an_epoch_is_validated_as_what_is_drawn(short: Make, job: Make, monkeypatch: pytest.MonkeyPatch):
+    """A draw of its own for every epoch, which leaves the generator of the steps alone."""
+    seen, states = [], []
+    search = job(short(epochs=3, relaxation=Uniform(), scheme=Frozen(), validates="drawn"))
+    inner = loop.score
+
+    def spy(net: Any, data: Any, mix: Any, active: Any = None, **named: Any) -> Any:
+        seen.append((mix["cell"], active["cell"]))
+        states.append(search.state.generators["draw"].get_state())
+        return inner(net, data, mix, active, **named)
+
+    monkeypatch.setattr(loop, "score", spy)
+    before = search.state.generators["draw"].get_state()
+    search._valid(search.mean())
+    assert torch.equal(states.pop(), before)
+    first = seen.pop()
+    search.run()
+    assert len(seen) == 3
+    assert seen[0][1] == first[1]
+    assert all(mix.argmax(-1).tolist() == [path[0] for path in active] for mix, active in seen)
+    assert len({active for _, active in seen}) > 1

@@ -6,11 +6,11 @@ import pytest
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.optim import SGD, Adam, ExponentiatedGradient
-from mixop.core.schedules import Cosine, Progress
+from mixop.core.schedules import Cosine, CosineRestarts, Progress
 from mixop.core.values import changed
 from mixop.evaluate.protocol import PARTS, PROTOCOLS, Protocol, protocol_from_json, protocol_to_json
 from mixop.nets.ops import BatchNorm
-from mixop.spaces import darts
+from mixop.spaces import darts, enas_macro, enas_micro
 from mixop.spaces.toy import Toy
 
 QUICK = PROTOCOLS["quick"]
@@ -122,3 +122,30 @@ def test_sizes_that_a_space_does_not_have_are_refused(tiny_space):
     assert (darts_sizes.cells, darts_sizes.channels) == (3, 8)
     with pytest.raises(RecipeError, match="sets the channels of the network, which toy does not have"):
         replace(QUICK, channels=8).sized(Toy())
+
+
+def test_the_protocols_of_enas_are_those_of_the_authors_scripts():
+    macro, micro = PROTOCOLS["enas-macro"], PROTOCOLS["enas-micro"]
+    assert (macro.epochs, macro.batch_size, macro.channels, macro.cells, macro.dropout) == (310, 100, 96, None, 0.5)
+    assert (micro.epochs, micro.batch_size, micro.channels, micro.cells, micro.dropout) == (630, 144, 36, 15, 0.2)
+    assert (macro.auxiliary, macro.drop_path) == (0.0, 0.0)
+    assert (micro.auxiliary, micro.drop_path, micro.drop_deeper) == (0.4, 0.4, True)
+    for protocol, stop in ((macro, 0.001), (micro, 1e-4)):
+        lr = CosineRestarts(0.05, stop, first=10, factor=2)
+        assert protocol.optimiser == SGD(lr=lr, momentum=0.9, weight_decay=4e-4, nesterov=True)
+        assert protocol.clip == 0
+        assert (protocol.crop, protocol.flip, protocol.cutout) == (4, True, 0)
+    assert macro.sized(enas_macro(depth=24)) == enas_macro(depth=24, channels=96, dropout=0.5)
+    assert micro.sized(enas_micro()) == enas_micro(cells=15, channels=36, dropout=0.2)
+    with pytest.raises(RecipeError, match="sets the cells of the network, which enas_macro does not have"):
+        replace(macro, cells=3).sized(enas_macro())
+    with pytest.raises(RecipeError, match="sets the dropout of the network, which darts does not have"):
+        macro.sized(darts())
+    with pytest.raises(RecipeError, match="enas-micro trains an auxiliary head, which enas_macro does not have"):
+        replace(micro, cells=None).sized(enas_macro())
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 1.0}, {"dropout": -0.1}, {"drop_deeper": 1}])
+def test_drops_out_of_range_are_refused(changes):
+    with pytest.raises(RecipeError, match="drop"):
+        replace(QUICK, **changes)

@@ -191,6 +191,17 @@ def test_kinds_of_operations(operation, kind):
     assert kind in KINDS
 
 
+def test_a_recurrent_cell_has_a_token_a_state_and_a_mean():
+    edges = [{"source": 0, "target": 1, "operation": "tanh"}, {"source": 1, "target": 2, "operation": "relu"}]
+    cell = {"inputs": 1, "nodes": 3, "output": [1, 2], "edges": edges, "recurrent": True}
+    drawn = draw_cell(cell)
+    assert "x(t), h(t\u22121)" in drawn
+    assert ">h(t)<" in drawn
+    assert "mean of nodes 1, 2" in drawn
+    assert "concatenated" not in drawn
+    assert {"op-tanh", "op-relu"} <= {word.strip('"') for word in drawn.replace("=", " ").split()} or "op-tanh" in drawn
+
+
 AT_NODES = {
     "inputs": 1,
     "nodes": 7,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of
-from mixop.bilevel.sampled import check_samples, check_scored, log_prob_of
+from mixop.bilevel.sampled import check_samples, check_scored, log_prob_of, penalties_of
 from mixop.core.optim import Optimiser
 from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
@@ -50,12 +50,14 @@ class ImportanceWeighted(Scheme):
 
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
         leaves, weights = leaves_of(params), fixed(problem)
-        losses, log_probs = [], []
+        losses, log_probs, penalties = [], [], []
         for _ in range(self.samples):
             draws = problem.draw(leaves)
             log_probs.append(log_prob_of(draws))
+            penalties += penalties_of(draws)
             with torch.no_grad():
                 losses.append(problem.draw_loss(weights, draws, valid_batch))
         omega = importance_weights(torch.stack(losses), len(valid_batch.y))
         score = (omega.to(log_probs[0].device) * torch.stack(log_probs)).sum()
-        return gradient(problem.penalty(leaves) - score, leaves)
+        added = problem.penalty(leaves) + torch.stack(penalties).sum() / self.samples if penalties else problem.penalty(leaves)
+        return gradient(added - score, leaves)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mixop.bilevel.base import Scheme, trial
 from mixop.core.errors import RecipeError
-from mixop.core.types import Draw, Params, paths_of
+from mixop.core.types import Draw, Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 
@@ -18,12 +18,17 @@ def log_prob_of(draws: Mapping[str, Draw]) -> Tensor:
     return torch.stack([draw.log_prob for draw in draws.values() if draw.log_prob is not None]).sum()
 
 
+def penalties_of(draws: Mapping[str, Draw]) -> list[Tensor]:
+    """What the relaxation adds to the loss for a draw of all groups, scalars; none for most."""
+    return [draw.penalty for draw in draws.values() if draw.penalty is not None]
+
+
 @runtime_checkable
 class Policy(Protocol):
     """A relaxation whose decisions depend on each other and that knows its own entropy."""
 
-    def log_prob_and_entropy(self, params: Tensor, group: Group, choices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Log-probability of given choices, and the entropy of the decisions on their way, scalars in nats."""
+    def entropy_along(self, params: Params, groups: Sequence[Group], draws: Mapping[str, Draw]) -> Tensor:
+        """The entropy of the decisions on the way of a draw of all groups, a scalar in nats."""
         ...
 
 
@@ -33,14 +38,12 @@ def entropy_of(relaxation: Relaxation, params: Params, draws: Mapping[str, Draw]
     Exact where the decisions are independent; for a policy that of the decisions on the way of these draws, whose
     expectation is the entropy. Where independent decisions take several options, it is that of the first of them.
     """
+    if isinstance(relaxation, Policy):
+        return relaxation.entropy_along(params, space.groups, draws)
     terms = []
     for group in space.groups:
-        if isinstance(relaxation, Policy):
-            choices = [option for path in paths_of(draws[group.name].active or (), 0) for option in path]
-            terms.append(relaxation.log_prob_and_entropy(params[group.name], group, choices)[1])
-        else:
-            theta = relaxation.mean(params[group.name], group)
-            terms.append(-(theta * theta.clamp(min=torch.finfo(theta.dtype).tiny).log()).sum())
+        theta = relaxation.mean(params[group.name], group)
+        terms.append(-(theta * theta.clamp(min=torch.finfo(theta.dtype).tiny).log()).sum())
     return torch.stack(terms).sum()
 
 

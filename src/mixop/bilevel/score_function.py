@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of
-from mixop.bilevel.sampled import check_samples, check_scored, entropy_of, log_prob_of
+from mixop.bilevel.sampled import check_samples, check_scored, entropy_of, log_prob_of, penalties_of
 from mixop.core.errors import RecipeError
 from mixop.core.optim import Optimiser
 from mixop.core.schedules import check_range
@@ -20,6 +20,8 @@ BASELINE = "ScoreFunction.baseline"
 @dataclass(frozen=True, kw_only=True)
 class ScoreFunction(Scheme):
     """The gradient of ``-(R - b) log p(A)``, averaged over sampled architectures A with reward R on the validation batch.
+
+    What the relaxation adds to the loss for a draw (the skip penalty of `mixop.relax.policy.LstmPolicy`) is averaged too.
 
     The baseline b is a moving mean of the rewards, starts at 0 and takes each reward in before its advantage is formed, as
     in ENAS; with independent samples this scales the expected gradient by ``baseline_decay`` and biases it no further.
@@ -65,6 +67,6 @@ class ScoreFunction(Scheme):
                 gain, bonus = gain + self.entropy_weight * entropy.detach().cpu().double(), self.entropy_weight * entropy
             baseline = baseline + (1 - self.baseline_decay) * (gain - baseline)
             log_prob = log_prob_of(draws)
-            terms.append(-(gain - baseline).to(log_prob) * log_prob - bonus)
+            terms.append(sum(penalties_of(draws), -(gain - baseline).to(log_prob) * log_prob - bonus))
         problem.memory[BASELINE] = baseline
         return gradient(problem.penalty(leaves) + torch.stack(terms).mean(), leaves)

@@ -41,9 +41,14 @@ def _protocols() -> dict[str, str]:
 
 def _architectures() -> dict[str, str]:
     from mixop.spaces import SPACES
-    from mixop.spaces.published import ARCHITECTURES
+    from mixop.spaces.published import ARCHITECTURES, SIZES, in_words
 
-    return {name: SPACES[architecture.space]().to_native(architecture) for name, architecture in ARCHITECTURES.items()}
+    return {
+        name: SPACES[architecture.space](**SIZES.get(name, {})).to_native(architecture)
+        if architecture.space in SPACES
+        else in_words(architecture)
+        for name, architecture in ARCHITECTURES.items()
+    }
 
 
 def _experiments() -> dict[str, str]:

@@ -1,8 +1,10 @@
 """``mixop search | resume | retrain``: the commands that train. What needs torch is imported where it is used."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mixop.cli import kinds
@@ -31,6 +33,9 @@ FORESEEN_STEPS = 200
 
 FORESEEN_SECONDS = 60
 """Estimated length from which a run is announced."""
+
+DRAWN = re.compile(r"random(?::([0-9]{1,9}))?")
+"""An architecture that is drawn from its space, by a seed."""
 
 GIVEN_SPACE, GIVEN_DATA = "darts", "digits"
 """Of an architecture that is given to a retraining without them; a published one knows its space."""
@@ -261,14 +266,18 @@ def _searched(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
 
 def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
-    from mixop.spaces.published import ARCHITECTURES
+    from mixop.spaces.published import ARCHITECTURES, SIZES
 
     options = parsed.options
     text = options.architecture
     if text is None:
         raise RecipeError("mixop retrain needs the run directory of a search, or --architecture: write mixop retrain RUN.")
     known = ARCHITECTURES.get(text)
-    space = parsed.build("space") or kinds.space(GIVEN_SPACE if known is None else known.space).build()
+    space = parsed.build("space")
+    if space is None:
+        tree = kinds.space(GIVEN_SPACE if known is None else known.space)
+        tree.merge(SIZES.get(text, {}))
+        space = tree.build()
     data = parsed.build("data")
     if isinstance(data, Place):
         if data != Place():
@@ -277,6 +286,9 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     data = loaded(data.load)
     if known is not None:
         architecture, name = known, text
+    elif (drawn := DRAWN.fullmatch(text)) is not None:
+        space = space.fit(data)
+        architecture, name = space.random(Random(int(drawn[1] or parsed.build("settings").seed))), space.name
     elif text.isidentifier():
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     else:

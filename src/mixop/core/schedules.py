@@ -123,6 +123,47 @@ class Cosine:
 
 
 @dataclass(frozen=True)
+class CosineRestarts:
+    """Cosines from ``start`` to ``stop``, one after the other, each longer than the one before, counted in epochs.
+
+    In epoch t of a period of T: ``stop + (start - stop) / 2 * (1 + cos(pi * t / T))``. The periods have ``first``,
+    ``first * factor``, ``first * factor^2`` ... epochs; a search that is shorter has the beginning of them.
+
+    Args:
+        start: value at the beginning of each period.
+        stop: value that each period ends at, one epoch short of it.
+        first: epochs of the first period, >= 1.
+        factor: how many times longer each period is than the one before, >= 1.
+
+    Source: Loshchilov & Hutter 2017 (arXiv:1608.03983), eq. 5 and section 4.1.
+    """
+
+    start: float
+    stop: float = 0.0
+    first: int = 10
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("first", "factor"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise RecipeError(f"{name} of CosineRestarts must be a whole number of at least 1, got {value!r}.")
+
+    def __call__(self, progress: float) -> float:
+        epoch, period = float(progress) * _epochs(progress), self.first
+        # An epoch is a multiple of 1 / epochs: rounding must not leave it in the period before.
+        while epoch + 1e-9 >= period:
+            epoch, period = epoch - period, period * self.factor
+        wave = 1 + math.cos(math.pi * max(epoch, 0.0) / period)
+        return self.stop + (self.start - self.stop) / 2 * wave
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value; no period reaches ``stop``."""
+        return min(self.start, self.stop), max(self.start, self.stop)
+
+
+@dataclass(frozen=True)
 class Exponential:
     """``start * factor^epoch``, as DARTS retrains on ImageNet.
 
@@ -231,7 +272,7 @@ def _epochs(progress: float) -> int:
     return getattr(progress, "epochs", 100)
 
 
-Schedule = Constant | Linear | Cosine | Exponential | LinearWithTail | Joined
+Schedule = Constant | Linear | Cosine | CosineRestarts | Exponential | LinearWithTail | Joined
 
 SCHEDULES: Mapping[str, type] = {cls.__name__: cls for cls in get_args(Schedule)}
 """The schedules by the name that files give them."""
@@ -247,7 +288,8 @@ def schedule(value: float | Schedule) -> Schedule:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecipeError(
-            f"A schedule is a number, Constant, Linear, Cosine, Exponential, LinearWithTail or Joined, got {value!r}."
+            "A schedule is a number, Constant, Linear, Cosine, CosineRestarts, Exponential, LinearWithTail or Joined, got "
+            f"{value!r}."
         )
     return Constant(float(value))
 

@@ -63,11 +63,16 @@ class Draw:
         log_prob: log-probability of the draw (scalar) where the gradient is a score function, else None.
         active: for draws that leave options out, for every decision the options that run, drawn on the host, by cell for
             every cell; None if all do.
+        penalty: a scalar that the relaxation adds to the loss of the architecture step for this draw, else None.
+        entropy: of the decisions on the way of the draw, a scalar in nats, where they were taken one after the other across
+            groups, else None.
     """
 
     weights: Tensor
     log_prob: Tensor | None = None
     active: Paths | CellPaths | None = None
+    penalty: Tensor | None = None
+    entropy: Tensor | None = None
 
 
 def detached(values: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.types import DROPPED
-from mixop.derive.base import Derivation, Norm, Trained, best_options, check_norm, derived
+from mixop.derive.base import Derivation, Norm, Trained, architecture_from, best_options, check_norm, derived
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
 
@@ -113,23 +113,35 @@ class BestSampled(Derivation):
 
 
 def _indices(space: Space, architecture: Architecture) -> tuple[int, ...]:
-    """The option of every decision, group by group; `DROPPED` where there is none."""
+    """The option of every decision, group by group; `DROPPED` where there is none.
+
+    Of O options, two of one decision are the number ``(first + 1) + (O + 1) * (second + 1) - 1``, which no single one has.
+    """
     indices = []
     for group in space.groups:
-        if group.take > 1:  # as many numbers for each decision
-            indices += [group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name)]
-            continue
-        chosen = {c.decision: group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name)}
-        indices += [chosen.get(e, DROPPED) for e in range(len(group.decisions))]
+        chosen = [0] * len(group.decisions)
+        for choice in reversed(architecture.of(group.name)):
+            option = group.decisions[choice.decision].options.index(choice.option)
+            chosen[choice.decision] = (group.shape[1] + 1) * chosen[choice.decision] + option + 1
+        indices += [number - 1 if number else DROPPED for number in chosen]
     return tuple(indices)
 
 
 def _architecture(space: Space, indices: Sequence[int]) -> Architecture:
     rest = iter(indices)
-    return space.architecture(
-        [None if o == DROPPED else o for o in (next(rest) for _ in range(len(group.decisions) * group.take))]
-        for group in space.groups
-    )
+    pairs = {}
+    for group in space.groups:
+        taken = [(e, option) for e in range(len(group.decisions)) for option in _options_in(next(rest), group.shape[1])]
+        pairs[group.name] = taken
+    return architecture_from(space, pairs)
+
+
+def _options_in(number: int, options: int) -> Iterator[int]:
+    """The options of one decision that a number of `_indices` stands for."""
+    rest = number + 1  # 0 where it is dropped
+    while rest:
+        yield rest % (options + 1) - 1
+        rest //= options + 1
 
 
 def _allowed(rows: Sequence[Sequence[float]], group: Group) -> list[list[float]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Active, Mix, Params
+from mixop.core.types import Active, Draw, Mix, Params, paths_of
 from mixop.data.core import Data
 from mixop.derive.base import Norm, architecture_from, several
 from mixop.engine.problem import SupernetProblem
@@ -91,6 +91,10 @@ class TrainedSearch:
             if group.take > 1:
                 pairs[group.name] = several(draw.weights.tolist(), group)
                 continue
+            kept = _kept_twice(group, draw) if self.space.repeats else None
+            if kept is not None:
+                pairs[group.name] = kept
+                continue
             options = draw.weights.argmax(-1).tolist()
             running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
             if group.keep:
@@ -125,6 +129,19 @@ class TrainedSearch:
         state.tune_until, state.tune_rate = state.epoch + epochs, weight_rate
         self.save()
         self._train(state.tune_until)
+
+
+def _kept_twice(group: Group, draw: Draw) -> list[tuple[int, int]] | None:
+    """The edges and options of a draw that keeps as many edges into every node as an architecture does, some of them twice.
+
+    None where it does not, and it has to be drawn which edges are kept.
+    """
+    if draw.active is None:
+        return None
+    paths = paths_of(draw.active, 0)
+    kept = [(e, o) for e, path in enumerate(paths) for o in path for _ in range(round(draw.weights[e, o].item()))]
+    counts = [sum(e in edges for e, _ in kept) - min(group.keep, len(edges)) for edges in map(group.into, group.targets)]
+    return None if any(counts) else kept
 
 
 def _without_absent(group: Group, edges: list[int], options: list[int]) -> list[int]:

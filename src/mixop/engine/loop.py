@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mixop.analysis.collapse import skip_share
 from mixop.analysis.entropy import entropy
@@ -27,7 +27,7 @@ from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.finite import diverged, first_not_finite
-from mixop.engine.problem import SupernetProblem
+from mixop.engine.problem import SupernetProblem, mix_of
 from mixop.engine.score import EVALUATION_BATCH, one_path, score, try_out
 from mixop.engine.settings import Settings
 from mixop.engine.stages import begin_stage, expand, stage_begins
@@ -213,7 +213,8 @@ class Search:
         if self.state.step == 0:
             self.state.train = self.data.task.totals()
         self._prepare_epoch()
-        return self.state.weight_stream.batches
+        # In the middle of an epoch, even behind its last step, the pass is the one that was begun.
+        return self.state.weight_stream.batches if self.state.step else self.state.weight_stream.begin()
 
     def take_step(self) -> None:
         """One step of the weights, and of the architecture where it is due."""
@@ -331,6 +332,7 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream)
+        set_rate(state.weight_optimiser, self._weight_rate() * state.weight_stream.scale)
         searching = self._searching and recipe.steps_architecture(state.step, state.weight_stream.batches)
         state.net.train()
         for problem in (self.problem, self.weight_problem):
@@ -491,6 +493,10 @@ class Search:
         mix, active = mean, None
         if self.recipe.validates == "derived":
             mix, active = one_path(self.space, self.recipe.derivation(mean, self.space), mean)
+        if self.recipe.validates == "drawn":
+            with torch.no_grad():
+                draws = self.problem.draw(self.state.params, Generator().manual_seed(self.state.epoch), by_cell=False)
+            mix, active = mix_of(draws)
         return score(self.state.net, self.data, mix, active, batch_size=size, progress=self.problem.progress)
 
     def position(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The bilevel problem of a supernet: the two losses that schemes differentiate."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ from mixop.core.types import (
     paths_of,
 )
 from mixop.engine.capture import CapturedLoss
+from mixop.nets.added import added_losses, total_loss
 from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
@@ -64,7 +66,7 @@ def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
         return tuple(made.get(e, path) for e, path in enumerate(paths))
 
     active = None if draw.active is None else _each(with_made, draw.active)
-    return Draw(fix_rows(draw.weights, fixed), draw.log_prob, active)
+    return replace(draw, weights=fix_rows(draw.weights, fixed), active=active)
 
 
 def _each(change: Callable[[Paths], Paths], paths: Paths | CellPaths) -> Paths | CellPaths:
@@ -210,9 +212,11 @@ class SupernetProblem:
         return self._with_fixed(self._sample(params, generator or self.generator, by_cell=by_cell))
 
     def _sample(self, params: Params, generator: Generator, *, by_cell: bool = True) -> dict[str, Draw]:
+        if not (by_cell and self.relaxation.draws_by_cell):
+            return self.relaxation.draw_all(params, self.groups, self.progress, generator)
         draws = {}
         for g in self.groups:
-            cells = self.net.cells_of(g.name) if by_cell and self.relaxation.draws_by_cell else 0
+            cells = self.net.cells_of(g.name)
             its = [self.relaxation.draw(params[g.name], g, self.progress, generator) for _ in range(max(cells, 1))]
             draws[g.name] = joined(its) if cells else its[0]
         return draws
@@ -222,18 +226,20 @@ class SupernetProblem:
 
     def mean(self, params: Params) -> dict[str, Tensor]:
         """Mean mixing weights of every group."""
-        return {g.name: fix_rows(self.relaxation.mean(params[g.name], g), self.fixed.get(g.name, {})) for g in self.groups}
+        mean = self.relaxation.mean_all(params, self.groups)
+        return {name: fix_rows(rows, self.fixed.get(name, {})) for name, rows in mean.items()}
 
     def draw_loss(self, weights: Mapping[str, Tensor] | None, draws: Mapping[str, Draw], batch: Batch) -> Tensor:
         """The task's loss of a batch under given draws, a mean over its examples.
 
         Args:
             weights: weights by name; batch-norm statistics then stay as they are. None for the network's own weights,
-                whose pass updates the statistics.
+                whose pass updates the statistics, and whose loss has the terms that the network adds (`mixop.add_loss`).
             draws: a draw of every group.
             batch: inputs and targets.
         """
         mix, active = mix_of(draws)
+        terms: list[Tensor] = []
         if weights is None:
             self.ran = together(self.ran, active)
         if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
@@ -247,7 +253,8 @@ class SupernetProblem:
             with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
                 with self._autocast(batch):
                     if weights is None:
-                        outputs = self.net(*arguments, **time)
+                        with added_losses() as terms:
+                            outputs = self.net(*arguments, **time)
                     else:
                         statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
                         outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
@@ -257,7 +264,7 @@ class SupernetProblem:
                 with watched(source, self.task.draws):
                     loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
         self.seen = Seen(loss.detach(), detached(outputs), batch.y)
-        return loss
+        return total_loss(loss, terms)
 
     def forget(self) -> None:
         """Forgets what was carried out of the batches of earlier steps, and what ran in them."""

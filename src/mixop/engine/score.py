@@ -40,8 +40,8 @@ def one_path(space: Space, architecture: Architecture, like: Mix) -> tuple[dict[
         running: list[tuple[int, ...]] = [()] * len(group.decisions)
         for choice in architecture.of(group.name):
             option = group.decisions[choice.decision].options.index(choice.option)
-            mix[group.name][choice.decision, option] = 1.0
-            running[choice.decision] += (option,)
+            mix[group.name][choice.decision, option] += 1.0  # 2 where a node adds the same twice
+            running[choice.decision] = tuple(dict.fromkeys((*running[choice.decision], option)))
         active[group.name] = tuple(running)
         # Edge weights of a supernet with edge normalisation: the architecture adds its edges up.
         mix.update({inputs.name: torch.ones_like(mix[inputs.name]) for inputs in group.input_groups if inputs.name in mix})

@@ -75,7 +75,8 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
     random = state.generators["init"]
     state.net = stage_net(state.space, recipe, state.stage, random, settings)
     if stage.start == "fresh":
-        state.params = {g.name: recipe.relaxation.init(g, random).to(settings.device) for g in state.net.groups}
+        initial = recipe.relaxation.init_all(state.net.groups, random)
+        state.params = {name: value.to(settings.device) for name, value in initial.items()}
         state.build_optimisers(recipe)
         state.memory.clear()
         state.memory.update(initial_memory(recipe, state.space, state.generators["memory"]))

@@ -70,7 +70,8 @@ class SearchState:
         random, device = generators(settings.seed, GENERATORS), settings.device
         space = stage_space(base, recipe, stage, kept or {})
         net = stage_net(space, recipe, stage, random["init"], settings)
-        params: dict[str, Tensor] = {g.name: recipe.relaxation.init(g, random["init"]).to(device) for g in net.groups}
+        initial = recipe.relaxation.init_all(net.groups, random["init"])
+        params: dict[str, Tensor] = {name: value.to(device) for name, value in initial.items()}
         if recipe.scheme.shares_data:
             parts: tuple[tuple[Part, ...], ...] = (("train", "valid"), ("train", "valid"))
         else:
@@ -84,7 +85,7 @@ class SearchState:
             weight_optimiser=recipe.weight_optimiser.build(trained(net)),
             architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
             generators=random,
-            weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
+            weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"], recipe.windows),
             architecture_stream=data.stream(parts[1], recipe.batch_size, random["architecture_order"]),
             train=data.task.totals(),
             memory=initial_memory(recipe, space, random["memory"]),

@@ -17,6 +17,7 @@ from mixop.data.core import Data
 from mixop.engine.score import recalibrate
 from mixop.engine.state import stage_space
 from mixop.evaluate.trained import read_space
+from mixop.nets.discrete import kept_edges
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import sliced
 from mixop.nets.training import carries
@@ -66,14 +67,15 @@ class TrainedSupernet:
                 f"A start from the supernet needs the space that was searched, {self.base.name} with its sizes, but got "
                 "another one: give the search's own space, or begin from scratch."
             )
-        if isinstance(sized, Stacked) and sized.built != sized.layers:
+        if isinstance(self.space, Stacked) and self.space.rebuilt:
             raise RecipeError(
-                f"The networks of {sized.name} are no paths of its supernet, whose weights do not fit them: begin from scratch."
+                f"The networks of {self.base.name} are built in another form than its supernet, so they have weights that it "
+                "has not: begin from scratch."
             )
         if isinstance(sized, Stacked) and sized.layers != stacked(self.space).layers:
             raise RecipeError(
-                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave cells and "
-                "channels out of the protocol, or begin from scratch."
+                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave such "
+                "sizes out of the protocol, or begin from scratch."
             )
 
     @torch.no_grad()
@@ -137,7 +139,8 @@ def trained_supernet(run: RunDirectory) -> TrainedSupernet:
         raise RunError(f"Checkpoint {run.state} holds no supernet: search again into another --out.") from error
     space = stage_space(base, recipe, stage, kept)
     with torch.no_grad():
-        mean = {group.name: recipe.relaxation.mean(params[group.name].cpu(), group) for group in space.groups}
+        host = {group.name: params[group.name].cpu() for group in space.groups}
+        mean = recipe.relaxation.mean_all(host, space.groups)
     return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean)
 
 
@@ -162,19 +165,17 @@ def _of_cells(space: Stacked, architecture: Architecture, tensors: Mapping[str, 
     for number, layer in enumerate(space.layers):
         if layer.kind != "cell":
             continue
-        group = space.group(layer.group or "")
-        kept = sorted(architecture.of(group.name), key=lambda choice: group.decisions[choice.decision].target)
-        for place, choice in enumerate(kept):
-            options = group.decisions[choice.decision].options
-            if choice.option not in options:
+        places = {(edge.group.name, edge.row): e for e, edge in enumerate(space.edges_of(layer))}
+        for place, (edge, option) in enumerate(kept_edges(space, architecture, layer)):
+            options = edge.decision.options
+            if option not in options:
                 raise RecipeError(
-                    f"The search has pruned {choice.option} from edge {choice.decision} of {group.name}, so the supernet has "
+                    f"The search has pruned {option} from edge {edge.row} of {edge.group.name}, so the supernet has "
                     "no weights for it: choose another architecture, or begin from scratch."
                 )
             # Wraps of the search lie around the operations.
-            own = re.compile(
-                rf"layers\.{number}\.edges\.{choice.decision}\.(?:inner\.)*options\.{options.index(choice.option)}\."
-            )
+            e = places[edge.group.name, edge.row]
+            own = re.compile(rf"layers\.{number}\.edges\.{e}\.(?:inner\.)*options\.{options.index(option)}\.")
             for name, value in tensors.items():
                 match = own.match(name)
                 if match:
@@ -191,7 +192,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _size(space: Space) -> str:
-    named = (f"{name} {getattr(space, name)}" for name in ("cells", "channels") if hasattr(space, name))
+    named = (f"{name} {getattr(space, name)}" for name in ("cells", "channels", "hidden") if hasattr(space, name))
     return " and ".join(named) or "other layers"
 
 

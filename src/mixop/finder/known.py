@@ -186,8 +186,18 @@ def _planned(
 
 
 def plainly(protocol: Protocol) -> Protocol:
-    """A protocol without what belongs to a searched network alone: sizes, auxiliary head, drop path, norm, frozen weights."""
-    return replace(protocol, auxiliary=0.0, drop_path=0.0, norm=BatchNorm(), cells=None, channels=None, freeze=())
+    """A protocol without what belongs to a searched network alone: sizes, auxiliary head, dropout, norm, frozen weights."""
+    return replace(
+        protocol,
+        auxiliary=0.0,
+        drop_path=0.0,
+        drop_deeper=False,
+        dropout=None,
+        norm=BatchNorm(),
+        cells=None,
+        channels=None,
+        freeze=(),
+    )
 
 
 def plan(

@@ -1,9 +1,10 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import overload
 
+import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.errors import SpaceError
@@ -11,32 +12,72 @@ from mixop.core.rng import fenced
 from mixop.nets.layers import LAYERS
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
-from mixop.nets.ops import BatchNorm, drop_path, operation
-from mixop.nets.skeleton import Skeleton, State, edge_shape, run_cell
+from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
+from mixop.nets.recurrent import DiscreteRecurrentCell
+from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
 from mixop.nets.vertices import VertexCell
-from mixop.spaces.core import Architecture, Choice, Group, Space
-from mixop.spaces.stacked import Graph, Layer, Stacked, stacked
+from mixop.nets.wired import WiredCell
+from mixop.spaces.core import Architecture, Decision, Space
+from mixop.spaces.stacked import Edge, Graph, Layer, Stacked, stacked
+
+Kept = Sequence[tuple[Decision, str]]
+"""The edges that an architecture keeps in a cell, by increasing target, each with the name of its operation."""
 
 
 class DiscreteCell(nn.Module):
-    """A cell with one operation on every kept edge; called with the probability of drop path."""
+    """A cell with one operation on every kept edge; called with the probability of drop path.
 
-    def __init__(self, layer: Layer, graph: Graph, group: Group, choices: Sequence[Choice], norm: BatchNorm) -> None:
+    Args:
+        layer: its place in the network.
+        graph: how it computes.
+        kept: its edges.
+        norm: batch norm settings.
+    """
+
+    def __init__(self, layer: Layer, graph: Graph, kept: Kept, norm: BatchNorm) -> None:
         super().__init__()
         self.graph = graph
-        kept = sorted(((group.decisions[c.decision], c.option) for c in choices), key=lambda pair: pair[0].target)
         self.edges = [(decision.source, decision.target) for decision, _ in kept]
         self.operations = nn.ModuleList(
             operation(option, *edge_shape(layer, graph, decision), norm, layer.dims) for decision, option in kept
+        )
+        # Inputs are twice as large as the output of a strided cell that they are a part of.
+        width, strided = node_width(layer, graph), [node for node in graph.output if node < graph.inputs and layer.stride == 2]
+        self.reductions = nn.ModuleDict(
+            {str(node): FactorizedReduce(width, width, norm, layer.dims, relu=False) for node in strided}
         )
 
     def forward(self, inputs: list[Tensor], drop: float) -> Tensor:
         def run_edge(e: int, x: Tensor) -> Tensor:
             operation = self.operations[e]
             y = operation(x)
-            return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity) else y
+            return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity | Spared) else y
 
-        return run_cell(inputs, self.graph, self.edges, run_edge)
+        if not self.reductions:
+            return run_cell(inputs, self.graph, self.edges, run_edge)
+        nodes = run_nodes(inputs, self.graph, self.edges, run_edge)
+        return torch.cat([self.reductions[str(k)](nodes[k]) if k < len(inputs) else nodes[k] for k in self.graph.output], dim=1)
+
+
+def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list[tuple[Edge, str]]:
+    """The edges of a cell that an architecture keeps, by increasing target, each with its option.
+
+    In a cell that is the whole network, edges that are absent are left out: a layer reads most others by one.
+    """
+    chosen: dict[tuple[str, int], list[str]] = {}
+    for group in space.cell_of(layer.group or ""):
+        for choice in architecture.of(group.name):
+            if layer.node is None or not group.is_absent(choice.option):
+                chosen.setdefault((group.name, choice.decision), []).append(choice.option)
+    return [(edge, option) for edge in space.edges_of(layer) for option in chosen.get((edge.group.name, edge.row), ())]
+
+
+CELLS: Mapping[str, Callable[..., nn.Module]] = {
+    "cell": DiscreteCell,
+    "recurrent_cell": lambda layer, graph, kept, norm: DiscreteRecurrentCell(layer, graph, kept),
+    "wired": WiredCell,
+}
+"""The module of a layer that a group decides, by its kind; called as ``make(layer, graph, kept, norm)``."""
 
 
 class DiscreteNetwork(Skeleton):
@@ -54,6 +95,7 @@ class DiscreteNetwork(Skeleton):
     Attributes:
         drop_path: in training, the probability that the output of an operation is zero for an example, in [0, 1); skip
             connections are spared. Drawn from torch's global generator, unless the caller fences it.
+        drop_deeper: whether that is the probability in the last cell, and ``k / K`` of it in the k-th of K cells.
 
     Raises:
         SpaceError: if the architecture is another space's, or the space has no auxiliary head.
@@ -66,14 +108,17 @@ class DiscreteNetwork(Skeleton):
 
         spec = space.spec(architecture)
 
-        def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+        def make_cell(layer: Layer, graph: Graph, edges: Sequence[Edge]) -> nn.Module:
             if spec is not None:
                 return VertexCell(layer, spec, norm)
-            return DiscreteCell(layer, graph, group, architecture.of(group.name), norm)
+            kept = kept_edges(space, architecture, layer)
+            graph = space.graph_in(architecture, edges[0].group.name) if graph.loose else graph
+            operations = [(edge.decision, space.built(option, edge.decision)) for edge, option in kept]
+            return cell_of(CELLS, layer)(layer, graph, operations, norm)
 
-        super().__init__(space, make_cell, norm, layers=space.built)
-        self.drop_path = 0.0
-        head = space.auxiliary if auxiliary else None
+        super().__init__(space, make_cell, norm, space.layers_of(architecture))
+        self.drop_path, self.drop_deeper = 0.0, False
+        head = space.auxiliary_of(architecture) if auxiliary else None
         self.auxiliary_inputs = head.inputs if head else ()
         self.auxiliary = LAYERS[head.kind](head, norm) if head else None
 
@@ -105,7 +150,11 @@ class DiscreteNetwork(Skeleton):
 
     def _run(self, x: Tensor, state: State | None) -> tuple[list[Tensor], State]:
         drop = self.drop_path if self.training else 0.0
-        return self.walk(x, lambda spec: (drop,), state)
+        if not (drop and self.drop_deeper):
+            return self.walk(x, lambda spec: (drop,), state)
+        count = sum(spec.kind == "cell" for spec in self.specs)
+        depths = iter(range(1, count + 1))
+        return self.walk(x, lambda spec: (drop * next(depths) / count,), state)
 
 
 def build(

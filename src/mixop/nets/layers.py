@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mixop.core.errors import SpaceError
+from mixop.core.rng import rand
 from mixop.nets.dims import (
     ADAPTIVE_MEAN,
     AVERAGE_POOLS,
@@ -18,6 +19,7 @@ from mixop.nets.dims import (
     resized,
 )
 from mixop.nets.ops import BatchNorm, FactorizedReduce, conv_norm_relu, relu_conv_norm
+from mixop.nets.recurrent import Embedding, TiedDecoder
 from mixop.nets.tokens import TokenStem
 from mixop.spaces.stacked import Layer
 
@@ -63,6 +65,13 @@ class LinearHead(nn.Module):
         return self.linear(mean_of_positions(x))
 
 
+class ReluLinearHead(LinearHead):
+    """ReLU, mean over the positions, linear map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.relu(x))
+
+
 class DenseHead(nn.Module):
     """Batch norm and ReLU, if it has them, and a 1x1 convolution, interpolated to the positions of the network's input.
 
@@ -81,6 +90,37 @@ class DenseHead(nn.Module):
     def forward(self, x: Tensor, given: Tensor) -> Tensor:
         x = x if self.norm is None else torch.relu(self.norm(x))
         return resized(self.conv(x), given.shape[-self.dims :])
+
+
+class DroppedHead(nn.Module):
+    """ReLU, if it has one, mean over the positions, dropout, linear map without bias; or a 1x1 convolution at every position.
+
+    Args:
+        layer: reads the values; for outputs at every position, the network's input too, for its size.
+        norm: not used.
+        relu: whether it begins with a ReLU.
+
+    Source: the code of Pham et al. 2018 (arXiv:1802.03268): the networks of the micro space have the ReLU.
+    """
+
+    def __init__(self, layer: Layer, norm: BatchNorm, *, relu: bool = False) -> None:
+        super().__init__()
+        self.relu, self.dropout, self.dims = relu, layer.dropout, layer.dims
+        self.linear = nn.Linear(layer.channels[0], layer.out, bias=False)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        x = torch.relu(x) if self.relu else x
+        if given is None:
+            return self.linear(self._dropped(mean_of_positions(x)))
+        outputs = self.linear(self._dropped(x).movedim(1, -1)).movedim(-1, 1)
+        return resized(outputs, given.shape[-self.dims :])
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return x
+        # Drawn on the CPU, whatever the device: the caller fences it.
+        mask = rand(x.shape).lt(1 - self.dropout).to(x.device, x.dtype)
+        return x * (mask / (1 - self.dropout))
 
 
 class LinearStem(nn.Module):
@@ -174,15 +214,44 @@ class AuxiliaryHead(nn.Module):
         return self.linear(self.body(x).flatten(1))
 
 
+def _norm(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return norm.make(layer.out, layer.dims, affine=True)
+
+
+def _factorised_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return FactorizedReduce(layer.channels[0], layer.out, norm, layer.dims, relu=False, affine=True)
+
+
+def _strided_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 3, stride=layer.stride, padding=1, bias=False)
+    return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
+
+
+def _relu_conv(kernel: int) -> Callable[[Layer, BatchNorm], nn.Module]:
+    return lambda layer, norm: relu_conv_norm(layer.channels[0], layer.out, kernel, layer.stride, norm, layer.dims, affine=True)
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "linear_stem": LinearStem,
     "token_stem": TokenStem,
+    "embedding": Embedding,
+    "tied_decoder": TiedDecoder,
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,
+    "relu_linear_head": ReluLinearHead,
+    "strided_stem": _strided_stem,
+    "relu_conv_3x3": _relu_conv(3),
+    "relu_conv_1x1": _relu_conv(1),
     "dense_head": DenseHead,
     "dense_linear_head": partial(DenseHead, normalised=False),
+    "dropped_head": DroppedHead,
+    "dense_dropped_head": DroppedHead,
+    "relu_dropped_head": partial(DroppedHead, relu=True),
+    "dense_relu_dropped_head": partial(DroppedHead, relu=True),
+    "norm": _norm,
+    "factorised_reduction": _factorised_reduction,
     "slice": Slice,
     "norm_relu_stem": _norm_relu_stem,
     # The largest of two: an odd axis ends with a window of one, as TensorFlow pads; or with a margin of one on all sides, as in

@@ -99,18 +99,23 @@ class FactorizedReduce(nn.Module):
         out: output channels, even.
         norm: batch norm settings.
         dims: 2 for images, 1 for signals.
+        relu: whether it begins with a ReLU; not in ENAS.
+        affine: whether its batch norm has a scale and a shift; None for what the settings say.
     """
 
-    def __init__(self, channels: int, out: int, norm: BatchNorm, dims: int = 2) -> None:
+    def __init__(
+        self, channels: int, out: int, norm: BatchNorm, dims: int = 2, *, relu: bool = True, affine: bool | None = None
+    ) -> None:
         super().__init__()
+        self.relu = relu
         if out % 2:
             raise SpaceError(f"A factorised reduction needs an even number of output channels, got {out}.")
         self.even = CONVOLUTIONS[dims](channels, out // 2, 1, stride=2, bias=False)
         self.odd = CONVOLUTIONS[dims](channels, out // 2, 1, stride=2, bias=False)
-        self.norm = norm.make(out, dims)
+        self.norm = norm.make(out, dims, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(x)
+        x = torch.relu(x) if self.relu else x
         # An odd size would give the two grids different sizes: pad the end by one zero before the shift.
         shifted = strided(padded_to_even(x), 1, start=1)
         return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
@@ -193,6 +198,75 @@ def _skip(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
     return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, norm, dims)
 
 
+class Spared(nn.Sequential):
+    """Modules one after the other that drop path leaves alone, as it does skip connections."""
+
+
+def _join(channels: int, stride: int, dims: int) -> list[nn.Module]:
+    """What a value goes through before it is added to a node: its part of a 1x1 convolution of all values side by side."""
+    return [nn.ReLU(), CONVOLUTIONS[dims](channels, channels, 1, stride=stride, bias=False)]
+
+
+def _enas(kernel: int, *, separable: bool = False, final: bool = False, joined: bool = False) -> MakeOperation:
+    """An operation of ENAS's networks: a 1x1 convolution, and a convolution of the kernel's size.
+
+    Args:
+        kernel: window.
+        separable: whether it is depthwise, followed by a 1x1 convolution.
+        final: whether ReLUs stand before convolutions, as in the network that is trained at last, not behind batch norms.
+        joined: whether it ends with what joins the inputs of a node.
+    """
+
+    def make(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
+        conv, groups = CONVOLUTIONS[dims], channels if separable else 1
+        one = conv(channels, channels, 1, stride=stride, bias=False), norm.make(channels, dims), nn.ReLU()
+        wide = conv(channels, channels, kernel, padding=kernel // 2, groups=groups, bias=False)
+        point = [conv(channels, channels, 1, bias=False)] if separable else []
+        body = [*one, wide, *point, norm.make(channels, dims)]
+        body = [nn.ReLU(), *body] if final else [*body, nn.ReLU()]
+        return nn.Sequential(*body, *(_join(channels, 1, dims) if joined else ()))
+
+    return make
+
+
+def _enas_pool(pool: Callable[[int, int], nn.Module], *, final: bool = False, joined: bool = False) -> MakeOperation:
+    """A pool of ENAS's networks behind a 1x1 convolution; the arguments are those of `_enas`."""
+
+    def make(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
+        first = CONVOLUTIONS[dims](channels, channels, 1, stride=stride, bias=False)
+        body = [first, norm.make(channels, dims), nn.ReLU(), pool(1, dims)]
+        return nn.Sequential(*([nn.ReLU()] if final else []), *body, *(_join(channels, 1, dims) if joined else ()))
+
+    return make
+
+
+def _enas_identity(channels: int, stride: int, norm: BatchNorm, dims: int) -> nn.Module:
+    return nn.Identity() if stride == 1 else Spared(FactorizedReduce(channels, channels, norm, dims, relu=False))
+
+
+def _enas_operations() -> dict[str, MakeOperation]:
+    """ENAS's operations in a supernet (``enas_conv_3x3``), in the final network (``enas_final_...``), and with what joins
+    the inputs of a node (``enas_final_..._joined``). An identity in either passes its input on.
+
+    Source: Pham et al. 2018 (arXiv:1802.03268), section 2.3, and the authors' code.
+    """
+    found: dict[str, MakeOperation] = {
+        "enas_join": lambda channels, stride, norm, dims: Spared(*_join(channels, stride, dims)),
+        "enas_final_identity": _enas_identity,
+        "enas_final_identity_joined": lambda channels, stride, norm, dims: nn.Sequential(*_join(channels, stride, dims)),
+    }
+    for end, form in (("", {"final": True}), ("_joined", {"final": True, "joined": True})):
+        for kernel in (3, 5):
+            found[f"enas_final_conv_{kernel}x{kernel}{end}"] = _enas(kernel, **form)
+            found[f"enas_final_sep_conv_{kernel}x{kernel}{end}"] = _enas(kernel, separable=True, **form)
+        found[f"enas_final_avg_pool_3x3{end}"] = _enas_pool(_average, **form)
+        found[f"enas_final_max_pool_3x3{end}"] = _enas_pool(_maximum, **form)
+    for kernel in (3, 5):
+        found[f"enas_conv_{kernel}x{kernel}"] = _enas(kernel)
+        found[f"enas_sep_conv_{kernel}x{kernel}"] = _enas(kernel, separable=True)
+    return found | {"enas_avg_pool_3x3": _enas_pool(_average), "enas_max_pool_3x3": _enas_pool(_maximum)}
+
+
 OPERATIONS: dict[str, MakeOperation] = {
     "none": lambda channels, stride, norm, dims: Zero(stride),
     "skip_connect": _skip,
@@ -219,6 +293,10 @@ OPERATIONS: dict[str, MakeOperation] = {
 }
 
 
+ENAS_OPERATIONS: dict[str, MakeOperation] = _enas_operations()
+"""The forms of ENAS's operations in its supernets and networks, which its spaces name; no options themselves."""
+
+
 def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int = 2) -> nn.Module:
     """Builds the operation of that name.
 
@@ -233,9 +311,10 @@ def operation(name: str, channels: int, stride: int, norm: BatchNorm, dims: int 
         SpaceError: if there is no such operation, or it is an outsider's for images only.
     """
     if ":" not in name:
-        if name not in OPERATIONS:
+        table = ENAS_OPERATIONS if name in ENAS_OPERATIONS else OPERATIONS
+        if name not in table:
             raise SpaceError(unknown("operation", name, OPERATIONS))
-        return OPERATIONS[name](channels, stride, norm, dims)
+        return table[name](channels, stride, norm, dims)
     try:
         make = load(name, "the space", "function")
     except RecipeError as error:

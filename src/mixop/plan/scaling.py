@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import ceil
 
 from mixop.core.errors import RecipeError
-from mixop.core.schedules import Constant, Cosine, Joined, Linear, Schedule
+from mixop.core.schedules import Constant, Cosine, CosineRestarts, Joined, Linear, Schedule
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import moving_epochs, shortest_stage, stage_progress
 from mixop.recipes import RECIPES
@@ -145,7 +145,7 @@ def _batches(recipe: Recipe, train: int, valid: int) -> int:
 def _times(rate: Schedule, factor: float) -> Schedule:
     if isinstance(rate, Constant):
         return Constant(rate.value * factor)
-    if isinstance(rate, Linear | Cosine):
+    if isinstance(rate, Linear | Cosine | CosineRestarts):
         return replace(rate, start=rate.start * factor, stop=rate.stop * factor)
     if isinstance(rate, Joined):
         return replace(rate, first=_times(rate.first, factor), second=_times(rate.second, factor))

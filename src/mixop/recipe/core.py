@@ -10,6 +10,7 @@ from mixop.bilevel.weight_step import SingleDraw, WeightStep
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.optim import SGD, Adam, Optimiser
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
+from mixop.data.windows import Windows
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation
 from mixop.monitors.base import Monitor
@@ -50,14 +51,15 @@ class Recipe:
             as with a gradient of zero, or ``rest``, as if they were not there.
         norm: batch norm in the supernet.
         keep: whether the architecture of the last epoch is returned, or that of the epoch with the best validation accuracy.
-        validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, or the ``derived``
-            architecture alone, with the supernet's weights.
+        validates: what is measured after every epoch: the supernet under its ``mean`` mixing weights, the ``derived``
+            architecture alone, with the supernet's weights, or what the relaxation has ``drawn``, once for every epoch.
         monitors: what watches the search, and may stop it or send it back.
         wraps: how the supernet's edges compute, the first one nearest to the operations.
         stages: stretches of the search with their own options, depth and wraps; empty for a single one.
         cutout: side of the square that is erased from training images during the search, as a share of the image's side, in
             [0, 1); 0 as the data has it. Half a side is 16 pixels of CIFAR's 32.
         cutout_probability: share of the images that it is erased from.
+        windows: how a text is cut for weight steps; None for the data's own way, and for data that are no text.
 
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
@@ -86,12 +88,13 @@ class Recipe:
     idle_weights: Literal["decay", "rest"] = "decay"
     norm: BatchNorm = BatchNorm(affine=False, track=False)
     keep: Literal["last", "best"] = "last"
-    validates: Literal["mean", "derived"] = "mean"
+    validates: Literal["mean", "derived", "drawn"] = "mean"
     monitors: tuple[Monitor, ...] = ()
     wraps: tuple[Wrap, ...] = ()
     stages: tuple[Stage, ...] = ()
     cutout: float = 0.0
     cutout_probability: Schedule = Constant(1.0)
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -113,12 +116,13 @@ class Recipe:
         choices_of = {
             "order": ("architecture_first", "weights_first"),
             "keep": ("last", "best"),
-            "validates": ("mean", "derived"),
+            "validates": ("mean", "derived", "drawn"),
             "idle_weights": ("decay", "rest"),
         }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
-                raise RecipeError(f"{name} must be {choices[0]!r} or {choices[1]!r}, got {getattr(self, name)!r}.")
+                *others, last = map(repr, choices)
+                raise RecipeError(f"{name} must be {', '.join(others)} or {last}, got {getattr(self, name)!r}.")
         if self.keep == "best" and self.scheme.shares_data:
             raise RecipeError(
                 f"keep='best' compares epochs on examples held out, but {type(self.scheme).__name__} trains on all of them: "
@@ -246,10 +250,16 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
-        if not space.shares:
+        if self.windows is not None and space.tokens is False:
             raise RecipeError(
-                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with a "
-                "black-box searcher such as evolution, or another space."
+                f"{self.name} cuts a text into windows, but {space.name} reads no text: use a space and data of texts, such as "
+                "--space darts_rnn and --data ptb, or leave out windows."
+            )
+        if not space.shares:
+            searcher = "random search" if space.whole else "a black-box searcher such as evolution"
+            raise RecipeError(
+                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
+                f"{searcher}, or another space."
             )
         for relaxation in (self.relaxation, self.weight_relaxation):
             several = next((group for group in space.groups if group.take > 1), None)
@@ -266,6 +276,10 @@ class Recipe:
                 raise RecipeError(
                     f"A stage of {self.name} keeps {stage.options} options of every decision, but {space.name} has only "
                     f"{fewest}: set fewer options in stages, or take a larger space."
+                )
+            if stage.channels and not hasattr(space, "channels"):
+                raise RecipeError(
+                    f"A stage of {self.name} adds channels, which {space.name} does not have: leave them out of its stages."
                 )
             try:
                 if stage.options is not None:

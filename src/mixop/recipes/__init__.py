@@ -8,8 +8,9 @@ from mixop.recipes.bayesnas import bayesnas
 from mixop.recipes.darts import darts, darts2
 from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
+from mixop.recipes.darts_rnn import darts_rnn, on_text
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
-from mixop.recipes.enas import enas
+from mixop.recipes.enas import enas, enas_macro, enas_micro
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
 from mixop.recipes.gdas import gdas, gdas_darts
 from mixop.recipes.parsec import parsec
@@ -37,6 +38,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         darts_ada,
         darts_pt,
         darts_minus,
+        darts_rnn,
         pcdarts,
         sdarts_rs_pc,
         sdarts_adv_pc,
@@ -59,6 +61,8 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         bayesnas,
         prdarts,
         enas,
+        enas_macro,
+        enas_micro,
         rsws,
     )
 }
@@ -73,18 +77,22 @@ __all__ = [
     "darts_es",
     "darts_minus",
     "darts_pt",
+    "darts_rnn",
     "drnas",
     "drnas_progressive",
     "drnas_progressive_201",
     "drnas_progressive_paper",
     "dsnas",
     "enas",
+    "enas_macro",
+    "enas_micro",
     "gaea",
     "gaea_bilevel",
     "gaea_gdas",
     "gaea_pcdarts",
     "gdas",
     "gdas_darts",
+    "on_text",
     "parsec",
     "pcdarts",
     "pdarts",

@@ -36,7 +36,7 @@ class Point:
     @cached_property
     def mean(self) -> dict[str, Tensor]:
         """The mean mixing weights by group, differentiable in the parameters."""
-        return {group.name: self.relaxation.mean(self.params[group.name], group) for group in self.space.groups}
+        return self.relaxation.mean_all(self.params, self.space.groups)
 
 
 class Regulariser(ABC):

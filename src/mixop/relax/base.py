@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Draw
+from mixop.core.types import Draw, Params
 from mixop.spaces.core import Group
 
 
@@ -61,6 +61,39 @@ class Relaxation(ABC):
     @abstractmethod
     def mean(self, params: Tensor, group: Group) -> Tensor:
         """The expected mixing weights ``(E, O)``, rows on the simplex: what derivation and analysis read."""
+
+    def init_all(self, groups: Sequence[Group], generator: Generator) -> Params:
+        """Initial architecture parameters of all groups, by their names; those of `init`, one group after the other.
+
+        A relaxation that decides groups together keeps what it has for all of them with the first one; every other group has
+        an entry, which may be empty.
+        """
+        return {group.name: self.init(group, generator) for group in groups}
+
+    def draw_all(
+        self, params: Mapping[str, Tensor], groups: Sequence[Group], progress: float, generator: Generator
+    ) -> dict[str, Draw]:
+        """One sample of the mixing weights of all groups, by their names; those of `draw`, one group after the other.
+
+        A relaxation whose decisions depend on each other, across groups too, overrides this: it sees all groups at once, and
+        `Group.chain` and `Group.cell` say which belong together.
+
+        Args:
+            params: as `init_all` gives them.
+            groups: the decisions, those of a space and of its edges' weights.
+            progress: time in [0, 1].
+            generator: source of the randomness.
+        """
+        return {group.name: self.draw(params[group.name], group, progress, generator) for group in groups}
+
+    def mean_all(self, params: Mapping[str, Tensor], groups: Sequence[Group]) -> dict[str, Tensor]:
+        """The expected mixing weights ``(E, O)`` of all groups, by their names; those of `mean`.
+
+        Args:
+            params: as `init_all` gives them.
+            groups: the decisions.
+        """
+        return {group.name: self.mean(params[group.name], group) for group in groups}
 
     def prune(self, params: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
         """The parameters ``(E, k)`` that are left when every decision keeps k options; by default their columns.

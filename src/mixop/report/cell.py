@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
+from mixop.report.chain import draw_chain
+from mixop.report.ink import CHARACTER, GROUND, INK, MUTED, framed
 from mixop.report.palette import KINDS, kind_of
 from mixop.runs.cells import DrawnCell, parse_cell
-
-CHARACTER = 7.3  # px of one monospaced character at 12 px
-
 
 LABEL_HEIGHT = 24.0
 
@@ -37,9 +36,6 @@ BEND = 34.0  # px between two columns, where the curves turn
 
 
 STILL = 0.1  # px: no item moves farther, so its place is found
-
-
-INK, MUTED, GROUND = "#1d2430", "#667085", "#eef0f4"
 
 
 @dataclass(eq=False)
@@ -82,7 +78,7 @@ def draw_cell(cell: Mapping[str, Any]) -> str:
 
     Args:
         cell: one cell of ``architecture.json``: ``inputs``, ``nodes``, ``output`` and ``edges``; with ``operations`` those of
-            its nodes. A node without any edge is left out.
+            its nodes; with ``chain`` true the whole network, see `mixop.report.chain`. A node without any edge is left out.
 
     Returns:
         An ``<svg>`` element; with an XML header it is a file, inside HTML a figure.
@@ -96,18 +92,15 @@ def draw_cell(cell: Mapping[str, Any]) -> str:
         '<svg'
     """
     parsed = parse_cell(cell)
+    if parsed.chain:
+        return draw_chain(parsed)
     nodes, chains, columns = _items(parsed)
     _order(columns)
     _place(columns, chains)
     height = max(item.y + item.height / 2 for column in columns for item in column) + 8
     width = max(item.x + item.width / 2 for item in nodes.values()) + 8
     body = [*map(_edge, chains), *(_drawn(parsed, index, node) for index, node in nodes.items())]
-    return (
-        f'<svg class="mixop-cell" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(describe(parsed))} '
-        f"font-family=\"ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"12\">\n"
-        f"<style>{_dark_style()}</style>\n" + "\n".join(body) + "\n</svg>"
-    )
+    return framed(width, height, describe(parsed), body)
 
 
 def describe(cell: DrawnCell) -> str:
@@ -396,6 +389,10 @@ def _node(item: _Item, role: str) -> str:
 
 
 def _name(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "x(t), h(t\u22121)"
+    if cell.recurrent and (index == cell.nodes or cell.output == (index,)):
+        return "h(t)"
     if index < cell.inputs:
         return {1: "input", 2: f"c(k\u2212{2 - index})"}.get(cell.inputs, f"input {index}")
     if index == cell.nodes or cell.output == (index,):
@@ -406,6 +403,10 @@ def _name(cell: DrawnCell, index: int) -> str:
 
 
 def _role(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "node 0: the token and the state before it, through one gate"
+    if cell.recurrent and index == cell.nodes:
+        return f"state after the token: mean of nodes {', '.join(map(str, cell.output))}"
     if index < cell.inputs:
         return f"node {index}: " + (
             "input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one"
@@ -415,13 +416,3 @@ def _role(cell: DrawnCell, index: int) -> str:
     if index == cell.nodes:
         return f"output: nodes {', '.join(map(str, cell.output))} concatenated"
     return f"node {index}: sum of its incoming edges" + (", the output" if cell.output == (index,) else "")
-
-
-def _dark_style() -> str:
-    """Colours for a dark ground; light ones are attributes, so that programs without CSS draw the cell too."""
-    kinds = "".join(f".mixop-cell .op-{name}{{color:{kind.dark}}}" for name, kind in KINDS.items())
-    return (
-        "@media screen and (prefers-color-scheme: dark){"
-        f"{kinds}.mixop-cell .op-concat{{color:#98a2b3}}"
-        ".mixop-cell .node rect{fill:#262d38;stroke:#8791a3}.mixop-cell .node text{fill:#e8ebf1}}"
-    )

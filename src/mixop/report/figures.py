@@ -10,6 +10,7 @@ from markupsafe import Markup
 from mixop.core.measure import Measure
 from mixop.report import choices, plots
 from mixop.report.palette import KINDS, kind_of
+from mixop.report.switches import draw_switches
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
 from mixop.runs.cells import operations_of
@@ -18,6 +19,9 @@ from mixop.runs.records import FOUND
 
 Item = dict[str, Any]
 """A figure with its ``title``, its ``note`` on how to read it, and its ``svg``."""
+
+VALIDATED = "found, validation"
+"""The line of what a training measures on the validation part, where its protocol does."""
 
 ENTROPY = (
     "How undecided the search is, in nats, averaged over the decisions. It falls as operations drop out of the race; at the "
@@ -45,9 +49,15 @@ def _chosen(run: RunContents, group: str) -> dict[int, tuple[str, ...]] | None:
         if group in cell.get("chosen", ()):
             return {e: tuple(map(str, taken)) for e, taken in enumerate(cell["chosen"][group])}
     edges = run.cells[group]["edges"] if group in run.cells else None
+    if edges is None:  # several groups decide about one cell, and its edges say which
+        edges = [edge for cell in run.cells.values() for edge in cell["edges"] if edge.get("group") == group]
     if not edges or not all(isinstance(edge.get("decision"), int) for edge in edges):
         return None
     return {edge["decision"]: (str(edge["operation"]),) for edge in edges}
+
+
+ROWS = 14
+"""Strips in one picture; more go beside or below it. More switches than that are drawn in one picture, too."""
 
 
 def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -57,6 +67,9 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
     groups = []
     for group, mix in run.search.mix.items():
         chosen = _chosen(run, group)
+        if len(run.decisions[group]) > ROWS and _are_switches(run.decisions[group]):
+            groups.append((group, [_switches(run, group, mix[-1, :, 1], chosen)]))
+            continue
         panels = []
         for index, decision in enumerate(run.decisions[group]):
             taken = chosen.get(index, ()) if chosen is not None else ()
@@ -74,8 +87,18 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
     return groups
 
 
-ROWS = 14
-"""Strips in one picture; more go beside or below it."""
+def _are_switches(decisions: Sequence[EdgeOptions]) -> bool:
+    return all([kind_of(option) for option in decision.options] == ["none", "skip"] for decision in decisions)
+
+
+def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, tuple[str, ...]] | None) -> dict[str, Any]:
+    """One panel for all skips of a network: their weights at the end."""
+    pairs = [(decision.source, decision.target) for decision in run.decisions[group]]
+    known = {pair: float(w) if math.isfinite(w) else None for pair, w in zip(pairs, weights, strict=True)}
+    taken = {pair for index, pair in enumerate(pairs) if chosen is not None and "skip" in map(kind_of, chosen.get(index, ()))}
+    likely = sum(weight is not None and weight > 0.5 for weight in known.values())
+    description = f"{group}: weights of {len(pairs)} skips at the end of the search; {likely} of them above one half"
+    return {"edge": "", "dropped": False, "svg": Markup(draw_switches(known, taken, description))}
 
 
 def strips(run: RunContents) -> list[Markup]:
@@ -209,12 +232,17 @@ def retraining_figures(run: RunContents) -> list[Item]:
             if values is None or not _any(values):
                 continue
             if retraining.label == FOUND:
+                seen = retraining.valid.get(measure.name)
+                if seen is not None and _any(seen):
+                    curves.append(plots.Curve(VALIDATED, retraining.epochs, seen, "second", width=2.4))
                 curves.append(plots.Curve("found", retraining.epochs, values, width=2.4))
             else:
                 label = None if any(c.colour == "rival" for c in curves) else f"{family} ({others})"
                 curves.append(plots.Curve(label, retraining.epochs, values, "rival", width=1.2))
         began = run.score.began if run.score else "trained"
         note = f"Every network {began}, by the same protocol, on the examples that it learns from."
+        if any(curve.label == VALIDATED for curve in curves):
+            note += " The other line is the validation part, with averaged weights once there are some."
         if curves:
             figures.append(_drawn(curves, measure, head(measure, "training"), note))
     return figures

@@ -192,7 +192,7 @@ def remarks(run: RunContents) -> list[str]:
                 "the search has hardly decided, and which operation won is close to chance. Search for more epochs, or raise "
                 "the architecture's learning rate."
             )
-        notes += _ignorance(run)
+        notes += ignorance(run)
         since = run.search.epochs[-1] - stable_since(run)
         done = len(run.search.epochs)
         if run.native is not None and done >= 10 and since < 0.1 * done:
@@ -203,8 +203,8 @@ def remarks(run: RunContents) -> list[str]:
     return notes
 
 
-def _ignorance(run: RunContents) -> list[str]:
-    """That the supernet was hardly better than the most frequent class as the answer to everything, if it was."""
+def ignorance(run: RunContents) -> list[str]:
+    """A sentence where the supernet was hardly better than the most frequent class as the answer to everything, else none."""
     counts = run.data.get("class_counts", {}).get("valid")
     reached = None if run.search is None else last(run.search.valid.get(run.first.name))
     if not counts or not sum(counts) or reached is None or run.first.name != "accuracy":

@@ -20,13 +20,17 @@ class DrawnEdge:
 class DrawnCell:
     """What is drawn: ``inputs`` given nodes, ``nodes`` in all, the ``output`` nodes and the edges.
 
-    Of a cell with operations at its nodes, ``operations`` are those of the nodes between the input and the output.
+    Where it is ``recurrent``, its one input is a token together with the state before it, and its output their mean. Where it
+    is a ``chain``, every node is a layer of a network that reads the one before. Of a cell with operations at its nodes,
+    ``operations`` are those of the nodes between the input and the output.
     """
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
     edges: tuple[DrawnEdge, ...]
+    recurrent: bool = False
+    chain: bool = False
     operations: tuple[str, ...] = ()
 
 
@@ -40,8 +44,10 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
     """A cell from the JSON of ``architecture.json``.
 
     Args:
-        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``; or with
-            operations at the nodes, ``{..., "operations": ["...", "..."], "edges": [{"source": 0, "target": 1}]}``.
+        data: ``{"inputs": 1, "nodes": 4, "output": [3], "edges": [{"source": 0, "target": 1, "operation": "..."}]}``, and
+            ``"recurrent": true`` of a cell that is, ``"chain": true`` where every node is a layer of a network that reads the
+            one before; or with operations at the nodes,
+            ``{..., "operations": ["...", "..."], "edges": [{"source": 0, "target": 1}]}``.
         where: what is read, for error messages.
 
     Raises:
@@ -53,7 +59,8 @@ def parse_cell(data: Any, where: str = "the cell") -> DrawnCell:
             DrawnEdge(int(e["source"]), int(e["target"]), None if operations else str(e["operation"])) for e in data["edges"]
         )
         output = tuple(int(node) for node in data["output"])
-        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, operations)
+        kinds = {name: data.get(name, False) is True for name in ("recurrent", "chain")}
+        cell = DrawnCell(int(data["inputs"]), int(data["nodes"]), output, edges, operations=operations, **kinds)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{where} must have inputs, nodes, output and edges of source, target and operation; "

@@ -52,6 +52,7 @@ class Bohb(Searcher):
         self.check_whole("startup", self.startup)
 
     def check(self, space: Space) -> None:
+        super().check(space)
         _optuna()
 
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:

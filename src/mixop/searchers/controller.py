@@ -58,6 +58,7 @@ class Controller(SameLength):
             raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: with 1 no reward ever counts.")
 
     def check(self, space: Space) -> None:
+        super().check(space)
         if any(group.keep for group in space.groups):
             raise RecipeError(
                 f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."
@@ -68,7 +69,7 @@ class Controller(SameLength):
     @undisturbed()
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
         generator = _generator(rng)
-        pieces = [self.policy.init(group, generator).double() for group in space.groups]
+        pieces = [piece.double() for piece in self.policy.init_all(space.groups, generator).values()]
         parameters = torch.cat(pieces).numpy()
         zeros = _pack(np.zeros_like(parameters))
         return {"parameters": _pack(parameters), "moments": [zeros, zeros], "sizes": [len(piece) for piece in pieces]}
@@ -78,11 +79,8 @@ class Controller(SameLength):
         generator, pieces = _generator(rng), self._pieces(state)
 
         def sample() -> Architecture:
-            options: list[list[int]] = []
-            for group, piece in zip(state.space.groups, pieces, strict=True):
-                active = self.policy.draw(piece, group, 0.0, generator).active
-                assert active is not None
-                options.append([path[0] for path in paths_of(active, 0)])
+            draws = self.policy.draw_all(pieces, state.space.groups, 0.0, generator)
+            options = [[option for path in paths_of(draw.active or (), 0) for option in path] for draw in draws.values()]
             return state.space.architecture(options)
 
         with torch.no_grad():
@@ -109,11 +107,9 @@ class Controller(SameLength):
             architecture: of its space.
             parameters: of all groups, one after the other; default those of the state.
         """
-        terms = []
-        for group, piece in zip(state.space.groups, self._pieces(state, parameters), strict=True):
-            chosen = [group.decisions[c.decision].options.index(c.option) for c in architecture.of(group.name)]
-            terms.append(self.policy.log_prob_and_entropy(piece, group, chosen)[0])
-        return torch.stack(terms).sum()
+        groups = state.space.groups
+        chosen = {g.name: [g.decisions[c.decision].options.index(c.option) for c in architecture.of(g.name)] for g in groups}
+        return self.policy.log_prob_all(self._pieces(state, parameters), groups, chosen)
 
     @undisturbed()
     def score_function(self, state: State, architecture: Architecture) -> Vector:
@@ -122,11 +118,11 @@ class Controller(SameLength):
         (gradient,) = torch.autograd.grad(self.log_prob(state, architecture, parameters), parameters)
         return gradient.numpy()
 
-    def _pieces(self, state: State, parameters: Tensor | None = None) -> list[Tensor]:
+    def _pieces(self, state: State, parameters: Tensor | None = None) -> dict[str, Tensor]:
         """The parameters of each group."""
         if parameters is None:
             parameters = torch.from_numpy(_unpack(state.memory["parameters"]))
-        return list(parameters.split(state.memory["sizes"]))
+        return dict(zip((group.name for group in state.space.groups), parameters.split(state.memory["sizes"]), strict=True))
 
 
 def _generator(rng: Random) -> Generator:

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.sizes import Sized, check_sizes, checked_shape
+from mixop.spaces.sizes import Sized, Sizes, check_sizes, checked_shape
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Group:
         decisions: its edges.
         keep: how many of the edges into a node an architecture keeps, >= 1; 0 where it has an option on every edge.
         roles: what its options mean; the space's.
+        cell: the cell that it decides about, where several groups decide about one; empty for one of its own.
+        chain: groups of one chain are decided one after the other by a relaxation that can, and node by node where they decide
+            about one cell, see `mixop.relax.base.Relaxation.draw_all`; empty for a group that is decided by itself.
         take: how many of its options a decision takes, >= 1. Its mixing weights are one row still.
         inputs: whether its options are what a node reads, by number, and not operations.
     """
@@ -71,6 +74,8 @@ class Group:
     decisions: tuple[Decision, ...]
     keep: int = 0
     roles: Roles = Roles()
+    cell: str = ""
+    chain: str = ""
     take: int = 1
     inputs: bool = False
 
@@ -123,6 +128,11 @@ class Group:
     def into(self, target: int) -> list[int]:
         """Indices of the decisions that end in node ``target``, in order."""
         return [e for e, decision in enumerate(self.decisions) if decision.target == target]
+
+    @property
+    def switches(self) -> bool:
+        """Whether each of its decisions only says whether its source is read: absent, or a skip."""
+        return all(len(d.options) == 2 and self.is_absent(d.options[0]) and self.is_skip(d.options[1]) for d in self.decisions)
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -208,6 +218,7 @@ class Space(ABC):
         repeats: whether a node may add the same operation on the same edge twice.
         shares: whether one supernet holds all of its architectures, for a search by gradient; if not, only black-box searches
             fit it.
+        whole: whether architectures are drawn as a whole, so that nothing can change a single decision of one.
     """
 
     asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
@@ -215,6 +226,7 @@ class Space(ABC):
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False
     shares: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     name: str
     input_shape: tuple[int, ...] | None
@@ -226,6 +238,16 @@ class Space(ABC):
     def only_here(self) -> str:
         """What only this process has of the space, in a word; empty where any process can make all of it."""
         return ""
+
+    @property
+    def usual(self) -> Sizes:
+        """Sizes for a measurement where no data is at hand: those of CIFAR-10."""
+        return Sizes((3, 32, 32), 10)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The groups in the order in which they follow one another, where the network is a chain of them; else none."""
+        return ()
 
     @property
     @abstractmethod

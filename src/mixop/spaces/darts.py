@@ -12,7 +12,7 @@ from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Group, Roles, pruned_lists
 from mixop.spaces.ends import head, stem
 from mixop.spaces.genotype import read_genotype, write_genotype
-from mixop.spaces.sizes import positions
+from mixop.spaces.sizes import check_halvings
 from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
 DARTS_OPERATIONS = (
@@ -141,14 +141,7 @@ class Darts(Stacked):
         if self.input_shape is None:
             return
         halvings = len(set(self.reductions)) + (3 if self.stem == "imagenet" else 0)
-        # Every halving rounds up; the last one must still have two positions to halve.
-        least = 2 ** (halvings - 1) + 1
-        for axis, size in positions(self.input_shape).items():
-            if size < least:
-                raise SpaceError(
-                    f"{self.name}: {halvings} halvings leave nothing of an input whose {axis} is {size}: the smallest {axis} "
-                    f"that works is {least}."
-                )
+        check_halvings(self.name, self.input_shape, halvings)
 
     @property
     def reductions(self) -> tuple[int, int]:

@@ -14,9 +14,10 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
     """An architecture as JSON data that can be read without the space: the content of ``architecture.json``.
 
     Returns:
-        The space's name, the native string, and for each cell its graph and its kept edges with their operations; of a space
-        without cells ``choices``, the option of every decision by its name. A cell with operations at its vertices has
-        ``operations`` besides its edges, and ``chosen``, the options by group and decision.
+        The space's name, the native string, and for each cell its graph and its kept edges with their operations, and with
+        the groups that they belong to where these have other names; of a space without cells ``choices``, the option of every
+        decision by its name, and where these follow one another ``chain``, their order. A cell with operations at its nodes
+        has ``operations`` besides its edges; where they are decided, also ``chosen``, the options by group and decision.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
@@ -33,19 +34,25 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
             for group in space.groups
         }
         cells["cell"] = {**_describe_spec(spec), "chosen": taken}
-    for group in space.groups if isinstance(space, Stacked) and spec is None else ():
+    for cell in space.cells_decided if isinstance(space, Stacked) and spec is None else ():
+        groups = stacked(space).cell_of(cell)
+        graph = stacked(space).graph_in(architecture, groups[0].name)
         edges = [
             {
+                **({"group": group.name} if group.name != cell else {}),
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
-                "operation": choice.option,
+                **({} if graph.node is not None else {"operation": choice.option}),
             }
+            for group in groups
             for choice in architecture.of(group.name)
         ]
-        cells[group.name] = {**_describe_graph(stacked(space).graph(group.name)), "edges": edges}
+        cells[cell] = {**_describe_graph(graph), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
-    return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
+    if not isinstance(space, Stacked):
+        found["choices"] = space.describe_choices(architecture)
+    return {**found, "chain": list(space.chain)} if space.chain else found
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
@@ -108,7 +115,10 @@ def _describe_spec(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _describe_graph(graph: Graph) -> dict[str, Any]:
-    return {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    found: dict[str, Any] = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
+    found |= {name: True for name in ("recurrent", "loose", "chain") if getattr(graph, name)}
+    inner = graph.nodes - graph.inputs - len(graph.output)
+    return found if graph.node is None else {**found, "operations": [graph.node] * inner}
 
 
 def with_shape(plain: Any) -> Any:

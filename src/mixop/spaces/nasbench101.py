@@ -94,7 +94,7 @@ class NasBench101(VertexSpace):
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        return self.built
+        return self._network
 
     def spec(self, architecture: Architecture) -> ModelSpec:
         matrix = [[0] * VERTICES for _ in range(VERTICES)]

@@ -31,6 +31,7 @@ class VertexSpace(Stacked):
 
     roles: ClassVar[Roles] = Roles(absent=(), skips=())
     additive: ClassVar[bool] = False
+    rebuilt: ClassVar[bool] = True
 
     cells: int
     channels: int
@@ -71,8 +72,12 @@ class VertexSpace(Stacked):
         pruned = self.spec(architecture).pruned()
         return None if pruned is None else int(pruned.module_hash()[:16], 16) >> 1
 
+    def layers_of(self, architecture: Architecture) -> tuple[Layer, ...]:
+        """The skeleton of NAS-Bench-101, which is that of every architecture."""
+        return self._network
+
     @property
-    def built(self) -> tuple[Layer, ...]:
+    def _network(self) -> tuple[Layer, ...]:
         """Stem, three stages of cells with pools between them, head."""
         width, dims = self.channels, max(self.dims, 1)
         layers = [stem(self, width, kind="norm_relu_stem")]

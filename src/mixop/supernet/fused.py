@@ -258,15 +258,20 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
         raise RecipeError(f"The fused executor supports partial channels only once, got them twice: {INSTEAD}.")
     if norm.affine:
         raise RecipeError(f"The fused executor does not support operations whose batch norm has a scale and shift: {INSTEAD}.")
+    if not space.adds_edges:
+        raise RecipeError(f"The fused executor computes cells of images, which {space.name} does not have: {INSTEAD}.")
     for layer in space.layers:
         if layer.kind == "cell":
             if layer.dims != 2:
                 raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
-            group = space.group(layer.group or "")
-            if isinstance(space.graph(group.name), NodeGraph):
+            if layer.node is not None or space.graph_of(layer).loose:
+                raise RecipeError(
+                    f"The fused executor computes cells with fixed outputs, which those of {space.name} are not: {INSTEAD}."
+                )
+            if isinstance(space.graph_of(layer), NodeGraph):
                 raise RecipeError(f"The fused executor computes operations on edges, and {space.name} has none: {INSTEAD}.")
-            for decision in group.decisions:
-                shape = edge_shape(layer, space.graph(group.name), decision)
+            for _, _, decision in space.edges_of(layer):
+                shape = edge_shape(layer, space.graph_of(layer), decision)
                 computed = (option for option in decision.options if not space.is_absent(option))
                 _check_edge([space.searched(option) for option in computed], *shape, *shares)
     check_machine()

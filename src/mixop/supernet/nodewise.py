@@ -19,10 +19,11 @@ from mixop.core.errors import RecipeError
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix, Paths
 from mixop.nets.dims import POOL_MAX, dims_of
+from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
-from mixop.nets.skeleton import State, edge_shape
+from mixop.nets.skeleton import State, edge_shape, node_width
 from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
+from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.batched import (
     BATCHED,
     CHANNELS_LAST,
@@ -36,8 +37,8 @@ from mixop.supernet.batched import (
     laid_out,
 )
 from mixop.supernet.cells import CellSupernet
-from mixop.supernet.nodes import node_cell
-from mixop.supernet.plain import MixedEdge
+from mixop.supernet.nodewise_recurrent import NodewiseRecurrentCell
+from mixop.supernet.plain import mixed_cells
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
 from mixop.wraps.dropout import SkipDropout
@@ -91,6 +92,7 @@ class NodewiseCell(StackedCell):
         super().__init__(layer, graph, group, edges, {kind: list(its.items()) for kind, its in kinds.items()})
         self.skips, self.kinds, self.alone, self.chain = skips, kinds, alone, chain
         self.norm = StackedNorm(norm)
+        self.ends = LooseEnds(layer, graph, norm) if graph.loose else None
         self.outgoing = [[e for e, d in enumerate(group.decisions) if d.source == s] for s in range(graph.nodes)]
         order = sorted(range(len(group.decisions)), key=lambda e: (group.decisions[e].source, e))
         self.slots = {kind: {e: i for i, e in enumerate([e for e in order if e in its])} for kind, its in self.kinds.items()}
@@ -185,7 +187,7 @@ class CellPass:
         self._parts: dict[str, tuple[Tensor, ...]] = {}
         self._pieces: dict[str, tuple[Tensor, ...]] = {}
         batch, _, *sizes = inputs[0].shape
-        channels = cell.layer.out // len(cell.graph.output)
+        channels = node_width(cell.layer, cell.graph)
         self.shape = (batch, channels, *(-(-size // cell.layer.stride) for size in sizes))
 
     def output(self) -> Tensor:
@@ -199,6 +201,8 @@ class CellPass:
             edges = [e for e in cell.outgoing[node] if self._running(e) != ()]
             if edges:
                 self._leave(node, edges)
+        if cell.ends is not None:
+            return cell.ends(self.nodes, [decision.source for decision in cell.group.decisions], self.active)
         output = [self.nodes[k] for k in graph.output]
         return output[0] if len(output) == 1 else torch.cat(output, dim=1)
 
@@ -407,9 +411,14 @@ def stacked_supernet(
     """
     make = wrapped(NodewiseEdge, wraps)
 
-    def cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
-        if isinstance(graph, NodeGraph):  # every operation reads another sum: there is nothing to compute together
-            return node_cell(space, layer, graph, group, wrapped(MixedEdge, wraps), norm)
+    mixed = mixed_cells(space, norm, wraps)
+
+    def cell(layer: Layer, graph: Graph, edges_of: Sequence[Edge]) -> nn.Module:
+        group = edges_of[0].group
+        if layer.kind == "recurrent_cell":
+            return NodewiseRecurrentCell(layer, graph, group, norm)
+        if isinstance(graph, NodeGraph) or layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
+            return mixed(layer, graph, edges_of)  # every operation reads another value: there is nothing to share
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(

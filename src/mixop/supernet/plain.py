@@ -3,18 +3,20 @@
 It is the oracle that faster executors are compared with, number by number, and must stay this plain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Generator, Tensor, nn
 
 from mixop.core.rng import fenced
 from mixop.core.types import Paths
+from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
-from mixop.nets.skeleton import edge_shape, run_cell
-from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
+from mixop.nets.skeleton import MakeCell, cell_of, edge_shape, run_cell, run_nodes
+from mixop.spaces.core import Decision
+from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.nodes import node_cell
+from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
@@ -54,21 +56,50 @@ class MixedEdge(nn.Module):
 
 
 class MixedCell(nn.Module):
-    """A cell whose edges mix all options."""
+    """A cell whose edges mix all options.
+
+    Args:
+        layer: its place in the network.
+        graph: how it computes.
+        edges: its edges.
+        make_edge: makes the module of an edge, of its decision, channels, stride and dims.
+        norm: batch norm settings.
+    """
 
     def __init__(
-        self, layer: Layer, graph: Graph, group: Group, make_edge: Callable[[Decision, int, int, int], nn.Module]
+        self,
+        layer: Layer,
+        graph: Graph,
+        edges: Sequence[Edge],
+        make_edge: Callable[[Decision, int, int, int], nn.Module],
+        norm: BatchNorm,
     ) -> None:
         super().__init__()
         self.graph = graph
-        self.wiring = [(decision.source, decision.target) for decision in group.decisions]
+        self.wiring = [(edge.decision.source, edge.decision.target) for edge in edges]
         self.edges = nn.ModuleList(
-            make_edge(decision, *edge_shape(layer, graph, decision), layer.dims) for decision in group.decisions
+            make_edge(edge.decision, *edge_shape(layer, graph, edge.decision), layer.dims) for edge in edges
         )
+        self.ends = LooseEnds(layer, graph, norm) if graph.loose else None
 
     def forward(
-        self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
+        self,
+        inputs: list[Tensor],
+        weights: Tensor | Sequence[Tensor],
+        edge_weights: Tensor | Sequence[Tensor] | None,
+        active: Paths | None,
+        progress: float,
     ) -> Tensor:
+        """The cell's output.
+
+        Args:
+            inputs: values of its input nodes.
+            weights: mixing weights ``(O,)`` of every edge.
+            edge_weights: of every edge, or None.
+            active: the options that run on every edge, or None for all.
+            progress: time in [0, 1].
+        """
+
         def run_edge(e: int, x: Tensor) -> Tensor | None:
             running = None if active is None else active[e]
             if running == ():
@@ -76,7 +107,10 @@ class MixedCell(nn.Module):
             value = self.edges[e](x, weights[e], running, progress)
             return value if edge_weights is None else edge_weights[e] * value
 
-        return run_cell(inputs, self.graph, self.wiring, run_edge)
+        if self.ends is None:
+            return run_cell(inputs, self.graph, self.wiring, run_edge)
+        nodes = run_nodes(inputs, self.graph, self.wiring, run_edge)
+        return self.ends(nodes, [source for source, _ in self.wiring], active)
 
 
 def plain(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
@@ -88,15 +122,24 @@ def plain(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
         generator: source of the initial weights.
         wraps: changes of how its edges compute, the first one nearest to the operations.
     """
+    with fenced(generator):
+        return CellSupernet(space, mixed_cells(space, norm, wraps), norm, wraps)
+
+
+def mixed_cells(space: Stacked, norm: BatchNorm, wraps: Sequence[Wrap]) -> MakeCell:
+    """Makes the cells of the reference supernet; the arguments are those of `plain`."""
     make = wrapped(MixedEdge, wraps)
 
     def make_edge(decision: Decision, channels: int, stride: int, dims: int) -> nn.Module:
         return make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=dims))
 
-    def make_cell(layer: Layer, graph: Graph, group: Group) -> nn.Module:
+    def cell(layer: Layer, graph: Graph, edges: Sequence[Edge]) -> nn.Module:
         if isinstance(graph, NodeGraph):
-            return node_cell(space, layer, graph, group, make, norm)
-        return MixedCell(layer, graph, group, make_edge)
+            return node_cell(space, layer, graph, edges[0].group, make, norm)
+        return MixedCell(layer, graph, edges, make_edge, norm)
 
-    with fenced(generator):
-        return CellSupernet(space, make_cell, norm, wraps)
+    kinds: Mapping[str, MakeCell] = {
+        "cell": cell,
+        "recurrent_cell": lambda layer, graph, edges: MixedRecurrentCell(layer, graph, edges[0].group, norm),
+    }
+    return lambda layer, graph, edges: cell_of(kinds, layer)(layer, graph, edges)

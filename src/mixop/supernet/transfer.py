@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.errors import RecipeError
+from mixop.spaces.stacked import stacked
 from mixop.supernet.base import Supernet
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.widen import Carry, DrawMap, map_drawer, plan_operation
@@ -88,13 +89,15 @@ def plan_transfer(old: CellSupernet, new: CellSupernet, kept: Kept, *, generator
             f"{len(kinds)} and {len(wanted)} layers, or other kinds: keep the cells, or give the stage start='fresh'."
         )
     sources = {group.name: _sources(old, new, group.name, kept) for group in new.space.groups}
+    space = stacked(new.space)
     plan: Plan = {}
     for i, (spec, before, after) in enumerate(zip(new.specs, old.layers, new.layers, strict=True)):
         # A cell may have layers of its own around its edges.
         plan |= _copied(f"layers.{i}.", before, after, but="edges." if spec.kind == "cell" else None)
         if spec.kind == "cell":
             theirs, mine = before.get_submodule("edges").children(), after.get_submodule("edges").children()
-            for e, (edge, wider, indices) in enumerate(zip(theirs, mine, sources[spec.group or ""], strict=True)):
+            rows = [sources[edge.group.name][edge.row] for edge in space.edges_of(spec)]
+            for e, (edge, wider, indices) in enumerate(zip(theirs, mine, rows, strict=True)):
                 draw = map_drawer(generator, preserve=preserve)
                 plan |= _edge(f"layers.{i}.edges.{e}.", edge, wider, indices, draw, preserve)
     return plan

@@ -188,13 +188,13 @@ class _Reduction(nn.Module):
 
     def __init__(self, modules: Sequence[FactorizedReduce]) -> None:
         super().__init__()
-        self.count = len(modules)
+        self.count, self.relu = len(modules), modules[0].relu
         self.even = together([module.even for module in modules])
         self.odd = together([module.odd for module in modules])
         self.norm = together([module.norm for module in modules])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(x)
+        x = torch.relu(x) if self.relu else x
         shifted = strided(padded_to_even(x), 1, start=1)
         halves = [half.unflatten(1, (self.count, -1)) for half in (self.even(x), self.odd(shifted))]
         return self.norm(torch.cat(halves, dim=2).flatten(1, 2))

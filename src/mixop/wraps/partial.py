@@ -10,6 +10,7 @@ from mixop.core.errors import RecipeError
 from mixop.core.rng import randperm
 from mixop.core.schedules import check_range
 from mixop.nets.dims import MAX_POOLS
+from mixop.nets.skeleton import node_width
 from mixop.spaces.stacked import Stacked
 from mixop.wraps.base import EdgeSpec, MakeEdge, Wrap, WrappedEdge
 
@@ -81,7 +82,7 @@ class PartialChannels(Wrap):
         for layer in space.layers:
             if layer.kind != "cell":
                 continue
-            channels = layer.out // len(space.graph(layer.group or "").output)
+            channels = node_width(layer, space.graph_of(layer))
             if channels % self.k:
                 raise RecipeError(
                     f"PartialChannels(k={self.k}) needs cells whose channels are a multiple of {self.k}, but {space.name} has "
