@@ -8,6 +8,7 @@ from odd_nets import Twice
 from own_nets import Small
 
 from mixop.core.types import Draw
+from mixop.data.images.digits import digits
 from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
@@ -92,6 +93,21 @@ def test_recipes_keep_their_contract(name):
     if isinstance(space, Darts):  # one option more than the second stage of P-DARTS keeps, and of each kind one
         space = replace(space, operations=SIX)
     check_recipe(recipe, space=space, data=data)
+
+
+AT_NODES = (
+    *("darts", "darts2", "sdarts_rs", "sdarts_adv", "rdarts_l2", "rdarts_dp", "darts_es", "darts_ada", "darts_minus"),
+    *("pcdarts", "sdarts_rs_pc", "sdarts_adv_pc", "drnas", "gaea", "gaea_bilevel", "gaea_gdas", "gaea_pcdarts", "gdas"),
+    *("gdas_darts", "setn", "snas", "parsec", "prdarts", "enas", "rsws"),
+)
+"""The recipes that fit cells with operations at their nodes, as docs/nasbench101.md lists them."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "pcdarts")) for name in AT_NODES])
+def test_recipes_keep_their_contract_where_operations_are_at_nodes(name):
+    images = digits(valid=0.5, seed=0)
+    images = images.with_indices(images.train[:48], images.valid[:48])
+    check_recipe(RECIPES[name](), space=nasbench1shot1(3, channels=4, cells=3), data=images)
 
 
 class _Broken(Relaxation):

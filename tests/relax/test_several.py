@@ -43,6 +43,18 @@ def test_what_a_node_reads_is_drawn_softly_by_gumbel():
     assert draw.active == ((0, 1, 2, 3),)
 
 
+def test_idle_operations_at_nodes_carry_no_gradient():
+    # As MixedOpGDAS of the authors: the operation drawn, times its weight, and nothing of the others.
+    group = nasbench1shot1(1).group("operations")
+    logits = torch.randn(group.shape, dtype=torch.float64, generator=seeded(4)).requires_grad_()
+    draw = GumbelHard(temperature=1.0).draw(logits, group, 0.0, seeded(3))
+    for e, (runs,) in enumerate(draw.active):
+        (idle,) = torch.autograd.grad(draw.weights[e].sum() - draw.weights[e, runs], logits, retain_graph=True)
+        assert not idle.any()
+        (taken,) = torch.autograd.grad(draw.weights[e, runs], logits, retain_graph=True)
+        assert taken[e].all()
+
+
 @pytest.mark.parametrize("relaxation", [Categorical(), Uniform()])
 def test_pairs_come_as_often_as_they_are_probable(relaxation):
     p = relaxation.mean(LOGITS, GROUP)[0].tolist()

@@ -109,3 +109,9 @@ def test_the_description_says_what_every_decision_is_about():
     }  # fmt: skip
     assert groups["output"]["take"] == 3
     assert groups["inputs.2"]["reads"]
+
+
+@pytest.mark.slow
+def test_the_first_space_has_2685_networks():
+    space = nasbench1shot1(1)
+    assert len({space.signature(architecture) for architecture in space.architectures()}) == 2685

@@ -208,7 +208,8 @@ def test_damaged_records_are_refused(tmp_path, content, problem):
     [
         (3, "must be an object with a matrix"),
         ({"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}, "must have a validation_accuracy"),
-        ({"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"], "validation_accuracy": "high"}, "must have numbers"),
+        ({"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"], "validation_accuracy": "high"}, "must have measured numbers"),
+        ({"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"], "validation_accuracy": 1e300}, "from 0 to 100, got 1e"),
         ({"ops": ["input", "output"], "validation_accuracy": 0.5}, "needs a matrix"),
     ],
 )

@@ -216,8 +216,7 @@ class RetrainOptions:
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: a published one from mixop list architectures, one in the notation of its space, or a random one of the
-            space: random:7 is always the same, random alone is drawn by --seed. [the one that the run found]
+        architecture: one from mixop list architectures, one in its space's notation, or random:SEED. [the run's]
         space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.

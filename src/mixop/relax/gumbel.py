@@ -76,13 +76,14 @@ def adds_idle(idle: bool | None, group: Group) -> bool:
     """Whether idle options carry a gradient: as told, or as the author's code of GDAS has it in that space.
 
     In a cell that keeps all edges (NAS-Bench-201) the code adds the weights of idle options to the edge as numbers. In a cell
-    that keeps some edges of each node (DARTS) it multiplies the chosen option by its weight, and nothing else.
+    that keeps some edges of each node (DARTS) it multiplies the chosen option by its weight, and nothing else; so does the code
+    of NAS-Bench-1Shot1, whose operations are at nodes.
 
     Args:
         idle: what the user chose; None for the code's way.
         group: the decisions of the cell.
     """
-    return not group.keep if idle is None else idle
+    return (group.on_edges and not group.keep) if idle is None else idle
 
 
 def concrete_log_density(params: Tensor, weights: Tensor, temperature: float) -> Tensor:
@@ -153,8 +154,8 @@ class GumbelHard(Relaxation):
     Args:
         temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 in GDAS.
         idle: whether the weights of options that do not run are added to their edge: zero in value, and a gradient for the
-            logits. None does as the author's code: yes where cells keep all edges (NAS-Bench-201), no where they keep some
-            (DARTS).
+            logits. None does as the authors' code: yes where cells keep all edges (NAS-Bench-201), no where they keep some
+            (DARTS) or operations are at nodes (NAS-Bench-1Shot1).
 
     Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
     """

@@ -104,6 +104,11 @@ class Group:
         """``(E, O)``: decisions x options."""
         return len(self.decisions), len(self.decisions[0].options)
 
+    @property
+    def on_edges(self) -> bool:
+        """Whether its decisions are edges; else they say their `Decision.place`."""
+        return not any(decision.place for decision in self.decisions)
+
     def is_absent(self, option: str) -> bool:
         """Whether an option adds nothing, as if the edge were not there."""
         return option in self.roles.absent

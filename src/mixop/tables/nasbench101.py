@@ -39,6 +39,8 @@ _PARAMETERS = ("trainable_parameters", "n_params", "params")
 _ACCURACIES = {"train": "train_accuracy", "valid": "validation_accuracy", "test": "test_accuracy"}
 _EVALUATION = (2, 3, 4, 5)
 """Fields of a measurement: seconds of training, then accuracies on training, validation and test images."""
+_LONGEST = 1e9
+"""Seconds that a training may have taken."""
 _PREFIXES = ("", "avg_", "final_")
 
 
@@ -251,6 +253,9 @@ def _record(content: Any, where: str) -> Entry:
     _, half, end = evaluations
     if missing := [field for field in _EVALUATION if field not in half or field not in end]:
         raise DataError(f"{where} has a measurement without its fields {missing}.")
+    for found in (half, end):
+        for field in _EVALUATION:
+            _number(found[field], where, _LONGEST if field == 2 else 100.0)
     halfway = half[3], half[4], half[5], half[2]
     run = Measured(_epochs(epochs, where), (end[3], end[4], end[5]), end[2], halfway)
     return Entry(_spec(matrix, operations, where), module_hash, parameters, (run,))
@@ -365,18 +370,23 @@ def _with_runs(cell: Mapping[str, Any], named: str, runs: Sequence[Measured], wh
 def _measured(cell: Any, epochs: int, prefix: str, where: str) -> Measured:
     if not isinstance(cell, dict):
         raise DataError(f"{where} must say what was measured by name, got {shortened(cell)}.")
-    numbers = [_number(cell.get(f"{prefix}{_ACCURACIES[split]}"), where) for split in _SPLITS]
-    seconds = _number(cell.get(f"{prefix}training_time"), where)
+    train, valid, test = (_number(cell.get(f"{prefix}{_ACCURACIES[split]}"), where) for split in _SPLITS)
+    seconds = _number(cell.get(f"{prefix}training_time"), where, _LONGEST)
     half = [cell.get(f"halfway_{name}") for name in (*_ACCURACIES.values(), "training_time")]
-    halfway = None if None in half else tuple(_number(value, where) for value in half)
-    return Measured(epochs, (numbers[0], numbers[1], numbers[2]), seconds, halfway)  # type: ignore[arg-type]  # four numbers
+    halfway = None
+    if None not in half:
+        *shares, time = half
+        one, other, third = (_number(value, where) for value in shares)
+        halfway = one, other, third, _number(time, where, _LONGEST)
+    return Measured(epochs, (train, valid, test), seconds, halfway)
 
 
-def _number(value: Any, where: str) -> float:
+def _number(value: Any, where: str, most: float = 100.0) -> float:
+    """A number that was measured, from 0 to ``most``; NaN where there is none."""
     if value is None:
         return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"{where} must have numbers for what was measured, got {shortened(value)}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise DataError(f"{where} must have measured numbers from 0 to {most:,.0f}, got {shortened(value)}.")
     return float(value)
 
 
