@@ -425,7 +425,9 @@ class Retraining:
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
         """The record of the epoch; the state then stands at the start of the next one."""
         valid = self._validate() if self.protocol.validates else {}
-        record = RetrainingRecord(**{**self.position(), "seconds": seconds()}, learning_rate=self._rate, valid=valid)
+        if valid:
+            self.state.seconds = seconds()  # validation is part of such a training
+        record = RetrainingRecord(**self.position(), learning_rate=self._rate, valid=valid)
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return to_record(record)
 
