@@ -6,8 +6,8 @@ A plain residual network (16 channels) is trained on all training examples and s
 seed; a seed is also that of the division of the set. Printed: the score as it is, and the gain of each choice, the mean over
 seeds of the difference to the training without it, with its standard error. The sets are those of studies/find.py: handwritten
 digits, outlines of leaves and days of electricity demand (sktime ships both), and 500 photographs of each of four classes of
-CIFAR-10 at 16 pixels (FOLDER, see `mixop.data.Sheets`). For images it also prints how many times as fast a training step is with
-the channels last. One thread each, two at once.
+CIFAR-10 at 16 pixels (FOLDER, see `mixop.data.Sheets`). For images it also prints how many times as fast a training step is
+with the channels last. One thread each, two at once.
 """
 
 import argparse
