@@ -35,14 +35,18 @@ every_value = pytest.mark.parametrize(("word", "name"), NAMES)
 SPECIAL = {
     "mean": ["0.5,0.25,0.5"],
     "std": ["0.5,0.25,0.5"],
-    "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3"],
+    "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3", "tanh,relu", "conv_3x3,conv_5x5", "identity,max_pooling"],
     "normal_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "reduce_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "normal_output": ["2,6", "3,4"],
     "reduce_output": ["2,6", "3,4"],
     "input_shape": ["3,64,64", "1,32,32"],
     "jitter": ["0.1,0.2,0.3,0.1"],
-    "edge_operations": [str([[name]] * 6).replace("'", '"') for name in ("none", "skip_connect")],
+    "edge_operations": [
+        str([[name]] * edges).replace("'", '"') for name in ("none", "skip_connect", "tanh") for edges in (6, 36, 66)
+    ],
+    "output": ["1,2"],
+    "network": ['{"hidden": 3}'],
 }
 
 # What is refused whatever one writes: "best" with a single level, a final network without running statistics.
@@ -176,7 +180,7 @@ def test_every_flag_is_explained_with_its_default(word: str, name: str):
     for knob in BEGIN[word](name).knobs():
         assert knob.help, f"{flag_of((word, *knob.path))} has no line under Args"
         assert "`" not in knob.help
-        assert knob.takes != "JSON" or knob.path[0].endswith("_operations")
+        assert knob.takes != "JSON" or knob.path[0].endswith("_operations") or knob.path == ("network",)
 
 
 @every_value
