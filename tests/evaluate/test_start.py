@@ -16,7 +16,7 @@ from mixop.engine.score import one_path, score
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS
 from mixop.evaluate.score import evaluate_network
-from mixop.evaluate.start import trained_supernet
+from mixop.evaluate.start import TrainedSupernet, trained_supernet
 from mixop.evaluate.trained import load_network
 from mixop.evaluate.training import TrainingState
 from mixop.nets.modules.space import in_module
@@ -24,8 +24,9 @@ from mixop.nets.ops import BatchNorm
 from mixop.recipes import darts, drnas, pcdarts
 from mixop.report.html import write_report
 from mixop.runs.directory import RunDirectory
+from mixop.runs.records import Start
 from mixop.spaces import darts as darts_space
-from mixop.spaces import nasbench201
+from mixop.spaces import enas_macro, enas_micro, nasbench201
 from mixop.supernet.executors import make_supernet
 
 PROTOCOL = replace(PROTOCOLS["finetune"], epochs=2, batch_size=8)
@@ -234,3 +235,10 @@ def test_a_model_begins_from_its_own_weights(tmp_path):
     found = searched(space, tmp_path / "run", drnas(), data)
     result = api.retrain(found.architecture, found.space, data, tmp_path / "out", protocol=replace(PROTOCOL, freeze=("stem",)))
     assert torch.equal(result.model.state_dict()["stem.0.weight"], model.stem[0].weight)
+
+
+@pytest.mark.parametrize("space", [enas_macro(depth=2), enas_micro(cells=1)], ids=lambda space: space.name)
+def test_networks_that_are_built_in_another_form_begin_from_scratch(space):
+    supernet = TrainedSupernet(Start("runs/x", "0"), space, space, {}, {})
+    with pytest.raises(RecipeError, match=f"The networks of {space.name} are built in another form than its supernet"):
+        supernet.check(space, space)

@@ -12,6 +12,7 @@ from mixop.nets.costs import CostTable, costs_of, measured
 from mixop.nets.discrete import build
 from mixop.nets.ops import BatchNorm
 from mixop.spaces import enas_macro, enas_micro
+from mixop.supernet.executors import check_executor
 from mixop.supernet.nodewise import nodewise
 from mixop.supernet.plain import plain
 
@@ -215,3 +216,9 @@ def test_deeper_cells_drop_more_paths():
     net.drop_path, net.drop_deeper = 0.4, True
     net(torch.randn(4, 3, 9, 8))
     assert seen == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize("space", [MACRO, MICRO], ids=lambda space: space.name)
+def test_the_fused_executor_says_that_it_does_not_know_them(space):
+    with pytest.raises(RecipeError, match=f"fixed outputs, which those of {space.name} are not: use --executor nodewise"):
+        check_executor("fused", space, norm=BatchNorm(affine=False))

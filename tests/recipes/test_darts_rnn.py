@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mixop import api
-from mixop.core.errors import RecipeError
+from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.optim import Adam
 from mixop.core.schedules import Constant
 from mixop.core.types import Draw
@@ -19,10 +19,11 @@ from mixop.engine.settings import Settings
 from mixop.plan.scaling import published_travel
 from mixop.recipe.parts import variant
 from mixop.recipe.stage import Stage
-from mixop.recipes import darts, darts_rnn, drnas, gaea, on_text
+from mixop.recipes import RECIPES, darts, darts_rnn, drnas, gaea, on_text
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import DartsRnn
 from mixop.spaces import darts_rnn as space_of
+from mixop.testing import check_recipe
 
 SAID = "the cat sat on the mat\nthe mat was red and the cat was not\n"
 SPACE = DartsRnn(hidden=5, nodes=3)
@@ -143,3 +144,22 @@ def test_stages_prune_activations_and_keep_the_weights(tmp_path):
         replace(recipe, stages=(Stage(), Stage(start="fresh", channels=2))).check(SPACE)
     with pytest.raises(RecipeError, match="would unroll the tokens"):
         check_computing(darts_rnn(), SPACE, Settings(compile=True))
+
+
+def fits(name):
+    try:
+        on_text(RECIPES[name]()).check(SPACE)
+    except (RecipeError, SpaceError):
+        return False
+    return True
+
+
+EVERY_DAY = ("darts2", "gdas")
+"""Second derivatives by differences, and one path; the others are slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in EVERY_DAY else pytest.mark.slow) for name in RECIPES if fits(name)]
+)
+def test_every_fitting_recipe_searches_and_resumes(name):
+    check_recipe(on_text(RECIPES[name]()), space=SPACE, data=text())

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mixop.core.errors import RecipeError
+from mixop.recipes import enas_micro as recipe_of_micro
 from mixop.relax import chain
 from mixop.relax.policy import LstmPolicy
 from mixop.spaces import enas_macro, enas_micro
@@ -203,6 +204,8 @@ def test_parameters_begin_as_published():
     assert params["normal"][:-5].abs().max() <= 0.1
     with pytest.raises(RecipeError, match="one for each of the 2 options of normal, got 5"):
         MICRO_POLICY.init_all(enas_micro(operations=("identity", "max_pooling")).groups, seeded())
+    with pytest.raises(RecipeError, match="one for each of the 2 options of normal, got 5"):
+        recipe_of_micro().check(enas_micro(operations=("identity", "max_pooling")))
 
 
 def test_edges_that_may_be_absent_cannot_be_chosen():

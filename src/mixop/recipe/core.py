@@ -288,6 +288,9 @@ class Recipe:
                     space.deeper(stage.cells)
             except SpaceError as error:
                 raise RecipeError(f"{self.name} has stages, but {error}") from error
+        for relaxation in (self.relaxation, self.weight_relaxation):
+            if relaxation is not None:
+                relaxation.check_groups(space.groups)
         self.derivation.check(space, self.norm)
         for regulariser in self.regularisers:
             regulariser.check_space(space)

@@ -62,6 +62,17 @@ class Relaxation(ABC):
     def mean(self, params: Tensor, group: Group) -> Tensor:
         """The expected mixing weights ``(E, O)``, rows on the simplex: what derivation and analysis read."""
 
+    def check_groups(self, groups: Sequence[Group]) -> None:
+        """Refuses groups that it cannot decide, before a search begins; by default none.
+
+        Args:
+            groups: those of a space.
+
+        Raises:
+            RecipeError: naming what does not fit.
+        """
+        return
+
     def init_all(self, groups: Sequence[Group], generator: Generator) -> Params:
         """Initial architecture parameters of all groups, by their names; those of `init`, one group after the other.
 

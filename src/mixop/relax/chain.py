@@ -139,7 +139,7 @@ def initial(settings: Settings, groups: Sequence[Group], generator: Generator) -
     Raises:
         RecipeError: if a group cannot be decided in a chain, or there are other biases than options.
     """
-    _check(settings, groups)
+    check(settings, groups)
     shapes = list(_shapes(settings, groups))
     params = torch.empty(sum(torch.Size(shape).numel() for shape in shapes)).uniform_(-0.1, 0.1, generator=generator)
     pieces = pieces_of(settings, groups, params)
@@ -149,7 +149,12 @@ def initial(settings: Settings, groups: Sequence[Group], generator: Generator) -
     return params
 
 
-def _check(settings: Settings, groups: Sequence[Group]) -> None:
+def check(settings: Settings, groups: Sequence[Group]) -> None:
+    """Refuses groups that a chain cannot decide.
+
+    Raises:
+        RecipeError: if a group that keeps some edges has an absent option, or other biases than options are given.
+    """
     for group in groups:
         if group.keep and any(group.is_absent(option) for d in group.decisions for option in d.options):
             raise RecipeError(f"LstmPolicy keeps edges of {group.name} by choosing them, so no option may be an absent one.")

@@ -124,6 +124,11 @@ class LstmPolicy(Relaxation):
         penalties = [draw.penalty.to(loss) for draw in draws.values() if draw.penalty is not None]
         return sum(penalties, score_surrogate(loss, draws))
 
+    def check_groups(self, groups: Sequence[Group]) -> None:
+        for its in chains_of(groups):
+            if its[0].chain:
+                chain.check(self._settings, its)
+
     def init_all(self, groups: Sequence[Group], generator: Generator) -> Params:
         params: Params = {}
         for its in chains_of(groups):

@@ -24,7 +24,7 @@ KINDS = {
     "separable": OperationKind("separable convolution", "#6a4fc9", "#ab97ff"),
     "dilated": OperationKind("dilated convolution", "#ab3590", "#ec86d2"),
     "pool": OperationKind("pooling", "#37823a", "#74c877"),
-    "skip": OperationKind("skip connection", "#c2620c", "#f7a650"),
+    "skip": OperationKind("skip connection, identity", "#c2620c", "#f7a650"),
     "tanh": OperationKind("tanh", "#2a62c5", "#74a7ff"),
     "relu": OperationKind("ReLU", "#37823a", "#74c877"),
     "sigmoid": OperationKind("sigmoid", "#ab3590", "#ec86d2"),

@@ -173,7 +173,7 @@ def _group(name: str, nodes: int) -> Group:
 
 @dataclass(frozen=True, kw_only=True)
 class RandWire(Stacked):
-    """Networks of randomly wired stages: what is drawn is a whole graph for each of them, by one random graph model.
+    """Randomly wired networks: a random graph model draws the whole graph of every stage.
 
     Every node adds up what it reads with learned weights in (0, 1), and passes it through ReLU, a separable 3x3 convolution
     and batch norm. Nodes that read no other node read the stage's input with stride 2, and the stage's output is the mean of

@@ -60,9 +60,7 @@ def architectures_of(space: Space) -> list[Architecture]:
         )
     decisions = [(group.name, e, d.options) for group in space.groups for e, d in enumerate(group.decisions)]
     if math.prod(len(options) for _, _, options in decisions) != count:
-        raise SpaceError(
-            f"{space.name} keeps only some edges or inputs, but a table needs a space with an operation on every edge."
-        )
+        raise SpaceError(f"{space.name} keeps only some edges or inputs, but a table needs an operation on every edge.")
     found = []
     for options in product(*(options for _, _, options in decisions)):
         chosen = [(name, Choice(e, option)) for (name, e, _), option in zip(decisions, options, strict=True)]
