@@ -46,7 +46,7 @@ SPECIAL = {
     "reduce_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "normal_output": ["2,6", "3,4"],
     "reduce_output": ["2,6", "3,4"],
-    "input_shape": ["3,64,64", "1,32,32"],
+    "input_shape": ["3,64,64", "1,32,32", "9,5"],
     "jitter": ["0.1,0.2,0.3,0.1"],
     "edge_operations": [
         str([[name]] * edges).replace("'", '"') for name in ("none", "skip_connect", "tanh") for edges in (6, 36, 66)
