@@ -8,23 +8,43 @@ from odd_nets import Twice
 from own_nets import Small
 
 from mixop.core.types import Draw
+from mixop.data.images.digits import digits
 from mixop.nets.modules.space import in_module
 from mixop.recipes import RECIPES
 from mixop.relax import ALL
 from mixop.relax.base import Relaxation
-from mixop.spaces import SPACES, CellSpace, Darts, darts, enas_macro, enas_micro, nasbench201
+from mixop.spaces import (
+    SPACES,
+    CellSpace,
+    Darts,
+    RandWire,
+    darts,
+    enas_macro,
+    enas_micro,
+    nasbench1shot1,
+    nasbench101,
+    nasbench201,
+)
 from mixop.spaces.core import Space
+from mixop.spaces.randwire import ErdosRenyi
 from mixop.testing import check_module_space, check_recipe, check_relaxation, check_space, small_space
 
 RGB = {"input_shape": (3, 8, 8)}
 THREE = {"cells": 3, "channels": 4, **RGB}  # normal, reduction, reduction
+WORDS = {"input_shape": (9, 6), "outputs": 9, "dense": True, "tokens": True}
 SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_3x3")
 SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
+    **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell")},  # pyright: ignore[reportCallIssue]
     "enas_macro": enas_macro(depth=4, channels=4, **RGB),
     "enas_micro": enas_micro(cells=1, channels=4, **RGB),
     "signals of enas_macro": enas_macro(depth=3, channels=4, input_shape=(3, 8), dense=True),
+    "randwire": RandWire(nodes=6, channels=4, input_shape=(3, 16, 16)),
+    "random signals": RandWire(nodes=6, channels=4, regime="regular", wiring=ErdosRenyi(), input_shape=(3, 16)),
+    **{f"nasbench1shot1-{n}": nasbench1shot1(n, channels=4, cells=3, input_shape=(3, 8, 8)) for n in (1, 2, 3)},
+    "nasbench1shot1": nasbench1shot1(channels=4, cells=3, input_shape=(3, 8)),
+    "nasbench101": nasbench101(channels=8, cells=3, input_shape=(3, 8, 8)),
     "own": CellSpace(
         operations=("none", "avg_pool_3x3", "nor_conv_1x1"), nodes=3, channels=4, cells=1, stages=2, input_shape=(3, 8, 8)
     ),
@@ -40,16 +60,7 @@ SMALL: dict[str, Space] = {
     "signals": nasbench201(channels=4, cells=1, input_shape=(3, 8)),
     "signals of darts": darts(channels=4, cells=3, input_shape=(3, 8), dense=True),
     "features": nasbench201(channels=4, cells=1, stages=1, input_shape=(7,)),
-    "tokens": CellSpace(
-        operations=("none", "skip_connect", "nor_conv_1x1"),
-        channels=4,
-        cells=1,
-        stages=1,
-        input_shape=(9, 6),
-        outputs=9,
-        dense=True,
-        tokens=True,
-    ),
+    "tokens": CellSpace(operations=("none", "skip_connect", "nor_conv_1x1"), channels=4, cells=1, stages=1, **WORDS),
 }
 
 
@@ -82,6 +93,21 @@ def test_recipes_keep_their_contract(name):
     if isinstance(space, Darts):  # one option more than the second stage of P-DARTS keeps, and of each kind one
         space = replace(space, operations=SIX)
     check_recipe(recipe, space=space, data=data)
+
+
+AT_NODES = (
+    *("darts", "darts2", "sdarts_rs", "sdarts_adv", "rdarts_l2", "rdarts_dp", "darts_es", "darts_ada", "darts_minus"),
+    *("pcdarts", "sdarts_rs_pc", "sdarts_adv_pc", "drnas", "gaea", "gaea_bilevel", "gaea_gdas", "gaea_pcdarts", "gdas"),
+    *("gdas_darts", "setn", "snas", "parsec", "prdarts", "enas", "rsws"),
+)
+"""The recipes that fit cells with operations at their nodes, as docs/nasbench101.md lists them."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "pcdarts")) for name in AT_NODES])
+def test_recipes_keep_their_contract_where_operations_are_at_nodes(name):
+    images = digits(valid=0.5, seed=0)
+    images = images.with_indices(images.train[:48], images.valid[:48])
+    check_recipe(RECIPES[name](), space=nasbench1shot1(3, channels=4, cells=3), data=images)
 
 
 class _Broken(Relaxation):

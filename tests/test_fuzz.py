@@ -3,12 +3,14 @@
 Seeded, so that a failure comes again. A few mutations of every file run each time; `make test-all` runs thousands.
 """
 
+import base64
 import bz2
 import copy
 import hashlib
 import json
 import os
 import pickle
+import struct
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,10 +39,11 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.read import read_run
 from mixop.searchers import SEARCHERS
 from mixop.searchers.driver import read_rows, run_search
-from mixop.spaces import SPACES, CellSpace, nasbench201, toy
+from mixop.spaces import SPACES, CellSpace, nasbench101, nasbench201, toy
 from mixop.tables import Column, Table, write_table
 from mixop.tables.conversion import convert
 from mixop.tables.layout import BLANK
+from mixop.tables.tfrecord import masked_crc32c
 
 QUICK, MANY = 3, 60
 """Mutations of every file, by default and in `make test-all`."""
@@ -427,8 +430,53 @@ def repickled_pth(content: bytes, rng: Random) -> bytes:
     return buffer.getvalue()
 
 
+def cells_of_101(name: str) -> Callable[[Path], Path]:
+    """Two cells of NAS-Bench-101, in each of the forms that are read."""
+    space = nasbench101()
+    specs = [space.spec(space.random(Random(seed))).pruned() for seed in (0, 1)]
+    numbers = b"".join(bytes([field << 3 | 1]) + struct.pack("<d", 0.5) for field in range(2, 6))
+    message = 3 * (bytes([10, len(numbers)]) + numbers)
+    shared = {"validation_accuracy": [0.5, 0.6], "test_accuracy": [0.5, 0.6], "training_time": [1.0, 2.0], "n_params": 10}
+
+    def make(folder: Path) -> Path:
+        path = folder / name
+        texts = ["".join(str(entry) for row in spec.matrix for entry in row) for spec in specs]
+        names = [["input", *spec.operations, "output"] for spec in specs]
+        metrics = base64.b64encode(message).decode()
+        records = [
+            [spec.module_hash(), 4, text, ",".join(ops), metrics] for spec, text, ops in zip(specs, texts, names, strict=True)
+        ]
+        objects = [{"matrix": spec.matrix, "ops": ops, **shared} for spec, ops in zip(specs, names, strict=True)]
+        lines = [json.dumps(entry).encode() for entry in (records if path.suffix == ".tfrecord" else objects)]
+        if path.suffix == ".tfrecord":
+            path.write_bytes(framed(lines))
+        else:
+            path.write_bytes(b"\n".join(lines) if path.suffix == ".jsonl" else json.dumps(objects).encode())
+        return path
+
+    return make
+
+
+def framed(texts: list[bytes]) -> bytes:
+    """Records of a TFRecord file, with the right checksums."""
+    heads = [struct.pack("<Q", len(text)) for text in texts]
+    sums = [masked_crc32c(pieces).astype("<u4") for pieces in (heads, texts)]
+    return b"".join(h + a.tobytes() + t + b.tobytes() for h, a, t, b in zip(heads, sums[0], texts, sums[1], strict=True))
+
+
+def reframed(content: bytes, rng: Random) -> bytes:
+    """Other bytes, or the first record changed under checksums that are right."""
+    if rng.random() < 0.3:
+        return mutated_bytes(content, rng)
+    size = struct.unpack("<Q", content[:8])[0]
+    return framed([mutated_json(content[12 : 12 + size], rng)]) + content[16 + size :]
+
+
 TABLES = {
     "a table": Target(table, (("", sealed),), ask),
+    "a file of NAS-Bench-101": Target(cells_of_101("nb.tfrecord"), (("", reframed),), converted),
+    "cells of NAS-Bench-101": Target(cells_of_101("nb.json"), (("", mutated_json),), converted),
+    "lines of NAS-Bench-101": Target(cells_of_101("nb.jsonl"), (("", mutated_lines),), converted),
     "a built table": Target(built_npz, (("", other_arrays),), converted),
     "a table in CSV": Target(csv, (("", toml_mutation),), converted),
     "an official pickle": Target(official("pickle.pbz2"), (("", repickled),), converted, slow=True),

@@ -121,6 +121,7 @@ KINDS: dict[str, tuple[Callable[[], Data], Space, str]] = {
     "features": (features, small(stages=1, operations=POINTWISE), "accuracy"),
     "dataset": (dataset, small(stages=1), "accuracy"),
     "tokens": (tokens, small(stages=1, operations=POINTWISE), "perplexity"),
+    "recurrent": (tokens, mixop.spaces.darts_rnn(hidden=6, nodes=3), "perplexity"),
 }
 RECIPE = replace(mixop.recipes.darts(epochs=2), batch_size=8)
 SHAPES = {"signals": (6, 24), "wide": (1, 8, 4), "numbers": (10,), "features": (13,), "masks": (1, 8, 8)}
@@ -138,7 +139,7 @@ def whole(request, tmp_path_factory) -> tuple[str, Path, Data, mixop.SearchResul
 
 
 # Each starts a process; the others are slow.
-KILLED = [pytest.param(kind, marks=[] if kind in ("signals", "numbers", "tokens") else pytest.mark.slow) for kind in KINDS]
+KILLED = [pytest.param(kind, marks=[] if kind in ("signals", "numbers", "recurrent") else pytest.mark.slow) for kind in KINDS]
 
 
 @pytest.mark.parametrize("whole", KILLED, indirect=True)

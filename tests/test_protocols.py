@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from mixop import api
-from mixop.data import from_arrays
+from mixop.data import from_arrays, from_text
 from mixop.data.core import Data
 from mixop.evaluate.export import export
 from mixop.evaluate.protocol import PROTOCOLS
 from mixop.evaluate.trained import evaluate_run, load_network
 from mixop.report.html import write_report
 from mixop.runs.directory import RunDirectory
-from mixop.spaces import darts, nasbench201
+from mixop.spaces import darts, darts_rnn, nasbench201
 from mixop.spaces.core import Space
-from mixop.spaces.published import DARTS_V2
+from mixop.spaces.published import DARTS_RNN_V2, DARTS_V2
 
 
 def images(side: int) -> Data:
@@ -28,6 +28,10 @@ def images(side: int) -> Data:
 
 def place(name: str) -> tuple[Space, str | None, Data]:
     """A small space that the protocol is for, an architecture of it, and images as large as its auxiliary head needs."""
+    if PROTOCOLS[name].windows is not None:
+        said = "the cat sat on the mat\nthe mat was red\n"
+        text = from_text(train=said * 12, valid=said * 8, test=said, window=5)
+        return darts_rnn(), darts_rnn().to_native(DARTS_RNN_V2), text
     if "imagenet" in name:
         return darts(stem="imagenet"), None, images(224)
     if PROTOCOLS[name].auxiliary:
@@ -40,18 +44,20 @@ def place(name: str) -> tuple[Space, str | None, Data]:
 
 
 # Protocols of the same parts as another, with other numbers.
-ALIKE = {"darts-imagenet", "pdarts-imagenet", "nasbench201-12"}
+ALIKE = {"darts-imagenet", "pdarts-imagenet", "nasbench201-12", "darts-wikitext2"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in PROTOCOLS])
 def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
     space, native, data = place(name)
     protocol = replace(PROTOCOLS[name], epochs=1, batch_size=len(data.train) // 2)
+    if protocol.windows is not None:
+        protocol = replace(protocol, batch_size=8, network={**protocol.network, "hidden": 6})
     if protocol.cells is not None:
         protocol = replace(protocol, cells=3, channels=4)
     result = api.retrain(native or DARTS_V2, space, data, tmp_path, protocol=protocol)
     again = load_network(tmp_path)
-    x = torch.randn(2, *data.shape)
+    x = data.batch(data.test[None, :5]).x if data.tokens else torch.randn(2, *data.shape)
     with torch.no_grad():
         torch.testing.assert_close(again(x), result.model(x), rtol=0, atol=0)
     assert evaluate_run(tmp_path, data).measures == result.score.networks[0].measures

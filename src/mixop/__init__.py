@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixop.finder.known import KnownResult, train_known
     from mixop.finder.result import FindResult
     from mixop.nets import ops
+    from mixop.nets.added import add_loss
     from mixop.nets.discrete import build
     from mixop.nets.modules.choice import Choice, InputChoice
     from mixop.nets.modules.width import Width
@@ -51,6 +52,7 @@ _HOME = {
     "SearchResult": "mixop.api",
     "Space": "mixop.spaces.core",
     "Width": "mixop.nets.modules.width",
+    "add_loss": "mixop.nets.added",
     "build": "mixop.nets.discrete",
     "compare": "mixop.comparison.compare",
     "cost_curve": "mixop.comparison.curve",
@@ -92,6 +94,7 @@ __all__ = [
     "SearchResult",
     "Space",
     "Width",
+    "add_loss",
     "build",
     "compare",
     "cost_curve",

@@ -19,7 +19,7 @@ from mixop.data import source_from_json
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
-from mixop.engine.fit import check_fit
+from mixop.engine.fit import check_fit, computing
 from mixop.engine.loop import Search, search_identity
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
@@ -29,7 +29,7 @@ from mixop.evaluate.trained import load_network, read_found, read_space
 from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
-from mixop.report.cell import draw_cell
+from mixop.report.drawing import drawings
 from mixop.report.progress import watched
 from mixop.report.told import as_html, search_lines, training_lines
 from mixop.report.verdict import remarks
@@ -43,6 +43,7 @@ from mixop.runs.read import read_run
 from mixop.runs.records import Score, SearchRecord
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import Stacked
+from mixop.supernet.executors import EXECUTORS
 
 if TYPE_CHECKING:
     import pandas
@@ -151,7 +152,7 @@ def search(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     rates: Rates = "scaled",
-    executor: Literal["nodewise", "fused", "plain"] = "nodewise",
+    executor: Literal["nodewise", "fused", "plain", "auto"] = "nodewise",
     precision: Literal["float32", "bfloat16"] = "float32",
     channels_last: bool = False,
     compile: bool = False,
@@ -176,8 +177,8 @@ def search(
         rates: ``scaled`` raises the architecture's learning rate where the search is shorter than the published one, so that it
             can move as far, by one rule for all methods (`mixop.plan.scaling`); a rate that you set stays. ``paper`` takes
             the recipe as it is.
-        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; the same numbers up to
-            rounding.
+        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; ``auto`` takes the
+            kernels where they can compute the search. The same numbers up to rounding.
         precision: of the supernet's convolutions.
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
@@ -205,8 +206,9 @@ def search(
     data = given(data)
     space = space.fit(data)
     recipe = at_rates(recipe, data, rates)
-    check_fit(recipe, space, data, settings)
     run = RunDirectory(out)
+    settings, why = computing(recipe, space, _as_begun(run, settings))
+    check_fit(recipe, space, data, settings)
     identity = search_identity(recipe, space, data, settings)
     watch = watched(recipe.name, data.task.measures, (), observe, progress)
     with run.locked(), using(settings.threads), watch as watcher:
@@ -217,7 +219,16 @@ def search(
         if not known:
             job.try_out()
             run.claim(identity)
-        return _search(job)
+        return _search(job, why)
+
+
+def _as_begun(run: RunDirectory, settings: Settings) -> Settings:
+    """The settings with the executor that a run began with, where it is left open: a run keeps to one."""
+    if settings.executor != "auto" or not run.has(SETTINGS):
+        return settings
+    begun = run.read_json(SETTINGS)
+    executor, last = begun.get("executor"), begun.get("channels_last", False)
+    return replace(settings, executor=executor, channels_last=last) if executor in EXECUTORS else settings
 
 
 def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
@@ -228,11 +239,16 @@ def at_rates(recipe: Recipe, data: Data, rates: Rates) -> Recipe:
     """
     if rates not in get_args(Rates):
         raise RecipeError(unknown("way to choose rates", str(rates), get_args(Rates)))
-    return paced_to(recipe, len(data.train), len(data.valid)) if rates == "scaled" else recipe
+    return paced_to(recipe, data.windows_in("train"), data.windows_in("valid")) if rates == "scaled" else recipe
 
 
-def _search(job: Search) -> SearchResult:
-    """Searches from the start, or from the checkpoint."""
+def _search(job: Search, why: str = "") -> SearchResult:
+    """Searches from the start, or from the checkpoint.
+
+    Args:
+        job: the search.
+        why: the fused executor does not compute it, in a sentence; empty where it does, or where the executor was given.
+    """
     run = job.run_directory
     if checkpoint.exists(run.state):
         job.restore()
@@ -241,7 +257,8 @@ def _search(job: Search) -> SearchResult:
             f"{run.path} has metrics but no {STATE}: restore the checkpoint, or search again into another --out; "
             "starting over would mix two searches."
         )
-    note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)))
+    noted = {"not_fused": why} if why else {}
+    note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)), **noted)
     job.run()
     draw(run)
     return _found(run, job.recipe, job.base)
@@ -328,7 +345,7 @@ def retrain(
     protocol: Protocol | None = None,
     epochs: int | None = None,
     random: int = 0,
-    train_on: Sequence[Part] = ("train", "valid"),
+    train_on: Sequence[Part] | None = None,
     score_on: Part = "test",
     start: Literal["scratch", "supernet"] = "scratch",
     supernet: str | Path | None = None,
@@ -349,8 +366,9 @@ def retrain(
         protocol: how to train; default `PROTOCOLS` ``quick``.
         epochs: replaces the protocol's number of epochs.
         random: how many random architectures of the space are trained beside it, by the same protocol.
-        train_on: the parts of the data that are trained on. Choices that must not see the test set train on ``("train",)``
-            and score on ``"valid"``.
+        train_on: the parts of the data that are trained on; None for ``("train", "valid")``, or ``("train",)`` where the
+            protocol looks at the validation part. Choices that must not see the test set train on ``("train",)`` and score on
+            ``"valid"``.
         score_on: the part that is scored.
         start: ``supernet`` to begin from the weights of the architecture's path in a search's supernet, with the statistics
             of batch norms measured on training batches, in place of weights that are drawn; random architectures begin from
@@ -484,7 +502,7 @@ def note_environment(run: RunDirectory, settings: Settings, **computing: Any) ->
 
 
 def draw(run: RunDirectory) -> None:
-    """Draws every cell of the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several."""
-    cells = run.read_json(ARCHITECTURE)["cells"]
-    for group, cell in cells.items():
-        run.save(drawing(group, len(cells)), (draw_cell(cell) + "\n").encode())
+    """Draws the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several cells."""
+    found = drawings(read_run(run.path))
+    for group, picture in found.items():
+        run.save(drawing(group, len(found)), (picture + "\n").encode())

@@ -27,6 +27,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.values import from_plain, to_plain
 from mixop.data.core import Data
 from mixop.data.images.digits import digits
+from mixop.data.text import from_text
 from mixop.data.toy import toy_set
 from mixop.engine.score import one_path
 from mixop.nets.discrete import build
@@ -47,6 +48,7 @@ from mixop.searchers.base import Searcher, state_from_json, state_to_json
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.core import Architecture, Decision, Group, Space
 from mixop.spaces.describe import describe_architecture, describe_space, read_architecture
+from mixop.spaces.recurrent import DartsRnn
 from mixop.spaces.stacked import Stacked, stacked
 from mixop.spaces.toy import Toy
 from mixop.supernet.base import Supernet
@@ -152,8 +154,8 @@ def check_space(space: Space, *, samples: int = 20) -> None:
     """The contract of a space.
 
     Its description is JSON; its layers read earlier layers only and end in the classes; random architectures survive their
-    native string and JSON; the supernet gives outputs at uniform mixing weights with a gradient for every group; options do
-    what their roles say; and the discrete network of an architecture runs.
+    native string and JSON; the supernet, where the space has one, gives outputs at uniform mixing weights with a gradient for
+    every group; options do what their roles say; and the discrete network of an architecture runs.
 
     Args:
         space: the space to check, small enough to run on a CPU.
@@ -169,19 +171,10 @@ def check_space(space: Space, *, samples: int = 20) -> None:
             given = space.layers[i - 1].out if i else channels
             assert channels == given, f"layer {number} expects {channels} channels of output {i}, which has {given}"
     x = random_inputs(space, 4, generator=_generator())
-    net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
-    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
-    watched = _watch_roles(space, net)
-    outputs = net(x, mix)[0] if net.carries else net(x, mix)
-    for hook in watched:
-        hook.remove()
     positions = tuple(x.shape[-space.dims :]) if space.dense else ()
     wanted = (4, space.layers[-1].out, *positions)
-    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
-    grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
-    for name, grad in zip(mix, grads, strict=True):
-        assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
-        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
+    if space.shares:
+        _check_supernet(space, x, wanted)
     for _ in range(samples):
         architecture = space.random(rng)
         space.check(architecture)
@@ -189,7 +182,26 @@ def check_space(space: Space, *, samples: int = 20) -> None:
         text = json.dumps(describe_architecture(space, architecture))
         assert read_architecture(space, json.loads(text)) == architecture, "architecture.json must be lossless"
     discrete = build(space.random(rng), space, generator=_generator())
-    assert discrete(x).shape == outputs.shape
+    assert discrete(x).shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(discrete(x).shape)}"
+
+
+def _check_supernet(space: Stacked, x: Tensor, wanted: tuple[int, ...]) -> None:
+    """The part of `check_space` that needs a supernet."""
+    net = plain(space, norm=BatchNorm(affine=False, track=False), generator=_generator())
+    mix: dict[str, Tensor] = {g.name: torch.full(g.shape, 1 / g.shape[1]).requires_grad_() for g in space.groups}
+    watched = _watch_roles(space, net)
+    outputs = net(x, mix)[0] if net.carries else net(x, mix)
+    for hook in watched:
+        hook.remove()
+    assert outputs.shape == wanted, f"the outputs must have the shape {wanted}, got {tuple(outputs.shape)}"
+    grads = torch.autograd.grad(outputs.square().sum(), list(mix.values()))
+    for name, grad in zip(mix, grads, strict=True):
+        assert grad.isfinite().all(), f"the gradient of group {name} must be finite"
+        assert grad.abs().sum() > 0, f"the mixing weights of group {name} must reach the outputs"
+    for group, grad in zip(space.groups, grads, strict=True):
+        for e, decision in enumerate(group.decisions):
+            absent = [o for o, option in enumerate(decision.options) if group.is_absent(option)]
+            assert not grad[e, absent].any(), f"an absent option of edge {e} of {group.name} must add nothing"
 
 
 @undisturbed()
@@ -351,8 +363,11 @@ def check_recipe(recipe: Recipe, *, space: Space | None = None, data: Data | Non
         assert difference is None, f"a resumed search must equal the uninterrupted one, but {difference} differs"
 
 
+_SAID = "the cat sat on the mat\nthe mat was red\n"
+
+
 def small_space(recipe: Recipe) -> tuple[Space, Data]:
-    """The first of the toy, a small NAS-Bench-201 and a small DARTS space that a recipe fits, and a few images for it.
+    """The first of the toy, a small NAS-Bench-201, DARTS and recurrent space that a recipe fits, and a little data for it.
 
     Args:
         recipe: the method.
@@ -366,6 +381,7 @@ def small_space(recipe: Recipe) -> tuple[Space, Data]:
         (Toy(), toy_set(Toy(), n=96)),
         (nasbench201(channels=4, cells=1, stages=1), images),
         (darts(cells=1, channels=12), images),
+        (DartsRnn(hidden=6, nodes=3), from_text(train=_SAID * 12, valid=_SAID * 8, test=_SAID, window=5)),
     ]
     refusals = []
     for space, data in candidates:

@@ -116,6 +116,28 @@ def test_at_rate_zero_it_is_first_order(method):
     assert all(torch.equal(got[name], want[name]) for name in want)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("clip", [0.05, 0.5, 100.0])
+def test_clipped_gradients_are_those_of_the_published_recurrent_search(method, clip):
+    """`rnn/architect.py` of quark0/darts: the step takes c g and v is clipped, so that the response is c times as large."""
+    problem = Quadratic(InnerStep(rate=0.2, weight_decay=0.1))
+    w, idle, alpha = problem.weights["w"].detach(), problem.weights["idle"].detach(), problem.params["alpha"]
+    c = problem.valid.x
+
+    def clipped(*gradients):
+        norm = torch.cat(gradients).norm()
+        return min(1.0, clip / (norm.item() + 1e-6))
+
+    g = A * (w - alpha - problem.train.x)
+    factor = clipped(g)
+    stepped = w - 0.2 * (factor * g + 0.1 * w)
+    v, of_idle = stepped - c + alpha * c, alpha
+    v = clipped(v, of_idle) * v
+    want = B * alpha + stepped * c + idle + 0.2 * factor * A * v
+    got = problem.gradient(method, clip=clip)["alpha"]
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-11 if method == "finite_difference" else 1e-14)
+
+
 class Curved(Quadratic):
     """A training loss with third derivatives: differences have a truncation error."""
 

@@ -45,12 +45,23 @@ def test_compare_shows_and_keeps_a_table_and_is_not_done_twice(tmp_path: Path, c
     assert main(["report", str(out / "darts-0")]) == 0
 
 
+def test_random_search_may_stand_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """As it does where architectures are drawn as a whole, and no recipe fits."""
+    small = ["--space.nodes", "5", "--space.channels", "2", "--data", "digits", "--seeds", "1", "--jobs", "1"]
+    words = ["compare", "--space", "randwire", *small, "--budget", "0.01", "--out", str(tmp_path / "c")]
+    assert main([*words, "--recipes", "random", "--known", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Comparing random search on digits, 1 seed each")
+    assert main([*words, "--recipes", "darts"]) == 2
+    assert "search it with random search, or another space" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("--recipes", "dartz"), "did you mean 'darts'"),
         (("--recipes", "darts,darts"), "twice"),
-        (("--recipes", "random"), "name a recipe or another searcher"),
+        (("--recipes", "random"), "or give it --budget SECONDS to have it alone"),
         (("--recipes", "evolution"), "give --budget"),
         (("--recipes", "evolution,evolution", "--budget", "1"), "twice"),
         (("--recipes", "evolution", "--budget", "0"), "budget_seconds must be"),

@@ -16,14 +16,16 @@ import pytest
 from killed import CONTEXT
 
 import mixop.cli
-from mixop.cli import main
+from mixop.cli import main, training
+from mixop.cli.arguments import parse
 from mixop.cli.commands import COMMANDS
 from mixop.core.errors import MissingExtraError
 from mixop.engine.driver import Driver
 from mixop.measure.speed import Roofline
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.spaces import RandWire
 from mixop.spaces.darts import Darts
-from mixop.spaces.published import DARTS_V2
+from mixop.spaces.published import ARCHITECTURES, DARTS_V2
 
 TOY = ("--space", "toy", "--data", "toy", "--data.n", "96", "--batch-size", "16")
 DARTS_V2_TEXT = Darts().to_native(DARTS_V2)
@@ -116,6 +118,27 @@ def test_retrain_takes_a_published_cell_without_a_search(tmp_path: Path):
         (network,) = json.loads((out / "score.json").read_text())["networks"]
         assert network["architecture"] == DARTS_V2_TEXT
         assert json.loads((out / "retrain.json").read_text())["protocol"]["drop_path"] == 0.2
+
+
+def test_retrain_draws_an_architecture(tmp_path: Path):
+    """``random:7`` is always the same one, ``random`` that of the run's seed."""
+    small = ["--space", "randwire", "--space.nodes", "8", "--space.channels", "2"]
+    drawn = [
+        training._given(parse(COMMANDS["retrain"], ["--architecture", text, *small, "--seed", seed]))[0]
+        for text, seed in (("random:7", "0"), ("random", "7"), ("random", "1"))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert main(["retrain", "--architecture", "random:7", *small, "--epochs", "1", "--quiet", "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "architecture.json").read_text())["native"] == RandWire(nodes=8).to_native(drawn[0])
+    assert {path.name for path in tmp_path.glob("*.svg")} == {f"architecture-conv{k}.svg" for k in (3, 4, 5)}
+
+
+@pytest.mark.parametrize(("name", "last", "flags"), [("PROXYLESS_GPU", 1728, ()), ("PROXYLESS_GPU", 1280, ("proxylessnas",))])
+def test_a_published_network_of_modules_has_its_own_sizes_unless_a_space_is_named(name, last, flags):
+    space = [word for flag in flags for word in ("--space", flag)]
+    architecture, built, _, _ = training._given(parse(COMMANDS["retrain"], ["--architecture", name, *space]))
+    assert architecture == ARCHITECTURES[name]
+    assert (built.name, built.arguments["last"]) == ("proxylessnas", last)
 
 
 def test_retrain_on_a_tree_of_photographs(tmp_path: Path):

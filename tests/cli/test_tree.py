@@ -35,30 +35,30 @@ every_value = pytest.mark.parametrize(("word", "name"), NAMES)
 SPECIAL = {
     "mean": ["0.5,0.25,0.5"],
     "std": ["0.5,0.25,0.5"],
-    "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3", "average_pooling,max_pooling"],
+    "operations": [
+        "skip_connect,nor_conv_3x3",
+        "none,sep_conv_3x3",
+        "tanh,relu",
+        "conv_3x3,conv_5x5",
+        "average_pooling,max_pooling",
+    ],
     "normal_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "reduce_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "normal_output": ["2,6", "3,4"],
     "reduce_output": ["2,6", "3,4"],
     "input_shape": ["3,64,64", "1,32,32"],
     "jitter": ["0.1,0.2,0.3,0.1"],
-    "edge_operations": [str([[name]] * 6).replace("'", '"') for name in ("none", "skip_connect")],
+    "edge_operations": [
+        str([[name]] * edges).replace("'", '"') for name in ("none", "skip_connect", "tanh") for edges in (6, 36, 66)
+    ],
+    "output": ["1,2"],
+    "network": ['{"hidden": 3}'],
 }
 
 # What is refused whatever one writes: "best" with a single level, a final network without running statistics.
 # What a single flag cannot change because another part forbids it.
-KEEPS_LAST = {
-    "gaea",
-    "snas",
-    "dsnas",
-    "setn",
-    "enas",
-    "enas_macro",
-    "enas_micro",
-    "rsws",
-    "darts_pt",
-    "bayesnas",
-}  # no split, or a derivation of its own
+# No split, or a derivation of its own.
+KEEPS_LAST = {"gaea", "snas", "dsnas", "setn", "enas", "enas_macro", "enas_micro", "rsws", "darts_pt", "bayesnas"}
 KEEPS_LAST |= {"pdarts", "drnas_progressive", "drnas_progressive_paper", "drnas_progressive_201"}  # several networks
 REFUSED = {*((name, ("keep",)) for name in KEEPS_LAST), ("protocol", ("norm", "track"))}
 
@@ -187,7 +187,7 @@ def test_every_flag_is_explained_with_its_default(word: str, name: str):
     for knob in BEGIN[word](name).knobs():
         assert knob.help, f"{flag_of((word, *knob.path))} has no line under Args"
         assert "`" not in knob.help
-        assert knob.takes != "JSON" or knob.path[0].endswith("_operations")
+        assert knob.takes != "JSON" or knob.path[0].endswith("_operations") or knob.path == ("network",)
 
 
 @every_value
@@ -340,3 +340,14 @@ def test_a_recipe_file_is_a_whole_recipe(tmp_path: Any):
     toml.write_text('name = "mine"\nrelaxation = "Dirichlet"\n[weight_optimiser]\ntype = "Adam"\neps = 1e-6\n')
     recipe = kinds.recipe(str(toml)).build()
     assert recipe == Recipe(name="mine", relaxation=Dirichlet(), weight_optimiser=Adam(eps=1e-6))
+
+
+def test_an_entry_of_a_mapping_is_set_by_its_name():
+    tree = kinds.protocol("darts-ptb")
+    tree.put(("network", "hidden"), "64")
+    tree.put(("network", "state_dropout"), "0.5")
+    network = tree.build().network
+    assert (network["hidden"], network["state_dropout"], network["word_dropout"]) == (64, 0.5, 0.1)
+    tree.put(("network", "hidden"), "many")
+    with pytest.raises(RecipeError, match=r"protocol\.network\.hidden must be a whole number or a number, got 'many'"):
+        tree.build()

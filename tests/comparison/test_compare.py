@@ -147,6 +147,7 @@ def test_a_damaged_comparison_is_refused(content: Any, data: Data, tmp_path: Pat
         ({"recipes": {"a": two()["a"]}}, r"comparison.recipes"),
         ({"budget_seconds": 1.0}, r"comparison.budget_seconds"),
         ({"evaluate": Supernet(protocol=SHORT.protocol)}, "comparison.evaluator.type"),
+        ({"executor": "plain"}, "comparison.executor"),
     ],
 )
 def test_another_comparison_is_refused_with_the_difference(
@@ -155,6 +156,11 @@ def test_another_comparison_is_refused_with_the_difference(
     given: dict[str, Any] = {"recipes": two(), "seeds": range(2), "evaluate": SHORT, **changes}
     with pytest.raises(RunError, match=difference):
         compare(given.pop("recipes"), Toy(), data, finished.path, jobs=2, **given)
+
+
+def test_all_searches_have_the_executor_that_is_asked_for(tmp_path: Path, data: Data):
+    compare({"a": two()["a"]}, Toy(), data, tmp_path / "c", seeds=[0], jobs=1, evaluate=SHORT, executor="plain")
+    assert json.loads((tmp_path / "c" / "a-0" / "settings.json").read_text())["executor"] == "plain"
 
 
 def _compare(out: Path, checkpoint_seconds: float = 30.0, observe: Any = None) -> None:
@@ -174,10 +180,10 @@ def _compare(out: Path, checkpoint_seconds: float = 30.0, observe: Any = None) -
 
 
 def _killed(out: Path) -> None:
-    """A comparison that kills its own process at the first word from a search."""
+    """A comparison that kills its own process at the first word from the first search."""
 
     def kill(name: str, record: Mapping[str, Any]) -> None:
-        if record.get("phase") == "search":
+        if name == "a-0" and record.get("phase") == "search":
             os.kill(os.getpid(), signal.SIGKILL)
 
     _compare(out, 0.0, kill)
@@ -210,7 +216,7 @@ def test_a_killed_comparison_goes_on_and_ends_like_one_left_alone(tmp_path: Path
 
 def test_asked_to_stop_it_says_how_to_go_on(tmp_path: Path, data: Data):
     def stop(name: str, record: Mapping[str, Any]) -> None:
-        if record.get("phase") == "search":
+        if name == "a-0" and record.get("phase") == "search":
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(InterruptedRunError, match=r"0 of 4 runs done and all progress saved in .*: the same command"):

@@ -1,5 +1,6 @@
 """Scores that are looked up, against the table's own columns."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from mixop.comparison.compare import compare
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import RIGHT, Optimum, Retrain, Supernet, Tabular, tabular
 from mixop.comparison.paper import paper_of
-from mixop.core.errors import DataError, RecipeError, RunError
+from mixop.core.errors import DataError, RecipeError, RunError, SpaceError
 from mixop.core.measure import ACCURACY, Measure
 from mixop.data.images.digits import Digits
 from mixop.data.toy import toy_set
 from mixop.searchers.evolution import Evolution
+from mixop.spaces import nasbench1shot1, nasbench101
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.toy import Toy
+from mixop.tables import convert
 from mixop.tables.table import Table
 from mixop.tables.write import Column, write_table
 
@@ -194,3 +197,21 @@ def test_a_table_of_errors_is_compared_downwards(tmp_path: Path):
             assert run.score == pytest.approx(drawn.mean(), rel=1e-6)
             assert drawn.min() < np.median(values)  # the lowest of 20 draws: above the median by 1 in a million
     assert "mm" in result.table()
+
+
+def test_a_table_of_nasbench101_scores_what_is_found_in_nasbench1shot1(tmp_path):
+    space = nasbench1shot1(1)
+    found = space.architecture([(1, 1, 0, 2), (0, 1), (2, 3), (0, 4)])
+    spec = space.spec(found)
+    cell = {"matrix": spec.matrix, "ops": ["input", *spec.operations, "output"]}
+    cell |= {"validation_accuracy": [0.9, 0.92, 0.94], "test_accuracy": [0.8, 0.8, 0.8], "training_time": [100.0, 110.0, 120.0]}
+    (tmp_path / "one.json").write_text(json.dumps([cell]))
+    evaluator = tabular(str(convert(tmp_path / "one.json", tmp_path / "one.table")))
+    data = toy_set(SPACE, n=96)
+    for covered in (space, nasbench1shot1(3), nasbench101()):
+        evaluator.check(covered, data)
+    with pytest.raises(RecipeError, match="does not cover toy"):
+        evaluator.check(SPACE, data)
+    assert evaluator.look_up(found) == pytest.approx(0.92, abs=1e-6)
+    with pytest.raises(SpaceError, match="does not hold"):
+        evaluator.look_up(space.architecture([(1, 1, 0, 1), (0, 1), (2, 3), (0, 4)]))

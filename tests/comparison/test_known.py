@@ -17,10 +17,11 @@ from mixop.data import from_arrays
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.evaluate.protocol import PROTOCOLS
+from mixop.nets.discrete import build
 from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
 from mixop.runs.load import read_score
-from mixop.spaces import nasbench201
+from mixop.spaces import RandWire, nasbench201
 from mixop.spaces.toy import Toy
 
 SPACE = nasbench201(channels=4, cells=1, stages=1)
@@ -93,6 +94,26 @@ def test_they_have_the_time_of_search_and_training_and_at_most_the_parameters(fi
             assert score.networks[0].parameters <= median(sizes) or planned["size"] == 2
             assert score.networks[0].epochs == planned["epochs"] == 2
             assert (score.protocol["cells"], score.protocol["drop_path"]) == (None, 0), "those are the searched network's alone"
+
+
+def test_beside_random_search_alone_they_have_its_time_and_its_parameters(data: Data, tmp_path: Path):
+    """Random graphs have no recipe that fits."""
+    space, short = RandWire(nodes=6, channels=4), replace(SHORT, protocol=replace(SHORT.protocol, cells=None))
+    result = compare({}, space, data, tmp_path, seeds=[0], jobs=1, evaluate=short, budget_seconds=0.1, known=1)
+    assert result.done == result.planned == 2
+    trial = json.loads((tmp_path / "random-0" / "trial.json").read_text())
+    (taken,) = [one["architecture"] for one in trial["candidates"] if "score" in one]
+    most = sum(p.numel() for p in build(taken, space.fit(data)).parameters())
+    known = json.loads((tmp_path / "plain-ResNet-0" / "known.json").read_text())
+    assert known["seconds"] == 0.1
+    (place,) = (path for path in (tmp_path / "plain-ResNet-0").iterdir() if path.is_dir())
+    score = read_score(place / "score.json")
+    assert score is not None
+    assert 0 < score.networks[0].parameters <= most
+    assert "as what random search took" in result.table()
+    page = (tmp_path / "comparison.html").read_text()
+    assert "comes first of 2" in page or "share the first place" in page
+    assert "beats picking at random" not in page
 
 
 def test_what_is_finished_is_not_repeated_and_what_is_not_goes_on(finished: Comparison, data: Data):

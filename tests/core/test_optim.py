@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from mixop.core.errors import RecipeError
-from mixop.core.optim import SGD, Adam, ExponentiatedGradient, TorchOptimiser, exponentiated_gradient, resting, set_rate
+from mixop.core.optim import (
+    SGD,
+    Adam,
+    ExponentiatedGradient,
+    RMSProp,
+    TorchOptimiser,
+    exponentiated_gradient,
+    resting,
+    set_rate,
+)
 from mixop.core.schedules import Constant, Cosine
 
 
@@ -104,9 +113,28 @@ def test_values_build_the_optimiser_that_they_name(value, by_hand):
     assert p.item() == pytest.approx(x, rel=1e-12)
 
 
+def test_rmsprop_is_tensorflows():
+    # tf.train.RMSPropOptimizer: mean squares begin at 1, epsilon is under the root, the rate is inside of the momentum.
+    p = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    optimiser = RMSProp(lr=Constant(0.3), decay=0.8, momentum=0.7, eps=1.0, weight_decay=0.5).build([p])
+    x, squares, momentum = 2.0, 1.0, 0.0
+    for rate in (0.3, 0.1, 0.1):
+        set_rate(optimiser, rate)
+        p.grad = torch.ones(1, dtype=torch.float64)
+        optimiser.step()
+        g = 1 + 0.5 * x
+        squares = 0.8 * squares + 0.2 * g * g
+        momentum = 0.7 * momentum + rate * g / (squares + 1.0) ** 0.5
+        x -= momentum
+    assert p.item() == pytest.approx(x, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: RMSProp(eps=0.0),
+        lambda: RMSProp(decay=1.0),
+        lambda: RMSProp(momentum=-0.1),
         lambda: SGD(lr=Constant(0.0)),
         lambda: SGD(lr=Constant(-0.1)),
         lambda: SGD(lr=Cosine(0.1, -0.1)),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mixop.core.errors import DataError, DataWarning, RecipeError
-from mixop.data import Data, Split, Text, from_text, from_tokens
+from mixop.data import Data, Ptb, Split, Text, WikiText2, from_text, from_tokens
 from mixop.tasks.language import LanguageModel
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
@@ -184,9 +184,31 @@ def test_a_vocabulary_of_one_is_refused():
         from_tokens([0, 0, 0], [0, 0], [0, 0], 1)
 
 
+def test_characters_are_tokens_too(tmp_path: Path):
+    data = from_text(train="ab a\nb\n" * 5, valid="a\n", test="ba\n", window=3, unit="characters")
+    assert data.task == LanguageModel(("a", "b", " ", "<eos>"))
+    assert words_of(data, "test") == ["b", "a", "<eos>"]
+    write(tmp_path, {"train.txt": "ab a\nb\n" * 5, "valid.txt": "a\n", "test.txt": "ba\n"})
+    read = Text(str(tmp_path), window=3, unit="characters").load()
+    assert read.fingerprint == data.fingerprint
+    assert read.record["characters_read_as_unknown"] == {"train": 0, "valid": 0, "test": 0}
+    with pytest.raises(DataError, match=r"The test text has the character 'c', .*: leave it out, or add it to that text"):
+        from_text(train="ab\n", valid="ab\n", test="abc\n", unit="characters")
+    with pytest.raises(DataError, match="unit of a text"):
+        Text(str(tmp_path), unit="letters").load()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("source", "words"), [(Ptb, "929,589, 73,760, 82,430"), (WikiText2, "2,088,628, 217,646, 245,569")])
+def test_a_known_text_must_be_the_usual_one(source: type[Ptb] | type[WikiText2], words: str, tmp_path: Path):
+    write(tmp_path, {"train.txt": TRAIN, "valid.txt": VALID, "test.txt": TEST})
+    with pytest.raises(DataError, match=rf"have {words} tokens and [\d,]+ different ones, but .* have 16, 4, 6 tokens and 6"):
+        source(str(tmp_path)).load()
+
+
 @pytest.mark.skipif(not (REAL / "ptb.train.txt.xz").exists(), reason="the shared data, real text, is not here")
 def test_the_penn_treebank():
-    data = Text(str(REAL)).load()
+    data = Ptb(str(REAL)).load()
+    assert data.name == "ptb"
     # Published: 929,589 and 73,760 and 82,430 words with the ends of lines, 10,000 different ones.
     assert [len(data.at(part)) + 1 for part in ("train", "valid", "test")] == [929_589, 73_760, 82_430]
     assert data.shape == (10_000, 35)

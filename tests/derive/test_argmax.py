@@ -8,7 +8,7 @@ import torch
 from mixop.core.errors import RecipeError
 from mixop.derive.argmax import Argmax
 from mixop.nets.ops import BatchNorm
-from mixop.spaces import CellSpace, darts, nasbench201
+from mixop.spaces import CellSpace, darts, nasbench1shot1, nasbench201
 
 DARTS_ORDER = (
     "none",
@@ -66,3 +66,18 @@ def test_a_space_that_offers_only_none_is_refused_when_none_does_not_count():
     space = CellSpace(name="empty", operations=("none",), nodes=2)
     with pytest.raises(RecipeError, match="only none"):
         Argmax(none=False).check(space, BatchNorm())
+
+
+def test_a_node_takes_the_parents_of_largest_weight():
+    space = nasbench1shot1(2)
+    mean = {
+        "operations": torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.2, 0.6, 0.2]]),
+        "inputs.2": torch.tensor([[0.4, 0.6]]),
+        "inputs.3": torch.tensor([[0.3, 0.2, 0.5]]),
+        "inputs.4": torch.tensor([[0.25, 0.25, 0.25, 0.25]]),
+        "output": torch.tensor([[0.1, 0.3, 0.2, 0.3, 0.1]]),
+    }
+    for rule in (Argmax(), Argmax(edges="pairs")):
+        spec = space.spec(rule(mean, space))
+        assert [[s for s in range(7) if spec.matrix[s][t]] for t in (2, 3, 4, 6)] == [[1], [0, 2], [0, 1], [1, 2, 3]]
+        assert spec.operations[:4] == ("conv1x1-bn-relu", "maxpool3x3", "maxpool3x3", "conv3x3-bn-relu")

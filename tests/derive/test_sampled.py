@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mixop.core.errors import RecipeError
-from mixop.derive.sampled import BestSampled, most_probable
+from mixop.derive.sampled import BestSampled, _architecture, _indices, most_probable
 from mixop.nets.ops import BatchNorm
+from mixop.spaces import nasbench1shot1
 from mixop.spaces.toy import Toy
 
 SPACE = Toy()
@@ -101,3 +102,11 @@ def test_statistics_that_a_supernet_does_not_keep_are_refused():
     BestSampled(norm="running").check(SPACE, BatchNorm())
     with pytest.raises(RecipeError, match="keeps none"):
         BestSampled(norm="running").check(SPACE, BatchNorm(track=False))
+
+
+def test_candidates_that_take_several_options_come_back():
+    space, rng = nasbench1shot1(3), random.Random(0)
+    drawn = [space.random(rng) for _ in range(20)]
+    rows = [_indices(space, architecture) for architecture in drawn]
+    assert len({len(row) for row in rows}) == 1
+    assert [_architecture(space, row) for row in rows] == drawn

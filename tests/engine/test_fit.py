@@ -10,7 +10,7 @@ from mixop import api
 from mixop.core.errors import RecipeError
 from mixop.data import from_arrays
 from mixop.derive import RestrictedSkips
-from mixop.engine.fit import check_computing
+from mixop.engine.fit import check_computing, computing
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.measure.foresight import search_estimate
@@ -163,3 +163,50 @@ def test_what_may_draw_unseen_is_neither_compiled_nor_captured(monkeypatch):
         check_computing(recipe, DARTS, settings)
     monkeypatch.setattr(Foreign, "draws", False, raising=False)
     check_computing(recipe, DARTS, settings)
+
+
+AUTO = Settings(executor="auto", seed=3)
+
+
+def test_what_is_left_open_becomes_the_fastest_executor_that_fits():
+    space = SPACE.fit(Sizes((3, 8, 8), 4))
+    assert computing(short(), space, AUTO) == (replace(AUTO, executor="fused"), "")
+    odd, why = computing(short(), nasbench201(channels=2, cells=1, **SIZES), AUTO)
+    assert odd == replace(AUTO, executor="nodewise")
+    assert "multiple of 4 channels" in why
+    sliced, why = computing(short(), space, replace(AUTO, precision="bfloat16"))
+    assert sliced.executor == "nodewise"
+    assert "float32" in why
+    for executor in ("plain", "nodewise", "fused"):
+        assert computing(short(), space, Settings(executor=executor)) == (Settings(executor=executor), "")
+
+
+def test_a_run_keeps_the_executor_that_was_chosen_for_it(tmp_path, monkeypatch):
+    """Elsewhere another one may fit: where there is no compiler, say."""
+    api.search(short(), SPACE, data(), tmp_path / "run", executor="auto")
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["executor"] == "fused"
+    assert "not_fused" not in json.loads((tmp_path / "run" / "environment.json").read_text())
+
+    def refuse(recipe, space, settings):
+        if settings.executor == "fused":
+            raise RecipeError("no compiler")
+
+    monkeypatch.setattr("mixop.engine.fit.check_computing", refuse)
+    with pytest.raises(RecipeError, match="no compiler"):  # the run's own executor, which this machine lacks
+        api.search(short(), SPACE, data(), tmp_path / "run", executor="auto")
+    api.search(short(), SPACE, data(), tmp_path / "new", executor="auto")
+    assert json.loads((tmp_path / "new" / "settings.json").read_text())["executor"] == "nodewise"
+    assert json.loads((tmp_path / "new" / "environment.json").read_text())["not_fused"] == "no compiler"
+
+
+def test_a_measurement_beforehand_takes_the_executor_that_the_search_will_take(monkeypatch):
+    made = []
+    build = Search.__init__
+
+    def note(self, recipe, space, data, run, settings, *rest):
+        made.append(settings.executor)
+        build(self, recipe, space, data, run, settings, *rest)
+
+    monkeypatch.setattr(Search, "__init__", note)
+    search_estimate(short(), SPACE, data(), AUTO)
+    assert made == ["fused"]

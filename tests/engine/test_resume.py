@@ -18,7 +18,7 @@ from killed import CONTEXT
 
 from mixop import api
 from mixop.core.errors import MixopError
-from mixop.data import digits
+from mixop.data import digits, from_text
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.engine.fit import check_fit
@@ -27,7 +27,7 @@ from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.spaces import darts, nasbench201
+from mixop.spaces import DartsRnn, darts, nasbench201
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
 from mixop.supernet.executors import EXECUTORS
@@ -38,14 +38,20 @@ SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "
 
 Moment = Literal["rename", "step", "never"]
 
-EVERY_DAY = ("darts2", "darts_pt", "drnas_progressive_201", "bayesnas")
-"""Recipes that keep most besides weights: momenta, decisions, stages, widened weights, relevance."""
+EVERY_DAY = ("darts2", "darts_pt", "drnas_progressive_201", "bayesnas", "darts_rnn")
+"""Recipes that keep most besides weights: momenta, decisions, stages, widened weights, relevance, hidden states."""
 
 
 @cache
 def images() -> Data:
     whole = digits(valid=0.5, seed=0)
     return whole.with_indices(whole.train[:48], whole.valid[:48])
+
+
+@cache
+def text() -> tuple[Space, Data]:
+    said = "the cat sat on the mat\nthe mat was red\n"
+    return DartsRnn(hidden=6, nodes=3), from_text(train=said * 12, valid=said * 8, test=said, window=5)
 
 
 def short(name: str) -> Recipe:
@@ -66,6 +72,7 @@ def place(name: str, executor: Any) -> tuple[Space, Data] | None:
             darts(cells=1, channels=48, operations=SIX),
             images(),
         ),  # a twelfth of them must be a multiple of 4 for the kernels
+        text,
     ]
     for candidate in candidates:
         space, data = candidate()

@@ -88,7 +88,7 @@ def test_settings_can_be_changed_by_a_file():
         ({"batch_size": 8, "accumulate": 5}, "accumulate at most 4"),
         ({"precision": "float16"}, "precision"),
         ({"cells": 0}, "cells of a retraining"),
-        ({"optimiser": ExponentiatedGradient()}, "SGD or Adam, got ExponentiatedGradient"),
+        ({"optimiser": ExponentiatedGradient()}, "SGD, Adam or RMSProp, got ExponentiatedGradient"),
     ],
 )
 def test_what_is_out_of_range_is_refused(change, sentence):
@@ -99,7 +99,7 @@ def test_what_is_out_of_range_is_refused(change, sentence):
 def test_a_misspelt_setting_is_refused_with_the_nearest_name():
     with pytest.raises(RecipeError, match="did you mean 'label_smoothing'"):
         protocol_from_json({**protocol_to_json(QUICK), "label_smothing": 0.1})
-    with pytest.raises(RecipeError, match=r"protocol\.optimiser must be SGD or Adam"):
+    with pytest.raises(RecipeError, match=r"protocol\.optimiser must be SGD, Adam or RMSProp"):
         protocol_from_json({**protocol_to_json(QUICK), "optimiser": {"type": "ExponentiatedGradient"}})
 
 

@@ -23,7 +23,7 @@ from mixop.data import digits, from_arrays
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
-from mixop.evaluate.protocol import Protocol, protocol_to_json
+from mixop.evaluate.protocol import PROTOCOLS, Protocol, protocol_to_json
 from mixop.evaluate.retrain import Retraining, random_architectures
 from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network, read_score
@@ -506,3 +506,12 @@ def test_the_score_is_plain_json(make):
     job.run()
     text = (job.run_directory / "score.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == job.run_directory.read_json("score.json")
+
+
+def test_images_are_trained_with_their_channels_last(tmp_path):
+    space = nasbench201(channels=4, cells=1)
+    networks = [("found", space.random(random.Random(0)))]
+    job = Retraining(networks, space, digits(), PROTOCOLS["quick"], RunDirectory(tmp_path), Settings())
+    weights = [p for p in job.state.net.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
+    assert weights
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)

@@ -19,7 +19,8 @@ from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, _minutes, find
 from mixop.finder.page import write_found
-from mixop.finder.portfolio import _CONVOLUTIONAL, _DENSE, _RESNET, Member, portfolio, where_to_search
+from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _RESNET, Member, portfolio, where_to_search
+from mixop.nets.latency import LatencyTable
 from mixop.report.curve import Spot, best_for_each_cost
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
@@ -47,6 +48,14 @@ def signals() -> Data:
     phase = torch.rand(60, 1, 1, generator=generator) * 6
     x = torch.sin(torch.arange(16.0) * (0.6 + 0.6 * y[:, None, None]) + phase)
     return from_arrays(x.numpy(), y.numpy(), valid=0.4, test_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def grey() -> Data:
+    """Synthetic: two classes of grey images of different brightness."""
+    y = torch.arange(60) % 2
+    x = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
+    return from_arrays(x, y, valid=0.4, test_share=0.2, layout="nchw")
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +302,37 @@ def test_what_a_search_found_is_made_narrower_until_it_keeps_the_limits(signals)
     assert "parameters where 10 are allowed" in why
 
 
+def test_a_size_that_a_family_cannot_have_stays_out(grey):
+    """Three channels cannot be halved by a DARTS cell: the largest that keeps a limit is looked for among the others."""
+    found, why = Entry(grey, Limits(parameters=100)).largest(_DARTS)
+    assert found is None
+    assert "where 100 are allowed" in why
+    assert Entry(grey, Limits()).member(Member(_DARTS, 3)) == (None, _why_odd())
+
+
+def _why_odd() -> str:
+    with pytest.raises(mixop.MixopError) as caught:
+        mixop.spaces.darts(channels=3)
+    return str(caught.value)
+
+
+def test_with_a_table_the_limit_is_that_of_another_device(signals, tmp_path, monkeypatch):
+    """On it a layer takes as many milliseconds as it has weights."""
+
+    monkeypatch.setattr(LatencyTable, "sum", lambda _, net, x: sum(p.numel() for p in net.parameters()))
+    table = LatencyTable(device="a phone", layers={"x": 1.0}, fixed=500.0, scale=2.0, error=0.07, networks=8)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, max_latency_ms=9000, latency=table)
+    assert result.sentences[1].startswith("Milliseconds are those of a phone; its table is off by 7 %")
+    for trial in result.trials:
+        assert trial.latency_ms == 500 + 2 * trial.parameters <= 9000
+    parameters = result.score.networks[0].parameters
+    assert f"{500 + 2 * parameters:,} of at most 9,000 ms" in " ".join(result.sentences)
+    again = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, max_latency_ms=9000, latency=table)
+    assert again.trials == result.trials
+    with pytest.raises(RunError, match="latency"):
+        find(signals, tmp_path / "out", minutes=MINUTES, threads=1, max_latency_ms=9000)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -301,6 +341,9 @@ def test_what_a_search_found_is_made_narrower_until_it_keeps_the_limits(signals)
         ({"max_params": -1}, "most parameters must be greater than 0"),
         ({"max_flops": "many"}, "max_flops must be a number"),
         ({"recipe": "dart"}, "did you mean 'darts'"),
+        ({"latency": LatencyTable(device="d", layers={})}, "give max_latency_ms"),
+        ({"max_latency_ms": 1, "latency": "nowhere.json"}, "Cannot read the latency table 'nowhere.json'"),
+        ({"max_latency_ms": 1, "latency": LatencyTable(device="d", layers={})}, "table of d lacks .*Conv1d"),
     ],
 )
 def test_wrong_arguments_are_sentences_and_leave_nothing(wrong, said, signals, tmp_path):
@@ -346,17 +389,37 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
     assert f"{result.winner} reaches" in page
 
 
-def test_under_a_limit_the_best_of_many_draws_takes_part(tmp_path, monkeypatch):
+def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixop.finder.find.FEWEST_SEARCH_EPOCHS", 1)
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 5)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
+    said = [sentence for sentence in result.sentences if sentence.startswith("dsnas searched")]
+    assert [sentence.partition(" for ")[2] for sentence in said] == ["2 epochs.", "2 epochs, with seed 1."]
+    runs = [RunDirectory(tmp_path / "out" / name) for name in ("search", "search-2")]
+    assert [run.read_json("settings.json")["seed"] for run in runs] == [0, 1]
+    found = {run.read_json("architecture.json")["native"] for run in runs}
+    last = [trial.label for trial in result.trials if trial.round == 2 and trial.origin == "searched"]
+    assert last
+    assert len(last) <= len(found)
+    assert find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas").trials == result.trials
+
+
+def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr("mixop.finder.find.ignorance", lambda run: ["The supernet knew nothing."])
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
+    assert "What it found stays out. The supernet knew nothing." in result.sentences
+    assert not any(trial.origin in ("searched", "random") for trial in result.trials)
+
+
+def test_under_a_limit_the_best_of_many_draws_takes_part(grey, tmp_path, monkeypatch):
     """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
     monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
     monkeypatch.setattr("mixop.finder.find.LONGEST_EPOCHS", 2)
     monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
     monkeypatch.setattr("mixop.finder.contender.SIZES", (2, 3, 4))
     monkeypatch.setattr("mixop.finder.find.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
-    y = torch.arange(60) % 2
-    x = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
-    data = from_arrays(x, y, valid=0.4, test_share=0.2, layout="nchw")
-    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000)
+    result = find(grey, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000)
     assert any("the best by scores before training takes part" in sentence for sentence in result.sentences)
     (ranked,) = [trial for trial in result.trials if trial.origin == "ranked"]
     assert ranked.round == 2
@@ -364,7 +427,7 @@ def test_under_a_limit_the_best_of_many_draws_takes_part(tmp_path, monkeypatch):
     assert any(sentence.startswith("What the ranking took") for sentence in result.verdict)
     assert "ranked before training" in write_found(tmp_path / "out").read_text()
     told: list[str] = []
-    assert find(data, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000, tell=told.append).trials == result.trials
+    assert find(grey, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000, tell=told.append).trials == result.trials
 
 
 def test_an_unfinished_run_has_no_page(signals, tmp_path):

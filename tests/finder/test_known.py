@@ -19,6 +19,7 @@ from mixop.nets.discrete import build
 from mixop.report.html import write_report
 from mixop.runs.load import read_known, read_score
 from mixop.runs.read import read_run
+from mixop.spaces import resnet
 
 SPACE = mixop.spaces.nasbench201(channels=4, cells=1, stages=1)
 PROTOCOL = replace(PROTOCOLS["quick"], epochs=2, batch_size=16)
@@ -139,3 +140,9 @@ def test_what_is_not_there_or_is_another_is_a_sentence(run, data, tmp_path):
     (run.out / "known.json").write_text(json.dumps({**content, "planned": []}))
     with pytest.raises(RunError, match=r"known\.json"):
         read_run(run.out)
+
+
+def test_a_protocol_for_cells_is_taken_without_what_belongs_to_cells():
+    plain = known.plainly(PROTOCOLS["nasbench101"])
+    assert plain.sized(resnet()) == resnet()
+    assert plain.optimiser == PROTOCOLS["nasbench101"].optimiser

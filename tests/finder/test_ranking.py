@@ -11,6 +11,7 @@ from mixop.data import from_arrays
 from mixop.data.core import Data
 from mixop.evaluate.score import parameters
 from mixop.finder import ranking
+from mixop.finder.contender import Entry
 from mixop.finder.costs import Limits
 from mixop.finder.ranking import best_before_training, first_by_both
 from mixop.nets.discrete import build
@@ -32,7 +33,7 @@ def space(data):
 def test_it_takes_the_best_of_its_draws_by_both_scores_and_keeps_the_limit(space, data, monkeypatch):
     monkeypatch.setattr(ranking, "MOST", 10)
     limits, x = Limits(parameters=9000), data.batch(data.train[:32]).x
-    best = best_before_training(space, data, limits, seconds=1e9, seed=3)
+    best = best_before_training(space, Entry(data, limits), seconds=1e9, seed=3)
     assert best["networks"] == 10
     rng, scores = Random(3), {}
     while len(scores) < 10:
@@ -44,15 +45,15 @@ def test_it_takes_the_best_of_its_draws_by_both_scores_and_keeps_the_limit(space
     assert taken in scores
     places = {a: sum(sum(other[k] < own[k] for other in scores.values()) for k in (0, 1)) for a, own in scores.items()}
     assert places[taken] == max(places.values())
-    assert best == best_before_training(space, data, limits, seconds=1e9, seed=3)
+    assert best == best_before_training(space, Entry(data, limits), seconds=1e9, seed=3)
 
 
 def test_where_too_few_keep_the_limit_or_there_is_no_time_none_is_taken(space, data):
-    assert best_before_training(space, data, Limits(parameters=10), seconds=1.0, seed=0) == {
+    assert best_before_training(space, Entry(data, Limits(parameters=10)), seconds=1.0, seed=0) == {
         "architecture": None,
         "networks": 0,
     }
-    assert best_before_training(space, data, Limits(parameters=1e9), seconds=0.0, seed=0)["architecture"] is None
+    assert best_before_training(space, Entry(data, Limits(parameters=1e9)), seconds=0.0, seed=0)["architecture"] is None
 
 
 def test_places_are_added(space):

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mixop.engine.settings import Settings
 from mixop.measure.speed import Case, Result, Roofline, Timing, flops
 from mixop.recipes import RECIPES
-from mixop.spaces import darts, nasbench201
+from mixop.spaces import DartsRnn, Sizes, darts, nasbench201
 from mixop.supernet.plain import plain
 
 SIZES = {"input_shape": (3, 8, 8), "outputs": 5}
@@ -67,3 +67,21 @@ def test_ratios_and_limit():
 def test_open_sizes_are_refused():
     with pytest.raises(Exception, match=r"give input_shape and outputs|sizes"):
         flops(case("darts", nasbench201(channels=4, cells=1)))
+
+
+def test_products_of_a_text_are_counted_by_hand():
+    """B = 4, T = 3, n = 5, V = 7, two nodes: forward, gradients of values, and in the weights' half those of weights."""
+    space = DartsRnn(hidden=5, nodes=2).fit(Sizes((7, 3), 7, dense=True, tokens=True))
+    once = 2 * 4 * 3 * (10 * 10 + 3 * 5 * 10 + 5 * 7)  # the first product, three edges, the decoder
+    first = 2 * 4 * (5 * 10)  # of the input's part no gradient of values is needed where the embedding rests
+    counted = flops(case("darts_rnn", space))
+    assert 4 * once < counted <= 5 * once
+    assert once > first
+    result = Result(
+        timings=[Timing(executor="plain", step=(0.5,), architecture=(1,), weights=(1,), pass_=(1,))],
+        flops=1,
+        roofline=Roofline(gemm=1.0, convolution=1.0, copy=1.0, threads=1),
+        tokens=12,
+    )
+    assert result.rate(result.timings[0]) == 24.0
+    assert result.to_json()["executors"]["plain"]["tokens_a_second"] == 24.0

@@ -6,15 +6,6 @@ import mixop
 from mixop.core.errors import MixopError
 from mixop.spaces import Sizes
 
-PAPER = {
-    "stem": 32,
-    "first": 16,
-    "widths": (24, 40, 80, 96, 192, 320),
-    "layers": (4, 4, 4, 4, 4, 1),
-    "strides": (2, 2, 2, 1, 2, 1),
-    "last": 1280,
-}
-
 
 class InvertedResidual(nn.Module):
     def __init__(self, inputs, outputs, stride, expansion):
@@ -55,15 +46,6 @@ def test_the_plain_mobilenet_is_a_point():
     space = mixop.spaces.mobilenet(**arguments).fit(Sizes((2, 10, 7), 3))
     native = ", ".join(f"blocks.{number}=3x3_e6" for number in range(4))
     assert_equal_networks(space, native, MobileNetV2(2, 3, 4, 3, [(3, 2, 1), (6, 2, 2)], 8), (2, 10, 7))
-
-
-def test_the_papers_space_has_its_choices():
-    """Cai et al. 2019: 21 blocks of 6 operations, and "zero" beside every shortcut, which are all but a stage's first."""
-    space = mixop.spaces.mobilenet(**PAPER).fit(Sizes((3, 16, 16), 10))
-    assert len(space.groups) == 21
-    assert space.size() == 6**6 * 7**15
-    assert set(space.groups[0].decisions[0].options) == {f"{k}x{k}_e{e}" for k in (3, 5, 7) for e in (3, 6)}
-    assert space.is_skip("skip")
 
 
 def test_stages_of_different_lengths_are_refused():

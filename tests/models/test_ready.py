@@ -54,6 +54,8 @@ def features() -> Data:
 SPACES: dict[str, tuple[Callable[[], Data], ModuleSpace]] = {
     "resnet": (images, mixop.spaces.resnet(channels=4, blocks=(1, 2), kernels=(3, 5))),
     "mobilenet": (images, mixop.spaces.mobilenet(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(1, 2), last=8)),
+    "proxylessnas": (images, mixop.spaces.proxylessnas(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(2, 2), last=8)),
+    "shufflenet": (images, mixop.spaces.shufflenet(stem=2, widths=(4, 8), layers=(2, 1), last=8)),
     "vit": (images, mixop.spaces.vit(width=8, depth=2, heads=(2, 1), ratios=(2, 1))),
     "conv1d": (signals, mixop.spaces.conv1d(channels=4, blocks=(1, 2), kernels=(3, 5))),
     "unet": (masks, mixop.spaces.unet(channels=2, levels=1)),
@@ -63,6 +65,8 @@ IMAGES = [Sizes((1, 8, 8), 3), Sizes((5, 24, 8), 1), Sizes((3, 64, 16), 10)]
 FITS = {
     "resnet": [IMAGES[0], Sizes((2, 9, 33), 2)],
     "mobilenet": [*IMAGES, Sizes((2, 9, 33), 2)],
+    "proxylessnas": [*IMAGES, Sizes((2, 9, 33), 2)],
+    "shufflenet": [*IMAGES, Sizes((2, 9, 33), 2)],
     "vit": IMAGES,
     "conv1d": [Sizes((2, 31), 3), Sizes((1, 1), 2)],
     "unet": [Sizes(sizes.shape, sizes.outputs, dense=True) for sizes in (*IMAGES, Sizes((2, 9, 33), 2))],
@@ -77,7 +81,7 @@ KINDS = {
     "tokens": Sizes((20, 8), 20, dense=True, tokens=True),
 }
 USE = {
-    "images": "use resnet or mobilenet or vit",
+    "images": "use resnet or mobilenet or proxylessnas or shufflenet or vit",
     "masks": "use unet",
     "signals": "use conv1d",
     "dense signals": "use a space of cells",
@@ -108,10 +112,11 @@ def test_it_refuses_other_kinds_and_names_what_to_use(name):
     assert refused == len(KINDS) - 1
 
 
-# The defaults of resnet and conv1d are a dozen blocks to look through.
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in {"resnet", "conv1d"} else []) for name in READY]
-)
+LARGE = {"resnet", "conv1d", "proxylessnas", "shufflenet"}
+"""Their defaults are a dozen blocks and more to look through."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in READY])
 def test_its_defaults_allow_thousands_of_networks_and_say_each_in_words(name):
     space = getattr(mixop.spaces, name)().fit(FITS[name][0])
     assert space.size() > 1000

@@ -24,6 +24,7 @@ REFUSED = {
     "darts_minus": "AuxiliarySkip",
     "pdarts": "SkipDropout",
     "prdarts": "GatePenalty",
+    "darts_rnn": "cuts a text into windows",
     **dict.fromkeys(
         (
             "pcdarts",
@@ -37,7 +38,7 @@ REFUSED = {
         "PartialChannels",
     ),
 }
-"""Recipes with a part for edges of cells, and the part."""
+"""Recipes with a part for edges of cells or for texts, and the part."""
 
 FITTING = [name for name in RECIPES if name not in REFUSED]
 EVERY_DAY = ("darts2", "sdarts_rs", "drnas", "gaea", "gdas", "setn", "bayesnas")

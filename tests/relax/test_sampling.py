@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from mixop.core.types import Draw
-from mixop.relax.sampling import as_paths, gumbel_noise, one_hot, sample_options, score_surrogate, straight_through
+from mixop.relax.sampling import (
+    as_paths,
+    gumbel_noise,
+    log_prob_of_options,
+    one_hot,
+    sample_options,
+    score_surrogate,
+    straight_through,
+)
 
 LOGITS = torch.tensor([0.7, -0.4, 1.1, -1.5], dtype=torch.float64)
 
@@ -81,3 +89,15 @@ def test_expected_score_gradient_is_the_gradient_of_the_expected_loss():
             t += probability * g
     for t, g in zip(total, exact, strict=True):
         torch.testing.assert_close(t, g)
+
+
+def test_options_without_replacement_have_the_probability_of_their_order():
+    logits = torch.tensor([[0.3, -0.5, 1.1]], dtype=torch.float64)
+    p = logits.softmax(-1)[0].tolist()
+    total = 0.0
+    for first, second in itertools.permutations(range(3), 2):
+        found = log_prob_of_options(logits, torch.tensor([[first, second]])).exp().item()
+        assert found == pytest.approx(p[first] * p[second] / (1 - p[first]))
+        total += found
+    assert total == pytest.approx(1)
+    assert log_prob_of_options(logits, torch.tensor([[2]])).item() == pytest.approx(logits.log_softmax(-1)[0, 2].item())

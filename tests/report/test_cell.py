@@ -189,3 +189,41 @@ def test_what_is_no_cell_is_refused(broken):
 def test_kinds_of_operations(operation, kind):
     assert kind_of(operation) == kind
     assert kind in KINDS
+
+
+def test_a_recurrent_cell_has_a_token_a_state_and_a_mean():
+    edges = [{"source": 0, "target": 1, "operation": "tanh"}, {"source": 1, "target": 2, "operation": "relu"}]
+    cell = {"inputs": 1, "nodes": 3, "output": [1, 2], "edges": edges, "recurrent": True}
+    drawn = draw_cell(cell)
+    assert "x(t), h(t\u22121)" in drawn
+    assert ">h(t)<" in drawn
+    assert "mean of nodes 1, 2" in drawn
+    assert "concatenated" not in drawn
+    assert {"op-tanh", "op-relu"} <= {word.strip('"') for word in drawn.replace("=", " ").split()} or "op-tanh" in drawn
+
+
+AT_NODES = {
+    "inputs": 1,
+    "nodes": 7,
+    "output": [6],
+    "operations": ["conv3x3-bn-relu", "maxpool3x3", "conv1x1-bn-relu", "maxpool3x3", "conv1x1-bn-relu"],
+    "edges": [{"source": s, "target": t} for s, t in ((0, 1), (0, 2), (1, 2), (2, 3), (1, 4), (0, 4), (3, 6), (0, 6))],
+}
+"""A cell with operations at its nodes: nothing reads node 4, and node 5 has no edge."""
+
+
+def test_operations_at_nodes_are_in_the_nodes():
+    svg = draw_cell(AT_NODES)
+    nodes = re.findall(r'<g class="op-(\w+)"[^>]*><title>([^<]*)</title>', svg)
+    assert [kind for kind, _ in nodes] == ["conv", "pool", "pointwise", "pool"]  # the fifth is left out
+    assert nodes[1][1] == "node 2: maxpool3x3 of the sum of the input, node 1"
+    assert nodes[3][1].endswith("nothing depends on it")
+    assert "1  conv3x3-bn-relu" in svg
+    assert svg.count('class="op-concat"') == 8
+    assert svg.count('stroke-dasharray="4 4"') == 3  # the node that nothing reads, and the two edges into it
+    assert "The output reads node 3, the input." in svg
+
+
+def test_a_cell_says_the_operations_of_all_of_its_inner_nodes():
+    with pytest.raises(RunError, match="an operation for each of its 5 inner nodes"):
+        draw_cell({**AT_NODES, "operations": ["maxpool3x3"]})

@@ -9,7 +9,7 @@ import torch
 from mixop.core.errors import SpaceError
 from mixop.nets.discrete import build
 from mixop.spaces import EnasMacro, Sizes, enas_macro
-from mixop.spaces.published import ENAS_MACRO, NEEDS
+from mixop.spaces.published import ENAS_MACRO, SIZES
 
 IMAGES = {"input_shape": (3, 32, 32), "outputs": 10}
 
@@ -118,4 +118,4 @@ def test_everything_is_halved_after_each_third():
 def test_a_network_of_another_depth_says_which():
     with pytest.raises(SpaceError, match="has 24 layers, but this enas_macro has 12: give it depth=24"):
         EnasMacro().check(ENAS_MACRO)
-    assert NEEDS["ENAS_MACRO"] == {"depth": 24}
+    assert SIZES["ENAS_MACRO"] == {"depth": 24}

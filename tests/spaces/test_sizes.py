@@ -6,7 +6,7 @@ from mixop.core.errors import SpaceError
 from mixop.core.values import from_plain, to_plain
 from mixop.spaces import SPACE_TYPES, CellSpace, Sizes, Space, darts, nasbench201, toy
 from mixop.spaces.describe import with_shape
-from mixop.spaces.sizes import positions
+from mixop.spaces.sizes import positions, strides_for
 
 POINTWISE = ("none", "skip_connect", "nor_conv_1x1")
 
@@ -22,6 +22,24 @@ POINTWISE = ("none", "skip_connect", "nor_conv_1x1")
 def test_positions_are_counted_along_axes(shape, dims, named):
     assert positions(shape) == named
     assert nasbench201(stages=1, input_shape=shape).dims == dims
+
+
+@pytest.mark.parametrize(
+    ("sizes", "strides", "kept"),
+    [
+        ((224, 224), (2, 2, 2, 2, 1, 2, 1), (2, 2, 2, 2, 1, 2, 1)),
+        ((32, 32), (2, 2, 2, 2, 2), (1, 1, 2, 2, 2)),
+        ((25, 99), (2, 2, 2, 2), (1, 2, 2, 2)),  # rounded up: 13, 7, 4
+        ((300, 24), (2, 2, 1, 2), (1, 2, 1, 2)),  # the shorter axis decides: 12, 6, and not 3
+        ((28,), (2, 2, 2, 2), (1, 2, 2, 2)),
+        ((12,), (2, 1, 4), (1, 1, 1)),  # the last one does not fit
+        ((8, 8), (2, 2), (1, 2)),
+        ((3, 3), (2,), (1,)),
+        (None, (2, 2), (2, 2)),
+    ],
+)
+def test_small_inputs_lose_the_first_strides(sizes, strides, kept):
+    assert strides_for(sizes, strides) == kept
 
 
 def test_an_open_shape_is_that_of_images_unless_inputs_are_tokens():

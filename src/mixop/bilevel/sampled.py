@@ -36,7 +36,7 @@ def entropy_of(relaxation: Relaxation, params: Params, draws: Mapping[str, Draw]
     """The entropy (nats) of the distribution that draws come from, a scalar, differentiable in the parameters.
 
     Exact where the decisions are independent; for a policy that of the decisions on the way of these draws, whose
-    expectation is the entropy.
+    expectation is the entropy. Where independent decisions take several options, it is that of the first of them.
     """
     if isinstance(relaxation, Policy):
         return relaxation.entropy_along(params, space.groups, draws)

@@ -29,17 +29,22 @@ class SecondOrder(Scheme):
             At the published epsilon the difference crosses kinks of ReLU and max pooling and can be several times too
             large.
         epsilon: length of the finite difference in weight space, > 0; read by "finite_difference" only.
+        clip: largest norm of g and of v, each of all weights together; 0 for none. With the factor c that clips g, the step is
+            that of c g, and the response is c times as large; c counts as a constant.
 
-    Source: Liu et al. 2019 (arXiv:1806.09055), eqs. 7-8, and its code (momentum and weight decay). Nesterov is ours.
+    Source: Liu et al. 2019 (arXiv:1806.09055), eqs. 7-8, and its code: momentum and weight decay where it searches
+        convolutions, clipping where it searches recurrent cells. Nesterov is ours.
     """
 
     method: Literal["exact", "finite_difference"] = "finite_difference"
     epsilon: float = 0.01
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in ("exact", "finite_difference"):
             raise RecipeError(f"method of SecondOrder must be 'exact' or 'finite_difference', got {self.method!r}.")
         check_range("epsilon of SecondOrder", self.epsilon, above=0)
+        check_range("clip of SecondOrder", self.clip, at_least=0)
 
     @property
     def second_derivatives(self) -> bool:
@@ -70,13 +75,17 @@ class SecondOrder(Scheme):
         slopes = _slopes(problem.train_loss(weights, leaves, train_batch), weights, create_graph=exact)
         # The step is taken without a graph, and the chain rule by hand: w' depends on the architecture through g alone, so
         # that dw'/da = -response * dg/da. Autograd through the step would keep two networks' graphs to find the same.
+        factor = self._factor(slopes)
         with torch.no_grad():
-            stepped = inner(weights, slopes)
+            stepped = inner(weights, {name: factor * slope for name, slope in slopes.items()} if self.clip else slopes)
 
         # One backward pass from the validation loss gives v, in the weights, and the direct gradient, in the architecture.
         stepped = {name: weight.detach().requires_grad_() for name, weight in stepped.items()}
         ends = _slopes(problem.valid_loss(stepped, leaves, valid_batch), {**stepped, **_prefixed(leaves)})
         direct = {name: ends.pop(f"params/{name}", torch.zeros_like(p)) for name, p in leaves.items()}
+        if self.clip:
+            other = self._factor(ends)
+            ends = {name: other * v for name, v in ends.items()}
 
         if exact:
             # H = grad_a <g, v> with v a constant: a product of the mixed second derivative with one vector, never the matrix.
@@ -85,7 +94,14 @@ class SecondOrder(Scheme):
             mixed = gradient(torch.stack(products).sum(), leaves) if products else _zeros(params)
         else:
             mixed = self._difference(problem, leaves, train_batch, ends)
-        return {name: direct[name] - inner.response * mixed[name] for name in params}
+        return {name: direct[name] - inner.response * factor * mixed[name] for name in params}
+
+    def _factor(self, slopes: Mapping[str, Tensor]) -> float:
+        """What brings gradients to the largest norm; 1 where they are shorter, or nothing is clipped."""
+        if not self.clip or not slopes:
+            return 1.0
+        norm = torch.stack([slope.detach().norm() for slope in slopes.values()]).norm().item()
+        return min(1.0, self.clip / (norm + 1e-6))
 
     def _difference(self, problem: Problem, leaves: Params, batch: Batch, v: Mapping[str, Tensor]) -> Params:
         norm = torch.stack([part.norm() for part in v.values()]).norm().item() if v else 0.0

@@ -25,8 +25,11 @@ def compare(parsed: Parsed) -> None:
     scored = evaluator(options, space)
     recipes, left_out, note = contestants(options, space, data)
     black_boxes = searchers(options, space, scored)
-    if not recipes and not black_boxes:
-        raise RecipeError("Random search always takes part: name a recipe or another searcher in --recipes as well.")
+    if not recipes and not black_boxes and options.budget is None:
+        raise RecipeError(
+            "Random search always takes part: name a recipe or another searcher in --recipes as well, or give it --budget "
+            "SECONDS to have it alone."
+        )
     if not recipes and options.budget is None:
         raise RecipeError("Searchers get the time that recipes take, and --recipes names no recipe: give --budget in seconds.")
     if not 1 <= options.seeds <= 1000:
@@ -35,7 +38,7 @@ def compare(parsed: Parsed) -> None:
         raise RecipeError(f"--first-seed must be at least 0, got {options.first_seed}.")
     out = options.out or str(Path("runs", f"compare-{short(options.space)}-{short(options.data or data.name)}"))
     others = [count(len(recipes), "recipe")] * bool(recipes) + [count(len(black_boxes), "searcher")] * bool(black_boxes)
-    what = f"{', '.join(others)} and random search on {data.name}, {count(options.seeds, 'seed')} each"
+    what = f"{', '.join(others)}{' and ' * bool(others)}random search on {data.name}, {count(options.seeds, 'seed')} each"
     with Comparing(f"Comparing {what}, into {out}", quiet=options.quiet or options.json) as progress:
         result = run(
             recipes,
@@ -52,6 +55,7 @@ def compare(parsed: Parsed) -> None:
             note=" ".join([note, *left_out]),
             device=settings.device,
             checkpoint_seconds=settings.checkpoint_seconds,
+            executor=settings.executor,
             observe=progress,
         )
     if options.json:
@@ -74,8 +78,8 @@ COMPARE = Command(
     compare,
     values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
     names=("recipes",),
-    settings=("device", "checkpoint_seconds"),
-    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds"),
+    settings=("device", "checkpoint_seconds", "executor"),
+    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
     examples=(
         "mixop compare --recipes all --space toy --seeds 5",
         "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",

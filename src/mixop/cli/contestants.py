@@ -158,4 +158,4 @@ def _recipe(word: str, options: CompareOptions, toy: bool, data: Data) -> Recipe
         return recipe if options.warmup is None else replace(recipe, warmup=options.warmup)
     # A recipe that was never published was made for the length that it has by itself.
     published = None if recipe.name in RECIPES else own
-    return scaled_to(recipe, len(data.train), len(data.valid), warmup=options.warmup, published=published)
+    return scaled_to(recipe, data.windows_in("train"), data.windows_in("valid"), warmup=options.warmup, published=published)

@@ -36,6 +36,7 @@ def find(parsed: Parsed) -> None:
             max_params=options.max_params,
             max_flops=options.max_flops,
             max_latency_ms=options.max_latency_ms,
+            latency=options.latency,
             recipe=options.recipe,
             tell=tell,
             observe=observe,

@@ -137,5 +137,10 @@ def recognised(kind: str | None) -> Tree:
     return tree
 
 
+def recognised_if_named(kind: str | None) -> Tree | None:
+    """The same for commands that can do without data."""
+    return None if kind is None else recognised(kind)
+
+
 _SUFFIXES = {".npz": "npz", ".txt": "text"}
 """The data set that reads a file."""

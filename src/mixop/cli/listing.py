@@ -41,10 +41,12 @@ def _protocols() -> dict[str, str]:
 
 def _architectures() -> dict[str, str]:
     from mixop.spaces import SPACES
-    from mixop.spaces.published import ARCHITECTURES, NEEDS
+    from mixop.spaces.published import ARCHITECTURES, SIZES, in_words
 
     return {
-        name: SPACES[architecture.space](**NEEDS.get(name, {})).to_native(architecture)
+        name: SPACES[architecture.space](**SIZES.get(name, {})).to_native(architecture)
+        if architecture.space in SPACES
+        else in_words(architecture)
         for name, architecture in ARCHITECTURES.items()
     }
 

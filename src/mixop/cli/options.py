@@ -68,6 +68,7 @@ class FindOptions:
         max_params: the most parameters that the network may have.
         max_flops: the most multiply-adds for one example.
         max_latency_ms: the most milliseconds for one example on this machine.
+        latency: a table of another device, which mixop speed --latency wrote there: its milliseconds count.
         recipe: the method that searches, a name from mixop list recipes. [the first of gaea, dsnas that there is time for]
         out: the directory, new or of this same command. [runs/find-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
@@ -83,6 +84,7 @@ class FindOptions:
     max_params: float | None = None
     max_flops: float | None = None
     max_latency_ms: float | None = None
+    latency: str | None = None
     recipe: str | None = None
     out: str | None = None
     config: str | None = None
@@ -113,8 +115,8 @@ class CompareOptions:
         warmup: epochs at the start of each search that train the weights only, the same for all. [each recipe's own share]
         budget: seconds of training that random search and each searcher may use; with a table, the seconds recorded in it.
             [the median of the recipes' times]
-        known: well-known networks that take part, each for as long as search and training take. [2 where found ones are
-            trained, else 0]
+        known: well-known networks that take part, each for as long as search and training take, or as long as random search
+            alone. [2 where found ones are trained, else 0]
         rates: scaled multiplies the architecture's learning rate by the same rule for all methods, so that a shorter search
             moves as far as the published one; paper keeps the published rates.
         evaluate: optimum checks whether the known best architecture was found; retrain trains what was found from scratch on
@@ -214,8 +216,7 @@ class RetrainOptions:
 
     Args:
         run: the run directory of a finished search. [none: give --architecture]
-        architecture: a cell from mixop list architectures, or one in the notation of its space. [the one that the run
-            found]
+        architecture: one from mixop list architectures, one in its space's notation, or random:SEED. [the run's]
         space: the space of --architecture, as in mixop search; a published one has its own. [darts]
         data: the data set for --architecture, as in mixop search. [digits]
         protocol: how to train: a name from mixop list protocols, or package.module:name.
@@ -312,6 +313,10 @@ class SpeedOptions:
         executors: which ones, separated by commas. [plain, nodewise and, where it can compute this, fused]
         repeats: counted steps of each executor.
         skip_memory: do not measure memory.
+        latency: measure instead what the layers of the space's networks take, one example at a time, and write the table to
+            this file; mixop find --latency reads it, there or on another machine.
+        data: with --latency, the data set: the table is of all that mixop find may build for it. [the space's networks]
+        device_name: with --latency, what the table calls this machine. [its name]
         json: print all figures as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
@@ -322,6 +327,9 @@ class SpeedOptions:
     executors: str | None = None
     repeats: int = 5
     skip_memory: bool = False
+    latency: str | None = None
+    data: str | None = None
+    device_name: str | None = None
     json: bool = False
     trust: tuple[str, ...] = ()
     debug: bool = False

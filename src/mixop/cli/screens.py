@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixop.core.measure import Measure
     from mixop.evaluate.score import Evaluated
     from mixop.measure.speed import Result
+    from mixop.nets.latency import LatencyTable
     from mixop.report.comparison import Comparison
     from mixop.runs.records import NetworkScore
 
@@ -235,27 +236,31 @@ def speed(result: "Result", what: str) -> None:
     for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
             row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+    one = "column" if result.tokens else "image"
+    if result.tokens:
+        row("tokens a second", (f"{result.rate(t):,.0f}" for t in timings), "bold")
     row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
     row("times the limit", (f"{median(t.step) / result.limit:.1f}" for t in timings))
     remembered = [t.memory for t in timings if t.memory is not None]
     if len(remembered) == len(timings):
         row("memory of a step", (_mebibytes(m.peak) for m in remembered))
-        row("  for each image", (_mebibytes(m.image) for m in remembered), "bold")
+        row(f"  for each {one}", (_mebibytes(m.image) for m in remembered), "bold")
         row("  kept for gradient", (_mebibytes(m.saved) for m in remembered))
     console.print(table)
     console.print()
+    counted = "linear maps" if result.tokens else "convolutions and linear maps, counted by hand"
     roof = result.roofline
     sentence(
         console,
         f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
-        f"{result.flops / 1e9:.1f} GFLOP of convolutions and linear maps, counted by hand. The machine reached "
+        f"{result.flops / 1e9:.1f} GFLOP of {counted}. The machine reached "
         f"{roof.gemm / 1e9:.0f} GFLOP/s at a matrix product, {roof.convolution / 1e9:.0f} at a 3x3 convolution, and copied "
         f"{roof.copy / 1e9:.1f} GB/s: at the convolution's rate a step takes {result.limit:.3f} s, the limit.",
     )
     if remembered:
         sentence(
             console,
-            "Memory is what a step adds to the program, the data and the weights, in a process of its own; for each image, "
+            f"Memory is what a step adds to the program, the data and the weights, in a process of its own; for each {one}, "
             "the difference between two batch sizes, and what a forward pass keeps.",
         )
 
@@ -314,3 +319,30 @@ def _long(console: Console, text: str) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def latency(table: "LatencyTable", file: str) -> None:
+    """After a measurement of layers: the slowest of them, and how well they predict whole networks.
+
+    Args:
+        table: what was measured.
+        file: where it is.
+    """
+    console = Screen()
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    shown.add_column("ms", justify="right", no_wrap=True)
+    shown.add_column("the slowest layers")
+    for layer in sorted(table.layers, key=table.layers.__getitem__, reverse=True)[:10]:
+        shown.add_row(f"{table.layers[layer]:.3g}", layer)
+    console.print(shown)
+    console.print()
+    checked = (
+        f"Of {_count(table.networks, 'whole network')}, half gave the correction {table.fixed:.3g} ms + {table.scale:.3g} "
+        f"times the sum of the layers; for the others it is off by {100 * table.error:.0f} %, and the sum alone by "
+        f"{100 * table.uncorrected:.0f} %. "
+        if table.networks
+        else "There are too few networks to check the sum of the layers against. "
+    )
+    sentence(
+        console, f"{_count(len(table.layers), 'layer')} of {table.device}, one example at a time. {checked}The table: {file}"
+    )

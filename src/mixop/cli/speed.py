@@ -4,8 +4,10 @@ from typing import Any
 
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed, Shortcut
+from mixop.cli.loading import loaded
 from mixop.cli.options import SpeedOptions
 from mixop.cli.output import print_json
+from mixop.core.errors import RecipeError
 
 
 def speed(parsed: Parsed) -> None:
@@ -15,8 +17,14 @@ def speed(parsed: Parsed) -> None:
     from mixop.spaces.sizes import Sizes
 
     options = parsed.options
+    if options.latency is not None:
+        return _latency(parsed)
+    if options.data is not None:
+        raise RecipeError("--data says what networks a latency table is for: add --latency FILE, or leave it out.")
     recipe, space, settings = (parsed.build(name) for name in ("recipe", "space", "settings"))
-    sizes = Sizes(space.input_shape or (3, 32, 32), space.outputs or 10, bool(space.dense), bool(space.tokens))
+    usual = space.usual
+    shape, dense, tokens = space.input_shape or usual.shape, space.dense or usual.dense, space.tokens or usual.tokens
+    sizes = Sizes(shape, space.outputs or (shape[0] if tokens else usual.outputs), dense, tokens)
     case = measuring.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
     with screens.telling(quiet=options.json) as tell:
@@ -24,6 +32,37 @@ def speed(parsed: Parsed) -> None:
     if options.json:
         return print_json(result.to_json())
     return screens.speed(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
+
+
+def _latency(parsed: Parsed) -> None:
+    """``mixop speed --latency FILE``"""
+    from mixop.cli import screens
+    from mixop.core.surroundings import using
+    from mixop.nets.latency import write_latency_table
+
+    options, settings = parsed.options, parsed.build("settings")
+    where = {"device": settings.device, "name": options.device_name}
+    with using(threads=settings.threads), screens.telling(quiet=options.json) as tell:
+        if options.data is None:
+            from mixop.measure.latency import latency_table
+            from mixop.spaces.sizes import Sizes
+
+            space = parsed.build("space")
+            sizes = Sizes(space.input_shape or (3, 32, 32), space.outputs or 10, bool(space.dense), bool(space.tokens))
+            tell(f"timing the layers of {space.name}")
+            table = latency_table(space.fit(sizes), **where)
+        else:
+            from mixop.finder.latency import latency_table_for
+
+            data = loaded(parsed.build("data").load)
+            tell(f"timing the layers of all that mixop find builds for {data.name}")
+            table = latency_table_for(data, **where)
+    write_latency_table(table, options.latency)
+    if options.json:
+        from mixop.core.values import to_plain
+
+        return print_json(to_plain(table))
+    return screens.latency(table, options.latency)
 
 
 def _executors(case: Any) -> list[str]:
@@ -43,10 +82,18 @@ SPEED = Command(
     "speed",
     SpeedOptions,
     speed,
-    values={"recipe": kinds.recipe, "space": kinds.space},
+    values={
+        "recipe": kinds.recipe,
+        "space": kinds.space,
+        "data": kinds.recognised_if_named,
+    },
     settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
     shortcuts={"batch": Shortcut(("recipe", "batch_size"), "images in a batch.", "the recipe's own")},
-    rare=("trust", "precision", "channels_last", "compile", "capture"),
-    examples=("mixop speed --space nasbench201 --batch 32", "mixop speed --space darts --batch 16 --recipe pcdarts"),
+    rare=("trust", "precision", "channels_last", "compile", "capture", "device_name"),
+    examples=(
+        "mixop speed --space nasbench201 --batch 32",
+        "mixop speed --space darts --batch 16 --recipe pcdarts",
+        "mixop speed --latency board.json --data photos/",
+    ),
 )
 """The command."""

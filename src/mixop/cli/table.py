@@ -63,10 +63,12 @@ class ConvertOptions:
 
     Args:
         source: a .npz or .csv file of plain columns; an official file of NAS-Bench-201 or NATS-Bench (.pth, .pickle.pbz2); the
-            directory of NATS-Bench's simple files; or a directory of files of single architectures (000123-FULL.pth).
+            directory of NATS-Bench's simple files; a directory of files of single architectures (000123-FULL.pth); or a file of
+            NAS-Bench-101 (.tfrecord, or .json).
         target: the table to write, usually NAME.table.
         name: the name of the table. [the source's]
-        curves: keep every epoch of official files, not only the end of each training; the table becomes large.
+        curves: keep every epoch of official files, not only the end of each training (of NAS-Bench-101 its half); the table
+            becomes large.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         debug: after an error, show where it came from.
@@ -394,6 +396,7 @@ TABLE = (
         examples=(
             "mixop table convert nasbench201.npz nasbench201.table",
             "mixop table convert NATS-tss-v1_0-3ffb9.pickle.pbz2 nats.table --curves",
+            "mixop table convert nasbench_only108.tfrecord nasbench101.table",
         ),
     ),
     Command("table show", ShowOptions, show, examples=("mixop table show nasbench201.table --best 5",)),

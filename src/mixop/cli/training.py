@@ -1,8 +1,10 @@
 """``mixop search | resume | retrain``: the commands that train. What needs torch is imported where it is used."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mixop.cli import kinds
@@ -31,6 +33,9 @@ FORESEEN_STEPS = 200
 
 FORESEEN_SECONDS = 60
 """Estimated length from which a run is announced."""
+
+DRAWN = re.compile(r"random(?::([0-9]{1,9}))?")
+"""An architecture that is drawn from its space, by a seed."""
 
 GIVEN_SPACE, GIVEN_DATA = "darts", "digits"
 """Of an architecture that is given to a retraining without them; a published one knows its space."""
@@ -261,9 +266,7 @@ def _searched(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
 
 def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     """A published architecture, or one in its space's notation, its space and data, and where the retraining goes."""
-    from dataclasses import replace
-
-    from mixop.spaces.published import ARCHITECTURES, NEEDS
+    from mixop.spaces.published import ARCHITECTURES, SIZES
 
     options = parsed.options
     text = options.architecture
@@ -272,8 +275,9 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     known = ARCHITECTURES.get(text)
     space = parsed.build("space")
     if space is None:
-        space = kinds.space(GIVEN_SPACE if known is None else known.space).build()
-        space = replace(space, **NEEDS[text]) if text in NEEDS else space
+        tree = kinds.space(GIVEN_SPACE if known is None else known.space)
+        tree.merge(SIZES.get(text, {}))
+        space = tree.build()
     data = parsed.build("data")
     if isinstance(data, Place):
         if data != Place():
@@ -282,6 +286,9 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     data = loaded(data.load)
     if known is not None:
         architecture, name = known, text
+    elif (drawn := DRAWN.fullmatch(text)) is not None:
+        space = space.fit(data)
+        architecture, name = space.random(Random(int(drawn[1] or parsed.build("settings").seed))), space.name
     elif text.isidentifier():
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     else:

@@ -144,6 +144,8 @@ class Tree:
             index = int(name)
             changed = self._put(node[index], item_of(hint, index), rest, text, f"{where}[{index}]")
             return [*node[:index], changed, *node[index + 1 :]]
+        if typing.get_origin(hint) is Mapping and isinstance(node, Mapping):  # an entry of its own: --protocol.network.hidden
+            return {**node, name: self._put(node.get(name), typing.get_args(hint)[1], rest, text, f"{where}.{name}")}
         if not isinstance(node, Mapping) or type_of(node) is None:
             raise UnknownKnobError
         hints = hints_of(find_type(node["type"], self.parts, where))

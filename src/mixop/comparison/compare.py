@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
+from torch import Generator
 
 from mixop import api
 from mixop.api import Rates, at_rates
@@ -24,8 +25,10 @@ from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.fit import check_fit
-from mixop.engine.settings import Settings
+from mixop.engine.settings import Executor, Settings
+from mixop.evaluate.score import parameters
 from mixop.finder.portfolio import Family, by_hand
+from mixop.nets.discrete import build
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.report.comparison import Comparison
@@ -60,6 +63,7 @@ def compare(
     note: str = "",
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
+    executor: Executor = "nodewise",
     observe: Teller | None = None,
     progress: bool | None = None,
 ) -> Comparison:
@@ -81,7 +85,8 @@ def compare(
 
     Where what is found is trained, networks that are known without a search take part: for images a plain ResNet and the ResNet
     cell of NAS-Bench-201, for other data their like. Each has at most as many parameters as the median of what the recipes
-    found, and is trained for as long as the search and the training from scratch of the median recipe took.
+    found, and is trained for as long as the search and the training from scratch of the median recipe took. Beside random
+    search alone they have its time, and as many parameters as the median of what it took.
 
     Workers read the script that calls this again: it needs ``if __name__ == "__main__":`` around the call. What is defined in a
     notebook or on the command line they cannot find; with ``jobs=1`` there are none, and everything runs in this process.
@@ -93,8 +98,9 @@ def compare(
         out: the directory of the comparison, new or this comparison's own.
         searchers: black-box searchers by name, which differ from those of the recipes.
         budget_seconds: what the trials of random search and of searchers may take together, > 0; default the median of the
-            recipes' mean times. Needed where there are no recipes.
-        known: how many known networks, at most 2; default 2 where recipes are scored by `Retrain`, else 0.
+            recipes' mean times. Needed where there are no recipes; random search may then stand alone.
+        known: how many known networks, at most 2; default 2 where recipes, or random search alone, are scored by `Retrain`,
+            else 0.
         seeds: of the runs of every method, each >= 0 and different.
         jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
@@ -102,6 +108,7 @@ def compare(
         note: a sentence that table and report show.
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
+        executor: of the searches, see `mixop.search`; ``auto`` is decided for each recipe.
         observe: called with what happens in each run.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -124,7 +131,8 @@ def compare(
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     families = {family.name: family.label for family in _known(known, evaluator, recipes, searchers, data)}
-    settings = [Settings(seed=seed, device=device, checkpoint_seconds=checkpoint_seconds) for seed in seeds]
+    kept = {"device": device, "checkpoint_seconds": checkpoint_seconds, "executor": executor}
+    settings = [Settings(seed=seed, **kept) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
     jobs = jobs or (cores() if device == "cpu" else 1)
@@ -162,8 +170,12 @@ def compare(
         identity["known"] = list(families)
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
+    if executor != "nodewise":
+        identity["executor"] = executor
     searches = [
-        Assignment(_name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, **options})
+        Assignment(
+            _name(name, seed), tasks.search, {"name": name, "recipe": recipe, "seed": seed, "executor": executor, **options}
+        )
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]
@@ -197,11 +209,13 @@ def compare(
             for seed in seeds
             for name, searcher in searchers.items()
         ]
-        if families and not stop:
+        if families and recipes and not stop:
             rivals += _beside(families, seeds, directory, list(recipes), options)
-        failures |= pool.run(
-            [] if stop else [task for task in rivals if _open(directory / task.name, task.arguments["budgets"])]
-        )
+        failures |= pool.run([] if stop else [task for task in rivals if _still(directory, task)])
+        if families and not recipes and not stop:
+            beside = _beside_random(families, seeds, directory, options)
+            failures |= pool.run([task for task in beside if _still(directory, task)])
+            rivals += beside
         result = read_comparison(out)
         directory.save(COMPARISON_TABLE, result.table().encode())
         directory.save(COMPARISON_RUNS, "".join(json.dumps(line) + "\n" for line in result.lines()).encode())
@@ -269,11 +283,12 @@ def _known(
     count: int | None, evaluator: Evaluator, recipes: Mapping[str, Recipe], searchers: Mapping[str, Searcher], data: Data
 ) -> tuple[Family, ...]:
     """The known networks that take part."""
+    fits = evaluator.trains_what_is_found and bool(recipes or not searchers)
     if count is None:
-        count = 2 if evaluator.trains_what_is_found and recipes else 0
+        count = 2 if fits else 0
     if count < 0:
         raise RecipeError(f"known must be a whole number of at least 0, got {count!r}.")
-    if count and not (evaluator.trains_what_is_found and recipes):
+    if count and not fits:
         raise RecipeError("Known networks are trained as what recipes find is: score recipes by Retrain, or leave known out.")
     families = by_hand(data)[:count]
     for name in (*recipes, *searchers):
@@ -299,15 +314,38 @@ def _beside(
             times.append(fmean(spent))
             scores = [read_score(place / TRAINED / SCORE) for place in done]
             sizes.append(median(score.networks[0].parameters for score in scores if score is not None))
-    if not times:
-        return []
-    given = {**options, "budgets": {"median": median(times)}, "parameters": int(median(sizes))}
+    return _equal(families, seeds, median(times), median(sizes), options) if times else []
+
+
+def _beside_random(
+    families: Mapping[str, str], seeds: Sequence[int], directory: RunDirectory, options: Mapping[str, Any]
+) -> list[Assignment]:
+    """Known networks with the time of random search, and the parameters of what it took; none where it took nothing."""
+    space, sizes = options["space"], []
+    for seed in seeds:
+        place = directory / _name(RANDOM, seed) / TRIAL
+        for one in RunDirectory(place.parent).read_json(TRIAL)["candidates"] if place.exists() else ():
+            if one.get("score") is not None:
+                net = build(space.from_native(one["architecture"]), space, generator=Generator().manual_seed(0))
+                sizes.append(parameters(net))
+    return _equal(families, seeds, options["budgets"]["median"], median(sizes), options) if sizes else []
+
+
+def _equal(
+    families: Mapping[str, str], seeds: Sequence[int], seconds: float, most: float, options: Mapping[str, Any]
+) -> list[Assignment]:
+    """Known networks with so many seconds and at most so many parameters."""
+    given = {**options, "budgets": {"median": seconds}, "parameters": int(most)}
     del given["space"]  # each has its own
     return [
         Assignment(_name(name, seed), tasks.known, {"name": name, "label": label, "seed": seed, **given})
         for seed in seeds
         for name, label in families.items()
     ]
+
+
+def _still(directory: RunDirectory, task: Assignment) -> bool:
+    return _open(directory / task.name, task.arguments["budgets"])
 
 
 def _open(folder: Path, budgets: Mapping[str, float]) -> bool:
@@ -326,8 +364,8 @@ def _check(
     space: Space,
     jobs: Any,
 ) -> None:
-    if not recipes and not searchers:
-        raise RecipeError("A comparison needs at least one recipe or searcher, got none.")
+    if not recipes and not searchers and budget_seconds is None:
+        raise RecipeError("A comparison needs at least one recipe or searcher, or budget_seconds for random search alone.")
     for name in (*recipes, *searchers):
         if name in (RANDOM, "median") or not re.fullmatch(r"[\w.+-]+", name) or name.startswith((".", "-")):
             raise RecipeError(

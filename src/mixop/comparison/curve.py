@@ -18,7 +18,7 @@ from mixop.derive.ceiling import UnderCeiling
 from mixop.engine.driver import Observer
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.start import trained_supernet
-from mixop.nets.costs import Cost, CostTable, ceiling_of, costs_of
+from mixop.nets.costs import Cost, ceiling_of, costs_of, words_of
 from mixop.nets.modules.space import ModuleSpace
 from mixop.report.curve import Line, against_cost
 from mixop.runs.directory import RunDirectory
@@ -170,8 +170,7 @@ def cost_curve(
                     measures=trained.measures,
                 )
             )
-    what = "cost" if isinstance(cost, CostTable) else {"flops": "multiply-adds"}.get(cost, cost)
-    curve = CostCurve(cost=what, full=costs.most(), measure=data.task.first, points=tuple(points))
+    curve = CostCurve(cost=words_of(cost), full=costs.most(), measure=data.task.first, points=tuple(points))
     run = RunDirectory(out)
     run.write_json(CURVE, to_record(curve))
     run.save(CURVE_TABLE, curve.table().encode())

@@ -1,7 +1,6 @@
 """How the runs of a comparison are scored: against a known optimum, by training, by a table, or by the supernet itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -269,7 +268,7 @@ class Tabular(Evaluator):
         table = _opened(self.table)
         if self.sha256 and table.header.sha256 != self.sha256:
             raise DataError(f"The table {self.table} is not the one that the comparison began with: restore that one.")
-        if table.space.name != space.name or not _covers(table.space, space):
+        if not table.space.includes(space):
             raise RecipeError(
                 f"The table {table.name} is for {table.space.name} ({table.space.size():,} architectures), which does not "
                 f"cover {space.name} with {space.size():,}: search its space, or give another --table."
@@ -346,20 +345,6 @@ def tabular(table: str, dataset: str | None = None, *, test: bool = False) -> Ta
 def _opened(table: str) -> Table:
     """A table by its file or, where that is missing, by the name of one that comes with mixop."""
     return open_table(table)
-
-
-def _covers(large: Space, small: Space) -> bool:
-    """Whether every architecture of one space belongs to the other."""
-    options: list[Mapping[str, list[set[str]]]] = [
-        {group.name: [set(decision.options) for decision in group.decisions] for group in space.groups}
-        for space in (large, small)
-    ]
-    if options[0].keys() != options[1].keys():
-        return False
-    return all(
-        len(own) == len(options[0][name]) and all(a <= b for a, b in zip(own, options[0][name], strict=True))
-        for name, own in options[1].items()
-    )
 
 
 EVALUATORS: dict[str, type[Training]] = {"optimum": Optimum, "retrain": Retrain, "supernet": Supernet}

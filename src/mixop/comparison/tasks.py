@@ -15,6 +15,7 @@ from mixop.comparison.evaluators import Evaluator, Retrain
 from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import PARTS, Data, Source
 from mixop.engine.driver import Observer
+from mixop.engine.settings import Executor
 from mixop.finder.known import plainly, plan
 from mixop.finder.portfolio import by_hand
 from mixop.recipe.core import Recipe
@@ -82,6 +83,7 @@ def search(
     checkpoint_seconds: float,
     evaluator: Evaluator,
     observe: Observer,
+    executor: Executor,
 ) -> None:
     """Searches in an ordinary run directory, scores what was found and writes ``trial.json``.
 
@@ -93,7 +95,8 @@ def search(
     loaded = data.load()  # outside of what is recorded: nothing about it is for good
     options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
     try:
-        found = api.search(recipe, space, loaded, folder, seed=seed, rates="paper", **options)  # scaled when it was planned
+        # The rates are the paper's: they were scaled when it was planned.
+        found = api.search(recipe, space, loaded, folder, seed=seed, rates="paper", executor=executor, **options)
         last = found.history[-1]
         trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
         if last.entropy is not None:

@@ -158,7 +158,47 @@ class ExponentiatedGradient(_Rate):
         return eager(ExponentiatedGradientDescent)(params, lr=self.lr(0.0), minimum=self.minimum, clamp=self.clamp)
 
 
-Optimiser = SGD | Adam | TorchOptimiser | ExponentiatedGradient
+@dataclass(frozen=True, kw_only=True)
+class RMSProp(_Rate):
+    """RMSProp with momentum, as TensorFlow has it: ``eps`` under the root, and mean squares that begin at 1.
+
+    `TorchOptimiser` has torch's RMSprop, which adds ``eps`` to the root and begins at 0; with the eps of 1 that NAS-Bench-101
+    trains with, the two are far apart.
+
+    Args:
+        lr: learning rate, > 0, a number or a schedule over the training.
+        decay: weight of the older mean square, in [0, 1).
+        momentum: in [0, 1).
+        eps: added to the mean square, > 0.
+        weight_decay: L2 coefficient added to the gradient, >= 0.
+
+    Source: Tieleman & Hinton 2012, lecture 6.5; ``tf.train.RMSPropOptimizer``.
+    """
+
+    keeps_simplex: ClassVar[bool] = False
+    lr: Schedule = Cosine(0.1, 0.0)
+    decay: float = 0.9
+    momentum: float = 0.9
+    eps: float = 1.0
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        self._check()
+        for name, value in (("decay", self.decay), ("momentum", self.momentum)):
+            check_range(f"{name} of RMSProp", value, at_least=0)
+            if not value < 1:
+                raise RecipeError(f"{name} of RMSProp must be less than 1, got {value:g}.")
+        check_range("eps of RMSProp", self.eps, above=0)
+        check_range("weight decay of RMSProp", self.weight_decay, at_least=0)
+
+    def build(self, params: Iterable[Tensor]) -> torch.optim.Optimizer:
+        """The torch optimiser of these parameters."""
+        return eager(RootMeanSquares)(
+            params, lr=self.lr(0.0), decay=self.decay, momentum=self.momentum, eps=self.eps, weight_decay=self.weight_decay
+        )
+
+
+Optimiser = SGD | Adam | TorchOptimiser | RMSProp | ExponentiatedGradient
 
 
 def exponentiated_gradient(
@@ -217,6 +257,45 @@ class ExponentiatedGradientDescent(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     p.copy_(exponentiated_gradient(p, p.grad, group["lr"], group["minimum"], group["clamp"]))
+        return loss
+
+
+class RootMeanSquares(torch.optim.Optimizer):
+    """The torch optimiser of `RMSProp`: ``m <- d m + (1 - d) g^2``, ``b <- mu b + lr g / sqrt(m + eps)``, ``p <- p - b``.
+
+    Args:
+        params: tensors to train.
+        lr: learning rate, >= 0.
+        decay: d, in [0, 1).
+        momentum: mu, in [0, 1).
+        eps: > 0.
+        weight_decay: coefficient of p in g, >= 0.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, decay: float, momentum: float, eps: float, weight_decay: float
+    ) -> None:
+        defaults = {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Updates every tensor that has a gradient."""
+        loss: Any = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["square_avg"], state["momentum_buffer"] = torch.ones_like(p), torch.zeros_like(p)
+                gradient = p.grad.add(p, alpha=group["weight_decay"])
+                squares = state["square_avg"].lerp_(gradient.square(), 1 - group["decay"])
+                scaled = gradient * (squares + group["eps"]).rsqrt()
+                p.sub_(state["momentum_buffer"].mul_(group["momentum"]).add_(scaled, alpha=group["lr"]))
         return loss
 
 

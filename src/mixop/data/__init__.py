@@ -25,13 +25,14 @@ from mixop.data.layouts import Layout
 from mixop.data.npz import Npz, from_npz
 from mixop.data.preparation import AugmentFunction, Preparation
 from mixop.data.split import Split
-from mixop.data.text import Text, from_text, from_tokens
+from mixop.data.text import Ptb, Text, WikiText2, from_text, from_tokens
 from mixop.data.toy import ToySet, toy_set
+from mixop.data.windows import Windows
 from mixop.spaces.toy import Toy
 from mixop.tasks import PARTS as TASK_PARTS
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, Text, ToySet)
+    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, Text, Ptb, WikiText2, ToySet)
 }
 """Every source by the word for it on the command line."""
 
@@ -74,11 +75,14 @@ __all__ = [
     "LazyImages",
     "Npz",
     "Preparation",
+    "Ptb",
     "Sheets",
     "Source",
     "Split",
     "Text",
     "ToySet",
+    "WikiText2",
+    "Windows",
     "cifar10",
     "cifar100",
     "digits",

@@ -27,6 +27,7 @@ from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Indices, Split, check_parts, divide, divide_by_indices, divide_in_order
 from mixop.data.stream import Stream
 from mixop.data.variation import without_variation
+from mixop.data.windows import Windows
 from mixop.tasks.base import Task
 
 Part = Literal["train", "valid", "test"]
@@ -256,20 +257,25 @@ class Data:
         """
         return (self.augment if augment is None else augment).read(self.examples, at, generator, then=then)
 
-    def stream(self, parts: Sequence[Part], batch_size: int, generator: Generator) -> Stream:
+    def windows_in(self, part: Part) -> int:
+        """Examples of a part as steps count them: of a text its windows, of which a batch has one in each of its columns."""
+        return len(self.at(part)) // (self.shape[1] if self.tokens else 1)
+
+    def stream(self, parts: Sequence[Part], batch_size: int, generator: Generator, windows: Windows | None = None) -> Stream:
         """Endless training batches of some parts.
 
         Args:
             parts: which ones; the whole training set is ``("train", "valid")``.
             batch_size: examples in a batch.
             generator: source of the order, on the CPU.
+            windows: how a text is cut; None for the data's own way.
 
         Raises:
-            DataError: if they are empty or smaller than a batch.
+            DataError: if they are empty or smaller than a batch, or there are windows and the examples are no tokens.
         """
         names = {"train": "weight", "valid": "validation", "test": "test"}
         what = names[parts[0]] if len(parts) == 1 else "training"
-        return self.examples.stream(self.at(*parts).cpu(), batch_size, generator, what)
+        return self.examples.stream(self.at(*parts).cpu(), batch_size, generator, what, windows)
 
     def sweep(self, part: Part, batch_size: int, batches: int | None = None) -> Iterator[Batch]:
         """A part once, in order, normalised and nothing else.

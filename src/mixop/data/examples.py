@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from mixop.core.errors import DataError
 from mixop.core.types import Batch
 from mixop.data.stream import Stream, batches
+from mixop.data.windows import Windows
 
 AHEAD = 2
 """Batches that are read ahead of those asked for, where reading takes time."""
@@ -111,8 +112,17 @@ class Examples(ABC):
             DataError: with what was expected and what came.
         """
 
-    def stream(self, at: Tensor, batch_size: int, generator: Generator, part: str) -> Stream:
-        """Endless training batches of a part, see `Stream`."""
+    def stream(self, at: Tensor, batch_size: int, generator: Generator, part: str, windows: Windows | None = None) -> Stream:
+        """Endless training batches of a part, see `Stream`.
+
+        Raises:
+            DataError: for windows, where examples are no tokens.
+        """
+        if windows is not None:
+            raise DataError(
+                "Windows cut texts, but these examples do not follow each other: leave out windows of the recipe or protocol, "
+                "or use data of texts, such as --data ptb."
+            )
         return Stream(at, batch_size, generator, part)
 
     def sweep(self, at: Tensor, batch_size: int) -> Sequence[Tensor]:

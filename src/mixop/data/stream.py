@@ -47,11 +47,25 @@ class Stream:
         full, rest = divmod(len(self.indices), self.batch_size)
         return full + (rest > 1)
 
-    def next(self) -> Tensor:
-        """Indices of the next batch, ``(b,)`` int64; after a whole pass, of the next pass's first."""
+    @property
+    def scale(self) -> float:
+        """What the learning rate of a step on the last batch is multiplied by; 1 unless windows of a text say otherwise."""
+        return 1.0
+
+    def begin(self) -> int:
+        """Draws the order of the next pass if the last one is over.
+
+        Returns:
+            Batches of the pass that the next batch belongs to.
+        """
         if self.at >= self.batches or len(self.order) == 0:
             self.order = self.indices[torch.randperm(len(self.indices), generator=self.generator)]
             self.at = 0
+        return self.batches
+
+    def next(self) -> Tensor:
+        """Indices of the next batch, ``(b,)`` int64; after a whole pass, of the next pass's first."""
+        self.begin()
         start = self.at * self.batch_size
         self.at += 1
         return self.order[start : start + self.batch_size]

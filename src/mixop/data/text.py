@@ -1,12 +1,12 @@
-"""Texts for language models: words as token numbers, in the form of the Penn Treebank."""
+"""Texts for language models: words or characters as token numbers, in the form of the Penn Treebank."""
 
 import hashlib
 import lzma
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mixop.core.door import door
-from mixop.core.errors import DataError
+from mixop.core.errors import DataError, unknown
 from mixop.core.files import read_file
-from mixop.data.core import Data, Source
+from mixop.data.core import Data, Part, Source
 from mixop.data.layouts import as_array
 from mixop.data.notes import left_out, warn
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
@@ -31,6 +31,9 @@ END, UNKNOWN = "<eos>", "<unk>"
 WINDOW = 35
 """Tokens that are read at once. Source: Zaremba et al. 2014 (arXiv:1409.2329), and the recurrent searches since."""
 
+Unit = Literal["words", "characters"]
+"""What a token of a text is."""
+
 WORDS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 SUFFIXES = (".txt", ".tokens")
 
@@ -43,13 +46,15 @@ class Text(Source):
     Words are what white space divides, and every line ends with ``<eos>``, an empty one too; the record counts these. The
     vocabulary is that of the training text, in the order of its first appearance; other words of the other parts become
     ``<unk>``, if the training text has it, and are counted in the record, else they are refused. Files may end in ``.tokens``
-    for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``. Of several names that fit, the one with the fewest dots is read,
+    for ``.txt``, and be packed by xz: ``ptb.train.txt.xz``. With ``unit`` "characters" every character of a line is a token, a
+    space too. Of several names that fit, the one with the fewest dots is read,
     ``ptb.train.txt`` and not ``ptb.char.train.txt``; the record names the others under ``"left_out"``.
 
     Args:
         path: the folder or the file.
         window: words that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
+        unit: what a token is: one of the ``words``, or of the ``characters``.
         split: of a folder without a validation or test file, and of a single file, the shares ``valid`` and ``test``.
         augment: a function of your own for training batches, if any.
 
@@ -61,6 +66,7 @@ class Text(Source):
     path: str
     window: int = WINDOW
     random_lengths: bool = False
+    unit: Literal["words", "characters"] = "words"
 
     def load(self) -> Data:
         """The text as token numbers.
@@ -68,6 +74,8 @@ class Text(Source):
         Raises:
             DataError: if a file is missing or damaged, no UTF-8, or holds a word that the vocabulary does not.
         """
+        if self.unit not in get_args(Unit):
+            raise DataError(unknown("unit of a text", str(self.unit), get_args(Unit)))
         root = Path(self.path)
         files = _files(root) if root.is_dir() else {"train": root}
         used = {file.name for file in files.values()}
@@ -78,13 +86,81 @@ class Text(Source):
             record[file.name] = {"md5": md5}
         return _assemble_words(
             texts,
-            name=root.resolve().name.split(".")[0],
+            unit=self.unit,
+            name=self._called(root),
             settings={"window": self.window, "random_lengths": self.random_lengths},
             split=self.split,
             augment=self.augment,
             source=self,
             record={"files": record, **left_out("other texts", others)},
         )
+
+    def _called(self, root: Path) -> str:
+        """The name of the set in reports."""
+        return root.resolve().name.split(".")[0]
+
+
+class Corpus(Text):
+    """A text that everybody knows, whose files must be the usual ones.
+
+    Attributes:
+        tokens: of every part, with the ends of lines.
+        vocabulary: different ones.
+    """
+
+    tokens: ClassVar[Mapping[Part, int]]
+    vocabulary: ClassVar[int]
+
+    def load(self) -> Data:
+        """The text as token numbers.
+
+        Raises:
+            DataError: as `Text`, and if its parts have other numbers of words than the known text.
+        """
+        data = super().load()
+        words = data if self.unit == "words" else replace(self, unit="words").load()
+        found = {part: len(words.at(part)) + 1 for part in self.tokens}
+        if found != self.tokens or words.shape[0] != self.vocabulary:
+            wanted, got = (
+                f"{', '.join(f'{count:,}' for count in counts.values())} tokens and {different:,} different ones"
+                for counts, different in ((self.tokens, self.vocabulary), (found, words.shape[0]))
+            )
+            raise DataError(
+                f"The train, valid and test texts of {self.name} have {wanted}, but those in {self.path!r} have {got}: "
+                "give the usual files, or read them as another text with --data text."
+            )
+        return data
+
+    def _called(self, root: Path) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Ptb(Corpus):
+    """The Penn Treebank in Mikolov's form, 10,000 words: a folder with ``ptb.train.txt``, ``ptb.valid.txt``, ``ptb.test.txt``.
+
+    They may be packed by xz, or called ``train.txt`` and so on; see `Text` for the arguments. Other texts are refused.
+
+    Source: Marcus et al. 1993 (aclanthology.org/J93-2004), in the form of Mikolov et al. 2010.
+    """
+
+    name: ClassVar[str] = "ptb"
+    tokens: ClassVar[Mapping[Part, int]] = {"train": 929_589, "valid": 73_760, "test": 82_430}
+    vocabulary: ClassVar[int] = 10_000
+
+
+@dataclass(frozen=True)
+class WikiText2(Corpus):
+    """WikiText-2, 33,278 words: a folder with ``wiki.train.tokens``, ``wiki.valid.tokens`` and ``wiki.test.tokens``.
+
+    They may be packed by xz, or end in ``.txt``; see `Text` for the arguments. Other texts are refused.
+
+    Source: Merity et al. 2017 (arXiv:1609.07843), table 1.
+    """
+
+    name: ClassVar[str] = "wikitext2"
+    tokens: ClassVar[Mapping[Part, int]] = {"train": 2_088_628, "valid": 217_646, "test": 245_569}
+    vocabulary: ClassVar[int] = 33_278
 
 
 @door(DataError)
@@ -96,6 +172,7 @@ def from_text(
     test: str | None = None,
     window: int = WINDOW,
     random_lengths: bool = False,
+    unit: Literal["words", "characters"] = "words",
     valid_share: float = 0.1,
     test_share: float = 0.1,
     name: str = "text",
@@ -110,6 +187,7 @@ def from_text(
         test: the text of the test; None to keep the last share.
         window: words that are read at once in training.
         random_lengths: whether windows of training vary in length, see `TokenStream`.
+        unit: what a token is: one of the ``words``, or of the ``characters``.
         valid_share: share or number of the training text that the architecture learns from, where it has no text of its own.
         test_share: share or number of the whole text that is kept for the test, where it has no text of its own.
         name: what the set is called in reports; of files it is taken from the path.
@@ -130,10 +208,14 @@ def from_text(
         if valid is not None or test is not None:
             raise DataError("A path has the texts of all parts: leave out valid= and test=, or pass all texts and no path.")
         prepared = preparation(augment)
-        return Text(os.fspath(path), window=window, random_lengths=random_lengths, split=split, augment=prepared).load()
+        settings = {"window": window, "random_lengths": random_lengths, "unit": unit}
+        return Text(os.fspath(path), **settings, split=split, augment=prepared).load()
+    if unit not in get_args(Unit):
+        raise DataError(unknown("unit of a text", str(unit), get_args(Unit)))
     given = {"train": train, "valid": valid, "test": test}
     return _assemble_words(
         {part: text for part, text in given.items() if text is not None},
+        unit=unit,
         name=name,
         settings={"window": window, "random_lengths": random_lengths},
         split=split,
@@ -196,24 +278,26 @@ def from_tokens(
     )
 
 
-def _assemble_words(texts: Mapping[str, str], *, record: dict[str, Any], **options: Any) -> Data:
+def _assemble_words(texts: Mapping[str, str], *, unit: Unit, record: dict[str, Any], **options: Any) -> Data:
     """A set from the texts of its parts."""
-    words = {part: list(_words(text)) for part, text in texts.items()}
+    words = {part: list(_UNITS[unit](text)) for part, text in texts.items()}
+    one = unit.removesuffix("s")
     numbers = {word: number for number, word in enumerate(dict.fromkeys(words["train"]))}
-    tokens, unknown = {}, {}
+    tokens, strangers = {}, {}
+    instead = {"words": f"write {UNKNOWN} for rare words in all texts", "characters": "leave it out, or add it to that text"}
     for part, given in words.items():
         strange = [word for word in given if word not in numbers]
         if strange and UNKNOWN not in numbers:
             raise DataError(
-                f"The {part} text has the word {strange[0]!r}, but the training text has neither it nor {UNKNOWN!r} "
-                f"to take its place: write {UNKNOWN} for rare words in all texts."
+                f"The {part} text has the {one} {strange[0]!r}, but the training text has neither it nor {UNKNOWN!r} "
+                f"to take its place: {instead[unit]}."
             )
         tokens[part] = torch.tensor([numbers[word if word in numbers else UNKNOWN] for word in given], dtype=torch.int64)
-        unknown[part] = len(strange)
+        strangers[part] = len(strange)
     if len(numbers) < 2:
-        raise DataError(f"The training text must hold at least two different words, got {len(numbers)}.")
+        raise DataError(f"The training text must hold at least two different {unit}, got {len(numbers)}.")
     empty = {part: sum(not line.strip() for line in _lines(text)) for part, text in texts.items()}
-    record = {**record, "words_read_as_unknown": unknown, "empty_lines": empty}
+    record = {**record, f"{unit}_read_as_unknown": strangers, "empty_lines": empty}
     return _assemble_tokens(tokens, LanguageModel(tuple(numbers)), record=record, **options)
 
 
@@ -265,6 +349,16 @@ def _words(text: str) -> Iterable[str]:
     for line in _lines(text):
         yield from line.split()
         yield END
+
+
+def _characters(text: str) -> Iterable[str]:
+    for line in _lines(text):
+        yield from line
+        yield END
+
+
+_UNITS: Mapping[str, Callable[[str], Iterable[str]]] = {"words": _words, "characters": _characters}
+"""The tokens of a text, by what a token is."""
 
 
 def _lines(text: str) -> list[str]:

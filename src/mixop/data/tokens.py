@@ -17,12 +17,13 @@ from mixop.core.errors import DataError
 from mixop.core.types import Batch
 from mixop.data.examples import Examples, digest_of
 from mixop.data.stream import Stream
+from mixop.data.windows import LONGER, SHORTEST, Windows
 
 COLUMNS = 10
 """Columns that a text is scored in. Source: ``eval_batch_size`` of the published code of DARTS (arXiv:1806.09055)."""
 
-SHORTEST, SPREAD, HALVED, LONGER = 5, 5.0, 0.05, 20
-"""Random windows: fewest tokens, standard deviation, chance of half the length, tokens beyond the window at most."""
+SPREAD, HALVED = 5.0, 0.05
+"""Of random lengths: standard deviation, and the chance of half a window."""
 
 
 class Tokens(Examples):
@@ -108,8 +109,11 @@ class Tokens(Examples):
                 f"{int(at.cpu()[1:][(steps < 1) | (steps > 2)][0])} does not: divide a text in order, by shares."
             )
 
-    def stream(self, at: Tensor, batch_size: int, generator: Generator, part: str) -> "TokenStream":
-        return TokenStream(at, batch_size, generator, part, window=self.window, random_lengths=self.random_lengths)
+    def stream(
+        self, at: Tensor, batch_size: int, generator: Generator, part: str, windows: Windows | None = None
+    ) -> "TokenStream":
+        cut = {"window": self.window, "random_lengths": self.random_lengths, "windows": windows}
+        return TokenStream(at, batch_size, generator, part, **cut)
 
     def sweep(self, at: Tensor, batch_size: int) -> Sequence[Tensor]:
         """The positions of a part as windows ``(C, T)`` in order, each position once.
@@ -128,8 +132,8 @@ class TokenStream(Stream):
     The order of the text is never shuffled. Positions that do not fill the columns, fewer than ``batch_size``, are not read.
     With ``random_lengths`` every pass cuts the columns at other places, so that tokens are not always the first of a window:
     lengths are drawn as AWD-LSTM draws them, a normal number around ``window``, or around its half in 1 of 20, and scaled so
-    that a pass has as many windows as without. The published code also scales the learning rate of a step by its length;
-    that is not done here.
+    that a pass has as many windows as without. `Windows` are the published rules as they are, with passes of different numbers
+    of windows, and with learning rates that follow the length.
 
     Attributes:
         state: what the network carries into the next window, set after each step by who reads; None at the start of a pass.
@@ -141,7 +145,8 @@ class TokenStream(Stream):
         generator: source of the lengths; nothing is drawn without ``random_lengths``.
         split: what errors call the part.
         window: tokens T in a window.
-        random_lengths: whether windows vary in length.
+        random_lengths: whether windows vary in length, as many in every pass.
+        windows: how they vary, in place of that; None for nothing else.
 
     Raises:
         DataError: if the part is empty or has fewer positions than columns.
@@ -158,22 +163,37 @@ class TokenStream(Stream):
         *,
         window: int,
         random_lengths: bool = False,
+        windows: Windows | None = None,
     ) -> None:
         super().__init__(indices, batch_size, generator, split)
-        self.window, self.random_lengths = window, random_lengths
+        self.window, self.random_lengths, self.windows = window, random_lengths, windows
         self.columns = _table(indices, batch_size)
         self.dropped = len(indices) - self.columns.numel()
 
     @property
     def batches(self) -> int:
-        """Windows in one pass."""
-        return math.ceil(self.columns.shape[1] / self.window)
+        """Windows in this pass; before the first, where lengths are drawn, about as many as there will be."""
+        if self.windows is None:
+            return math.ceil(self.columns.shape[1] / self.window)
+        if len(self.order):
+            return len(self.order) - 1
+        return math.ceil(self.columns.shape[1] / (self.window * (1 - self.windows.halved / 2)))
 
-    def next(self) -> Tensor:
-        """Positions of the next window ``(B, T)``, int64; the last one of a pass may be shorter."""
+    @property
+    def scale(self) -> float:
+        if self.windows is None or not self.windows.scale_rate or self.at == 0:
+            return 1.0
+        return int(self.order[self.at] - self.order[self.at - 1]) / self.window
+
+    def begin(self) -> int:
         if self.at >= self.batches or len(self.order) == 0:
             self.order = self._cuts()
             self.at, self.state = 0, None
+        return self.batches
+
+    def next(self) -> Tensor:
+        """Positions of the next window ``(B, T)``, int64; the last one of a pass may be shorter."""
+        self.begin()
         self.at += 1
         return self._window(self.at - 1)
 
@@ -191,7 +211,11 @@ class TokenStream(Stream):
 
     def _cuts(self) -> Tensor:
         """Where the windows of a pass begin, and behind the last where it ends, ``(batches + 1,)`` int64."""
-        count, length = self.batches, self.columns.shape[1]
+        length = self.columns.shape[1]
+        if self.windows is not None:
+            ends = self._lengths(self.windows).cumsum(0)
+            return torch.cat([torch.zeros(1, dtype=torch.int64), ends[ends < length], torch.tensor([length])])
+        count = self.batches
         if not self.random_lengths:
             return (torch.arange(count + 1) * self.window).clamp(max=length)
         halved = torch.rand(count, generator=self.generator) < HALVED
@@ -201,6 +225,18 @@ class TokenStream(Stream):
         # Every window has one token; the others are shared out by the lengths that were drawn.
         ends = torch.arange(1, count + 1) + (ends / ends[-1] * (length - count)).round().long()
         return torch.cat([torch.zeros(1, dtype=torch.int64), ends])
+
+    def _lengths(self, windows: Windows) -> Tensor:
+        """Lengths of at least as many windows as a pass has, int64."""
+        half, least = self.window / 2, min(SHORTEST, self.window)
+        shortest = least if windows.spread else max(1, int(half))
+        count = math.ceil(self.columns.shape[1] / shortest)
+        halved = torch.rand(count, generator=self.generator) < windows.halved
+        lengths = torch.where(halved, half, float(self.window))
+        if windows.spread:
+            lengths = lengths + windows.spread * torch.randn(count, generator=self.generator)
+            return lengths.floor().long().clamp(least, self.window + LONGER)
+        return lengths.floor().long().clamp(min=1)
 
 
 def _table(at: Tensor, columns: int) -> Tensor:

@@ -7,7 +7,15 @@ from typing import Literal
 from torch import Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.derive.base import Derivation, architecture_from, best_options, check_not_only_none, derived, edge_weights
+from mixop.derive.base import (
+    Derivation,
+    architecture_from,
+    best_options,
+    check_not_only_none,
+    derived,
+    edge_weights,
+    several,
+)
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Group, Space
 
@@ -41,6 +49,8 @@ class Argmax(Derivation):
 
     def _pairs(self, mean: Mapping[str, Tensor], group: Group) -> list[tuple[int, int]]:
         rows = mean[group.name].tolist()
+        if group.take > 1:
+            return several(rows, group)
         if not group.keep:
             return list(enumerate(best_options(rows, group, none=self.none)))
         weights = edge_weights(mean, group)

@@ -154,6 +154,33 @@ def best_options(rows: Sequence[Sequence[float]], group: Group, *, none: bool) -
     return best
 
 
+def several(rows: Sequence[Sequence[float]], group: Group) -> list[tuple[int, int]]:
+    """Of a group whose decisions take several options, the decisions with their options of largest weight, by index.
+
+    Args:
+        rows: weights ``(E, O)``.
+        group: the decisions they belong to. Ties go to the first option.
+
+    Source: Zela et al. 2020 (arXiv:2001.10422), section 3.2: a node's inputs of largest weight, as many as it has parents.
+    """
+    best = [sorted(range(len(row)), key=lambda o, row=row: (-row[o], o))[: group.take] for row in rows]
+    return [(e, o) for e, options in enumerate(best) for o in sorted(options)]
+
+
+def check_takes_one(rule: str, space: Space) -> None:
+    """Refuses a space where a decision takes several options, for rules that choose one by one.
+
+    Raises:
+        RecipeError: naming the rule and the space.
+    """
+    for group in space.groups:
+        if group.take > 1:
+            raise RecipeError(
+                f"{rule} chooses one option of a decision, but {group.name} of {space.name} takes {group.take}: use Argmax or "
+                "BestSampled."
+            )
+
+
 Choose = Callable[[Sequence[Sequence[float]], Group], Sequence[int]]
 """From the mixing weights ``(E, O)`` of a group to the option of every decision."""
 
@@ -174,6 +201,9 @@ def derived(space: Space, mean: Mapping[str, Tensor], choose: Choose) -> Archite
     pairs = {}
     for group in space.groups:
         rows = mean[group.name].tolist()
+        if group.take > 1:
+            pairs[group.name] = several(rows, group)
+            continue
         options = choose(rows, group)
         strengths = [row[o] * weight for row, o, weight in zip(rows, options, edge_weights(mean, group), strict=True)]
         pairs[group.name] = [(e, options[e]) for e in strongest(group, strengths)]

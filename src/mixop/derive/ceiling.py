@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.derive.base import Derivation
+from mixop.derive.base import Derivation, check_takes_one
 from mixop.nets.costs import Cost, ceiling_of, check_ceiling, check_reachable, costs_of
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Space
@@ -33,6 +33,7 @@ class UnderCeiling(Derivation):
         check_ceiling("UnderCeiling", self.cost, self.limit, self.share)
 
     def check(self, space: Space, norm: BatchNorm) -> None:
+        check_takes_one("UnderCeiling", space)
         if any(group.keep for group in space.groups):
             raise RecipeError(
                 f"UnderCeiling takes an option in every decision, but {space.name} keeps some inputs of a node: use Argmax."

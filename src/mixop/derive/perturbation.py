@@ -10,7 +10,16 @@ from torch import Tensor
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import Constant, Progress, Schedule, check_range, schedule
 from mixop.core.types import DROPPED
-from mixop.derive.base import Derivation, Norm, Trained, architecture_from, best_options, check_norm, derived
+from mixop.derive.base import (
+    Derivation,
+    Norm,
+    Trained,
+    architecture_from,
+    best_options,
+    check_norm,
+    check_takes_one,
+    derived,
+)
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Space
 
@@ -81,6 +90,7 @@ class PerturbationSelection(Derivation):
 
     def check(self, space: Space, norm: BatchNorm) -> None:
         check_norm("PerturbationSelection", self.norm, norm)
+        check_takes_one("PerturbationSelection", space)
 
     def _option_rounds(self, trained: Trained) -> list[Callable[[], None]]:
         orders = {g.name: _order(trained, g.name, len(g.decisions)) for g in trained.space.groups}

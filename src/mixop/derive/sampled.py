@@ -62,7 +62,8 @@ class BestSampled(Derivation):
         norm: what batch norm uses: ``batch`` statistics, ``running`` ones of the search (which mix all paths), or those
             ``recalibrated`` on training images for each architecture.
         by: ``draw`` samples from the relaxation (random search with weight sharing, ENAS); ``probability`` takes the
-            architectures of highest product of mean mixing weights (SETN).
+            architectures of highest product of mean mixing weights (SETN); decisions that take several options have those of
+            largest weight in all of them.
 
     Source: Li & Talwalkar 2019 (arXiv:1902.07638), section 3.2; Pham et al. 2018 (arXiv:1802.03268), section 2.2; Dong & Yang
         2019 (arXiv:1910.05733), section 3.3; 100 samples as in the code of NAS-Bench-201.
@@ -106,7 +107,7 @@ class BestSampled(Derivation):
         """Option indices of all decisions, group by group."""
         if self.by == "probability":
             mean, space = trained.mean(), trained.space
-            rows = [row for g in space.groups for row in _allowed(mean[g.name].tolist(), g)]
+            rows = [row for g in space.groups if g.take == 1 for row in _allowed(mean[g.name].tolist(), g)]
             return [_strongest(space, mean, options) for options in most_probable(rows, self.samples)]
         return [_indices(trained.space, trained.draw()) for _ in range(self.samples)]
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.derive.base import Derivation, architecture_from, best_options, check_not_only_none, edge_weights, strongest
+from mixop.derive.base import (
+    Derivation,
+    architecture_from,
+    best_options,
+    check_not_only_none,
+    check_takes_one,
+    edge_weights,
+    strongest,
+)
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Architecture, Space
 
@@ -48,6 +56,7 @@ class RestrictedSkips(Derivation):
         return architecture_from(space, pairs)
 
     def check(self, space: Space, norm: BatchNorm) -> None:
+        check_takes_one("RestrictedSkips", space)
         check_not_only_none("RestrictedSkips", space)
         if self.group not in [group.name for group in space.groups]:
             raise RecipeError(

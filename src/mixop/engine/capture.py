@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from mixop.core.types import Batch, Mix
+from mixop.nets.added import added_losses, total_loss
 from mixop.supernet.base import Supernet
 from mixop.tasks.base import Task
 
@@ -90,14 +91,16 @@ class _Piece:
 
     def _work(self) -> None:
         with torch.enable_grad():
+            terms: list[Tensor] = []
             if self.learn:
-                outputs = self.net(self.x, self.mix)
+                with added_losses() as terms:
+                    outputs = self.net(self.x, self.mix)
             else:
                 still: Mapping[str, Tensor] = {name: p.detach() for name, p in self.net.named_parameters()}
                 statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
                 outputs = functional_call(self.net, {**still, **statistics}, (self.x, self.mix))
             loss = self.task.loss(outputs.float(), self.y)
-            self.gradient = torch.autograd.grad(loss, self.wanted, allow_unused=True)
+            self.gradient = torch.autograd.grad(total_loss(loss, terms), self.wanted, allow_unused=True)
         self.loss, self.outputs = loss.detach(), outputs.detach()
 
     def run(self, batch: Batch, mix: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor | None]]:

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from mixop.core.types import Active, Draw, Mix, Params, paths_of
 from mixop.data.core import Data
-from mixop.derive.base import Norm, architecture_from
+from mixop.derive.base import Norm, architecture_from, several
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState
@@ -88,6 +88,9 @@ class TrainedSearch:
         pairs = {}
         for group in self.space.groups:
             draw = draws[group.name]
+            if group.take > 1:
+                pairs[group.name] = several(draw.weights.tolist(), group)
+                continue
             kept = _kept_twice(group, draw) if self.space.repeats else None
             if kept is not None:
                 pairs[group.name] = kept

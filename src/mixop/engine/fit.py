@@ -1,14 +1,18 @@
 """Whether a run's settings fit its method and space: refused before anything is computed, for every stage."""
 
+from dataclasses import replace
+
 import torch
 from torch import Generator
 
 from mixop.bilevel.base import trial
-from mixop.core.errors import RecipeError
+from mixop.core.errors import MixopError, RecipeError
 from mixop.core.rng import unseen
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
+from mixop.nets.modules.space import ModuleSpace
+from mixop.nets.training import is_laid_out
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
@@ -30,7 +34,31 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> N
     recipe.check(space)
     if recipe.cutout:
         data.augment.erasing(recipe.cutout, 1.0, data.shape)
-    check_computing(recipe, space, settings)
+    check_computing(recipe, space, computing(recipe, space, settings)[0])
+
+
+def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Settings, str]:
+    """The settings with an executor in place of ``auto``: the fused one where it can compute the search, else the node-wise.
+
+    Where the space is a ready model of images, that computes it with the channels last.
+
+    Args:
+        recipe: the method.
+        space: the search space with its sizes.
+        settings: of the run.
+
+    Returns:
+        The settings, and in a sentence why the fused one does not fit; empty where it does, and where nobody left it open.
+    """
+    if settings.executor != "auto":
+        return settings, ""
+    try:
+        fused = replace(settings, executor="fused")
+        check_computing(recipe, space, fused)
+    except MixopError as error:
+        last = settings.channels_last or (isinstance(space, ModuleSpace) and is_laid_out(space))
+        return replace(settings, executor="nodewise", channels_last=last), str(error)
+    return fused, ""
 
 
 def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
@@ -43,6 +71,11 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
         check_executor(settings.executor, stage_space(space, recipe, stage, {}), norm=recipe.norm, wraps=wraps)
     if settings.compile and not isinstance(space, Stacked):
         raise RecipeError(f"torch compiles the cells of a supernet, which {space.name} does not have: leave out compile.")
+    if settings.compile and isinstance(space, Stacked) and not space.adds_edges:
+        raise RecipeError(
+            f"torch would unroll the tokens of a window to compile the cell of {space.name}, which takes longer than it saves: "
+            "leave out compile."
+        )
     twice = _second_derivatives(recipe)
     if settings.compile and twice:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")

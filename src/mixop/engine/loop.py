@@ -213,7 +213,8 @@ class Search:
         if self.state.step == 0:
             self.state.train = self.data.task.totals()
         self._prepare_epoch()
-        return self.state.weight_stream.batches
+        # In the middle of an epoch, even behind its last step, the pass is the one that was begun.
+        return self.state.weight_stream.batches if self.state.step else self.state.weight_stream.begin()
 
     def take_step(self) -> None:
         """One step of the weights, and of the architecture where it is due."""
@@ -331,6 +332,7 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream)
+        set_rate(state.weight_optimiser, self._weight_rate() * state.weight_stream.scale)
         searching = self._searching and recipe.steps_architecture(state.step, state.weight_stream.batches)
         state.net.train()
         for problem in (self.problem, self.weight_problem):

@@ -26,6 +26,7 @@ from mixop.core.types import (
     paths_of,
 )
 from mixop.engine.capture import CapturedLoss
+from mixop.nets.added import added_losses, total_loss
 from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
@@ -233,11 +234,12 @@ class SupernetProblem:
 
         Args:
             weights: weights by name; batch-norm statistics then stay as they are. None for the network's own weights,
-                whose pass updates the statistics.
+                whose pass updates the statistics, and whose loss has the terms that the network adds (`mixop.add_loss`).
             draws: a draw of every group.
             batch: inputs and targets.
         """
         mix, active = mix_of(draws)
+        terms: list[Tensor] = []
         if weights is None:
             self.ran = together(self.ran, active)
         if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
@@ -251,7 +253,8 @@ class SupernetProblem:
             with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
                 with self._autocast(batch):
                     if weights is None:
-                        outputs = self.net(*arguments, **time)
+                        with added_losses() as terms:
+                            outputs = self.net(*arguments, **time)
                     else:
                         statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
                         outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
@@ -261,7 +264,7 @@ class SupernetProblem:
                 with watched(source, self.task.draws):
                     loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
         self.seen = Seen(loss.detach(), detached(outputs), batch.y)
-        return loss
+        return total_loss(loss, terms)
 
     def forget(self) -> None:
         """Forgets what was carried out of the batches of earlier steps, and what ran in them."""

@@ -11,8 +11,8 @@ from mixop.core.errors import RecipeError, unknown
 from mixop.core.outside import shortened
 from mixop.core.schedules import check_range
 
-Executor = Literal["nodewise", "fused", "plain"]
-"""The names of `mixop.supernet.executors.EXECUTORS`."""
+Executor = Literal["nodewise", "fused", "plain", "auto"]
+"""The names of `mixop.supernet.executors.EXECUTORS`; ``auto`` for the fastest that fits, see `mixop.engine.fit.computing`."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -27,8 +27,8 @@ class Settings:
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
         executor: how a search computes its supernet: ``nodewise``, fast; ``fused``, compiled kernels for cells of the
-            NAS-Bench-201 and DARTS spaces on a CPU, several times faster; or ``plain``, as the papers write it. The numbers
-            agree up to rounding.
+            NAS-Bench-201 and DARTS spaces on a CPU, several times faster; ``plain``, as the papers write it; or ``auto``,
+            fused where it can compute the search, else nodewise. The numbers agree up to rounding.
         precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
         channels_last: whether the plain executor stores images with the channels last; the other executors always do.
         compile: whether torch compiles the supernet's cells at the first step; not with the executor ``fused``.

@@ -85,7 +85,7 @@ class SearchState:
             weight_optimiser=recipe.weight_optimiser.build(trained(net)),
             architecture_optimiser=recipe.architecture_optimiser.build(params.values()),
             generators=random,
-            weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"]),
+            weight_stream=data.stream(parts[0], recipe.batch_size, random["weights_order"], recipe.windows),
             architecture_stream=data.stream(parts[1], recipe.batch_size, random["architecture_order"]),
             train=data.task.totals(),
             memory=initial_memory(recipe, space, random["memory"]),

@@ -1,15 +1,17 @@
 """How an architecture is trained from scratch, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 from mixop.core.errors import RecipeError, unknown
-from mixop.core.optim import SGD, Adam
-from mixop.core.schedules import Cosine, CosineRestarts, Exponential, LinearWithTail, Schedule, check_range
+from mixop.core.optim import SGD, Adam, RMSProp
+from mixop.core.schedules import Constant, Cosine, CosineRestarts, Exponential, LinearWithTail, Schedule, check_range
 from mixop.core.values import from_plain, to_plain
-from mixop.data.core import Data
+from mixop.data.core import Data, Part
 from mixop.data.preparation import Preparation
+from mixop.data.windows import Windows
+from mixop.evaluate.averaging import Averaging, MovingAverage
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.parts import PARTS as RECIPE_PARTS
 from mixop.spaces.core import Space
@@ -44,6 +46,14 @@ class Protocol:
         channels: channels of the first cells; None for the space's.
         freeze: names of weights that stay as they begin, or the beginnings of names (``stem``), or with ``*`` and ``?``; batch
             norms that are frozen whole keep their statistics.
+        network: numbers of the space that the networks of the training have otherwise, by the names of its fields: sizes,
+            rates of dropout.
+        windows: how a text is cut for steps; None for the data's own way, and for data that are no text.
+        averaging: how the weights that are scored are a mean over steps: `MovingAverage` of all of them, or `Averaging` since
+            validation stopped to improve; None where they are those of the last step.
+        keep: whether the network of the ``last`` epoch is scored, or the ``best`` one on the validation part. With ``best``, a
+            training whose loss or gradient is no longer finite goes on from the best network so far.
+        score_columns: columns that a text is scored in at last; None for the usual number.
 
     Raises:
         RecipeError: if a number is out of range.
@@ -60,7 +70,7 @@ class Protocol:
     name: str
     epochs: int
     batch_size: int
-    optimiser: SGD | Adam
+    optimiser: SGD | Adam | RMSProp
     label_smoothing: float = 0.0
     clip: float = 0.0
     norm: BatchNorm = BatchNorm()
@@ -78,6 +88,11 @@ class Protocol:
     cells: int | None = None
     channels: int | None = None
     freeze: tuple[str, ...] = ()
+    network: Mapping[str, int | float] = field(default_factory=dict)
+    windows: Windows | None = None
+    averaging: Averaging | MovingAverage | None = None
+    keep: Literal["last", "best"] = "last"
+    score_columns: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -88,11 +103,12 @@ class Protocol:
             ("accumulate", self.accumulate, 1),
             ("cells", 1 if self.cells is None else self.cells, 1),
             ("channels", 1 if self.channels is None else self.channels, 1),
+            ("score columns", 1 if self.score_columns is None else self.score_columns, 1),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RecipeError(f"{name} of a retraining must be a whole number of at least {least}, got {value!r}.")
-        if not isinstance(self.optimiser, SGD | Adam):
-            raise RecipeError(f"A retraining uses SGD or Adam, got {type(self.optimiser).__name__}.")
+        if not isinstance(self.optimiser, SGD | Adam | RMSProp):
+            raise RecipeError(f"A retraining uses SGD, Adam or RMSProp, got {type(self.optimiser).__name__}.")
         check_range("label smoothing", self.label_smoothing, at_least=0)
         if not self.label_smoothing < 1:
             raise RecipeError(f"label smoothing must be less than 1, got {self.label_smoothing:g}: 1 leaves nothing to learn.")
@@ -110,6 +126,8 @@ class Protocol:
             raise RecipeError(f"freeze of a retraining must be a list of names of weights, got {self.freeze!r}.")
         if self.precision not in ("float32", "bfloat16"):
             raise RecipeError(unknown("precision", str(self.precision), ("float32", "bfloat16")))
+        if self.keep not in ("last", "best"):
+            raise RecipeError(f"keep of a retraining must be 'last' or 'best', got {self.keep!r}.")
         if self.accumulate > self.batch_size // 2:
             raise RecipeError(
                 f"A batch of {self.batch_size} cannot be computed in {self.accumulate} pieces of at least 2 examples: "
@@ -120,6 +138,19 @@ class Protocol:
                 "The batch norm of a retraining must keep running statistics, or the output for an image would depend on "
                 "the others in its batch: set norm.track to true."
             )
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    @property
+    def validates(self) -> bool:
+        """Whether it looks at the validation part after every epoch, which is then not trained on."""
+        return (self.averaging is not None and self.averaging.watches) or self.keep == "best"
+
+    @property
+    def train_on(self) -> tuple[Part, ...]:
+        """The parts that it trains on, unless something else is asked for."""
+        return ("train",) if self.validates else ("train", "valid")
 
     def augment(self, data: Data) -> Preparation:
         """What is done to training batches: the data's own preparation, with what the protocol changes.
@@ -148,6 +179,14 @@ class Protocol:
                 raise RecipeError(
                     f"{self.name} sets the {name} of the network, which {space.name} does not have: leave it out."
                 )
+        known = {f.name for f in fields(space) if f.init}  # type: ignore[arg-type]  # spaces are dataclasses
+        for name, value in self.network.items():
+            if name not in known or isinstance(getattr(space, name), bool) or not isinstance(getattr(space, name), int | float):
+                raise RecipeError(
+                    f"{self.name} sets {name!r} of the network to {value:g}, which is no number of the space {space.name}: "
+                    "leave it out, or use a protocol for this space."
+                )
+            changes[name] = value
         if self.auxiliary and (not isinstance(space, Stacked) or space.auxiliary is None):
             raise RecipeError(f"{self.name} trains an auxiliary head, which {space.name} does not have: set auxiliary to 0.")
         if not isinstance(space, Stacked):
@@ -156,10 +195,20 @@ class Protocol:
                 raise RecipeError(
                     f"{self.name} sets the {name} of cells, which {space.name} does not have: set it in the model instead."
                 )
+        elif self.drop_path and not space.adds_edges:
+            raise RecipeError(
+                f"{self.name} drops paths, but those into a node of {space.name} share its weights: set drop_path to 0; "
+                "the space has rates of dropout of its own."
+            )
         return replace(space, **changes) if changes else space  # type: ignore[type-var]  # spaces are dataclasses
 
 
-PARTS: Mapping[str, type] = {**RECIPE_PARTS, "Protocol": Protocol}
+PARTS: Mapping[str, type] = {
+    **RECIPE_PARTS,
+    "Protocol": Protocol,
+    "Averaging": Averaging,
+    "MovingAverage": MovingAverage,
+}
 """Every part by its name in a protocol file."""
 
 
@@ -185,6 +234,20 @@ _NASBENCH201 = Protocol(
     crop=4,
     flip=True,
     cutout=0,
+)
+
+
+_NASBENCH101 = Protocol(
+    name="nasbench101",
+    epochs=108,
+    batch_size=256,
+    optimiser=RMSProp(lr=Cosine(0.2, 0.0), decay=0.9, momentum=0.9, eps=1.0, weight_decay=1e-4),
+    norm=BatchNorm(momentum=0.003),
+    crop=4,
+    flip=True,
+    cutout=0,
+    cells=9,
+    channels=128,
 )
 
 
@@ -231,6 +294,27 @@ _DARTS_IMAGENET = Protocol(
     channels=48,
 )
 
+_DARTS_PTB = Protocol(
+    name="darts-ptb",
+    epochs=8000,
+    batch_size=64,
+    optimiser=SGD(lr=Constant(20.0), momentum=0.0, weight_decay=8e-7),
+    clip=0.25,
+    network={
+        "hidden": 850,
+        "word_dropout": 0.1,
+        "embedding_dropout": 0.2,
+        "input_dropout": 0.75,
+        "state_dropout": 0.25,
+        "output_dropout": 0.75,
+        "slowness": 1e-3,
+    },
+    windows=Windows(halved=0.05, spread=5.0, scale_rate=True),
+    averaging=Averaging(patience=5),
+    keep="best",
+    score_columns=1,
+)
+
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -250,6 +334,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             clip=5.0,
         ),
         replace(_NASBENCH201, name="nasbench201-12", epochs=12),
+        _NASBENCH101,
         _DARTS_CIFAR10,
         Protocol(
             name="enas-macro",
@@ -281,6 +366,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
         replace(
             _DARTS_IMAGENET, name="pdarts-imagenet", batch_size=1024, optimiser=_sgd(LinearWithTail(0.5), weight_decay=3e-5)
         ),
+        _DARTS_PTB,
+        replace(
+            _DARTS_PTB,
+            name="darts-wikitext2",
+            optimiser=SGD(lr=Constant(20.0), momentum=0.0, weight_decay=5e-7),
+            network={**_DARTS_PTB.network, "hidden": 700, "state_dropout": 0.15},
+        ),
     )
 }
 """Protocols by name.
@@ -290,6 +382,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
 - ``nasbench201``: 200 epochs, as every entry of the benchmark was trained on CIFAR. Source: Dong & Yang 2020
   (arXiv:2001.00326), table 1, and the authors' configuration files. For ImageNet16-120 set ``crop=2``.
 - ``nasbench201-12``: the same with a cosine of 12 epochs, the benchmark's cheap fidelity.
+- ``nasbench101``: 9 cells, 128 channels, 108 epochs of RMSProp. Its rate is 0.1 in the configuration, times the two shards that
+  the code trains on by default. The code's cosine falls with every step, from 0 in the very first one, and its weights begin
+  from another distribution. It trains on 40,000 images; ours on all but the test images, unless told otherwise. Source: Ying et
+  al. 2019 (arXiv:1902.09635), section 2.3 and code.
 - ``darts-cifar10``: 20 cells of 36 channels, 600 epochs with cutout, auxiliary head and drop path. Source: Liu et al. 2019
   (arXiv:1806.09055), section 3.2 and code, where drop path is 0.2; PC-DARTS, P-DARTS, DrNAS, GAEA and PR-DARTS have 0.3. Other
   batches: 128 in P-DARTS and PR-DARTS, 64 in DrNAS.
@@ -300,4 +396,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 - ``darts-imagenet``: 14 cells of 48 channels, 250 epochs, images of 224 pixels. Source: Liu et al. 2019, section 3.3 and code.
 - ``pdarts-imagenet``: the same with batches of 1024 and a linear rate, as P-DARTS, PC-DARTS and DrNAS (batch 768) have it.
   Source: Chen et al. 2019 (arXiv:1904.12760), section 4.4, and code.
+- ``darts-ptb``: recurrent cells of 850 numbers on the Penn Treebank, SGD of rate 20 and averaged weights once validation stops
+  to improve, the best network on the validation text scored in one column. 8,000 epochs is the limit of the code. Source: Liu
+  et al. 2019, section 3.3, appendix A.3 and code; averaging as Merity et al. 2018 (arXiv:1708.02182).
+- ``darts-wikitext2``: the same for WikiText-2, with 700 numbers, dropout of the state 0.15 and weight decay 5e-7.
 """

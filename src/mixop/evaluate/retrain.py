@@ -43,7 +43,7 @@ from mixop.runs.identity import (
     check_binding,
 )
 from mixop.runs.load import damaged
-from mixop.runs.records import NetworkScore, RetrainingPlan, RetrainingRecord, Scope, Score, from_record, to_record
+from mixop.runs.records import NetworkScore, RetrainingPlan, RetrainingRecord, Scope, Score, Values, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.describe import describe_architecture, describe_space
 
@@ -75,6 +75,8 @@ def random_architectures(space: Space, count: int, seed: int, *, but: Architectu
 
 def _may_be_drawn(space: Space, architecture: Architecture) -> bool:
     """Whether a random architecture may be this one: it drops no decision that it could decide, and none twice."""
+    if space.whole:
+        return True
     for name, choices in architecture.choices:
         group = space.group(name)
         decisions = {choice.decision for choice in choices}
@@ -99,7 +101,7 @@ class Retraining:
         run: the run directory; its owner holds the lock while `run` runs.
         settings: seed, device, checkpoints.
         observe: called with every step and record.
-        train_on: the parts that are trained on.
+        train_on: the parts that are trained on; None for those of the protocol.
         score_on: the part that is scored; none of those.
         supernet: whose weights the networks begin with, each with those of its own path; None where they are drawn.
 
@@ -117,10 +119,11 @@ class Retraining:
         settings: Settings,
         observe: Observer | None = None,
         *,
-        train_on: Sequence[Part] = ("train", "valid"),
+        train_on: Sequence[Part] | None = None,
         score_on: Part = "test",
         supernet: TrainedSupernet | None = None,
     ) -> None:
+        train_on = protocol.train_on if train_on is None else train_on
         labels = [label for label, _ in networks]
         if FOUND not in labels or len(set(labels)) != len(labels):
             raise RecipeError(f"A retraining needs networks with different labels, one of them {FOUND!r}, got {labels}.")
@@ -128,6 +131,11 @@ class Retraining:
             raise RecipeError(
                 f"A retraining trains on some of {', '.join(PARTS)} and scores on another, got {list(train_on)} and "
                 f"{score_on!r}."
+            )
+        if protocol.validates and "valid" in train_on:
+            raise RecipeError(
+                f"{protocol.name} looks at the validation part after every epoch, so it cannot train on it too: train on "
+                f"{list(protocol.train_on)}, or set keep to 'last' and leave out averaging."
             )
         self.space = space.fit(data)
         self.train_on: tuple[Part, ...] = tuple(train_on)
@@ -379,7 +387,8 @@ class Retraining:
         if state.step == 0:
             state.train = self.data.task.totals()
         set_rate(state.optimiser, self._rate)
-        return state.stream.batches
+        # In the middle of an epoch, even behind its last step, the pass is the one that was begun.
+        return state.stream.batches if state.step else state.stream.begin()
 
     @property
     def _rate(self) -> float:
@@ -390,13 +399,16 @@ class Retraining:
         state = self.state
         at = state.stream.next()
         batch = self.data.augmented(at, state.generators["augment"], self.augment, then=state.stream.upcoming(AHEAD))
+        set_rate(state.optimiser, self._rate * state.stream.scale)
         with enough_memory(self.protocol.batch_size, "retraining"):
             loss = state.backward(batch._replace(state=state.stream.state), self.protocol)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
-        self._finite(loss.item(), "loss")
         norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())) and state.go_back(self.data.task):
+            return
+        self._finite(loss.item(), "loss")
         self._finite(norm.item(), "gradient")
-        state.optimiser.step()
+        state.move(self.protocol)
 
     def position(self) -> dict[str, Any]:
         """Where the training stands, as steps and records tell it."""
@@ -412,9 +424,25 @@ class Retraining:
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
         """The record of the epoch; the state then stands at the start of the next one."""
-        record = RetrainingRecord(**self.position(), learning_rate=self._rate)
+        valid = self._validate() if self.protocol.validates else {}
+        if valid:
+            self.state.seconds = seconds()  # validation is part of such a training
+        record = RetrainingRecord(**self.position(), learning_rate=self._rate, valid=valid)
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return to_record(record)
+
+    def _validate(self) -> Values:
+        """What the network measures on the validation part, with its averaged weights once there are some."""
+        self._finite_state()
+        state, first = self.state, self.data.task.first
+        with state.validated():
+            measures = evaluate_network(state.net, self.data, "valid").measures
+        finite = all(value is None or math.isfinite(value) for value in measures.values())
+        if not finite and state.go_back(self.data.task):
+            return dict.fromkeys(measures)
+        self._finite(measures["loss"] or 0.0, "loss on the validation part")
+        state.look(measures["loss"] or 0.0, first.rank(measures[first.name]), self.protocol)
+        return measures
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Adds the record of an epoch to the metrics."""
@@ -434,7 +462,8 @@ class Retraining:
         """Scores the trained network, keeps its weights if it is the found one, and turns to the next."""
         label, architecture = self.networks[len(self.scores)]
         net = self.state.net
-        scored = evaluate_network(net, self.data, self.score_on)
+        self.state.settle()
+        scored = evaluate_network(net, self.data, self.score_on, columns=self.protocol.score_columns)
         self._finite(scored.measures["loss"] or 0.0, f"loss on the {self.score_on} part")
         if label == FOUND:
             kept = {name: v.detach().cpu().contiguous() for name, v in without_auxiliary(net).items()}
@@ -481,7 +510,7 @@ class Retraining:
 
     def _finite_state(self) -> None:
         name = first_not_finite({"weights": self.state.net, "moments of the optimiser": self.state.optimiser})
-        if name:
+        if name and not self.state.go_back(self.data.task):
             raise self._diverged(f"The {name} of network {self._label!r} are no longer finite")
 
     def _finite(self, value: float, what: str) -> None:

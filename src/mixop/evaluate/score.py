@@ -35,7 +35,9 @@ class Evaluated:
 
 
 @torch.no_grad()
-def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size: int = EVALUATION_BATCH) -> Evaluated:
+def evaluate_network(
+    net: nn.Module, data: Data, part: Part = "test", batch_size: int = EVALUATION_BATCH, *, columns: int | None = None
+) -> Evaluated:
     """Scores a network on a part of the data, without augmentation.
 
     Args:
@@ -44,12 +46,14 @@ def evaluate_network(net: nn.Module, data: Data, part: Part = "test", batch_size
         data: on the network's device.
         part: which part is scored.
         batch_size: examples in a forward pass, >= 1; changes the result by rounding only.
+        columns: of a text, how many pieces of it are read beside each other, each from a state of zeros; None for the usual
+            number. One column reads all of it in order.
     """
     net.eval()
     totals, state = data.task.totals(details=True), ()
     carries = bool(getattr(net, "carries", False))
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):  # an operation may draw noise
-        for batch in data.sweep(part, batch_size):
+        for batch in data.sweep(part, batch_size if columns is None or not data.tokens else columns):
             if carries:
                 outputs, state = net(batch.x, state)
             else:

@@ -74,8 +74,8 @@ class TrainedSupernet:
             )
         if isinstance(sized, Stacked) and sized.layers != stacked(self.space).layers:
             raise RecipeError(
-                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave cells and "
-                "channels out of the protocol, or begin from scratch."
+                f"The supernet has {_size(self.space)}, but the protocol's networks have {_size(sized)}: leave such "
+                "sizes out of the protocol, or begin from scratch."
             )
 
     @torch.no_grad()
@@ -192,7 +192,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _size(space: Space) -> str:
-    named = (f"{name} {getattr(space, name)}" for name in ("cells", "channels") if hasattr(space, name))
+    named = (f"{name} {getattr(space, name)}" for name in ("cells", "channels", "hidden") if hasattr(space, name))
     return " and ".join(named) or "other layers"
 
 

@@ -76,7 +76,7 @@ def load_network(run: str | Path) -> nn.Module:
 def evaluate_run(run: str | Path, data: Data | Source | MapStyle, part: Part = "test") -> Evaluated:
     """Scores a run's trained network once more, on its own test set or on another one.
 
-    Inputs are normalised as they were in the training, whatever ``data`` says.
+    Inputs are normalised as they were in the training, whatever ``data`` says, and a text is read in as many columns.
 
     Args:
         run: the run directory.
@@ -97,7 +97,9 @@ def evaluate_run(run: str | Path, data: Data | Source | MapStyle, part: Part = "
                 f"{data.name} does not fit the network of {directory.path}: its {key} must be {own.get(key)}, got {now[key]}."
             )
     normalise = replace(data.augment, mean=tuple(score.input["mean"]), std=tuple(score.input["std"]))
-    return evaluate_network(net.to(data.device), replace(data, augment=normalise), part)
+    with from_file(directory / SCORE):
+        columns = protocol_from_json(score.protocol).score_columns
+    return evaluate_network(net.to(data.device), replace(data, augment=normalise), part, columns=columns)
 
 
 def read_score(run: RunDirectory) -> Score:

@@ -1,6 +1,9 @@
 """All that changes while one network is trained, and the gradient of one batch."""
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,10 +16,12 @@ from mixop.core.types import Batch, detached, in_float32
 from mixop.data.core import Data, Part
 from mixop.data.stream import Stream
 from mixop.engine.settings import Settings
+from mixop.evaluate.averaging import Averaging, MovingAverage, average, put, with_weights
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.start import TrainedSupernet, settle_statistics
+from mixop.nets.added import added_losses, total_loss
 from mixop.nets.discrete import build
-from mixop.nets.training import carries, freeze, frozen_norms, set_drop_path, trained, training_outputs
+from mixop.nets.training import carries, channels_last, freeze, frozen_norms, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.tasks.base import Task, Totals
 
@@ -25,7 +30,12 @@ GENERATORS = ("init", "order", "augment", "forward")
 
 @dataclass
 class TrainingState:
-    """All that changes while one network is trained."""
+    """All that changes while one network is trained.
+
+    Of a protocol that averages or validates: the ``losses`` of the epochs before its average began, whether it has
+    (``averaging``), the steps that are in it and the mean itself; and of the ``best`` network so far its weights, buffers and
+    optimiser.
+    """
 
     net: nn.Module
     optimiser: torch.optim.Optimizer
@@ -37,6 +47,12 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     frozen: list[nn.Module] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    averaging: bool = False
+    averaged: int = 0
+    averages: dict[str, Tensor] = field(default_factory=dict)
+    best_rank: float = -math.inf
+    best: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def unseen(self) -> bool:
@@ -68,10 +84,11 @@ class TrainingState:
             net=net,
             optimiser=protocol.optimiser.build(trained(net)),
             generators=random,
-            stream=data.stream(parts, protocol.batch_size, random["order"]),
+            stream=data.stream(parts, protocol.batch_size, random["order"], protocol.windows),
             task=data.task.smoothed(protocol.label_smoothing),
             train=data.task.totals(),
             frozen=frozen_norms(net, protocol.freeze),
+            averaging=isinstance(protocol.averaging, MovingAverage),
         )
 
     @staticmethod
@@ -86,6 +103,7 @@ class TrainingState:
             norm=protocol.norm,
             auxiliary=protocol.auxiliary > 0,
         ).to(settings.device)
+        net = channels_last(net, space)
         freeze(net, protocol.freeze)
         return net
 
@@ -97,7 +115,7 @@ class TrainingState:
             protocol: smoothing, pieces and precision.
 
         Returns:
-            The loss, a mean over the batch, with the auxiliary head's; on the device.
+            The loss, a mean over the batch, with the auxiliary head's and what the network adds; on the device.
         """
         self.net.train()
         for norm in self.frozen:
@@ -110,18 +128,75 @@ class TrainingState:
         carried = () if carries(self.net) and batch.state is None else batch.state
         with fenced(self.generators["forward"], watch=self.unseen) as source:  # drop path and noise
             for x, y in pieces:
-                with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+                bfloat16 = torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16")
+                with bfloat16, added_losses() as terms:
                     outputs, auxiliary, state = training_outputs(self.net, x, carried)
                 with watched(source, self.task.draws):
                     loss = self.task.loss(in_float32(outputs), y)
                     if auxiliary is not None:
                         loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
+                    loss = total_loss(loss, terms)
                 loss = loss * (len(y) / len(batch.y))
                 loss.backward()
                 total = total + loss.detach()
                 self.train.add(detached(outputs), y)
         self.stream.state = detached(state) if carries(self.net) else None
         return total
+
+    def move(self, protocol: Protocol) -> None:
+        """Moves the weights by their gradient, and their average with them.
+
+        Args:
+            protocol: says how they are averaged.
+        """
+        self.optimiser.step()
+        if self.averaging and protocol.averaging is not None:
+            self.averaged += 1
+            share, statistics = protocol.averaging.share(self.averaged), not protocol.averaging.watches
+            average(self.averages, self.net, share, statistics=statistics)
+
+    def validated(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are validated and scored: the average, once it has begun."""
+        return with_weights(self.net, self.averages) if self.averaged else nullcontext()
+
+    def look(self, loss: float, rank: float, protocol: Protocol) -> None:
+        """Takes in what an epoch's validation found: keeps the best network, and begins the average where that is due.
+
+        Args:
+            loss: on the validation part.
+            rank: of the task's first measure there, larger is better.
+            protocol: says when.
+        """
+        if protocol.keep == "best" and rank > self.best_rank:
+            self.best_rank = rank
+            with self.validated():
+                net = {name: value.clone() for name, value in self.net.state_dict().items()}
+            self.best = {"net": net, "optimiser": deepcopy(self.optimiser.state_dict()), "averaged": self.averaged}
+        if isinstance(protocol.averaging, Averaging) and not self.averaging:
+            self.losses.append(loss)
+            self.averaging = protocol.averaging.begins(self.losses)
+
+    def go_back(self, task: Task) -> bool:
+        """Returns to the best network so far; the order of the data and all generators go on. False if there is none.
+
+        An average goes on from the averaged weights, as the published code does.
+        """
+        if not self.best:
+            return False
+        self.net.load_state_dict(self.best["net"])
+        self.optimiser.load_state_dict(deepcopy(self.best["optimiser"]))
+        self.averaged = self.best["averaged"]
+        self.averages = {name: p.detach().clone() for name, p in self.net.named_parameters()} if self.averaged else {}
+        self.stream.state = None
+        self.train = task.totals()
+        return True
+
+    def settle(self) -> None:
+        """Gives the network the weights that are scored: those of the best epoch where it is kept, or the average."""
+        if self.best:
+            self.net.load_state_dict(self.best["net"])
+        else:
+            put(self.net, self.averages)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors and numbers."""
@@ -132,6 +207,9 @@ class TrainingState:
             "stream": self.stream.state_dict(),
             "train": self.train.state_dict(),
             "at": [self.epoch, self.step, self.seconds],
+            "losses": list(self.losses),
+            "average": [self.averaging, self.averaged, dict(self.averages)],
+            "best": [self.best_rank, dict(self.best)],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -143,3 +221,6 @@ class TrainingState:
         self.stream.load_state_dict(state["stream"])
         self.train.load_state_dict(state["train"])
         self.epoch, self.step, self.seconds = state["at"]
+        self.losses = list(state["losses"])
+        self.averaging, self.averaged, self.averages = state["average"]
+        self.best_rank, self.best = state["best"]

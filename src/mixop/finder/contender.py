@@ -3,11 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torch import Tensor, nn
+
+from mixop.core.errors import DataError, SpaceError
 from mixop.core.values import to_plain
 from mixop.data.core import Data
 from mixop.finder.costs import Cost, Limits, cost_of
 from mixop.finder.portfolio import SIZES, Family, Member
 from mixop.nets.discrete import build
+from mixop.nets.latency import LatencyTable
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Architecture, Choice, Space
 
@@ -96,11 +100,18 @@ class Entry:
         data: examples with a task.
         limits: what they may cost.
         costs: what was measured.
+        table: of the device whose milliseconds are meant; None for this machine's.
     """
 
     data: Data
     limits: Limits
     costs: Costs = field(default_factory=dict)
+    table: LatencyTable | None = None
+
+    @property
+    def latency(self) -> LatencyTable | bool:
+        """Where milliseconds come from; False where nobody asked for them."""
+        return (self.table or True) if self.limits.latency_ms is not None else False
 
     def cost(self, space: Space, architecture: Architecture) -> Cost:
         """What a network costs; it is measured once."""
@@ -111,11 +122,21 @@ class Entry:
 
     def _measured(self, space: Space, architecture: Architecture) -> Cost:
         net = build(architecture, space).to(self.data.device)
-        return cost_of(net, self.data.batch(self.data.train[:1]).x, latency=self.limits.latency_ms is not None)
+        return cost_of(net, self.data.batch(self.data.train[:1]).x, latency=self.latency)
+
+    def keeps(self, net: nn.Module, example: Tensor) -> bool:
+        """Whether a network keeps the limits, as far as that is known; nothing is noted."""
+        try:
+            return not self.limits.broken(cost_of(net, example, latency=self.latency))
+        except DataError:  # a layer that the latency table lacks
+            return False
 
     def member(self, member: Member) -> tuple[Contender | None, str]:
         """A network of the portfolio, or why it stays out."""
-        space = member.family.make(member.size).fit(self.data)
+        try:
+            space = member.family.make(member.size).fit(self.data)
+        except SpaceError as error:  # a size that the family cannot have: reductions need even channels
+            return None, str(error)
         architecture = member.family.architecture(space)
         cost = self.cost(space, architecture)
         if broken := self.limits.broken(cost):
@@ -152,7 +173,11 @@ class Entry:
             same = carried(architecture, of, space)
             if same is None:
                 continue
-            cost = self.cost(space, same)
+            try:
+                cost = self.cost(space, same)
+            except DataError:
+                why = "layers that the latency table lacks"
+                continue
             why = self.limits.broken(cost)
             if not why:
                 return Contender(label, origin, space, same, cost, size), ""

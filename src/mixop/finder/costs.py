@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mixop.core.schedules import check_range
 from mixop.evaluate.score import multiply_adds, parameters
+from mixop.nets.latency import LatencyTable
 
 _WARM, _TIMED = 3, 15
 """Passes before the timed ones, and timed ones."""
@@ -21,7 +22,8 @@ class Cost:
     Args:
         parameters: trained ones.
         flops: multiply-adds.
-        latency_ms: milliseconds on this machine, the median of several passes; None where nobody asked.
+        latency_ms: milliseconds on this machine, the median of several passes, or on another device by its table; None where
+            nobody asked.
     """
 
     parameters: int
@@ -36,7 +38,7 @@ class Limits:
     Args:
         parameters: trained ones, > 0; None for any number.
         flops: multiply-adds for one example, > 0.
-        latency_ms: milliseconds for one example on this machine, > 0.
+        latency_ms: milliseconds for one example on this machine, or on the device that there is a table of, > 0.
 
     Raises:
         RecipeError: for a limit that nothing keeps.
@@ -64,6 +66,10 @@ class Limits:
                 return f"{found:,.6g} {_WORDS[name]} where {most:,.6g} are allowed"
         return ""
 
+    def beside(self, cost: Cost) -> str:
+        """What a network costs beside what is allowed."""
+        return ", ".join(f"{getattr(cost, name):,.6g} of at most {most:,.6g} {_WORDS[name]}" for name, most in self._given())
+
     def __str__(self) -> str:
         return ", ".join(f"at most {value:,.6g} {_WORDS[name]}" for name, value in self._given())
 
@@ -71,20 +77,23 @@ class Limits:
 _WORDS = {"parameters": "parameters", "flops": "multiply-adds", "latency_ms": "ms"}
 
 
-def cost_of(net: nn.Module, example: Tensor, *, latency: bool = False) -> Cost:
+def cost_of(net: nn.Module, example: Tensor, *, latency: LatencyTable | bool = False) -> Cost:
     """What a network costs.
 
     Args:
         net: in any mode; it is in evaluation mode afterwards.
         example: one input ``(1, ...)`` on the network's device.
-        latency: whether its time is measured.
+        latency: whether its time is measured; or a device's table, which says what it would be there.
+
+    Raises:
+        DataError: if the table lacks a layer.
     """
     net.eval()
-    return Cost(
-        parameters=parameters(net),
-        flops=multiply_adds(net, example),
-        latency_ms=_latency(net, example) if latency else None,
-    )
+    if isinstance(latency, LatencyTable):
+        milliseconds = latency.of(net, example)
+    else:
+        milliseconds = _latency(net, example) if latency else None
+    return Cost(parameters=parameters(net), flops=multiply_adds(net, example), latency_ms=milliseconds)
 
 
 @torch.no_grad()

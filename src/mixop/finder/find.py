@@ -28,14 +28,17 @@ from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
+from mixop.nets.latency import LatencyTable, read_latency_table
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.progress import tell_there, where_one_looks
+from mixop.report.verdict import ignorance
 from mixop.report.words import said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.read import read_run
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Space
 
@@ -58,6 +61,10 @@ LOOK_SECONDS = 1.5
 FEWEST_SEARCH_EPOCHS = 8
 """Of a search; a shorter one would decide before its supernet knows anything."""
 
+MOST_SEARCHES = 3
+"""Searches of a run. Several short ones with different seeds go before a long one where each has twice the fewest epochs: which
+of them is best, the second round says."""
+
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
 and the best there of those that compute one option of each decision in a step, so that an epoch is a fraction as long."""
@@ -78,6 +85,7 @@ def find(
     max_params: float | None = None,
     max_flops: float | None = None,
     max_latency_ms: float | None = None,
+    latency: LatencyTable | str | Path | None = None,
     recipe: str | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -105,6 +113,7 @@ def find(
         max_params: the most trained parameters.
         max_flops: the most multiply-adds for one example.
         max_latency_ms: the most milliseconds for one example on this machine.
+        latency: a table of another device, or its file, as `mixop speed --latency` writes it there: its milliseconds count.
         recipe: the name of the method that searches; None for the first of `METHODS` that there is time for.
         seed: of everything random.
         device: where torch computes.
@@ -123,6 +132,9 @@ def find(
     if recipe is not None and recipe not in RECIPES:
         raise RecipeError(unknown("recipe", recipe, RECIPES))
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
+    if latency is not None and max_latency_ms is None:
+        raise RecipeError("A latency table says what milliseconds are, and there is no limit of them: give max_latency_ms.")
+    table = latency if latency is None or isinstance(latency, LatencyTable) else read_latency_table(latency)
     data = given(data)
     run = RunDirectory(out)
     asked = {
@@ -130,8 +142,9 @@ def find(
         "recipe": recipe,
         "seed": seed,
         "data": data.fingerprint,
+        **({} if table is None else {"latency": table.identity}),
     }
-    settings = Settings(seed=seed, device=str(device), threads=threads)
+    settings = Settings(seed=seed, device=str(device), threads=threads, executor="auto")
     shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
     if shown and tell is None:
         tell = tell_there
@@ -151,6 +164,7 @@ def find(
             before,
             beside=beside,
             progress=shown,
+            table=table,
         )
         known, costs = finder.look()
         place.claim({FIND: identity}, (FIND,))
@@ -204,12 +218,13 @@ class _Finder:
         *,
         beside: bool,
         progress: bool,
+        table: LatencyTable | None,
     ) -> None:
         self.run, self.methods, self.settings, self.observe = run, methods, settings, observe
         self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
-        self.entry = Entry(self.data, limits)
+        self.entry = Entry(self.data, limits, table=table)
         self.total, self.before = seconds, before
         self.tell = tell
         self.outside = 0
@@ -261,6 +276,8 @@ class _Finder:
                 f"{self.before.winner} was the best before, with {self._worth(self.before)}: {self.total / 60:g} more minutes "
                 "go on from there, and the test examples are looked at once more."
             )
+        if self.entry.table:
+            self.say(f"{self.entry.table}.")
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
@@ -440,7 +457,7 @@ class _Finder:
         def rank() -> dict[str, Any] | None:
             if ENOUGH_EPOCHS * self._seconds_per_epoch(best) > share:
                 return None
-            return best_before_training(space, data, limits, seconds=seconds, seed=seed)
+            return best_before_training(space, self.entry, seconds=seconds, seed=seed)
 
         taken = self.ledger.decide("ranked", rank)
         if taken is None or taken["architecture"] is None:
@@ -449,27 +466,34 @@ class _Finder:
         return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
 
     def _found(self, near: Member, space: Space) -> list[Wanted]:
-        """What a search found; nothing where there is no time for it."""
+        """What searches found that learnt anything; nothing where there is no time for one."""
         narrow = self._searchable(near)
-        method, epochs = self.ledger.decide("search", lambda: self._search_length(narrow))
+        method, epochs, *more = self.ledger.decide("search", lambda: self._search_length(narrow))
         if not epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
             return []
-        recipe = self._sized(method, epochs)
-        result = search(
-            recipe,
-            narrow,
-            self.data,
-            self.run / "search",
-            rates="paper",
-            seed=self.settings.seed,
-            device=self.settings.device,
-            threads=self.settings.threads,
-            observe=self.observe,
-            progress=self.progress,
-        )
-        self.say(f"{recipe.name} searched {space.name} for {epochs} epochs.")
-        return [Wanted("found", "searched", near, result.architecture, narrow)]
+        recipe, wanted = self._sized(method, epochs), []
+        for number in range(1, (more[0] if more else 1) + 1):
+            again, seed = "" if number == 1 else f" {number}", self.settings.seed + number - 1
+            result = search(
+                recipe,
+                narrow,
+                self.data,
+                self.run / f"search{again.replace(' ', '-')}",
+                rates="paper",
+                seed=seed,
+                device=self.settings.device,
+                threads=self.settings.threads,
+                executor=self.settings.executor,
+                observe=self.observe,
+                progress=self.progress,
+            )
+            self.say(f"{recipe.name} searched {space.name} for {epochs} epochs{f', with seed {seed}' if again else ''}.")
+            if knew_nothing := ignorance(read_run(result.out)):
+                self.say(f"What it found stays out. {knew_nothing[0]}")
+                continue
+            wanted.append(Wanted(f"found{again}", "searched", near, result.architecture, narrow))
+        return wanted
 
     def _searchable(self, near: Member) -> Space:
         """The space around a network at half its width, where a search works.
@@ -488,18 +512,19 @@ class _Finder:
         short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_length(self, space: Space) -> tuple[str, int]:
-        """The first method that there is time for, and its epochs; 0 where there is none."""
+    def _search_length(self, space: Space) -> tuple[str, int, int]:
+        """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches."""
         for method in self.methods:
             if epochs := self._search_epochs(method, space):
-                return method, epochs
-        return self.methods[-1], 0
+                count = max(1, min(MOST_SEARCHES, epochs // (2 * FEWEST_SEARCH_EPOCHS)))
+                return method, min(epochs // count, RECIPES[method]().epochs), count
+        return self.methods[-1], 0, 0
 
     def _search_epochs(self, method: str, space: Space) -> int:
-        """As many as fit into the search's share of the time; 0 for too few."""
+        """As many as fit into the searches' share of the time; 0 for too few."""
         estimate = search_estimate(self._sized(method, FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
         epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
-        return min(epochs, RECIPES[method]().epochs) if epochs >= FEWEST_SEARCH_EPOCHS else 0
+        return epochs if epochs >= FEWEST_SEARCH_EPOCHS else 0
 
     def _length(self, winner: Contender) -> int:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
@@ -536,6 +561,8 @@ class _Finder:
         """Trains the winner for the rest of the time on all training examples."""
 
         count = self._length(winner)
+        if self.entry.limits:
+            self.say(f"{winner.label} keeps the limits: {self.entry.limits.beside(winner.cost)}.")
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
         result = self._retrain(winner, self.run / "final", count)
         others = self.ledger.decide("boosting", lambda: boosted(self.data, self.settings.seed)) if self.beside else None

@@ -20,6 +20,7 @@ from mixop.finder.portfolio import Family, by_hand
 from mixop.finder.training import LONGEST_EPOCHS
 from mixop.measure.foresight import retraining_estimate
 from mixop.nets.discrete import build
+from mixop.nets.ops import BatchNorm
 from mixop.report.verdict import beside_known
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import KNOWN, SCORE
@@ -185,9 +186,17 @@ def _planned(
 
 
 def plainly(protocol: Protocol) -> Protocol:
-    """A protocol without what belongs to a searched network alone: sizes, an auxiliary head, dropout, frozen weights."""
+    """A protocol without what belongs to a searched network alone: sizes, auxiliary head, dropout, norm, frozen weights."""
     return replace(
-        protocol, auxiliary=0.0, drop_path=0.0, drop_deeper=False, dropout=None, cells=None, channels=None, freeze=()
+        protocol,
+        auxiliary=0.0,
+        drop_path=0.0,
+        drop_deeper=False,
+        dropout=None,
+        norm=BatchNorm(),
+        cells=None,
+        channels=None,
+        freeze=(),
     )
 
 

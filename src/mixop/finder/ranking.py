@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from mixop.analysis.training_free import naswot, synflow
-from mixop.data.core import Data
-from mixop.finder.costs import Limits, cost_of
+from mixop.finder.contender import Entry
 from mixop.nets.discrete import build
 from mixop.spaces.core import Architecture, Space
 
@@ -25,21 +24,21 @@ TRIED = 20
 """Draws for each network that is ranked: where a limit is tight, most draws break it."""
 
 
-def best_before_training(space: Space, data: Data, limits: Limits, *, seconds: float, seed: int) -> dict[str, Any]:
+def best_before_training(space: Space, entry: Entry, *, seconds: float, seed: int) -> dict[str, Any]:
     """Draws architectures that keep the limits, and takes the one whose places by two scores add up to the best.
 
     Of the scores that were tried, the sum of the places by `synflow` and `naswot` did best in NAS-Bench-201 (docs/find.md).
 
     Args:
         space: fitted to the data.
-        data: examples with a task.
-        limits: what a network may cost.
+        entry: lets networks in that keep the limits.
         seconds: for all of it; drawing stops when they are over.
         seed: of the draws and of the weights.
 
     Returns:
         ``architecture``, in its native notation, None where too few keep the limits; and ``networks``, the number that does.
     """
+    data = entry.data
     x = data.batch(data.train[:BATCH]).x
     rng, begun = Random(seed), time.monotonic()
     scores: dict[Architecture, tuple[float, float]] = {}
@@ -50,7 +49,7 @@ def best_before_training(space: Space, data: Data, limits: Limits, *, seconds: f
         if architecture in scores:
             continue
         net = build(architecture, space, generator=torch.Generator().manual_seed(seed)).to(data.device)
-        if not limits.broken(cost_of(net, x[:1], latency=limits.latency_ms is not None)):
+        if entry.keeps(net, x[:1]):
             scores[architecture] = (synflow(net, tuple(x.shape[1:])), naswot(net, x))
     if len(scores) < FEWEST:
         return {"architecture": None, "networks": len(scores)}

@@ -13,7 +13,7 @@ from mixop.core.scratch import scratch_folder
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.engine.estimate import Estimate, free_bytes
-from mixop.engine.fit import check_fit
+from mixop.engine.fit import check_fit, computing
 from mixop.engine.loop import Search
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
@@ -102,10 +102,11 @@ def search_estimate(recipe: Recipe, space: Space, data: Data | Source | MapStyle
     """
     data = given(data)
     space = space.fit(data)
-    check_fit(recipe, space, data, settings or Settings())
+    settings, _ = computing(recipe, space, settings or Settings())
+    check_fit(recipe, space, data, settings)
     with scratch_folder() as folder:
         run = RunDirectory(Path(folder, "estimate"))
-        return Search(recipe, space, data, run, settings or Settings()).estimate()
+        return Search(recipe, space, data, run, settings).estimate()
 
 
 @door()
@@ -123,10 +124,10 @@ def fitting_batch(recipe: Recipe, space: Space, data: Data | Source | MapStyle, 
     Raises:
         MemoryLimitError: if not even a batch of 2 fits.
     """
-    settings = settings or Settings()
     data = given(data)
     space = space.fit(data)
-    check_fit(recipe, space, data, settings or Settings())
+    settings, _ = computing(recipe, space, settings or Settings())
+    check_fit(recipe, space, data, settings)
     splits = [data.at("train", "valid")] if recipe.scheme.shares_data else [data.train, data.valid]
     batch = recipe.batch_size
     while batch > min(map(len, splits)) and batch > 2:

@@ -21,12 +21,15 @@ from torch.nn.functional import conv2d
 
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
+from mixop.core.flops import FlopCounter
 from mixop.core.rng import fenced
 from mixop.core.scratch import scratch_folder
 from mixop.core.surroundings import using
 from mixop.core.trust import grant, receive
 from mixop.data.arrays import from_arrays
+from mixop.data.core import Data
 from mixop.data.images.augment import Augment
+from mixop.data.text import from_tokens
 from mixop.engine.estimate import saved_bytes
 from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
@@ -121,11 +124,13 @@ class Result:
         timings: of every executor; ratios are to the first one.
         flops: of a step, counted on the plain executor.
         roofline: of the machine.
+        tokens: of a text that a half of a step reads; 0 for data that are no text.
     """
 
     timings: Sequence[Timing]
     flops: int
     roofline: Roofline
+    tokens: int = 0
 
     @property
     def limit(self) -> float:
@@ -135,6 +140,10 @@ class Result:
     def ratio(self, timing: Timing) -> float:
         """How many times as fast as the first executor, by medians."""
         return median(self.timings[0].step) / median(timing.step)
+
+    def rate(self, timing: Timing) -> float:
+        """Tokens a second that a search reads for its weights, by the median step; 0 for data that are no text."""
+        return self.tokens / median(timing.step)
 
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON data."""
@@ -150,6 +159,7 @@ class Result:
                     "forward_backward": list(t.pass_),
                     "median": median(t.step),
                     "times_as_fast": self.ratio(t),
+                    **({"tokens_a_second": self.rate(t)} if self.tokens else {}),
                     "memory": None if t.memory is None else vars(t.memory),
                 }
                 for t in self.timings
@@ -166,16 +176,10 @@ class Steps:
     """
 
     def __init__(self, case: Case, folder: Path) -> None:
-        batch, (shape, classes) = case.recipe.batch_size, _sizes(case.space)
-        count = max(5 * batch, 20 * classes)
-        x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        augment = Augment(crop=min(shape[1:]) // 8, flip=True)
-        labels = torch.arange(count) % classes
-        data = from_arrays(x, labels, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
-        recipe = replace(case.recipe, warmup=0, architecture_every=1)  # every step measured has both halves
-        self.search = Search(recipe, case.space, data, RunDirectory(folder), case.settings)
+        recipe = replace(case.recipe, warmup=0, architecture_every=1, windows=None)  # all steps alike, each with both halves
+        self.search = Search(recipe, case.space, _data(case), RunDirectory(folder), case.settings)
         self.search._prepare_epoch()
-        self.batch = self.search.data.batch(self.search.data.train[:batch])
+        self.batch = self.search.data.batch(self.search.state.weight_stream.peek())
         self._halves = {"architecture": 0.0, "weights": 0.0}
         for name, half in (("_architecture_step", "architecture"), ("_weight_step", "weights")):
             setattr(self.search, name, self._timed(getattr(self.search, name), half))
@@ -196,6 +200,7 @@ class Steps:
         search = self.search
         for stream in (search.state.weight_stream, search.state.architecture_stream):
             stream.at = 0  # always whole batches
+            stream.state = None
         self._halves.update(architecture=0.0, weights=0.0)
         whole = seconds(search._step, self.device)
         return whole, self._halves["architecture"], self._halves["weights"]
@@ -278,7 +283,22 @@ def measure(
         )
         for name, rows in times.items()
     ]
-    return Result(timings=timings, flops=count, roofline=roof)
+    tokens = case.recipe.batch_size * _sizes(case.space)[0][1] if case.space.tokens else 0
+    return Result(timings=timings, flops=count, roofline=roof, tokens=tokens)
+
+
+def _data(case: Case) -> Data:
+    """Random examples of the sizes of a case, a few batches of them."""
+    batch, (shape, classes) = case.recipe.batch_size, _sizes(case.space)
+    generator = torch.Generator().manual_seed(0)
+    if case.space.tokens:
+        vocabulary, window = shape
+        train, valid, test = (torch.randint(vocabulary, (3 * batch * window,), generator=generator) for _ in range(3))
+        return from_tokens(train, valid, test, vocabulary, window=window)
+    count = max(5 * batch, 20 * classes)
+    x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
+    augment = Augment(crop=min(shape[1:]) // 8, flip=True)
+    return from_arrays(x, torch.arange(count) % classes, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
 
 
 @door()
@@ -293,6 +313,8 @@ def flops(case: Case) -> int:
     """
     generator = torch.Generator().manual_seed(0)
     recipe, (shape, _) = case.recipe, _sizes(case.space)
+    if case.space.tokens:
+        return _flops_of_tokens(case)
     with torch.device("meta"):
         net = make_supernet(
             "plain", case.space, norm=recipe.norm, generator=torch.Generator().manual_seed(0), wraps=recipe.all_wraps[0]
@@ -320,6 +342,27 @@ def flops(case: Case) -> int:
         with torch.device("meta"), fenced(generator):
             net(x, given, active, progress=0.5)
     return counted[0]
+
+
+def _flops_of_tokens(case: Case) -> int:
+    """Those of the products of a step on a text, by torch's counter: it miscounts depthwise convolutions only."""
+    generator, recipe = torch.Generator().manual_seed(0), case.recipe
+    with torch.device("meta"):
+        net = make_supernet("plain", case.space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[0]).train()
+        x = torch.zeros(recipe.batch_size, _sizes(case.space)[0][1], dtype=torch.int64)
+    relaxation, total = recipe.relaxation, 0
+    draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
+    mix, active = mix_of(draws)
+    for learn in [False, True] if recipe.scheme.searches and not recipe.scheme.joint else [True]:
+        net.requires_grad_(learn)
+        slopes = not learn or recipe.scheme.joint
+        given = {name: value.detach().to("meta").requires_grad_(slopes) for name, value in mix.items()}
+        with FlopCounter() as counter, torch.device("meta"), fenced(generator):
+            outputs, _ = net(x, given, active, progress=0.5)
+            wanted = [p for p in (*given.values(), *net.parameters()) if p.requires_grad]
+            torch.autograd.grad(outputs.sum(), wanted, allow_unused=True)
+        total += counter.total
+    return total
 
 
 def _sizes(space: Space) -> tuple[tuple[int, ...], int]:

@@ -3,8 +3,10 @@
 from mixop.models.conv1d import conv1d
 from mixop.models.mlp import mlp
 from mixop.models.mobilenet import mobilenet
+from mixop.models.proxylessnas import proxylessnas
 from mixop.models.resnet import resnet
+from mixop.models.shufflenet import shufflenet
 from mixop.models.unet import unet
 from mixop.models.vit import vit
 
-__all__ = ["conv1d", "mlp", "mobilenet", "resnet", "unet", "vit"]
+__all__ = ["conv1d", "mlp", "mobilenet", "proxylessnas", "resnet", "shufflenet", "unet", "vit"]

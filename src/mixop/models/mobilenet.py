@@ -5,6 +5,7 @@ arXiv:1801.04381).
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -45,8 +46,7 @@ def net(
 ) -> nn.Module:
     """A mobile network for images of any size; its sizes are small ones, its choices those of the paper.
 
-    The paper's own has ``stem=32, first=16, widths=(24, 40, 80, 96, 192, 320), layers=(4, 4, 4, 4, 4, 1), strides=(2, 2, 2, 1,
-    2, 1), last=1280``, and stride 2 in its stem, which is 1 here: it is for images of 224 pixels.
+    The network of the paper's size, which has stride 2 in its stem, is `mixop.spaces.proxylessnas`.
 
     Args:
         input_shape: ``(C, H, W)``.
@@ -68,16 +68,38 @@ def net(
     Source: Cai et al. 2019 (arXiv:1812.00332), section 4: every block has one of 3 windows and 2 expansions, and may be left
     out (its "zero" beside the shortcut) where the shape stays; all blocks with kernel 3 and expansion 6 are MobileNetV2.
     """
-    check_kind("mobilenet", Sizes(input_shape, outputs, dense, tokens))
-    check_numbers("mobilenet", stem=stem, first=first, last=last, kernels=kernels, expansions=expansions)
-    check_numbers("mobilenet", widths=widths, layers=layers, strides=strides)
-    if not len(widths) == len(layers) == len(strides):
+    sizes = Sizes(input_shape, outputs, dense, tokens)
+    return chain("mobilenet", sizes, stem, first, widths, layers, (1, *strides), last, kernels, expansions)
+
+
+def chain(
+    name: str,
+    sizes: Sizes,
+    stem: int,
+    first: int,
+    widths: Sequence[int],
+    layers: Sequence[int],
+    strides: Sequence[int],
+    last: int,
+    kernels: Sequence[int],
+    expansions: Sequence[int],
+) -> nn.Module:
+    """A mobile network of a name; its arguments are those of `net`, but for the strides, which begin with the stem's.
+
+    Raises:
+        SpaceError: for other data than images, or arguments out of range.
+    """
+    check_kind(name, sizes)
+    check_numbers(name, stem=stem, first=first, last=last, kernels=kernels, expansions=expansions)
+    check_numbers(name, widths=widths, layers=layers, strides=strides)
+    stem_stride, *kept = strides
+    if not len(widths) == len(layers) == len(kept):
         raise SpaceError(
-            f"widths, layers and strides of mobilenet must name the same stages, got {len(widths)}, {len(layers)} and "
-            f"{len(strides)} of them."
+            f"widths, layers and strides of {name} must name the same stages, got {len(widths)}, {len(layers)} and "
+            f"{len(kept)} of them."
         )
     blocks, inputs = [], first
-    for width, count, stride in zip(widths, layers, strides, strict=True):
+    for width, count, stride in zip(widths, layers, kept, strict=True):
         for number in range(count):
             step = stride if number == 0 else 1
             options: dict[str, nn.Module] = {
@@ -87,8 +109,10 @@ def net(
                 options["skip"] = nn.Identity()
             blocks.append(Choice(options))
             inputs = width
-    start = nn.Sequential(conv(input_shape[0], stem, 3), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
-    end = nn.Sequential(conv(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, outputs))
+    start = nn.Sequential(conv(sizes.shape[0], stem, 3, stem_stride), nn.ReLU6(), MBConv(stem, first, 1, 3, 1))
+    end = nn.Sequential(
+        conv(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, sizes.outputs)
+    )
     return nn.Sequential(OrderedDict(stem=start, blocks=nn.Sequential(*blocks), head=end))
 
 

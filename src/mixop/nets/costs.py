@@ -1,4 +1,4 @@
-"""What architectures cost: multiply-adds and parameters, measured on the real modules, or a user's own table."""
+"""What architectures cost: multiply-adds, parameters or milliseconds, measured on the real modules, or the user's own table."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ from mixop.core.schedules import check_range
 from mixop.core.surroundings import undisturbed
 from mixop.nets.discrete import build
 from mixop.nets.inputs import random_inputs
+from mixop.nets.latency import LatencyTable
 from mixop.nets.modules import costs as modules
 from mixop.nets.modules import width_costs
 from mixop.nets.modules.space import ModuleSpace
@@ -104,7 +105,14 @@ class CostTable:
                 )
 
 
-Cost = Measure | CostTable
+Cost = Measure | LatencyTable | CostTable
+
+
+def words_of(cost: Cost) -> str:
+    """What a cost counts, in the plural."""
+    if isinstance(cost, CostTable):
+        return "cost"
+    return "milliseconds" if isinstance(cost, LatencyTable) else {"flops": "multiply-adds"}.get(cost, cost)
 
 
 def costs_of(space: Space, cost: Cost) -> Costs:
@@ -113,6 +121,11 @@ def costs_of(space: Space, cost: Cost) -> Costs:
     Raises:
         RecipeError: if the two do not fit.
     """
+    if isinstance(space, Stacked) and not space.additive:
+        raise RecipeError(
+            f"What a network of {space.name} costs depends on its whole graph and is no sum over its decisions: leave out the "
+            "cost, or take another space."
+        )
     return _tabulated(cost, space) if isinstance(cost, CostTable) else measured(space, cost)
 
 
@@ -120,6 +133,16 @@ def costs_of(space: Space, cost: Cost) -> Costs:
 @undisturbed()
 def _tabulated(table: CostTable, space: Space) -> Costs:
     return table.costs(space)
+
+
+def check_cost(name: str, cost: Cost) -> None:
+    """Refuses what is no cost; ``name`` is that of the part that has it.
+
+    Raises:
+        RecipeError: saying what came.
+    """
+    if not isinstance(cost, CostTable | LatencyTable) and cost not in ("flops", "parameters"):
+        raise RecipeError(f"cost of {name} must be 'flops', 'parameters', a CostTable or a LatencyTable, got {cost!r}.")
 
 
 def check_ceiling(name: str, cost: Cost, limit: float | None, share: float | None) -> None:
@@ -134,8 +157,7 @@ def check_ceiling(name: str, cost: Cost, limit: float | None, share: float | Non
     Raises:
         RecipeError: unless one of the two is given, and in range.
     """
-    if not isinstance(cost, CostTable) and cost not in ("flops", "parameters"):
-        raise RecipeError(f"cost of {name} must be 'flops', 'parameters' or a CostTable, got {cost!r}.")
+    check_cost(name, cost)
     if (limit is None) == (share is None):
         raise RecipeError(f"{name} needs limit or share, one of them, got limit={limit} and share={share}.")
     if limit is not None:
@@ -173,7 +195,7 @@ def check_reachable(name: str, space: Space, cost: Cost, limit: float | None, sh
 
 @cache
 @undisturbed()
-def measured(space: Space, measure: Measure) -> Costs:
+def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
     """The costs of a space's discrete networks, measured on their modules.
 
     Multiply-adds are those of convolutions and linear maps for one input, half of what torch counts as operations; batch
@@ -181,17 +203,18 @@ def measured(space: Space, measure: Measure) -> Costs:
 
     Args:
         space: the space, with the sizes of the network.
-        measure: "flops" (multiply-adds of one input) or "parameters".
+        measure: "flops" (multiply-adds of one input), "parameters", or a device's times of one input, in milliseconds.
 
     Raises:
-        RecipeError: if flops are asked for and the input shape is open.
+        RecipeError: if the input shape is open and the measure depends on it, or a model of widths has a table of times.
+        DataError: if a table of times lacks a layer.
         SpaceError: if a model of choices fails on an example.
     """
     if isinstance(space, ModuleSpace):
-        of_modules = width_costs if space.widths else modules
-        return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)
-    if measure == "flops" and space.input_shape is None:
-        raise RecipeError(f"The multiply-adds of {space.name} depend on the size of the input: set input_shape.")
+        return _of_modules(space, measure)
+    if measure != "parameters" and space.input_shape is None:
+        what = "multiply-adds" if measure == "flops" else "milliseconds"
+        raise RecipeError(f"The {what} of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
     loose = next((name for name in space.cells_decided if space.graph(space.cell_of(name)[0].name).loose), None)
     if loose is not None:
@@ -210,7 +233,9 @@ def measured(space: Space, measure: Measure) -> Costs:
 
         return hook
 
-    cells = {number: layer for number, layer in enumerate(space.layers_of(architecture)) if layer.group is not None}
+    # The matrices of a recurrent cell are its nodes' and not its options': every network has all of them.
+    layers = enumerate(space.layers_of(architecture))
+    cells = {number: layer for number, layer in layers if layer.kind == "cell"}
     for number in cells:
         network.get_submodule(f"layers.{number}").register_forward_hook(recorder(number))
     whole = _measure(network, random_inputs(space, 1, generator=Generator().manual_seed(0)), measure)
@@ -223,6 +248,8 @@ def measured(space: Space, measure: Measure) -> Costs:
             width, stride = edge_shape(layer, graph, decision)
             sides = sizes[number][0 if decision.source < graph.inputs else 1]
             for o, option in enumerate(decision.options):
+                if isinstance(measure, LatencyTable) and option not in group.eligible(e):
+                    continue  # no network has it there, so no table need have it
                 name = space.built(option, decision)
                 key = name, width, stride, sides
                 if key not in known:
@@ -231,7 +258,20 @@ def measured(space: Space, measure: Measure) -> Costs:
                     known[key] = _measure(module, torch.zeros(1, width, *sides), measure)
                 tables[group.name][e, o] += known[key]
     costs = Costs(tables, 0.0)
-    return Costs(tables, whole - costs.of(architecture, space))
+    fixed = measure.fixed if isinstance(measure, LatencyTable) else 0.0
+    return Costs(tables, fixed + whole - costs.of(architecture, space))
+
+
+def _of_modules(space: ModuleSpace, measure: Measure | LatencyTable) -> Costs:
+    if isinstance(measure, LatencyTable):
+        if space.widths:
+            raise RecipeError(
+                f"A latency table has layers at the widths that they were measured at, and {space.name} decides widths: use "
+                "flops, parameters or a CostTable."
+            )
+        return modules.latency(space, measure)
+    of_modules = width_costs if space.widths else modules
+    return of_modules.flops(space) if measure == "flops" else of_modules.parameters(space)
 
 
 def uses(space: Stacked, group: Group) -> list[int]:
@@ -251,6 +291,8 @@ def learning(space: Space, group: Group) -> list[list[bool]]:
     """
     if isinstance(space, ModuleSpace):
         return modules.learning(space)[group.name]
+    if group.inputs or not stacked(space).adds_edges:
+        return [[False] * len(row.options) for row in group.decisions]
     return [[has_parameters(stacked(space).searched(option)) for option in row.options] for row in group.decisions]
 
 
@@ -267,7 +309,9 @@ def has_parameters(option: str) -> bool:
     return any(True for _ in module.parameters())
 
 
-def _measure(module: nn.Module, x: Tensor, measure: Measure) -> float:
+def _measure(module: nn.Module, x: Tensor, measure: Measure | LatencyTable) -> float:
+    if isinstance(measure, LatencyTable):
+        return measure.scale * measure.sum(module.eval(), x)
     # Evaluation mode: batch norm cannot train on one image of one pixel.
     with torch.no_grad(), FlopCounter() as counter:
         module.eval()(x)

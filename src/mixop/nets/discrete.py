@@ -1,6 +1,6 @@
 """The discrete network that a search is for: a plain module with one operation on every kept edge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import overload
 
@@ -13,7 +13,10 @@ from mixop.nets.layers import LAYERS
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
-from mixop.nets.skeleton import Skeleton, State, edge_shape, node_width, run_cell, run_nodes
+from mixop.nets.recurrent import DiscreteRecurrentCell
+from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
+from mixop.nets.vertices import VertexCell
+from mixop.nets.wired import WiredCell
 from mixop.spaces.core import Architecture, Decision, Space
 from mixop.spaces.stacked import Edge, Graph, Layer, Stacked, stacked
 
@@ -69,6 +72,14 @@ def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list
     return [(edge, option) for edge in space.edges_of(layer) for option in chosen.get((edge.group.name, edge.row), ())]
 
 
+CELLS: Mapping[str, Callable[..., nn.Module]] = {
+    "cell": DiscreteCell,
+    "recurrent_cell": lambda layer, graph, kept, norm: DiscreteRecurrentCell(layer, graph, kept),
+    "wired": WiredCell,
+}
+"""The module of a layer that a group decides, by its kind; called as ``make(layer, graph, kept, norm)``."""
+
+
 class DiscreteNetwork(Skeleton):
     """The network of one architecture: a plain module, ``outputs = net(x)``.
 
@@ -95,10 +106,15 @@ class DiscreteNetwork(Skeleton):
         if auxiliary and space.auxiliary is None:
             raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
 
+        spec = space.spec(architecture)
+
         def make_cell(layer: Layer, graph: Graph, edges: Sequence[Edge]) -> nn.Module:
+            if spec is not None:
+                return VertexCell(layer, spec, norm)
             kept = kept_edges(space, architecture, layer)
             graph = space.graph_in(architecture, edges[0].group.name) if graph.loose else graph
-            return DiscreteCell(layer, graph, [(e.decision, space.built(option, e.decision)) for e, option in kept], norm)
+            operations = [(edge.decision, space.built(option, edge.decision)) for edge, option in kept]
+            return cell_of(CELLS, layer)(layer, graph, operations, norm)
 
         super().__init__(space, make_cell, norm, space.layers_of(architecture))
         self.drop_path, self.drop_deeper = 0.0, False

@@ -12,12 +12,14 @@ from mixop.nets.dims import (
     ADAPTIVE_MEAN,
     AVERAGE_POOLS,
     CONVOLUTIONS,
+    MAX_POOLS,
     POOL_MEAN,
     dims_of,
     mean_of_positions,
     resized,
 )
-from mixop.nets.ops import BatchNorm, FactorizedReduce, relu_conv_norm
+from mixop.nets.ops import BatchNorm, FactorizedReduce, conv_norm_relu, relu_conv_norm
+from mixop.nets.recurrent import Embedding, TiedDecoder
 from mixop.nets.tokens import TokenStem
 from mixop.spaces.stacked import Layer
 
@@ -61,6 +63,13 @@ class LinearHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(mean_of_positions(x))
+
+
+class ReluLinearHead(LinearHead):
+    """ReLU, mean over the positions, linear map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.relu(x))
 
 
 class DenseHead(nn.Module):
@@ -142,6 +151,14 @@ def _stem(layer: Layer, norm: BatchNorm) -> nn.Module:
     return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
 
 
+def _norm_relu_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return conv_norm_relu(layer.channels[0], layer.out, 3, 1, norm, layer.dims)
+
+
+def _postprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
+    return relu_conv_norm(layer.channels[0], layer.out, 1, 1, norm, layer.dims, affine=False)
+
+
 def _preprocess(layer: Layer, norm: BatchNorm) -> nn.Module:
     return relu_conv_norm(layer.channels[0], layer.out, 1, 1, norm, layer.dims)
 
@@ -205,13 +222,28 @@ def _factorised_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
     return FactorizedReduce(layer.channels[0], layer.out, norm, layer.dims, relu=False, affine=True)
 
 
+def _strided_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
+    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 3, stride=layer.stride, padding=1, bias=False)
+    return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
+
+
+def _relu_conv(kernel: int) -> Callable[[Layer, BatchNorm], nn.Module]:
+    return lambda layer, norm: relu_conv_norm(layer.channels[0], layer.out, kernel, layer.stride, norm, layer.dims, affine=True)
+
+
 LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "stem": _stem,
     "linear_stem": LinearStem,
     "token_stem": TokenStem,
+    "embedding": Embedding,
+    "tied_decoder": TiedDecoder,
     "residual": Residual,
     "head": Head,
     "linear_head": LinearHead,
+    "relu_linear_head": ReluLinearHead,
+    "strided_stem": _strided_stem,
+    "relu_conv_3x3": _relu_conv(3),
+    "relu_conv_1x1": _relu_conv(1),
     "dense_head": DenseHead,
     "dense_linear_head": partial(DenseHead, normalised=False),
     "dropped_head": DroppedHead,
@@ -221,6 +253,12 @@ LAYERS: dict[str, Callable[[Layer, BatchNorm], nn.Module]] = {
     "norm": _norm,
     "factorised_reduction": _factorised_reduction,
     "slice": Slice,
+    "norm_relu_stem": _norm_relu_stem,
+    # The largest of two: an odd axis ends with a window of one, as TensorFlow pads; or with a margin of one on all sides, as in
+    # the supernets of NAS-Bench-1Shot1.
+    "pool": lambda layer, norm: MAX_POOLS[layer.dims](2, stride=2, ceil_mode=True),
+    "wide_pool": lambda layer, norm: MAX_POOLS[layer.dims](2, stride=2, padding=1),
+    "postprocess": _postprocess,
     "preprocess": _preprocess,
     "reducing_preprocess": _reducing_preprocess,
     "auxiliary_head": AuxiliaryHead,

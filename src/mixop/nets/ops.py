@@ -129,6 +129,15 @@ def relu_conv_norm(
     return nn.Sequential(nn.ReLU(), conv, norm.make(out, dims, affine=affine))
 
 
+def conv_norm_relu(channels: int, out: int, kernel: int, stride: int, norm: BatchNorm, dims: int = 2) -> nn.Sequential:
+    """Convolution without bias (padding ``kernel // 2``), batch norm with scale and shift always, ReLU.
+
+    Source: Ying et al. 2019 (arXiv:1902.09635), section 2.2, and the authors' code.
+    """
+    conv = CONVOLUTIONS[dims](channels, out, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, norm.make(out, dims, affine=True), nn.ReLU())
+
+
 def depthwise_separable(
     channels: int, kernel: int, stride: int, norm: BatchNorm, dims: int = 2, *, dilation: int = 1
 ) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
@@ -144,6 +153,10 @@ MakeOperation = Callable[[int, int, BatchNorm, int], nn.Module]
 
 def _dense(kernel: int) -> MakeOperation:
     return lambda channels, stride, norm, dims: relu_conv_norm(channels, channels, kernel, stride, norm, dims)
+
+
+def _post_activated(kernel: int) -> MakeOperation:
+    return lambda channels, stride, norm, dims: conv_norm_relu(channels, channels, kernel, stride, norm, dims)
 
 
 def _separable(kernel: int) -> MakeOperation:
@@ -270,6 +283,10 @@ OPERATIONS: dict[str, MakeOperation] = {
     "dil_conv_5x5": _dilated(5),
     "conv_7x1_1x7": _factorised_7x7,
     "noise": lambda channels, stride, norm, dims: Noise(stride),
+    # Those of NAS-Bench-101.
+    "conv3x3-bn-relu": _post_activated(3),
+    "conv1x1-bn-relu": _post_activated(1),
+    "maxpool3x3": lambda channels, stride, norm, dims: _maximum(stride, dims),
     # The toy space's maps of single numbers.
     "abs": lambda channels, stride, norm, dims: Elementwise(torch.abs),
     "sine": lambda channels, stride, norm, dims: Elementwise(lambda x: torch.sin(3 * x)),

@@ -5,7 +5,8 @@ caller says what a *cell* is: mixed edges in a supernet, one operation an edge i
 in their cells only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from mixop.nets.layers import LAYERS
 from mixop.nets.ops import BatchNorm
 from mixop.spaces.core import Decision
 from mixop.spaces.stacked import Edge, Graph, Layer, Stacked
+
+T = TypeVar("T")
 
 MakeCell = Callable[[Layer, Graph, Sequence[Edge]], nn.Module]
 
@@ -27,8 +30,8 @@ class Skeleton(nn.Module):
 
     Args:
         space: the search space, with its sizes.
-        make_cell: builds the module of a cell; it is called as ``cell(inputs, *context)``, inputs being the list of input
-            nodes, and returns the output node.
+        make_cell: builds the module of a layer that a group decides; it is called as ``cell(inputs, *context)``, inputs being
+            the list of input nodes, and returns the output node.
         norm: batch norm settings of the fixed layers (always affine).
         layers: the layers, where they are not those of the space's supernet.
 
@@ -44,12 +47,12 @@ class Skeleton(nn.Module):
         self.specs = space.layers if layers is None else layers
         self.layers = nn.ModuleList()
         for spec in self.specs:
-            if spec.kind == "cell":
+            if spec.group is not None:
                 self.layers.append(make_cell(spec, space.graph_of(spec), space.edges_of(spec)))
             elif spec.kind in LAYERS:
                 self.layers.append(LAYERS[spec.kind](spec, norm))
             else:
-                raise SpaceError(unknown("kind of layer", spec.kind, [*LAYERS, "cell"]))
+                raise SpaceError(unknown("kind of layer", spec.kind, LAYERS))
         self.carries = any(map(_carries, self.layers))
 
     def walk(
@@ -69,19 +72,35 @@ class Skeleton(nn.Module):
         before, after = iter(state or ()), []
         for spec, layer in zip(self.specs, self.layers, strict=True):
             given = [outputs[i] for i in spec.inputs]
-            if spec.kind == "cell":
-                outputs.append(layer(given, *context(spec)))
-            elif _carries(layer):
-                output, carried = layer(*given, next(before, None))
+            arguments = given if spec.group is None else [given, *context(spec)]
+            if spec.tied:
+                arguments = [*arguments, self.layers[spec.tied - 1].weight]
+            if _carries(layer):
+                output, carried = layer(*arguments, next(before, None))
                 outputs.append(output)
                 after.append(carried)
             else:
-                outputs.append(layer(*given))
+                outputs.append(layer(*arguments))
         return outputs, tuple(after)
 
 
 def _carries(layer: nn.Module) -> bool:
     return getattr(layer, "carries", False)
+
+
+def cell_of(kinds: Mapping[str, T], layer: Layer) -> T:
+    """What an executor or a network has for the kind of a layer that a group decides.
+
+    Args:
+        kinds: what it has for each.
+        layer: the layer.
+
+    Raises:
+        SpaceError: if it has none for that kind.
+    """
+    if layer.kind not in kinds:
+        raise SpaceError(unknown("kind of cell", layer.kind, kinds))
+    return kinds[layer.kind]
 
 
 def node_width(layer: Layer, graph: Graph) -> int:

@@ -10,6 +10,7 @@ from mixop.bilevel.weight_step import SingleDraw, WeightStep
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.optim import SGD, Adam, Optimiser
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
+from mixop.data.windows import Windows
 from mixop.derive.argmax import Argmax
 from mixop.derive.base import Derivation
 from mixop.monitors.base import Monitor
@@ -58,6 +59,7 @@ class Recipe:
         cutout: side of the square that is erased from training images during the search, as a share of the image's side, in
             [0, 1); 0 as the data has it. Half a side is 16 pixels of CIFAR's 32.
         cutout_probability: share of the images that it is erased from.
+        windows: how a text is cut for weight steps; None for the data's own way, and for data that are no text.
 
     Raises:
         RecipeError: if a number is out of range or two parts do not fit.
@@ -92,6 +94,7 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     cutout: float = 0.0
     cutout_probability: Schedule = Constant(1.0)
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -247,6 +250,24 @@ class Recipe:
         Raises:
             RecipeError: naming the part and the space.
         """
+        if self.windows is not None and space.tokens is False:
+            raise RecipeError(
+                f"{self.name} cuts a text into windows, but {space.name} reads no text: use a space and data of texts, such as "
+                "--space darts_rnn and --data ptb, or leave out windows."
+            )
+        if not space.shares:
+            searcher = "random search" if space.whole else "a black-box searcher such as evolution"
+            raise RecipeError(
+                f"{space.name} has no supernet that holds its architectures, which {self.name} trains: search it with "
+                f"{searcher}, or another space."
+            )
+        for relaxation in (self.relaxation, self.weight_relaxation):
+            several = next((group for group in space.groups if group.take > 1), None)
+            if several is not None and relaxation is not None and not relaxation.takes_several:
+                raise RecipeError(
+                    f"{type(relaxation).__name__} draws one option of a decision, but {several.name} of {space.name} takes "
+                    f"{several.take}: use a recipe such as darts, drnas, gdas or enas."
+                )
         for of_stage in self.all_wraps:
             check_wraps(of_stage, space)
         for stage in self.stages:
@@ -255,6 +276,10 @@ class Recipe:
                 raise RecipeError(
                     f"A stage of {self.name} keeps {stage.options} options of every decision, but {space.name} has only "
                     f"{fewest}: set fewer options in stages, or take a larger space."
+                )
+            if stage.channels and not hasattr(space, "channels"):
+                raise RecipeError(
+                    f"A stage of {self.name} adds channels, which {space.name} does not have: leave them out of its stages."
                 )
             try:
                 if stage.options is not None:

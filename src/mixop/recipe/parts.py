@@ -8,7 +8,8 @@ from mixop.bilevel import perturb
 from mixop.bilevel import weight_step as weights
 from mixop.core import optim, schedules
 from mixop.core.values import changed, from_plain, to_plain
-from mixop.nets import costs
+from mixop.data.windows import Windows
+from mixop.nets import costs, latency
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import Stage
@@ -37,10 +38,12 @@ PARTS: Mapping[str, type] = {
         regularise.ExpectedCost,
         regularise.CostCeiling,
         costs.CostTable,
+        latency.LatencyTable,
         *monitors.ALL.values(),
         optim.SGD,
         optim.Adam,
         optim.TorchOptimiser,
+        optim.RMSProp,
         optim.ExponentiatedGradient,
         *derive.ALL.values(),
         *wraps.ALL.values(),
@@ -53,6 +56,7 @@ PARTS: Mapping[str, type] = {
         schedules.LinearWithTail,
         schedules.Joined,
         BatchNorm,
+        Windows,
     )
 }
 """Every part by the name it has in a recipe file."""

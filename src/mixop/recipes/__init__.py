@@ -8,6 +8,7 @@ from mixop.recipes.bayesnas import bayesnas
 from mixop.recipes.darts import darts, darts2
 from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
+from mixop.recipes.darts_rnn import darts_rnn, on_text
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
 from mixop.recipes.enas import enas, enas_macro, enas_micro
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
@@ -37,6 +38,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         darts_ada,
         darts_pt,
         darts_minus,
+        darts_rnn,
         pcdarts,
         sdarts_rs_pc,
         sdarts_adv_pc,
@@ -75,6 +77,7 @@ __all__ = [
     "darts_es",
     "darts_minus",
     "darts_pt",
+    "darts_rnn",
     "drnas",
     "drnas_progressive",
     "drnas_progressive_201",
@@ -89,6 +92,7 @@ __all__ = [
     "gaea_pcdarts",
     "gdas",
     "gdas_darts",
+    "on_text",
     "parsec",
     "pcdarts",
     "pdarts",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
-from mixop.nets.costs import Cost, CostTable, ceiling_of, check_ceiling, check_reachable, costs_of
+from mixop.nets.costs import Cost, ceiling_of, check_ceiling, check_cost, check_reachable, costs_of
 from mixop.regularise.base import Point, Regulariser
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Space
@@ -20,8 +20,7 @@ class _OfCost(Regulariser):
     cost: Cost
 
     def _check_cost(self) -> None:
-        if not isinstance(self.cost, CostTable) and self.cost not in ("flops", "parameters"):
-            raise RecipeError(f"cost of {type(self).__name__} must be 'flops', 'parameters' or a CostTable, got {self.cost!r}.")
+        check_cost(type(self).__name__, self.cost)
 
     def check(self, relaxation: Relaxation) -> None:
         if not (relaxation.mix_on_simplex and relaxation.independent_decisions):
@@ -119,7 +118,7 @@ class CostCeiling(_OfCost):
     @property
     def key(self) -> str:
         """Where the multiplier stands in the memory; ceilings on different measures do not share one."""
-        return f"CostCeiling.{'table' if isinstance(self.cost, CostTable) else self.cost}"
+        return f"CostCeiling.{self.cost if isinstance(self.cost, str) else 'table'}"
 
     def excess(self, at: Point) -> Tensor:
         """``E[cost] / limit - 1``, a scalar."""

@@ -26,6 +26,8 @@ class Relaxation(ABC):
         differentiable_mean: whether the mean mixing weights are differentiable in the parameters and say what the loss
             responds to. Monitors of eigenvalues need that.
         twice_differentiable: whether autograd can differentiate the gradient of a draw once more.
+        takes_several: whether its draws fit decisions that take several options, `Group.take`: a soft one weighs all of them,
+            one that leaves options out draws that many.
     """
 
     params_on_simplex: ClassVar[bool] = False
@@ -34,6 +36,7 @@ class Relaxation(ABC):
     parameter_per_option: ClassVar[bool] = True
     differentiable_mean: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = True
+    takes_several: ClassVar[bool] = False
 
     @property
     def draws_by_cell(self) -> bool:

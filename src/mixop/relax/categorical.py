@@ -10,7 +10,14 @@ from torch import Generator, Tensor
 from mixop.core.schedules import check_range
 from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
-from mixop.relax.sampling import as_paths, one_hot, sample_options, score_surrogate, some_edges
+from mixop.relax.sampling import (
+    as_paths,
+    log_prob_of_options,
+    one_hot,
+    sample_options,
+    score_surrogate,
+    some_edges,
+)
 from mixop.spaces.core import Group
 
 
@@ -18,16 +25,19 @@ from mixop.spaces.core import Group
 class Categorical(Relaxation):
     """One-hot draws of ``softmax(alpha)`` with their log-probability; the weights carry no gradient.
 
+    Where a decision takes several options, they are drawn one after the other without replacement, each with weight 1.
+
     REINFORCE and PARSEC's prior use the log-probability; schemes that do not use it differentiate the loss through
     `surrogate`.
 
     Source: Williams 1992 (doi:10.1007/BF00992696), section 4; Casale et al. 2019 (arXiv:1902.05116), section 3.
     """
 
+    takes_several: ClassVar[bool] = True
+
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
-        chosen = sample_options(params, generator)
-        hot = one_hot(chosen, params)
-        return Draw(hot, log_prob=(hot * params.log_softmax(-1)).sum(), active=as_paths(chosen))
+        chosen = sample_options(params, generator, count=group.take)
+        return Draw(one_hot(chosen, params), log_prob=log_prob_of_options(params, chosen), active=as_paths(chosen))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params.softmax(-1)
@@ -109,6 +119,7 @@ class Uniform(Relaxation):
     """
 
     differentiable_mean: ClassVar[bool] = False  # it is the same for all parameters
+    takes_several: ClassVar[bool] = True
 
     by_cell: bool = False
     alive: bool = False
@@ -124,6 +135,9 @@ class Uniform(Relaxation):
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         edges, options = group.shape
         # Independent of the parameters, which may belong to another relaxation: SETN trains weights with these draws.
+        if group.take > 1:
+            chosen = torch.stack([torch.randperm(options, generator=generator)[: group.take] for _ in range(edges)])
+            return Draw(one_hot(chosen, params.new_empty(group.shape)), active=as_paths(chosen))
         chosen = torch.randint(options, (edges, 1), generator=generator)
         running = some_edges(group, range(edges), generator)
         for target in group.targets if self.alive else ():

@@ -35,6 +35,7 @@ class Dirichlet(Relaxation):
 
     ranking: Literal["mean", "softmax"] = "mean"
 
+    takes_several: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = False  # torch knows the first derivative of its sampler only
 
     def __post_init__(self) -> None:

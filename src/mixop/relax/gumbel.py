@@ -35,6 +35,26 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator: Generator) -> 
     return ((logits + gumbel_noise(logits, generator)) / temperature).softmax(-1)
 
 
+def gumbel_draw(logits: Tensor, group: Group, temperature: float, generator: Generator, *, idle: bool | None) -> Draw:
+    """One draw of a group: one-hot by `gumbel_one_hot`; soft, with all options, where they are what a node reads.
+
+    The authors of NAS-Bench-1Shot1 draw what a node reads softly, because hard draws of it made gradients explode.
+
+    Args:
+        logits: unnormalised log-probabilities ``(E, O)``.
+        group: the decisions.
+        temperature: > 0.
+        generator: source of the noise, on the CPU.
+        idle: as in `GumbelHard`.
+
+    Source: Dong & Yang 2019 (arXiv:1910.04465), eqs. 5-7; code of Zela et al. 2020 (arXiv:2001.10422) for the soft ones.
+    """
+    if group.inputs:
+        everything = tuple(range(group.shape[1]))
+        return Draw(gumbel_softmax(logits, temperature, generator), active=(everything,) * group.shape[0])
+    return gumbel_one_hot(logits, temperature, generator, idle=adds_idle(idle, group))
+
+
 def gumbel_one_hot(logits: Tensor, temperature: float, generator: Generator, *, idle: bool) -> Draw:
     """One draw that is one-hot in value and has the gradient of `gumbel_softmax`; only the option drawn runs.
 
@@ -56,13 +76,14 @@ def adds_idle(idle: bool | None, group: Group) -> bool:
     """Whether idle options carry a gradient: as told, or as the author's code of GDAS has it in that space.
 
     In a cell that keeps all edges (NAS-Bench-201) the code adds the weights of idle options to the edge as numbers. In a cell
-    that keeps some edges of each node (DARTS) it multiplies the chosen option by its weight, and nothing else.
+    that keeps some edges of each node (DARTS) it multiplies the chosen option by its weight, and nothing else; so does the code
+    of NAS-Bench-1Shot1, whose operations are at nodes.
 
     Args:
         idle: what the user chose; None for the code's way.
         group: the decisions of the cell.
     """
-    return not group.keep if idle is None else idle
+    return (group.on_edges and not group.keep) if idle is None else idle
 
 
 def concrete_log_density(params: Tensor, weights: Tensor, temperature: float) -> Tensor:
@@ -100,6 +121,8 @@ class GumbelSoftmax(Relaxation):
     Source: Xie et al. 2019 (arXiv:1812.09926), eqs. 3-5.
     """
 
+    takes_several: ClassVar[bool] = True
+
     temperature: Schedule = Linear(1.0, 0.03, closed=False)
     init_mean: float = 0.0
     init_std: float = 1e-3
@@ -126,14 +149,18 @@ class GumbelSoftmax(Relaxation):
 class GumbelHard(Relaxation):
     """One-hot draws of ``softmax(alpha)`` with the gradient of the soft draw; one option of every decision runs.
 
+    Where decisions are about what a node reads (`Group.inputs`), draws are soft: see `gumbel_draw`.
+
     Args:
         temperature: of the gradient, > 0, a number or a schedule; 10 to 0.1 in GDAS.
         idle: whether the weights of options that do not run are added to their edge: zero in value, and a gradient for the
-            logits. None does as the author's code: yes where cells keep all edges (NAS-Bench-201), no where they keep some
-            (DARTS).
+            logits. None does as the authors' code: yes where cells keep all edges (NAS-Bench-201), no where they keep some
+            (DARTS) or operations are at nodes (NAS-Bench-1Shot1).
 
     Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
     """
+
+    takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
     idle: bool | None = None
@@ -143,7 +170,7 @@ class GumbelHard(Relaxation):
         object.__setattr__(self, "temperature", schedule(self.temperature))
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
-        return gumbel_one_hot(params, self.temperature(progress), generator, idle=adds_idle(self.idle, group))
+        return gumbel_draw(params, group, self.temperature(progress), generator, idle=self.idle)
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params.softmax(-1)
@@ -161,6 +188,7 @@ class GumbelSimplex(Relaxation):
     """
 
     params_on_simplex: ClassVar[bool] = True
+    takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
     idle: bool | None = None
@@ -175,7 +203,7 @@ class GumbelSimplex(Relaxation):
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
         # The optimiser's lower bound (1e-5) keeps the logarithm and its gradient finite.
-        return gumbel_one_hot(params.log(), self.temperature(progress), generator, idle=adds_idle(self.idle, group))
+        return gumbel_draw(params.log(), group, self.temperature(progress), generator, idle=self.idle)
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         return params

@@ -59,8 +59,8 @@ class HardConcrete(Relaxation):
         temperature: > 0, a number or a schedule.
         low: lower end of the stretched interval, < 0.
         high: upper end of the stretched interval, > 1.
-        sample: how many options of a decision run, with weight 1 and the gate's gradient (code); None runs all, weighted
-            with the gates themselves (paper).
+        sample: how many options of a decision run at least, with weight 1 and the gate's gradient (code); as many as it takes,
+            where those are more. None runs all, weighted with the gates themselves (paper).
         drop: probability that an option is passed over when the ``sample`` largest gates are taken, in [0, 1); it then
             runs only if too few others remain. With 0, gates that are all closed are drawn again.
 
@@ -68,6 +68,7 @@ class HardConcrete(Relaxation):
     """
 
     mix_on_simplex: ClassVar[bool] = False
+    takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(1.0, 0.1)
     low: float = -0.1
@@ -98,17 +99,17 @@ class HardConcrete(Relaxation):
             if gates.any():
                 break
             gates = sample_gates(params, temperature, self.low, self.high, generator)
-        running = self._largest(gates.detach().cpu(), generator)
+        running = self._largest(gates.detach().cpu(), generator, max(self.sample, group.take))
         # The authors' cell runs the options with a gate above 0 and knows nothing of the others.
         return Draw(without_idle(straight_through(one_hot(running, gates), gates), running), active=as_paths(running))
 
-    def _largest(self, gates: Tensor, generator: Generator) -> Tensor:
-        """Indices ``(E, K)`` of the options that run, largest score first."""
+    def _largest(self, gates: Tensor, generator: Generator, count: int) -> Tensor:
+        """Indices ``(E, K)`` of the ``count`` options that run, largest score first."""
         dropped = torch.rand(gates.shape, generator=generator, dtype=gates.dtype) < self.drop
         # Gates at exactly 1 tie: one random order of the options decides, the same for all decisions.
         order = torch.randperm(gates.shape[-1], generator=generator)
         ranked = (gates - dropped.to(gates))[:, order].argsort(dim=-1, descending=True, stable=True)
-        return order[ranked[:, : self.sample]]
+        return order[ranked[:, :count]]
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
         """Activation probability of every gate at the last temperature; rows need not sum to 1.

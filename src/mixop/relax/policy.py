@@ -69,6 +69,7 @@ class LstmPolicy(Relaxation):
     parameter_per_option: ClassVar[bool] = False
     # The mean follows the most likely path: its slope says nothing of the loss of other paths.
     differentiable_mean: ClassVar[bool] = False
+    takes_several: ClassVar[bool] = True
 
     hidden: int = 32
     layers: int = 2
@@ -107,6 +108,7 @@ class LstmPolicy(Relaxation):
         choices, rows = self._walk(params, group, lambda row: int(sample_options(row[None], generator)))
         chosen = torch.tensor(choices)[:, None]
         log_prob = rows.gather(-1, chosen).sum().to(params.device)
+        chosen = chosen.view(-1, group.take)
         return Draw(one_hot(chosen, params.new_empty(group.shape)), log_prob=log_prob, active=as_paths(chosen))
 
     def mean(self, params: Tensor, group: Group) -> Tensor:
@@ -116,7 +118,7 @@ class LstmPolicy(Relaxation):
         the greedy architecture.
         """
         _, rows = self._walk(params, group, lambda row: int(row.detach().argmax()))
-        return rows.exp().to(params.device)
+        return rows[:: group.take].exp().to(params.device)
 
     def surrogate(self, loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
         penalties = [draw.penalty.to(loss) for draw in draws.values() if draw.penalty is not None]
@@ -202,7 +204,7 @@ class LstmPolicy(Relaxation):
             if draw.entropy is not None:
                 terms.append(draw.entropy)
             else:
-                choices = [path[0] for path in paths_of(draw.active or (), 0)]
+                choices = [option for path in paths_of(draw.active or (), 0) for option in path]
                 terms.append(self.log_prob_and_entropy(params[group.name], group, choices)[1])
         return torch.stack(terms).sum()
 
@@ -219,20 +221,22 @@ class LstmPolicy(Relaxation):
         Args:
             params: the flat vector of `init`.
             group: the decisions.
-            choices: one option index for every decision.
+            choices: one option index for every decision; where decisions take several, as many for each, in the order taken.
 
         Raises:
             SpaceError: if the choices do not fit the group.
         """
         edges, options = group.shape
-        if len(choices) != edges or not all(0 <= choice < options for choice in choices):
+        count = edges * group.take
+        if len(choices) != count or not all(0 <= choice < options for choice in choices):
             raise SpaceError(
-                f"A policy of {edges} decisions takes {edges} option indices below {options}, got {list(choices)}."
+                f"A policy of {edges} decisions takes {count} option indices below {options}, got {list(choices)}."
             )
         given = iter(choices)
         _, rows = self._walk(params, group, lambda row: next(given))
         log_prob = rows.gather(-1, torch.tensor(list(choices))[:, None]).sum()
-        entropy = -(rows.exp() * rows).sum()
+        # What was taken before has the probability 0: 0 times minus infinity would be no number.
+        entropy = -(rows.exp() * rows.masked_fill(rows.isneginf(), 0.0)).sum()
         return log_prob.to(params.device), entropy.to(params.device)
 
     def unflatten(self, params: Tensor, group: Group) -> Controller:
@@ -252,16 +256,19 @@ class LstmPolicy(Relaxation):
     def _walk(self, params: Tensor, group: Group, choose: Callable[[Tensor], int]) -> tuple[list[int], Tensor]:
         """Takes every decision by ``choose(its log-probabilities)``: the choices, and all rows ``(E, O)``, on the host.
 
-        A few small products one after the other, with a choice in between: the host is the faster place for them.
+        A decision that takes several options has a row for each, without those taken before. A few small products one after
+        the other, with a choice in between: the host is the faster place for them.
         """
         controller = self.unflatten(params.cpu(), group)
         states = [(torch.zeros_like(controller.start), torch.zeros_like(controller.start)) for _ in controller.cells]
         choices, rows, x = [], [], controller.start
-        for _ in range(group.shape[0]):
+        for at in range(group.shape[0] * group.take):
             for layer, cell in enumerate(controller.cells):
                 states[layer] = lstm_step(cell, x, *states[layer])
                 x = states[layer][0]
             logits = self.tanh * ((controller.head @ x + controller.head_bias) / self.temperature).tanh()
+            if at % group.take:
+                logits = logits.index_fill(0, torch.tensor(choices[-(at % group.take) :]), -torch.inf)
             rows.append(logits.log_softmax(-1))
             choices.append(choose(rows[-1]))
             x = controller.embedding[choices[-1]]

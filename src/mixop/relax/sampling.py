@@ -45,6 +45,22 @@ def sample_options(logits: Tensor, generator: Generator, *, count: int = 1) -> T
     return (host + gumbel_noise(host, generator)).topk(count, dim=-1).indices
 
 
+def log_prob_of_options(logits: Tensor, chosen: Tensor) -> Tensor:
+    """Log-probability of options drawn one after the other without replacement, summed over the rows, a scalar in nats.
+
+    Args:
+        logits: unnormalised log-probabilities ``(E, O)``.
+        chosen: indices ``(E, K)`` in the order drawn.
+
+    Source: Plackett 1975, "The analysis of permutations"; of one option it is the categorical distribution.
+    """
+    total, left = logits.new_zeros(()), logits
+    for column in chosen.to(logits.device).split(1, dim=-1):
+        total = total + left.log_softmax(-1).gather(-1, column).sum()
+        left = left.scatter(-1, column, -torch.inf)
+    return total
+
+
 def one_hot(indices: Tensor, like: Tensor) -> Tensor:
     """Rows that are 1 at ``indices`` ``(E, K)`` and 0 elsewhere, with shape, dtype and device of ``like`` ``(E, O)``."""
     return torch.zeros_like(like, requires_grad=False).scatter_(-1, indices.to(like.device), 1.0)

@@ -20,6 +20,7 @@ class SimplexPoint(Relaxation):
     """
 
     params_on_simplex: ClassVar[bool] = True
+    takes_several: ClassVar[bool] = True
 
     def init(self, group: Group, generator: Generator) -> Tensor:
         """The uniform point ``1 / O``."""

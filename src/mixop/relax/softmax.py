@@ -1,6 +1,7 @@
 """Softmax over options: the relaxation of DARTS."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Generator, Tensor
 
@@ -19,6 +20,8 @@ class Softmax(Relaxation):
 
     Source: Liu et al. 2019 (arXiv:1806.09055), eq. 2.
     """
+
+    takes_several: ClassVar[bool] = True
 
     temperature: float = 1.0
 

@@ -1,4 +1,4 @@
-"""Draws a cell as SVG: layers from left to right, every edge labelled with its operation.
+"""Draws a cell as SVG: layers from left to right, every edge labelled with its operation, or every node with its own.
 
 The layout is Sugiyama's with labels as citizens: an edge becomes a chain of items, one in every column that it crosses,
 and its label is one of them. Items of a column are ordered with few crossings and then kept apart, so labels cannot
@@ -55,18 +55,30 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Chain:
-    """An edge as the items it passes, from its source node to its target node; concatenations have no operation."""
+    """An edge as the items it passes, from its source node to its target node; concatenations have no operation.
+
+    ``style``: how it is drawn where it has no operation, a key of `PLAIN`.
+    """
 
     items: tuple[_Item, ...]
     operation: str | None
+    style: str = "concat"
+
+
+PLAIN = {
+    "concat": ' stroke-width="1.3" opacity="0.7"',
+    "read": ' stroke-width="1.7"',
+    "unused": ' stroke-width="1.3" stroke-dasharray="4 4" opacity="0.6"',
+}
+"""Edges without an operation: into a concatenation, between nodes with operations, and into nodes that make no difference."""
 
 
 def draw_cell(cell: Mapping[str, Any]) -> str:
     """The drawing of one cell as the text of a self-contained SVG that adapts to light and dark.
 
     Args:
-        cell: one cell of ``architecture.json``: ``inputs``, ``nodes``, ``output`` and ``edges``; with ``chain`` true the whole
-            network, drawn by `mixop.report.chain`.
+        cell: one cell of ``architecture.json``: ``inputs``, ``nodes``, ``output`` and ``edges``; with ``operations`` those of
+            its nodes; with ``chain`` true the whole network, see `mixop.report.chain`. A node without any edge is left out.
 
     Returns:
         An ``<svg>`` element; with an XML header it is a file, inside HTML a figure.
@@ -85,19 +97,45 @@ def draw_cell(cell: Mapping[str, Any]) -> str:
     nodes, chains, columns = _items(parsed)
     _order(columns)
     _place(columns, chains)
-    height = max(item.y + item.height / 2 for item in nodes + [i for c in chains for i in c.items]) + 8
-    width = max(item.x + item.width / 2 for item in nodes) + 8
-    body = [*(_edge(chain) for chain in chains), *(_node(node, _role(parsed, index)) for index, node in enumerate(nodes))]
+    height = max(item.y + item.height / 2 for column in columns for item in column) + 8
+    width = max(item.x + item.width / 2 for item in nodes.values()) + 8
+    body = [*map(_edge, chains), *(_drawn(parsed, index, node) for index, node in nodes.items())]
     return framed(width, height, describe(parsed), body)
 
 
 def describe(cell: DrawnCell) -> str:
     """The cell in words, for those who cannot see the drawing."""
+    if cell.operations:
+        inner = "; ".join(
+            f"node {node}, {operation}, reads {_read(cell, node) or 'nothing'}"
+            for node, operation in enumerate(cell.operations, start=1)
+            if _linked(cell, node)
+        )
+        return f"Cell of {cell.nodes} nodes. {inner}. The output reads {_read(cell, cell.nodes - 1)}."
     edges = "; ".join(f"node {e.source} to node {e.target}: {e.operation}" for e in cell.edges)
     return f"Cell of {cell.nodes} nodes. {edges}. Output: node {', '.join(map(str, cell.output))}."
 
 
-def _items(cell: DrawnCell) -> tuple[list[_Item], list[_Chain], list[list[_Item]]]:
+def _read(cell: DrawnCell, node: int) -> str:
+    """What a node reads, in words."""
+    return ", ".join("the input" if e.source == 0 else f"node {e.source}" for e in cell.edges if e.target == node)
+
+
+def _linked(cell: DrawnCell, node: int) -> bool:
+    """Whether a node has an edge."""
+    return any(node in (e.source, e.target) for e in cell.edges)
+
+
+def _used(cell: DrawnCell) -> set[int]:
+    """The nodes that the output depends on, itself among them."""
+    used = set(cell.output)
+    for edge in sorted(cell.edges, key=lambda edge: -edge.target):
+        if edge.target in used:
+            used.add(edge.source)
+    return used
+
+
+def _items(cell: DrawnCell) -> tuple[dict[int, _Item], list[_Chain], list[list[_Item]]]:
     """Nodes, edges as chains, and the columns: nodes stand in even ones by depth, labels in odd ones."""
     links: list[tuple[int, int, str | None]] = [(e.source, e.target, e.operation) for e in cell.edges]
     count = cell.nodes
@@ -108,16 +146,19 @@ def _items(cell: DrawnCell) -> tuple[list[_Item], list[_Chain], list[list[_Item]
     for node in range(cell.inputs, count):
         depths[node] = 1 + max((depths[source] for source, target, _ in links if target == node), default=0)
 
-    nodes = []
+    nodes = {}
     for index, depth in enumerate(depths):
+        if cell.operations and not _linked(cell, index):
+            continue
         text = _name(cell, index)
         degree = max(sum(s == index for s, _, _ in links), sum(t == index for _, t, _ in links))
-        nodes.append(_Item(2 * depth, max(NODE_HEIGHT, len(text) * CHARACTER + 22), max(NODE_HEIGHT, PORT * degree + 8), text))
+        size = max(NODE_HEIGHT, len(text) * CHARACTER + 22), max(NODE_HEIGHT, PORT * degree + 8)
+        nodes[index] = _Item(2 * depth, *size, text)
     columns: list[list[_Item]] = [[] for _ in range(2 * max(depths) + 1)]
-    for node in nodes:
+    for node in nodes.values():
         columns[node.column].append(node)
 
-    chains = []
+    chains, used = [], _used(cell)
     for source, target, operation in links:
         first, last = nodes[source].column, nodes[target].column
         middle = first + 1 + 2 * ((last - first - 2) // 4)  # the label stands near the middle of its edge
@@ -131,7 +172,8 @@ def _items(cell: DrawnCell) -> tuple[list[_Item], list[_Chain], list[list[_Item]
         for before, after in pairwise(items):
             before.right.append(after)
             after.left.append(before)
-        chains.append(_Chain(tuple(items), operation))
+        style = "concat" if not cell.operations else "read" if target in used else "unused"
+        chains.append(_Chain(tuple(items), operation, style))
     return nodes, chains, columns
 
 
@@ -287,7 +329,7 @@ def _edge(chain: _Chain) -> str:
     path.append(_curve(x, y, target.x - target.span / 2 - 6, height) + f"H{end - 6:.1f}")
     kind = "concat" if chain.operation is None else kind_of(chain.operation)
     colour = MUTED if chain.operation is None else KINDS[kind].light
-    faint = {"none": ' stroke-width="1.3" stroke-dasharray="4 4" opacity="0.75"', "concat": ' stroke-width="1.3" opacity="0.7"'}
+    faint = {"none": ' stroke-width="1.3" stroke-dasharray="4 4" opacity="0.75"', "concat": PLAIN[chain.style]}
     stroke = faint.get(kind, ' stroke-width="2"')
     return (
         f'<g class="op-{kind}" color="{colour}"{stroke}>'
@@ -318,6 +360,23 @@ def _label(item: _Item) -> str:
     )
 
 
+def _drawn(cell: DrawnCell, index: int, item: _Item) -> str:
+    """A node, with its operation where it has one."""
+    if not (cell.operations and 0 < index < cell.nodes - 1):
+        return _node(item, _role(cell, index))
+    operation, used = cell.operations[index - 1], index in _used(cell)
+    left, top, kind = item.x - item.width / 2, item.y - item.height / 2, kind_of(operation)
+    role = f"node {index}: {operation} of the sum of {_read(cell, index)}" + ("" if used else "; nothing depends on it")
+    faint = "" if used else ' stroke-dasharray="4 4" opacity="0.6"'
+    return (
+        f'<g class="op-{kind}" color="{KINDS[kind].light}"{faint}><title>{escape(role)}</title>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{item.width:.1f}" height="{item.height:.1f}" rx="10" '
+        'fill="currentColor" fill-opacity="0.12" stroke="currentColor" stroke-width="1.4"/>'
+        f'<text x="{item.x:.1f}" y="{item.y + 4:.1f}" text-anchor="middle" fill="currentColor" stroke="none">'
+        f"{escape(item.text)}</text></g>"
+    )
+
+
 def _node(item: _Item, role: str) -> str:
     left, top = item.x - item.width / 2, item.y - item.height / 2
     return (
@@ -330,18 +389,30 @@ def _node(item: _Item, role: str) -> str:
 
 
 def _name(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "x(t), h(t\u22121)"
+    if cell.recurrent and (index == cell.nodes or cell.output == (index,)):
+        return "h(t)"
     if index < cell.inputs:
         return {1: "input", 2: f"c(k\u2212{2 - index})"}.get(cell.inputs, f"input {index}")
     if index == cell.nodes or cell.output == (index,):
         return "output"
+    if cell.operations:
+        return f"{index}  {cell.operations[index - 1]}"
     return str(index)
 
 
 def _role(cell: DrawnCell, index: int) -> str:
+    if cell.recurrent and index == 0:
+        return "node 0: the token and the state before it, through one gate"
+    if cell.recurrent and index == cell.nodes:
+        return f"state after the token: mean of nodes {', '.join(map(str, cell.output))}"
     if index < cell.inputs:
         return f"node {index}: " + (
             "input" if cell.inputs == 1 else f"output of the cell {cell.inputs - index} before this one"
         )
+    if cell.operations:
+        return f"output: {_read(cell, index)}, nodes concatenated"
     if index == cell.nodes:
         return f"output: nodes {', '.join(map(str, cell.output))} concatenated"
     return f"node {index}: sum of its incoming edges" + (", the output" if cell.output == (index,) else "")

@@ -56,7 +56,7 @@ def draw_chain(cell: DrawnCell) -> str:
 def parts(cell: DrawnCell) -> tuple[dict[int, DrawnEdge], list[DrawnEdge]]:
     """For every layer its edge from the layer before it, and the skips; absent edges are left out."""
     layers = {edge.target: edge for edge in cell.edges if edge.source == edge.target - 1}
-    skips = [edge for edge in cell.edges if edge.source < edge.target - 1 and kind_of(edge.operation) != "none"]
+    skips = [edge for edge in cell.edges if edge.source < edge.target - 1 and kind_of(edge.operation or "none") != "none"]
     return layers, skips
 
 

@@ -235,10 +235,13 @@ class Comparison:
                 f"trials on average: {counts}."
             )
         if self.known:
-            notes.append(
-                f"{' and '.join(self.known)}: known without a search, with at most as many parameters as what the median "
-                "recipe found, and trained in the same way for as long as its search and its training took together."
+            equal = (
+                "as what the median recipe found, and trained in the same way for as long as its search and its training took "
+                "together."
+                if self.identity["recipes"]
+                else "as what random search took, and trained in the same way for as long as random search had."
             )
+            notes.append(f"{' and '.join(self.known)}: known without a search, with at most as many parameters {equal}")
         notes += self._about_paper()
         pairs = [(row.name, pair) for row in self.rows if (pair := self._against_random(row)) is not None]
         if pairs:

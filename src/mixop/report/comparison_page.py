@@ -69,6 +69,8 @@ def verdict(comparison: Comparison) -> str:
         place = f"{len(equal)} of {len(comparison.rows)} methods share the first place, {_result(comparison, best)}"
     else:
         place = f"{_title(best)} comes first of {len(comparison.rows)}: {_result(comparison, best)}"
+    if not comparison.identity["recipes"] and not comparison.identity.get("searchers"):
+        return f"{place}." if len(comparison.rows) > 1 else f"Random search: {_result(comparison, best)}."
     if RANDOM in [row.name for row in equal]:
         return (
             f"{place}. Random search is among the first: nothing shows here that a recipe beats picking at random for as long."

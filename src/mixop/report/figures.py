@@ -13,11 +13,15 @@ from mixop.report.palette import KINDS, kind_of
 from mixop.report.switches import draw_switches
 from mixop.report.verdict import interval
 from mixop.report.words import column, head, word, written
+from mixop.runs.cells import operations_of
 from mixop.runs.read import Curves, EdgeOptions, RunContents
 from mixop.runs.records import FOUND
 
 Item = dict[str, Any]
 """A figure with its ``title``, its ``note`` on how to read it, and its ``svg``."""
+
+VALIDATED = "found, validation"
+"""The line of what a training measures on the validation part, where its protocol does."""
 
 ENTROPY = (
     "How undecided the search is, in nats, averaged over the decisions. It falls as operations drop out of the race; at the "
@@ -32,20 +36,24 @@ SKIPS = (
 
 def used_kinds(run: RunContents) -> list[str]:
     """The kinds of operation that the space offers or the cells use, in the order of the palette."""
-    names = {option for decisions in run.decisions.values() for decision in decisions for option in decision.options}
-    names |= {str(edge["operation"]) for cell in run.cells.values() for edge in cell["edges"]}
+    decisions = (decision for decisions in run.decisions.values() for decision in decisions if not decision.reads)
+    names = {option for decision in decisions for option in decision.options}
+    names |= {name for cell in run.cells.values() for name in operations_of(cell)}
     used = {kind_of(name) for name in names}
     return [kind for kind in KINDS if kind in used]
 
 
-def _chosen(run: RunContents, group: str) -> dict[int, str] | None:
-    """Decision -> operation in the found cell of a group; None if nothing is found yet or edges name no decision."""
+def _chosen(run: RunContents, group: str) -> dict[int, tuple[str, ...]] | None:
+    """Decision -> options in the found cell of a group; None if nothing is found yet or edges name no decision."""
+    for cell in run.cells.values():
+        if group in cell.get("chosen", ()):
+            return {e: tuple(map(str, taken)) for e, taken in enumerate(cell["chosen"][group])}
     edges = run.cells[group]["edges"] if group in run.cells else None
     if edges is None:  # several groups decide about one cell, and its edges say which
         edges = [edge for cell in run.cells.values() for edge in cell["edges"] if edge.get("group") == group]
     if not edges or not all(isinstance(edge.get("decision"), int) for edge in edges):
         return None
-    return {edge["decision"]: str(edge["operation"]) for edge in edges}
+    return {edge["decision"]: (str(edge["operation"]),) for edge in edges}
 
 
 ROWS = 14
@@ -64,17 +72,17 @@ def heatmaps(run: RunContents) -> list[tuple[str, list[dict[str, Any]]]]:
             continue
         panels = []
         for index, decision in enumerate(run.decisions[group]):
-            operation = chosen.get(index) if chosen is not None else None
+            taken = chosen.get(index, ()) if chosen is not None else ()
             weights = mix[:, index]
             svg = plots.heatmap(
                 weights,
                 run.search.epochs,
                 decision.options,
                 description=_describe_weights(group, decision, run.search.epochs[-1], weights[-1]),
-                chosen=operation,
+                chosen=taken,
             )
-            dropped = chosen is not None and operation is None
-            panels.append({"edge": f"{decision.source} → {decision.target}", "dropped": dropped, "svg": Markup(svg)})
+            place = decision.place or f"node {decision.source} → {decision.target}"
+            panels.append({"edge": place, "dropped": chosen is not None and not taken, "svg": Markup(svg)})
         groups.append((group, panels))
     return groups
 
@@ -83,11 +91,11 @@ def _are_switches(decisions: Sequence[EdgeOptions]) -> bool:
     return all([kind_of(option) for option in decision.options] == ["none", "skip"] for decision in decisions)
 
 
-def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, str] | None) -> dict[str, Any]:
+def _switches(run: RunContents, group: str, weights: np.ndarray, chosen: dict[int, tuple[str, ...]] | None) -> dict[str, Any]:
     """One panel for all skips of a network: their weights at the end."""
     pairs = [(decision.source, decision.target) for decision in run.decisions[group]]
     known = {pair: float(w) if math.isfinite(w) else None for pair, w in zip(pairs, weights, strict=True)}
-    taken = {pair for index, pair in enumerate(pairs) if chosen is not None and kind_of(chosen.get(index, "none")) == "skip"}
+    taken = {pair for index, pair in enumerate(pairs) if chosen is not None and "skip" in map(kind_of, chosen.get(index, ()))}
     likely = sum(weight is not None and weight > 0.5 for weight in known.values())
     description = f"{group}: weights of {len(pairs)} skips at the end of the search; {likely} of them above one half"
     return {"edge": "", "dropped": False, "svg": Markup(draw_switches(known, taken, description))}
@@ -136,7 +144,8 @@ def _describe_weights(group: str, decision: EdgeOptions, epoch: int, weights: np
         f"{option} {weight:.2f}" if math.isfinite(weight) else f"{option} unknown"
         for option, weight in zip(decision.options, weights, strict=True)
     )
-    return f"{group}, edge {decision.source} to {decision.target}: mixing weights over the epochs; at epoch {epoch}: {values}"
+    place = decision.place or f"edge {decision.source} to {decision.target}"
+    return f"{group}, {place}: mixing weights over the epochs; at epoch {epoch}: {values}"
 
 
 def _item(title: str, note: str, svg: str) -> Item:
@@ -223,12 +232,17 @@ def retraining_figures(run: RunContents) -> list[Item]:
             if values is None or not _any(values):
                 continue
             if retraining.label == FOUND:
+                seen = retraining.valid.get(measure.name)
+                if seen is not None and _any(seen):
+                    curves.append(plots.Curve(VALIDATED, retraining.epochs, seen, "second", width=2.4))
                 curves.append(plots.Curve("found", retraining.epochs, values, width=2.4))
             else:
                 label = None if any(c.colour == "rival" for c in curves) else f"{family} ({others})"
                 curves.append(plots.Curve(label, retraining.epochs, values, "rival", width=1.2))
         began = run.score.began if run.score else "trained"
         note = f"Every network {began}, by the same protocol, on the examples that it learns from."
+        if any(curve.label == VALIDATED for curve in curves):
+            note += " The other line is the validation part, with averaged weights once there are some."
         if curves:
             figures.append(_drawn(curves, measure, head(measure, "training"), note))
     return figures

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from mixop.report import choices, figures, sections, verdict, words
-from mixop.report.cell import draw_cell
+from mixop.report.drawing import alike, drawings
 from mixop.report.palette import KINDS
 from mixop.runs.files import REPORT
 from mixop.runs.read import RunContents, read_run
@@ -54,8 +54,9 @@ def render(run: RunContents) -> str:
         commands=sections.commands(run),
         facts=sections.facts(run),
         cards=sections.cards(run),
-        cells=[(name, Markup(draw_cell(cell))) for name, cell in run.cells.items()],
+        cells=[(name, Markup(picture)) for name, picture in drawings(run).items()],
         chain=any(cell.get("chain") for cell in run.cells.values()),
+        wired=next((cell["operations"][0] for cell in run.cells.values() if alike(cell)), ""),
         of_choices=choices.has_choices(run),
         choices=choices.rows(run) if run.choices is not None else [],
         strips=figures.strips(run) if choices.has_choices(run) else [],

@@ -24,7 +24,10 @@ KINDS = {
     "separable": OperationKind("separable convolution", "#6a4fc9", "#ab97ff"),
     "dilated": OperationKind("dilated convolution", "#ab3590", "#ec86d2"),
     "pool": OperationKind("pooling", "#37823a", "#74c877"),
-    "skip": OperationKind("skip connection", "#c2620c", "#f7a650"),
+    "skip": OperationKind("skip connection, identity", "#c2620c", "#f7a650"),
+    "tanh": OperationKind("tanh", "#2a62c5", "#74a7ff"),
+    "relu": OperationKind("ReLU", "#37823a", "#74c877"),
+    "sigmoid": OperationKind("sigmoid", "#ab3590", "#ec86d2"),
     "none": OperationKind("none (no connection)", "#858b96", "#828b99"),
     "other": OperationKind("other operation", "#86603a", "#c9a47d"),
 }
@@ -39,6 +42,8 @@ def kind_of(operation: str) -> str:
         ('conv', 'pointwise', 'skip', 'other')
     """
     name = operation.lower()
+    if name in ("tanh", "relu", "sigmoid"):  # of recurrent cells, which have no convolutions to share their colours with
+        return name
     if name in ("none", "zero", "zeroize"):
         return "none"
     if "skip" in name or "identity" in name:

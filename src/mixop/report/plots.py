@@ -103,7 +103,7 @@ def lines(
 
 
 def heatmap(
-    weights: np.ndarray, epochs: Sequence[int], options: Sequence[str], *, description: str, chosen: str | None = None
+    weights: np.ndarray, epochs: Sequence[int], options: Sequence[str], *, description: str, chosen: Sequence[str] = ()
 ) -> str:
     """Mixing weights of one decision over time: a row for each option, darker for more weight, the last weight beside it.
 
@@ -112,7 +112,7 @@ def heatmap(
         epochs: the T epochs.
         options: the O operations.
         description: the figure in words.
-        chosen: the operation that the found architecture takes, marked.
+        chosen: what the found architecture takes, marked.
 
     Returns:
         An ``<svg>`` element.
@@ -132,8 +132,8 @@ def heatmap(
         axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=themed("grid"), linewidth=0.6)
         axes.set_yticks([])
         for index, (option, name) in enumerate(zip(options, names, strict=True)):
-            bold = "bold" if option == chosen else "normal"
-            text = f"▸ {name}" if option == chosen else name
+            bold = "bold" if option in chosen else "normal"
+            text = f"▸ {name}" if option in chosen else name
             axes.annotate(
                 text, (0, index), xycoords=("axes fraction", "data"), xytext=(-6, 0), textcoords="offset points",
                 ha="right", va="center", color=themed(f"op-{kind_of(option)}"), fontsize=9.8, weight=bold,

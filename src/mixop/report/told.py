@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from mixop.report.cell import draw_cell
+from mixop.report.drawing import drawings
 from mixop.report.verdict import beside_known, last, remarks, verdict
 from mixop.report.words import count, duration, said
 from mixop.runs.read import RunContents, read_run
@@ -45,5 +45,5 @@ def as_html(text: str, run: RunContents) -> str:
         run: whose cells are drawn.
     """
     return f"<div style='white-space: pre-wrap'>{escape(text)}</div>" + "".join(
-        f"<div>{draw_cell(cell)}</div>" for cell in run.cells.values()
+        f"<div>{picture}</div>" for picture in drawings(run).values()
     )

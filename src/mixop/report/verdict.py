@@ -9,6 +9,7 @@ import numpy as np
 from mixop.core.measure import Measure
 from mixop.report.palette import kind_of
 from mixop.report.words import count, digits, direction, duration, percent, said
+from mixop.runs.cells import operations_of
 from mixop.runs.read import RunContents
 from mixop.runs.records import NetworkScore, Score
 
@@ -191,19 +192,19 @@ def remarks(run: RunContents) -> list[str]:
                 "the search has hardly decided, and which operation won is close to chance. Search for more epochs, or raise "
                 "the architecture's learning rate."
             )
-        notes += _ignorance(run)
+        notes += ignorance(run)
         since = run.search.epochs[-1] - stable_since(run)
         done = len(run.search.epochs)
         if run.native is not None and done >= 10 and since < 0.1 * done:
             notes.append("The derived architecture still changed in the last epochs: a longer search may well find another.")
-    kinds = {kind_of(str(edge["operation"])) for cell in run.cells.values() for edge in cell["edges"]}
+    kinds = {kind_of(name) for cell in run.cells.values() for name in operations_of(cell)}
     if kinds and kinds <= {"none", "skip", "pool"}:
         notes.append("The found cells hold no operation with weights of its own, only skip connections, pooling or nothing.")
     return notes
 
 
-def _ignorance(run: RunContents) -> list[str]:
-    """That the supernet was hardly better than the most frequent class as the answer to everything, if it was."""
+def ignorance(run: RunContents) -> list[str]:
+    """A sentence where the supernet was hardly better than the most frequent class as the answer to everything, else none."""
     counts = run.data.get("class_counts", {}).get("valid")
     reached = None if run.search is None else last(run.search.valid.get(run.first.name))
     if not counts or not sum(counts) or reached is None or run.first.name != "accuracy":

@@ -22,11 +22,16 @@ Curves = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """One decision of the space: the edge ``source`` -> ``target`` and its O options, in the order of the mixing weights."""
+    """One decision of the space: the edge ``source`` -> ``target`` and its O options, in the order of the mixing weights.
+
+    ``place`` says in words what is decided, where that is no edge; ``reads`` whether the options are what a node reads.
+    """
 
     source: int
     target: int
     options: tuple[str, ...]
+    place: str = ""
+    reads: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class RetrainingCurves:
     epochs: tuple[int, ...]
     planned: int
     train: Curves
+    valid: Curves
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class RunContents:
         inputs: decision -> the names of its rows, where they have some.
         score: what the retraining found out.
         known: the known networks beside it; None where there are none.
+        chain: decisions in the order in which they follow one another, where the network is a chain of them.
     """
 
     path: Path
@@ -114,6 +121,7 @@ class RunContents:
     inputs: Mapping[str, tuple[str, ...]]
     score: Score | None
     known: KnownNetworks | None
+    chain: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,7 +170,7 @@ def read_run(path: str | Path) -> RunContents:
     space, data = read_object(path / SPACE), read_object(path / DATA)
     decisions = _decisions(space, path / SPACE)
     records = read_records(path / METRICS)
-    native, cells, choices = _architecture(path / ARCHITECTURE, decisions)
+    native, cells, choices, chain = _architecture(path / ARCHITECTURE, decisions)
     return RunContents(
         path=path,
         recipe=read_object(path / RECIPE),
@@ -177,6 +185,7 @@ def read_run(path: str | Path) -> RunContents:
         native=native,
         cells=cells,
         choices=choices,
+        chain=chain,
         costs=_costs(path / COSTS),
         inputs=_inputs(space),
         score=read_score(path / SCORE),
@@ -189,7 +198,14 @@ def _decisions(space: Mapping[str, Any], path: Path) -> dict[str, tuple[EdgeOpti
     try:
         for group in space.get("groups", ()):
             decisions[str(group["name"])] = tuple(
-                EdgeOptions(int(d["source"]), int(d["target"]), tuple(map(str, d["options"]))) for d in group["decisions"]
+                EdgeOptions(
+                    int(d["source"]),
+                    int(d["target"]),
+                    tuple(map(str, d["options"])),
+                    str(d.get("place", "")),
+                    group.get("reads") is True,
+                )
+                for d in group["decisions"]
             )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
@@ -265,7 +281,8 @@ def _retrainings(records: Sequence[RetrainingRecord]) -> tuple[RetrainingCurves,
     result = []
     for label, given in by_label.items():
         own = _last_of_each_epoch(given)
-        result.append(RetrainingCurves(label, tuple(r.epoch for r in own), own[-1].epochs, _curves([r.train for r in own])))
+        train, valid = (_curves([getattr(r, part) for r in own]) for part in ("train", "valid"))
+        result.append(RetrainingCurves(label, tuple(r.epoch for r in own), own[-1].epochs, train, valid))
     return tuple(result)
 
 
@@ -286,10 +303,10 @@ _Choices = dict[str, str | tuple[str, ...]]
 
 def _architecture(
     path: Path, decisions: Mapping[str, tuple[EdgeOptions, ...]]
-) -> tuple[str | None, dict[str, Mapping[str, Any]], _Choices | None]:
+) -> tuple[str | None, dict[str, Mapping[str, Any]], _Choices | None, tuple[str, ...]]:
     content = read_object(path)
     if not content:
-        return None, {}, None
+        return None, {}, None, ()
     native, cells, choices = content.get("native"), content.get("cells", {}), content.get("choices")
     if not isinstance(native, str):
         raise damaged(path, "a text in 'native'", native)
@@ -297,7 +314,12 @@ def _architecture(
         raise damaged(path, "an object in 'cells'", cells)
     for name, cell in cells.items():
         parse_cell(cell, f"Cell {name!r} in {path}")
-    return native, cells, None if choices is None else _choices(choices, decisions, path)
+    found = None if choices is None else _choices(choices, decisions, path)
+    chain = content.get("chain", [])
+    single = {name for name, taken in (found or {}).items() if isinstance(taken, str)}
+    if not isinstance(chain, list) or not all(isinstance(name, str) and name in single for name in chain):
+        raise damaged(path, "decisions with one option each in 'chain'", chain)
+    return native, cells, found, tuple(chain)
 
 
 def _choices(choices: Any, decisions: Mapping[str, tuple[EdgeOptions, ...]], path: Path) -> _Choices:

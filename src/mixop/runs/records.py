@@ -95,6 +95,7 @@ class RetrainingRecord:
         seconds: since this network's training began.
         train: measures over the epoch's training batches.
         learning_rate: of the weights.
+        valid: measures on the validation part, of a protocol that looks at it; empty otherwise.
     """
 
     label: str
@@ -103,6 +104,7 @@ class RetrainingRecord:
     seconds: float
     train: Values
     learning_rate: float
+    valid: Values = field(default_factory=dict)
     phase: Literal["retrain"] = "retrain"
 
 

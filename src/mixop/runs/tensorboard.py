@@ -75,9 +75,9 @@ def write_tensorboard(run: str | Path) -> Path:
 def _scalars(record: Record) -> Iterator[tuple[str, float | None]]:
     """Every number of a record with its tag, mixing weights aside."""
     yield from ((f"{name}/train", value) for name, value in record.train.items())
+    yield from ((f"{name}/valid", value) for name, value in record.valid.items())
     yield "learning rate/weights", record.learning_rate
     if isinstance(record, SearchRecord):
-        yield from ((f"{name}/valid", value) for name, value in record.valid.items())
         yield "learning rate/architecture", record.architecture_rate
         yield "mixing weights/entropy", record.entropy
         yield "mixing weights/skip share", record.skip_share

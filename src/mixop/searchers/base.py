@@ -77,12 +77,17 @@ class Searcher(ABC):
 
     asked: ClassVar[str] = "a searcher such as mixop.searchers.Evolution()"
 
-    def check(self, space: Space) -> None:  # noqa: B027
-        """Refuses a space that this searcher cannot search.
+    def check(self, space: Space) -> None:
+        """Refuses a space that this searcher cannot search; by default one whose architectures are drawn as a whole.
 
         Raises:
             RecipeError: saying which can.
         """
+        if space.whole:
+            raise RecipeError(
+                f"{type(self).__name__} changes single decisions, but architectures of {space.name} are drawn as a whole: use "
+                "random search."
+            )
 
     def start(self, space: Space, rng: Random) -> State:
         """The state of a new search.

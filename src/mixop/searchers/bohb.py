@@ -10,7 +10,7 @@ from typing import Any
 
 from mixop.core.errors import MissingExtraError, RecipeError
 from mixop.searchers.base import Searcher, State, Trial
-from mixop.searchers.coding import questions, read, write
+from mixop.searchers.coding import drawn, questions, read, write
 from mixop.spaces.core import Architecture, Space
 
 
@@ -52,6 +52,7 @@ class Bohb(Searcher):
         self.check_whole("startup", self.startup)
 
     def check(self, space: Space) -> None:
+        super().check(space)
         _optuna()
 
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
@@ -62,13 +63,17 @@ class Bohb(Searcher):
         if tried and tried[-1]["state"] == "RUNNING":
             last = tried[-1]
             return state.space.from_native(last["architecture"]), self.ladder[len(last["scores"])]
+        return drawn(state.space, lambda: self._suggested(state, rng)), self.ladder[0]
+
+    def _suggested(self, state: State, rng: Random) -> Architecture:
+        """What the estimator would try next."""
         with _quiet():
             trial = self._study(state, rng).ask()
             answers = [
                 trial.suggest_categorical(str(q), range(len(question.answers)))
                 for q, question in enumerate(questions(state.space))
             ]
-        return write(state.space, answers), self.ladder[0]
+        return write(state.space, answers)
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
         tried = state.memory["tried"]

@@ -4,7 +4,7 @@ Where a group has an option on every edge, each edge is a question. Where some e
 which ones, and each edge which option it takes if it is kept. The answers are those that `Group.eligible` names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from random import Random
@@ -20,7 +20,7 @@ class Question:
     Args:
         group: name of the group it belongs to.
         edge: index of the decision that takes an option; None for the choice of edges into a node.
-        answers: option names, or tuples of the edges that are kept.
+        answers: option names; tuples of the edges that are kept; tuples of options by index where a decision takes several.
     """
 
     group: str
@@ -36,6 +36,10 @@ def questions(space: Space) -> tuple[Question, ...]:
             for target in group.targets:
                 edges = group.into(target)
                 found.append(Question(group.name, None, tuple(combinations(edges, min(group.keep, len(edges))))))
+        if group.take > 1:
+            ways = tuple(combinations(range(group.shape[1]), group.take))
+            found += [Question(group.name, edge, ways) for edge in range(len(group.decisions))]
+            continue
         found += [Question(group.name, edge, group.eligible(edge)) for edge in range(len(group.decisions))]
     return tuple(found)
 
@@ -59,9 +63,10 @@ def write(space: Space, answers: Sequence[int]) -> Architecture:
                if question.group == group.name]  # fmt: skip
         kept = {edge for question, answer in own if question.edge is None for edge in answer}
         chosen = [
-            Choice(question.edge, str(answer))
+            Choice(question.edge, option)
             for question, answer in own
             if question.edge is not None and (not group.keep or question.edge in kept)
+            for option in _options(group, question.edge, answer)
         ]
         choices.append((group.name, tuple(chosen)))
     return space.settled(Architecture(space.name, tuple(choices)))
@@ -76,6 +81,11 @@ def read(space: Space, architecture: Architecture) -> tuple[int | None, ...]:
     found: list[int | None] = []
     for question in questions(space):
         group, choices = space.group(question.group), architecture.of(question.group)
+        if group.take > 1 and question.edge is not None:
+            options = group.decisions[question.edge].options
+            taken = tuple(options.index(choice.option) for choice in choices if choice.decision == question.edge)
+            found.append(question.answers.index(taken))  # type: ignore[arg-type]  # one of its own kind
+            continue
         chosen = {choice.decision: choice.option for choice in choices}
         if len(chosen) != len(choices):
             raise SpaceError(f"An edge of {group.name} has two operations, which the questions of {space.name} do not cover.")
@@ -93,6 +103,18 @@ def read(space: Space, architecture: Architecture) -> tuple[int | None, ...]:
     return tuple(found)
 
 
+def drawn(space: Space, draw: Callable[[], Architecture]) -> Architecture:
+    """The first architecture of several draws that the space allows: in most spaces the first of all.
+
+    Args:
+        space: the search space.
+        draw: gives an architecture, another one at every call.
+    """
+    while not space.allows(architecture := draw()):
+        pass
+    return architecture
+
+
 def neighbours(space: Space, architecture: Architecture) -> list[Architecture]:
     """Every architecture that differs in one choice: another option on an edge, or another edge into the same node.
 
@@ -100,12 +122,13 @@ def neighbours(space: Space, architecture: Architecture) -> list[Architecture]:
         space: the search space.
         architecture: one of its members.
     """
-    return [
+    others = (
         space.settled(_with(architecture, group, index, choice))
         for group in space.groups
         for index in range(len(architecture.of(group.name)))
         for choice in (*_other_options(group, architecture, index), *_other_edges(group, architecture, index))
-    ]
+    )
+    return [other for other in others if space.allows(other)]
 
 
 def mutated(space: Space, architecture: Architecture, rng: Random) -> Architecture:
@@ -134,6 +157,20 @@ def mutated(space: Space, architecture: Architecture, rng: Random) -> Architectu
                 places.setdefault(group.name, {}).setdefault(target, []).append(index)
     if not places:
         raise SpaceError(f"{space.name} has one architecture only: there is nothing to mutate.")
+    return drawn(space, lambda: _mutant(space, architecture, places, rng))
+
+
+def _mutant(
+    space: Space, architecture: Architecture, places: Mapping[str, Mapping[int, list[int]]], rng: Random
+) -> Architecture:
+    """The architecture with a random choice changed.
+
+    Args:
+        space: the search space.
+        architecture: one of its members.
+        places: the choices that have an alternative, by group and node.
+        rng: source of the choice.
+    """
     group = space.group(rng.choice(list(places)))
     index = rng.choice(places[group.name][rng.choice(list(places[group.name]))])
     options, edges = _other_options(group, architecture, index), _other_edges(group, architecture, index)
@@ -158,6 +195,11 @@ def unseen(space: Space, seen: Sequence[str] | dict[str, float], rng: Random) ->
     while space.to_native(architecture := space.random(rng)) in known:
         pass
     return architecture
+
+
+def _options(group: Group, edge: int, answer: object) -> tuple[str, ...]:
+    """The options of an answer: one by its name, or several by their indices."""
+    return (str(answer),) if group.take == 1 else tuple(group.decisions[edge].options[o] for o in answer)  # type: ignore[attr-defined]
 
 
 def _target(group: Group, question: Question) -> int:

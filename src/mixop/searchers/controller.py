@@ -16,6 +16,7 @@ from mixop.core.surroundings import undisturbed
 from mixop.core.types import paths_of
 from mixop.relax.policy import LstmPolicy
 from mixop.searchers.base import SameLength, State, Trial
+from mixop.searchers.coding import drawn
 from mixop.searchers.policy_gradient import Vector, adam_step, moving_mean
 from mixop.spaces.core import Architecture, Space
 
@@ -57,10 +58,13 @@ class Controller(SameLength):
             raise RecipeError(f"decay of Controller must be less than 1, got {self.decay:g}: with 1 no reward ever counts.")
 
     def check(self, space: Space) -> None:
+        super().check(space)
         if any(group.keep for group in space.groups):
             raise RecipeError(
                 f"Controller takes an option on every edge, but {space.name} keeps some edges of each node: use Reinforce."
             )
+        if any(group.take > 1 for group in space.groups):
+            raise RecipeError(f"Controller takes one option of a decision, but {space.name} takes several: use Reinforce.")
 
     @undisturbed()
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
@@ -72,11 +76,15 @@ class Controller(SameLength):
 
     @undisturbed()
     def propose(self, state: State, rng: Random) -> tuple[Architecture, int] | None:
-        generator = _generator(rng)
+        generator, pieces = _generator(rng), self._pieces(state)
+
+        def sample() -> Architecture:
+            draws = self.policy.draw_all(pieces, state.space.groups, 0.0, generator)
+            options = [[option for path in paths_of(draw.active or (), 0) for option in path] for draw in draws.values()]
+            return state.space.architecture(options)
+
         with torch.no_grad():
-            draws = self.policy.draw_all(self._pieces(state), state.space.groups, 0.0, generator)
-        options = [[path[0] for path in paths_of(draw.active or (), 0)] for draw in draws.values()]
-        return state.space.architecture(options), self.epochs
+            return drawn(state.space, sample), self.epochs
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
         reward = math.copysign(abs(score) ** self.power, score)

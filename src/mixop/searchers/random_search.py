@@ -23,6 +23,9 @@ class RandomSearch(SameLength):
 
     repeat: bool = True
 
+    def check(self, space: Space) -> None:
+        """Every space can be drawn from."""
+
     def begin(self, space: Space, rng: Random) -> dict[str, Any]:
         return {} if self.repeat else {"seen": []}
 

@@ -10,7 +10,7 @@ import numpy as np
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
 from mixop.searchers.base import SameLength, State, Trial
-from mixop.searchers.coding import questions, read, write
+from mixop.searchers.coding import drawn, questions, read, write
 from mixop.searchers.policy_gradient import Vector, adam_step, log_softmax, moving_mean
 from mixop.spaces.core import Architecture, Space
 
@@ -49,8 +49,11 @@ class Reinforce(SameLength):
 
     def propose(self, state: State, rng: Random) -> tuple[Architecture, int] | None:
         rows = [np.exp(log_softmax(row)).tolist() for row in self._rows(state)]
-        answers = [rng.choices(range(len(row)), row)[0] for row in rows]
-        return write(state.space, answers), self.epochs
+
+        def sample() -> Architecture:
+            return write(state.space, [rng.choices(range(len(row)), row)[0] for row in rows])
+
+        return drawn(state.space, sample), self.epochs
 
     def learn(self, state: State, trial: Trial, score: float, rng: Random) -> None:
         baseline = moving_mean(state.memory, score, self.decay)

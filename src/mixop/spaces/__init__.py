@@ -10,19 +10,24 @@ from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.enas_macro import EnasMacro, enas_macro
 from mixop.spaces.enas_micro import EnasMicro, enas_micro
+from mixop.spaces.nasbench1shot1 import NasBench1Shot1, nasbench1shot1
+from mixop.spaces.nasbench101 import NasBench101, nasbench101
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
 from mixop.spaces.nasbench301 import from_nasbench301, to_nasbench301
 from mixop.spaces.nasnet import AmoebaNet, NasNet
+from mixop.spaces.randwire import RANDOM_GRAPHS, RandWire, randwire
 from mixop.spaces.ready import READY, Ready
+from mixop.spaces.recurrent import DartsRnn, EnasRnnCell, darts_rnn
 from mixop.spaces.sizes import Sizes
 from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
-    from mixop.models import conv1d, mlp, mobilenet, resnet, unet, vit
+    from mixop.models import conv1d, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
+    "RANDOM_GRAPHS",
     "READY",
     "S1",
     "S2",
@@ -36,16 +41,21 @@ __all__ = [
     "CellSpace",
     "Choice",
     "Darts",
+    "DartsRnn",
     "Decision",
     "EnasMacro",
     "EnasMicro",
+    "EnasRnnCell",
     "Graph",
     "Group",
     "Layer",
     "ModuleSpace",
+    "NasBench1Shot1",
+    "NasBench101",
     "NasBench201",
     "NasBench201Digits",
     "NasNet",
+    "RandWire",
     "Ready",
     "Sizes",
     "Space",
@@ -53,14 +63,20 @@ __all__ = [
     "Toy",
     "conv1d",
     "darts",
+    "darts_rnn",
     "enas_macro",
     "enas_micro",
     "from_nasbench301",
     "in_module",
     "mlp",
     "mobilenet",
+    "nasbench1shot1",
+    "nasbench101",
     "nasbench201",
+    "proxylessnas",
+    "randwire",
     "resnet",
+    "shufflenet",
     "to_nasbench301",
     "toy",
     "unet",
@@ -70,6 +86,8 @@ __all__ = [
 SPACES: dict[str, type[Space]] = {
     "nasbench201": NasBench201,
     "nasbench201-digits": NasBench201Digits,
+    "nasbench101": NasBench101,
+    "nasbench1shot1": NasBench1Shot1,
     "darts": Darts,
     "s0": S5,
     "s1": S1,
@@ -79,14 +97,17 @@ SPACES: dict[str, type[Space]] = {
     "s5": S5,
     "nasnet": NasNet,
     "amoebanet": AmoebaNet,
+    "darts_rnn": DartsRnn,
+    "enas_rnn_cell": EnasRnnCell,
     "enas_macro": EnasMacro,
     "enas_micro": EnasMicro,
+    "randwire": RandWire,
     "toy": Toy,
 }
 """The spaces that have a name; your own is a `CellSpace`, or any subclass of `Space`."""
 
-SPACE_TYPES: dict[str, type[Space]] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))}
-"""The classes of spaces by the name that files give them, for `mixop.core.values.from_plain`."""
+SPACE_TYPES: dict[str, type] = {cls.__name__: cls for cls in (CellSpace, *dict.fromkeys(SPACES.values()))} | RANDOM_GRAPHS
+"""The classes of spaces, and of their parts, by the name that files give them, for `mixop.core.values.from_plain`."""
 
 _OF_MODULES = ("ModuleSpace", "in_module")
 

@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
-from math import prod
+from math import comb, prod
 from random import Random
 from typing import Any, ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.sizes import Sized, check_sizes, checked_shape
+from mixop.spaces.sizes import Sized, Sizes, check_sizes, checked_shape
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Decision:
         source: node that is read.
         target: node that the result is added to, > source.
         options: candidate operations by their published names, in the order of the mixing weights.
+        place: what is decided, in words, where that is no edge: ``node 3``.
     """
 
     source: int
     target: int
     options: tuple[str, ...]
+    place: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.source < self.target:
@@ -64,6 +66,8 @@ class Group:
         cell: the cell that it decides about, where several groups decide about one; empty for one of its own.
         chain: groups of one chain are decided one after the other by a relaxation that can, and node by node where they decide
             about one cell, see `mixop.relax.base.Relaxation.draw_all`; empty for a group that is decided by itself.
+        take: how many of its options a decision takes, >= 1. Its mixing weights are one row still.
+        inputs: whether its options are what a node reads, by number, and not operations.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Group:
     roles: Roles = Roles()
     cell: str = ""
     chain: str = ""
+    take: int = 1
+    inputs: bool = False
 
     def __post_init__(self) -> None:
         if not self.decisions or not self.decisions[0].options:
@@ -84,6 +90,11 @@ class Group:
                 )
             if len(set(decision.options)) != len(decision.options):
                 raise SpaceError(f"The options of a decision must differ, got {', '.join(decision.options)}.")
+        if not 1 <= self.take <= len(self.decisions[0].options) or (self.take > 1 and self.keep):
+            raise SpaceError(
+                f"Every decision of group {self.name!r} takes 1 to {len(self.decisions[0].options)} of its options, and keeps "
+                f"all edges where it takes several, got take={self.take} and keep={self.keep}."
+            )
         targets = [decision.target for decision in self.decisions]
         if targets != sorted(targets):
             raise SpaceError(f"The decisions of group {self.name!r} must be ordered by their target node, got {targets}.")
@@ -92,6 +103,11 @@ class Group:
     def shape(self) -> tuple[int, int]:
         """``(E, O)``: decisions x options."""
         return len(self.decisions), len(self.decisions[0].options)
+
+    @property
+    def on_edges(self) -> bool:
+        """Whether its decisions are edges; else they say their `Decision.place`."""
+        return not any(decision.place for decision in self.decisions)
 
     def is_absent(self, option: str) -> bool:
         """Whether an option adds nothing, as if the edge were not there."""
@@ -200,12 +216,17 @@ class Space(ABC):
         tokens: whether inputs are tokens; None to take what the data has.
         roles: which options are absent edges, and which are skip connections; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
+        shares: whether one supernet holds all of its architectures, for a search by gradient; if not, only black-box searches
+            fit it.
+        whole: whether architectures are drawn as a whole, so that nothing can change a single decision of one.
     """
 
     asked: ClassVar[str] = "a space such as mixop.spaces.nasbench201()"
 
     roles: ClassVar[Roles] = Roles()
     repeats: ClassVar[bool] = False
+    shares: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
 
     name: str
     input_shape: tuple[int, ...] | None
@@ -217,6 +238,16 @@ class Space(ABC):
     def only_here(self) -> str:
         """What only this process has of the space, in a word; empty where any process can make all of it."""
         return ""
+
+    @property
+    def usual(self) -> Sizes:
+        """Sizes for a measurement where no data is at hand: those of CIFAR-10."""
+        return Sizes((3, 32, 32), 10)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The groups in the order in which they follow one another, where the network is a chain of them; else none."""
+        return ()
 
     @property
     @abstractmethod
@@ -317,22 +348,24 @@ class Space(ABC):
         """The architecture that takes, in every decision, the option of the given index.
 
         Args:
-            options: for each group, E indices in [0, O); None drops the decision.
+            options: for each group, E indices in [0, O); None drops the decision. Where a decision takes several options, as
+                many indices for each, one decision after the other.
 
         Raises:
             SpaceError: if the indices do not fit the groups.
         """
         options = [tuple(indices) for indices in options]
-        lengths, wanted = [len(indices) for indices in options], [len(group.decisions) for group in self.groups]
+        lengths = [len(indices) for indices in options]
+        wanted = [len(group.decisions) * group.take for group in self.groups]
         if lengths != wanted:
-            raise SpaceError(f"{self.name} has groups of {wanted} decisions, got {lengths} options.")
+            raise SpaceError(f"{self.name} takes {wanted} options in its groups, got {lengths}.")
         choices = []
         for group, indices in zip(self.groups, options, strict=True):
             for index in indices:
                 if index is not None and not 0 <= index < group.shape[1]:
                     raise SpaceError(f"Group {group.name!r} has options 0 to {group.shape[1] - 1}, got {index}.")
-            chosen = (Choice(e, group.decisions[e].options[o]) for e, o in enumerate(indices) if o is not None)
-            choices.append((group.name, tuple(chosen)))
+            pairs = sorted((at // group.take, o) for at, o in enumerate(indices) if o is not None)
+            choices.append((group.name, tuple(Choice(e, group.decisions[e].options[o]) for e, o in pairs)))
         return self.settled(Architecture(self.name, tuple(choices)))
 
     def settled(self, architecture: Architecture) -> Architecture:
@@ -342,6 +375,37 @@ class Space(ABC):
         architectures. By default every choice makes a difference.
         """
         return architecture
+
+    def allows(self, architecture: Architecture) -> bool:
+        """Whether choices that fit the groups are an architecture of the space; by default all are.
+
+        Searchers draw and change choices until they are.
+        """
+        return True
+
+    def adopted(self, architecture: Architecture) -> Architecture:
+        """An architecture of another space as one of this one, where this one holds it; else as it is."""
+        return architecture
+
+    def includes(self, other: "Space") -> bool:
+        """Whether every architecture of another space is one of this one: the same groups, with no other options."""
+        own, others = ({g.name: g for g in space.groups} for space in (self, other))
+        return (
+            self.name == other.name
+            and own.keys() == others.keys()
+            and all(
+                len(own[name].decisions) == len(group.decisions)
+                and all(set(b.options) <= set(a.options) for a, b in zip(own[name].decisions, group.decisions, strict=True))
+                for name, group in others.items()
+            )
+        )
+
+    def signature(self, architecture: Architecture) -> int | None:
+        """A number of 63 bits that architectures have in common which are the same network, for tables of them.
+
+        None where equal networks have equal texts, as in most spaces.
+        """
+        return None
 
     def reaches(self, architecture: Architecture, group: str) -> bool:
         """Whether the decisions of a group make a difference in an architecture."""
@@ -364,7 +428,7 @@ class Space(ABC):
         return prod(
             prod(sum(prod(len(group.eligible(e)) for e in edges) for edges in ways) for ways in _ways(group))
             if group.keep
-            else group.shape[1] ** group.shape[0]
+            else comb(group.shape[1], group.take) ** group.shape[0]
             for group in self.groups
         )
 
@@ -382,7 +446,12 @@ class Space(ABC):
                 kept = sorted(e for ways in _ways(group) for e in rng.choice(ways))
             else:
                 kept = range(len(group.decisions))
-            choices.append((group.name, tuple(Choice(e, rng.choice(group.eligible(e))) for e in kept)))
+            if group.take > 1:
+                drawn = ((e, sorted(rng.sample(range(group.shape[1]), group.take))) for e in kept)
+                chosen = tuple(Choice(e, group.decisions[e].options[o]) for e, options in drawn for o in options)
+            else:
+                chosen = tuple(Choice(e, rng.choice(group.eligible(e))) for e in kept)
+            choices.append((group.name, chosen))
         return Architecture(self.name, tuple(choices))
 
     def architectures(self) -> Iterator[Architecture]:
@@ -408,7 +477,7 @@ class Space(ABC):
                     raise SpaceError(
                         f"Group {group.name!r} has decisions 0 to {len(group.decisions) - 1}, got {choice.decision}."
                     )
-                if choice.decision < before or (choice.decision == before and not group.keep):
+                if choice.decision < before or (choice.decision == before and not group.keep and group.take == 1):
                     raise SpaceError(
                         f"The choices of group {group.name!r} must be in increasing order of their decisions, "
                         f"got {choice.decision} after {before}."
@@ -422,6 +491,10 @@ class Space(ABC):
     def _check_kept(self, group: Group, choices: Sequence[Choice]) -> None:
         if not self.repeats and len(set(choices)) != len(choices):
             raise SpaceError(f"The choices of group {group.name!r} must differ, got one of them twice.")
+        for e in range(len(group.decisions)) if group.take > 1 else ():
+            taken = sum(choice.decision == e for choice in choices)
+            if taken != group.take:
+                raise SpaceError(f"Decision {e} of {group.name} of {self.name} takes {group.take} options, got {taken}.")
         for target in group.targets if group.keep else ():
             edges = group.into(target)
             kept = sum(choice.decision in edges for choice in choices)
@@ -453,8 +526,8 @@ def _all_choices(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, tuple[Cho
 def choices_of(group: Group) -> Iterator[tuple[Choice, ...]]:
     """Every way to choose in a group."""
     if not group.keep:
-        for options in product(*(decision.options for decision in group.decisions)):
-            yield tuple(Choice(e, option) for e, option in enumerate(options))
+        for taken in product(*(combinations(decision.options, group.take) for decision in group.decisions)):
+            yield tuple(Choice(e, option) for e, options in enumerate(taken) for option in options)
         return
     per_node = [
         [

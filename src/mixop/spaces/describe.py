@@ -6,6 +6,7 @@ from typing import Any
 from mixop.core.errors import SpaceError
 from mixop.core.values import to_plain
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.model_spec import ModelSpec
 from mixop.spaces.stacked import Graph, Stacked, stacked
 
 
@@ -14,30 +15,44 @@ def describe_architecture(space: Space, architecture: Architecture) -> dict[str,
 
     Returns:
         The space's name, the native string, and for each cell its graph and its kept edges with their operations, and with
-        the groups that they belong to where these have other names; of a space
-        without cells ``choices``, the option of every decision by its name.
+        the groups that they belong to where these have other names; of a space without cells ``choices``, the option of every
+        decision by its name, and where these follow one another ``chain``, their order. A cell with operations at its nodes
+        has ``operations`` besides its edges; where they are decided, also ``chosen``, the options by group and decision.
 
     Raises:
         SpaceError: if the architecture does not belong to the space.
     """
     space.check(architecture)
-    cells = {}
-    for cell in space.cells_decided if isinstance(space, Stacked) else ():
+    cells: dict[str, Any] = {}
+    spec = space.spec(architecture) if isinstance(space, Stacked) else None
+    if spec is not None:
+        taken = {
+            group.name: [
+                [choice.option for choice in architecture.of(group.name) if choice.decision == e]
+                for e in range(len(group.decisions))
+            ]
+            for group in space.groups
+        }
+        cells["cell"] = {**_describe_spec(spec), "chosen": taken}
+    for cell in space.cells_decided if isinstance(space, Stacked) and spec is None else ():
         groups = stacked(space).cell_of(cell)
+        graph = stacked(space).graph_in(architecture, groups[0].name)
         edges = [
             {
                 **({"group": group.name} if group.name != cell else {}),
                 "decision": choice.decision,
                 "source": group.decisions[choice.decision].source,
                 "target": group.decisions[choice.decision].target,
-                "operation": choice.option,
+                **({} if graph.node is not None else {"operation": choice.option}),
             }
             for group in groups
             for choice in architecture.of(group.name)
         ]
-        cells[cell] = {**_describe_graph(stacked(space).graph_in(architecture, groups[0].name)), "edges": edges}
+        cells[cell] = {**_describe_graph(graph), "edges": edges}
     found = {"space": space.name, "native": space.to_native(architecture), "cells": cells}
-    return found if isinstance(space, Stacked) else {**found, "choices": space.describe_choices(architecture)}
+    if not isinstance(space, Stacked):
+        found["choices"] = space.describe_choices(architecture)
+    return {**found, "chain": list(space.chain)} if space.chain else found
 
 
 def read_architecture(space: Space, data: Mapping[str, Any]) -> Architecture:
@@ -78,8 +93,13 @@ def describe_space(space: Space) -> dict[str, Any]:
     groups = [
         {
             "name": group.name,
-            "decisions": [{"source": d.source, "target": d.target, "options": list(d.options)} for d in group.decisions],
+            "decisions": [
+                {"source": d.source, "target": d.target, "options": list(d.options), **({"place": d.place} if d.place else {})}
+                for d in group.decisions
+            ],
             **({"inputs": list(names)} if (names := space.inputs_of(group.name)) else {}),
+            **({"take": group.take} if group.take > 1 else {}),
+            **({"reads": True} if group.inputs else {}),
         }
         for group in space.groups
     ]
@@ -87,9 +107,18 @@ def describe_space(space: Space) -> dict[str, Any]:
     return {"space": to_plain(space), "groups": groups, "graphs": graphs}
 
 
+def _describe_spec(spec: ModelSpec) -> dict[str, Any]:
+    """A cell with operations at its vertices: their names, and edges without one."""
+    last = len(spec.matrix) - 1
+    edges = [{"source": source, "target": target} for source, target in spec.edges]
+    return {"inputs": 1, "nodes": last + 1, "output": [last], "operations": list(spec.operations), "edges": edges}
+
+
 def _describe_graph(graph: Graph) -> dict[str, Any]:
     found: dict[str, Any] = {"inputs": graph.inputs, "nodes": graph.nodes, "output": list(graph.output)}
-    return found | {name: True for name in ("loose", "chain") if getattr(graph, name)}
+    found |= {name: True for name in ("recurrent", "loose", "chain") if getattr(graph, name)}
+    inner = graph.nodes - graph.inputs - len(graph.output)
+    return found if graph.node is None else {**found, "operations": [graph.node] * inner}
 
 
 def with_shape(plain: Any) -> Any:

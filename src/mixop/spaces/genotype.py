@@ -6,7 +6,7 @@ from typing import Any
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Choice, Group
-from mixop.spaces.notation import EMPTY, fields_of, short, shown
+from mixop.spaces.notation import EMPTY, FORM, fields_of, short, shown
 from mixop.spaces.stacked import Stacked
 
 
@@ -15,12 +15,17 @@ def write_genotype(space: Stacked, architecture: Architecture) -> str:
     parts = []
     for group in space.groups:
         pairs = [(choice.option, group.decisions[choice.decision].source) for choice in architecture.of(group.name)]
-        parts.append(f"{group.name}={pairs!r}, {group.name}_concat={_nodes(space.graph(group.name).output)}")
+        parts.append(f"{group.name}={pairs!r}, {_concat(space, group)}={_nodes(space.graph(group.name).output)}")
     return f"Genotype({', '.join(parts)})"
 
 
 def read_genotype(
-    space: Stacked, text: str, *, other_nodes: Mapping[int, str] = MappingProxyType({}), other_output: str = ""
+    space: Stacked,
+    text: str,
+    *,
+    other_nodes: Mapping[int, str] = MappingProxyType({}),
+    other_output: str = "",
+    form: str = FORM,
 ) -> Architecture:
     """The architecture of a genotype: as many pairs for each node as it keeps, in any order.
 
@@ -31,12 +36,13 @@ def read_genotype(
         text: the genotype.
         other_nodes: what to say besides where cells have another number of nodes, by that number.
         other_output: what to say besides where a cell's output are other nodes.
+        form: what a genotype of the space looks like, for messages.
 
     Raises:
         SpaceError: with what was expected and what came.
     """
-    given = fields_of(text, space.name)
-    wanted = [name for group in space.groups for name in (group.name, f"{group.name}_concat")]
+    given = fields_of(text, space.name, form)
+    wanted = [name for group in space.groups for name in (group.name, _concat(space, group))]
     for name, value in given.items():
         if name in EMPTY and value in (None, "", []):
             continue
@@ -51,7 +57,7 @@ def read_genotype(
             raise SpaceError(f"A genotype of {space.name} has the parts {', '.join(wanted)}, but {name} is missing.")
     choices = tuple((group.name, _choices(space, group, given[group.name], other_nodes)) for group in space.groups)
     for group in space.groups:
-        name, output = f"{group.name}_concat", space.graph(group.name).output
+        name, output = _concat(space, group), space.graph(group.name).output
         if not _is_nodes(given[name]) or sorted(given[name]) != sorted(output):
             raise SpaceError(
                 f"{name} of a genotype of {space.name} must be {_nodes(output)}, got {shown(given[name])}{other_output}."
@@ -109,6 +115,11 @@ def _pair(given: Any, group: Group) -> tuple[str, int]:
     if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or type(pair[1]) is not int:
         raise SpaceError(f"A genotype's pairs are ('operation', source), got {short(repr(given))} in {group.name}.")
     return pair[0], pair[1]
+
+
+def _concat(space: Stacked, group: Group) -> str:
+    """The field that names the output nodes of a cell; a recurrent one has no name in it."""
+    return "concat" if space.graph(group.name).recurrent else f"{group.name}_concat"
 
 
 def _is_nodes(given: Any) -> bool:

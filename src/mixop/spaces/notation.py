@@ -29,12 +29,13 @@ _START = re.compile(r"\bGenotype\s*\(")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
-def fields_of(text: str, space: str) -> dict[str, Any]:
+def fields_of(text: str, space: str, form: str = FORM) -> dict[str, Any]:
     """The fields of the one genotype in a text: a call, an assignment, a line of a log, or a dictionary.
 
     Args:
         text: what the user gave.
         space: name of the space, for messages.
+        form: what a genotype of it looks like, for messages.
 
     Returns:
         By field a list, a text, a number or None; ranges are lists.
@@ -51,7 +52,7 @@ def fields_of(text: str, space: str) -> dict[str, Any]:
         raise SpaceError(f"The text holds {len(starts)} genotypes, and one is read: give it alone.")
     begin = starts[0] if starts else text.find("{")
     end = None if begin < 0 else _end(text, begin)
-    malformed = SpaceError(f"An architecture of {space} is written {FORM}, got {short(text)}.")
+    malformed = SpaceError(f"An architecture of {space} is written {form}, got {short(text)}.")
     if end is None:
         raise malformed
     try:

@@ -21,6 +21,12 @@ READY: dict[str, Ready] = {
     "mobilenet": Ready(
         "mixop.models.mobilenet:net", "Images: kernel and expansion of inverted residual blocks, as ProxylessNAS"
     ),
+    "proxylessnas": Ready(
+        "mixop.models.proxylessnas:net", "Images: the same blocks in the network of ProxylessNAS, of its published size"
+    ),
+    "shufflenet": Ready(
+        "mixop.models.shufflenet:net", "Images: kernel of the blocks of ShuffleNetV2, as DSNAS and Single Path One-Shot"
+    ),
     "vit": Ready("mixop.models.vit:net", "Images: patch, depth, heads and MLP ratio of a vision transformer"),
     "conv1d": Ready("mixop.models.conv1d:net", "Signals: kernel, dilation, width, depth and pooling of residual blocks"),
     "unet": Ready("mixop.models.unet:net", "Images with an output at every pixel: convolutions, joins and pooling of a U-Net"),

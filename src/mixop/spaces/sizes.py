@@ -3,6 +3,7 @@
 A space leaves these sizes open or names them; `Space.fit` takes the open ones from the data.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +82,35 @@ def check_sizes(space: str, shape: tuple[int, ...] | None, outputs: object, dens
         raise SpaceError(f"{space}: tokens have the input shape (V, T), vocabulary and window, got {shape}.")
     if dense and shape is not None and len(shape) == 1:
         raise SpaceError(f"{space}: a feature vector has no positions to give outputs at: use dense=False, got {shape}.")
+
+
+def strides_for(sizes: tuple[int, ...] | None, strides: Sequence[int], least: int = 4) -> tuple[int, ...]:
+    """The strides of a network for large images on images of another size: the first ones are left out where it is small.
+
+    Of the strides above 1 as many of the last ones stay as leave the network's last map so many positions along every axis;
+    the others become 1. Networks for CIFAR usually end in maps of 4 x 4 as well, those for 224 pixels in 7 x 7. A stride rounds
+    up.
+
+    Args:
+        sizes: positions of an input along every axis; None where that is open, which leaves all strides.
+        strides: of the network's layers in their order, each >= 1.
+        least: positions that are left along every axis.
+
+    Example:
+        >>> strides_for((224, 224), (2, 2, 2, 2, 1, 2)), strides_for((32, 32), (2, 2, 2, 2, 1, 2))
+        ((2, 2, 2, 2, 1, 2), (1, 1, 2, 2, 1, 2))
+    """
+    kept, left = list(strides), sizes
+    for at in reversed(range(len(kept))):
+        if left is None or kept[at] == 1:
+            continue
+        smaller = tuple(-(-size // kept[at]) for size in left)
+        if min(smaller, default=0) < least:
+            left = (0,)  # nor does any earlier one stay
+            kept[at] = 1
+        else:
+            left = smaller
+    return tuple(kept)
 
 
 def positions(shape: tuple[int, ...]) -> dict[str, int]:

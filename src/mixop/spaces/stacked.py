@@ -2,11 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Group, Space
+from mixop.spaces.model_spec import ModelSpec
 
 POINTWISE = frozenset({"nor_conv_1x1", "noise"})
 """Operations that look at nothing but their own position, where they are not strided; absent edges and skips do so too."""
@@ -19,17 +20,21 @@ class Graph:
     Args:
         inputs: number of input nodes.
         nodes: number of all nodes.
-        output: nodes whose channel-wise concatenation is the cell's output.
+        output: nodes whose channel-wise concatenation is the cell's output; their mean where it is recurrent.
+        recurrent: whether it reads its own output of the token before, together with its input; node 0 is what both give.
         loose: whether the output of an architecture's cell are, in place of those, the nodes that none of its edges reads, its
             inputs among them. A supernet joins them by a 1x1 convolution for each.
         chain: whether its nodes are the layers of a network, each reading the one before; it is drawn as such.
+        node: the operation of all nodes between inputs and outputs, where edges have none; None where edges have their own.
     """
 
     inputs: int
     nodes: int
     output: tuple[int, ...]
+    recurrent: bool = False
     loose: bool = False
     chain: bool = False
+    node: str | None = None
 
 
 def loose_ends(graph: Graph, sources: Iterable[int]) -> tuple[int, ...]:
@@ -44,18 +49,51 @@ def loose_ends(graph: Graph, sources: Iterable[int]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
+class NodeGraph(Graph):
+    """A cell with an operation at every node, which reads a weighed sum of what is before it.
+
+    Node 0 is the cell's input, every other node computes its operation on a sum: of a projection of the input, its own, and of
+    the nodes before it. The output is a projection of the input plus the concatenation of all nodes, each with its weight. The
+    decisions of the cell's group are the operations of the nodes 1, 2 and so on.
+
+    Source: Zela et al. 2020 (arXiv:2001.10422), section 3.
+
+    Args:
+        inputs: 1.
+        nodes: number of all nodes, the input among them.
+        output: the nodes 1, 2 and so on.
+        reads: for each of those the group that weighs what it reads; None where it adds up all of it.
+        joins: the group that weighs what the output reads, the input first.
+    """
+
+    reads: tuple[str | None, ...] = ()
+    joins: str = ""
+
+    @property
+    def weighing(self) -> tuple[str, ...]:
+        """The groups that weigh what is read, node by node, at last that of the output."""
+        return (*(name for name in self.reads if name is not None), self.joins)
+
+
+@dataclass(frozen=True)
 class Layer:
     """One layer of the skeleton.
 
     Args:
-        kind: what it is; `mixop.nets.skeleton` has a table of kinds. ``cell`` is the searched one.
+        kind: what it is; `mixop.nets.layers` has a table of the fixed kinds, `mixop.nets.discrete` one of those that a group
+            decides: ``cell``, whose nodes are sums of its edges; ``recurrent_cell``, a graph for every token of a stream; and
+            ``wired``, a drawn graph.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
         out: output channels (the network's outputs for the head).
         stride: 1, or 2 where the layer halves every axis.
-        group: for cells, the group that decides, or the cell that several groups decide about; else None.
+        group: the group that decides, or the cell that several groups decide about, of a layer that is searched or drawn; else
+            None.
         offset: for slices, the first channel that is taken; else 0.
         dims: 2 where it works on images ``(B, C, H, W)``, 1 on signals ``(B, C, L)``.
+        tied: number of the layer whose weight it takes as well, counted from 1, as a decoder tied to its embedding; else 0.
+        settings: numbers of its own by name, rates of dropout for example. They change no shape and no weight, so layers that
+            differ in nothing else are equal.
         node: for a cell that is the whole network, the node that the layer computes; it reads all nodes before it, in order.
             None where the layer computes a cell.
         dropout: for heads, the share of the features that is set to zero in training, in [0, 1).
@@ -69,8 +107,14 @@ class Layer:
     group: str | None = None
     offset: int = 0
     dims: int = 2
+    tied: int = 0
+    settings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
     node: int | None = None
     dropout: float = 0.0
+
+    def setting(self, name: str) -> float:
+        """A number of its own by name; 0 where it has none."""
+        return dict(self.settings).get(name, 0.0)
 
 
 class Edge(NamedTuple):
@@ -93,9 +137,11 @@ class Stacked(Space):
     Attributes:
         rebuilt: whether the network of an architecture is built otherwise than its path in the supernet: other layers, or other
             operations for the same options. It can then not begin with the weights of that path.
+        additive: whether what a network costs is a sum over its decisions.
     """
 
     rebuilt: ClassVar[bool] = False
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def graph(self, group: str) -> Graph:
@@ -151,6 +197,10 @@ class Stacked(Space):
         read = (decisions[choice.decision].source for choice in architecture.of(group))
         return replace(graph, output=loose_ends(graph, read), loose=False)
 
+    def spec(self, architecture: Architecture) -> ModelSpec | None:
+        """The built cell as a graph with operations at its vertices; None where operations are on edges, as in most spaces."""
+        return None
+
     @property
     def pointwise(self) -> frozenset[str]:
         """Options that look at nothing but their own position; a space with operations of its own may add them."""
@@ -160,6 +210,14 @@ class Stacked(Space):
     def auxiliary(self) -> Layer | None:
         """The auxiliary head that training may add, reading the output of one layer; None if the space has none."""
         return None
+
+    @property
+    def adds_edges(self) -> bool:
+        """Whether every node of its cells is the sum of its edges, each an operation with weights of its own.
+
+        What changes or drops single edges (wraps, drop path, fused kernels) works on such cells only.
+        """
+        return all(layer.kind == "cell" for layer in self.layers if layer.group is not None)
 
     def auxiliary_of(self, architecture: Architecture) -> Layer | None:
         """The auxiliary head of the network of an architecture, reading one of `layers_of`; by default `auxiliary`."""

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mixop.core.errors import SpaceError
 from mixop.core.types import Active, Mix, Paths, paths_of
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group
-from mixop.spaces.stacked import Layer, Stacked
+from mixop.spaces.stacked import Layer, NodeGraph, Stacked
 from mixop.supernet.base import Supernet
+from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import Wrap
 
 
@@ -42,13 +44,16 @@ class CellSupernet(Skeleton, Supernet):
 
     Args:
         space: the search space.
-        make_cell: builds the executor's cells, called as ``cell(inputs, weights, edge_weights, active, progress)``. All but the
-            inputs are by the edges of the layer, in the order of `mixop.spaces.stacked.Stacked.edges_of`.
+        make_cell: builds the executor's cells, called as ``cell(inputs, weights, edge_weights, active, progress)``, with their
+            state behind that where they carry one. All but inputs and state are by the edges of the layer, in the order of
+            `mixop.spaces.stacked.Stacked.edges_of`.
         norm: batch norm settings.
         wraps: how its edges are wrapped.
     """
 
     def __init__(self, space: Stacked, make_cell: MakeCell, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
+        if not space.shares:
+            raise SpaceError(f"{space.name} has no supernet that holds its architectures.")
         super().__init__(space, make_cell, norm)
         self.space = space
         self.norm = norm
@@ -57,11 +62,16 @@ class CellSupernet(Skeleton, Supernet):
         self._inputs = {group.name: [inputs.name for inputs in group.input_groups] if weighs else [] for group in space.groups}
         # The decisions of every cell, by group and row; None for all those of one group, in its order.
         self._groups_of = {
-            spec: [group.name for group in space.cell_of(spec.group or "")] for spec in self.specs if spec.kind == "cell"
+            spec: [group.name for group in space.cell_of(spec.group)] for spec in self.specs if spec.group is not None
         }
         self._rows: dict[Layer, list[tuple[str, int]] | None] = {
-            spec: _rows_of(space, spec) for spec in self.specs if spec.kind == "cell"
+            spec: _rows_of(space, spec) for spec in self.specs if spec.group is not None
         }
+        for group in space.groups:
+            graph = space.graph(group.name)
+            if isinstance(graph, NodeGraph):  # such a space weighs what its nodes read by itself
+                decides = any(spec.group == group.name for spec in self.specs)
+                self._inputs[group.name] = list(graph.weighing) if decides else []
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -80,17 +90,21 @@ class CellSupernet(Skeleton, Supernet):
         parameters = dict(self.named_parameters())
         cells, paths = self._numbers(), {}
         for layer, spec in enumerate(self.specs):
-            if spec.kind == "cell":
+            if spec.group is not None:
                 paths[layer] = self._paths(spec, active, next(cells))
         found = []
         for (layer, e, o), parts in self._places.items():
             if o not in paths[layer][e]:
                 found += [(parameters[name], rows) for name, rows in parts]
+        for layer, its in paths.items():
+            cell = self.layers[layer]
+            if isinstance(cell, MixedRecurrentCell):
+                found += [(cell.weight_nodes, rows) for rows in cell.idle(its)]
         return found
 
     def compile_cells(self) -> None:
         for layer, spec in zip(self.layers, self.specs, strict=True):
-            if spec.kind == "cell":
+            if spec.group is not None:
                 layer.compile(dynamic=False)
 
     def cells_of(self, group: str) -> int:
@@ -99,17 +113,16 @@ class CellSupernet(Skeleton, Supernet):
         A cell that is the whole network is one, whatever the number of its layers.
         """
         name = next(((g.cell or g.name) for g in self.space.groups if g.name == group), None)
-        mine = [spec for spec in self.specs if spec.kind == "cell" and spec.group == name]
+        mine = [spec for spec in self.specs if spec.group is not None and spec.group == name]
         return sum(spec.node is None for spec in mine) + any(spec.node is not None for spec in mine)
 
     def _numbers(self) -> Iterator[int]:
         """For every layer that is a cell its number among those of the same group."""
         seen: dict[str, int] = {}
         for spec in self.specs:
-            if spec.kind == "cell":
-                name = spec.group or ""
-                yield seen.setdefault(name, 0)
-                seen[name] += spec.node is None
+            if spec.group is not None:
+                yield seen.setdefault(spec.group, 0)
+                seen[spec.group] += spec.node is None
 
     def _paths(self, spec: Layer, active: Active, cell: int) -> Paths:
         """The options that run on every edge of a layer."""

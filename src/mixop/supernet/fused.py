@@ -19,7 +19,7 @@ from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Group
-from mixop.spaces.stacked import Graph, Layer, Stacked
+from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.compiled import check_machine
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
@@ -258,6 +258,8 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
         raise RecipeError(f"The fused executor supports partial channels only once, got them twice: {INSTEAD}.")
     if norm.affine:
         raise RecipeError(f"The fused executor does not support operations whose batch norm has a scale and shift: {INSTEAD}.")
+    if not space.adds_edges:
+        raise RecipeError(f"The fused executor computes cells of images, which {space.name} does not have: {INSTEAD}.")
     for layer in space.layers:
         if layer.kind == "cell":
             if layer.dims != 2:
@@ -266,6 +268,8 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
                 raise RecipeError(
                     f"The fused executor computes cells with fixed outputs, which those of {space.name} are not: {INSTEAD}."
                 )
+            if isinstance(space.graph_of(layer), NodeGraph):
+                raise RecipeError(f"The fused executor computes operations on edges, and {space.name} has none: {INSTEAD}.")
             for _, _, decision in space.edges_of(layer):
                 shape = edge_shape(layer, space.graph_of(layer), decision)
                 computed = (option for option in decision.options if not space.is_absent(option))

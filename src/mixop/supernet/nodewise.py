@@ -23,7 +23,7 @@ from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape, node_width
 from mixop.spaces.core import Decision, Group
-from mixop.spaces.stacked import Edge, Graph, Layer, Stacked
+from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.batched import (
     BATCHED,
     CHANNELS_LAST,
@@ -37,6 +37,7 @@ from mixop.supernet.batched import (
     laid_out,
 )
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.nodewise_recurrent import NodewiseRecurrentCell
 from mixop.supernet.plain import mixed_cells
 from mixop.supernet.stacked import StackedCell, StackedSupernet
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, WrappedEdge, wrapped
@@ -413,9 +414,11 @@ def stacked_supernet(
     mixed = mixed_cells(space, norm, wraps)
 
     def cell(layer: Layer, graph: Graph, edges_of: Sequence[Edge]) -> nn.Module:
-        if layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
-            return mixed(layer, graph, edges_of)  # every node is read once: there is nothing to share
         group = edges_of[0].group
+        if layer.kind == "recurrent_cell":
+            return NodewiseRecurrentCell(layer, graph, group, norm)
+        if isinstance(graph, NodeGraph) or layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
+            return mixed(layer, graph, edges_of)  # every operation reads another value: there is nothing to share
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
         edges = nn.ModuleList(

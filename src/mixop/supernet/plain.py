@@ -3,7 +3,7 @@
 It is the oracle that faster executors are compared with, number by number, and must stay this plain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Generator, Tensor, nn
 
@@ -11,10 +11,12 @@ from mixop.core.rng import fenced
 from mixop.core.types import Paths
 from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
-from mixop.nets.skeleton import MakeCell, edge_shape, run_cell, run_nodes
+from mixop.nets.skeleton import MakeCell, cell_of, edge_shape, run_cell, run_nodes
 from mixop.spaces.core import Decision
-from mixop.spaces.stacked import Edge, Graph, Layer, Stacked
+from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.nodes import node_cell
+from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
 
 
@@ -131,4 +133,13 @@ def mixed_cells(space: Stacked, norm: BatchNorm, wraps: Sequence[Wrap]) -> MakeC
     def make_edge(decision: Decision, channels: int, stride: int, dims: int) -> nn.Module:
         return make(EdgeSpec.of(space, decision, channels=channels, stride=stride, norm=norm, dims=dims))
 
-    return lambda layer, graph, edges: MixedCell(layer, graph, edges, make_edge, norm)
+    def cell(layer: Layer, graph: Graph, edges: Sequence[Edge]) -> nn.Module:
+        if isinstance(graph, NodeGraph):
+            return node_cell(space, layer, graph, edges[0].group, make, norm)
+        return MixedCell(layer, graph, edges, make_edge, norm)
+
+    kinds: Mapping[str, MakeCell] = {
+        "cell": cell,
+        "recurrent_cell": lambda layer, graph, edges: MixedRecurrentCell(layer, graph, edges[0].group, norm),
+    }
+    return lambda layer, graph, edges: cell_of(kinds, layer)(layer, graph, edges)

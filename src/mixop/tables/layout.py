@@ -94,6 +94,8 @@ class Header:
         decisions: the options of every decision, if architectures are kept as options; None if they are kept as texts.
         architectures: the array of the architectures, ``(n, E)`` indices of options or ``(n, length)`` bytes of a text.
         columns: the measured quantities.
+        signatures: the array of `Space.signature`, ``(n,)``, by which architectures are found where several are one network;
+            None where every network is one architecture.
         measures: what networks were measured by; the first one ranks them.
         redirect: for a data set and split, the data set whose columns are meant. CIFAR-10's validation accuracies come from
             trainings on half of its training images, which have another name.
@@ -109,6 +111,7 @@ class Header:
     decisions: tuple[tuple[str, ...], ...] | None
     architectures: Stored
     columns: tuple[Stored, ...]
+    signatures: Stored | None = None
     measures: tuple[Measure, ...] = USUAL
     redirect: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +150,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         if hashlib.sha256(blank).hexdigest() != given:
             raise MalformedError("its checksum is wrong")
         header = _header(plain, len(line))
-        for stored in (header.architectures, *header.columns):
+        for stored in (header.architectures, *header.columns, *([header.signatures] if header.signatures else [])):
             if stored.offset < 0 or min(stored.shape) < 1 or stored.offset + stored.bytes > header.size:
                 raise MalformedError(f"the array of {stored.metric} lies outside the file")
     except (MalformedError, RecipeError) as error:
@@ -215,6 +218,7 @@ def _header(plain: Mapping[str, Any], start: int) -> Header:
         space=space,
         architectures=_stored(plain.get("architectures")),
         columns=tuple(_stored(column) for column in lists["columns"]),
+        signatures=None if plain.get("signatures") is None else _stored(plain["signatures"]),
         measures=USUAL if measures is None else tuple(measure_from_json(measure) for measure in measures),
         start=start,
     )
@@ -229,6 +233,8 @@ def _check_architectures(header: Header) -> None:
         raise MalformedError(f"its architectures are an array {rows.dtype} {rows.shape}")
     if header.decisions is not None and (rows.shape[1] != len(header.decisions) or not all(header.decisions)):
         raise MalformedError(f"its architectures decide {rows.shape[1]} times, but it names {len(header.decisions)} decisions")
+    if header.signatures is not None and (header.signatures.dtype, header.signatures.shape) != ("<i8", rows.shape[:1]):
+        raise MalformedError(f"its signatures are an array {header.signatures.dtype} {header.signatures.shape}")
     if any(column.shape[0] != rows.shape[0] for column in header.columns):
         raise MalformedError("its columns have other lengths than its architectures")
     if not header.measures:

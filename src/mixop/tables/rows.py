@@ -70,6 +70,7 @@ class ArchitectureRows:
                 architecture = self.space.from_native(architecture)
             if not isinstance(architecture, Architecture):
                 raise SpaceError(f"Expected an architecture, its native string or its number, got {architecture!r}.")
+            architecture = self.space.adopted(architecture)
             self.space.check(architecture)
             row = self._row(architecture)
         if row is None:
@@ -100,6 +101,13 @@ class ArchitectureRows:
         return self.space.architecture([[next(options) for _ in group.decisions] for group in self.space.groups])
 
     def _row(self, architecture: Architecture) -> int | None:
+        if self.header.signatures is not None:
+            signature = self.space.signature(architecture)
+            if signature is None:
+                return None
+            signatures, order = self._signatures
+            at = int(np.searchsorted(signatures, signature))
+            return int(order[at]) if at < len(signatures) and signatures[at] == signature else None
         if self.header.decisions is None:
             return self._texts.get(self.space.to_native(architecture))
         code = 0
@@ -118,6 +126,14 @@ class ArchitectureRows:
             codes = codes * len(names) + self.store.raw(self.header.architectures)[:, e]
         order = np.argsort(codes)
         return codes[order], order
+
+    @cached_property
+    def _signatures(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What equal networks have in common, in increasing order, and the rows in that order."""
+        assert self.header.signatures is not None
+        signatures = self.store.raw(self.header.signatures)
+        order = np.argsort(signatures)
+        return signatures[order], order
 
     @cached_property
     def _texts(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ from mixop.core.files import open_file
 from mixop.core.measure import Measure
 from mixop.core.values import to_plain
 from mixop.runs.write import replacing
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
 from mixop.tables.layout import ALIGN, BLANK, FORMAT, USUAL, VERSION, Stored
 
 _ROWS = 1024
@@ -72,7 +72,7 @@ def write_table(
     columns: Sequence[Column],
     *,
     name: str,
-    architectures: Sequence[str],
+    architectures: Sequence[str | Architecture],
     space: Space | None,
     space_name: str = "",
     measures: Sequence[Measure] = USUAL,
@@ -85,7 +85,7 @@ def write_table(
         path: the file.
         columns: at least one.
         name: of the table.
-        architectures: the n native strings, all different; row i of every column belongs to the i-th.
+        architectures: the n native strings, or members of the space, all different; row i of every column belongs to the i-th.
         space: the space that they belong to; None if mixop does not have it, and they are kept as texts.
         space_name: its name, if ``space`` is None.
         measures: what the networks were measured by, at least one; the first one ranks them.
@@ -102,7 +102,7 @@ def write_table(
     names = [measure.name for measure in measures]
     if not names or len(set(names)) != len(names):
         raise DataError(f"A table needs at least one measure, each with a name of its own, got {', '.join(names) or 'none'}.")
-    decisions, rows = _encode(architectures, space)
+    decisions, rows, signatures = _encode(architectures, space)
     seen: set[tuple[Any, ...]] = set()
     for column in columns:
         _check(column, count)
@@ -111,7 +111,8 @@ def write_table(
             raise DataError(f"Two columns are {' '.join(str(part) for part in key[:4] if part)}, but a table holds only one.")
         seen.add(key)
     at, placed, parts = 0, dict[int, Stored](), list[tuple[Stored, Rows | None]]()
-    for column in (Column(metric="architecture", values=rows), *columns):
+    found = [] if signatures is None else [Column(metric="signature", values=signatures)]
+    for column in (Column(metric="architecture", values=rows), *found, *columns):
         begin = -(-at // ALIGN) * ALIGN
         stored, shared = _plan(column, begin), placed.get(id(column.values))
         if shared is not None and (shared.dtype, shared.of) == (stored.dtype, stored.of):
@@ -136,7 +137,8 @@ def write_table(
         "redirect": redirect or {},
         "source": source or {},
         "architectures": _plain(parts[0][0]),
-        "columns": [_plain(stored) for stored, _ in parts[1:]],
+        **({} if signatures is None else {"signatures": _plain(parts[1][0])}),
+        "columns": [_plain(stored) for stored, _ in parts[1 + len(found) :]],
         "size": at,
         "sha256": BLANK,
         "header_sha256": BLANK,
@@ -255,31 +257,54 @@ def _exact(chunk: NDArray[Any], of: int) -> bool:
     return bool(np.all(same & (counts >= 0) & (counts <= of)))
 
 
-def _encode(architectures: Sequence[str], space: Space | None) -> tuple[list[list[str]] | None, NDArray[Any]]:
-    """The options of every decision and the rows ``(n, E)``; or None and the texts as bytes ``(n, length)``."""
-    if space is not None and not any(group.keep for group in space.groups):
+def _encode(
+    architectures: Sequence[str | Architecture], space: Space | None
+) -> tuple[list[list[str]] | None, NDArray[Any], NDArray[np.int64] | None]:
+    """The options of every decision and the rows ``(n, E)``, or None and the texts as bytes ``(n, length)``; and signatures."""
+    signatures: list[int | None] = []
+    if space is not None and not any(group.keep or group.take > 1 for group in space.groups):
         decisions = [list(decision.options) for group in space.groups for decision in group.decisions]
         if prod(map(len, decisions)) < 2**62 and max(map(len, decisions)) < 256:
             rows = np.empty((len(architectures), len(decisions)), dtype=np.uint8)
             for i, text in enumerate(architectures):
-                options = tuple(space.from_native(text).options())
+                architecture = text if isinstance(text, Architecture) else space.from_native(text)
+                options = tuple(architecture.options())
                 if len(options) != len(decisions):
                     raise SpaceError(f"An architecture of a table must decide everything, but {text!r} does not.")
                 rows[i] = [names.index(option) for names, option in zip(decisions, options, strict=True)]
+                signatures.append(space.signature(architecture))
             _refuse_doubles(rows, architectures)
-            return decisions, rows
+            return decisions, rows, _signatures(signatures, architectures)
     if space is not None:
-        architectures = [space.to_native(space.from_native(text)) for text in architectures]
-    encoded = [text.encode() for text in architectures]
+        read = [text if isinstance(text, Architecture) else space.from_native(text) for text in architectures]
+        architectures, signatures = [space.to_native(one) for one in read], [space.signature(one) for one in read]
+    encoded = [str(text).encode() for text in architectures]
     longest = max(map(len, encoded))
     if longest == 0:
         raise DataError("The architectures of a table must be texts, got empty ones.")
     rows = np.frombuffer(b"".join(text.ljust(longest, b"\0") for text in encoded), dtype=np.uint8).reshape(-1, longest)
     _refuse_doubles(rows, architectures)
-    return None, rows
+    return None, rows, _signatures(signatures, architectures)
 
 
-def _refuse_doubles(rows: NDArray[Any], architectures: Sequence[str]) -> None:
+def _signatures(found: Sequence[int | None], architectures: Sequence[str | Architecture]) -> NDArray[np.int64] | None:
+    """The signatures of architectures as an array; None where the space has none.
+
+    Raises:
+        DataError: if two architectures are one network.
+    """
+    if not found or None in found:
+        return None
+    signatures = np.array(found, dtype=np.int64)
+    order = np.argsort(signatures, kind="stable")
+    same = np.flatnonzero(signatures[order][1:] == signatures[order][:-1])
+    if len(same):
+        one, other = int(order[same[0]]), int(order[same[0] + 1])
+        raise DataError(f"Rows {one} and {other} are the same network, {architectures[one]!r}, but a table holds it once.")
+    return signatures
+
+
+def _refuse_doubles(rows: NDArray[Any], architectures: Sequence[str | Architecture]) -> None:
     _, first = np.unique(rows, axis=0, return_index=True)
     if len(first) != len(rows):
         double = np.setdiff1d(np.arange(len(rows)), first)[0]

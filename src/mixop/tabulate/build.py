@@ -49,8 +49,10 @@ def architectures_of(space: Space) -> list[Architecture]:
     """Every architecture of a space, in the space's order.
 
     Raises:
-        SpaceError: if there are too many to train.
+        SpaceError: if there are too many to train, or they are drawn as a whole.
     """
+    if space.whole:
+        raise SpaceError(f"Architectures of {space.name} are drawn as a whole, but a table holds all that decisions allow.")
     count = space.size()
     if count > LARGEST:
         raise SpaceError(
@@ -58,7 +60,7 @@ def architectures_of(space: Space) -> list[Architecture]:
         )
     decisions = [(group.name, e, d.options) for group in space.groups for e, d in enumerate(group.decisions)]
     if math.prod(len(options) for _, _, options in decisions) != count:
-        raise SpaceError(f"{space.name} keeps only some edges, but a table needs a space with an operation on every edge.")
+        raise SpaceError(f"{space.name} keeps only some edges or inputs, but a table needs an operation on every edge.")
     found = []
     for options in product(*(options for _, _, options in decisions)):
         chosen = [(name, Choice(e, option)) for (name, e, _), option in zip(decisions, options, strict=True)]

@@ -67,7 +67,7 @@ class LanguageModel(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats a token."""
-        return cross_entropy(outputs, targets)
+        return cross_entropy(*_rows(outputs, targets))
 
     def totals(self, *, details: bool = False) -> "LanguageTotals":
         """Empty sums."""
@@ -107,9 +107,19 @@ class LanguageTotals(Sums[LanguageModel]):
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Of every token."""
-        return entropies(outputs, targets)
+        return entropies(*_rows(outputs, targets))
 
     def measured(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Perplexity."""
         loss = sums["loss"] / sums["weight"]
         return {"perplexity": loss if math.isnan(loss) else math.exp(min(loss, LARGEST))}
+
+
+def _rows(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs ``(B, V, T)`` as ``(B T, V)`` where their tokens lie one behind the other, as those of a decoder do.
+
+    Along the last axis a softmax needs neither a copy nor strides.
+    """
+    if outputs.dim() != 3 or not outputs.transpose(1, 2).is_contiguous():
+        return outputs, targets
+    return outputs.transpose(1, 2).flatten(0, 1), targets.flatten()

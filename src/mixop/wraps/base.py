@@ -130,4 +130,9 @@ def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
                 f"{type(wrap).__name__} changes the edges of cells, which {space.name} does not have: use a recipe without it, "
                 "such as darts, drnas or gdas."
             )
+        if type(wrap).__call__ is not Wrap.__call__ and not space.adds_edges:
+            raise RecipeError(
+                f"{type(wrap).__name__} changes how single edges compute, but those into a node of {space.name} share its "
+                "weights: use a recipe without it, such as darts, drnas or gdas."
+            )
         wrap.check(space)

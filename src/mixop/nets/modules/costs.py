@@ -15,6 +15,7 @@ from mixop.core.flops import FlopCounter
 from mixop.core.rng import fenced
 from mixop.core.surroundings import undisturbed
 from mixop.nets.counting import without_numbers
+from mixop.nets.latency import LatencyTable, Layer, meeting_layers
 from mixop.nets.modules.choice import Choice, Decided, Later, running
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.trial import Trial, call
@@ -100,6 +101,39 @@ def flops(space: ModuleSpace) -> Costs:
         SpaceError: if the model fails on an example.
     """
     return _gathered(space, [([around], operations) for around, operations in _operations(space).items()])
+
+
+def latency(space: ModuleSpace, table: LatencyTable) -> Costs:
+    """Milliseconds of one input by a device's table, each layer's inside of the options around it.
+
+    Raises:
+        DataError: if the table lacks a layer.
+        SpaceError: if the model fails on an example.
+    """
+    space.try_out()
+    model = space.make(Generator().manual_seed(0)).eval()
+    spent = metered_layers(model, space.plan, one_input(space), table.milliseconds)
+    costs = _gathered(space, [([around], table.scale * ms) for around, ms in spent.items()])
+    return Costs(costs.options, costs.fixed + table.fixed, costs.terms)
+
+
+def metered_layers(model: nn.Module, plan: Plan, x: Any, milliseconds: Callable[[str], float]) -> dict[Around, float]:
+    """What the layers of one pass take, by the options around them.
+
+    Args:
+        model: bound to the plan, in the mode that is meant.
+        plan: its decisions.
+        x: its inputs.
+        milliseconds: of a layer by its description.
+    """
+    spent = 0.0
+
+    def meet(layer: Layer) -> None:
+        nonlocal spent
+        spent += milliseconds(layer.description)
+
+    with meeting_layers(model, meet):
+        return metered(model, plan, x, lambda: spent)
 
 
 def parameters(space: ModuleSpace) -> Costs:

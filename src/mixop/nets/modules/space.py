@@ -111,9 +111,18 @@ class ModuleSpace(Space):
         return {name: self.group(name).decisions[0].options for name in _described(self)[2]}
 
     @property
+    def chain(self) -> tuple[str, ...]:
+        return _described(self)[3]
+
+    @property
     def only_here(self) -> str:
         """``model``, or ``example`` for that of its inputs, where a program holds it; empty where names lead to all."""
         return "model" if is_held(self.factory) else "example" if is_held(self.example) else ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model is one of mixop's own."""
+        return self.factory in READY
 
     @property
     def redraws(self) -> bool:
@@ -353,8 +362,8 @@ def redraw(model: nn.Module, name: str) -> None:
 
 @cache
 @undisturbed()
-def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """Decisions, names of inputs and names of widths, read from a model without numbers where that is possible."""
+def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]:
+    """Decisions, names of inputs and of widths, and the chain, read from a model without numbers where that is possible."""
     try:
         with torch.device("meta"):
             model = space.make(Generator().manual_seed(0))
@@ -364,7 +373,7 @@ def _described(space: ModuleSpace) -> tuple[walk.Plan, dict[str, tuple[str, ...]
     modules = {module.decision: module.names for module in walk.decided(model) if not isinstance(module, Choice)}
     cutting = (module for module in walk.decided(model) if isinstance(module, Width) and module.sizes != (module.channels,))
     widths = {module.decision: None for module in cutting}
-    return walk.find(model), modules, tuple(widths)
+    return walk.find(model), modules, tuple(widths), walk.chain(model)
 
 
 def _plan(space: ModuleSpace) -> walk.Plan:
@@ -421,7 +430,7 @@ def _check_drawn(space: ModuleSpace, one: nn.Module, other: nn.Module) -> None:
                 )
 
 
-PARTS: Mapping[str, type[Space]] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
+PARTS: Mapping[str, type] = {**SPACE_TYPES, "ModuleSpace": ModuleSpace}
 """The classes of spaces by the name that files give them, those that need torch among them."""
 
 

@@ -130,6 +130,24 @@ def visit(
         yield from visit(child, _join(path, name), around, seen)
 
 
+def chain(model: nn.Module) -> tuple[str, ...]:
+    """The decisions of a bound model in the order in which its choices follow one another; empty where they do not.
+
+    They do where every choice stands in an `nn.Sequential`, which stands in no other module than that, and no choice lies
+    inside of another one.
+    """
+    found = list(_in_a_row(model))
+    return tuple(choice.decision for choice in found) if len(found) == sum(1 for _ in decided(model)) else ()
+
+
+def _in_a_row(module: nn.Module) -> Iterator[Choice]:
+    if isinstance(module, Choice):
+        yield module
+    elif type(module) is nn.Sequential:  # another class may call its children in any order
+        for child in module:
+            yield from _in_a_row(child)
+
+
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
