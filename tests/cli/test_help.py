@@ -211,7 +211,7 @@ def test_a_choice_too_long_for_a_line_is_written_out(capsys: pytest.CaptureFixtu
     monkeypatch.setenv("COLUMNS", "80")
     page = one_line(shown(capsys, "search", "--help-all"))
     assert "--recipe.weight-optimiser.lr NUMBER|NAME learning rate" in page
-    assert "NAME: Constant, Linear, Cosine, Exponential, LinearWithTail or Joined. [Cosine]" in page
+    assert "NAME: Constant, Linear, Cosine, CosineRestarts, Exponential, LinearWithTail or Joined. [Cosine]" in page
     assert "--recipe.regularisers NAME,... terms" in page
     assert "--recipe.weight-relaxation none|NAME from" in page
 

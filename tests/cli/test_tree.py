@@ -35,7 +35,13 @@ every_value = pytest.mark.parametrize(("word", "name"), NAMES)
 SPECIAL = {
     "mean": ["0.5,0.25,0.5"],
     "std": ["0.5,0.25,0.5"],
-    "operations": ["skip_connect,nor_conv_3x3", "none,sep_conv_3x3", "tanh,relu", "conv_3x3,conv_5x5", "identity,max_pooling"],
+    "operations": [
+        "skip_connect,nor_conv_3x3",
+        "none,sep_conv_3x3",
+        "tanh,relu",
+        "conv_3x3,conv_5x5",
+        "average_pooling,max_pooling",
+    ],
     "normal_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "reduce_operations": [str([["none"]] * edges).replace("'", '"') for edges in (14, 20)],
     "normal_output": ["2,6", "3,4"],
@@ -51,7 +57,8 @@ SPECIAL = {
 
 # What is refused whatever one writes: "best" with a single level, a final network without running statistics.
 # What a single flag cannot change because another part forbids it.
-KEEPS_LAST = {"gaea", "snas", "dsnas", "setn", "enas", "rsws", "darts_pt", "bayesnas"}  # no split, or a derivation of its own
+# No split, or a derivation of its own.
+KEEPS_LAST = {"gaea", "snas", "dsnas", "setn", "enas", "enas_macro", "enas_micro", "rsws", "darts_pt", "bayesnas"}
 KEEPS_LAST |= {"pdarts", "drnas_progressive", "drnas_progressive_paper", "drnas_progressive_201"}  # several networks
 REFUSED = {*((name, ("keep",)) for name in KEEPS_LAST), ("protocol", ("norm", "track"))}
 

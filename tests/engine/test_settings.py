@@ -94,4 +94,4 @@ def test_what_is_recorded():
 
 
 def test_every_executor_can_be_named():
-    assert set(get_args(Executor)) == set(EXECUTORS)
+    assert set(get_args(Executor)) == {*EXECUTORS, "auto"}
