@@ -22,7 +22,7 @@ def darts(*, epochs: int = 50) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 54.30 +- 0.00 (Dong & Yang 2020, table 5; Chen et al. 2021, table 4)
         ours: 87.1 +- 6.7 at a small scale, 10 seeds (docs/results.md)
-        ours: 76.7 +- 19.4 at a medium scale, 3 seeds (docs/results.md)
+        ours: 87.5 +- 4.2 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Liu, Simonyan & Yang 2019 (arXiv:1806.09055); settings of Dong & Yang 2020 (arXiv:2001.00326).
     """

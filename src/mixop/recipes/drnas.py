@@ -24,7 +24,7 @@ def drnas(*, epochs: int = 100) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 94.36 +- 0.00 (Chen et al. 2021, table 4)
         ours: 85.5 +- 11.5 at a small scale, 10 seeds (docs/results.md)
-        ours: 93.6 +- 0.2 at a medium scale, 3 seeds (docs/results.md)
+        ours: 93.8 +- 0.3 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Chen, Wang, Cheng, Tang & Hsieh 2021 (arXiv:2006.10355); settings of the authors' NAS-Bench-201 code.
     """

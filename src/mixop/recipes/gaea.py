@@ -24,7 +24,7 @@ def gaea(*, epochs: int = 25) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 94.10 (single level; public result lists)
         ours: 93.5 +- 0.7 at a small scale, 10 seeds (docs/results.md)
-        ours: 92.9 +- 0.1 at a medium scale, 3 seeds (docs/results.md)
+        ours: 93.3 +- 0.4 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Li, Khodak, Balcan & Talwalkar 2021 (arXiv:2004.07802); settings of the authors' code.
     """

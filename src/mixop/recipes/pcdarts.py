@@ -26,6 +26,7 @@ def pcdarts(*, epochs: int = 50) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: 93.41 +- 0.30 (Chen et al. 2021, table 4)
         ours: 92.0 +- 1.8 at a small scale, 10 seeds (docs/results.md)
+        ours: 93.2 +- 0.1 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Xu et al. 2020 (arXiv:1907.05737); settings of the authors' code for the DARTS space and CIFAR-10.
     """

@@ -23,7 +23,7 @@ def prdarts(*, epochs: int = 200) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.32 in the DARTS space; authors' repository)
         ours: 93.1 +- 0.8 at a small scale, 10 seeds (docs/results.md)
-        ours: 93.3 +- 0.2 at a medium scale, 3 seeds (docs/results.md)
+        ours: 93.1 +- 0.5 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Zhou et al. 2020 (arXiv:2006.16537); settings of the authors' code for the DARTS space.
     """

@@ -20,7 +20,7 @@ def sdarts_rs(*, epochs: int = 100) -> Recipe:
     Scorecard (NAS-Bench-201, searched on CIFAR-10, test accuracy in %):
         paper: not at hand (test error 2.67 +- 0.03 in the DARTS space)
         ours: 90.9 +- 2.7 at a small scale, 10 seeds (docs/results.md)
-        ours: 93.8 +- 0.0 at a medium scale, 3 seeds (docs/results.md)
+        ours: 93.4 +- 0.9 at a medium scale, 5 seeds (docs/results.md)
 
     Source: Chen & Hsieh 2020 (arXiv:2002.05283), eq. 6; settings of the authors' NAS-Bench-201 code.
     """
