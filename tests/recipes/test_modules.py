@@ -24,7 +24,7 @@ REFUSED = {
     "darts_minus": "AuxiliarySkip",
     "pdarts": "SkipDropout",
     "prdarts": "GatePenalty",
-    "darts_rnn": "cuts a text into windows",
+    "darts_rnn": "darts_rnn cuts a text into windows,",
     **dict.fromkeys(
         (
             "pcdarts",

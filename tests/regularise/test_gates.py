@@ -80,7 +80,7 @@ def test_descent_closes_skips_and_opens_convolutions_on_the_chain():
 
 
 def test_groups_are_averaged():
-    class Two:
+    class Two(type(SPACE)):
         groups = (Group("a", SPACE.groups[0].decisions), Group("b", SPACE.groups[0].decisions))
 
     other = BETA.flip(0)

@@ -195,7 +195,7 @@ class Protocol:
                 raise RecipeError(
                     f"{self.name} sets the {name} of cells, which {space.name} does not have: set it in the model instead."
                 )
-        elif self.drop_path and not space.adds_edges:
+        elif self.drop_path and not space.drops_paths:
             raise RecipeError(
                 f"{self.name} drops paths, but those into a node of {space.name} share its weights: set drop_path to 0; "
                 "the space has rates of dropout of its own."

@@ -215,9 +215,14 @@ class Stacked(Space):
     def adds_edges(self) -> bool:
         """Whether every node of its cells is the sum of its edges, each an operation with weights of its own.
 
-        What changes or drops single edges (wraps, drop path, fused kernels) works on such cells only.
+        What changes single edges (wraps, fused kernels) works on such cells only.
         """
         return all(layer.kind == "cell" for layer in self.layers if layer.group is not None)
+
+    @property
+    def drops_paths(self) -> bool:
+        """Whether single edges of its networks can be left out by drop path; those of a recurrent cell share weights."""
+        return all(layer.kind != "recurrent_cell" for layer in self.layers)
 
     def auxiliary_of(self, architecture: Architecture) -> Layer | None:
         """The auxiliary head of the network of an architecture, reading one of `layers_of`; by default `auxiliary`."""
