@@ -30,6 +30,7 @@ _METAVARS = {
     "out": "PATH",
     "config": "FILE",
     "table": "FILE",
+    "latency": "FILE",
     "recipes": "NAME,...",
     "executors": "NAME,...",
     "data": "FOLDER",
