@@ -22,6 +22,7 @@ from mixop.cli.commands import COMMANDS
 from mixop.core.errors import MissingExtraError
 from mixop.engine.driver import Driver
 from mixop.measure.speed import Roofline
+from mixop.nets.latency import read_latency_table
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import RandWire
 from mixop.spaces.darts import Darts
@@ -502,6 +503,26 @@ def test_speed_says_how_much_memory(capsys):
     assert memory["saved"] > 0
     assert main([*SPEED, "--executors", "nodewise"]) == 0
     assert "memory" in capsys.readouterr().out.lower()
+
+
+LATENCY = ("--space", "nasbench201", "--space.channels", "4", "--space.cells", "1", "--space.input-shape", "3,8,8")
+
+
+def test_speed_writes_a_latency_table_that_find_reads(tmp_path, capsys, fails, monkeypatch):
+    monkeypatch.setattr("mixop.measure.latency.TIMED", 1)
+    monkeypatch.setattr("mixop.measure.latency.MOST_DRAWS", 20)
+    file = tmp_path / "board.json"
+    assert main(["speed", "--latency", str(file), "--device-name", "a board", *LATENCY]) == 0
+    screen = capsys.readouterr().out
+    table = read_latency_table(file)
+    assert table.device == "a board"
+    assert f"{len(table.layers)} layers on a board, one example at a time." in " ".join(screen.split())
+    assert main(["speed", "--latency", str(file), "--json", *LATENCY]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"].keys() == table.layers.keys()
+    said = fails("find", "digits", "--max-latency-ms", "5", "--latency", str(file), "--out", str(tmp_path / "find"))
+    assert "lacks Conv2d(1, 16" in said  # that table is of another space
+    assert "measure these networks there, by mixop speed --latency" in said
+    assert "add --latency FILE" in fails("speed", "--data", "digits")
 
 
 def test_speed_refuses(fails):

@@ -343,6 +343,6 @@ def latency(table: "LatencyTable", file: str) -> None:
         if table.networks
         else "There are too few networks to check the sum of the layers against. "
     )
-    sentence(
-        console, f"{_count(len(table.layers), 'layer')} of {table.device}, one example at a time. {checked}The table: {file}"
-    )
+    sentence(console, f"{_count(len(table.layers), 'layer')} on {table.device}, one example at a time. {checked}")
+    console.print()
+    places({"Table": file, "Next": f"mixop find DATA --max-latency-ms MS --latency {file}"})
