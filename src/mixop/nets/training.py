@@ -16,7 +16,7 @@ from mixop.spaces.stacked import Stacked
 
 
 def channels_last(net: nn.Module, space: Space) -> nn.Module:
-    """The network with the channels of images last in memory, which is faster on a CPU (`studies/short_training.py` says how much).
+    """The network with the channels of images last in memory, which is faster on a CPU (see `studies/short_training.py`).
 
     Numbers agree up to rounding. Networks of features and signals stay as they are, and so do models of the user's own: their
     code may look at the memory (``x.view(len(x), -1)``), and they say themselves how they are laid out.
