@@ -142,7 +142,8 @@ def test_a_refusal_leaves_no_directory_behind(run):
     [
         ({"recipe.json": {"name": "drnas", "optimiser": {"lr": 0.025}}}, r'recipe\.name is "darts" there and "drnas" now'),
         ({"recipe.json": {"name": "darts", "optimiser": {"lr": 0.1}}}, r"recipe\.optimiser\.lr is 0\.025 there and 0\.1 now"),
-        ({"recipe.json": {"name": "darts"}}, r'recipe\.optimiser is \{"lr": 0\.025\} there and null now'),
+        ({"recipe.json": {"name": "darts"}}, r'recipe\.optimiser is \{"lr": 0\.025\} there and missing now'),
+        ({"recipe.json": {**IDENTITY["recipe.json"], "windows": None}}, r"recipe\.windows is missing there and null now"),
         ({"space.json": {"cells": [1, 3]}}, r"space\.cells\[1\] is 2 there and 3 now"),
         ({"space.json": {"cells": [1]}}, r"space\.cells is \[1, 2\] there and \[1\] now"),
     ],

@@ -25,6 +25,9 @@ BOUND_TO = "bound_to"
 
 _DATA_KEYS = ("task", "shape", "dtype", "tokens", "fingerprint", "augment")
 
+_MISSING = object()
+"""No value, which is not the same as null: a field that another version of mixop did not have."""
+
 Bound = Mapping[str, str]
 """File name -> fingerprint of its content, SHA-256 in hexadecimal."""
 
@@ -87,8 +90,8 @@ def difference(here: Any, given: Any, where: str) -> str:
     where = where.removesuffix(".json")
     if isinstance(here, dict) and isinstance(given, dict):
         for key in [*here, *(k for k in given if k not in here)]:
-            if here.get(key) != given.get(key):
-                return difference(here.get(key), given.get(key), f"{where}.{key}")
+            if here.get(key, _MISSING) != given.get(key, _MISSING):
+                return difference(here.get(key, _MISSING), given.get(key, _MISSING), f"{where}.{key}")
     if isinstance(here, list) and isinstance(given, list) and len(here) == len(given):
         for index, (old, new) in enumerate(zip(here, given, strict=True)):
             if old != new:
@@ -97,5 +100,5 @@ def difference(here: Any, given: Any, where: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = "missing" if value is _MISSING else json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
