@@ -1,18 +1,13 @@
 """What one sees while a comparison runs: a line for each worker, or a plain line for each finished run."""
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.interrupt import heed
-from mixop.cli.progress import WIDEST, Screen, hide, show
+from mixop.cli.live import LivePanel
 from mixop.core.measure import Measure, measure_from_json
 from mixop.report.progress import Clock, duration, percent
 
@@ -20,7 +15,7 @@ PARTS = 1000
 """Steps of the whole that a run counts as."""
 
 
-class Comparing:
+class Comparing(LivePanel):
     """An observer of a comparison, used as a context manager.
 
     Args:
@@ -30,32 +25,13 @@ class Comparing:
     """
 
     def __init__(self, title: str, *, quiet: bool = False, console: Console | None = None) -> None:
-        self.title, self.quiet = title, quiet
-        self.console = console or Screen()
         self.clock = Clock()
         self.total, self.done, self.failed = 0, 0, 0
         self.measure: Measure | None = None
         self.steps: dict[str, Mapping[str, Any]] = {}
         self.epochs: dict[str, Mapping[str, Any]] = {}
         self.left: float | None = None
-        lively = self.console.is_terminal and not self.console.is_dumb_terminal
-        self.live = (
-            Live(get_renderable=self.panel, console=self.console, refresh_per_second=6, transient=True) if lively else None
-        )
-
-    def __enter__(self) -> Self:
-        heed()
-        if self.quiet:
-            return self
-        if self.live:
-            show(self.live)
-        else:
-            self._print(f"{self.title}.")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.live and not self.quiet:
-            hide(self.live)
+        super().__init__(title, quiet=quiet, console=console)
 
     def __call__(self, name: str, record: Mapping[str, Any]) -> None:
         """Takes what a comparison tells of a run."""
@@ -74,7 +50,6 @@ class Comparing:
 
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
-        width = min(self.console.width - 4, WIDEST)
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, min_width=10)
         table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
@@ -82,25 +57,21 @@ class Comparing:
             table.add_row(name, Text("  ".join(self._words(name)) or "starting"))
             if warning := self.epochs.get(name, {}).get("columns", {}).get("warning"):
                 table.add_row("", Text(warning, style="yellow"))
-        bar = Table.grid(padding=(0, 2), expand=True)
-        bar.add_column(ratio=1, no_wrap=True)
-        bar.add_column(justify="right", no_wrap=True)
         done, total = self._parts()
         words = [f"{self.done} of {self.total} runs", *([f"{self.failed} failed"] if self.failed else [])]
         if self.left is not None:
             words.append(f"about {duration(self.left)} left")
-        bar.add_row(ProgressBar(total=max(total, 1), completed=done), "  ".join(words))
-        return Panel(Group(table, Text(), bar), title=Text(self.title), title_align="left", width=width, border_style="cyan")
+        return self.framed(table, done, total, "  ".join(words))
 
     def _end(self, name: str, record: Mapping[str, Any]) -> None:
         self.done += 1
         failed = record["event"] == "failed"
         self.failed += failed
-        if not self.quiet and (failed or not self.live):
+        if failed or not self.live:
             words = [f"failed: {record['sentence']}"] if failed else self._words(name)
             left = self.clock.left(*self._parts())
             more = "" if left is None or failed else f"  {duration(left)} left"
-            self._print(f"{self.done:>{len(str(self.total))}}/{self.total}  {name}  {'  '.join(words)}{more}")
+            self.say(f"{self.done:>{len(str(self.total))}}/{self.total}  {name}  {'  '.join(words)}{more}")
         self.steps.pop(name, None)
         self.epochs.pop(name, None)
 
@@ -126,9 +97,6 @@ class Comparing:
         """How much is done, and of how much; running runs count in part."""
         running = sum(int(PARTS * share_of(step)) for step in self.steps.values())
         return PARTS * self.done + running, PARTS * max(self.total, 1)
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False)
 
 
 def _position(record: Mapping[str, Any]) -> tuple[int, bool, int]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.progress import Screen
+from mixop.cli.live import Screen
 from mixop.cli.screens import places, sentence
 from mixop.report.progress import duration
 

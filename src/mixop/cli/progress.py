@@ -2,58 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
+from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
 
-from mixop.cli.interrupt import heed, on_screen
+from mixop.cli.live import LivePanel
 from mixop.report.progress import Position, duration, percent, short, worded
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from mixop.core.measure import Measure
 
 TRACE = 40
 """Epochs that a trace shows."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-WIDEST = 100
-"""Columns of a panel at most."""
 
 
-class Screen(Console):
-    """Standard output as rich writes it, colours only where they are due."""
-
-    def __init__(self) -> None:
-        super().__init__(highlight=False, markup=False)
-
-    def on_broken_pipe(self) -> None:
-        """Leaves it to `mixop.cli.main` to end quietly, in place of rich's own exit."""
-        raise BrokenPipeError
-
-
-def show(display: "Live | Progress") -> None:
-    """Starts a live display."""
-    on_screen(True)
-    display.start()
-
-
-def hide(display: "Live | Progress") -> None:
-    """Stops a live display, also where the terminal has gone: what ended the run is told, not that."""
-    with suppress(OSError):
-        display.stop()
-    on_screen(False)
-
-
-class ProgressView(Position):
+class ProgressView(Position, LivePanel):
     """An observer of a run, used as a context manager.
 
     Args:
@@ -73,28 +39,9 @@ class ProgressView(Position):
         quiet: bool = False,
         console: Console | None = None,
     ) -> None:
-        super().__init__(measures, labels)
-        self.title, self.quiet = title, quiet
-        self.console = console or Screen()
+        Position.__init__(self, measures, labels)
         self.traces: dict[str, list[float]] = {}
-        lively = self.console.is_terminal and not self.console.is_dumb_terminal
-        self.live = (
-            Live(get_renderable=self.panel, console=self.console, refresh_per_second=8, transient=True) if lively else None
-        )
-
-    def __enter__(self) -> Self:
-        heed()
-        if self.quiet:
-            return self
-        if self.live:
-            show(self.live)
-        else:
-            self._print(f"{self.title}.")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.live and not self.quiet:
-            hide(self.live)
+        LivePanel.__init__(self, title, quiet=quiet, console=console)
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Takes what the engine tells: a step, or the record of an epoch."""
@@ -103,8 +50,8 @@ class ProgressView(Position):
         for measure in self.shown:
             self._keep(measure.name, record.get("valid", {}).get(measure.name))
         self._keep("entropy", record.get("entropy"))
-        if not self.quiet and not self.live:
-            self._print(self.line())
+        if not self.live:
+            self.say(self.line())
 
     def _keep(self, name: str, value: float | None) -> None:
         if value is not None:
@@ -112,21 +59,16 @@ class ProgressView(Position):
 
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
-        width = min(self.console.width - 4, WIDEST)  # room for the ^C that a terminal echoes, which would wrap
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True, min_width=10)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for name, text in self._rows():
             table.add_row(name, text)
         done, total = self.done()
-        bar = Table.grid(padding=(0, 2), expand=True)
-        bar.add_column(ratio=1, no_wrap=True)
-        bar.add_column(justify="right", no_wrap=True)
         left = "" if self.left is None else f"about {duration(self.left)} left"
         seconds = self.step.get("seconds")
         spent = "starting" if seconds is None else f"{duration(seconds)} done"
-        bar.add_row(ProgressBar(total=max(total, 1), completed=done), "  ".join(word for word in (spent, left) if word))
-        return Panel(Group(table, Text(), bar), title=Text(self.title), title_align="left", width=width, border_style="cyan")
+        return self.framed(table, done, total, "  ".join(word for word in (spent, left) if word))
 
     def _rows(self) -> list[tuple[str, str]]:
         step, epoch = self.step, self.epoch
@@ -160,9 +102,6 @@ class ProgressView(Position):
 
     def _trace(self, name: str) -> str:
         return trace(self.traces.get(name, [])[-TRACE:])
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False)
 
 
 def trace(values: Sequence[float]) -> str:

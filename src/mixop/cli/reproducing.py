@@ -92,7 +92,7 @@ def _show(found: "Reproduction") -> None:
     from rich.text import Text
 
     from mixop.cli import screens
-    from mixop.cli.progress import Screen
+    from mixop.cli.live import Screen
 
     console = Screen()
     console.print(Text(f"{found.name}, scale {found.scale}:", style="bold"))

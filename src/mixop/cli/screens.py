@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mixop.cli.progress import Screen
+from mixop.cli.live import Screen
 from mixop.report.progress import duration
 from mixop.runs.files import COMPARISON_REPORT, COMPARISON_TABLE, WEIGHTS
 

@@ -115,7 +115,7 @@ class Converting:
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        from mixop.cli.progress import Screen
+        from mixop.cli.live import Screen
 
         self.title, self.quiet = title, quiet
         self.console = Screen()
@@ -127,7 +127,7 @@ class Converting:
     def __enter__(self) -> Self:
         heed()
         if self.bar is not None:
-            from mixop.cli.progress import show
+            from mixop.cli.live import show
 
             show(self.bar)
         elif not self.quiet:
@@ -136,7 +136,7 @@ class Converting:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.bar is not None:
-            from mixop.cli.progress import hide
+            from mixop.cli.live import hide
 
             hide(self.bar)
 
@@ -333,7 +333,7 @@ def _show(table: "Table", opened: float, best: Mapping[str, list[dict[str, Any]]
     from rich.text import Text
 
     from mixop.cli import screens
-    from mixop.cli.progress import Screen
+    from mixop.cli.live import Screen
     from mixop.report.words import word
 
     console, measure = Screen(), table.measure()
