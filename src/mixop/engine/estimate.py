@@ -15,6 +15,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from mixop.core.errors import MemoryLimitError
 
 
+ENOUGH, MOST = 0.2, 20
+"""Seconds of steps that are timed at least, and steps at most: a single short one may take twice its usual time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What a run will take.
@@ -97,7 +101,7 @@ def memory(*, forward: Callable[[int], Tensor], weights: int, batch_size: int) -
 def estimate(
     *, forward: Callable[[int], Tensor], step: Callable[[], None], weights: int, batch_size: int, steps: float, device: str
 ) -> Estimate:
-    """An estimate from two small forward passes and two whole steps.
+    """An estimate from two small forward passes and a few whole steps: one or, where they are short, as many as `ENOUGH` says.
 
     Args:
         forward: gives the loss of a number of images.
@@ -114,11 +118,12 @@ def estimate(
     found.check(free_bytes(device))
     step()  # the first one is slower: memory is got, algorithms are chosen
     _wait(device)
-    began = time.perf_counter()
-    step()
-    _wait(device)
-    seconds = time.perf_counter() - began
-    return replace(found, seconds=seconds * steps)
+    began, taken, seconds = time.perf_counter(), 0, 0.0
+    while taken == 0 or (taken < MOST and seconds < ENOUGH):
+        step()
+        _wait(device)
+        taken, seconds = taken + 1, time.perf_counter() - began
+    return replace(found, seconds=seconds / taken * steps)
 
 
 def _wait(device: str) -> None:

@@ -89,7 +89,7 @@ def _epochs_in(minutes: float, whole: Estimate, epochs: int, advice: str) -> int
 
 @door()
 def search_estimate(recipe: Recipe, space: Space, data: Data | Source | MapStyle, settings: Settings | None = None) -> Estimate:
-    """Time and memory of a search, from two steps of a copy; the time of evaluation and monitors is left out.
+    """Time and memory of a search, from a few steps of a copy; the time of evaluation and monitors is left out.
 
     Args:
         recipe: the method; if it has several stages, only the first one is measured.
@@ -152,7 +152,7 @@ def retraining_estimate(
     networks: int = 1,
     device: str | torch.device = "cpu",
 ) -> Estimate:
-    """Time and memory of a retraining, from two steps of a copy.
+    """Time and memory of a retraining, from a few steps of a copy.
 
     Args:
         architecture: the one that is measured; the others count the same.
