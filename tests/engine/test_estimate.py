@@ -33,7 +33,7 @@ def small(device: str = "cpu", **changes):
 
 
 def test_bytes_for_an_image_are_what_grows_with_the_batch():
-    found, steps = small()
+    found, _ = small()
     assert found.image_bytes == 4 * (100 + 100)  # the input of the product, the output of tanh
     assert found.fixed_bytes == 3 * 40_000
     assert found.peak_bytes == 120_000 + 10 * 800
