@@ -1,7 +1,7 @@
 import pytest
 
 from mixop.finder.contender import Trial
-from mixop.finder.verdict import by_heart, noise, ranked, verdict
+from mixop.finder.verdict import by_heart, noise, ranked, to_train, verdict
 from mixop.tasks.classification import Classification
 from mixop.tasks.regression import Regression
 
@@ -28,6 +28,32 @@ def test_the_better_measure_then_the_lower_loss_then_the_cheaper_network_is_firs
     assert ranked(trials, CLASSES) == [3, 2, 1, 0]
     errors = [trial(valid=v, first="rmse") for v in (3.0, 1.0, 2.0)]
     assert ranked(errors, NUMBERS) == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("others", "examples", "taken"),
+    [
+        ([(0.88, 5), (0.86, 1)], 100, 1),  # two errors of a difference are 0.09, one of the best is 0.03: 0.86 lies outside
+        ([(0.88, 5), (0.88, 4)], 100, 2),
+        ([(0.88, 20), (0.88, 30)], 100, 0),  # the best is the cheapest
+        ([(0.88, 5), (0.5, 1)], 100, 0),  # not everything is level
+        ([(0.88, 5), (0.86, 1)], 10_000, 0),  # so many examples tell them apart
+    ],
+)
+def test_where_all_are_level_the_cheapest_within_an_error_of_the_best_is_trained(others, examples, taken):
+    trials = [trial("best", valid=0.9), *(trial(f"other {k}", valid=v, flops=f) for k, (v, f) in enumerate(others))]
+    assert to_train(trials, CLASSES, examples) == taken
+    *_, last = verdict(trials, CLASSES, examples)
+    assert last.startswith("All networks of that round are level on 100 examples") is (taken > 0)
+    if taken:
+        share = 10 * trials[taken].flops
+        assert f"{trials[taken].label}, 88.0 % accuracy with {share} % of the multiply-adds of best." in last
+
+
+def test_where_nothing_is_counted_the_best_is_trained():
+    errors = [trial(valid=v, first="rmse", flops=f) for v, f in ((1.0, 10), (1.01, 1))]
+    assert to_train(errors, NUMBERS, 100) == 0
+    assert to_train([trial(valid=0.9), trial(valid=None, flops=1)], CLASSES, 100) == 0
 
 
 def test_noise_is_the_standard_error_of_a_difference():
@@ -59,4 +85,4 @@ def test_it_claims_no_more_than_the_examples_carry():
     assert "and the best known network (ResNet 16) are too close to tell apart on 100 examples" in few[1]
     assert "is better than the best known network (ResNet 16): 62.0 % accuracy against 60.0 % accuracy" in many[1]
     assert "is better than a random architecture" in few[2]
-    assert len(verdict(trials[1:], CLASSES, 100)) == 1
+    assert len(verdict(trials[1:], CLASSES, 100_000)) == 1

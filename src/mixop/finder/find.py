@@ -26,7 +26,7 @@ from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
 from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
-from mixop.finder.verdict import by_heart, ranked, verdict
+from mixop.finder.verdict import by_heart, ranked, to_train, verdict
 from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.nets.latency import LatencyTable, read_latency_table
 from mixop.plan.scaling import scaled_to
@@ -289,10 +289,11 @@ class _Finder:
         best = [contender for contender, _ in first[:2]]
         second = [*best, *self._searched(known, [contender for contender, _ in first])]
         final = self._round(2, second, seconds) if len(second) > 1 else first
-        judged = verdict([trial for _, trial in final], data.task, len(data.valid))
+        trials = [trial for _, trial in final]
+        judged = verdict(trials, data.task, len(data.valid))
         for sentence in judged:
             self.say(sentence)
-        return self._train(final[0][0], judged)
+        return self._train(final[to_train(trials, data.task, len(data.valid))][0], judged)
 
     def _worth(self, result: FindResult) -> str:
         """What the network of a finished run scored."""

@@ -24,7 +24,7 @@ def noise(shares: Sequence[float], examples: int) -> float:
     """One standard error of the difference of shares of the same number of examples, as if drawn independently.
 
     Args:
-        shares: two of them, in [0, 1].
+        shares: two of them, in [0, 1]; the error of a single one is its own.
         examples: of which they are shares.
     """
     return math.sqrt(sum(share * (1 - share) for share in shares) / examples)
@@ -51,6 +51,31 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
     return better > (2 * noise((seen, unseen), examples) if _counted(first, seen, unseen) else 0)
 
 
+def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
+    """Which network is worth the rest of the time: the best; where all are level, the cheapest that is as good as the best.
+
+    All are level where none differs from the best by more than `noise` explains. As good as the best is what lies within one
+    standard error of it.
+
+    Source: the rule of one standard error of Breiman et al. 1984 (Classification and Regression Trees), section 3.4.3.
+
+    Args:
+        trials: of one round, the best first.
+        task: gives the measures.
+        examples: that were scored.
+    """
+    first = task.first
+    shares = [trial.measures[first.name] for trial in trials]
+    counted = [share for share in shares if share is not None]
+    if len(counted) < len(shares) or not _counted(first, *counted):
+        return 0
+    best = counted[0]
+    if any(abs(best - share) > 2 * noise((best, share), examples) for share in counted):
+        return 0
+    close = [at for at, share in enumerate(counted) if abs(best - share) <= noise((best,), examples)]
+    return min(close, key=lambda at: (trials[at].flops, trials[at].parameters, at))
+
+
 def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
     """What the last round says.
 
@@ -73,6 +98,14 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
         for rival, what in ((known, f"the best known network ({known.label})"), (random, "a random architecture")):
             if mine is not None and rival is not None:
                 sentences.append(_beside(mine, subject, rival, what, task, examples))
+    taken = trials[to_train(trials, task, examples)]
+    if taken is not best:
+        share = 100 * taken.flops / max(1, best.flops)
+        instead = f"{taken.label}, {said(first, taken.measures[first.name])}"
+        sentences.append(
+            f"All networks of that round are level on {examples:,} examples, so the cheapest within a standard error of the best "
+            f"is taken: {instead} with {share:.0f} % of the multiply-adds of {best.label}."
+        )
     return sentences
 
 
