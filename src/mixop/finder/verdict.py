@@ -103,8 +103,8 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
         share = 100 * taken.flops / max(1, best.flops)
         instead = f"{taken.label}, {said(first, taken.measures[first.name])}"
         sentences.append(
-            f"All networks of that round are level on {examples:,} examples, so the cheapest within a standard error of the best "
-            f"is taken: {instead} with {share:.0f} % of the multiply-adds of {best.label}."
+            f"All networks of that round are level on {examples:,} examples, so the cheapest within a standard error of "
+            f"the best is taken: {instead} with {share:.0f} % of the multiply-adds of {best.label}."
         )
     return sentences
 
