@@ -20,6 +20,7 @@ from mixop.finder.costs import Limits
 from mixop.finder.find import _Finder, _minutes, find
 from mixop.finder.page import write_found
 from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _RESNET, Member, portfolio, where_to_search
+from mixop.finder.worth import Worth
 from mixop.nets.latency import LatencyTable
 from mixop.report.curve import Spot, best_for_each_cost
 from mixop.runs.directory import RunDirectory
@@ -30,12 +31,16 @@ MINUTES, EPOCH = 10, 15.0
 """With an epoch of 15 seconds on any machine: two networks in the first round, and 4 epochs, the longest, for the winner."""
 
 
+_PAYS = _Finder._pays
+
+
 @pytest.fixture(autouse=True, scope="module")
 def pace():
     """No decision depends on how fast this machine is; a test that wants a search says so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
         patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
+        patch.setattr(_Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 4)
         yield
 
@@ -123,6 +128,27 @@ def test_a_table_is_searched_too(tmp_path, monkeypatch):
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
     result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
     assert "searched" in {trial.origin for trial in result.trials}
+
+
+def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(signals, tmp_path, monkeypatch):
+    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr(_Finder, "_pays", _PAYS)
+    asked = []
+
+    def outweighed(trials, longer, measure, *, left, search):
+        asked.append((longer.round, [trial.round for trial in trials], measure.name))
+        assert 0 < search < left
+        return Worth(training=0.1, searching=0.05)
+
+    monkeypatch.setattr("mixop.finder.find.worth", outweighed)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert {trial.origin for trial in result.trials} == {"known"}
+    assert not (result.out / "search").exists()
+    (said,) = [sentence for sentence in result.sentences if sentence.startswith("No search")]
+    assert "gains up to 10.0 points of accuracy, by how " in said
+    assert said.endswith("and known networks differ by 5.0.")
+    assert find(signals, tmp_path / "out", minutes=MINUTES, threads=1).sentences == result.sentences
+    assert asked == [(2, [1, 1], "accuracy")]
 
 
 def test_where_there_is_no_time_to_compare_the_first_network_with_enough_epochs_is_trained(signals, tmp_path, monkeypatch):

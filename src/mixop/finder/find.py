@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import by_heart, ranked, to_train, verdict
+from mixop.finder.worth import Worth, worth
 from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.nets.latency import LatencyTable, read_latency_table
 from mixop.plan.scaling import scaled_to
@@ -53,7 +54,7 @@ ENOUGH_EPOCHS = 10
 """Of a network that is trained without having been compared, and of those of the last round where one more is let in."""
 
 LAST_ROUND = 5
-"""Networks of the last round: two known ones, what was ranked, what was found, and a random one."""
+"""Networks of the last round under a limit: two known ones, what was ranked, what was found, and a random one."""
 
 LOOK_SECONDS = 1.5
 """Of the first round for each network that is timed: timing one takes about a second."""
@@ -201,6 +202,25 @@ def _minutes(run: RunDirectory, wanted: float) -> list[float]:
     return chain
 
 
+Raced = tuple[Contender, Trial]
+"""A network and what it scored."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a space is searched.
+
+    Args:
+        method: the name of a recipe.
+        epochs: of each search; 0 for none.
+        times: how many searches, with seeds that count up.
+    """
+
+    method: str
+    epochs: int
+    times: int
+
+
 class _Finder:
     """One run of `find`."""
 
@@ -281,14 +301,13 @@ class _Finder:
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
-        taken = [label for label, epochs in self._lengths(1, known, seconds).items() if epochs]
+        lengths = self.ledger.decide("round 1", lambda: self._first_lengths(known, seconds))
+        taken = [label for label, epochs in lengths.items() if epochs]
         if len(taken) == 1:
             self.say(f"No time to compare networks, nor to search: {taken[0]} is trained for all of it.")
             return self._train(next(contender for contender in known if contender.label == taken[0]), ())
-        first = self._round(1, known, seconds)
-        best = [contender for contender, _ in first[:2]]
-        second = [*best, *self._searched(known, [contender for contender, _ in first])]
-        final = self._round(2, second, seconds) if len(second) > 1 else first
+        first = self._raced(1, known, lengths)
+        final = self._last_round(known, first, seconds)
         trials = [trial for _, trial in final]
         judged = verdict(trials, data.task, len(data.valid))
         for sentence in judged:
@@ -324,14 +343,64 @@ class _Finder:
             raise RecipeError(f"No known network keeps the limits: the smallest has {why}; allow more.")
         return inside
 
-    def _round(self, number: int, contenders: Sequence[Contender], seconds: float) -> list[tuple[Contender, Trial]]:
-        """Trains networks for equal times and ranks them by their validation scores, the best first."""
-        chosen = self._lengths(number, contenders, seconds)
+    def _last_round(self, known: Sequence[Contender], first: Sequence[Raced], seconds: float) -> list[Raced]:
+        """The two best of the first round, then what searches found, if these are worth their time; each for as long.
+
+        Args:
+            known: all networks that were known.
+            first: those of the first round, the best first.
+            seconds: of the whole round.
+        """
+        order = [contender for contender, _ in first]
+        members = {member.label: member for member in portfolio(self.data)}
+        near = where_to_search(self.data, [members[c.label] for c in order if c.label in members])
+        plan = self._plan(near)
+        others = (plan.times + 1 if plan.epochs else 0) + bool(self.entry.limits)
+        share = seconds / (min(2, len(order)) + others)
+        last = self._raced(2, order[:2], self.ledger.decide("round 2", lambda: self._lengths(order[:2], share)))
+        if near is None or not last:
+            return last or list(first)
+        if plan.epochs and not self._pays(first, last, SHARES["search"] * self.total + others * share):
+            plan = replace(plan, epochs=0)
+        more = self._searched(known, order[0], near, plan)
+        if more:
+            last += self._raced(2, more, self.ledger.decide("round 2, found", lambda: self._lengths(more, share)))
+        order_of_all = ranked([trial for _, trial in last], self.data.task)
+        return [last[at] for at in order_of_all]
+
+    def _pays(self, first: Sequence[Raced], last: Sequence[Raced], seconds: float) -> bool:
+        """Whether a search is worth its seconds; said where it is not."""
+        measure, longer = self.data.task.first, last[0][1]
+
+        def decided() -> dict[str, float] | None:
+            left = self.total - self.ledger.seconds
+            found = worth([trial for _, trial in first], longer, measure, left=left, search=seconds)
+            return None if found is None else to_record(found)
+
+        decision = self.ledger.decide("worth a search", decided)
+        found = None if decision is None else from_record(Worth, decision, DECISIONS)
+        if found is None or found.search:
+            return True
+        unit = " points" if measure.style == "percent" else measure.suffix
+        self.say(
+            f"No search: as much training gains up to {measure.digits(found.training)}{unit} of {measure.name}, by how "
+            f"{longer.label} went on, and known networks differ by {measure.digits(found.searching)}."
+        )
+        return False
+
+    def _raced(self, number: int, contenders: Sequence[Contender], chosen: Mapping[str, int]) -> list[Raced]:
+        """Trains networks for equal times and ranks them by their validation scores, the best first.
+
+        Args:
+            number: of the round.
+            contenders: the networks.
+            chosen: epochs by label; 0 for those that stay out.
+        """
         by_label = {contender.label: contender for contender in contenders}
         late = [label for label, epochs in chosen.items() if not epochs]
         if late:
             self.say(f"No time to try {', '.join(late)}: more minutes would let them in.")
-        done: list[tuple[Contender, Trial]] = []
+        done: list[Raced] = []
         for label, epochs in chosen.items():
             if epochs:
                 trial = self.ledger.decide(f"trial {number} {label}", lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
@@ -339,28 +408,28 @@ class _Finder:
                     self.say(f"{label} diverged and is left out.")
                     continue
                 done.append((by_label[label], from_record(Trial, trial, DECISIONS)))
-        if not done:
+        if number == 1 and not done:
             raise RecipeError("Every network diverged: the data may hold numbers that no network can learn from.")
         order = ranked([trial for _, trial in done], self.data.task)
         done = [done[i] for i in order]
         self.trials += [trial for _, trial in done]
         return done
 
-    def _lengths(self, number: int, contenders: Sequence[Contender], seconds: float) -> dict[str, int]:
-        """How many epochs each network has in a round, decided once."""
-        return self.ledger.decide(f"round {number}", lambda: self._epochs(contenders, seconds, number))
-
-    def _epochs(self, contenders: Sequence[Contender], seconds: float, number: int) -> dict[str, int]:
+    def _first_lengths(self, contenders: Sequence[Contender], seconds: float) -> dict[str, int]:
         """How many epochs each network has in an equal share of the time; 0 for those that stay out.
 
-        As many take part as can have the fewest epochs each; those that come first go before others. In the last round all do.
+        As many take part as can have the fewest epochs each; those that come first go before others.
         """
-        looked = contenders if number > 1 else contenders[: max(2, int(seconds / LOOK_SECONDS))]
+        looked = contenders[: max(2, int(seconds / LOOK_SECONDS))]
         rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
-        taken = list(rates) if number > 1 else _able(rates, seconds) or [_alone(rates, self.total)]
-        share = seconds / len(taken)
-        epochs = {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rates[label]))) for label in taken}
-        return {contender.label: epochs.get(contender.label, 0) for contender in contenders}
+        taken = _able(rates, seconds) or [_alone(rates, self.total)]
+        inside = self._lengths([contender for contender in looked if contender.label in taken], seconds / len(taken))
+        return {contender.label: inside.get(contender.label, 0) for contender in contenders}
+
+    def _lengths(self, contenders: Sequence[Contender], share: float) -> dict[str, int]:
+        """How many epochs each network has in some seconds, but no fewer than the fewest."""
+        rates = {contender.label: self._seconds_per_epoch(contender) for contender in contenders}
+        return {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rate))) for label, rate in rates.items()}
 
     def _seconds_per_epoch(self, contender: Contender) -> float:
         """Of a training on the part ``train``; as measured where it was trained already."""
@@ -412,14 +481,10 @@ class _Finder:
             **scope,
         )
 
-    def _searched(self, known: Sequence[Contender], best: Sequence[Contender]) -> list[Contender]:
+    def _searched(self, known: Sequence[Contender], best: Contender, near: Member, plan: Plan) -> list[Contender]:
         """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
-        members = {member.label: member for member in portfolio(self.data)}
-        near = where_to_search(self.data, [members[c.label] for c in best if c.label in members])
-        if near is None:
-            return []
         space = around(near, near.size).fit(self.data)
-        wanted = [*self._ranked(best[0]), *self._found(near, space)]
+        wanted = [*self._ranked(best), *self._found(near, plan)]
         if wanted:
             wanted.append(Wanted("random", "random", near, space.random(Random(self.settings.seed)), space))
         inside: list[Contender] = []
@@ -466,15 +531,22 @@ class _Finder:
         self.say(f"Of {taken['networks']} drawn networks that keep the limits, the best by scores before training takes part.")
         return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
 
-    def _found(self, near: Member, space: Space) -> list[Wanted]:
-        """What searches found that learnt anything; nothing where there is no time for one."""
-        narrow = self._searchable(near)
-        method, epochs, *more = self.ledger.decide("search", lambda: self._search_length(narrow))
-        if not epochs:
+    def _plan(self, near: Member | None) -> Plan:
+        """What searches: decided once, by how long an epoch of it takes."""
+        if near is None:
+            return Plan(self.methods[-1], 0, 0)
+        plan = Plan(*self.ledger.decide("search", lambda: self._search_length(self._searchable(near))))
+        if not plan.epochs:
             self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
+        return plan
+
+    def _found(self, near: Member, plan: Plan) -> list[Wanted]:
+        """What searches found that learnt anything; nothing where none is made."""
+        if not plan.epochs:
             return []
-        recipe, wanted = self._sized(method, epochs), []
-        for number in range(1, (more[0] if more else 1) + 1):
+        narrow, wanted = self._searchable(near), list[Wanted]()
+        recipe = self._sized(plan.method, plan.epochs)
+        for number in range(1, plan.times + 1):
             again, seed = "" if number == 1 else f" {number}", self.settings.seed + number - 1
             result = search(
                 recipe,
@@ -489,7 +561,7 @@ class _Finder:
                 observe=self.observe,
                 progress=self.progress,
             )
-            self.say(f"{recipe.name} searched {space.name} for {epochs} epochs{f', with seed {seed}' if again else ''}.")
+            self.say(f"{recipe.name} searched {narrow.name} for {plan.epochs} epochs{f', with seed {seed}' if again else ''}.")
             if knew_nothing := ignorance(read_run(result.out)):
                 self.say(f"What it found stays out. {knew_nothing[0]}")
                 continue
