@@ -43,9 +43,10 @@ from mixop.data.split import Split
 from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Entry, around
 from mixop.finder.costs import Limits
-from mixop.finder.find import AHEAD, LONGEST_EPOCHS, find
+from mixop.finder.find import find
 from mixop.finder.portfolio import RESNET_CELL, Family, Member, where_to_search
-from mixop.finder.training import protocol_for
+from mixop.finder.run import AHEAD
+from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.measure.foresight import retraining_estimate
 from mixop.models.conv1d import conv1d
 from mixop.models.mlp import mlp

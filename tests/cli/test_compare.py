@@ -47,7 +47,22 @@ def test_compare_shows_and_keeps_a_table_and_is_not_done_twice(tmp_path: Path, c
 
 def test_random_search_may_stand_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """As it does where architectures are drawn as a whole, and no recipe fits."""
-    small = ["--space.nodes", "5", "--space.channels", "2", "--data", "digits", "--data.split.valid", "0.1", "--data.split.test", "0.85", "--seeds", "1", "--jobs", "1"]
+    small = [
+        "--space.nodes",
+        "5",
+        "--space.channels",
+        "2",
+        "--data",
+        "digits",
+        "--data.split.valid",
+        "0.1",
+        "--data.split.test",
+        "0.85",
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+    ]
     words = ["compare", "--space", "randwire", *small, "--budget", "0.01", "--out", str(tmp_path / "c")]
     assert main([*words, "--recipes", "random", "--known", "0"]) == 0
     shown = capsys.readouterr().out

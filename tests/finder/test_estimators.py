@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import mixop
-from mixop.finder.find import _Finder
+from mixop.finder.run import Finder
 
-MEASURED = {name: getattr(_Finder, name) for name in ("_seconds_per_epoch", "_search_epochs")}
+MEASURED = {name: getattr(Finder, name) for name in ("_seconds_per_epoch", "_search_epochs")}
 TWICE = "it fits twice and expects the same network, but how long a training is depends on the clock"
 NOT_PASSED = {
     mixop.Classifier: dict.fromkeys(
@@ -29,9 +29,9 @@ NOT_PASSED = {
 def pace():
     """An epoch of 15 seconds of ten minutes, whatever the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
-        patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
-        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 12)
+        patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
+        patch.setattr(Finder, "_search_epochs", lambda self, method, space: 0)
+        patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 12)
         yield
 
 
@@ -124,5 +124,5 @@ def test_they_work_in_a_pipeline():
 @pytest.mark.parametrize("kind", NOT_PASSED)
 def test_it_keeps_the_contract_of_scikit_learn(kind, monkeypatch):
     for name, method in MEASURED.items():
-        monkeypatch.setattr(_Finder, name, method)
+        monkeypatch.setattr(Finder, name, method)
     check_estimator(kind(minutes=0.02, threads=1), expected_failed_checks=NOT_PASSED[kind], on_skip=None)

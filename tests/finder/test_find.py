@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from html import unescape
 from random import Random
 
@@ -17,9 +18,11 @@ from mixop.data.core import Data
 from mixop.evaluate.trained import load_network
 from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
-from mixop.finder.find import _Finder, _minutes, find
+from mixop.finder.find import _minutes, find
 from mixop.finder.page import write_found
 from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _RESNET, Member, portfolio, where_to_search
+from mixop.finder.run import Finder
+from mixop.finder.training import protocol_for
 from mixop.finder.worth import Worth
 from mixop.nets.latency import LatencyTable
 from mixop.report.curve import Spot, best_for_each_cost
@@ -31,17 +34,18 @@ MINUTES, EPOCH = 10, 15.0
 """With an epoch of 15 seconds on any machine: two networks in the first round, and 4 epochs, the longest, for the winner."""
 
 
-_PAYS = _Finder._pays
+_PAYS = Finder._pays
 
 
 @pytest.fixture(autouse=True, scope="module")
 def pace():
-    """No decision depends on how fast this machine is; a test that wants a search says so."""
+    """No decision depends on how fast this machine is; a test that wants a search says so. Few steps make an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
-        patch.setattr(_Finder, "_search_epochs", lambda self, method, space: 0)
-        patch.setattr(_Finder, "_pays", lambda self, first, last, seconds: True)
-        patch.setattr("mixop.finder.find.LONGEST_EPOCHS", 4)
+        patch.setattr("mixop.finder.run.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16))
+        patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
+        patch.setattr(Finder, "_search_epochs", lambda self, method, space: 0)
+        patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
+        patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 4)
         yield
 
 
@@ -68,7 +72,7 @@ def finished(signals, tmp_path_factory):
     out = tmp_path_factory.mktemp("find") / "out"
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixop.finder.find.by_heart", lambda *_: False)
+        patch.setattr("mixop.finder.run.by_heart", lambda *_: False)
         return find(signals, out, minutes=MINUTES, threads=1, tell=told.append), told, signals
 
 
@@ -88,14 +92,14 @@ def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independen
 
 
 def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tmp_path, monkeypatch):
-    honest = _Finder._trial
+    honest = Finder._trial
 
     def spoiled(self, number, contender, epochs):
         trial = honest(self, number, contender, epochs)
         return {**trial, "measures": {"accuracy": 0.0, "loss": 9.0}} if number == 3 else trial
 
-    monkeypatch.setattr(_Finder, "_trial", spoiled)
-    monkeypatch.setattr("mixop.finder.find.by_heart", lambda *_: True)
+    monkeypatch.setattr(Finder, "_trial", spoiled)
+    monkeypatch.setattr("mixop.finder.run.by_heart", lambda *_: True)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
     assert set(rounds) >= {2, 3}
@@ -123,7 +127,7 @@ def test_an_architecture_keeps_its_places_in_a_space_of_another_size():
 
 
 def test_a_table_is_searched_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
     x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
     result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
@@ -131,8 +135,8 @@ def test_a_table_is_searched_too(tmp_path, monkeypatch):
 
 
 def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
-    monkeypatch.setattr(_Finder, "_pays", _PAYS)
+    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr(Finder, "_pays", _PAYS)
     asked = []
 
     def outweighed(trials, longer, measure, *, left, search):
@@ -140,7 +144,7 @@ def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(s
         assert 0 < search < left
         return Worth(training=0.1, searching=0.05)
 
-    monkeypatch.setattr("mixop.finder.find.worth", outweighed)
+    monkeypatch.setattr("mixop.finder.run.worth", outweighed)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert {trial.origin for trial in result.trials} == {"known"}
     assert not (result.out / "search").exists()
@@ -154,7 +158,7 @@ def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(s
 def test_where_there_is_no_time_to_compare_the_first_network_with_enough_epochs_is_trained(signals, tmp_path, monkeypatch):
     """3 epochs of two networks do not fit into the first round's 90 seconds, but 24 of the second one into all 600."""
     seconds = {"ResNet 16": 70.0}
-    monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: seconds.get(contender.label, 25.0))
+    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: seconds.get(contender.label, 25.0))
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert result.winner == "plain 1-D ResNet 16"
     assert (result.trials, result.verdict) == ((), ())
@@ -399,7 +403,7 @@ def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
 
 def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals, tmp_path, monkeypatch):
     lengths = {"gaea": 0, "dsnas": 2}
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: lengths[method])
+    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: lengths[method])
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert any(sentence.startswith("dsnas searched ") and "for 2 epochs" in sentence for sentence in result.sentences)
     last = {trial.origin: trial for trial in result.trials if trial.round == 2}
@@ -416,8 +420,8 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
 
 
 def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr("mixop.finder.find.FEWEST_SEARCH_EPOCHS", 1)
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 5)
+    monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 1)
+    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 5)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
     said = [sentence for sentence in result.sentences if sentence.startswith("dsnas searched")]
     assert [sentence.partition(" for ")[2] for sentence in said] == ["2 epochs.", "2 epochs, with seed 1."]
@@ -431,8 +435,8 @@ def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypa
 
 
 def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Finder, "_search_epochs", lambda self, method, space: 2)
-    monkeypatch.setattr("mixop.finder.find.ignorance", lambda run: ["The supernet knew nothing."])
+    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
+    monkeypatch.setattr("mixop.finder.run.ignorance", lambda run: ["The supernet knew nothing."])
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
     assert "What it found stays out. The supernet knew nothing." in result.sentences
     assert not any(trial.origin in ("searched", "random") for trial in result.trials)
@@ -440,11 +444,11 @@ def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, 
 
 def test_under_a_limit_the_best_of_many_draws_takes_part(grey, tmp_path, monkeypatch):
     """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
-    monkeypatch.setattr(_Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
-    monkeypatch.setattr("mixop.finder.find.LONGEST_EPOCHS", 2)
+    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
+    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 2)
     monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
     monkeypatch.setattr("mixop.finder.contender.SIZES", (2, 3, 4))
-    monkeypatch.setattr("mixop.finder.find.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
+    monkeypatch.setattr("mixop.finder.run.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
     result = find(grey, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000)
     assert any("the best by scores before training takes part" in sentence for sentence in result.sentences)
     (ranked,) = [trial for trial in result.trials if trial.origin == "ranked"]
