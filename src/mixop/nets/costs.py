@@ -216,8 +216,8 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
         what = "multiply-adds" if measure == "flops" else "milliseconds"
         raise RecipeError(f"The {what} of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
-    loose = next((name for name in space.cells_decided if space.graph(space.cell_of(name)[0].name).loose), None)
-    if loose is not None:
+    graphs = [space.graph(space.cell_of(name)[0].name) for name in space.cells_decided]
+    if any(graph.loose and not graph.recurrent for graph in graphs):  # a mean of loose ends costs nothing
         raise RecipeError(
             f"The {measure} of {space.name} depend on which nodes of a cell are read, so they are no sum over its edges: give "
             "a CostTable by option, or take another space."

@@ -4,7 +4,8 @@ Three kinds of group can be in a chain. Where a decision is between operations, 
 LSTM's state, and the next input is the embedding of the one taken. Where every decision is a switch, whether a node before is
 read, all switches of a node are scored at once by attention between the state and what the LSTM remembers of the nodes before
 (their anchors), and the next input is the mean of the anchors that are read. Where a node keeps some of its edges, it first
-chooses their sources by attention, then their operations.
+chooses their sources by attention, then their operations. Where it keeps one, as in recurrent cells, the state that chooses its
+source is also its anchor, and sources that are far lose.
 
 Source: Pham et al. 2018 (arXiv:1802.03268), section 2, and the authors' code (melodyguan/enas). As there, the LSTM has no
 biases.
@@ -39,6 +40,7 @@ class Settings:
     first_bias: tuple[float, ...]
     skip_target: float
     skip_weight: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,9 @@ class _Walk:
             self.x = self.pieces.start
             self.anchors: list[Tensor] = []
             self.keys: list[Tensor] = []
-            if its[0].keep:
+            if its[0].keep == 1:
+                self._single(its[0], first=number == 0)
+            elif its[0].keep:
                 self._kept(its[0], first=number == 0)
             else:
                 self._nodes(its)
@@ -275,21 +279,51 @@ class _Walk:
                 weights.append(rows.exp())
                 self.x = self.anchors[group.decisions[edges[chosen]].source]
             for e, weight in zip(picks, weights, strict=True):
-                embedding, head, bias = self.pieces.options[group.decisions[e].options]
-                logits = self._bent(head @ self._step() + bias, self.settings.reduce)
-                if first and self.settings.first_bias:
-                    logits = logits + torch.tensor(self.settings.first_bias, dtype=logits.dtype)
-                rows = logits.log_softmax(-1)
-                (option,) = self.choose(rows[None], group.name, [e])
-                taken.count(rows[None], [option])
-                taken.options[e].append(option)
-                for edge, share in zip(edges, weight, strict=True):
-                    before = taken.mean[edge]
-                    taken.mean[edge] = share * rows.exp() if before is None else before + share * rows.exp()
-                self.x = embedding[option]
+                self._operation_on(group, e, edges, weight, first=first)
             h = self._step()
             self._remember(h, h)
             self.x = self.pieces.start
+
+    def _single(self, group: Group, *, first: bool) -> None:
+        """A cell whose nodes keep one of their edges: a state chooses the source and is remembered, the next the operation."""
+        taken = self.taken[group.name]
+        places: dict[int, int] = {}  # of nodes among those that are remembered
+        inputs = {group.decisions[e].source for target in group.targets if len(group.into(target)) > 1 for e in group.into(target)}
+        for node in sorted(inputs - set(group.targets)):
+            places[node] = len(self.keys)
+            self._remember(torch.zeros_like(self.x), self._step())
+        for target in group.targets:
+            edges, h = group.into(target), self._step()
+            picked, weight, self.x = edges[0], torch.ones(1, dtype=h.dtype), self.pieces.start
+            if len(edges) > 1 or group.decisions[picked].source in places:
+                sources = [group.decisions[e].source for e in edges]
+                far = torch.tensor([float(target - source) for source in sources], dtype=h.dtype)
+                scores = self._bent(self._attention([places[source] for source in sources], h))
+                rows = (scores - self.settings.distance * far.square()).log_softmax(-1)
+                (chosen,) = self.choose(rows[None], group.name, edges)
+                taken.count(rows[None], [chosen])
+                picked, weight = edges[chosen], rows.exp()
+                # So near that a node that is read at once gives nearly its own state.
+                self.x = self.anchors[places[sources[chosen]]] / (0.1 + far[chosen])
+            places[target] = len(self.keys)
+            self._remember(h, h)
+            self._operation_on(group, picked, edges, weight, first=first)
+
+    def _operation_on(self, group: Group, e: int, edges: Sequence[int], weight: Tensor, *, first: bool) -> None:
+        """Decides the operation of an edge that was kept, which the edges into its node could have been, by their weights."""
+        taken = self.taken[group.name]
+        embedding, head, bias = self.pieces.options[group.decisions[e].options]
+        logits = self._bent(head @ self._step() + bias, self.settings.reduce)
+        if first and self.settings.first_bias:
+            logits = logits + torch.tensor(self.settings.first_bias, dtype=logits.dtype)
+        rows = logits.log_softmax(-1)
+        (option,) = self.choose(rows[None], group.name, [e])
+        taken.count(rows[None], [option])
+        taken.options[e].append(option)
+        for edge, share in zip(edges, weight, strict=True):
+            before = taken.mean[edge]
+            taken.mean[edge] = share * rows.exp() if before is None else before + share * rows.exp()
+        self.x = embedding[option]
 
     def _took(self, group: Group, edges: Sequence[int], rows: Tensor, chosen: Sequence[int]) -> None:
         taken = self.taken[group.name]
