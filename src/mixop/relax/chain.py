@@ -51,7 +51,7 @@ class Pieces:
         start: the first input, and the input at the beginning of a node without switches ``(H,)``.
         cells: of the LSTM.
         attention: two matrices ``(H, H)``, of the anchors and of the state, and a vector ``(H,)``; empty if nothing attends.
-        options: for each list of options an embedding ``(O, H)``, a linear map ``(O, H)``, and of cells that keep some edges a
+        options: for each list of options an embedding ``(O, H)``, a linear map ``(O, H)``, and where nodes keep several edges a
             bias ``(O,)``.
     """
 
@@ -127,11 +127,11 @@ def _attends(groups: Sequence[Group]) -> bool:
 
 
 def _kinds(groups: Sequence[Group]) -> dict[tuple[str, ...], bool]:
-    """The different lists of options, each with whether the operations of a cell that keeps some edges are among them."""
+    """The different lists of options, each with whether the operations of a node that keeps several edges are among them."""
     kinds: dict[tuple[str, ...], bool] = {}
     for group in groups:
         for decision in group.decisions if not group.switches else ():
-            kinds[decision.options] = kinds.get(decision.options, False) or group.keep > 0
+            kinds[decision.options] = kinds.get(decision.options, False) or group.keep > 1
     return kinds
 
 
@@ -155,12 +155,15 @@ def check(settings: Settings, groups: Sequence[Group]) -> None:
     """Refuses groups that a chain cannot decide.
 
     Raises:
-        RecipeError: if a group that keeps some edges has an absent option, or other biases than options are given.
+        RecipeError: if a group that keeps some edges has an absent option, other biases than options are given, or any for
+            nodes that keep one edge.
     """
     for group in groups:
         if group.keep and any(group.is_absent(option) for d in group.decisions for option in d.options):
             raise RecipeError(f"LstmPolicy keeps edges of {group.name} by choosing them, so no option may be an absent one.")
         for biases in (settings.bias, settings.first_bias):
+            if group.keep == 1 and biases:
+                raise RecipeError(f"Nodes of {group.name} keep one edge each, whose operations have no biases: leave them out.")
             if group.keep and biases and len(biases) != group.shape[1]:
                 raise RecipeError(
                     f"The biases of LstmPolicy must be one for each of the {group.shape[1]} options of {group.name}, "
@@ -214,7 +217,7 @@ class _Walk:
             self.anchors: list[Tensor] = []
             self.keys: list[Tensor] = []
             if its[0].keep == 1:
-                self._single(its[0], first=number == 0)
+                self._single(its[0])
             elif its[0].keep:
                 self._kept(its[0], first=number == 0)
             else:
@@ -279,23 +282,28 @@ class _Walk:
                 weights.append(rows.exp())
                 self.x = self.anchors[group.decisions[edges[chosen]].source]
             for e, weight in zip(picks, weights, strict=True):
-                self._operation_on(group, e, edges, weight, first=first)
+                head, bias = self.pieces.options[group.decisions[e].options][1:]
+                logits = self._bent(head @ self._step() + bias, self.settings.reduce)
+                if first and self.settings.first_bias:
+                    logits = logits + torch.tensor(self.settings.first_bias, dtype=logits.dtype)
+                self._operation_on(group, e, logits, edges, weight)
             h = self._step()
             self._remember(h, h)
             self.x = self.pieces.start
 
-    def _single(self, group: Group, *, first: bool) -> None:
+    def _single(self, group: Group) -> None:
         """A cell whose nodes keep one of their edges: a state chooses the source and is remembered, the next the operation."""
         taken = self.taken[group.name]
         places: dict[int, int] = {}  # of nodes among those that are remembered
-        inputs = {group.decisions[e].source for target in group.targets if len(group.into(target)) > 1 for e in group.into(target)}
-        for node in sorted(inputs - set(group.targets)):
+        choices = [edges for edges in map(group.into, group.targets) if len(edges) > 1]
+        attended = {group.decisions[e].source for edges in choices for e in edges}
+        for node in sorted(attended - set(group.targets)):
             places[node] = len(self.keys)
             self._remember(torch.zeros_like(self.x), self._step())
         for target in group.targets:
             edges, h = group.into(target), self._step()
             picked, weight, self.x = edges[0], torch.ones(1, dtype=h.dtype), self.pieces.start
-            if len(edges) > 1 or group.decisions[picked].source in places:
+            if group.decisions[picked].source in places:  # also where there is one only: the next input follows it
                 sources = [group.decisions[e].source for e in edges]
                 far = torch.tensor([float(target - source) for source in sources], dtype=h.dtype)
                 scores = self._bent(self._attention([places[source] for source in sources], h))
@@ -303,19 +311,16 @@ class _Walk:
                 (chosen,) = self.choose(rows[None], group.name, edges)
                 taken.count(rows[None], [chosen])
                 picked, weight = edges[chosen], rows.exp()
-                # So near that a node that is read at once gives nearly its own state.
                 self.x = self.anchors[places[sources[chosen]]] / (0.1 + far[chosen])
             places[target] = len(self.keys)
             self._remember(h, h)
-            self._operation_on(group, picked, edges, weight, first=first)
+            head = self.pieces.options[group.decisions[picked].options][1]
+            self._operation_on(group, picked, self._bent(head @ self._step()), edges, weight)
 
-    def _operation_on(self, group: Group, e: int, edges: Sequence[int], weight: Tensor, *, first: bool) -> None:
-        """Decides the operation of an edge that was kept, which the edges into its node could have been, by their weights."""
+    def _operation_on(self, group: Group, e: int, logits: Tensor, edges: Sequence[int], weight: Tensor) -> None:
+        """Decides the operation of an edge that was kept: any of ``edges`` could have been, with probabilities ``weight``."""
         taken = self.taken[group.name]
-        embedding, head, bias = self.pieces.options[group.decisions[e].options]
-        logits = self._bent(head @ self._step() + bias, self.settings.reduce)
-        if first and self.settings.first_bias:
-            logits = logits + torch.tensor(self.settings.first_bias, dtype=logits.dtype)
+        embedding = self.pieces.options[group.decisions[e].options][0]
         rows = logits.log_softmax(-1)
         (option,) = self.choose(rows[None], group.name, [e])
         taken.count(rows[None], [option])

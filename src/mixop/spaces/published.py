@@ -129,7 +129,7 @@ ENAS_RNN = _recurrent("tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) r
 code of arXiv:1806.09055."""
 
 ENAS_PTB = EnasRnn().from_native("0  0 0  1 1  2 1  2 0  2 0  5 1  1 0  6 1  8 1  8 1  8 1")
-"""The recurrent cell that ENAS's own code trains, of the space ``enas_rnn``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+"""The recurrent cell of ENAS's own code, of the space ``enas_rnn``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
 
 ENAS_MACRO = EnasMacro(depth=24).from_native(
     """

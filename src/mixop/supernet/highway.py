@@ -1,10 +1,9 @@
 """The recurrent cell of ENAS in a supernet: a matrix for every pair of an edge and an activation.
 
 A node is ``sum_j sum_f w_jf (s_j + c_jf (f(g_jf) - s_j))`` over the nodes j before it and their activations f, with ``c_jf``
-(behind a sigmoid) and ``g_jf`` from batch norm of ``s_j W_jf``; the batch norm is the node's. For node 1 the state stands in the
-place of ``s_j``, and token and state side by side in that of what is multiplied. The mean of the nodes that nothing reads goes
-through one batch norm more, and is the state after the token. Where one option of one edge into every node runs, that is what
-the authors' code computes.
+(behind a sigmoid) and ``g_jf`` from batch norm of ``s_j W_jf``; the batch norm is the node's. For node 1 the state is ``s_j``,
+and token and state side by side are multiplied. The mean of the nodes that nothing reads goes through one batch norm more, and
+is the state after the token. Where one option of one edge into every node runs, the authors' code computes the same.
 
 Source: Pham et al. 2018 (arXiv:1802.03268), section 2.1, and the authors' code (melodyguan/enas).
 """
