@@ -105,7 +105,7 @@ class DiscreteNetwork(Skeleton):
     def __init__(self, architecture: Architecture, space: Stacked, norm: BatchNorm, *, auxiliary: bool = False) -> None:
         space.check(architecture)
         if auxiliary and space.auxiliary is None:
-            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out, auxiliary 0 of the protocol.")
 
         spec = space.spec(architecture)
 
@@ -193,7 +193,7 @@ def build(
         architecture = space.from_native(architecture)
     if isinstance(space, ModuleSpace):
         if auxiliary:
-            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out, auxiliary 0 of the protocol.")
         return network(space, architecture, generator)
     return discrete(architecture, stacked(space), generator=generator, norm=norm, auxiliary=auxiliary)
 
