@@ -58,7 +58,7 @@ class LstmPolicy(Relaxation):
             nodes, with ``q`` the sigmoids of the two logits and ``t = (1 - target, target)``, >= 0.
         distance: in a chain of cells whose nodes keep one edge, what a source loses of its logit for the square of the number
             of nodes that it is away, >= 0.
-        reduce: in a chain of cells that keep some edges, ``tanh`` is divided by this for operations, > 0.
+        reduce: in a chain of cells whose nodes keep several edges, ``tanh`` is divided by this for operations, > 0.
         bias: there, what the learnt biases of the operations begin with, one for each; empty for 0.
         first_bias: there, what is added to the logits of the operations of the first cell, one for each; empty for nothing.
 
