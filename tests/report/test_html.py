@@ -274,7 +274,7 @@ def test_a_page_on_a_phone_breaks_no_word_of_the_recipe_and_keeps_drawings_legib
         (run / "architecture.json").write_text(json.dumps({**found, "cells": {"network": {**cell, "edges": [*edges, skip]}}}))
     markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", write_report(run).read_text(encoding="utf-8"))
     measured = tmp_path / "measured.html"
-    measured.write_text(markup.replace("</body>", BROKEN + "</body>"), encoding="utf-8")
+    measured.write_text(markup.replace("</body>", BROKEN.replace("WIDTH", "390") + "</body>"), encoding="utf-8")
     done = chromium(tmp_path, "--window-size=500,900", "--dump-dom", measured.as_uri())
     (title,) = re.findall(r"<title>(\{.*?\})</title>", done.stdout)
     found = json.loads(unescape(title))

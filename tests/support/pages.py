@@ -26,7 +26,7 @@ document.title = JSON.stringify({
 </script>"""
 
 
-BROKEN = """<style>body { max-width: 390px; }</style><script>
+BROKEN = """<style>body { max-width: WIDTHpx; }</style><script>
 const broken = [], walker = document.createTreeWalker(document.querySelector("#recipe"), NodeFilter.SHOW_TEXT);
 for (let text; (text = walker.nextNode());)
   for (const word of text.data.matchAll(/[\\w.]+/g)) {
@@ -42,7 +42,7 @@ document.title = JSON.stringify({
   scrolls: frame.scrollWidth > frame.clientWidth,
 });
 </script>"""
-"""Words of the recipe that are broken in a page of 390 pixels, as on a phone, and how large a drawing is there."""
+"""Words of the recipe that are broken in a page of a width, and how large a drawing is there."""
 
 
 class Page(HTMLParser):
