@@ -36,7 +36,7 @@ SIX = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "
 SMALL: dict[str, Space] = {
     **{name: space(**THREE) if isinstance(space(), Darts) else space() for name, space in SPACES.items()},
     "nasbench201": nasbench201(channels=4, cells=1, input_shape=(3, 8, 8)),
-    **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell")},  # pyright: ignore[reportCallIssue]
+    **{name: SPACES[name](hidden=5, **WORDS) for name in ("darts_rnn", "enas_rnn_cell", "enas_rnn")},  # pyright: ignore[reportCallIssue]
     "enas_macro": enas_macro(depth=4, channels=4, **RGB),
     "enas_micro": enas_micro(cells=1, channels=4, **RGB),
     "signals of enas_macro": enas_macro(depth=3, channels=4, input_shape=(3, 8), dense=True),

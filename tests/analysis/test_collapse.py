@@ -12,7 +12,7 @@ from mixop.analysis.collapse import (
     skip_share,
 )
 from mixop.core.errors import SpaceError
-from mixop.spaces import darts, nasbench201, toy
+from mixop.spaces import darts, enas_macro, nasbench201, toy
 from mixop.spaces.core import Architecture, Choice
 
 SPACE = nasbench201(channels=4, cells=1, input_shape=(3, 8, 8), outputs=3)
@@ -55,3 +55,13 @@ def test_spaces_that_offer_no_choice_of_the_kind_have_no_share():
     architecture = convs.architecture([[0] * 6])
     assert chosen_skip_share(architecture, convs) is None
     assert skip_share({"cell": torch.full((6, 2), 0.5)}, convs) is None
+
+
+def test_skips_that_only_say_what_is_read_displace_nothing_and_do_not_count():
+    """In the macro space of ENAS half of the weight is on skips where nothing is decided."""
+    space = enas_macro(depth=3)
+    architecture = space.from_native("0  1 1  2 1 1")
+    assert skip_share({g.name: torch.full(g.shape, 1 / g.shape[1]) for g in space.groups}, space) is None
+    assert chosen_skip_share(architecture, space) is None
+    assert skip_count(architecture, space) == 0
+    assert skip_count(architecture, space, "skips") == 3

@@ -27,18 +27,19 @@ def within(got, want, error, k=4.5):
     assert ((got - want).abs() <= k * error + 1e-12).all(), ((got - want).abs() / error).max()
 
 
-@pytest.mark.parametrize("reward", [pytest.param("measure", marks=pytest.mark.slow), "loss"])
+@pytest.mark.parametrize("reward", [pytest.param("measure", marks=pytest.mark.slow), "loss", "likelihood"])
 def test_the_mean_of_many_gradients_is_that_of_the_expected_reward(tabular, reward):
     problem = tabular(Categorical())
-    values = problem.right / 8 if reward == "measure" else -problem.losses
+    values = {"measure": problem.right / 8, "loss": -problem.losses, "likelihood": 3.0 * (-problem.losses).exp()}[reward]
+    scale = 3.0 if reward == "likelihood" else 1.0
     want = exact(problem, lambda p: -problem.expectation(p, values))
-    got, error = estimate(ScoreFunction(samples=20, reward=reward, baseline_decay=1.0), problem, 150)
+    got, error = estimate(ScoreFunction(samples=20, reward=reward, scale=scale, baseline_decay=1.0), problem, 150)
     within(got, want, error)
     # The published baseline takes the reward in first, which shortens every advantage by its decay; with a decay far from 1
     # the factor shows.
     for decay in (0.5,):
         problem.memory.clear()
-        got, error = estimate(ScoreFunction(samples=20, reward=reward, baseline_decay=decay), problem, 150)
+        got, error = estimate(ScoreFunction(samples=20, reward=reward, scale=scale, baseline_decay=decay), problem, 150)
         within(got, decay * want, error)
 
 

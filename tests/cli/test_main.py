@@ -1,5 +1,6 @@
 """The commands from end to end on the toy space, their screens, sentences and exit codes."""
 
+import io
 import json
 import os
 import shutil
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from killed import CONTEXT
+from rich.console import Console
 
 import mixop.cli
-from mixop.cli import main, training
+from mixop.cli import main, screens, training
 from mixop.cli.arguments import parse
 from mixop.cli.commands import COMMANDS
 from mixop.core.errors import MissingExtraError
@@ -24,7 +26,7 @@ from mixop.engine.driver import Driver
 from mixop.measure.speed import Roofline
 from mixop.nets.latency import read_latency_table
 from mixop.runs.interrupt import InterruptedRunError
-from mixop.spaces import RandWire
+from mixop.spaces import EnasMacro, RandWire
 from mixop.spaces.darts import Darts
 from mixop.spaces.published import ARCHITECTURES, DARTS_V2
 
@@ -132,6 +134,29 @@ def test_retrain_draws_an_architecture(tmp_path: Path):
     assert main(["retrain", "--architecture", "random:7", *small, "--epochs", "1", "--quiet", "--out", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "architecture.json").read_text())["native"] == RandWire(nodes=8).to_native(drawn[0])
     assert {path.name for path in tmp_path.glob("*.svg")} == {f"architecture-conv{k}.svg" for k in (3, 4, 5)}
+
+
+@pytest.mark.parametrize("text", ["random:x", "random:", "random:-1", "random:1.5", "random: 7", f"random:{10**9}"])
+def test_the_seed_of_a_drawn_architecture_must_be_a_whole_number(text, capsys):
+    assert main(["retrain", "--architecture", text, "--space", "nasbench201", "--epochs", "1"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == (
+        f"--architecture random:SEED draws by a seed, a whole number from 0 to 999999999 as in random:7, got '{text}': write "
+        "one, or random for the seed of the run."
+    )
+
+
+def test_a_long_architecture_is_broken_between_words_where_a_person_reads_it():
+    """And whoever copies it can give it back."""
+    text = EnasMacro(depth=24).to_native(ARCHITECTURES["ENAS_MACRO"])
+    for terminal in (True, False):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=terminal, width=80, highlight=False, color_system=None)
+        screens._architecture(console, text, of_choices=False)
+        lines = file.getvalue().splitlines()
+        assert (max(map(len, lines)) <= 80) == terminal
+        assert all(line.startswith("  ") for line in lines)
+        assert EnasMacro(depth=24).from_native(file.getvalue()) == ARCHITECTURES["ENAS_MACRO"]
 
 
 @pytest.mark.parametrize(("name", "last", "flags"), [("PROXYLESS_GPU", 1728, ()), ("PROXYLESS_GPU", 1280, ("proxylessnas",))])

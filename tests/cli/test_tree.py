@@ -58,7 +58,7 @@ SPECIAL = {
 # What is refused whatever one writes: "best" with a single level, a final network without running statistics.
 # What a single flag cannot change because another part forbids it.
 # No split, or a derivation of its own.
-KEEPS_LAST = {"gaea", "snas", "dsnas", "setn", "enas", "enas_macro", "enas_micro", "rsws", "darts_pt", "bayesnas"}
+KEEPS_LAST = {"gaea", "snas", "dsnas", "setn", "enas", "enas_macro", "enas_micro", "enas_rnn", "rsws", "darts_pt", "bayesnas"}
 KEEPS_LAST |= {"pdarts", "drnas_progressive", "drnas_progressive_paper", "drnas_progressive_201"}  # several networks
 REFUSED = {*((name, ("keep",)) for name in KEEPS_LAST), ("protocol", ("norm", "track"))}
 

@@ -33,6 +33,7 @@ CHANGES: list[dict[str, Any]] = [
     {"regularisers": ["AnchorL2"]},
     {"regularisers": [{"type": "AnchorL2", "weight": 0.5}, "Entropy"]},
     {"regularisers": []},
+    {"regularisers": [{"type": "ExpectedCost", "cost": "parameters", "weight": 0.5}, {"type": "CostCeiling", "share": 0.5}]},
     {"perturbation": "RandomSmoothing"},
     {"perturbation": None},
     {"perturbation": "none"},

@@ -287,6 +287,15 @@ class Between:
             raise ValueError("low above high")
 
 
+def test_a_text_that_may_stand_where_a_part_may_is_no_part():
+    """The cost of a regulariser is ``"flops"``, ``"parameters"`` or a table; the name of a table is still one."""
+    hint = Literal["flops", "parameters"] | Soft
+    assert merge(None, "flops", hint, PARTS) == "flops"
+    assert merge("parameters", "Soft", hint, PARTS) == defaults(Soft)
+    with pytest.raises(RecipeError, match="no part"):
+        merge(None, "flop", hint, PARTS)
+
+
 def test_merging_changes_data_and_leaves_what_it_was_given_alone():
     before = defaults(Cosine) | {"start": 1.0}
     kept = dict(before)

@@ -293,7 +293,7 @@ def test_the_published_protocols():
         assert protocol_from_json(protocol_to_json(protocol)) == protocol
         with pytest.raises(RecipeError, match=r"'hidden' of the network to (850|700)"):
             protocol.sized(darts())
-    with pytest.raises(RecipeError, match="drops paths, but those into a node of darts_rnn share its weights"):
+    with pytest.raises(RecipeError, match="drops paths, but those of the recurrent cell of darts_rnn are computed together"):
         replace(ptb, drop_path=0.1).sized(DartsRnn())
     with pytest.raises(RecipeError, match="'output' of the network to 3, which is no number of the space darts_rnn"):
         replace(ptb, network={"output": 3}).sized(DartsRnn())

@@ -1,16 +1,19 @@
 """Latency tables by a clock of the test's own: every layer is measured, and the correction is the one that was hidden."""
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
 
 import mixop
-from mixop.core.errors import RecipeError
+from mixop.core.errors import DataError, RecipeError
 from mixop.finder import latency as of_find
 from mixop.finder.contender import Entry
 from mixop.finder.costs import Limits
 from mixop.finder.portfolio import portfolio
 from mixop.measure import latency
+from mixop.nets.discrete import build
 from mixop.nets.latency import layers_of
 from mixop.spaces.sizes import Sizes
 
@@ -46,13 +49,32 @@ def test_the_correction_is_found_and_checked_on_other_networks(clock):
 
 
 def test_every_network_of_the_space_is_covered(clock):
-    from random import Random
-
-    from mixop.nets.discrete import build
-
     table = latency.latency_table(SPACE)
     for seed in range(30):
         table.of(build(SPACE.random(Random(100 + seed)), SPACE).eval(), torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        mixop.spaces.nasbench1shot1(1, channels=4, cells=3),
+        mixop.spaces.nasbench101(channels=8, cells=3),
+        mixop.spaces.enas_macro(depth=3, channels=4),
+        mixop.spaces.enas_micro(cells=1, channels=4),
+        mixop.spaces.RandWire(nodes=5, channels=4),
+    ],
+    ids=lambda space: space.name,
+)
+def test_spaces_whose_decisions_take_several_options_or_make_no_network_are_measured_too(clock, space):
+    """No network is drawn that the space does not have."""
+    space = space.fit(Sizes((3, 8, 8), 2))
+    table = latency.latency_table(space)
+    assert table.networks >= latency.FEWEST_CHECKED
+    net = build(space.random(Random(5)), space).eval()
+    try:
+        assert table.of(net, torch.zeros(1, 3, 8, 8)) > 0
+    except DataError:  # of graphs there may always be one more
+        assert not space.additive
 
 
 def test_all_that_find_builds_is_covered(clock, monkeypatch):

@@ -29,7 +29,7 @@ class Scale(nn.Module):
         return self.inner(x) * self.factor * self.weight
 
 
-def numbered(space, seeds=20):
+def numbered(space, seeds=60):
     """A table with another number for every layer of some networks."""
     names = {}
     for seed in range(seeds):
@@ -62,7 +62,18 @@ SPACES = {
     "cells": mixop.spaces.nasbench201(channels=4, cells=1).fit(Sizes((3, 8, 8), 2)),
     "two inputs": mixop.spaces.darts(channels=4, cells=3).fit(Sizes((3, 8, 8), 2)),
     "choices": mixop.spaces.conv1d(channels=4, kernels=(3, 9), ratios=(1,)).fit(Sizes((1, 16), 2)),
+    "a network that is one cell": mixop.spaces.enas_macro(depth=3, channels=4).fit(Sizes((3, 8, 8), 2)),
+    "mobile blocks": mixop.spaces.proxylessnas(
+        stem=4, first=4, widths=(4, 8), layers=(2, 1), strides=(1, 2), last=8, kernels=(3, 5), expansions=(3,)
+    ).fit(Sizes((3, 8, 8), 2)),
+    "shuffled blocks": mixop.spaces.shufflenet(stem=4, widths=(8, 16), layers=(2, 1), last=8).fit(Sizes((3, 16, 16), 2)),
 }
+
+
+def test_what_depends_on_the_whole_cell_is_said_in_the_unit_of_the_table():
+    space = mixop.spaces.enas_micro(cells=1, channels=4).fit(Sizes((3, 8, 8), 2))
+    with pytest.raises(RecipeError, match="The milliseconds of enas_micro depend on which nodes of a cell are read"):
+        costs_of(space, numbered(space))
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

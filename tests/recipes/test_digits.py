@@ -27,6 +27,7 @@ def data():
 ALIKE = {
     "enas_macro",
     "enas_micro",
+    "enas_rnn",
     "pdarts",
     "drnas_progressive",
     "drnas_progressive_paper",

@@ -5,12 +5,15 @@ import pytest
 from mixop.bilevel import ScoreFunction
 from mixop.core.errors import RecipeError
 from mixop.core.optim import SGD, Adam
-from mixop.core.schedules import Constant, Cosine, CosineRestarts
+from mixop.core.schedules import Constant, Cosine, CosineRestarts, Progress
 from mixop.data.images.digits import digits
+from mixop.data.text import from_text
 from mixop.derive import BestSampled
-from mixop.recipes import enas, enas_macro, enas_micro, rsws
+from mixop.nets.ops import BatchNorm
+from mixop.recipes import enas, enas_macro, enas_micro, enas_rnn, rsws
 from mixop.regularise import Entropy
 from mixop.relax import LstmPolicy, Softmax
+from mixop.spaces import EnasRnn
 from mixop.spaces import enas_macro as macro_space
 from mixop.spaces import enas_micro as micro_space
 from mixop.testing import check_recipe
@@ -74,3 +77,27 @@ def test_searches_of_its_own_spaces_keep_the_contract_of_recipes(recipe, space):
     small = replace(recipe, derivation=replace(recipe.derivation, samples=3, batches=1))
     small = replace(small, scheme=replace(small.scheme, samples=2)) if isinstance(small.scheme, ScoreFunction) else small
     check_recipe(small, space=space, data=few)
+
+
+def test_the_recurrent_recipe_has_the_settings_of_the_authors_script():
+    recipe = enas_rnn()
+    assert recipe.relaxation == LstmPolicy(hidden=100, layers=1, tanh=2.5, temperature=5.0, distance=1 / 6)
+    assert recipe.scheme == ScoreFunction(samples=10, reward="likelihood", scale=80.0, baseline_decay=0.99, entropy_weight=1e-3)
+    assert recipe.architecture_optimiser == Adam(lr=Constant(1e-3), betas=(0.0, 0.999), weight_decay=0.0, eps=1e-3)
+    assert (recipe.epochs, recipe.batch_size) == (100, 20)
+    assert recipe.norm == BatchNorm(affine=True, track=True, momentum=0.001, eps=1.0)
+    # Their loss is a sum over 35 tokens: the rate of 0.25 falls from epoch 12 on, gradients are clipped at 10.
+    rates = [recipe.weight_optimiser.lr(Progress(epoch, 100)) / 35 for epoch in (0, 11, 12, 13, 99)]
+    assert rates == pytest.approx([0.25, 0.25, 0.25, 0.25 * 0.95, 0.25 * 0.95**87])
+    assert recipe.clip * 35 == pytest.approx(10)
+    # 929,589 tokens: 1,327 windows an epoch, and 100 steps of the policy, or two more.
+    assert recipe.architecture_steps(929_589 // 20 // 35) == 102
+
+
+@pytest.mark.parametrize("recipe", [enas_rnn(), enas(), rsws()], ids=lambda recipe: recipe.name)
+def test_searches_of_the_recurrent_space_keep_the_contract_of_recipes(recipe):
+    said = "the cat sat on the mat\nthe mat was red\n"
+    data = from_text(train=said * 12, valid=said * 8, test=said, window=5)
+    small = replace(recipe, batch_size=4, derivation=replace(recipe.derivation, samples=3, batches=1))
+    small = replace(small, scheme=replace(small.scheme, samples=2)) if isinstance(small.scheme, ScoreFunction) else small
+    check_recipe(small, space=EnasRnn(hidden=6, nodes=3), data=data)

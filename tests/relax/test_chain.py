@@ -11,7 +11,7 @@ from mixop.core.errors import RecipeError
 from mixop.recipes import enas_micro as recipe_of_micro
 from mixop.relax import chain
 from mixop.relax.policy import LstmPolicy
-from mixop.spaces import enas_macro, enas_micro
+from mixop.spaces import EnasRnn, enas_macro, enas_micro
 from mixop.spaces.core import Decision, Group, Roles
 
 H = 3
@@ -208,6 +208,102 @@ def test_parameters_begin_as_published():
         recipe_of_micro().check(enas_micro(operations=("identity", "max_pooling")))
 
 
+RNN = EnasRnn(nodes=4)
+RNN_POLICY = LstmPolicy(hidden=H, layers=1, tanh=2.5, temperature=5.0, distance=1 / 6)
+
+
+def rnn_by_hand(params, numbers, space=RNN):
+    """Log-probability and entropy of a recurrent cell in the authors' numbers, as their code takes it node by node."""
+    start, lstm, attention, [(embedding, head)] = pieces(RNN_POLICY, space, params)
+    x, anchors, keys, log_prob, entropy, given = start, [], [], 0.0, 0.0, iter(numbers)
+    for node in range(space.nodes):
+        h = lstm(x)
+        if node:
+            _, w2, v = attention
+            scores = np.array([v @ np.tanh(key + w2 @ h) for key in keys])
+            far = node - np.arange(node)
+            row = log_softmax(2.5 * np.tanh(scores / 5.0) - far**2 / 6)
+            source = next(given)
+            log_prob, entropy = log_prob + row[source], entropy - (np.exp(row) * row).sum()
+            x = anchors[source] / (0.1 + far[source])
+        else:
+            x = start
+        anchors.append(h)
+        keys.append(attention[0] @ h)
+        row = log_softmax(2.5 * np.tanh(head @ lstm(x) / 5.0))
+        function = next(given)
+        log_prob, entropy = log_prob + row[function], entropy - (np.exp(row) * row).sum()
+        x = embedding[function]
+    return log_prob, entropy
+
+
+def drawn_numbers(draw, space):
+    """The authors' numbers of a draw of a recurrent cell."""
+    (group,), numbers = space.groups, []
+    for e, path in enumerate(draw.active):
+        for o in path:
+            numbers += [*([group.decisions[e].source - 1] if e else []), o]
+    return numbers
+
+
+def test_recurrent_draws_are_those_of_the_authors_formulas():
+    params = params_of(RNN_POLICY, RNN)
+    for seed in range(6):
+        draw = RNN_POLICY.draw_all(params, RNN.groups, 0.0, seeded(seed))["recurrent"]
+        assert [draw.weights[RNN.groups[0].into(node)].sum() for node in range(1, 5)] == [1] * 4
+        log_prob, entropy = rnn_by_hand(params, drawn_numbers(draw, RNN))
+        assert draw.log_prob.item() == pytest.approx(log_prob, rel=1e-12)
+        assert draw.entropy.item() == pytest.approx(entropy, rel=1e-12)
+        assert draw.penalty is None
+
+
+def test_probabilities_of_all_recurrent_cells_sum_to_one_and_draws_have_their_shares():
+    space = EnasRnn(nodes=3, operations=("tanh", "relu"))
+    params = params_of(RNN_POLICY, space)
+    texts = [space.to_native(architecture) for architecture in space.architectures()]
+    shares = {text: math.exp(rnn_by_hand(params, list(map(int, text.split())), space)[0]) for text in texts}
+    assert len(shares) == space.size() == 16
+    assert sum(shares.values()) == pytest.approx(1, rel=1e-12)
+    generator, count, found = seeded(3), 400, dict.fromkeys(shares, 0)
+    for _ in range(count):
+        draw = RNN_POLICY.draw_all(params, space.groups, 0.0, generator)["recurrent"]
+        found[" ".join(map(str, drawn_numbers(draw, space)))] += 1
+    for text, share in shares.items():  # within 4 standard errors
+        assert abs(found[text] - count * share) <= 4 * math.sqrt(count * share * (1 - share)) + 1
+
+
+def test_the_mean_of_a_recurrent_cell_follows_the_likeliest_choices():
+    params = params_of(RNN_POLICY, RNN)
+    (group,), mean = RNN.groups, RNN_POLICY.mean_all(params, RNN.groups)["recurrent"]
+    torch.testing.assert_close(torch.stack([mean[group.into(n)].sum() for n in range(1, 5)]), torch.ones(4).double())
+    torch.testing.assert_close(mean[0].log(), rows_of_first(params))
+
+
+def rows_of_first(params):
+    start, lstm, _, [(_, head)] = pieces(RNN_POLICY, RNN, params)
+    lstm(start)
+    return torch.tensor(log_softmax(2.5 * np.tanh(head @ lstm(start) / 5.0)))
+
+
+def test_a_cell_whose_nodes_all_choose_between_inputs_attends_to_these_too():
+    """As the recurrent cells of DARTS, if they were a chain: node 0 is one of the sources, and has no anchor."""
+    decisions = tuple(Decision(source, target, ("a", "b")) for target in (1, 2) for source in range(target))
+    group = Group("cell", decisions, keep=1, roles=Roles(), chain="all")
+    params = RNN_POLICY.init_all((group,), seeded(1))
+    total = 0.0
+    for source, first, second in itertools.product((0, 1), (0, 1), (0, 1)):
+        order = iter([0, first, source, second])  # node 1 has one source to choose
+        taken = chain.walk(RNN_POLICY._settings, (group,), 12 * params["cell"].double(), lambda *_, o=order: [next(o)])
+        total += torch.stack(taken["cell"].log_prob).sum().exp().item()
+        assert taken["cell"].options[1 + source] == [second]
+    assert total == pytest.approx(1, rel=1e-12)
+
+
+def test_nodes_that_keep_one_edge_have_no_biases():
+    with pytest.raises(RecipeError, match="keep one edge each, whose operations have no biases"):
+        MICRO_POLICY.init_all(RNN.groups, seeded())
+
+
 def test_edges_that_may_be_absent_cannot_be_chosen():
     group = Group("cell", (Decision(0, 1, ("none", "a")),), keep=1, roles=Roles(), chain="all")
     with pytest.raises(RecipeError, match="no option may be an absent one"):
@@ -216,7 +312,9 @@ def test_edges_that_may_be_absent_cannot_be_chosen():
         MICRO_POLICY.log_prob_all(params_of(MICRO_POLICY, MICRO), MICRO.groups, {})
 
 
-@pytest.mark.parametrize("setting", [{"skip_target": 1.0}, {"skip_weight": -1.0}, {"reduce": 0.0}, {"bias": 3.0}], ids=str)
+@pytest.mark.parametrize(
+    "setting", [{"skip_target": 1.0}, {"skip_weight": -1.0}, {"reduce": 0.0}, {"distance": -1.0}, {"bias": 3.0}], ids=str
+)
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(RecipeError, match="of LstmPolicy"):
         LstmPolicy(**setting)

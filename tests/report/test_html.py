@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_runs import lines_of, write_lines
 from matplotlib.image import imread
-from pages import MEASURE, Page, chromium
+from pages import BROKEN, MEASURE, Page, chromium
 
 from mixop.core.errors import RunError
 from mixop.report.html import write_report
@@ -261,6 +261,38 @@ def test_layout_in_chromium(drawn, run_at, tmp_path, scheme, dark):
     assert found["loose"] == []  # texts fit their boxes in the fonts of this machine
     assert found["ground"] == ("rgb(17, 21, 27)" if dark else "rgb(245, 246, 248)")
     assert found["curve"] == ("rgb(116, 167, 255)" if dark else "rgb(42, 98, 197)")
+
+
+@pytest.mark.parametrize("space", ["darts", "chain"])
+def test_a_page_on_a_phone_breaks_no_word_of_the_recipe_and_keeps_drawings_legible(drawn, run_at, tmp_path, space):
+    run = run_at("darts", groups=("normal", "reduce"), epochs=3)
+    if space == "chain":
+        edges = [{"source": k, "target": k + 1, "operation": "conv_3x3"} for k in range(4)]
+        cell = {"inputs": 1, "nodes": 5, "output": [4], "chain": True}
+        skip = {"source": 0, "target": 3, "operation": "skip_connect"}
+        found = json.loads((run / "architecture.json").read_text())
+        (run / "architecture.json").write_text(json.dumps({**found, "cells": {"network": {**cell, "edges": [*edges, skip]}}}))
+    markup = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", write_report(run).read_text(encoding="utf-8"))
+    measured = tmp_path / "measured.html"
+    measured.write_text(markup.replace("</body>", BROKEN.replace("WIDTH", "390") + "</body>"), encoding="utf-8")
+    done = chromium(tmp_path, "--window-size=500,900", "--dump-dom", measured.as_uri())
+    (title,) = re.findall(r"<title>(\{.*?\})</title>", done.stdout)
+    found = json.loads(unescape(title))
+    assert found["broken"] == []
+    assert found["wide"] <= 0
+    assert 0.75 < found["drawing"] <= 1  # letters of 9 pixels at least, and none larger than they were made
+    assert found["scrolls"] == (space == "darts")  # a small drawing is there as a whole
+
+
+def test_cells_with_operations_at_their_nodes_are_explained(run_at):
+    run = run_at(epochs=2)
+    found = json.loads((run / "architecture.json").read_text())
+    cell = {"inputs": 1, "nodes": 3, "output": [2], "operations": ["maxpool3x3"]}
+    edges = [{"source": 0, "target": 1}, {"source": 1, "target": 2}]
+    (run / "architecture.json").write_text(json.dumps({**found, "cells": {"cell": {**cell, "edges": edges}}}))
+    text = page_of(run).text("cell")
+    assert "passes the sum on through its operation" in text
+    assert "an edge is one operation" not in text
 
 
 def noted(epoch):

@@ -26,6 +26,25 @@ document.title = JSON.stringify({
 </script>"""
 
 
+BROKEN = """<style>body { max-width: WIDTHpx; }</style><script>
+const broken = [], walker = document.createTreeWalker(document.querySelector("#recipe"), NodeFilter.SHOW_TEXT);
+for (let text; (text = walker.nextNode());)
+  for (const word of text.data.matchAll(/[\\w.]+/g)) {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) broken.push(word[0]);
+  }
+const drawing = document.querySelector(".mixop-cell"), frame = drawing.parentElement;
+document.title = JSON.stringify({
+  broken: broken, wide: document.body.scrollWidth - document.body.clientWidth,
+  drawing: drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width,
+  scrolls: frame.scrollWidth > frame.clientWidth,
+});
+</script>"""
+"""Words of the recipe that are broken in a page of a width, and how large a drawing is there."""
+
+
 class Page(HTMLParser):
     """A page taken apart: text and attributes, with every open tag closed again."""
 

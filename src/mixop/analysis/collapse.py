@@ -10,7 +10,9 @@ from mixop.spaces.core import Architecture, Space
 
 
 def skip_share(mean: Mapping[str, Tensor], space: Space) -> float | None:
-    """Mean mixing weight of skip connections over the decisions that offer one.
+    """Mean mixing weight of skip connections over the decisions that offer one beside operations.
+
+    A group that only says which nodes are read, as ``skips`` of ENAS's macro space, is left out: its skips displace nothing.
 
     Args:
         mean: for each group the mean mixing weights ``(E, O)``.
@@ -24,7 +26,7 @@ def skip_share(mean: Mapping[str, Tensor], space: Space) -> float | None:
     """
     shares = []
     for group in space.groups:
-        for e, decision in enumerate(group.decisions):
+        for e, decision in enumerate(group.decisions) if not group.switches else ():
             skips = [o for o, option in enumerate(decision.options) if group.is_skip(option)]
             if skips:
                 shares.append(float(mean[group.name][e, skips].sum()))
@@ -69,17 +71,20 @@ def skip_count(architecture: Architecture, space: Space, group: str | None = Non
     Args:
         architecture: the discrete architecture.
         space: its search space.
-        group: a group's name; None to look at all of them.
+        group: a group's name; None to look at all of them but those that only say which nodes are read.
 
     Raises:
         SpaceError: if the architecture has no such group.
     """
-    groups = [name for name, _ in architecture.choices] if group is None else [group]
-    return max(sum(space.is_skip(choice.option) for choice in architecture.of(name)) for name in groups)
+    groups = _with_operations(architecture, space) if group is None else [group]
+    return max((sum(space.is_skip(choice.option) for choice in architecture.of(name)) for name in groups), default=0)
 
 
 def chosen_skip_share(architecture: Architecture, space: Space) -> float | None:
-    """Share of the kept decisions that take a skip connection, among those that offer one; None if no decision does."""
+    """Share of the kept decisions that take a skip connection, among those that offer one; None if no decision does.
+
+    As in `skip_share`, without groups that only say which nodes are read.
+    """
     taken = [space.is_skip(option) for option, options in _kept(architecture, space) if any(map(space.is_skip, options))]
     return sum(taken) / len(taken) if taken else None
 
@@ -111,6 +116,11 @@ def _kept(architecture: Architecture, space: Space) -> list[tuple[str, tuple[str
     """Every chosen option with the options that its decision offers."""
     return [
         (choice.option, space.group(name).decisions[choice.decision].options)
-        for name, choices in architecture.choices
-        for choice in choices
+        for name in _with_operations(architecture, space)
+        for choice in architecture.of(name)
     ]
+
+
+def _with_operations(architecture: Architecture, space: Space) -> list[str]:
+    """The groups of an architecture whose decisions are about more than which nodes are read."""
+    return [name for name, _ in architecture.choices if not space.group(name).switches]

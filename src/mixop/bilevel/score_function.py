@@ -1,5 +1,6 @@
 """The score-function gradient of a reward that need not be differentiable: REINFORCE."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,8 +29,9 @@ class ScoreFunction(Scheme):
 
     Args:
         samples: architectures drawn for a step, >= 1.
-        reward: the task's first measure on the batch, as a number where larger is better (the accuracy, in [0, 1]), or minus
-            its loss.
+        reward: the task's first measure on the batch, as a number where larger is better (the accuracy, in [0, 1]), minus its
+            loss, or ``likelihood``, e to the minus loss: of a language model one over its perplexity.
+        scale: what the reward is multiplied by, > 0; 80 in ENAS's search on texts, whose reward is 80 over the perplexity.
         baseline_decay: weight of the old baseline, in (0, 1]; 1 keeps it at 0, which switches it off.
         entropy_weight: weight of the policy's entropy (nats), added to the reward, >= 0. Its own derivative is taken
             as well, which the published code leaves out: without it a factorised policy would not feel the term at all.
@@ -38,14 +40,16 @@ class ScoreFunction(Scheme):
     """
 
     samples: int = 10
-    reward: Literal["measure", "loss"] = "measure"
+    reward: Literal["measure", "loss", "likelihood"] = "measure"
+    scale: float = 1.0
     baseline_decay: float = 0.99
     entropy_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_samples(type(self).__name__, self.samples, 1)
-        if self.reward not in ("measure", "loss"):
-            raise RecipeError(f"reward of ScoreFunction must be 'measure' or 'loss', got {self.reward!r}.")
+        if self.reward not in ("measure", "loss", "likelihood"):
+            raise RecipeError(f"reward of ScoreFunction must be 'measure', 'loss' or 'likelihood', got {self.reward!r}.")
+        check_range("scale of ScoreFunction", self.scale, above=0)
         check_range("baseline decay of ScoreFunction", self.baseline_decay, above=0, at_most=1)
         check_range("entropy weight of ScoreFunction", self.entropy_weight, at_least=0)
 
@@ -60,7 +64,7 @@ class ScoreFunction(Scheme):
             draws = problem.draw(leaves)
             with torch.no_grad():
                 loss = problem.draw_loss(weights, draws, valid_batch)
-            reward = problem.measured() if self.reward == "measure" else -loss.item()
+            reward = self.scale * self._reward(problem, loss.item())
             gain, bonus = torch.tensor(reward, dtype=torch.float64), 0.0
             if self.entropy_weight:
                 entropy = entropy_of(problem.relaxation, leaves, draws, problem.space)
@@ -70,3 +74,8 @@ class ScoreFunction(Scheme):
             terms.append(sum(penalties_of(draws), -(gain - baseline).to(log_prob) * log_prob - bonus))
         problem.memory[BASELINE] = baseline
         return gradient(problem.penalty(leaves) + torch.stack(terms).mean(), leaves)
+
+    def _reward(self, problem: Problem, loss: float) -> float:
+        if self.reward == "measure":
+            return problem.measured()
+        return -loss if self.reward == "loss" else math.exp(-loss)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -306,10 +307,20 @@ def sentence(console: Console, text: str) -> None:
 
 
 def _architecture(console: Console, text: str, *, of_choices: bool) -> None:
-    """Prints an architecture; choices in a model one below the other where they are too many for a line of 80 columns."""
-    pieces = text.split(", ") if of_choices and len(text) > NARROW else [text]
-    for number, piece in enumerate(pieces):
-        _long(console, f"  {piece}{',' if number < len(pieces) - 1 else ''}")
+    """Prints an architecture; choices in a model one below the other where they are too many for a line of 80 columns.
+
+    Any other is one line where it goes into a file. A person sees it broken between its words, which makes no difference to
+    whoever reads it again.
+    """
+    if of_choices and len(text) > NARROW:
+        *pieces, last = text.split(", ")
+        lines = [*(f"{piece}," for piece in pieces), last]
+    elif console.is_terminal:
+        lines = wrap(text, max(console.width - 3, 20), break_long_words=False, break_on_hyphens=False)
+    else:
+        lines = [text]
+    for line in lines:
+        _long(console, f"  {line}")
 
 
 def _long(console: Console, text: str) -> None:

@@ -15,6 +15,7 @@ from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
+from mixop.core.outside import shortened
 from mixop.runs.files import ARCHITECTURE, KNOWN, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, STATE
 
 if TYPE_CHECKING:
@@ -289,6 +290,11 @@ def _given(parsed: Parsed) -> tuple["Architecture", "Space", "Data", str]:
     elif (drawn := DRAWN.fullmatch(text)) is not None:
         space = space.fit(data)
         architecture, name = space.random(Random(int(drawn[1] or parsed.build("settings").seed))), space.name
+    elif text.startswith("random:"):
+        raise RecipeError(
+            "--architecture random:SEED draws by a seed, a whole number from 0 to 999999999 as in random:7, got "
+            f"{shortened(text)}: write one, or random for the seed of the run."
+        )
     elif text.isidentifier():
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     else:

@@ -155,7 +155,8 @@ def merge(plain: Any, change: Any, hint: Any, parts: Parts, where: str = "recipe
 
     - a mapping changes the fields that it names; with another ``"type"`` it replaces the part that is there by a new one,
       whose other fields have their defaults;
-    - a text where a part is expected is the name of its class: ``"Dirichlet"`` for ``{"type": "Dirichlet"}``;
+    - a text where a part is expected is the name of its class: ``"Dirichlet"`` for ``{"type": "Dirichlet"}``, unless that text
+      itself may stand there, as ``"flops"`` in the place of a table of costs;
     - a number where a schedule is expected is that number throughout, a `Constant`;
     - a list replaces the list that is there, and a value that is a dataclass the part that is there;
     - ``"none"`` is None where None is allowed, for files that cannot write None.
@@ -175,7 +176,7 @@ def merge(plain: Any, change: Any, hint: Any, parts: Parts, where: str = "recipe
         change = to_plain(change)
     if isinstance(change, str) and change == "none" and type(None) in options:
         return None
-    if isinstance(change, str) and _is_part(hint):
+    if isinstance(change, str) and _is_part(hint) and not any(_is_literal(change, option) for option in options):
         change = {"type": change}
     if isinstance(change, int | float) and not isinstance(change, bool) and Constant in options and float not in options:
         change = {"type": type_name(Constant), "value": change}
@@ -268,6 +269,11 @@ def _is_part(hint: Any) -> bool:
         isinstance(o, type) and o is not Any and typing.get_origin(o) is None and not issubclass(o, (*SCALARS, tuple, Mapping))
         for o in options_of(hint)
     )
+
+
+def _is_literal(text: str, hint: Any) -> bool:
+    """Whether a type is a list of texts, and this is one of them."""
+    return typing.get_origin(hint) is typing.Literal and text in typing.get_args(hint)
 
 
 def _dataclass(data: Mapping[str, Any], cls: type, parts: Parts, where: str) -> Any:

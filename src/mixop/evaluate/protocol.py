@@ -197,8 +197,8 @@ class Protocol:
                 )
         elif self.drop_path and not space.drops_paths:
             raise RecipeError(
-                f"{self.name} drops paths, but those into a node of {space.name} share its weights: set drop_path to 0; "
-                "the space has rates of dropout of its own."
+                f"{self.name} drops paths, but those of the recurrent cell of {space.name} are computed together: set "
+                "drop_path to 0; the space has rates of dropout of its own."
             )
         return replace(space, **changes) if changes else space  # type: ignore[type-var]  # spaces are dataclasses
 

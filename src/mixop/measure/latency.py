@@ -20,7 +20,7 @@ from mixop.nets.inputs import random_inputs
 from mixop.nets.latency import LatencyTable, layers_of
 from mixop.nets.modules.costs import one_input
 from mixop.nets.modules.space import ModuleSpace
-from mixop.spaces.core import Architecture, Choice, Space
+from mixop.spaces.core import Architecture, Choice, Group, Space
 
 CHECKED = 24
 """Whole networks that are timed: the correction is fitted to one half, and its error is that of the other."""
@@ -80,17 +80,28 @@ def examples_of(space: Space, seed: int) -> Iterator[Example]:
 
 
 def _covering(space: Space, rng: Random) -> Iterator[Architecture]:
-    """Architectures with every option on every edge, then random ones; whoever asks stops when nothing new comes."""
+    """Architectures with every option on every edge, then random ones; whoever asks stops when nothing new comes.
+
+    Of choices that fit the groups, those are left out that the space does not allow.
+    """
     for number in range(max(group.shape[1] for group in space.groups)):
         drawn = space.random(rng)  # which edges are kept, where some are
         choices = []
         for group in space.groups:
-            kept = [choice.decision for choice in drawn.of(group.name)] or range(group.shape[0])
-            options = (group.eligible(e)[number % len(group.eligible(e))] for e in kept)
-            choices.append((group.name, tuple(Choice(e, option) for e, option in zip(kept, options, strict=True))))
-        yield space.settled(Architecture(space.name, tuple(choices)))
+            kept = [choice.decision for choice in drawn.of(group.name)] if group.keep else range(group.shape[0])
+            choices.append((group.name, tuple(Choice(e, option) for e in kept for option in _taken(group, e, number))))
+        architecture = Architecture(space.name, tuple(choices))
+        if space.allows(architecture):
+            yield space.settled(architecture)
     for _ in range(MOST_DRAWS):
         yield space.random(rng)
+
+
+def _taken(group: Group, e: int, number: int) -> list[str]:
+    """The options of a decision from a number on, as many as it takes, in the order of the group."""
+    options = group.eligible(e)
+    first = number % len(options)
+    return [options[o] for o in sorted((first + k) % len(options) for k in range(group.take))]
 
 
 @undisturbed()

@@ -216,11 +216,11 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
         what = "multiply-adds" if measure == "flops" else "milliseconds"
         raise RecipeError(f"The {what} of {space.name} depend on the size of the input: set input_shape.")
     space = stacked(space)
-    loose = next((name for name in space.cells_decided if space.graph(space.cell_of(name)[0].name).loose), None)
-    if loose is not None:
+    graphs = [space.graph(space.cell_of(name)[0].name) for name in space.cells_decided]
+    if any(graph.loose and not graph.recurrent for graph in graphs):  # a mean of loose ends costs nothing
         raise RecipeError(
-            f"The {measure} of {space.name} depend on which nodes of a cell are read, so they are no sum over its edges: give "
-            "a CostTable by option, or take another space."
+            f"The {words_of(measure)} of {space.name} depend on which nodes of a cell are read and are no sum over its edges: "
+            "give a CostTable by option, or take another space."
         )
     architecture = space.random(Random(0))
     network = build(architecture, space, generator=Generator().manual_seed(0))
@@ -248,7 +248,8 @@ def measured(space: Space, measure: Measure | LatencyTable) -> Costs:
             width, stride = edge_shape(layer, graph, decision)
             sides = sizes[number][0 if decision.source < graph.inputs else 1]
             for o, option in enumerate(decision.options):
-                if isinstance(measure, LatencyTable) and option not in group.eligible(e):
+                nowhere = option not in group.eligible(e) or (layer.node is not None and group.is_absent(option))
+                if isinstance(measure, LatencyTable) and nowhere:
                     continue  # no network has it there, so no table need have it
                 name = space.built(option, decision)
                 key = name, width, stride, sides

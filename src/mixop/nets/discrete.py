@@ -13,7 +13,7 @@ from mixop.nets.layers import LAYERS
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
 from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
-from mixop.nets.recurrent import DiscreteRecurrentCell
+from mixop.nets.recurrent import DiscreteRecurrentCell, discrete_highway_cell
 from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
 from mixop.nets.vertices import VertexCell
 from mixop.nets.wired import WiredCell
@@ -75,6 +75,7 @@ def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list
 CELLS: Mapping[str, Callable[..., nn.Module]] = {
     "cell": DiscreteCell,
     "recurrent_cell": lambda layer, graph, kept, norm: DiscreteRecurrentCell(layer, graph, kept),
+    "highway_cell": lambda layer, graph, kept, norm: discrete_highway_cell(layer, graph, kept),
     "wired": WiredCell,
 }
 """The module of a layer that a group decides, by its kind; called as ``make(layer, graph, kept, norm)``."""
@@ -104,7 +105,7 @@ class DiscreteNetwork(Skeleton):
     def __init__(self, architecture: Architecture, space: Stacked, norm: BatchNorm, *, auxiliary: bool = False) -> None:
         space.check(architecture)
         if auxiliary and space.auxiliary is None:
-            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out, auxiliary 0 of the protocol.")
 
         spec = space.spec(architecture)
 
@@ -192,7 +193,7 @@ def build(
         architecture = space.from_native(architecture)
     if isinstance(space, ModuleSpace):
         if auxiliary:
-            raise SpaceError(f"{space.name} has no auxiliary head: leave it out (auxiliary 0).")
+            raise SpaceError(f"{space.name} has no auxiliary head: leave it out, auxiliary 0 of the protocol.")
         return network(space, architecture, generator)
     return discrete(architecture, stacked(space), generator=generator, norm=norm, auxiliary=auxiliary)
 

@@ -204,7 +204,7 @@ class AuxiliaryHead(nn.Module):
         if min(sizes) < self.LEAST:
             raise SpaceError(
                 f"The auxiliary head needs {self.LEAST} positions along every axis where it stands, got "
-                f"{' x '.join(map(str, sizes))}: use larger inputs, or leave it out (auxiliary 0)."
+                f"{' x '.join(map(str, sizes))}: use larger inputs, or leave it out, auxiliary 0 of the protocol."
             )
         x = torch.relu(x)
         if max(sizes) <= 8:

@@ -12,6 +12,19 @@ from mixop.nets.skeleton import node_width
 from mixop.spaces.stacked import Graph, Layer, loose_ends
 
 
+def ends_of(graph: Graph, sources: Sequence[int], active: Paths | None) -> tuple[int, ...]:
+    """The nodes that are a cell's output in a pass.
+
+    Args:
+        graph: its nodes.
+        sources: what every edge reads.
+        active: the options that run on every edge, None for all. Where every edge runs, the output are all output nodes of the
+            graph, as in cells without loose ends: no node is left over but the last one.
+    """
+    read = [source for e, source in enumerate(sources) if active is None or active[e]]
+    return graph.output if len(read) == len(sources) else loose_ends(graph, read)
+
+
 class LooseEnds(nn.Module):
     """The output of a cell in a supernet whose output nodes are those that nothing reads: ReLU, a 1x1 convolution, batch norm.
 
@@ -33,13 +46,10 @@ class LooseEnds(nn.Module):
         Args:
             nodes: values of all nodes.
             sources: what every edge reads.
-            active: the options that run on every edge, None for all. Where every edge runs, all output nodes of the graph are
-                joined, as in cells without loose ends: no node is left over but the last one.
+            active: the options that run on every edge, None for all.
         """
-        read = [source for e, source in enumerate(sources) if active is None or active[e]]
-        ends = self.graph.output if len(read) == len(sources) else loose_ends(self.graph, read)
         total = None
-        for node in ends:
+        for node in ends_of(self.graph, sources, active):
             value = self.convs[node](torch.relu(nodes[node]))
             total = value if total is None else total + value
         return self.norm(total)

@@ -8,6 +8,7 @@ mask: Gal & Ghahramani 2016 (arXiv:1512.05287), Merity et al. 2018 (arXiv:1708.0
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +116,8 @@ class RecurrentCell(nn.Module):
         layer: ``channels`` is the size of the input, ``out`` that of the state, n; settings ``input_dropout``,
             ``state_dropout`` and ``slowness``, the weight of ``mean((h_t - h_(t-1))^2)`` in the loss of training.
         graph: its nodes.
+        first: how many matrices ``[x, h]`` is multiplied by, each ``(C + n, 2n)``; None for one without an axis of its own.
+        others: how many other matrices ``(n, 2n)`` there are; None for one for each node but node 0.
 
     Attributes:
         carries: it is called with its state, and returns the new one.
@@ -122,12 +125,14 @@ class RecurrentCell(nn.Module):
 
     carries = True
 
-    def __init__(self, layer: Layer, graph: Graph) -> None:
+    def __init__(self, layer: Layer, graph: Graph, *, first: int | None = None, others: int | None = None) -> None:
         super().__init__()
         size = layer.out
         self.size, self.graph = size, graph
-        self.weight_input = nn.Parameter(torch.empty(layer.channels[0] + size, 2 * size).uniform_(-INITIAL, INITIAL))
-        self.weight_nodes = nn.Parameter(torch.empty(graph.nodes - 1, size, 2 * size).uniform_(-INITIAL, INITIAL))
+        shape = () if first is None else (first,)
+        others = graph.nodes - 1 if others is None else others
+        self.weight_input = nn.Parameter(torch.empty(*shape, layer.channels[0] + size, 2 * size).uniform_(-INITIAL, INITIAL))
+        self.weight_nodes = nn.Parameter(torch.empty(others, size, 2 * size).uniform_(-INITIAL, INITIAL))
         self.input_dropout, self.state_dropout = layer.setting("input_dropout"), layer.setting("state_dropout")
         self.slowness = layer.setting("slowness")
 
@@ -165,10 +170,12 @@ class DiscreteRecurrentCell(RecurrentCell):
         layer: its place in the network.
         graph: its nodes.
         kept: for every node the edge that is kept, and its activation.
+        first: the activation that makes node 0 from token and state.
     """
 
-    def __init__(self, layer: Layer, graph: Graph, kept: Sequence[tuple[Decision, str]]) -> None:
+    def __init__(self, layer: Layer, graph: Graph, kept: Sequence[tuple[Decision, str]], *, first: str = "tanh") -> None:
         super().__init__(layer, graph)
+        self.first = first
         read = {decision.target: (decision.source, option) for decision, option in kept}
         self.reads = [read[node] for node in range(1, graph.nodes)]
 
@@ -185,7 +192,7 @@ class DiscreteRecurrentCell(RecurrentCell):
         states = []
         for start in self.starts(x, masks):
             gate, value = (start + masks.of_state(h) @ of_state).to(h.dtype).chunk(2, dim=-1)
-            values = [torch.lerp(h, value.tanh(), gate.sigmoid())]
+            values = [torch.lerp(h, FUNCTIONS[self.first](value), gate.sigmoid())]
             for (source, option), weight in zip(self.reads, nodes, strict=True):
                 s = values[source]
                 gate, value = (masks.of_state(s) @ weight).to(h.dtype).chunk(2, dim=-1)
@@ -193,3 +200,17 @@ class DiscreteRecurrentCell(RecurrentCell):
             h = torch.stack([values[node] for node in self.graph.output]).mean(0)
             states.append(h)
         return self.end(torch.stack(states))
+
+
+def discrete_highway_cell(layer: Layer, graph: Graph, kept: Sequence[tuple[Decision, str]]) -> DiscreteRecurrentCell:
+    """The cell of an architecture whose first node is decided too, see `mixop.spaces.enas_rnn`: its node 1 is node 0 there.
+
+    Args:
+        layer: its place in the network.
+        graph: its nodes, of which node 0 are token and state side by side.
+        kept: for every node the edge that is kept, and its activation.
+    """
+    (_, first), *others = kept
+    shifted = replace(graph, nodes=graph.nodes - 1, output=tuple(node - 1 for node in graph.output))
+    edges = [(replace(edge, source=edge.source - 1, target=edge.target - 1), option) for edge, option in others]
+    return DiscreteRecurrentCell(layer, shifted, edges, first=first)

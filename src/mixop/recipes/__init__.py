@@ -10,7 +10,7 @@ from mixop.recipes.darts_minus import darts_minus
 from mixop.recipes.darts_pt import darts_pt
 from mixop.recipes.darts_rnn import darts_rnn, on_text
 from mixop.recipes.drnas import drnas, drnas_progressive, drnas_progressive_201, drnas_progressive_paper
-from mixop.recipes.enas import enas, enas_macro, enas_micro
+from mixop.recipes.enas import enas, enas_macro, enas_micro, enas_rnn
 from mixop.recipes.gaea import gaea, gaea_bilevel, gaea_gdas, gaea_pcdarts
 from mixop.recipes.gdas import gdas, gdas_darts
 from mixop.recipes.parsec import parsec
@@ -63,6 +63,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
         enas,
         enas_macro,
         enas_micro,
+        enas_rnn,
         rsws,
     )
 }
@@ -86,6 +87,7 @@ __all__ = [
     "enas",
     "enas_macro",
     "enas_micro",
+    "enas_rnn",
     "gaea",
     "gaea_bilevel",
     "gaea_gdas",

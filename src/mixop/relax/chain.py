@@ -4,7 +4,8 @@ Three kinds of group can be in a chain. Where a decision is between operations, 
 LSTM's state, and the next input is the embedding of the one taken. Where every decision is a switch, whether a node before is
 read, all switches of a node are scored at once by attention between the state and what the LSTM remembers of the nodes before
 (their anchors), and the next input is the mean of the anchors that are read. Where a node keeps some of its edges, it first
-chooses their sources by attention, then their operations.
+chooses their sources by attention, then their operations. Where it keeps one, as in recurrent cells, the state that chooses its
+source is also its anchor, and sources that are far lose.
 
 Source: Pham et al. 2018 (arXiv:1802.03268), section 2, and the authors' code (melodyguan/enas). As there, the LSTM has no
 biases.
@@ -39,6 +40,7 @@ class Settings:
     first_bias: tuple[float, ...]
     skip_target: float
     skip_weight: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Pieces:
         start: the first input, and the input at the beginning of a node without switches ``(H,)``.
         cells: of the LSTM.
         attention: two matrices ``(H, H)``, of the anchors and of the state, and a vector ``(H,)``; empty if nothing attends.
-        options: for each list of options an embedding ``(O, H)``, a linear map ``(O, H)``, and of cells that keep some edges a
+        options: for each list of options an embedding ``(O, H)``, a linear map ``(O, H)``, and where nodes keep several edges a
             bias ``(O,)``.
     """
 
@@ -125,11 +127,11 @@ def _attends(groups: Sequence[Group]) -> bool:
 
 
 def _kinds(groups: Sequence[Group]) -> dict[tuple[str, ...], bool]:
-    """The different lists of options, each with whether the operations of a cell that keeps some edges are among them."""
+    """The different lists of options, each with whether the operations of a node that keeps several edges are among them."""
     kinds: dict[tuple[str, ...], bool] = {}
     for group in groups:
         for decision in group.decisions if not group.switches else ():
-            kinds[decision.options] = kinds.get(decision.options, False) or group.keep > 0
+            kinds[decision.options] = kinds.get(decision.options, False) or group.keep > 1
     return kinds
 
 
@@ -153,12 +155,15 @@ def check(settings: Settings, groups: Sequence[Group]) -> None:
     """Refuses groups that a chain cannot decide.
 
     Raises:
-        RecipeError: if a group that keeps some edges has an absent option, or other biases than options are given.
+        RecipeError: if a group that keeps some edges has an absent option, other biases than options are given, or any for
+            nodes that keep one edge.
     """
     for group in groups:
         if group.keep and any(group.is_absent(option) for d in group.decisions for option in d.options):
             raise RecipeError(f"LstmPolicy keeps edges of {group.name} by choosing them, so no option may be an absent one.")
         for biases in (settings.bias, settings.first_bias):
+            if group.keep == 1 and biases:
+                raise RecipeError(f"Nodes of {group.name} keep one edge each, whose operations have no biases: leave them out.")
             if group.keep and biases and len(biases) != group.shape[1]:
                 raise RecipeError(
                     f"The biases of LstmPolicy must be one for each of the {group.shape[1]} options of {group.name}, "
@@ -211,7 +216,9 @@ class _Walk:
             self.x = self.pieces.start
             self.anchors: list[Tensor] = []
             self.keys: list[Tensor] = []
-            if its[0].keep:
+            if its[0].keep == 1:
+                self._single(its[0])
+            elif its[0].keep:
                 self._kept(its[0], first=number == 0)
             else:
                 self._nodes(its)
@@ -275,21 +282,53 @@ class _Walk:
                 weights.append(rows.exp())
                 self.x = self.anchors[group.decisions[edges[chosen]].source]
             for e, weight in zip(picks, weights, strict=True):
-                embedding, head, bias = self.pieces.options[group.decisions[e].options]
+                head, bias = self.pieces.options[group.decisions[e].options][1:]
                 logits = self._bent(head @ self._step() + bias, self.settings.reduce)
                 if first and self.settings.first_bias:
                     logits = logits + torch.tensor(self.settings.first_bias, dtype=logits.dtype)
-                rows = logits.log_softmax(-1)
-                (option,) = self.choose(rows[None], group.name, [e])
-                taken.count(rows[None], [option])
-                taken.options[e].append(option)
-                for edge, share in zip(edges, weight, strict=True):
-                    before = taken.mean[edge]
-                    taken.mean[edge] = share * rows.exp() if before is None else before + share * rows.exp()
-                self.x = embedding[option]
+                self._operation_on(group, e, logits, edges, weight)
             h = self._step()
             self._remember(h, h)
             self.x = self.pieces.start
+
+    def _single(self, group: Group) -> None:
+        """A cell whose nodes keep one of their edges: a state chooses the source and is remembered, the next the operation."""
+        taken = self.taken[group.name]
+        places: dict[int, int] = {}  # of nodes among those that are remembered
+        choices = [edges for edges in map(group.into, group.targets) if len(edges) > 1]
+        attended = {group.decisions[e].source for edges in choices for e in edges}
+        for node in sorted(attended - set(group.targets)):
+            places[node] = len(self.keys)
+            self._remember(torch.zeros_like(self.x), self._step())
+        for target in group.targets:
+            edges, h = group.into(target), self._step()
+            picked, weight, self.x = edges[0], torch.ones(1, dtype=h.dtype), self.pieces.start
+            if group.decisions[picked].source in places:  # also where there is one only: the next input follows it
+                sources = [group.decisions[e].source for e in edges]
+                far = torch.tensor([float(target - source) for source in sources], dtype=h.dtype)
+                scores = self._bent(self._attention([places[source] for source in sources], h))
+                rows = (scores - self.settings.distance * far.square()).log_softmax(-1)
+                (chosen,) = self.choose(rows[None], group.name, edges)
+                taken.count(rows[None], [chosen])
+                picked, weight = edges[chosen], rows.exp()
+                self.x = self.anchors[places[sources[chosen]]] / (0.1 + far[chosen])
+            places[target] = len(self.keys)
+            self._remember(h, h)
+            head = self.pieces.options[group.decisions[picked].options][1]
+            self._operation_on(group, picked, self._bent(head @ self._step()), edges, weight)
+
+    def _operation_on(self, group: Group, e: int, logits: Tensor, edges: Sequence[int], weight: Tensor) -> None:
+        """Decides the operation of an edge that was kept: any of ``edges`` could have been, with probabilities ``weight``."""
+        taken = self.taken[group.name]
+        embedding = self.pieces.options[group.decisions[e].options][0]
+        rows = logits.log_softmax(-1)
+        (option,) = self.choose(rows[None], group.name, [e])
+        taken.count(rows[None], [option])
+        taken.options[e].append(option)
+        for edge, share in zip(edges, weight, strict=True):
+            before = taken.mean[edge]
+            taken.mean[edge] = share * rows.exp() if before is None else before + share * rows.exp()
+        self.x = embedding[option]
 
     def _took(self, group: Group, edges: Sequence[int], rows: Tensor, chosen: Sequence[int]) -> None:
         taken = self.taken[group.name]

@@ -56,7 +56,9 @@ class LstmPolicy(Relaxation):
         skip_target: in a chain with switches, the probability of a skip that the penalty pulls to, in (0, 1).
         skip_weight: of that penalty, ``sum_c q_c log(q_c / t_c)`` summed over the switches into a node and averaged over the
             nodes, with ``q`` the sigmoids of the two logits and ``t = (1 - target, target)``, >= 0.
-        reduce: in a chain of cells that keep some edges, ``tanh`` is divided by this for operations, > 0.
+        distance: in a chain of cells whose nodes keep one edge, what a source loses of its logit for the square of the number
+            of nodes that it is away, >= 0.
+        reduce: in a chain of cells whose nodes keep several edges, ``tanh`` is divided by this for operations, > 0.
         bias: there, what the learnt biases of the operations begin with, one for each; empty for 0.
         first_bias: there, what is added to the logits of the operations of the first cell, one for each; empty for nothing.
 
@@ -77,6 +79,7 @@ class LstmPolicy(Relaxation):
     temperature: float = 5.0
     skip_target: float = 0.4
     skip_weight: float = 0.8
+    distance: float = 0.0
     reduce: float = 1.0
     bias: tuple[float, ...] = ()
     first_bias: tuple[float, ...] = ()
@@ -91,6 +94,7 @@ class LstmPolicy(Relaxation):
         if not self.skip_target < 1:
             raise RecipeError(f"skip_target of LstmPolicy must be less than 1, got {self.skip_target:g}.")
         check_range("skip_weight of LstmPolicy", self.skip_weight, at_least=0)
+        check_range("distance of LstmPolicy", self.distance, at_least=0)
         check_range("reduce of LstmPolicy", self.reduce, above=0)
         for name in ("bias", "first_bias"):
             if not isinstance(getattr(self, name), list | tuple):

@@ -404,7 +404,7 @@ def _name(cell: DrawnCell, index: int) -> str:
 
 def _role(cell: DrawnCell, index: int) -> str:
     if cell.recurrent and index == 0:
-        return "node 0: the token and the state before it, through one gate"
+        return "node 0: the token and the state before it"
     if cell.recurrent and index == cell.nodes:
         return f"state after the token: mean of nodes {', '.join(map(str, cell.output))}"
     if index < cell.inputs:

@@ -13,6 +13,7 @@ from mixop.report.comparison_files import read_comparison
 from mixop.report.html import template, unique_ids, write_page
 from mixop.report.methods import RANDOM, Row
 from mixop.report.palette import KINDS
+from mixop.report.words import count as number
 from mixop.report.words import direction, duration, head, percent
 from mixop.runs.files import COMPARISON_REPORT, ENVIRONMENT, REPORT
 from mixop.runs.read import read_run
@@ -87,10 +88,10 @@ def _title(row: Row) -> str:
 
 def _result(comparison: Comparison, row: Row) -> str:
     if comparison.knows_optimum:
-        return f"the optimum found in {row.hits} of {len(row.runs)} runs"
+        return f"the optimum found in {row.hits} of {number(len(row.runs), 'run')}"
     if row.mean is None:
         return "no score"
-    return f"{comparison.spread(row, ' ± ')}{comparison.measure.suffix} in {row.n} runs"
+    return f"{comparison.spread(row, ' ± ')}{comparison.measure.suffix} in {number(row.n, 'run')}"
 
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:

@@ -21,7 +21,8 @@ def framed(width: float, height: float, description: str, body: Sequence[str]) -
     """
     return (
         f'<svg class="mixop-cell" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(description)} '
+        f'width="{width:.0f}" height="{height:.0f}" style="--own: {width:.0f}px" role="img" '
+        f"aria-label={quoteattr(description)} "
         f"font-family=\"ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"12\">\n"
         f"<style>{_dark_style()}</style>\n" + "\n".join(body) + "\n</svg>"
     )

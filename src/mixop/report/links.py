@@ -90,7 +90,8 @@ def draw_links(places: Sequence[Link]) -> str:
         body += [_box(at, middle, link) for at, link in row]
     return (
         f'<svg class="mixop-cell mixop-chain" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(describe(places))} '
+        f'width="{width:.0f}" height="{height:.0f}" style="--own: {width:.0f}px" role="img" '
+        f"aria-label={quoteattr(describe(places))} "
         f"font-family=\"ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"12\">\n"
         f"<style>{_dark_style()}</style>\n" + "\n".join(body) + "\n</svg>"
     )

@@ -81,13 +81,16 @@ def verdict(run: RunContents) -> str:
     reached = said(score.first, score.value(found), score.counted)
     lower = f" ({direction(score.first)})" if direction(score.first) else ""
     began = "" if score.start is None else ", whose network began from the supernet's weights,"
-    text = f"The architecture found{epochs}{began} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
+    searched = run.search is not None  # an architecture may be given: a published one, or one of another run
+    which = f"found{epochs}" if searched else ""
+    text = f"The architecture {which}".rstrip() + f"{began} reaches {reached} on {score.scored_on.of(run.noun)}{lower}"
     if not score.rivals:
-        return f"{text}; no random architecture was trained beside it, so it is not known yet whether the search helped."
-    return f"{text} and {_standing(score, found, run.noun)}."
+        whether = "the search helped" if searched else "it is better than one"
+        return f"{text}; no random architecture was trained beside it, so it is not known yet whether {whether}."
+    return f"{text} and {_standing(score, found, run.noun, searched=searched)}."
 
 
-def _standing(score: Score, found: NetworkScore, noun: str) -> str:
+def _standing(score: Score, found: NetworkScore, noun: str, *, searched: bool) -> str:
     measure, rivals = score.first, score.rivals
     place, total = _ordinal(rank(found, rivals, measure)), len(rivals) + 1
     own = score.value(found)
@@ -110,7 +113,8 @@ def _standing(score: Score, found: NetworkScore, noun: str) -> str:
         places = digits(measure, map(score.value, score.networks))
         text += f"; theirs range from {measure.digits(min(known), places)} to {measure.written(max(known), places)}"
     if others(score).startswith("random") and not measure.beats(own, mean):
-        text += "; this run gives no sign that searching beat picking at random"
+        what = "searching beat picking at random" if searched else "it is better than one picked at random"
+        text += f"; this run gives no sign that {what}"
     return text
 
 

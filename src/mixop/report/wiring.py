@@ -55,7 +55,8 @@ def draw_wiring(cell: Mapping[str, Any]) -> str:
     body += [_node(parsed, item, index) for index, item in enumerate(nodes)]
     return (
         f'<svg class="mixop-cell mixop-wiring" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(describe(parsed))} '
+        f'width="{width:.0f}" height="{height:.0f}" style="--own: {width:.0f}px" role="img" '
+        f"aria-label={quoteattr(describe(parsed))} "
         f'font-family="system-ui, sans-serif" font-size="11">\n'
         f"<style>{_dark_style()}</style>\n" + "\n".join(body) + "\n</svg>"
     )

@@ -10,6 +10,7 @@ from mixop.spaces.core import Architecture, Choice, Decision, Group, Space
 from mixop.spaces.darts import S1, S2, S3, S4, S5, Darts, darts
 from mixop.spaces.enas_macro import EnasMacro, enas_macro
 from mixop.spaces.enas_micro import EnasMicro, enas_micro
+from mixop.spaces.enas_rnn import EnasRnn, enas_rnn
 from mixop.spaces.nasbench1shot1 import NasBench1Shot1, nasbench1shot1
 from mixop.spaces.nasbench101 import NasBench101, nasbench101
 from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits, nasbench201
@@ -45,6 +46,7 @@ __all__ = [
     "Decision",
     "EnasMacro",
     "EnasMicro",
+    "EnasRnn",
     "EnasRnnCell",
     "Graph",
     "Group",
@@ -66,6 +68,7 @@ __all__ = [
     "darts_rnn",
     "enas_macro",
     "enas_micro",
+    "enas_rnn",
     "from_nasbench301",
     "in_module",
     "mlp",
@@ -101,6 +104,7 @@ SPACES: dict[str, type[Space]] = {
     "enas_rnn_cell": EnasRnnCell,
     "enas_macro": EnasMacro,
     "enas_micro": EnasMicro,
+    "enas_rnn": EnasRnn,
     "randwire": RandWire,
     "toy": Toy,
 }

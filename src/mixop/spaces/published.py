@@ -7,6 +7,7 @@ from mixop.spaces.core import Architecture, Choice
 from mixop.spaces.darts import Darts
 from mixop.spaces.enas_macro import EnasMacro
 from mixop.spaces.enas_micro import EnasMicro
+from mixop.spaces.enas_rnn import EnasRnn
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.recurrent import DartsRnn, EnasRnnCell
 from mixop.spaces.stacked import Stacked
@@ -126,6 +127,10 @@ DARTS_RNN_V2 = _recurrent("sigmoid(0) relu(1) relu(1) identity(1) tanh(2) sigmoi
 ENAS_RNN = _recurrent("tanh(0) tanh(1) relu(1) tanh(3) tanh(3) relu(3) relu(4) relu(7) relu(8) relu(8) relu(8)", EnasRnnCell())
 """ENAS, searched on the Penn Treebank, of the space ``enas_rnn_cell``. Source: Pham et al. 2018 (arXiv:1802.03268), as in the
 code of arXiv:1806.09055."""
+
+ENAS_PTB = EnasRnn().from_native("0  0 0  1 1  2 1  2 0  2 0  5 1  1 0  6 1  8 1  8 1  8 1")
+"""The recurrent cell of ENAS's own code, of the space ``enas_rnn``. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+
 ENAS_MACRO = EnasMacro(depth=24).from_native(
     """
     0
@@ -163,6 +168,7 @@ ENAS_MICRO = EnasMicro().from_native(
     """
 )
 """The cells of ENAS's micro space. Source: Pham et al. 2018 (arXiv:1802.03268), code."""
+
 PROXYLESS_MOBILE = _mobile("53 33", "73 33 53 53", "76 53 53 53", "56 53 53 53", "76 76 73 73", "76")
 """ProxylessNAS for phones. Source: Cai et al. 2019 (arXiv:1812.00332), figure 4; 320.4 M multiply-adds, 4.08 M parameters."""
 
@@ -205,6 +211,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "DARTS_RNN_V1": DARTS_RNN_V1,
     "DARTS_RNN_V2": DARTS_RNN_V2,
     "ENAS_RNN": ENAS_RNN,
+    "ENAS_PTB": ENAS_PTB,
     "ENAS_MACRO": ENAS_MACRO,
     "ENAS_MICRO": ENAS_MICRO,
     "PROXYLESS_MOBILE": PROXYLESS_MOBILE,

@@ -32,7 +32,105 @@ def _group(lists: Lists, nodes: int, roles: Roles) -> Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DartsRnn(Stacked):
+class RecurrentSpace(Stacked):
+    """A recurrent cell between an embedding and a decoder that shares its weight: it reads tokens, and predicts the next ones.
+
+    Rates of dropout are part of the space, since a network draws one mask for a whole window. The cell is the group
+    ``recurrent``; which graph it has and what decides it is the business of subclasses.
+
+    Attributes:
+        kind: of the cell's layer.
+
+    Args:
+        hidden: size of the embedding and of the state, >= 1.
+        word_dropout: chance that all places of a word in a window are dropped, in [0, 1).
+        embedding_dropout: chance of a number of the embedded tokens, one mask for a window.
+        input_dropout: chance of a number of the cell's input, one mask for a window.
+        state_dropout: chance of a number of the state and of every node that is read, one mask for a window.
+        output_dropout: chance of a number of the cell's output, one mask for a window.
+        slowness: weight of the squared change of the state from token to token in the loss of training, >= 0.
+        activation: weight of the squared output after dropout in the loss of training, >= 0.
+        input_shape: ``(V, T)``, vocabulary and window; None to take the data's.
+        outputs: the vocabulary V again; None to take the data's.
+        dense: true, there is an output at every token; None to take the data's.
+        tokens: true; None to take the data's.
+
+    Source: dropout and slowness as Merity et al. 2018 (arXiv:1708.02182), sections 3 and 4.
+    """
+
+    roles: ClassVar[Roles] = Roles(skips=())
+    kind: ClassVar[str] = "recurrent_cell"
+
+    hidden: int = 300
+    word_dropout: float = 0.0
+    embedding_dropout: float = 0.2
+    input_dropout: float = 0.75
+    state_dropout: float = 0.25
+    output_dropout: float = 0.75
+    slowness: float = 1e-3
+    activation: float = 0.0
+    input_shape: tuple[int, ...] | None = None
+    outputs: int | None = None
+    dense: bool | None = None
+    tokens: bool | None = None
+
+    def _check_numbers(self) -> None:
+        """Refuses rates and weights out of range."""
+        for rate in ("word", "embedding", "input", "state", "output"):
+            value = getattr(self, f"{rate}_dropout")
+            check_range(f"{rate} dropout of {self.name}", value, at_least=0)
+            if not value < 1:
+                raise SpaceError(f"{self.name}: {rate} dropout must be less than 1, which drops everything, got {value:g}.")
+        for name in ("slowness", "activation"):
+            check_range(f"{name} of {self.name}", getattr(self, name), at_least=0)
+
+    def _check_sizes(self) -> None:
+        super()._check_sizes()
+        if False in (self.tokens, self.dense) or (self.input_shape is not None and len(self.input_shape) != 2):
+            raise SpaceError(
+                f"{self.name} reads the tokens of a text and predicts the next one at every place: use data of texts, such as "
+                "--data ptb or --data text, or a space for the data that you have."
+            )
+        if self.input_shape is not None and self.outputs is not None and self.outputs != self.input_shape[0]:
+            raise SpaceError(
+                f"{self.name} predicts the tokens that it reads, so its outputs must be the vocabulary of "
+                f"{self.input_shape[0]}, got {self.outputs}."
+            )
+
+    @property
+    def dims(self) -> int:
+        return 1
+
+    @property
+    def usual(self) -> Sizes:
+        """Those of the Penn Treebank."""
+        return Sizes((10_000, 35), 10_000, dense=True, tokens=True)
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens that there are; a small one where it is open."""
+        return OPEN_OUTPUTS if self.input_shape is None else self.input_shape[0]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Embedding, cell, and a decoder with the embedding's weight."""
+        size, words = self.hidden, self.vocabulary
+        embedding = (("word_dropout", self.word_dropout), ("dropout", self.embedding_dropout))
+        cell = (
+            ("input_dropout", self.input_dropout),
+            ("state_dropout", self.state_dropout),
+            ("slowness", self.slowness),
+        )
+        decoder = (("dropout", self.output_dropout), ("activation", self.activation))
+        return (
+            Layer("embedding", (0,), (words,), size, dims=1, settings=embedding),
+            Layer(self.kind, (1,), (size,), size, group="recurrent", dims=1, settings=cell),
+            Layer("tied_decoder", (2,), (size,), words, dims=1, tied=1, settings=decoder),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DartsRnn(RecurrentSpace):
     """A recurrent cell: each of its nodes reads one node before it through one activation.
 
     For every token, node 0 is ``s_0 = h + c (tanh(g) - h)`` of the state h that the token before left, with the gate
@@ -75,24 +173,10 @@ class DartsRnn(Stacked):
         Genotype(recurrent=[('relu', 0), ('identity', 1)], concat=range(1, 3))
     """
 
-    roles: ClassVar[Roles] = Roles(skips=())
-
     operations: tuple[str, ...] = ACTIVATIONS
     edge_operations: Lists | None = None
     nodes: int = 8
     output: tuple[int, ...] | None = None
-    hidden: int = 300
-    word_dropout: float = 0.0
-    embedding_dropout: float = 0.2
-    input_dropout: float = 0.75
-    state_dropout: float = 0.25
-    output_dropout: float = 0.75
-    slowness: float = 1e-3
-    activation: float = 0.0
-    input_shape: tuple[int, ...] | None = None
-    outputs: int | None = None
-    dense: bool | None = None
-    tokens: bool | None = None
     name: str = field(default="darts_rnn", init=False)
 
     def __post_init__(self) -> None:
@@ -104,13 +188,7 @@ class DartsRnn(Stacked):
             raise SpaceError(f"{self.name}: give at least one operation, operations=('tanh', ...), got none.")
         if self.output is not None:
             object.__setattr__(self, "output", self._output(self.output))
-        for rate in ("word", "embedding", "input", "state", "output"):
-            value = getattr(self, f"{rate}_dropout")
-            check_range(f"{rate} dropout of {self.name}", value, at_least=0)
-            if not value < 1:
-                raise SpaceError(f"{self.name}: {rate} dropout must be less than 1, which drops everything, got {value:g}.")
-        for name in ("slowness", "activation"):
-            check_range(f"{name} of {self.name}", getattr(self, name), at_least=0)
+        self._check_numbers()
         _ = self.groups  # its own checks: repeated options, lists of different lengths
         self._check_sizes()
 
@@ -136,33 +214,6 @@ class DartsRnn(Stacked):
             raise SpaceError(f"{self.name}: output must be increasing nodes from 1 to {self.nodes}, got {nodes!r}.")
         return tuple(nodes)
 
-    def _check_sizes(self) -> None:
-        super()._check_sizes()
-        if False in (self.tokens, self.dense) or (self.input_shape is not None and len(self.input_shape) != 2):
-            raise SpaceError(
-                f"{self.name} reads the tokens of a text and predicts the next one at every place: use data of texts, such as "
-                "--data ptb or --data text, or a space for the data that you have."
-            )
-        if self.input_shape is not None and self.outputs is not None and self.outputs != self.input_shape[0]:
-            raise SpaceError(
-                f"{self.name} predicts the tokens that it reads, so its outputs must be the vocabulary of "
-                f"{self.input_shape[0]}, got {self.outputs}."
-            )
-
-    @property
-    def dims(self) -> int:
-        return 1
-
-    @property
-    def usual(self) -> Sizes:
-        """Those of the Penn Treebank."""
-        return Sizes((10_000, 35), 10_000, dense=True, tokens=True)
-
-    @property
-    def vocabulary(self) -> int:
-        """The number of tokens that there are; a small one where it is open."""
-        return OPEN_OUTPUTS if self.input_shape is None else self.input_shape[0]
-
     @property
     def groups(self) -> tuple[Group, ...]:
         """The one group ``recurrent``: 36 edges where there are 8 nodes; a node keeps one of those that end in it."""
@@ -174,23 +225,6 @@ class DartsRnn(Stacked):
         self.group(group)
         output = tuple(range(1, self.nodes + 1)) if self.output is None else self.output
         return Graph(inputs=1, nodes=1 + self.nodes, output=output, recurrent=True)
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Embedding, cell, and a decoder with the embedding's weight."""
-        size, words = self.hidden, self.vocabulary
-        embedding = (("word_dropout", self.word_dropout), ("dropout", self.embedding_dropout))
-        cell = (
-            ("input_dropout", self.input_dropout),
-            ("state_dropout", self.state_dropout),
-            ("slowness", self.slowness),
-        )
-        decoder = (("dropout", self.output_dropout), ("activation", self.activation))
-        return (
-            Layer("embedding", (0,), (words,), size, dims=1, settings=embedding),
-            Layer("recurrent_cell", (1,), (size,), size, group="recurrent", dims=1, settings=cell),
-            Layer("tied_decoder", (2,), (size,), words, dims=1, tied=1, settings=decoder),
-        )
 
     def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
         return replace(self, edge_operations=pruned_lists(self.groups[0], kept["recurrent"]))
@@ -226,8 +260,8 @@ class EnasRnnCell(DartsRnn):
     """Cells with the size and the output of the one that ENAS found: 11 nodes, whose output are those that no other reads.
 
     ENAS itself searches otherwise: its output are the loose ends of every cell that it draws, and its matrices belong to pairs
-    of nodes. Here the output is fixed, and the cell is trained as its node has it in the published code of DARTS. See
-    `DartsRnn` for the arguments.
+    of nodes, see `mixop.spaces.enas_rnn.EnasRnn`. Here the output is fixed, and the cell is trained as its node has it in the
+    published code of DARTS. See `DartsRnn` for the arguments.
 
     Source: Pham et al. 2018 (arXiv:1802.03268), section 2.1; the cell in the code of Liu et al. 2019 (arXiv:1806.09055).
     """

@@ -23,7 +23,7 @@ class Graph:
         output: nodes whose channel-wise concatenation is the cell's output; their mean where it is recurrent.
         recurrent: whether it reads its own output of the token before, together with its input; node 0 is what both give.
         loose: whether the output of an architecture's cell are, in place of those, the nodes that none of its edges reads, its
-            inputs among them. A supernet joins them by a 1x1 convolution for each.
+            inputs among them. A supernet joins them by a 1x1 convolution for each, where the cell is not recurrent.
         chain: whether its nodes are the layers of a network, each reading the one before; it is drawn as such.
         node: the operation of all nodes between inputs and outputs, where edges have none; None where edges have their own.
     """
@@ -81,8 +81,9 @@ class Layer:
 
     Args:
         kind: what it is; `mixop.nets.layers` has a table of the fixed kinds, `mixop.nets.discrete` one of those that a group
-            decides: ``cell``, whose nodes are sums of its edges; ``recurrent_cell``, a graph for every token of a stream; and
-            ``wired``, a drawn graph.
+            decides: ``cell``, whose nodes are sums of its edges; ``recurrent_cell``, a graph for every token of a stream;
+            ``highway_cell``, the same where the activation of its first node is decided too, and every option of a supernet
+            has weights of its own; and ``wired``, a drawn graph.
         inputs: which outputs it reads: 0 is the network's input, k the output of the k-th layer (counted from 1).
         channels: input channels, one for each input.
         out: output channels (the network's outputs for the head).

@@ -14,7 +14,7 @@ from mixop.nets.skeleton import MakeCell, Skeleton, State
 from mixop.spaces.core import Group
 from mixop.spaces.stacked import Layer, NodeGraph, Stacked
 from mixop.supernet.base import Supernet
-from mixop.supernet.recurrent import MixedRecurrentCell
+from mixop.supernet.recurrent import RecurrentMixture
 from mixop.wraps.base import Wrap
 
 
@@ -98,8 +98,8 @@ class CellSupernet(Skeleton, Supernet):
                 found += [(parameters[name], rows) for name, rows in parts]
         for layer, its in paths.items():
             cell = self.layers[layer]
-            if isinstance(cell, MixedRecurrentCell):
-                found += [(cell.weight_nodes, rows) for rows in cell.idle(its)]
+            if isinstance(cell, RecurrentMixture):
+                found += cell.idle(its)
         return found
 
     def compile_cells(self) -> None:

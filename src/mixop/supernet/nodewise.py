@@ -417,7 +417,8 @@ def stacked_supernet(
         group = edges_of[0].group
         if layer.kind == "recurrent_cell":
             return NodewiseRecurrentCell(layer, graph, group, norm)
-        if isinstance(graph, NodeGraph) or layer.node is not None or len(space.cell_of(layer.group or "")) > 1:
+        shared = layer.kind == "cell" and layer.node is None and len(space.cell_of(layer.group or "")) == 1
+        if isinstance(graph, NodeGraph) or not shared:
             return mixed(layer, graph, edges_of)  # every operation reads another value: there is nothing to share
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]

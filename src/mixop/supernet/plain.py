@@ -15,6 +15,7 @@ from mixop.nets.skeleton import MakeCell, cell_of, edge_shape, run_cell, run_nod
 from mixop.spaces.core import Decision
 from mixop.spaces.stacked import Edge, Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
+from mixop.supernet.highway import MixedHighwayCell
 from mixop.supernet.nodes import node_cell
 from mixop.supernet.recurrent import MixedRecurrentCell
 from mixop.wraps.base import EdgeSpec, TimedOperation, Wrap, wrapped
@@ -141,5 +142,6 @@ def mixed_cells(space: Stacked, norm: BatchNorm, wraps: Sequence[Wrap]) -> MakeC
     kinds: Mapping[str, MakeCell] = {
         "cell": cell,
         "recurrent_cell": lambda layer, graph, edges: MixedRecurrentCell(layer, graph, edges[0].group, norm),
+        "highway_cell": lambda layer, graph, edges: MixedHighwayCell(layer, graph, edges[0].group, norm),
     }
     return lambda layer, graph, edges: cell_of(kinds, layer)(layer, graph, edges)

@@ -6,6 +6,7 @@ A node is ``batch norm(sum_j sum_f w_jf (s_j + c_j (f(g_j) - s_j)))`` over the n
 Source: Liu et al. 2019 (arXiv:1806.09055), section 2.1 and code.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,21 +29,33 @@ class Mixture(NamedTuple):
     active: Paths | None
 
 
-class MixedRecurrentCell(RecurrentCell):
-    """A recurrent cell whose edges mix all options, token by token and edge by edge.
+class RecurrentMixture(RecurrentCell, ABC):
+    """What recurrent cells of supernets have in common: the way through a window, by `states`.
 
-    Args:
-        layer: its place in the network.
-        graph: its nodes.
-        group: its edges.
-        norm: batch norm settings, of one batch norm that follows every node.
+    Attributes:
+        tracks: whether its batch norm keeps running statistics.
     """
 
-    def __init__(self, layer: Layer, graph: Graph, group: Group, norm: BatchNorm) -> None:
-        super().__init__(layer, graph)
-        self.group = group
-        self.norm = norm.make(layer.out, 1)
-        self.into = [group.into(node) for node in range(1, graph.nodes)]
+    tracks: bool
+
+    @abstractmethod
+    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
+        """The states after every token, ``(T, B, n)``.
+
+        Args:
+            x: inputs ``(T, B, C)``.
+            h: the state before.
+            masks: of the window.
+            mixture: of the pass.
+        """
+
+    @abstractmethod
+    def idle(self, paths: Paths) -> list[tuple[Tensor, slice]]:
+        """The weights that no running option reads: parameters, each with a range of its first axis.
+
+        Args:
+            paths: for every decision the options that run.
+        """
 
     def forward(
         self,
@@ -67,29 +80,38 @@ class MixedRecurrentCell(RecurrentCell):
             SpaceError: for a single column of text, which has no batch statistics.
         """
         x, h, masks = self.begin(inputs, state)
-        if len(h) == 1 and (self.training or not self.norm.track_running_stats):
+        if len(h) == 1 and (self.training or not self.tracks):
             raise SpaceError(
                 "The batch norm of a recurrent supernet needs at least 2 columns of text, got 1: use larger batches, or a text "
                 "of at least twice the window in every part."
             )
         return self.end(self.states(x, h, masks, Mixture(weights, edge_weights, active)))
 
-    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: "Mixture") -> Tensor:
-        """The states after every token, ``(T, B, n)``.
 
-        Args:
-            x: inputs ``(T, B, C)``.
-            h: the state before.
-            masks: of the window.
-            mixture: of the pass.
-        """
+class MixedRecurrentCell(RecurrentMixture):
+    """A recurrent cell whose edges mix all options, token by token and edge by edge.
+
+    Args:
+        layer: its place in the network.
+        graph: its nodes.
+        group: its edges.
+        norm: batch norm settings, of one batch norm that follows every node.
+    """
+
+    def __init__(self, layer: Layer, graph: Graph, group: Group, norm: BatchNorm) -> None:
+        super().__init__(layer, graph)
+        self.group = group
+        self.norm, self.tracks = norm.make(layer.out, 1), norm.track
+        self.into = [group.into(node) for node in range(1, graph.nodes)]
+
+    def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
         states = []
         for token in x:
             h = self._token(token, h, masks, mixture)
             states.append(h)
         return torch.stack(states)
 
-    def _token(self, x: Tensor, h: Tensor, masks: Masks, mixture: "Mixture") -> Tensor:
+    def _token(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
         """The state after a token ``(B, n)``, from its input ``(B, C)`` and the state before."""
         weights, edge_weights, active = mixture
         gate, value = (torch.cat([masks.of_input(x), masks.of_state(h)], dim=-1) @ self.weight_input).chunk(2, dim=-1)
@@ -115,15 +137,11 @@ class MixedRecurrentCell(RecurrentCell):
             values.append(self.norm(total))
         return torch.stack([values[node] for node in self.graph.output]).mean(0)
 
-    def idle(self, paths: Paths) -> list[slice]:
-        """The rows of `weight_nodes` that no running option reads: a node whose edges all rest.
-
-        Args:
-            paths: for every decision the options that run.
-        """
+    def idle(self, paths: Paths) -> list[tuple[Tensor, slice]]:
+        """The matrices of nodes whose edges all rest."""
 
         def reads(e: int) -> bool:
             options = self.group.decisions[e].options
             return any(not self.group.is_absent(options[o]) for o in paths[e])
 
-        return [slice(k, k + 1) for k, edges in enumerate(self.into) if not any(map(reads, edges))]
+        return [(self.weight_nodes, slice(k, k + 1)) for k, edges in enumerate(self.into) if not any(map(reads, edges))]

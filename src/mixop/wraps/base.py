@@ -132,7 +132,7 @@ def check_wraps(wraps: Sequence[Wrap], space: Space | None = None) -> None:
             )
         if type(wrap).__call__ is not Wrap.__call__ and not space.adds_edges:
             raise RecipeError(
-                f"{type(wrap).__name__} changes how single edges compute, but those into a node of {space.name} share its "
-                "weights: use a recipe without it, such as darts, drnas or gdas."
+                f"{type(wrap).__name__} changes how single edges compute, but those of the recurrent cell of {space.name} "
+                "are computed together: use a recipe without it, such as darts, drnas or gdas."
             )
         wrap.check(space)
