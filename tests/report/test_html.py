@@ -326,7 +326,9 @@ def test_a_task_without_classes_has_no_confusion(run_at):
         page = page_of(run_at(upto, epochs=2, task="text", upto=upto))
         assert "confusion" not in [attributes["id"] for tag, attributes in page.tags if tag == "section"]
         assert "Confusion" not in "".join(page.texts.values())
-        assert "input 32 tokens of a vocabulary of 65" in page.text()
+        assert "input 32 tokens of a vocabulary of 1,065" in page.text()
+        assert ("multiply-adds for one window" in page.text()) == (upto == "score")
+        assert "images" not in page.text()
         assert "Loss (nats a token)" in page.text("search")
 
 
