@@ -186,6 +186,15 @@ def test_each_network_is_a_part_of_the_whole(clock: list[float]):
     assert "entropy" not in rendered(progress)
 
 
+def test_a_trace_is_that_of_one_network():
+    progress = ProgressView("Training", MEASURES, ["found", "random 1"], console=console(terminal=True))
+    for label, losses in (("found", (3.0, 2.0)), ("random 1", (1.5, 1.0))):
+        for epoch, loss in enumerate(losses, 1):
+            progress(step(20, epoch=epoch, label=label))
+            progress({**EPOCH, "label": label, "epoch": epoch, "valid": {"accuracy": 0.5, "loss": loss}})
+    assert progress.traces["loss"] == [1.5, 1.0]
+
+
 def test_the_clock_counts_this_process_only(clock: list[float]):
     judge = Clock()
     assert judge.left(50, 100) is None  # resumed at the fiftieth step

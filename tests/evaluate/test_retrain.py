@@ -12,14 +12,15 @@ import pytest
 import safetensors.torch
 import torch
 from killed import kill_after
+from recurrent import DRY, fill
 from torch import nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from mixop.core.errors import DataError, DivergedError, RecipeError, RunError, SpaceError
 from mixop.core.optim import SGD, Adam
 from mixop.core.rng import generators
-from mixop.core.schedules import Cosine
-from mixop.data import digits, from_arrays
+from mixop.core.schedules import Constant, Cosine
+from mixop.data import digits, from_arrays, from_tokens
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
@@ -27,7 +28,7 @@ from mixop.evaluate.protocol import PROTOCOLS, Protocol, protocol_to_json
 from mixop.evaluate.retrain import Retraining, random_architectures
 from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import load_network, read_score
-from mixop.evaluate.training import GENERATORS
+from mixop.evaluate.training import GENERATORS, TrainingState
 from mixop.nets.discrete import build
 from mixop.nets.modules.choice import Choice, InputChoice
 from mixop.nets.modules.space import in_module
@@ -36,8 +37,9 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.identity import binding
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.runs.records import SearchRecord, to_record
-from mixop.spaces import CellSpace, Sizes, nasbench201
+from mixop.spaces import CellSpace, DartsRnn, Sizes, nasbench201
 from mixop.spaces.describe import describe_space
+from mixop.spaces.published import DARTS_RNN_V2
 
 PROTOCOL = Protocol(
     name="tiny", epochs=3, batch_size=8, optimiser=SGD(lr=Cosine(0.1, 0.0), nesterov=True), label_smoothing=0.1, clip=1.0
@@ -515,3 +517,34 @@ def test_images_are_trained_with_their_channels_last(tmp_path):
     weights = [p for p in job.state.net.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
     assert weights
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
+
+
+def test_steps_on_a_text_are_those_of_the_authors_code(tmp_path, monkeypatch):
+    """Six of ``darts-ptb`` without dropout, in float64: carried states, rates by length, decay, clipping, both added losses.
+
+    The numbers are those of the training loop of quark0/darts (rnn/train.py) on the same text, windows and weights.
+    """
+    at = torch.arange(91)
+    text = (at * at + 3 * (at // 4) + at // 7) % 7
+    sizes = {"hidden": 4, "slowness": 0.5, "activation": 0.1, **DRY}
+    optimiser = SGD(lr=Constant(2.0), momentum=0.0, weight_decay=0.01)
+    protocol = replace(PROTOCOLS["darts-ptb"], batch_size=3, optimiser=optimiser, network=sizes)
+    data = from_tokens(text, text, text, 7, window=5)
+    job = Retraining([("found", DARTS_RNN_V2)], DartsRnn(), data, protocol, RunDirectory(tmp_path), Settings())
+    fill(job.state.net.double())
+    job.begin_epoch()
+    job.state.stream.order = torch.tensor([0, 5, 13, 16, 22, 27, 29])
+    losses, backward = [], TrainingState.backward
+
+    def seen(*arguments):
+        losses.append(backward(*arguments).item())
+        return torch.tensor(losses[-1])
+
+    monkeypatch.setattr(TrainingState, "backward", seen)
+    monkeypatch.setattr("mixop.evaluate.training.in_float32", lambda outputs: outputs)
+    for _ in range(6):
+        job.take_step()
+    expected = [1.991324843218, 1.935523645871, 1.883807842784, 1.879184300555, 1.890942673849, 2.024783197651]
+    assert losses == pytest.approx(expected, rel=1e-11)  # the digits that are written here
+    squares = sum(p.square().sum().item() for p in job.state.net.parameters())
+    assert squares == pytest.approx(6.873371611564, rel=1e-11)

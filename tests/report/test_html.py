@@ -358,8 +358,30 @@ def test_a_task_without_classes_has_no_confusion(run_at):
         page = page_of(run_at(upto, epochs=2, task="text", upto=upto))
         assert "confusion" not in [attributes["id"] for tag, attributes in page.tags if tag == "section"]
         assert "Confusion" not in "".join(page.texts.values())
-        assert "input 32 tokens of a vocabulary of 65" in page.text()
+        assert "input 32 tokens of a vocabulary of 1,065" in page.text()
+        assert ("multiply-adds for one window" in page.text()) == (upto == "score")
+        assert "images" not in page.text()
         assert "Loss (nats a token)" in page.text("search")
+
+
+def test_of_a_long_list_the_page_has_the_beginning(run_at):
+    run = run_at(epochs=2, task="text")
+    data = json.loads((run / "data.json").read_text())
+    data["task"]["vocabulary"] = [f"word{number}" for number in range(1065)]
+    (run / "data.json").write_text(json.dumps(data))
+    text = page_of(run).text("environment")
+    assert "word18, word19 and 1,045 more" in text
+    assert "word20" not in text
+
+
+def test_a_retraining_alone_sends_nobody_after_its_search(run_at):
+    run = run_at(epochs=2)
+    (run / "recipe.json").rename(run / "retrain.json")
+    write_lines(run, [line for line in lines_of(run) if line["phase"] == "retrain"])
+    page = page_of(run)
+    for section in ("search", "weights", "changes"):
+        assert "This directory holds a retraining alone" in page.text(section)
+        assert "To get there" not in page.text(section)
 
 
 def test_validation_examples_are_called_so(run_at):

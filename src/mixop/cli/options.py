@@ -303,13 +303,13 @@ class SpeedOptions:
     """Measure how fast a search step is on this machine, for several executors in turn.
 
     A step is a whole one of the method: batches, augmentation, both halves, clipping and both optimisers, on meaningless
-    images. The other executors are compared with the first. Memory is measured in separate processes, and the same run
-    measures the most that the machine can do.
+    images, or on a meaningless text. The other executors are compared with the first. Memory is measured in separate
+    processes, and the same run measures the most that the machine can do.
 
     Args:
         recipe: the method, as in mixop search.
         space: the search space, at its published sizes unless flags change them, with 32 x 32 images in colour and 10
-            classes.
+            classes, or a text of 10,000 words.
         executors: which ones, separated by commas. [plain, nodewise and, where it can compute this, fused]
         repeats: counted steps of each executor.
         skip_memory: do not measure memory.

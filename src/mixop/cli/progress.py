@@ -45,7 +45,10 @@ class ProgressView(Position, LivePanel):
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Takes what the engine tells: a step, or the record of an epoch."""
+        before = self.step.get("label")
         if not self.take(record):
+            if self.step.get("label") != before:
+                self.traces.clear()  # those of another network
             return
         for measure in self.shown:
             self._keep(measure.name, record.get("valid", {}).get(measure.name))

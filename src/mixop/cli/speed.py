@@ -88,7 +88,7 @@ SPEED = Command(
         "data": kinds.recognised_if_named,
     },
     settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
-    shortcuts={"batch": Shortcut(("recipe", "batch_size"), "images in a batch.", "the recipe's own")},
+    shortcuts={"batch": Shortcut(("recipe", "batch_size"), "images in a batch, or columns of a text.", "the recipe's own")},
     rare=("trust", "precision", "channels_last", "compile", "capture", "device_name"),
     examples=(
         "mixop speed --space nasbench201 --batch 32",

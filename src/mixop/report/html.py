@@ -86,7 +86,9 @@ def template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("mixop.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(duration=words.duration, scalar=words.scalar, large=words.large, percent=words.percent)
+    environment.filters.update(
+        duration=words.duration, listed=words.listed, scalar=words.scalar, large=words.large, percent=words.percent
+    )
     environment.tests["simple"] = lambda value: not isinstance(value, Mapping | list)
     return environment.get_template(name)
 

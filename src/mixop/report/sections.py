@@ -49,15 +49,21 @@ def _spaced(name: Any) -> str | None:
 
 
 def _shape(data: Mapping[str, Any]) -> str | None:
-    """One input in words: ``1 x 8 x 8 image``, ``12 x 128 signal``, ``30 features``, ``64 tokens of a vocabulary of 1000``."""
+    """One input in words: ``1 x 8 x 8 image``, ``12 x 128 signal``, ``30 features``, ``64 tokens of a vocabulary of 1,000``."""
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape:
         return None
     if data.get("tokens") and len(shape) == 2:
-        return f"{shape[1]} tokens of a vocabulary of {shape[0]}"
+        vocabulary = f"{shape[0]:,}" if isinstance(shape[0], int) else shape[0]
+        return f"{shape[1]} tokens of a vocabulary of {vocabulary}"
     kinds = {1: "features", 2: "signal", 3: "image"}
     sizes = " \u00d7 ".join(map(str, shape))
     return f"{sizes} {kinds.get(len(shape), 'array')}"
+
+
+def _read_at_once(run: RunContents) -> str:
+    """What multiply-adds are counted for: one example, but a whole window of a text."""
+    return "window" if run.data.get("tokens") else run.noun
 
 
 def _counts(data: Mapping[str, Any]) -> str | None:
@@ -98,7 +104,7 @@ def _score_cards(run: RunContents) -> list[tuple[str, str, str]]:
     if score.rivals:
         place = verdict.rank(found, score.rivals, score.first)
         cards.append(("Place", f"{place} of {len(score.rivals) + 1}", f"beside {verdict.others(score)}s"))
-    cards.append(("Parameters", large(found.parameters), f"{large(found.flops)} multiply-adds for one {run.noun}"))
+    cards.append(("Parameters", large(found.parameters), f"{large(found.flops)} multiply-adds for one {_read_at_once(run)}"))
     return cards
 
 

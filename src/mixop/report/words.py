@@ -1,7 +1,7 @@
 """Numbers and names as a person reads them: measures, times, sizes, and what monitors add to a record."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,9 @@ from mixop.report.palette import ABSENT
 
 MANY = 2000
 """Examples from which a share of them is given in hundredths of a percent: fewer do not resolve it."""
+
+LONGEST, BEGINNING = 100, 20
+"""Values of a list that are all written, and those of a longer one that are."""
 
 _SPOKEN = {
     "auc": "AUC",
@@ -135,6 +138,14 @@ def scalar(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Plain JSON values of a list for people; the beginning of a very long one, such as the words of a vocabulary."""
+    shown = values if len(values) <= LONGEST else values[:BEGINNING]
+    rest = [f"and {len(values) - len(shown):,} more"] if len(shown) < len(values) else []
+    text = ", ".join(map(scalar, shown))
+    return " ".join([text, *rest])
 
 
 def count(number: int, noun: str) -> str:
