@@ -260,7 +260,8 @@ class _Pool:
 
     def __init__(self, directory: RunDirectory, jobs: int, tell: Teller, stop: StopRequest) -> None:
         self.directory, self.jobs, self.tell, self.stop = directory, jobs, tell, stop
-        self.threads = max(1, cores() // jobs)
+        # As many as there is room for, but never more than torch has here: a user may have set that.
+        self.threads = max(1, min(torch.get_num_threads(), cores() // jobs))
 
     def run(self, given: Sequence[Assignment]) -> dict[str, str]:
         """Runs tasks, each in the directory of its name; the failures."""
