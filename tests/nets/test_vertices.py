@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model_specs import FIRST
 from torch import Generator
 
 from mixop.nets.discrete import build
@@ -25,20 +26,6 @@ INCEPTION = ModelSpec(
     (CONV3, CONV1, POOL, CONV3, CONV3),
 )
 """The cell that the benchmark's notebook asks for."""
-
-FIRST = ModelSpec(
-    (
-        (0, 1, 0, 0, 1, 1, 0),
-        (0, 0, 1, 0, 0, 0, 0),
-        (0, 0, 0, 1, 0, 0, 1),
-        (0, 0, 0, 0, 0, 1, 0),
-        (0, 0, 0, 0, 0, 1, 0),
-        (0, 0, 0, 0, 0, 0, 1),
-        (0,) * 7,
-    ),
-    (CONV3, POOL, CONV3, CONV3, CONV1),
-)
-"""The first cell of the benchmark's file."""
 
 
 @pytest.mark.parametrize(("spec", "parameters"), [(INCEPTION, 2_694_282), (FIRST, 8_555_530)])

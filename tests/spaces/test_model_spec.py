@@ -3,23 +3,10 @@
 from random import Random
 
 import pytest
+from model_specs import FIRST
 
 from mixop.core.errors import SpaceError
 from mixop.spaces.model_spec import OPERATIONS, ModelSpec, read_spec, spec_of
-
-FIRST = ModelSpec(
-    (
-        (0, 1, 0, 0, 1, 1, 0),
-        (0, 0, 1, 0, 0, 0, 0),
-        (0, 0, 0, 1, 0, 0, 1),
-        (0, 0, 0, 0, 0, 1, 0),
-        (0, 0, 0, 0, 0, 1, 0),
-        (0, 0, 0, 0, 0, 0, 1),
-        (0,) * 7,
-    ),
-    ("conv3x3-bn-relu", "maxpool3x3", "conv3x3-bn-relu", "conv3x3-bn-relu", "conv1x1-bn-relu"),
-)
-"""The first cell of the published file."""
 
 FIRST_HASH = "00005c142e6f48ac74fdcf73e3439874"
 

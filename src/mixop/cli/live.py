@@ -1,5 +1,6 @@
 """Standard output, and a panel that lives in it: drawn again and again in a terminal, plain lines elsewhere."""
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -44,7 +45,7 @@ def hide(display: "Live | Progress") -> None:
     on_screen(False)
 
 
-class LivePanel:
+class LivePanel(ABC):
     """What an observer shows while it is entered as a context manager; a subclass says what that is.
 
     Args:
@@ -60,9 +61,9 @@ class LivePanel:
         if self.console.is_terminal and not self.console.is_dumb_terminal:  # it asks for the panel at once
             self.live = Live(get_renderable=self.panel, console=self.console, refresh_per_second=_PER_SECOND, transient=True)
 
+    @abstractmethod
     def panel(self) -> RenderableType:
         """All that is known now, for a terminal."""
-        raise NotImplementedError
 
     def framed(self, table: Table, done: int, total: int, words: str) -> Panel:
         """A table over a bar, in a frame that leaves room for the ^C that a terminal echoes, which would wrap.

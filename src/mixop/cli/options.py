@@ -57,9 +57,10 @@ class SearchOptions:
 class FindOptions:
     """Find a network for a data set in a given time, and train it.
 
-    Known good networks are trained briefly and halved by their validation score. A search works in the space of the best of
-    them; what it finds meets the best known ones and a random architecture. The winner is trained on all training examples for
-    the rest of the time, and scored once on the test examples. If the command is stopped, the same command continues it.
+    Known good networks are trained briefly and halved by their validation score. Where a search may gain more than as much
+    training, it works in the space of the best of them; what it finds meets the best known ones and a random architecture. The
+    winner is trained on all training examples for the rest of the time, and scored once on the test examples. If the command
+    is stopped, the same command continues it.
 
     Args:
         data: a folder of images with a subfolder for each class, a file (.npz, .txt), a name from mixop list data, or
