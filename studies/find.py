@@ -44,7 +44,7 @@ from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Entry, around
 from mixop.finder.costs import Limits
 from mixop.finder.find import find
-from mixop.finder.portfolio import RESNET_CELL, Family, Member, where_to_search
+from mixop.finder.portfolio import RESNET_CELL, Family, Member, portfolio, where_to_search
 from mixop.finder.run import AHEAD
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.measure.foresight import retraining_estimate
@@ -55,13 +55,13 @@ from mixop.runs.environment import environment
 from mixop.spaces.nasbench201 import NasBench201
 
 DRAWS, VALID = 5, 0.25
-CELL = Family("cell", lambda size: NasBench201(channels=size, cells=1), RESNET_CELL)
+CELL = Family("cell", lambda size, stride: NasBench201(channels=size, cells=1), RESNET_CELL)
 PLAIN = {
-    3: Family("plain", lambda size: resnet(channels=size, blocks=(1, 1, 1), kernels=(3,), ratios=(1,))),
-    2: Family("plain", lambda size: conv1d(channels=size, blocks=(1, 1, 1), kernels=(9,), dilations=(1,), ratios=(1,))),
-    1: Family("plain", lambda size: mlp(width=size, depth=2, ratios=(1,))),
+    3: Family("plain", lambda size, stride: resnet(channels=size, blocks=(1, 1, 1), kernels=(3,), ratios=(1,))),
+    2: Family("plain", lambda size, stride: conv1d(channels=size, blocks=(1, 1, 1), kernels=(9,), dilations=(1,), ratios=(1,))),
+    1: Family("plain", lambda size, stride: mlp(width=size, depth=2, ratios=(1,))),
 }
-WIDE = Family("cell", lambda size: mlp(width=size, depth=2, ratios=(4,)))
+WIDE = Family("cell", lambda size, stride: mlp(width=size, depth=2, ratios=(4,)))
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def trained(contender: Contender, data: Data, folder: Path, epochs: int, seed: i
 def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender, float]:
     """The best of some random architectures by validation, and the seconds that are left."""
     begin, random, entry = time.perf_counter(), Random(job.seed), Entry(data, limits)
-    near = where_to_search(data, ())
+    near = where_to_search(portfolio(data))
     if near is None:
         raise mixop.MixopError("There is nothing to search.")
     space = around(near, near.size).fit(data)

@@ -53,7 +53,7 @@ def scored(name: str, seed: int, choice: str, sheets: str) -> float | None:
     if protocol is None:
         return None
     family = PLAIN[len(data.shape)]
-    space = family.make(CHANNELS).fit(data)
+    space = family.space(CHANNELS).fit(data)
     with tempfile.TemporaryDirectory() as out:
         result = mixop.retrain(
             family.architecture(space), space, data, Path(out), protocol=protocol, seed=seed, threads=1, progress=False
@@ -67,7 +67,7 @@ def times_as_fast(name: str, sheets: str) -> float:
     torch.set_num_threads(1)
     data = SETS[name](Job(name, 0.0, "none", 0, "plain", sheets))
     family = PLAIN[len(data.shape)]
-    space = family.make(CHANNELS).fit(data)
+    space = family.space(CHANNELS).fit(data)
     batch = data.batch(data.train[:64])
     nets = [build(family.architecture(space), space).train() for _ in range(2)]
     nets[1] = nets[1].to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import mixop
 from mixop.finder.run import Finder
 
-MEASURED = {name: getattr(Finder, name) for name in ("_seconds_per_epoch", "_search_epochs")}
+MEASURED = {name: getattr(Finder, name) for name in ("_seconds_per_epoch", "_seconds_per_search_epoch")}
 TWICE = "it fits twice and expects the same network, but how long a training is depends on the clock"
 NOT_PASSED = {
     mixop.Classifier: dict.fromkeys(
@@ -30,7 +30,7 @@ def pace():
     """An epoch of 15 seconds of ten minutes, whatever the machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
-        patch.setattr(Finder, "_search_epochs", lambda self, method, space: 0)
+        patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 12)
         yield
 

@@ -20,7 +20,7 @@ from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.find import _minutes, find
 from mixop.finder.page import write_found
-from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _RESNET, Member, portfolio, where_to_search
+from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _PLAIN, _RESNET, Member, portfolio, where_to_search
 from mixop.finder.run import Finder
 from mixop.finder.training import protocol_for
 from mixop.finder.worth import Worth
@@ -43,10 +43,16 @@ def pace():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mixop.finder.run.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16))
         patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
-        patch.setattr(Finder, "_search_epochs", lambda self, method, space: 0)
+        patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 4)
         yield
+
+
+def two_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is time for a search of two epochs, which is enough: a fifth of ten minutes."""
+    monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 2)
+    monkeypatch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 60.0)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +133,7 @@ def test_an_architecture_keeps_its_places_in_a_space_of_another_size():
 
 
 def test_a_table_is_searched_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
+    two_epochs(monkeypatch)
     x = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
     data = from_arrays(x.numpy(), (x[:, 0] > 0).long().numpy(), valid=0.4, test_share=0.25)
     result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
@@ -135,7 +141,7 @@ def test_a_table_is_searched_too(tmp_path, monkeypatch):
 
 
 def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
+    two_epochs(monkeypatch)
     monkeypatch.setattr(Finder, "_pays", _PAYS)
     asked = []
 
@@ -162,9 +168,50 @@ def test_where_there_is_no_time_to_compare_the_first_network_with_enough_epochs_
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert result.winner == "plain 1-D ResNet 16"
     assert (result.trials, result.verdict) == ((), ())
-    assert "No time to compare" in result.sentences[1]
+    assert result.sentences[-2] == (
+        "Plan for 10 min 0 s: plain 1-D ResNet 16 is trained for all of it, without a comparison or a search; "
+        "about 17 minutes would compare networks."
+    )
     assert 3 <= result.score.networks[0].epochs <= 24
     assert not (result.out / "trials").exists()
+
+
+def test_where_epochs_are_slow_first_convolutions_are_strided(tmp_path, monkeypatch):
+    """Of images of 64 pixels. With 270 of 600 seconds left for sure, a plain network wants 24 epochs."""
+    asked: list[int] = []
+
+    def seconds(self, contender):
+        asked.append(contender.space.arguments.get("stem_stride", 0) if contender.label.startswith("plain") else 0)
+        return {0: 1.0, 1: 40.0, 2: 4.0}[asked[-1]]
+
+    monkeypatch.setattr(Finder, "_seconds_per_epoch", seconds)
+    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 1)
+    monkeypatch.setattr("mixop.finder.portfolio._OF_IMAGES", ((_PLAIN, 2), (_PLAIN, 4)))
+    y = torch.arange(60) % 2
+    data = from_arrays(torch.randn(60, 3, 64, 64, generator=torch.Generator().manual_seed(0)), y, valid=0.4, layout="nchw")
+    result = find(data, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert asked[:2] == [1, 2]
+    assert {trial.label for trial in result.trials} == {"plain ResNet 2 /2", "plain ResNet 4 /2"}
+    assert result.space.arguments["stem_stride"] == 2
+    (said,) = [sentence for sentence in result.sentences if "stride" in sentence]
+    assert said == (
+        "First convolutions have a stride of 2, which leaves 32x32 of 64x64 positions: with 1, a plain network would have 4 "
+        "epochs at the end, and 24 are wanted."
+    )
+    before = len(asked)
+    assert find(data, tmp_path / "out", minutes=MINUTES, threads=1).sentences == result.sentences
+    assert len(asked) == before, "it is decided once"
+
+
+def test_under_a_limit_of_multiply_adds_plain_networks_are_strided_too():
+    y = torch.arange(60) % 2
+    data = from_arrays(torch.randn(60, 3, 16, 16, generator=torch.Generator().manual_seed(0)), y, valid=0.4, layout="nchw")
+    assert {member.family.stride for member in portfolio(data)} == {1}
+    cheaper = portfolio(data, cheaper=True)
+    assert {member.label for member in cheaper} >= {"plain ResNet 16", "plain ResNet 16 /2", "ResNet 32 /2"}
+    assert len({member.label for member in cheaper}) == len(cheaper)
+    signals = from_arrays(torch.randn(60, 1, 12), y, valid=0.4, layout="ncl")
+    assert portfolio(signals, cheaper=True) == portfolio(signals), "too short"
 
 
 def test_trials_never_see_the_test_examples(finished):
@@ -211,7 +258,7 @@ def test_with_more_minutes_it_goes_on_from_what_is_there(finished):
     assert more.out == result.out / "minutes-20"
     assert all(path.read_bytes() == content for path, content in files.items())
     decided = json.loads((more.out / "decisions.json").read_text())["decisions"]
-    order = list(decided["round 1"])
+    order = list(decided["first round"]["epochs"])
     assert order[0] == result.winner
     tried = {trial.label for trial in result.trials}
     assert [label in tried for label in order[1:]] == sorted(label in tried for label in order[1:])
@@ -310,10 +357,10 @@ def test_signals_of_any_length_have_known_networks_and_a_space_to_search(length)
     members = portfolio(data)
     assert {member.family.label for member in members} >= {"plain 1-D ResNet"}
     assert (_RESNET in {member.family for member in members}) == (length == 24)
-    for best in (members, members[-1:], ()):
-        near = where_to_search(data, best)
+    for best in (members, members[-1:]):
+        near = where_to_search(best)
         assert near is not None
-        assert around(near, 4).fit(data).size() > 100
+        assert around(near, 4).fit(data).size() >= 27
 
 
 def test_what_a_search_found_is_made_narrower_until_it_keeps_the_limits(signals):
@@ -352,7 +399,7 @@ def test_with_a_table_the_limit_is_that_of_another_device(signals, tmp_path, mon
     monkeypatch.setattr(LatencyTable, "sum", lambda _, net, x: sum(p.numel() for p in net.parameters()))
     table = LatencyTable(device="a phone", layers={"x": 1.0}, fixed=500.0, scale=2.0, error=0.07, networks=8)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, max_latency_ms=9000, latency=table)
-    assert result.sentences[1].startswith("Milliseconds are those of a phone; its table is off by 7 %")
+    assert any(s.startswith("Milliseconds are those of a phone; its table is off by 7 %") for s in result.sentences)
     for trial in result.trials:
         assert trial.latency_ms == 500 + 2 * trial.parameters <= 9000
     parameters = result.score.networks[0].parameters
@@ -402,8 +449,9 @@ def test_ctrl_c_is_a_sentence_that_says_how_to_go_on(signals, tmp_path):
 
 
 def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals, tmp_path, monkeypatch):
-    lengths = {"gaea": 0, "dsnas": 2}
-    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: lengths[method])
+    monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 2)
+    seconds = {"gaea": 1000.0, "dsnas": 60.0}
+    monkeypatch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: seconds[method])
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert any(sentence.startswith("dsnas searched ") and "for 2 epochs" in sentence for sentence in result.sentences)
     last = {trial.origin: trial for trial in result.trials if trial.round == 2}
@@ -421,7 +469,7 @@ def test_the_first_method_that_there_is_time_for_searches_and_takes_part(signals
 
 def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypatch):
     monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 1)
-    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 5)
+    monkeypatch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 24.0)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
     said = [sentence for sentence in result.sentences if sentence.startswith("dsnas searched")]
     assert [sentence.partition(" for ")[2] for sentence in said] == ["2 epochs.", "2 epochs, with seed 1."]
@@ -435,7 +483,7 @@ def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypa
 
 
 def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, monkeypatch):
-    monkeypatch.setattr(Finder, "_search_epochs", lambda self, method, space: 2)
+    two_epochs(monkeypatch)
     monkeypatch.setattr("mixop.finder.run.ignorance", lambda run: ["The supernet knew nothing."])
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
     assert "What it found stays out. The supernet knew nothing." in result.sentences
@@ -448,7 +496,7 @@ def test_under_a_limit_the_best_of_many_draws_takes_part(grey, tmp_path, monkeyp
     monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 2)
     monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
     monkeypatch.setattr("mixop.finder.contender.SIZES", (2, 3, 4))
-    monkeypatch.setattr("mixop.finder.run.portfolio", lambda data: (Member(_RESNET, 4), Member(_DENSE, 4)))
+    monkeypatch.setattr("mixop.finder.run.portfolio", lambda data, **_: (Member(_RESNET, 4), Member(_DENSE, 4)))
     result = find(grey, tmp_path / "out", minutes=MINUTES, threads=1, max_params=13000)
     assert any("the best by scores before training takes part" in sentence for sentence in result.sentences)
     (ranked,) = [trial for trial in result.trials if trial.origin == "ranked"]

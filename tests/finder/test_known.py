@@ -50,7 +50,7 @@ def test_each_is_as_wide_as_equal_parameters_allow_and_scored_on_the_same_exampl
         assert name == family.label
 
         def count(width, family=family):
-            space = family.make(width).fit(data)
+            space = family.space(width).fit(data)
             return parameters(build(family.architecture(space), space))
 
         assert network.parameters == count(int(size))

@@ -83,7 +83,7 @@ def test_all_that_find_builds_is_covered(clock, monkeypatch):
     y = torch.arange(60) % 2
     x = torch.randn(60, 1, 16, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1)
     data = mixop.data.from_arrays(x.numpy(), y.numpy(), valid=0.4, test_share=0.2)
-    monkeypatch.setattr("mixop.finder.latency.portfolio", lambda data: small)
+    monkeypatch.setattr("mixop.finder.latency.portfolio", lambda data, **_: small)
     small = [member for member in portfolio(data) if member.size <= 16]
     table = of_find.latency_table_for(data)
     entry = Entry(data, Limits(latency_ms=1e9), table=table)

@@ -58,6 +58,7 @@ SPACES: dict[str, tuple[Callable[[], Data], ModuleSpace]] = {
     "shufflenet": (images, mixop.spaces.shufflenet(stem=2, widths=(4, 8), layers=(2, 1), last=8)),
     "vit": (images, mixop.spaces.vit(width=8, depth=2, heads=(2, 1), ratios=(2, 1))),
     "conv1d": (signals, mixop.spaces.conv1d(channels=4, blocks=(1, 2), kernels=(3, 5))),
+    "fcn": (signals, mixop.spaces.fcn(channels=4, kernels=((5, 3), (3,)), ratios=(0.5, 1))),
     "unet": (masks, mixop.spaces.unet(channels=2, levels=1)),
     "mlp": (features, mixop.spaces.mlp(width=8, depth=2)),
 }
@@ -69,6 +70,7 @@ FITS = {
     "shufflenet": [*IMAGES, Sizes((2, 9, 33), 2)],
     "vit": IMAGES,
     "conv1d": [Sizes((2, 31), 3), Sizes((1, 1), 2)],
+    "fcn": [Sizes((2, 31), 3), Sizes((1, 1), 2)],
     "unet": [Sizes(sizes.shape, sizes.outputs, dense=True) for sizes in (*IMAGES, Sizes((2, 9, 33), 2))],
     "mlp": [Sizes((1,), 1), Sizes((13,), 3)],
 }
@@ -83,7 +85,7 @@ KINDS = {
 USE = {
     "images": "use resnet or mobilenet or proxylessnas or shufflenet or vit",
     "masks": "use unet",
-    "signals": "use conv1d",
+    "signals": "use conv1d or fcn",
     "dense signals": "use a space of cells",
     "features": "use mlp",
     "tokens": "use a space of cells",

@@ -29,9 +29,9 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """The plain network, written by hand."""
 
-    def __init__(self, inputs, outputs, channels, blocks):
+    def __init__(self, inputs, outputs, channels, blocks, kernel=3, stride=1):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, channels, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, channels, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.layers = nn.Sequential()
         now = channels
@@ -53,6 +53,14 @@ def test_the_plain_resnet_is_a_point():
         "stages.1.1=block, stages.1.1.block.conv1=3x3, stages.1.1.block.width=1, stages.1.1.block.conv2=3x3"
     )
     assert_equal_networks(space, native, ResNet(2, 3, 4, (1, 2)), SHAPE)
+
+
+@pytest.mark.parametrize(("stride", "kernel"), [(2, 3), (4, 7)])
+def test_a_strided_stem_misses_nothing(stride, kernel):
+    """At 4, as ImageNet's: windows of 7 overlap."""
+    space = mixop.spaces.resnet(channels=4, blocks=(1,), kernels=(3,), ratios=(1,), stem_stride=stride).fit(Sizes(SHAPE, 3))
+    native = "stages.0.0.conv1=3x3, stages.0.0.width=1, stages.0.0.conv2=3x3"
+    assert_equal_networks(space, native, ResNet(2, 3, 4, (1,), kernel, stride), SHAPE)
 
 
 def test_a_left_out_block_is_no_block():

@@ -56,6 +56,25 @@ def test_a_linear_function_is_interpolated_exactly_inside():
     torch.testing.assert_close(y, torch.tensor([0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]))
 
 
+@pytest.mark.parametrize(("stride", "kernel"), [(2, 3), (4, 7)])
+@pytest.mark.parametrize("shape", [(2, 32), (2, 32, 16)])
+def test_a_strided_stem_is_a_strided_convolution_whose_windows_overlap(shape, stride, kernel):
+    """Cells, head and dense outputs go with it."""
+    space = nasbench201(channels=4, cells=1, stages=2, stem_stride=stride).fit(Sizes(shape, 3))
+    net = build(any_of(space), space, generator=seeded()).eval().double()
+    x = torch.randn(4, *shape, generator=seeded(1), dtype=torch.float64)
+    stem = net.layers[0]
+    conv = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d}[len(shape) - 1]
+    (weight,) = (p for p in stem.parameters() if p.ndim == len(shape) + 1)
+    assert weight.shape[2:] == (kernel,) * (len(shape) - 1)
+    by_hand = conv(x, weight, stride=stride, padding=kernel // 2) / (1 + 1e-5) ** 0.5
+    torch.testing.assert_close(stem(x), by_hand)
+    assert by_hand.shape[2:] == tuple(size // stride for size in shape[1:])
+    assert net(x).shape == (4, 3)
+    dense = nasbench201(channels=4, cells=1, stages=2, stem_stride=stride).fit(Sizes(shape, 3, dense=True))
+    assert build(any_of(dense), dense, generator=seeded()).double()(x).shape == (4, 3, *shape[1:])
+
+
 def test_feature_vectors_become_signals_of_length_1():
     stem = LinearStem(Layer("linear_stem", (0,), (5,), 4, dims=1), BatchNorm()).double()
     x = torch.randn(6, 5, generator=seeded(), dtype=torch.float64)

@@ -186,6 +186,24 @@ def test_the_smallest_images_work():
         assert replace(SPACE, stages=stages, input_shape=(3, size, size)).layers[-1].kind == "head"
 
 
+def test_a_strided_stem_divides_the_input_at_once():
+    space = replace(SPACE, stem_stride=4, stages=2, input_shape=(3, 24, 16), outputs=2)
+    assert (space.layers[0].kind, space.layers[0].stride) == ("strided_stem", 4)
+    with pytest.raises(
+        SpaceError, match=r"the stem divides the input by 4 and 2 stages .* multiple of 8, got 20: 16 and 24 work"
+    ):
+        replace(space, input_shape=(3, 20, 16))
+    for wrong, words in (
+        ({"stem_stride": 0}, "stem stride must be a whole"),
+        ({"stem_stride": 2.0}, "stem stride must be a whole"),
+    ):
+        with pytest.raises(SpaceError, match=words):
+            replace(space, **wrong)
+    for kind, shape in (("tokens", (20, 8)), ("a feature vector", (7,))):
+        with pytest.raises(SpaceError, match=f"the stem of {kind} has no stride"):
+            replace(space, stages=1, input_shape=shape, tokens=kind == "tokens")
+
+
 def test_lists_become_tuples_so_that_a_space_is_hashable():
     space = CellSpace(operations=["none", "skip_connect"], edge_operations=[["none"], ["skip_connect"], ["none"]], nodes=3)  # type: ignore[arg-type]
     assert space.edge_operations == (("none",), ("skip_connect",), ("none",))

@@ -140,6 +140,8 @@ def test_pruning_leaves_lists_on_the_edges():
         ({"cells": 0}, "cells must be a whole number"),
         ({"channels": 5}, "channels must be even"),
         ({"stem": "mnist"}, "'cifar' or 'imagenet'"),
+        ({"stem": "imagenet", "stem_stride": 2}, "has its own strides"),
+        ({"stem_stride": 4, "input_shape": (3, 8, 8)}, "4 halvings leave nothing .* height is 8"),
         ({"operations": ()}, "at least one operation"),
         ({"operations": ("sep_conv_4x4",)}, "sep_conv_4x4"),
         ({"normal_operations": (("skip_connect",),) * 13}, "each of the 14 edges, got 13"),

@@ -240,7 +240,7 @@ def known(
         before = KnownNetworks(seconds=seconds, planned=(planned,), networks=(), weights_sha256="")
         run.write_json(KNOWN, to_record(before))
     planned = before.planned[0]
-    own = family.make(planned.size).fit(loaded)
+    own = family.space(planned.size).fit(loaded)
     architecture = family.architecture(own)
     trial: dict[str, Any] = {
         "recipe": name,

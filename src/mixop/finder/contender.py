@@ -134,7 +134,7 @@ class Entry:
     def member(self, member: Member) -> tuple[Contender | None, str]:
         """A network of the portfolio, or why it stays out."""
         try:
-            space = member.family.make(member.size).fit(self.data)
+            space = member.family.space(member.size).fit(self.data)
         except SpaceError as error:  # a size that the family cannot have: reductions need even channels
             return None, str(error)
         architecture = member.family.architecture(space)
@@ -143,10 +143,15 @@ class Entry:
             return None, broken
         return Contender(member.label, "known", space, architecture, cost, member.size), ""
 
-    def largest(self, family: Family) -> tuple[Contender | None, str]:
-        """The largest network of a family that keeps the limits, or what the smallest one breaks."""
+    def largest(self, family: Family, most: int = max(SIZES)) -> tuple[Contender | None, str]:
+        """The largest network of a family that keeps the limits, or what the smallest one breaks.
+
+        Args:
+            family: of the network.
+            most: channels, or features.
+        """
         why = ""
-        for size in sorted(SIZES, reverse=True):
+        for size in sorted((size for size in SIZES if size <= most), reverse=True):
             found, why = self.member(Member(family, size))
             if found is not None:
                 return found, ""
@@ -210,4 +215,4 @@ def carried(architecture: Architecture, of: Space, to: Space) -> Architecture | 
 def around(near: Member, size: int) -> Space:
     """The space around a network at a size, which may be another than the network's own."""
     assert near.family.around is not None, "asked of networks that are searched around only"
-    return near.family.around(size)
+    return near.family.around(size, near.family.stride)

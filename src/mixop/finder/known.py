@@ -133,7 +133,7 @@ def train_known(
                 raise RunError(
                     f"{run / KNOWN} names the unknown family {planned.family!r}: move it away, and it is made again."
                 )
-            space = families[planned.family].make(planned.size).fit(data)
+            space = families[planned.family].space(planned.size).fit(data)
             result = retrain(
                 families[planned.family].architecture(space),
                 space,
@@ -215,7 +215,7 @@ def plan(
         device: where torch computes.
     """
     size = widest(family, most, data)
-    space = family.make(size).fit(data)
+    space = family.space(size).fit(data)
     timed = replace(protocol, epochs=MEASURED_EPOCHS)
     architecture = family.architecture(space)
     measured = [retraining_estimate(architecture, space, data, timed, device=device).seconds for _ in range(MEASUREMENTS)]
@@ -233,7 +233,7 @@ def widest(family: Family, most: int, data: Data) -> int:
     """
 
     def fits(size: int) -> bool:
-        space = family.make(size).fit(data)
+        space = family.space(size).fit(data)
         return parameters(build(family.architecture(space), space)) <= most
 
     low, high = 2, 4  # the first fits, or is taken anyway; the second does not

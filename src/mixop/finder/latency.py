@@ -9,7 +9,7 @@ from mixop.core.errors import SpaceError
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.finder.contender import around
-from mixop.finder.portfolio import SIZES, Family, Member, portfolio
+from mixop.finder.portfolio import SIZES, Family, Member, portfolio, strides
 from mixop.measure.latency import Example, examples_of, table_of
 from mixop.nets.discrete import build
 from mixop.nets.latency import LatencyTable
@@ -33,8 +33,9 @@ def latency_table_for(
 
 def _kinds(data: Data, seed: int) -> Iterator[Iterator[Example]]:
     widest: dict[Family, int] = {}
-    for member in portfolio(data):
-        widest[member.family] = max(member.size, widest.get(member.family, 0))
+    for stride in strides(data):
+        for member in portfolio(data, stride=stride, cheaper=True):
+            widest[member.family] = max(member.size, widest.get(member.family, 0))
     for family, most in widest.items():
         for size in SIZES:
             try:
@@ -46,6 +47,6 @@ def _kinds(data: Data, seed: int) -> Iterator[Iterator[Example]]:
 
 
 def _known(family: Family, size: int, data: Data) -> Iterator[Example]:
-    space = family.make(size).fit(data)
+    space = family.space(size).fit(data)
     net = build(family.architecture(space), space).eval()
     return iter([(net, data.batch(data.train[:1]).x)])

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 from mixop.api import RetrainResult, retrain, search
@@ -17,7 +18,22 @@ from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Costs, Entry, Trial, Wanted, around, carried
 from mixop.finder.costs import Limits
 from mixop.finder.ledger import Ledger
-from mixop.finder.portfolio import Family, Member, portfolio, where_to_search
+from mixop.finder.look import described
+from mixop.finder.plan import (
+    AHEAD,
+    AHEAD_OF_MEASURED,
+    ALONE_EPOCHS,
+    FEWEST_EPOCHS,
+    LOOK_SECONDS,
+    SHARES,
+    Searches,
+    able,
+    about,
+    alone,
+    told,
+    told_stride,
+)
+from mixop.finder.portfolio import STRIDES, Family, Member, by_hand, portfolio, strides, where_to_search
 from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
@@ -36,25 +52,11 @@ from mixop.runs.read import read_run
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Space
 
-SHARES = {"trials": 0.3, "search": 0.2, "ranking": 0.05}
-"""Of the whole time; looking is part of the trials, and training the best network takes what is left. Ranking is for limits."""
-
-
-FEWEST_EPOCHS = 3
-"""Of a trial; a network that cannot have as many in its share of the time stays out."""
-
 ENOUGH_EPOCHS = 10
 """Of those of the last round where one more is let in."""
 
-ALONE_EPOCHS = 24
-"""Of a network that is trained without having been compared. Source: the short schedule by which Page 2018 (How to train your
-ResNet, part 3) trains a residual network on CIFAR-10 to 94 %."""
-
 LAST_ROUND = 5
 """Networks of the last round under a limit: two known ones, what was ranked, what was found, and a random one."""
-
-LOOK_SECONDS = 1.5
-"""Of the first round for each network that is timed: timing one takes about a second."""
 
 FEWEST_SEARCH_EPOCHS = 8
 """Of a search; a shorter one would decide before its supernet knows anything."""
@@ -63,31 +65,15 @@ MOST_SEARCHES = 3
 """Searches of a run. Several short ones with different seeds go before a long one where each has twice the fewest epochs: which
 of them is best, the second round says."""
 
+PLAIN = 16
+"""Channels of the plain network by which the stride of first convolutions is set."""
+
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
 and the best there of those that compute one option of each decision in a step, so that an epoch is a fraction as long."""
 
-AHEAD = 1.1
-"""Times are planned longer by this, for what an estimate leaves out."""
-
-
 Raced = tuple[Contender, Trial]
 """A network and what it scored."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a space is searched.
-
-    Args:
-        method: the name of a recipe.
-        epochs: of each search; 0 for none.
-        times: how many searches, with seeds that count up.
-    """
-
-    method: str
-    epochs: int
-    times: int
 
 
 class Finder:
@@ -126,8 +112,10 @@ class Finder:
         Raises:
             RecipeError: if there are none, or the recipe does not fit the space that is searched.
         """
-        members = portfolio(self.data)
-        if near := where_to_search(self.data, members):
+        stride = self._strided()[0]
+        cheaper = self.entry.limits.flops is not None or self.entry.limits.latency_ms is not None
+        members = self.members = portfolio(self.data, stride=stride, cheaper=cheaper)
+        if near := where_to_search(members):
             for method in self.methods:
                 check_fit(self._fitting(RECIPES[method]()), self._searchable(near), self.data, self.settings)
         # What was measured once holds: a latency is another one every time.
@@ -155,11 +143,10 @@ class Finder:
             costs: what networks were measured to cost.
         """
         self.ledger.decide("costs", lambda: costs)
+        self.ledger.decide("stride", self._strided)
         data = self.data
-        self.say(
-            f"{data.name}: {len(data.train):,} training, {len(data.valid):,} validation and {len(data.test):,} test examples "
-            f"of shape {'x'.join(map(str, data.shape))}, task {data.task.name}."
-        )
+        for sentence in described(data):
+            self.say(sentence)
         if self.before:
             self.say(
                 f"{self.before.winner} was the best before, with {self._worth(self.before)}: {self.total / 60:g} more minutes "
@@ -170,11 +157,12 @@ class Finder:
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
-        lengths = self.ledger.decide("round 1", lambda: self._first_lengths(known, seconds))
-        taken = [label for label, epochs in lengths.items() if epochs]
-        if len(taken) == 1:
-            self.say(f"No time to compare networks, nor to search: {taken[0]} is trained for all of it.")
-            return self._train(next(contender for contender in known if contender.label == taken[0]), ())
+        first_round = self.ledger.decide("first round", lambda: self._first_round(known, seconds))
+        for sentence in first_round["plan"]:
+            self.say(sentence)
+        lengths = first_round["epochs"]
+        if len(lengths) == 1:
+            return self._train(next(contender for contender in known if contender.label in lengths), ())
         first = self._raced(1, known, lengths)
         final = self._last_round(known, first, seconds)
         trials = [trial for _, trial in final]
@@ -221,8 +209,8 @@ class Finder:
             seconds: of the whole round.
         """
         order = [contender for contender, _ in first]
-        members = {member.label: member for member in portfolio(self.data)}
-        near = where_to_search(self.data, [members[c.label] for c in order if c.label in members])
+        members = {member.label: member for member in self.members}
+        near = where_to_search([*(members[c.label] for c in order if c.label in members), *self.members])
         plan = self._plan(near)
         others = (plan.times + 1 if plan.epochs else 0) + bool(self.entry.limits)
         share = seconds / (min(2, len(order)) + others)
@@ -263,20 +251,16 @@ class Finder:
         Args:
             number: of the round.
             contenders: the networks.
-            chosen: epochs by label; 0 for those that stay out.
+            chosen: epochs by label, of those that take part.
         """
         by_label = {contender.label: contender for contender in contenders}
-        late = [label for label, epochs in chosen.items() if not epochs]
-        if late:
-            self.say(f"No time to try {', '.join(late)}: more minutes would let them in.")
         done: list[Raced] = []
         for label, epochs in chosen.items():
-            if epochs:
-                trial = self.ledger.decide(f"trial {number} {label}", lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
-                if trial is None:
-                    self.say(f"{label} diverged and is left out.")
-                    continue
-                done.append((by_label[label], from_record(Trial, trial, DECISIONS)))
+            trial = self.ledger.decide(f"trial {number} {label}", lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
+            if trial is None:
+                self.say(f"{label} diverged and is left out.")
+                continue
+            done.append((by_label[label], from_record(Trial, trial, DECISIONS)))
         if number == 1 and not done:
             raise RecipeError("Every network diverged: the data may hold numbers that no network can learn from.")
         order = ranked([trial for _, trial in done], self.data.task)
@@ -284,16 +268,42 @@ class Finder:
         self.trials += [trial for _, trial in done]
         return done
 
-    def _first_lengths(self, contenders: Sequence[Contender], seconds: float) -> dict[str, int]:
-        """How many epochs each network has in an equal share of the time; 0 for those that stay out.
+    def _first_round(self, contenders: Sequence[Contender], seconds: float) -> dict[str, Any]:
+        """Epochs by label of the networks that take part, in equal shares of the time, and sentences on the plan.
 
         As many take part as can have the fewest epochs each; those that come first go before others.
         """
         looked = contenders[: max(2, int(seconds / LOOK_SECONDS))]
         rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
-        taken = _able(rates, seconds) or [_alone(rates, self.total)]
+        taken = able(rates, seconds) or [alone(rates, self.total)]
         inside = self._lengths([contender for contender in looked if contender.label in taken], seconds / len(taken))
-        return {contender.label: inside.get(contender.label, 0) for contender in contenders}
+        # What was not timed is judged by its multiply-adds.
+        pace = median(rates[contender.label] / max(1, contender.cost.flops) for contender in looked)
+        rates |= {c.label: pace * c.cost.flops for c in contenders if c.label not in rates}
+        stride, epochs = self._strided()
+        strided = [told_stride(self.data.shape[1:], stride, epochs[STRIDES.index(stride) - 1])] if stride > 1 else []
+        return {"epochs": inside, "plan": [*strided, *told(self.total, rates, taken, ranks=self._ranks)]}
+
+    def _strided(self) -> list[Any]:
+        """The stride of first convolutions, and the epochs that a plain network would have in the last training at each.
+
+        It is the least one with which a plain network has enough epochs in what is surely left for the last training; at twice
+        the stride an epoch takes about a quarter of the time.
+        """
+        if (known := self.ledger.known("stride", None)) is not None:
+            return known
+        seconds = self.total * (1 - sum(SHARES.values()))
+        whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
+        stride, epochs = 1, list[int]()
+        for stride in strides(self.data):
+            plain = next(iter(by_hand(self.data, stride)), None)
+            contender = None if plain is None or stride == strides(self.data)[-1] else self.entry.largest(plain, PLAIN)[0]
+            if contender is None:  # there is nothing to time, or no further stride
+                break
+            epochs.append(int(seconds / (whole * self._seconds_per_epoch(contender))))
+            if epochs[-1] >= ALONE_EPOCHS:
+                break
+        return [stride, epochs]
 
     def _lengths(self, contenders: Sequence[Contender], share: float) -> dict[str, int]:
         """How many epochs each network has in some seconds, but no fewer than the fewest."""
@@ -304,7 +314,7 @@ class Finder:
         """Of a training on the part ``train``; as measured where it was trained already."""
         for trial in reversed(self.trials):
             if trial.label == contender.label and trial.epochs:
-                return AHEAD * max(trial.seconds / trial.epochs, 1e-4)
+                return AHEAD_OF_MEASURED * max(trial.seconds / trial.epochs, 1e-4)
         estimate = retraining_estimate(
             contender.architecture, contender.space, self.data, protocol_for(self.data, 1), device=self.settings.device
         )
@@ -350,7 +360,7 @@ class Finder:
             **scope,
         )
 
-    def _searched(self, known: Sequence[Contender], best: Contender, near: Member, plan: Plan) -> list[Contender]:
+    def _searched(self, known: Sequence[Contender], best: Contender, near: Member, plan: Searches) -> list[Contender]:
         """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
         space = around(near, near.size).fit(self.data)
         wanted = [*self._ranked(best), *self._found(near, plan)]
@@ -378,14 +388,13 @@ class Finder:
         They are as wide as the widest known network that keeps them: at another width all would be too large, or too small. One
         network more leaves the others less time: it stays away where the best so far would have fewer than ten epochs.
         """
-        limits, data = self.entry.limits, self.data
-        near = next((member for member in portfolio(data) if member.family.ranks), None)
-        if not limits or near is None or len(data.shape) != 3 or data.dense or data.tokens:
+        near = next((member for member in self.members if member.family.ranks), None)
+        if near is None or not self._ranks:
             return []
         widest, _ = self.entry.largest(near.family)
         if widest is None:
             return []
-        space = around(near, min(near.size, widest.size)).fit(data)
+        space = around(near, min(near.size, widest.size)).fit(self.data)
         seconds, seed = SHARES["ranking"] * self.total, self.settings.seed
         share = self.total * SHARES["trials"] / 2 / LAST_ROUND
 
@@ -400,16 +409,22 @@ class Finder:
         self.say(f"Of {taken['networks']} drawn networks that keep the limits, the best by scores before training takes part.")
         return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
 
-    def _plan(self, near: Member | None) -> Plan:
+    @property
+    def _ranks(self) -> bool:
+        """Whether networks are ranked before training: images' under a limit."""
+        return bool(self.entry.limits) and len(self.data.shape) == 3 and not self.data.dense and not self.data.tokens
+
+    def _plan(self, near: Member | None) -> Searches:
         """What searches: decided once, by how long an epoch of it takes."""
         if near is None:
-            return Plan(self.methods[-1], 0, 0)
-        plan = Plan(*self.ledger.decide("search", lambda: self._search_length(self._searchable(near))))
+            return Searches(self.methods[-1], 0, 0)
+        *planned, minutes = self.ledger.decide("searches", lambda: self._search_length(self._searchable(near)))
+        plan = Searches(*planned)
         if not plan.epochs:
-            self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: more minutes would search as well.")
+            self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: {about(minutes)} would have it.")
         return plan
 
-    def _found(self, near: Member, plan: Plan) -> list[Wanted]:
+    def _found(self, near: Member, plan: Searches) -> list[Wanted]:
         """What searches found that learnt anything; nothing where none is made."""
         if not plan.epochs:
             return []
@@ -454,19 +469,24 @@ class Finder:
         short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_length(self, space: Space) -> tuple[str, int, int]:
-        """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches."""
-        for method in self.methods:
-            if epochs := self._search_epochs(method, space):
-                count = max(1, min(MOST_SEARCHES, epochs // (2 * FEWEST_SEARCH_EPOCHS)))
-                return method, min(epochs // count, RECIPES[method]().epochs), count
-        return self.methods[-1], 0, 0
+    def _search_length(self, space: Space) -> tuple[str, int, int, float]:
+        """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches.
 
-    def _search_epochs(self, method: str, space: Space) -> int:
-        """As many as fit into the searches' share of the time; 0 for too few."""
+        At last, the minutes of a run that has time for the method.
+        """
+        method, minutes = self.methods[-1], math.inf
+        for method in self.methods:
+            each = self._seconds_per_search_epoch(method, space)
+            minutes = FEWEST_SEARCH_EPOCHS * each / SHARES["search"] / 60
+            epochs = int(self.total * SHARES["search"] / each)
+            if epochs >= FEWEST_SEARCH_EPOCHS:
+                count = max(1, min(MOST_SEARCHES, epochs // (2 * FEWEST_SEARCH_EPOCHS)))
+                return method, min(epochs // count, RECIPES[method]().epochs), count, minutes
+        return method, 0, 0, minutes
+
+    def _seconds_per_search_epoch(self, method: str, space: Space) -> float:
         estimate = search_estimate(self._sized(method, FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
-        epochs = int(self.total * SHARES["search"] / (AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)))
-        return epochs if epochs >= FEWEST_SEARCH_EPOCHS else 0
+        return AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)
 
     def _length(self, winner: Contender) -> int:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
@@ -526,30 +546,3 @@ class Finder:
             sentences=tuple(self.sentences),
             verdict=tuple(judged),
         )
-
-
-def _able(rates: Mapping[str, float], seconds: float) -> list[str]:
-    """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
-
-    None where there are not two of them.
-
-    Args:
-        rates: seconds of an epoch by label.
-        seconds: that all of them have.
-    """
-    for count in range(len(rates), 1, -1):
-        able = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
-        if len(able) >= count:
-            return able[:count]
-    return []
-
-
-def _alone(rates: Mapping[str, float], seconds: float) -> str:
-    """The network to train where there is no time to compare: the first that has enough epochs, or else the fastest.
-
-    Args:
-        rates: seconds of an epoch by label.
-        seconds: of the whole run.
-    """
-    able = (label for label, rate in rates.items() if ALONE_EPOCHS * rate <= seconds)
-    return next(able, min(rates, key=rates.__getitem__))

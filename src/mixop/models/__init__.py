@@ -1,6 +1,7 @@
 """Models with choices in them, ready to be searched; `mixop.spaces` has their spaces by the same names."""
 
 from mixop.models.conv1d import conv1d
+from mixop.models.fcn import fcn
 from mixop.models.mlp import mlp
 from mixop.models.mobilenet import mobilenet
 from mixop.models.proxylessnas import proxylessnas
@@ -9,4 +10,4 @@ from mixop.models.shufflenet import shufflenet
 from mixop.models.unet import unet
 from mixop.models.vit import vit
 
-__all__ = ["conv1d", "mlp", "mobilenet", "proxylessnas", "resnet", "shufflenet", "unet", "vit"]
+__all__ = ["conv1d", "fcn", "mlp", "mobilenet", "proxylessnas", "resnet", "shufflenet", "unet", "vit"]

@@ -23,7 +23,7 @@ _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 READS = {
     "images": ("resnet", "mobilenet", "proxylessnas", "shufflenet", "vit"),
     "images with an output at every pixel": ("unet",),
-    "signals": ("conv1d",),
+    "signals": ("conv1d", "fcn"),
     "features": ("mlp",),
 }
 """The ready models by the data that they read."""

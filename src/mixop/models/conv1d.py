@@ -55,6 +55,7 @@ def net(
     kernels: tuple[int, ...] = (3, 5, 9),
     dilations: tuple[int, ...] = (1, 2),
     ratios: tuple[float, ...] = (0.5, 1),
+    stem_stride: int = 1,
 ) -> nn.Module:
     """A residual network for signals of any length.
 
@@ -68,6 +69,7 @@ def net(
         kernels: values that a convolution reads, odd.
         dilations: how far apart these are.
         ratios: channels inside a block, as shares of those around it, increasing, in (0, 1].
+        stem_stride: of the first convolution, which divides the signal at once.
 
     Raises:
         SpaceError: for other data than signals, or arguments out of range.
@@ -75,7 +77,8 @@ def net(
     Source: Wang et al. 2017 (arXiv:1611.06455), section II-C, with blocks of two convolutions.
     """
     check_kind("conv1d", Sizes(input_shape, outputs, dense, tokens))
-    check_numbers("conv1d", channels=channels, blocks=blocks, kernels=kernels, dilations=dilations, ratios=ratios)
+    counts = {"channels": channels, "blocks": blocks, "dilations": dilations, "stem_stride": stem_stride}
+    check_numbers("conv1d", **counts, kernels=kernels, ratios=ratios)
     windows = [(kernel, dilation) for dilation in dilations for kernel in kernels]
     stages, inputs = [], channels
     for number, count in enumerate(blocks):
@@ -84,7 +87,7 @@ def net(
         stage = in_a_row([first, *(Block(width, width, windows, ratios) for _ in range(count - 1))])
         stages.append(nn.Sequential(OrderedDict(pool=halve(inputs), blocks=stage)) if number else stage)
         inputs = width
-    stem = nn.Sequential(conv(input_shape[0], channels, 7, dims=1), nn.ReLU())
+    stem = nn.Sequential(conv(input_shape[0], channels, max(7, 2 * stem_stride - 1), stem_stride, dims=1), nn.ReLU())
     pool = Choice({"mean": nn.AdaptiveAvgPool1d(1), "max": nn.AdaptiveMaxPool1d(1)})
     head = nn.Sequential(OrderedDict(pool=pool, flat=nn.Flatten(), linear=nn.Linear(inputs, outputs)))
     return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))

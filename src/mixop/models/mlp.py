@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mixop.core.errors import SpaceError, unknown
 from mixop.models.base import Shape, check_kind, check_numbers, in_a_row, ready
 from mixop.nets.modules.choice import Choice
 from mixop.spaces.sizes import Sizes
@@ -63,6 +64,7 @@ def net(
     width: int = 64,
     depth: int = 4,
     ratios: tuple[float, ...] = (2, 1, 0.5, 4),
+    embeddings: tuple[str, ...] = ("linear", "periodic"),
 ) -> nn.Module:
     """A residual MLP for feature vectors.
 
@@ -74,6 +76,7 @@ def net(
         width: of the network, >= 1.
         depth: how many blocks there are at most, >= 1; all but the first may be left out.
         ratios: width inside a block, as a multiple of ``width``, > 0.
+        embeddings: how features are embedded: some of ``linear`` and ``periodic``.
 
     Raises:
         SpaceError: for other data than features, or arguments out of range.
@@ -82,7 +85,11 @@ def net(
     """
     check_kind("mlp", Sizes(input_shape, outputs, dense, tokens))
     check_numbers("mlp", width=width, depth=depth, ratios=ratios)
-    embed = Choice({"linear": nn.Linear(input_shape[0], width), "periodic": Periodic(input_shape[0], width)})
+    makes = {"linear": nn.Linear, "periodic": Periodic}
+    for name in embeddings:
+        if name not in makes:
+            raise SpaceError(unknown("embedding of mlp", name, makes))
+    embed = Choice({name: makes[name](input_shape[0], width) for name in embeddings})
     blocks = in_a_row([Block(width, ratios) for _ in range(depth)])
     head = nn.Sequential(nn.BatchNorm1d(width), activation(), nn.Linear(width, outputs))
     return nn.Sequential(OrderedDict(embed=embed, blocks=blocks, head=head))

@@ -40,6 +40,7 @@ def net(
     blocks: tuple[int, ...] = (2, 2, 2),
     kernels: tuple[int, ...] = (3, 5, 7),
     ratios: tuple[float, ...] = (0.5, 1),
+    stem_stride: int = 1,
 ) -> nn.Module:
     """A residual network for images of any size.
 
@@ -52,6 +53,7 @@ def net(
         blocks: how many each stage has at most; all but its first may be left out.
         kernels: windows of the convolutions, odd.
         ratios: channels inside a block, as shares of those around it, increasing, in (0, 1].
+        stem_stride: of the first convolution, which divides the image at once; 1 as published for small images.
 
     Raises:
         SpaceError: for other data than images, or arguments out of range.
@@ -59,14 +61,14 @@ def net(
     Source: He et al. 2016 (arXiv:1512.03385); all blocks with kernels 3 and ratio 1 are the plain network.
     """
     check_kind("resnet", Sizes(input_shape, outputs, dense, tokens))
-    check_numbers("resnet", channels=channels, blocks=blocks, kernels=kernels, ratios=ratios)
+    check_numbers("resnet", channels=channels, blocks=blocks, kernels=kernels, ratios=ratios, stem_stride=stem_stride)
     stages, inputs = [], channels
     for number, count in enumerate(blocks):
         width, stride = channels * 2**number, 1 if number == 0 else 2
         first = Block(inputs, width, stride, kernels, ratios)
         stages.append(in_a_row([first, *(Block(width, width, 1, kernels, ratios) for _ in range(count - 1))]))
         inputs = width
-    stem = nn.Sequential(conv(input_shape[0], channels, 3), nn.ReLU())
+    stem = nn.Sequential(conv(input_shape[0], channels, max(3, 2 * stem_stride - 1), stem_stride), nn.ReLU())
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs))
     return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))
 

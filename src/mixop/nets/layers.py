@@ -223,7 +223,9 @@ def _factorised_reduction(layer: Layer, norm: BatchNorm) -> nn.Module:
 
 
 def _strided_stem(layer: Layer, norm: BatchNorm) -> nn.Module:
-    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 3, stride=layer.stride, padding=1, bias=False)
+    """Windows of 3 up to a stride of 2; at a larger one they grow, so that they overlap and miss nothing."""
+    reach = max(1, layer.stride - 1)
+    conv = CONVOLUTIONS[layer.dims](layer.channels[0], layer.out, 2 * reach + 1, layer.stride, reach, bias=False)
     return nn.Sequential(conv, norm.make(layer.out, layer.dims, affine=True))
 
 

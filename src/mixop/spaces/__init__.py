@@ -24,7 +24,7 @@ from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
-    from mixop.models import conv1d, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
+    from mixop.models import conv1d, fcn, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "enas_macro",
     "enas_micro",
     "enas_rnn",
+    "fcn",
     "from_nasbench301",
     "in_module",
     "mlp",

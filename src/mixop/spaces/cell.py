@@ -9,7 +9,7 @@ from typing import Self
 from mixop.core.errors import SpaceError, unknown
 from mixop.core.outside import shortened
 from mixop.spaces.core import Architecture, Choice, Decision, Group, Roles, pruned_lists
-from mixop.spaces.ends import head, stem
+from mixop.spaces.ends import check_stem_stride, head, stem
 from mixop.spaces.sizes import positions
 from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
 
@@ -48,8 +48,10 @@ class CellSpace(Stacked):
         channels: channels of the first stage, >= 1.
         cells: cells of each stage, >= 1.
         stages: stages, >= 1; each but the first halves every axis.
+        stem_stride: of the first convolution: images and signals are divided by it at once, 1 for published networks.
         input_shape: shape of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(F,)`` feature vectors, ``(V, T)`` windows
-            of T tokens of a vocabulary of V; H, W, L and T multiples of ``2 ** (stages - 1)``; None to take the data's.
+            of T tokens of a vocabulary of V; H, W, L and T multiples of ``stem_stride * 2 ** (stages - 1)``; None to take the
+            data's.
         outputs: numbers for an example, or for each position, >= 1; None to take the data's.
         dense: whether there is an output at every position; None to take the data's.
         tokens: whether inputs are tokens; None to take the data's.
@@ -74,6 +76,7 @@ class CellSpace(Stacked):
     channels: int = 16
     cells: int = 5
     stages: int = 3
+    stem_stride: int = 1
     input_shape: tuple[int, ...] | None = None
     outputs: int | None = None
     dense: bool | None = None
@@ -97,7 +100,8 @@ class CellSpace(Stacked):
 
     def _check_sizes(self) -> None:
         super()._check_sizes()
-        unit = 2 ** (self.stages - 1)
+        check_stem_stride(self, self.stem_stride)
+        unit = self.stem_stride * 2 ** (self.stages - 1)
         if self.input_shape is None or unit == 1:
             return
         if self.dims == 0:
@@ -110,9 +114,10 @@ class CellSpace(Stacked):
             if size % unit:
                 below = size // unit * unit
                 sizes = f"the smallest that works is {unit}" if below == 0 else f"{below} and {below + unit} work"
+                strided = f"the stem divides the input by {self.stem_stride} and " if self.stem_stride > 1 else ""
                 raise SpaceError(
-                    f"{self.name}: {self.stages} stages halve the input {self.stages - 1} times, so its {axis} must be a "
-                    f"multiple of {unit}, got {size}: {sizes}, or take fewer stages."
+                    f"{self.name}: {strided}{self.stages} stages halve the input {self.stages - 1} times, so its {axis} must "
+                    f"be a multiple of {unit}, got {size}: {sizes}, or take fewer stages."
                 )
 
     def _check_causal(self) -> None:
@@ -172,7 +177,7 @@ class CellSpace(Stacked):
     def layers(self) -> tuple[Layer, ...]:
         """Stem, stages of cells with residual blocks between them, head; a chain."""
         width, dims = self.channels, max(self.dims, 1)
-        layers = [stem(self, width)]
+        layers = [stem(self, width, stride=self.stem_stride)]
         for stage in range(self.stages):
             if stage > 0:
                 layers.append(Layer("residual", (len(layers),), (width,), 2 * width, stride=2, dims=dims))

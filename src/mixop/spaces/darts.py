@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 
 from mixop.core.errors import SpaceError, unknown
 from mixop.spaces.core import Architecture, Decision, Group, Roles, pruned_lists
-from mixop.spaces.ends import head, stem
+from mixop.spaces.ends import check_stem_stride, head, stem
 from mixop.spaces.genotype import read_genotype, write_genotype
 from mixop.spaces.sizes import check_halvings
 from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
@@ -68,6 +68,7 @@ class Darts(Stacked):
         stem: ``cifar``: one convolution; ``imagenet``: three strided ones, which leave an eighth of the size; tokens have a
             stem of their own in place of ``cifar``.
         stem_multiplier: the stem for CIFAR has this multiple of the channels.
+        stem_stride: of the stem for CIFAR: images and signals are divided by it at once; 1 as published.
         input_shape: shape of one input: ``(C, H, W)`` images, ``(C, L)`` signals, ``(V, T)`` windows of T tokens of a
             vocabulary of V; None to take the data's.
         outputs: numbers for an example, or for each position, >= 1; None to take the data's.
@@ -89,6 +90,7 @@ class Darts(Stacked):
     channels: int = 16
     stem: Literal["cifar", "imagenet"] = "cifar"
     stem_multiplier: int = 3
+    stem_stride: int = 1
     input_shape: tuple[int, ...] | None = None
     outputs: int | None = None
     dense: bool | None = None
@@ -138,9 +140,14 @@ class Darts(Stacked):
             )
         if self.tokens and self.stem != "cifar":
             raise SpaceError(f"{self.name}: tokens are embedded in place of the stem 'cifar', got the stem {self.stem!r}.")
+        check_stem_stride(self, self.stem_stride)
+        if self.stem_stride > 1 and self.stem == "imagenet":
+            raise SpaceError(
+                f"{self.name}: the stem 'imagenet' has its own strides: leave stem_stride at 1, got {self.stem_stride}."
+            )
         if self.input_shape is None:
             return
-        halvings = len(set(self.reductions)) + (3 if self.stem == "imagenet" else 0)
+        halvings = len(set(self.reductions)) + (3 if self.stem == "imagenet" else (self.stem_stride - 1).bit_length())
         check_halvings(self.name, self.input_shape, halvings)
 
     @property
@@ -179,7 +186,7 @@ class Darts(Stacked):
             ]
             before, last = (1, self.channels), (2, self.channels)
         else:
-            layers.append(stem(self, self.stem_multiplier * self.channels))
+            layers.append(stem(self, self.stem_multiplier * self.channels, stride=self.stem_stride))
             before = last = (1, self.stem_multiplier * self.channels)
         halved = self.stem == "imagenet"  # whether the older input is twice as large as the newer one
         width = self.channels

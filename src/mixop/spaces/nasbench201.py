@@ -45,6 +45,7 @@ class NasBench201(CellSpace):
         channels: channels of the first stage; 16 in the benchmark, 24 in GAEA's search.
         cells: cells of each stage; 5 in the benchmark.
         stages: stages; 3 in the benchmark.
+        stem_stride: of the first convolution, as `CellSpace`; 1 in the benchmark.
         input_shape: shape of one input, as `CellSpace`; None to take the data's; (3, 32, 32) for CIFAR, (3, 16, 16) for
             ImageNet16-120.
         outputs: numbers for an example, or for each position; None to take the data's.
@@ -141,6 +142,7 @@ def nasbench201(
     channels: int = 16,
     cells: int = 5,
     stages: int = 3,
+    stem_stride: int = 1,
     input_shape: tuple[int, ...] | None = None,
     outputs: int | None = None,
     dense: bool | None = None,
@@ -152,6 +154,7 @@ def nasbench201(
         channels=channels,
         cells=cells,
         stages=stages,
+        stem_stride=stem_stride,
         input_shape=input_shape,
         outputs=outputs,
         dense=dense,
@@ -170,6 +173,7 @@ class NasBench201Digits(NasBench201):
         channels: channels of the first stage; 4 in the table.
         cells: cells of each stage; 1 in the table.
         stages: stages; 3 in the table.
+        stem_stride: of the first convolution, as `CellSpace`; 1 in the table.
         input_shape: shape of one input, as `CellSpace`; None to take the data's; (1, 8, 8) in the table.
         outputs: numbers for an example, or for each position; None to take the data's; 10 in the table.
         dense: whether there is an output at every position; None to take the data's; false in the table.

@@ -29,6 +29,7 @@ READY: dict[str, Ready] = {
     ),
     "vit": Ready("mixop.models.vit:net", "Images: patch, depth, heads and MLP ratio of a vision transformer"),
     "conv1d": Ready("mixop.models.conv1d:net", "Signals: kernel, dilation, width, depth and pooling of residual blocks"),
+    "fcn": Ready("mixop.models.fcn:net", "Signals: kernel and width of fully convolutional networks"),
     "unet": Ready("mixop.models.unet:net", "Images with an output at every pixel: convolutions, joins and pooling of a U-Net"),
     "mlp": Ready("mixop.models.mlp:net", "Features of tables: embedding, activation, width and depth of a residual MLP"),
 }

@@ -1,0 +1,64 @@
+"""How time is divided, by hand."""
+
+import pytest
+
+from mixop.finder.plan import ALONE_EPOCHS, able, about, alone, minutes_for, told, told_stride
+
+RATES = {"a": 2.0, "b": 1.0, "c": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taken"),
+    [
+        (36.0, ["a", "b", "c"]),  # 12 each, 3 epochs of c
+        (35.9, ["a", "b"]),
+        (12.0, ["a", "b"]),  # 6 each, 3 epochs of a
+        (11.9, []),  # only b has them
+    ],
+)
+def test_as_many_take_part_as_can_have_three_epochs_each(seconds, taken):
+    assert able(RATES, seconds) == taken
+
+
+def test_those_that_come_first_go_before_others():
+    assert able({"a": 1.0, "b": 9.0, "c": 1.0, "d": 1.0}, 9.0) == ["a", "c", "d"]
+
+
+def test_alone_is_the_first_that_has_enough_epochs_or_the_fastest():
+    assert alone(RATES, ALONE_EPOCHS * 2.0) == "a"
+    assert alone(RATES, ALONE_EPOCHS * 2.0 - 1) == "b"
+    assert alone(RATES, 1.0) == "b"
+
+
+@pytest.mark.parametrize("networks", [2, 3])
+def test_so_many_minutes_are_just_enough(networks):
+    seconds = 60 * minutes_for(RATES, networks) * 0.15
+    assert len(able(RATES, seconds + 1e-6)) == networks
+    assert len(able(RATES, seconds - 1e-6)) < networks
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [(0.2, "about 1 minute"), (1.01, "about 2 minutes"), (19.5, "about 20 minutes"), (41.0, "about 50 minutes")],
+)
+def test_budgets_are_rounded_up(minutes, said):
+    assert about(minutes) == said
+
+
+def test_the_plan_says_what_more_minutes_change():
+    assert told(600.0, RATES, ["a", "b", "c"], ranks=True) == [
+        "Plan for 10 min 0 s: 1 min 30 s to compare 3 of 3 known networks, 1 min 30 s for the best of them again, up to 30 s to "
+        "rank drawn ones, up to 2 min 0 s to search if that may gain more than training, and at least 4 min 30 s to train the "
+        "winner."
+    ]
+    assert told(100.0, RATES, ["a", "b"], ranks=False)[1] == "c stays out: about 4 minutes would let all in."
+    assert told(60.0, RATES, ["b"], ranks=False) == [
+        "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 2 minutes would compare networks."
+    ]
+    assert "nothing else keeps the limits" in told(60.0, {"b": 1.0}, ["b"], ranks=False)[0]
+
+
+def test_why_first_convolutions_are_strided():
+    assert told_stride((65,), 4, 3).startswith(
+        "First convolutions have a stride of 4, which leaves 17 of 65 positions: with 2, "
+    )
