@@ -13,8 +13,10 @@ Beside `find` stand, trained by the protocol of `find` for as many epochs as all
 
 - plain: a residual network with one block a stage and 16 channels, of images or of signals; for features a perceptron of 64;
 - cell: NAS-Bench-201's residual cell with 16 channels; for features a perceptron four times as wide inside;
-- random: five random architectures of the space where `find` searches, a tenth of the time each; the best of them by validation
-  is trained for the other half.
+- random: five random architectures of the space where `find` searches, a tenth of the time each; the best of them by
+  validation is trained for the other half;
+- search (asked for by --also search): `mixop search --recipe gaea` in that space for half of the time, then `mixop retrain` by its
+  protocol `quick` for the other half.
 
 A limit is a share of what `plain` costs; then all of them are as wide as it allows.
 """
@@ -28,7 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -40,24 +42,30 @@ import mixop
 from mixop.data.core import Data
 from mixop.data.images.sheets import Sheets
 from mixop.data.split import Split
+from mixop.engine.settings import Settings
+from mixop.evaluate.protocol import PROTOCOLS
 from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Entry, around
 from mixop.finder.costs import Limits
 from mixop.finder.find import find
+from mixop.finder.plan import AHEAD
 from mixop.finder.portfolio import RESNET_CELL, Family, Member, portfolio, where_to_search
-from mixop.finder.run import AHEAD
+from mixop.finder.run import FEWEST_SEARCH_EPOCHS
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
-from mixop.measure.foresight import retraining_estimate
+from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.models.conv1d import conv1d
 from mixop.models.mlp import mlp
 from mixop.models.resnet import resnet
+from mixop.recipes import RECIPES
 from mixop.runs.environment import environment
 from mixop.spaces.nasbench201 import NasBench201
 
 DRAWS, VALID = 5, 0.25
 CELL = Family("cell", lambda size, stride: NasBench201(channels=size, cells=1), RESNET_CELL)
 PLAIN = {
-    3: Family("plain", lambda size, stride: resnet(channels=size, blocks=(1, 1, 1), kernels=(3,), ratios=(1,))),
+    3: Family(
+        "plain", lambda size, stride: resnet(channels=size, blocks=(1, 1, 1), kernels=(3,), ratios=(1,), stem_stride=stride)
+    ),
     2: Family("plain", lambda size, stride: conv1d(channels=size, blocks=(1, 1, 1), kernels=(9,), dilations=(1,), ratios=(1,))),
     1: Family("plain", lambda size, stride: mlp(width=size, depth=2, ratios=(1,))),
 }
@@ -206,6 +214,30 @@ def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender
     return max(tried)[2], 60 * job.minutes - (time.perf_counter() - begin)
 
 
+def searched(job: Job, data: Data, folder: Path) -> tuple[float, str, dict[str, int]]:
+    """What a search and a retraining reach without `find`: the score, the architecture, and what it costs."""
+    near = where_to_search(portfolio(data))
+    assert near is not None
+    space, seconds = around(near, near.size).fit(data), 60 * job.minutes / 2
+    recipe = RECIPES["gaea"](epochs=FEWEST_SEARCH_EPOCHS)
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, len(data.valid) // 2))
+    settings = Settings(threads=1, executor="auto")
+    estimate = search_estimate(recipe, space, data, settings)
+    count = max(1, int(seconds / (AHEAD * estimate.seconds / FEWEST_SEARCH_EPOCHS)))
+    recipe = replace(RECIPES["gaea"](epochs=min(count, RECIPES["gaea"]().epochs)), batch_size=recipe.batch_size)
+    result = mixop.search(recipe, space, data, folder / "search", seed=job.seed, threads=1, executor="auto")
+    quick = PROTOCOLS["quick"]
+    time_of = retraining_estimate(result.architecture, space, data, replace(quick, epochs=1)).seconds
+    epochs = max(1, min(LONGEST_EPOCHS, int(seconds / (AHEAD * time_of))))
+    trained = mixop.retrain(
+        result.architecture, space, data, folder / "whole", protocol=replace(quick, epochs=epochs), seed=job.seed, threads=1
+    )
+    network = trained.score.networks[0]
+    value = trained.score.value(network)
+    cost = {"parameters": network.parameters, "flops": network.flops, "epochs": epochs}
+    return math.nan if value is None else value, space.to_native(result.architecture), cost
+
+
 @contextmanager
 def processor_seconds() -> Iterator[None]:
     """Every clock of this process counts the seconds that its one thread computes."""
@@ -241,6 +273,8 @@ def done(job: Job) -> dict[str, object]:
             network = result.score.networks[0]
             said = {"searched": any(trial.origin == "searched" for trial in result.trials), "said": list(result.verdict)}
             cost = {"parameters": network.parameters, "flops": network.flops, "epochs": network.epochs}
+        elif job.who == "search":
+            value, what, cost = searched(job, data, folder)
         elif job.who == "boosting":
             value, what, cost = (boosted(data, job.seed) or {})[data.task.first.name], "gradient boosting", {}
         else:
@@ -265,6 +299,7 @@ def jobs(args: argparse.Namespace) -> Iterator[Job]:
                 "cell",
                 "random",
                 *(["boosting"] if name == "tissue" and args.limit == "none" else []),
+                *args.also,
             ):
                 yield Job(name, args.minutes, args.limit, seed, who, args.sheets)
 
@@ -276,10 +311,10 @@ def key(row: dict[str, object]) -> tuple[object, ...]:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Means and standard deviations by set, time and limit."""
-    lines = ["| set | minutes | limit | seeds | find | plain | cell | random | what find chose |", "| --- " * 9 + "|"]
+    lines = ["| set | minutes | limit | seeds | find | plain | cell | random | search | what find chose |", "| --- " * 10 + "|"]
     for group in dict.fromkeys(key(row)[:3] for row in rows):
         cells, chosen, seeds = [], [], 0
-        for who in ("find", "plain", "cell", "random"):
+        for who in ("find", "plain", "cell", "random", "search"):
             those = [row for row in rows if key(row)[:3] == group and row["who"] == who]
             values = [100 * float(str(row["value"])) for row in those]
             spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -300,6 +335,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", default="none", help="none, or parameters:K, flops:K, latency_ms:K: a K-th of the plain network's"
     )
+    parser.add_argument("--also", nargs="*", default=[], choices=["search"], help="further rivals, without a limit")
     parser.add_argument("--sheets", default="", help="the folder of CIFAR-10 as sheets; without it these sets are left out")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()

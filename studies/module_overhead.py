@@ -26,6 +26,7 @@ SPACES: dict[str, ModuleSpace] = {
     "mobilenet": mixop.spaces.mobilenet().fit(Sizes((3, 16, 16), 10)),
     "vit": mixop.spaces.vit().fit(Sizes((3, 16, 16), 10)),
     "conv1d": mixop.spaces.conv1d().fit(Sizes((3, 128), 10)),
+    "fcn": mixop.spaces.fcn().fit(Sizes((3, 128), 10)),
     "unet": mixop.spaces.unet().fit(Sizes((3, 16, 16), 10, dense=True)),
     "mlp": mixop.spaces.mlp().fit(Sizes((32,), 10)),
 }

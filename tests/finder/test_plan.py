@@ -47,18 +47,20 @@ def test_budgets_are_rounded_up(minutes, said):
 
 def test_the_plan_says_what_more_minutes_change():
     assert told(600.0, RATES, ["a", "b", "c"], ranks=True) == [
-        "Plan for 10 min 0 s: 1 min 30 s to compare 3 of 3 known networks, 1 min 30 s for the best of them again, up to 30 s to "
-        "rank drawn ones, up to 2 min 0 s to search if that may gain more than training, and at least 4 min 30 s to train the "
-        "winner."
+        "Plan for 10 min 0 s: 1 min 30 s to compare 3 of 3 known networks, 1 min 30 s for the best of them again, up to 30 s "
+        "to rank drawn ones, up to 2 min 0 s to search if that may gain more than training, and at least 4 min 30 s to train "
+        "the winner."
     ]
     assert told(100.0, RATES, ["a", "b"], ranks=False)[1] == "c stays out: about 4 minutes would let all in."
     assert told(60.0, RATES, ["b"], ranks=False) == [
-        "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 2 minutes would compare networks."
+        "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 2 minutes would compare "
+        "networks."
     ]
     assert "nothing else keeps the limits" in told(60.0, {"b": 1.0}, ["b"], ranks=False)[0]
 
 
 def test_why_first_convolutions_are_strided():
-    assert told_stride((65,), 4, 3).startswith(
-        "First convolutions have a stride of 4, which leaves 17 of 65 positions: with 2, "
+    assert told_stride((65,), 4, 3) == (
+        "First convolutions have a stride of 4, which leaves 17 of 65 positions: with 2, a plain network would have 3 epochs "
+        "at the end, and 24 are wanted."
     )
