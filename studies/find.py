@@ -15,7 +15,7 @@ Beside `find` stand, trained by the protocol of `find` for as many epochs as all
 - cell: NAS-Bench-201's residual cell with 16 channels; for features a perceptron four times as wide inside;
 - random: five random architectures of the space where `find` searches, a tenth of the time each; the best of them by
   validation is trained for the other half;
-- search (asked for by --also search): `mixop search --recipe gaea` in that space for half of the time, then `mixop retrain` by its
+- search (asked for by --also): `mixop search --recipe gaea` in that space for half of the time, then `mixop retrain` by its
   protocol `quick` for the other half.
 
 A limit is a share of what `plain` costs; then all of them are as wide as it allows.

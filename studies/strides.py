@@ -2,9 +2,9 @@
 
 python studies/strides.py --sheets FOLDER [--minutes 2 5] [--seeds 1]
 
-A plain residual network (16 channels) is trained by the protocol of `mixop find` for as many epochs as fit into the minutes of
-one processor, and scored on the test: CIFAR-10 at 16 and at 32 pixels (FOLDER, see `mixop.data.Sheets`). One thread each, two at
-once.
+A plain residual network (16 channels) is trained by the protocol of `mixop find` for as many epochs as fit into the
+minutes of one processor, and scored on the test: CIFAR-10 at 16 and at 32 pixels (FOLDER, see `mixop.data.Sheets`). One
+thread each, two at once.
 """
 
 import argparse
