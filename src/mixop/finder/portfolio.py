@@ -139,17 +139,17 @@ _PERIODIC_MLP = Family(
 )
 
 _OF_IMAGES = (
-    (_RESNET, 16),
-    (_DENSE, 16),
     (_PLAIN, 16),
+    (_RESNET, 16),
+    (_PLAIN, 32),
+    (_DENSE, 16),
+    (_PLAIN, 8),
     (_RESNET, 32),
     (_RESNET, 8),
     (_DEEP, 16),
-    (_PLAIN, 32),
     (_DENSE, 8),
     (_DARTS, 8),
     (_DEEP, 8),
-    (_PLAIN, 8),
 )
 _OF_SIGNALS = (
     (_RESNET, 16),
