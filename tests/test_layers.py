@@ -27,6 +27,7 @@ FLOORS = (
     ("api", "measure", "tabulate"),
     ("finder", "testing"),
     ("comparison",),
+    ("experiments",),
     ("cli",),
     ("__main__",),
 )

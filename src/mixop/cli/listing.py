@@ -53,9 +53,11 @@ def _architectures() -> dict[str, str]:
 
 def _experiments() -> dict[str, str]:
     from mixop.comparison.reproduce import EXPERIMENTS
+    from mixop.experiments.catalogue import CATALOGUE
     from mixop.recipes import RECIPES
 
-    return {name: f"CIFAR-10 in NAS-Bench-201, {first_line(RECIPES[recipe])}" for name, recipe in EXPERIMENTS.items()}
+    searches = {name: f"CIFAR-10 in NAS-Bench-201, {first_line(RECIPES[recipe])}" for name, recipe in EXPERIMENTS.items()}
+    return searches | {name: f"{experiment.question} {experiment.source}." for name, experiment in CATALOGUE.items()}
 
 
 def _searchers() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``mixop reproduce``: repeats a published experiment, and shows its results beside the published ones."""
+"""``mixop reproduce``: repeats a published experiment, and shows what it reports and what came out here."""
 
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
@@ -6,25 +6,29 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.output import print_json
-from mixop.core.errors import RecipeError
-from mixop.runs.files import COMPARISON_REPORT
+from mixop.core.errors import RecipeError, unknown
+from mixop.runs.directory import RunDirectory
+from mixop.runs.files import COMPARISON_REPORT, EXPERIMENT
 
 if TYPE_CHECKING:
     from mixop.comparison.reproduce import Reproduction
+    from mixop.experiments.run import Outcome
 
 
 @dataclass(frozen=True)
 class ReproduceOptions:
-    """Repeat a published experiment, and show the paper's results and ours side by side.
+    """Repeat a published experiment, and show what it reports and what came out here.
 
-    The experiments are searches on CIFAR-10 in the space of NAS-Bench-201; what they find is looked up in the benchmark's
-    table. A random search runs beside them. Every difference from the published setting is marked. If the command is stopped,
-    the same command continues it.
+    NAME-nasbench201 is a search on CIFAR-10 in that space, looked up in the benchmark's table, with the paper's numbers and
+    ours side by side; every difference from the published setting is marked. The others are experiments whose pattern shows,
+    does not show, or cannot show at the scale, by a rule that the page states. If the command is stopped, the same command
+    continues it.
 
     Args:
-        name: the experiment: a name from mixop list experiments.
-        data: a folder with CIFAR-10, as the official archive or as sheets of images, and with the benchmark's table.
-            [required]
+        name: the experiment: a name that --list shows.
+        list: show all experiments, with where they are reported.
+        data: a folder with CIFAR-10, as the official archive or as sheets of images, and with the benchmark's table. [needed
+            by most]
         scale: full is the published setting and takes hours on a GPU; small takes minutes for a run on one core, with fewer
             and smaller images, fewer channels and cells, and a scaled learning rate of the architecture; medium has twice the
             images and channels, and takes DrNAS five times as long; tiny takes seconds and its results mean nothing.
@@ -37,8 +41,9 @@ class ReproduceOptions:
         debug: after an error, show where it came from.
     """
 
-    name: str
+    name: str | None = None
     _: KW_ONLY
+    list: bool = False
     data: str | None = None
     scale: Literal["full", "medium", "small", "tiny"] = "small"
     table: str | None = None
@@ -53,34 +58,70 @@ class ReproduceOptions:
 def reproduce(parsed: Parsed) -> None:
     """``mixop reproduce``"""
     from mixop.cli.comparing import Comparing
-    from mixop.comparison.reproduce import reproduce as run
+    from mixop.comparison.reproduce import EXPERIMENTS
+    from mixop.comparison.reproduce import reproduce as side_by_side
+    from mixop.experiments.catalogue import CATALOGUE
+    from mixop.experiments.run import Outcome, run_experiment
 
     options = parsed.options
-    if options.data is None:
-        raise RecipeError("mixop reproduce needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
+    if options.list:
+        return _list(as_json=options.json)
+    if options.name is None:
+        raise RecipeError("mixop reproduce needs a NAME: mixop reproduce --list shows all experiments.")
+    if options.name not in EXPERIMENTS and options.name not in CATALOGUE:
+        raise RecipeError(unknown("experiment", options.name, [*EXPERIMENTS, *CATALOGUE]))
     if options.seeds is not None and not 1 <= options.seeds <= 1000:
         raise RecipeError(f"--seeds must be a number of runs from 1 to 1000, got {options.seeds}.")
+    if options.name in EXPERIMENTS and options.data is None:
+        raise RecipeError("mixop reproduce needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
     out = options.out or str(Path("runs", f"{options.name}-{options.scale}"))
     title = f"Reproducing {options.name} at scale {options.scale}, into {out}"
+    device = parsed.build("settings").device
+    kept = {"scale": options.scale, "table": options.table, "jobs": options.jobs, "device": device}
     with Comparing(title, quiet=options.quiet or options.json) as progress:
-        found = run(
-            options.name,
-            options.data,
-            out,
-            scale=options.scale,
-            table=options.table,
-            seeds=options.seeds,
-            jobs=options.jobs,
-            device=parsed.build("settings").device,
-            observe=progress,
-        )
+        if options.name in EXPERIMENTS:
+            found = side_by_side(options.name, options.data, out, seeds=options.seeds, observe=progress, **kept)
+        else:
+            seeds = None if options.seeds is None else range(options.seeds)
+            found = run_experiment(options.name, out, data=options.data, seeds=seeds, observe=progress, **kept)
     if options.json:
         return print_json(_plain(found))
-    return _show(found)
+    return _show_patterns(found) if isinstance(found, Outcome) else _show(found)
 
 
-def _plain(found: "Reproduction") -> dict[str, Any]:
+def _list(*, as_json: bool) -> None:
+    from mixop.cli import screens
+    from mixop.cli.listing import TOPICS
+
+    found = {"experiments": TOPICS["experiments"]()}
+    return print_json(found) if as_json else screens.lists(found)
+
+
+def _show_patterns(outcome: "Outcome") -> None:
+    """Each pattern with its verdict, and where the page is."""
+    from rich.text import Text
+
+    from mixop.cli import screens
+    from mixop.cli.live import Screen
+
+    console = Screen()
+    screens.sentence(console, outcome.experiment.question)
+    for pattern, judged in zip(outcome.experiment.patterns, outcome.judged, strict=True):
+        console.print()
+        console.print(Text(judged.verdict, style="bold"))
+        screens.sentence(console, f"{pattern.claim} {judged.why}")
+    console.print()
+    screens.sentence(console, f"Reported in {outcome.experiment.source}. The rule of each pattern is on the page.")
+    console.print()
+    screens.places({"Directory": outcome.out, "Report": outcome.page})
+
+
+def _plain(found: "Reproduction | Outcome") -> dict[str, Any]:
     """The results as JSON data."""
+    from mixop.experiments.run import Outcome
+
+    if isinstance(found, Outcome):
+        return RunDirectory(found.out).read_json(EXPERIMENT)
     lines = [{**asdict(line), "differs": line.differs} for line in found.lines]
     about = {"experiment": found.name, "scale": found.scale, "runs": str(found.comparison.path), "source": found.source}
     return {**about, "lines": lines}
@@ -121,6 +162,6 @@ REPRODUCE = Command(
     ReproduceOptions,
     reproduce,
     settings=("device",),
-    examples=("mixop reproduce drnas-nasbench201 --scale small --data data",),
+    examples=("mixop reproduce --list", "mixop reproduce drnas-nasbench201 --scale small --data data"),
 )
 """The command."""

@@ -13,7 +13,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, PredictOptions, ReportOptions
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError, unknown
-from mixop.runs.files import COMPARISON, FIND
+from mixop.runs.files import COMPARISON, EXPERIMENT, FIND
 
 
 def evaluate(parsed: Parsed) -> None:
@@ -67,6 +67,10 @@ def report(parsed: Parsed) -> None:
     from mixop.report.html import write_report
 
     run = parsed.options.run
+    if Path(run, EXPERIMENT).is_file():
+        from mixop.experiments.page import write_experiment
+
+        return screens.places({"Report": write_experiment(run)})
     if is_comparison(run):
         from mixop.report.comparison_page import write_comparison
 

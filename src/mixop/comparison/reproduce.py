@@ -176,9 +176,9 @@ def reproduce(
     """
     method, size = _known(name, scale)
     folder, out = Path(folder), Path(out)
-    file = _table(folder, out) if table is None else table
+    file = table_of(folder, out) if table is None else table
     evaluator = tabular(file, CIFAR10, test=True)
-    data = _images(folder, size)
+    data = images_of(folder, size)
     recipe, space = _recipe(method, size, data), NasBench201(channels=size.channels, cells=size.cells)
     reported = published(method, CIFAR10)
     assert reported is not None  # EXPERIMENTS has only such
@@ -209,7 +209,7 @@ def _known(name: str, scale: str) -> tuple[str, Scale]:
     return EXPERIMENTS[name], SCALES[scale]
 
 
-def _table(folder: Path, out: Path) -> str:
+def table_of(folder: Path, out: Path) -> str:
     """The benchmark's table in a folder, or made of what is there."""
     if (folder / f"{TABLE}.table").exists():
         return str(folder / f"{TABLE}.table")
@@ -228,7 +228,7 @@ def _table(folder: Path, out: Path) -> str:
     return str(target)
 
 
-def _images(folder: Path, scale: Scale) -> Data:
+def images_of(folder: Path, scale: Scale) -> Data:
     """CIFAR-10 in a folder: as sheets, else as an official archive, which has 32 pixels and all images only."""
     if not folder.is_dir():
         raise DataError(f"--data must be a folder with CIFAR-10, got {str(folder)!r}.")

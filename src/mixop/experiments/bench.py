@@ -1,0 +1,91 @@
+"""What searches of an experiment run on: images, space and table by the scale."""
+
+from dataclasses import dataclass, replace
+
+from mixop.comparison.evaluators import Tabular, tabular
+from mixop.comparison.reproduce import CIFAR10, SCALES, images_of, table_of
+from mixop.core.errors import DataError
+from mixop.data.core import Data
+from mixop.data.images.digits import Digits
+from mixop.experiments.base import Request
+from mixop.plan.scaling import scaled_to
+from mixop.recipe.core import Recipe
+from mixop.spaces.core import Space
+from mixop.spaces.nasbench201 import NasBench201, NasBench201Digits
+
+EPOCHS = 100
+"""Of a search at full scale: the published number of most methods that these experiments compare."""
+
+ABOUT = {
+    **{name: scale.about for name, scale in SCALES.items()},
+    "tiny": "digits of 8 pixels and the table that comes with mixop, 4 channels, 3 epochs; seconds, to see that it runs",
+}
+"""The scales in words."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a search runs on.
+
+    Args:
+        space: the search space, whose architectures the table knows.
+        data: the images.
+        evaluator: looks architectures up in the table: test accuracy where the table has one, else validation.
+        epochs: of a search.
+        batch: images in a batch; None for the recipe's.
+        seeds: of the runs.
+        settings: all that in words.
+    """
+
+    space: Space
+    data: Data
+    evaluator: Tabular
+    epochs: int
+    batch: int | None
+    seeds: tuple[int, ...]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that in words."""
+        pixels = " x ".join(map(str, self.data.shape[1:]))
+        return {
+            "space": self.space.name,
+            "channels": str(getattr(self.space, "channels", "")),
+            "cells a stage": str(getattr(self.space, "cells", "")),
+            "images": f"{len(self.data.train):,} + {len(self.data.valid):,} of {self.data.name}, {pixels} pixels",
+            "epochs": str(self.epochs),
+            "seeds": ", ".join(map(str, self.seeds)),
+            "table accuracy": self.evaluator.words(self.data.task),
+        }
+
+    def paced(self, recipe: Recipe, full: Recipe) -> Recipe:
+        """A recipe at this scale, its architecture moving as far as in the full search by the rule of all short searches.
+
+        Args:
+            recipe: with the epochs of this scale.
+            full: the same with those of the full one.
+        """
+        if self.batch is not None:
+            recipe = replace(recipe, batch_size=self.batch)
+        return scaled_to(recipe, len(self.data.train), len(self.data.valid), published=full)
+
+
+def bench(request: Request) -> Bench:
+    """What the searches of a request run on.
+
+    Raises:
+        DataError: if images or table are missing.
+    """
+    size = SCALES[request.scale]
+    count = size.seeds or 3
+    seeds = tuple(request.seeds) if request.seeds is not None else tuple(range(count))
+    if request.scale == "tiny":
+        space = NasBench201Digits()
+        table = tabular(request.table or space.name)
+        return Bench(space, Digits().load(), table, size.epochs or EPOCHS, 64, seeds)
+    if request.folder is None:
+        raise DataError(f"The scale {request.scale} needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
+    table = tabular(request.table or table_of(request.folder, request.out), CIFAR10, test=True)
+    data = images_of(request.folder, size)
+    space = NasBench201(channels=size.channels, cells=size.cells).fit(data)
+    return Bench(space, data, table, size.epochs or EPOCHS, size.batch, seeds)

@@ -1,0 +1,166 @@
+"""Writes ``experiment.json``, all that an experiment found, and ``experiment.html``, its page, from that file alone."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from mixop.core.errors import RunError
+from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request
+from mixop.report.html import template, unique_ids, write_page
+from mixop.report.palette import KINDS
+from mixop.report.variants import variants
+from mixop.report.words import duration
+from mixop.runs.directory import RunDirectory
+from mixop.runs.environment import environment
+from mixop.runs.files import COMPARISON_REPORT, EXPERIMENT, EXPERIMENT_REPORT
+
+WORDS = {
+    "shows": "The pattern shows.",
+    "does not show": "The pattern does not show: the opposite does.",
+    "cannot show": "This scale cannot tell.",
+}
+"""Verdicts in words."""
+
+
+def written(experiment: Experiment, request: Request, findings: Findings, seconds: float) -> Path:
+    """Keeps what an experiment found, and writes its page.
+
+    Args:
+        experiment: what was run.
+        request: at which scale, and where.
+        findings: what came out.
+        seconds: that all of it took.
+
+    Returns:
+        Path of the page.
+    """
+    content = {
+        "name": experiment.name,
+        "scale": request.scale,
+        "about": experiment.scales[request.scale],
+        "question": experiment.question,
+        "source": experiment.source,
+        "seconds": round(seconds, 1),
+        "processor": environment(request.device)["processor"],
+        "command": command(experiment, request),
+        "patterns": [
+            {"claim": pattern.claim, "rule": pattern.rule, "verdict": judged.verdict, "why": judged.why}
+            for pattern, judged in zip(experiment.patterns, experiment.judged(findings), strict=True)
+        ],
+        "settings": dict(findings.settings),
+        "notes": list(findings.notes),
+        "panels": [_plain(panel) for panel in findings.panels.values()],
+    }
+    RunDirectory(request.out).write_json(EXPERIMENT, content)
+    return write_experiment(request.out)
+
+
+def write_experiment(path: str | Path) -> Path:
+    """Writes the page of a finished experiment again, atomically.
+
+    Args:
+        path: its directory.
+
+    Raises:
+        RunError: if it is not finished, or the file is damaged.
+    """
+    run = RunDirectory(path)
+    if not run.has(EXPERIMENT):
+        raise RunError(f"{run.path} holds no finished experiment: the same mixop reproduce goes on.")
+    content = run.read_json(EXPERIMENT)
+    try:
+        text = _render(run, content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{run / EXPERIMENT} is damaged: the same mixop reproduce writes it again.") from error
+    return write_page(run.path / EXPERIMENT_REPORT, text)
+
+
+def command(experiment: Experiment, request: Request) -> str:
+    """The command line that runs it again, with names of folders as they were given."""
+    words = ["mixop", "reproduce", experiment.name, "--scale", request.scale]
+    if request.folder is not None:
+        words += ["--data", str(request.folder)]
+    if request.table is not None:
+        words += ["--table", request.table]
+    if request.seeds is not None:
+        words += ["--seeds", str(len(request.seeds))]
+    return shlex.join(words)
+
+
+def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
+    """The panels that ``experiment.json`` holds, by title."""
+    return {
+        panel["title"]: Panel(
+            panel["title"],
+            tuple(panel["x"]),
+            {
+                name: np.array(runs, dtype=np.float64).reshape(len(runs), len(panel["x"]))
+                for name, runs in panel["series"].items()
+            },
+            panel["percent"],
+            panel["along"],
+            panel["log"],
+        )
+        for panel in content["panels"]
+    }
+
+
+def _plain(panel: Panel) -> dict[str, Any]:
+    series = {
+        name: [[float(value) if np.isfinite(value) else None for value in run] for run in values]
+        for name, values in panel.series.items()
+    }
+    return {
+        "title": panel.title,
+        "x": list(panel.x),
+        "series": series,
+        "percent": panel.percent,
+        "along": panel.along,
+        "log": panel.log,
+    }
+
+
+def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
+    patterns = [
+        {**pattern, "verdict": WORDS[Judged(pattern["verdict"], pattern["why"]).verdict]} for pattern in content["patterns"]
+    ]
+    links = [("All runs", COMPARISON_REPORT)] if run.has(COMPARISON_REPORT) else []
+    page = template("experiment.html.jinja").render(
+        name=content["name"],
+        kinds=KINDS,
+        question=content["question"],
+        facts=[
+            ("scale", f"{content['scale']}: {content['about']}"),
+            ("took", duration(content["seconds"])),
+            ("processor", content["processor"]),
+        ],
+        patterns=patterns,
+        source=content["source"],
+        figures=[_figure(panel) for panel in panels_of(content).values()],
+        settings=list(content["settings"].items()),
+        notes=content["notes"],
+        links=links,
+        command=content["command"],
+        path=run.path,
+    )
+    return unique_ids(page)
+
+
+def _figure(panel: Panel) -> dict[str, Any]:
+    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
+    ends = {name: panel.at_end(name) for name in panel.series}
+    known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
+    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
+    svg = variants(
+        panel.x,
+        panel.series,
+        description=f"{panel.title}; at the end: {words}",
+        along=panel.along,
+        percent=panel.percent,
+        log=panel.log,
+    )
+    return {"title": panel.title, "svg": Markup(svg)}

@@ -1,0 +1,121 @@
+"""Experiments that are searches: several variants of a recipe, several seeds each, measured epoch by epoch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixop.comparison.compare import compare
+from mixop.core.schedules import Schedule
+from mixop.experiments.base import Experiment, Findings, Panel, Request
+from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
+from mixop.recipe.core import Recipe
+from mixop.report.methods import SeedRun
+from mixop.runs.directory import RunDirectory
+from mixop.runs.records import SearchRecord
+
+BUDGET = 12_000.0
+"""Seconds of the benchmark's clock that random search has beside them (Dong & Yang 2020, arXiv:2001.00326)."""
+
+TABLE = "table accuracy"
+"""Of what the search would have given after each epoch."""
+
+SUPERNET = "supernet accuracy"
+EIGENVALUE = "dominant eigenvalue"
+ENTROPY = "entropy"
+SKIPS = "skip share"
+GAP = "loss by rounding"
+
+Quantity = Callable[[SearchRecord], float | None]
+"""A number of one epoch's record."""
+
+OF_RECORDS: Mapping[str, tuple[Quantity, bool]] = {
+    SUPERNET: (lambda record: record.valid.get("accuracy"), True),
+    EIGENVALUE: (lambda record: _number(record, "eigenvalue"), False),
+    ENTROPY: (lambda record: record.entropy, False),
+    SKIPS: (lambda record: record.skip_share, True),
+    GAP: (lambda record: _number(record, "gap"), True),
+}
+"""How quantities are read from the records of a search, and whether they are shares."""
+
+
+def _number(record: SearchRecord, column: str) -> float | None:
+    value = record.columns.get(column)
+    return value if isinstance(value, float) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searches(Experiment):
+    """Several variants of a method, compared epoch by epoch.
+
+    Args:
+        variants: recipes by the name of the variant, for searches of so many epochs.
+        quantities: titles of what is measured.
+    """
+
+    variants: Callable[[int], Mapping[str, Recipe]]
+    quantities: tuple[str, ...]
+
+    @property
+    def scales(self) -> Mapping[str, str]:
+        return ABOUT
+
+    def run(self, request: Request) -> Findings:
+        self.check(request)
+        on = bench(request)
+        recipes = self._recipes(on)
+        comparison = compare(
+            recipes,
+            on.space,
+            on.data,
+            request.out,
+            budget_seconds=BUDGET,
+            seeds=on.seeds,
+            jobs=request.jobs,
+            evaluate=on.evaluator,
+            rates="paper",  # by the rule of short searches already, each beside its own full search
+            note=self.question,
+            device=request.device,
+            observe=request.observe,
+        )
+        panels = {title: _panel(title, {name: comparison.row(name).runs for name in recipes}) for title in self.quantities}
+        return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny")
+
+    def _recipes(self, on: Bench) -> dict[str, Recipe]:
+        full = self.variants(EPOCHS)
+        return {name: on.paced(recipe, full[name]) for name, recipe in self.variants(on.epochs).items()}
+
+    def _settings(self, on: Bench, recipes: Mapping[str, Recipe]) -> dict[str, str]:
+        rates = {name: _rate(recipe.architecture_optimiser.lr) for name, recipe in recipes.items()}
+        moved = "; ".join(f"{name} {rate}" for name, rate in rates.items())
+        return {**on.settings, "architecture rates": moved}
+
+
+def _panel(title: str, runs: Mapping[str, Sequence[SeedRun]]) -> Panel:
+    """What was measured of some runs."""
+    points: dict[str, list[dict[int, float]]] = {}
+    for name, those in runs.items():
+        points[name] = [_points(title, run) for run in those]
+    epochs = sorted({epoch for those in points.values() for one in those for epoch in one})
+    series = {
+        name: np.array([[one.get(epoch, np.nan) for epoch in epochs] for one in those], dtype=np.float64).reshape(
+            len(those), len(epochs)
+        )
+        for name, those in points.items()
+    }
+    return Panel(title, tuple(map(float, epochs)), series, percent=title == TABLE or OF_RECORDS[title][1])
+
+
+def _points(title: str, run: SeedRun) -> dict[int, float]:
+    if title == TABLE:
+        return {epoch: score for epoch, _, score in run.curve}
+    if run.error is not None:
+        return {}
+    quantity, _ = OF_RECORDS[title]
+    found = ((record.epoch, quantity(record)) for record in RunDirectory(run.path).searched())
+    return {epoch: value for epoch, value in found if value is not None}
+
+
+def _rate(rate: Schedule) -> str:
+    low, high = rate.bounds
+    return f"{high:.2g}" if low == high else f"{high:.2g} to {low:.2g}"

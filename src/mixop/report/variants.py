@@ -1,0 +1,63 @@
+"""Curves of several variants, each with several runs: every run thin, the mean over runs bold."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mixop.report.comparison_plots import mean_over_runs
+from mixop.report.plots import MARKED, blank, legend_above, themed, to_svg
+
+# Alternately solid and dashed, so that they differ without colours too.
+STYLES = tuple(
+    (colour, dashes)
+    for pair in (("accent", "second"), ("op-pool", "op-dilated"), ("op-pointwise", "op-none"), ("op-other", "op-separable"))
+    for colour, dashes in zip(pair, ("-", (0, (4, 2))), strict=True)
+)
+
+
+def variants(
+    x: Sequence[float],
+    series: Mapping[str, np.ndarray],
+    *,
+    description: str,
+    along: str,
+    percent: bool = False,
+    log: bool = False,
+) -> str:
+    """Draws them.
+
+    Args:
+        x: the T places.
+        series: by variant, ``(S, T)`` for S runs, NaN where unknown.
+        description: the figure in words.
+        along: what ``x`` is.
+        percent: whether values are shares, shown in percent.
+        log: whether the axis of values is logarithmic; values that are not above 0 are left out of it.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    with matplotlib.rc_context():
+        rows = -(-len(series) // 3)
+        figure, axes = blank(5.4, 2.75 + 0.19 * rows, (0.125, 0.16, 0.855, 0.8 - 0.062 * rows))
+        for (name, values), (colour, dashes) in zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False):
+            shown = np.where(values > 0, values, np.nan) if log else values
+            style = {"color": themed(colour), "linestyle": dashes}
+            if len(shown) > 1:
+                for run in shown:
+                    axes.plot(list(x), run, linewidth=0.7, alpha=0.35, **style)
+            marker = "o" if len(x) <= MARKED else ""
+            axes.plot(list(x), mean_over_runs(shown), label=name, linewidth=2.0, marker=marker, markersize=3.5, **style)
+        if log:
+            axes.set_yscale("log")
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+        if all(float(place).is_integer() for place in x):
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axes.set_xlabel(along, color=themed("muted"))
+        axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
+        if len(series) > 1:
+            legend_above(axes, handlelength=1.9)
+        return to_svg(figure, description)
