@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
-from mixop.experiments import optimisers
+from mixop.experiments import dirichlet, gates, geometry, optimisers
 from mixop.experiments.base import Experiment
 
-CATALOGUE: Mapping[str, Experiment] = {experiment.name: experiment for experiment in (*optimisers.EXPERIMENTS,)}
+_GROUPS = (optimisers, gates, dirichlet, geometry)
+
+CATALOGUE: Mapping[str, Experiment] = {experiment.name: experiment for group in _GROUPS for experiment in group.EXPERIMENTS}
 """Experiments by name, document by document."""

@@ -13,8 +13,7 @@ from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
 from mixop.experiments.base import Experiment, Findings, Judged, Pattern
 from mixop.experiments.rules import RULE, above, early
-from mixop.experiments.searches import EIGENVALUE, SUPERNET, TABLE, Searches
-from mixop.monitors.collapse import Collapse
+from mixop.experiments.searches import EIGENVALUE, SUPERNET, TABLE, Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 
@@ -58,8 +57,7 @@ def momenta(method: str) -> Callable[[int], dict[str, Recipe]]:
 
 
 def _watched(method: str, epochs: int) -> Recipe:
-    recipe = RECIPES[method](epochs=epochs)
-    return replace(recipe, monitors=(*recipe.monitors, Collapse(eigenvalue=True)))
+    return watched(RECIPES[method](epochs=epochs), eigenvalue=True)
 
 
 def _sgd_above_adam(panel: str, sign: int, words: str) -> Callable[[Findings], Judged]:

@@ -1,7 +1,7 @@
 """Experiments that are searches: several variants of a recipe, several seeds each, measured epoch by epoch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from mixop.comparison.compare import compare
 from mixop.core.schedules import Schedule
 from mixop.experiments.base import Experiment, Findings, Panel, Request
 from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
+from mixop.monitors.collapse import Collapse
 from mixop.recipe.core import Recipe
 from mixop.report.methods import SeedRun
 from mixop.runs.directory import RunDirectory
@@ -24,6 +25,7 @@ SUPERNET = "supernet accuracy"
 EIGENVALUE = "dominant eigenvalue"
 ENTROPY = "entropy"
 SKIPS = "skip share"
+FOUND_SKIPS = "skips of what is found"
 GAP = "loss by rounding"
 
 Quantity = Callable[[SearchRecord], float | None]
@@ -34,6 +36,7 @@ OF_RECORDS: Mapping[str, tuple[Quantity, bool]] = {
     EIGENVALUE: (lambda record: _number(record, "eigenvalue"), False),
     ENTROPY: (lambda record: record.entropy, False),
     SKIPS: (lambda record: record.skip_share, True),
+    FOUND_SKIPS: (lambda record: _number(record, "chosen_skip_share"), True),
     GAP: (lambda record: _number(record, "gap"), True),
 }
 """How quantities are read from the records of a search, and whether they are shares."""
@@ -42,6 +45,11 @@ OF_RECORDS: Mapping[str, tuple[Quantity, bool]] = {
 def _number(record: SearchRecord, column: str) -> float | None:
     value = record.columns.get(column)
     return value if isinstance(value, float) else None
+
+
+def watched(recipe: Recipe, *, eigenvalue: bool = False, gap: bool = False) -> Recipe:
+    """A recipe whose records say how close it is to a collapse: see `mixop.monitors.Collapse`."""
+    return replace(recipe, monitors=(*recipe.monitors, Collapse(eigenvalue=eigenvalue, gap=gap)))
 
 
 @dataclass(frozen=True, kw_only=True)

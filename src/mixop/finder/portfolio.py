@@ -119,7 +119,7 @@ def _around_fully_convolutional(size: int, stride: int) -> Space:
     return fcn(channels=size, ratios=(1,), stem_stride=stride)
 
 
-def _around_perceptron(size: int, stride: int) -> Space:
+def _around_perceptron(size: int, _: int) -> Space:
     return mlp(width=size)
 
 

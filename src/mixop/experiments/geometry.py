@@ -1,0 +1,125 @@
+"""The geometry of the architecture: exponentiated gradient beside gradients of logits, one level beside two.
+
+Source: Li, Khodak, Balcan & Talwalkar 2021 (arXiv:2004.07802), and Khodak & Li 2020, In defense of weight-sharing for neural
+architecture search (ML@CMU blog).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixop.bilevel.direct import FirstOrder, SingleLevel
+from mixop.experiments.base import Findings, Judged, Pattern
+from mixop.experiments.rules import RULE, above
+from mixop.experiments.searches import ENTROPY, GAP, TABLE, Searches, watched
+from mixop.recipe.core import Recipe
+from mixop.recipes import RECIPES
+
+BLOG = "Khodak & Li 2020, In defense of weight-sharing (ML@CMU blog)"
+
+BASES = {"darts": "gaea_bilevel", "pcdarts": "gaea_pcdarts", "gdas": "gaea_gdas"}
+"""Methods, each with the same one on the simplex, on two levels as well."""
+
+LEVELS = ("darts", "drnas", "sdarts_rs", "gaea")
+"""Methods whose architecture step may use the validation split, or the training set that the weights use."""
+
+
+def on_the_simplex(epochs: int) -> dict[str, Recipe]:
+    """Each base, and its exponentiated form."""
+    return {name: RECIPES[name](epochs=epochs) for pair in BASES.items() for name in pair}
+
+
+def levels(epochs: int) -> dict[str, Recipe]:
+    """Each method on two levels, and on one."""
+    schemes = {"two": FirstOrder(), "one": SingleLevel(same_batch=False)}
+    return {
+        f"{method}-{level}": replace(RECIPES[method](epochs=epochs), scheme=scheme)
+        for method in LEVELS
+        for level, scheme in schemes.items()
+    }
+
+
+def rounded(epochs: int) -> dict[str, Recipe]:
+    """DARTS and its exponentiated form, with what rounding costs after every epoch."""
+    return {name: watched(RECIPES[name](epochs=epochs), gap=True) for name in ("darts", "gaea_bilevel")}
+
+
+def _sparser(base: str) -> Pattern:
+    def judge(findings: Findings) -> Judged:
+        of = findings.panels[ENTROPY]
+        return above(of.at_end(base) - of.at_end(BASES[base]), f"entropy at the end, {base} less {BASES[base]}")
+
+    return Pattern(
+        f"Exponentiated gradient makes the mixing weights of {base} sparser.",
+        f"entropy at the end, {base} less {BASES[base]}, seed by seed: {RULE}.",
+        judge,
+    )
+
+
+def _single_gaea_best(findings: Findings) -> Judged:
+    of = findings.panels[TABLE]
+    rivals = np.max([of.at_end(name) for name in of.series if name != "gaea-one"], axis=0)
+    return above(of.at_end("gaea-one") - rivals, "table accuracy at the end, gaea-one less the best other", percent=True)
+
+
+def _single_fixes_darts(findings: Findings) -> Judged:
+    of = findings.panels[TABLE]
+    return above(
+        of.at_end("gaea-one") - of.at_end("darts-two"), "table accuracy at the end, gaea-one less darts-two", percent=True
+    )
+
+
+def _rounds_better(findings: Findings) -> Judged:
+    of = findings.panels[GAP]
+    return above(
+        of.within("darts", 0.75, 1.0) - of.within("gaea_bilevel", 0.75, 1.0),
+        "accuracy lost by rounding in the last quarter, darts less gaea_bilevel",
+        percent=True,
+    )
+
+
+EXPERIMENTS = (
+    Searches(
+        name="sparsity-gaea",
+        question="Does exponentiated gradient make the mixing weights sparser than the method that it modifies?",
+        source=f"{BLOG}, figure 4",
+        patterns=tuple(map(_sparser, BASES)),
+        variants=on_the_simplex,
+        quantities=(ENTROPY, TABLE),
+    ),
+    Searches(
+        name="levels",
+        question="One level (empirical risk minimisation) or two (the architecture on a validation split)?",
+        source=f"{BLOG}, figure 5",
+        patterns=(
+            Pattern(
+                "Exponentiated gradient on one level mends the collapse of DARTS on two.",
+                f"table accuracy at the end, GAEA on one level less DARTS on two, seed by seed: {RULE}.",
+                _single_fixes_darts,
+            ),
+            Pattern(
+                "It is the best of all.",
+                f"table accuracy at the end, GAEA on one level less the best of all others, seed by seed: {RULE}.",
+                _single_gaea_best,
+            ),
+        ),
+        variants=levels,
+        quantities=(TABLE, ENTROPY),
+    ),
+    Searches(
+        name="rounding",
+        question="How much does the supernet lose when it is rounded to one architecture?",
+        source=f"{BLOG}, figure 3",
+        patterns=(
+            Pattern(
+                "Sparser mixing weights lose less.",
+                "accuracy of the supernet less that of the architecture derived from it, with the same weights, over the last "
+                f"quarter of the epochs: DARTS less its exponentiated form, seed by seed: {RULE}.",
+                _rounds_better,
+            ),
+        ),
+        variants=rounded,
+        quantities=(GAP, ENTROPY, TABLE),
+    ),
+)
+"""Figures 3, 4 and 5."""

@@ -1,0 +1,88 @@
+"""Every experiment at the scale of seconds, and its rules on numbers that show the pattern or its opposite."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from mixop.engine.fit import check_fit
+from mixop.engine.settings import Settings
+from mixop.experiments.base import Findings, Panel, Request
+from mixop.experiments.bench import EPOCHS, bench
+from mixop.experiments.catalogue import CATALOGUE
+from mixop.experiments.page import panels_of
+from mixop.experiments.run import run_experiment
+from mixop.experiments.searches import Searches
+from mixop.runs.files import EXPERIMENT
+
+every = pytest.mark.parametrize("name", CATALOGUE)
+
+
+@every
+def test_it_says_what_is_reported_where_and_by_which_rule_it_shows(name):
+    experiment = CATALOGUE[name]
+    assert re.fullmatch(r"[a-z0-9-]+", name)
+    assert experiment.question.endswith("?")
+    assert re.search(r"(19|20)\d\d", experiment.source)
+    assert experiment.patterns
+    for pattern in experiment.patterns:
+        assert pattern.claim.endswith(".")
+        assert pattern.rule.endswith(".")
+    assert list(experiment.scales) == ["full", "medium", "small", "tiny"]
+
+
+@every
+def test_every_variant_can_be_searched_at_every_scale(name, tmp_path):
+    """Whatever does not fit together would fail in a worker, after others have run for an hour."""
+    experiment = CATALOGUE[name]
+    on = bench(Request(scale="tiny", out=tmp_path))
+    full = experiment.variants(EPOCHS)
+    for epochs in (on.epochs, 22, EPOCHS):
+        made = experiment.variants(epochs)
+        assert made.keys() == full.keys()
+        for variant, recipe in made.items():
+            assert recipe.epochs == epochs
+            check_fit(on.paced(recipe, full[variant]), on.space, on.data, Settings())
+
+
+QUICK = {"rounding", "curvature-drnas"}
+"""The others have more variants of the same kind."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in CATALOGUE])
+def test_it_runs_in_seconds_and_its_page_has_everything(name, tmp_path):
+    outcome = run_experiment(name, tmp_path / "out", scale="tiny", seeds=[0], jobs=1)
+    assert {judged.verdict for judged in outcome.judged} == {"cannot show"}
+    page = outcome.page.read_text()
+    for pattern in outcome.experiment.patterns:
+        assert pattern.claim in page
+    content = json.loads((tmp_path / "out" / EXPERIMENT).read_text())
+    read = panels_of(content)
+    assert read.keys() == outcome.findings.panels.keys()
+    for title, panel in outcome.findings.panels.items():
+        assert page.count(f">{title}</figcaption>") == 1
+        for variant, values in panel.series.items():
+            np.testing.assert_array_equal(read[title].series[variant], values)
+        assert any(np.isfinite(values).any() for values in panel.series.values()), title
+
+
+def shaped(experiment: Searches, towards: float) -> Findings:
+    """Three runs of eight epochs of every variant: a pattern's own variant first, others by their place, noise aside."""
+    names = list(experiment.variants(EPOCHS))
+    rng = np.random.default_rng(0)
+    panels = {}
+    for title in experiment.quantities:
+        series = {name: towards * rng.uniform(0.5, 1.0, (3, 8)) for name in names}
+        panels[title] = Panel(title, tuple(range(1, 9)), series)
+    return Findings(panels)
+
+
+@every
+def test_its_rules_take_its_own_findings(name):
+    """A rule that asks for a panel or a variant that the experiment does not have would fail after hours."""
+    experiment = CATALOGUE[name]
+    assert isinstance(experiment, Searches)
+    for judged in experiment.judged(shaped(experiment, 1.0)):
+        assert judged.verdict in ("shows", "does not show", "cannot show")
+        assert "too few" not in judged.why

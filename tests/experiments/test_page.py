@@ -1,0 +1,55 @@
+"""The page is written again from its file, and damage is a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+
+import mixop
+from mixop.cli import main
+from mixop.core.errors import RunError
+from mixop.experiments.base import Findings, Panel, Request
+from mixop.experiments.catalogue import CATALOGUE
+from mixop.experiments.page import write_experiment, written
+
+NAME = "optimisers-sdarts-rs"
+
+
+@pytest.fixture
+def place(tmp_path):
+    experiment = CATALOGUE[NAME]
+    rng = np.random.default_rng(0)
+    names = list(experiment.variants(2))
+    panels = {
+        title: Panel(title, (1.0, 2.0), {name: rng.uniform(0, 1, (3, 2)) for name in names}) for title in experiment.quantities
+    }
+    (tmp_path / "out").mkdir()
+    request = Request(scale="small", out=tmp_path / "out", folder=tmp_path / "my data", seeds=range(3))
+    written(experiment, request, Findings(panels, {"epochs": "2"}, ("A note.",)), 61.0)
+    return tmp_path / "out"
+
+
+def test_it_is_written_again_from_its_file_alone(place, capsys):
+    first = (place / "experiment.html").read_text()
+    (place / "experiment.html").unlink()
+    assert main(["report", str(place)]) == 0
+    assert "experiment.html" in capsys.readouterr().out
+    assert (place / "experiment.html").read_text() == first
+    for text in ("A note.", "1 min 1 s", "--seeds 3", "my data&#39;" if "my data&#39;" in first else "my data", "epochs"):
+        assert text in first
+    assert "<script" not in first
+
+
+@pytest.mark.parametrize(
+    "damage", [{"panels": None}, {"patterns": [{"claim": "x"}]}, {"scale": None, "facts": 1, "seconds": "long"}]
+)
+def test_a_damaged_file_is_a_sentence(place, damage):
+    file = place / "experiment.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **damage}))
+    with pytest.raises(RunError, match="is damaged"):
+        write_experiment(place)
+
+
+def test_an_unfinished_one_has_no_page(tmp_path):
+    with pytest.raises(mixop.MixopError, match="holds no finished experiment"):
+        write_experiment(tmp_path)

@@ -1,0 +1,61 @@
+"""What is measured of searches: against the table and the records themselves; and what the variants differ in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mixop.experiments.base import Request
+from mixop.experiments.bench import EPOCHS, bench
+from mixop.experiments.catalogue import CATALOGUE
+from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
+from mixop.experiments.searches import ENTROPY, GAP, TABLE
+from mixop.plan.scaling import travel
+from mixop.runs.directory import RunDirectory
+
+
+def test_curves_are_those_of_the_records_and_of_the_table(tmp_path):
+    request = Request(scale="tiny", out=tmp_path / "out", seeds=[3, 5], jobs=1)
+    found = CATALOGUE["rounding"].run(request)
+    on = bench(request)
+    for variant, values in found.panels[TABLE].series.items():
+        for row, seed in zip(values, (3, 5), strict=True):
+            records = RunDirectory(tmp_path / "out" / f"{variant}-{seed}").searched()
+            by_hand = [on.evaluator.look_up(on.space.from_native(record.architecture)) for record in records]
+            np.testing.assert_allclose(row, by_hand)
+        records = RunDirectory(tmp_path / "out" / f"{variant}-3").searched()
+        np.testing.assert_allclose(found.panels[ENTROPY].series[variant][0], [record.entropy for record in records])
+        np.testing.assert_allclose(found.panels[GAP].series[variant][0], [record.columns["gap"] for record in records])
+
+
+@pytest.mark.parametrize("method", ["darts", "darts_minus", "sdarts_rs"])
+def test_pairs_differ_in_their_optimisers_alone(method):
+    made = pairs(method)(4)
+    assert len(made) == 4
+    for of_weights, one in WEIGHTS.items():
+        for of_architecture, other in ARCHITECTURE.items():
+            recipe = made[f"{of_weights}-{of_architecture}"]
+            assert (recipe.weight_optimiser, recipe.architecture_optimiser) == (one, other)
+            assert recipe == replace(made["sgd-adam"], weight_optimiser=one, architecture_optimiser=other)
+
+
+def test_momenta_differ_in_the_momentum_alone():
+    made = momenta("darts")(4)
+    assert [recipe.weight_optimiser.momentum for recipe in made.values()] == list(MOMENTA)
+    assert len({replace(recipe, weight_optimiser=WEIGHTS["sgd"]) for recipe in made.values()}) == 1
+
+
+def test_short_searches_move_as_far_as_the_full_ones_as_far_as_rates_allow(tmp_path):
+    """Each variant beside its own full search, not beside the published recipe of its name."""
+    on = bench(Request(scale="tiny", out=tmp_path))
+    full, short = (pairs("darts")(epochs) for epochs in (EPOCHS, on.epochs))
+    for name, recipe in short.items():
+        before, after = recipe.architecture_optimiser.lr(0.0), on.paced(recipe, full[name]).architecture_optimiser.lr(0.0)
+        batches = -(-len(on.data.train) // 64)
+        wanted = travel(full[name], -(-25_000 // 64)) / travel(recipe, batches)
+        assert after == pytest.approx(min(before * min(wanted, 100.0), 0.1))
+
+
+def test_larger_scales_need_data(tmp_path):
+    with pytest.raises(Exception, match="small needs --data FOLDER"):
+        bench(Request(scale="small", out=tmp_path))

@@ -1,0 +1,23 @@
+"""Curves of variants: what is drawn, and that nothing odd breaks it."""
+
+import numpy as np
+import pytest
+
+from mixop.report.variants import variants
+
+pytestmark = pytest.mark.usefixtures("drawn")
+
+
+def test_every_variant_is_in_the_legend_and_every_run_is_drawn():
+    series = {f"variant {k}": np.random.default_rng(k).uniform(size=(3, 5)) for k in range(5)}
+    svg = variants(range(1, 6), series, description="five of them", along="epoch")
+    for name in series:
+        assert name in svg
+    assert "five of them" in svg
+    assert svg.startswith("<svg")
+
+
+def test_gaps_logarithms_and_single_runs():
+    series = {"a": np.array([[1.0, np.nan, 0.0, -1.0]]), "b": np.full((1, 4), np.nan)}
+    assert variants((1, 2, 3, 4), series, description="x", along="epoch", log=True).startswith("<svg")
+    assert " %" in variants((0.5, 1), {"a": np.array([[0.1, 0.2]])}, description="x", along="share", percent=True)
