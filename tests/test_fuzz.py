@@ -28,7 +28,7 @@ from mixop import api
 from mixop.cli import main
 from mixop.cli.arguments import parse
 from mixop.cli.commands import COMMANDS
-from mixop.data import Cifar10, Cifar100, Folder, Npz, Sheets, Split, Text
+from mixop.data import Cifar10, Cifar100, Folder, ImageNet16, Npz, Sheets, Split, Text
 from mixop.evaluate.trained import load_network
 from mixop.recipe.parts import recipe_to_json
 from mixop.recipes import RECIPES
@@ -542,6 +542,15 @@ def cifar100(folder: Path) -> Path:
     return folder
 
 
+def imagenet16(folder: Path) -> Path:
+    folder = folder / "set"
+    folder.mkdir()
+    for name in (*(f"train_data_batch_{number}" for number in range(1, 11)), "val_data"):
+        pixels = RNG.integers(0, 256, (5, 768), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": [1, 2, 3, 4, 900]}, 2))
+    return folder
+
+
 def cifar_mutation(content: bytes, rng: Random) -> bytes:
     if rng.random() < 0.5:
         return mutated_bytes(content, rng)
@@ -596,6 +605,11 @@ DATA = {
         cifar10,
         tuple((f"cifar-10-batches-py/{name}", cifar_mutation) for name in ("data_batch_2", "test_batch", "batches.meta")),
         load(lambda path: Cifar10(str(path))),
+    ),
+    "ImageNet16 in pickles": Target(
+        imagenet16,
+        tuple((name, cifar_mutation) for name in ("train_data_batch_2", "val_data")),
+        load(lambda path: ImageNet16(str(path), classes=4)),
     ),
     "CIFAR-100 in its archive": Target(
         cifar100, (("cifar-100-python.tar.gz", mutated_bytes),), load(lambda path: Cifar100(str(path)))

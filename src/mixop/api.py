@@ -25,7 +25,7 @@ from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import FOUND, Retraining, random_architectures
 from mixop.evaluate.start import trained_supernet
-from mixop.evaluate.trained import load_network, read_found, read_space
+from mixop.evaluate.trained import check_data, load_network, read_found, read_space
 from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
@@ -471,19 +471,6 @@ def load_data(
     data = source.load()
     check_data(run, data)
     return data
-
-
-def check_data(run: RunDirectory, data: Data) -> None:
-    """Refuses data that is not what the run began with.
-
-    Raises:
-        RunError: if a pixel, a label or a split differs.
-    """
-    if run.read_json(DATA).get("fingerprint") != data.fingerprint:
-        raise RunError(
-            f"This is not the data that {run.path} began with (its fingerprint differs): restore the original files, or name "
-            "the place where they are."
-        )
 
 
 def note_environment(run: RunDirectory, settings: Settings, **computing: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mixop.core.errors import SpaceError
 from mixop.spaces.core import Architecture
 from mixop.spaces.nasbench201 import NASBENCH201_OPERATIONS, NasBench201, NasBench201Digits, nasbench201
+from mixop.spaces.published import ARCHITECTURES
 
 SPACE = nasbench201()
 TABLE = Path(__file__).parents[2].parent / "shared" / "data" / "nasbench201.npz"
@@ -142,3 +143,11 @@ def test_the_space_of_the_table_on_digits_has_the_benchmarks_cells():
     assert small.index(architecture) == large.index(large.from_native(small.to_native(architecture)))
     with pytest.raises(SpaceError, match="nor_conv_1x1"):
         small.from_native(text.replace("|nor_conv_3x3~0|+", "|nor_conv_1x1~0|+"))
+
+
+def test_what_published_searches_found():
+    """The README of NATS-Bench: DARTS skips everywhere; GDAS has convolutions, and one edge less."""
+    space = NasBench201()
+    assert {choice.option for choice in ARCHITECTURES["DARTS_NASBENCH201"].of("cell")} == {"skip_connect"}
+    found = ARCHITECTURES["GDAS_NASBENCH201"]
+    assert space.to_native(found) == "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|nor_conv_3x3~2|"

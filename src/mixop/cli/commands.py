@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mixop import __version__
 from mixop.cli import help
+from mixop.cli.analyse import ANALYSE
 from mixop.cli.arguments import HELP, HELP_ALL, Command, parse
 from mixop.cli.compare import COMPARE
 from mixop.cli.finding import FIND
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, Command] = {
         EVALUATE,
         PREDICT,
         SPEED,
+        *ANALYSE,
         *TABLE,
         REPRODUCE,
         REPORT,

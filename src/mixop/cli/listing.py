@@ -5,6 +5,9 @@ from typing import Any
 
 from mixop.cli.tree import first_line
 
+PUBLISHED = "published"
+"""The topic whose tables have a screen of their own, `mixop.cli.survey`."""
+
 
 def _recipes() -> dict[str, str]:
     from mixop.recipes import RECIPES
@@ -60,6 +63,23 @@ def _experiments() -> dict[str, str]:
     return searches | {name: f"{experiment.question} {experiment.source}." for name, experiment in CATALOGUE.items()}
 
 
+def _published() -> dict[str, str]:
+    from mixop.comparison.survey import TABLES, TITLES
+
+    about = {}
+    for name, numbers in TABLES.items():
+        titles = dict.fromkeys(TITLES[number.dataset] for number in numbers)
+        about[name] = f"{len(numbers)} numbers on {', '.join(titles)}: {numbers[0].source}"
+    return about
+
+
+def numbers() -> dict[str, list[dict[str, Any]]]:
+    """Every published number with all that is known of it, by table."""
+    from mixop.comparison.survey import TABLES
+
+    return {name: [number.to_json() for number in numbers] for name, numbers in TABLES.items()}
+
+
 def _searchers() -> dict[str, str]:
     from mixop.searchers import SEARCHERS
 
@@ -100,5 +120,6 @@ TOPICS: Mapping[str, Callable[[], dict[str, str]]] = {
     "operations": _operations,
     "tables": _tables,
     "experiments": _experiments,
+    PUBLISHED: _published,
 }
 """Names and descriptions of each topic."""

@@ -384,9 +384,9 @@ class ListOptions:
     """List the names to choose from: recipes, spaces, data sets and parts.
 
     Args:
-        topic: one of recipes, searchers, spaces, data, relaxations, protocols, architectures, operations, tables, experiments.
-            [all of them]
-        json: print one JSON object of names and descriptions.
+        topic: one of recipes, searchers, spaces, data, relaxations, protocols, architectures, operations, tables, experiments
+            and published, the numbers that papers report. [all of them]
+        json: print one JSON object of names and descriptions; of published numbers with all that is known of each.
         debug: after an error, show where it came from.
     """
 

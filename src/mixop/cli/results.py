@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mixop.cli import kinds
 from mixop.cli.arguments import Command, Parsed
-from mixop.cli.listing import TOPICS
+from mixop.cli.listing import PUBLISHED, TOPICS, numbers
 from mixop.cli.loading import loaded
 from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, PredictOptions, ReportOptions
 from mixop.cli.output import print_json
@@ -114,9 +114,13 @@ def list_(parsed: Parsed) -> None:
     topics = [topic] if topic else list(TOPICS)
     tables = {topic: TOPICS[topic]() for topic in topics}
     if parsed.options.json:
-        return print_json(tables)
+        return print_json(tables | ({PUBLISHED: numbers()} if PUBLISHED in topics else {}))
     from mixop.cli import screens
 
+    if topic == PUBLISHED:
+        from mixop.cli.survey import show
+
+        return show()
     return screens.lists(tables)
 
 

@@ -1,11 +1,14 @@
 """What papers report on NAS-Bench-201, to stand beside what we measure.
 
 Two tables exist that must not be mixed: architectures searched on the data set that they are tested on, and architectures
-searched on CIFAR-10 and carried over to the other sets.
+searched on CIFAR-10 and carried over to the other sets. `mixop.comparison.survey` has both, and all other numbers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from mixop.comparison.survey import MEASURES, TABLES, Reported
+from mixop.core.measure import Measure
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 
@@ -31,83 +34,52 @@ class Published:
     source: str = ""
 
 
-_DRNAS = "Chen et al. 2021 (arXiv:2006.10355), table 4"
-_BENCHMARK = "Dong & Yang 2020 (arXiv:2001.00326), table 5"
+_VALID, _TEST, _ERROR = (MEASURES[word] for word in ("valid", "test", "error"))
 
 
-def _rows(source: str, runs: Mapping[str, int | None], table: str) -> dict[str, dict[str, Published]]:
-    """Reads a table of lines ``method | valid+-sd test+-sd | ...``, one pair for each of `DATASETS`."""
-    rows: dict[str, dict[str, Published]] = {}
-    for line in table.strip().splitlines():
-        name, *cells = (cell.strip() for cell in line.split("|"))
-        rows[name] = {}
-        for dataset, cell in zip(DATASETS, cells, strict=True):
-            (valid, valid_sd), (test, test_sd) = (_number(word) for word in cell.split())
-            rows[name][dataset] = Published(valid, test, valid_sd, test_sd, runs.get(name, runs[""]), source)
-    return rows
+def _methods(*tables: str) -> dict[str, dict[str, Published]]:
+    """What tables of the survey say of accuracies: recipe or searcher -> data set -> both splits."""
+    cells: dict[tuple[str, str], dict[Measure, Reported]] = {}
+    for number in (number for table in tables for number in TABLES[table]):
+        cells.setdefault((number.recipe or number.method, number.dataset), {})[number.measure] = number
+    found: dict[str, dict[str, Published]] = {}
+    for (method, dataset), of in cells.items():
+        found.setdefault(method, {})[dataset] = _accuracies(of)
+    return found
 
 
-def _number(word: str) -> tuple[float, float | None]:
-    mean, _, deviation = word.partition("+-")
-    return float(mean), float(deviation) if deviation else None
+def _accuracies(of: Mapping[Measure, Reported]) -> Published:
+    valid, test, error = (of.get(measure) for measure in (_VALID, _TEST, _ERROR))
+    known = test or error
+    assert known is not None  # these tables have a column of the test
+    return Published(
+        None if valid is None else valid.value,
+        known.value if test else round(100 - known.value, 2),
+        None if valid is None else valid.deviation,
+        known.deviation,
+        known.runs,
+        known.source,
+    )
 
 
-SEARCHED: Mapping[str, Mapping[str, Published]] = _rows(
-    _DRNAS,
-    {"": 4},
-    """
-    random     | 90.93+-0.36 93.70+-0.36 | 70.60+-1.37 70.65+-1.38   | 42.92+-2.00 42.96+-2.15
-    rsws       | 84.16+-1.69 87.66+-1.69 | 45.78+-6.33 46.60+-6.57   | 31.09+-5.65 30.78+-6.12
-    reinforce  | 91.09+-0.37 93.85+-0.37 | 70.05+-1.67 70.17+-1.61   | 43.04+-2.18 43.16+-2.28
-    enas       | 39.77+-0.00 54.30+-0.00 | 10.23+-0.12 10.62+-0.27   | 16.43+-0.00 16.32+-0.00
-    darts      | 39.77+-0.00 54.30+-0.00 | 38.57+-0.00 38.97+-0.00   | 18.87+-0.00 18.41+-0.00
-    darts2     | 39.77+-0.00 54.30+-0.00 | 38.57+-0.00 38.97+-0.00   | 18.87+-0.00 18.41+-0.00
-    gdas       | 90.01+-0.46 93.23+-0.23 | 24.05+-8.12 24.20+-8.08   | 40.66+-0.00 41.02+-0.00
-    snas       | 90.10+-1.04 92.77+-0.83 | 69.69+-2.39 69.34+-1.98   | 42.84+-1.79 43.16+-2.64
-    dsnas      | 89.66+-0.29 93.08+-0.13 | 30.87+-16.40 31.01+-16.38 | 40.61+-0.09 41.07+-0.09
-    pcdarts    | 89.96+-0.15 93.41+-0.30 | 67.12+-0.39 67.48+-0.89   | 40.83+-0.08 41.31+-0.22
-    drnas      | 91.55+-0.00 94.36+-0.00 | 73.49+-0.00 73.51+-0.00   | 46.37+-0.00 46.34+-0.00
-    """,
-)
+_OF_BENCHMARK = _methods("nasbench201-searched")
+
+OPTIMAL: Mapping[str, Published] = _OF_BENCHMARK["optimal"]
+"""The best architectures of the benchmark."""
+
+SEARCHED: Mapping[str, Mapping[str, Published]] = {
+    method: of for method, of in _OF_BENCHMARK.items() if method not in ("ResNet", "optimal")
+}
 """Searched and tested on the same set: recipe -> data set -> what is reported."""
 
-CARRIED: Mapping[str, Mapping[str, Published]] = _rows(
-    _BENCHMARK,
-    {"": 3, "evolution": 500, "random": 500, "reinforce": 500, "bohb": 500},
-    """
-    evolution  | 91.19+-0.31 93.92+-0.30 | 71.81+-1.12 71.84+-0.99 | 45.15+-0.89 45.54+-1.03
-    random     | 90.93+-0.36 93.70+-0.36 | 70.93+-1.09 71.04+-1.07 | 44.45+-1.10 44.57+-1.25
-    reinforce  | 91.09+-0.37 93.85+-0.37 | 71.61+-1.12 71.71+-1.09 | 45.05+-1.02 45.24+-1.18
-    bohb       | 90.82+-0.53 93.61+-0.52 | 70.74+-1.29 70.85+-1.28 | 44.26+-1.36 44.42+-1.49
-    rsws       | 84.16+-1.69 87.66+-1.69 | 59.00+-4.60 58.33+-4.34 | 31.56+-3.28 31.14+-3.88
-    darts      | 39.77 54.30             | 15.03 15.61             | 16.43 16.32
-    darts2     | 39.77 54.30             | 15.03 15.61             | 16.43 16.32
-    gdas       | 90.00+-0.21 93.51+-0.13 | 71.14+-0.27 70.61+-0.26 | 41.70+-1.26 41.84+-0.90
-    setn       | 82.25+-5.17 86.19+-4.63 | 56.86+-7.59 56.87+-7.77 | 32.54+-3.63 31.90+-4.07
-    """,
-)
+CARRIED: Mapping[str, Mapping[str, Published]] = _methods("nasbench201-carried")
 """Searched on CIFAR-10 and carried over. The last pair of ``setn`` was not verified in a source."""
 
 SINGLE: Mapping[str, Mapping[str, Published]] = {
-    "gaea": {
-        name: Published(None, test, source="Li et al. 2021 (arXiv:2004.07802), as public lists of results have it")
-        for name, test in zip(DATASETS, (94.10, 73.43, 46.36), strict=True)
-    },
-    "darts_minus": {
-        name: Published(valid, test, source="Chu et al. 2021 (arXiv:2009.01027), as public lists of results have it")
-        for name, valid, test in zip(DATASETS, (91.03, 71.36, 44.87), (93.80, 71.53, 45.12), strict=True)
-    },
-    "darts_pt": {
-        "cifar10": Published(None, 88.11, source="Wang et al. 2021 (arXiv:2108.04392), table 4: test error 11.89"),
-    },
+    **_methods("nasbench201-gaea", "nasbench201-darts-minus"),
+    "darts_pt": _methods("nasbench201-darts-pt")["darts_pt"],
 }
 """Methods that neither table has, searched on the set that they are tested on."""
-
-OPTIMAL: Mapping[str, Published] = {
-    name: Published(valid, test, source=_DRNAS)
-    for name, valid, test in zip(DATASETS, (91.61, 73.49, 46.77), (94.37, 73.51, 47.31), strict=True)
-}
-"""The best architectures of the benchmark."""
 
 
 def published(method: str, dataset: str) -> Published | None:

@@ -13,12 +13,14 @@ from mixop.data.images.augment import (
     CIFAR100_DARTS,
     CIFAR100_NASBENCH201,
     IMAGENET,
+    IMAGENET16_NASBENCH201,
     Augment,
 )
 from mixop.data.images.cifar import Cifar10, Cifar100, cifar10, cifar100
 from mixop.data.images.digits import Digits, digits
 from mixop.data.images.folder import Folder, from_folder
 from mixop.data.images.imagenet import IMAGENET_SEARCH, ImageNet, imagenet
+from mixop.data.images.imagenet16 import ImageNet16, imagenet16
 from mixop.data.images.lazy import LazyImages
 from mixop.data.images.sheets import Sheets, sheets
 from mixop.data.layouts import Layout
@@ -32,7 +34,8 @@ from mixop.spaces.toy import Toy
 from mixop.tasks import PARTS as TASK_PARTS
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, Npz, Folder, Sheets, ImageNet, Text, Ptb, WikiText2, ToySet)
+    source.name: source
+    for source in (Digits, Cifar10, Cifar100, ImageNet16, Npz, Folder, Sheets, ImageNet, Text, Ptb, WikiText2, ToySet)
 }
 """Every source by the word for it on the command line."""
 
@@ -58,6 +61,7 @@ __all__ = [
     "CIFAR100_DARTS",
     "CIFAR100_NASBENCH201",
     "IMAGENET",
+    "IMAGENET16_NASBENCH201",
     "IMAGENET_SEARCH",
     "PARTS",
     "SOURCES",
@@ -71,6 +75,7 @@ __all__ = [
     "Examples",
     "Folder",
     "ImageNet",
+    "ImageNet16",
     "Layout",
     "LazyImages",
     "Npz",
@@ -93,6 +98,7 @@ __all__ = [
     "from_text",
     "from_tokens",
     "imagenet",
+    "imagenet16",
     "sheets",
     "source_from_json",
     "toy_set",

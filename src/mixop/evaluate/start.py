@@ -44,6 +44,7 @@ class TrainedSupernet:
         space: what was left of it in the search's last stage.
         tensors: of the supernet, by the names of the plain executor.
         mean: the mean mixing weights that the search ended with, ``(E, O)`` by group of the ``space``.
+        stage: the search's last stage, from 0.
     """
 
     start: Start
@@ -51,6 +52,7 @@ class TrainedSupernet:
     space: Space
     tensors: Mapping[str, Tensor]
     mean: Mapping[str, Tensor]
+    stage: int = 0
 
     def check(self, space: Space, sized: Space) -> None:
         """Refuses networks that are not paths of the supernet.
@@ -141,7 +143,7 @@ def trained_supernet(run: RunDirectory) -> TrainedSupernet:
     with torch.no_grad():
         host = {group.name: params[group.name].cpu() for group in space.groups}
         mean = recipe.relaxation.mean_all(host, space.groups)
-    return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean)
+    return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean, stage)
 
 
 def settle_statistics(net: nn.Module, data: Data, batch_size: int) -> None:

@@ -44,6 +44,19 @@ def read_space(run: RunDirectory) -> Space:
     return space
 
 
+def check_data(run: RunDirectory, data: Data) -> None:
+    """Refuses data that is not what the run began with.
+
+    Raises:
+        RunError: if a pixel, a label or a split differs.
+    """
+    if run.read_json(DATA).get("fingerprint") != data.fingerprint:
+        raise RunError(
+            f"This is not the data that {run.path} began with (its fingerprint differs): restore the original files, or name "
+            "the place where they are."
+        )
+
+
 def read_found(run: RunDirectory, space: Space) -> Architecture:
     """The architecture that a search found, or that a retraining trains.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mixop.api import check_data, load_data, retrain
+from mixop.api import load_data, retrain
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.surroundings import using
@@ -16,6 +16,7 @@ from mixop.data.given import MapStyle, given
 from mixop.engine.driver import Observer
 from mixop.evaluate.protocol import PROTOCOLS, Protocol, protocol_from_json
 from mixop.evaluate.score import parameters
+from mixop.evaluate.trained import check_data
 from mixop.finder.portfolio import Family, by_hand
 from mixop.finder.training import LONGEST_EPOCHS
 from mixop.measure.foresight import retraining_estimate

@@ -1,4 +1,4 @@
-"""Published architectures by name: cells of DARTS and its relatives, recurrent ones, ENAS's, and chains of mobile blocks."""
+"""Published architectures by name: cells of DARTS, its relatives and NAS-Bench-201, recurrent ones, ENAS's, mobile chains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from mixop.spaces.darts import Darts
 from mixop.spaces.enas_macro import EnasMacro
 from mixop.spaces.enas_micro import EnasMicro
 from mixop.spaces.enas_rnn import EnasRnn
+from mixop.spaces.nasbench201 import NasBench201
 from mixop.spaces.nasnet import AmoebaNet, NasNet
 from mixop.spaces.recurrent import DartsRnn, EnasRnnCell
 from mixop.spaces.stacked import Stacked
@@ -184,6 +185,16 @@ DSNAS = _shuffled("00303200332333200330")
 SPOS = _shuffled("21012020202300003233")
 """Single Path One-Shot, with its blocks alone. Source: Guo et al. 2020 (arXiv:1904.00420), code; 323 M multiply-adds."""
 
+DARTS_NASBENCH201 = NasBench201().from_native(
+    "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+)
+"""What DARTS of either order finds in NAS-Bench-201 on CIFAR-10, with all three seeds. Source: README of NATS-Bench."""
+
+GDAS_NASBENCH201 = NasBench201().from_native(
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
+"""What GDAS found in NAS-Bench-201 on CIFAR-10, with one seed. Source: README of NATS-Bench."""
+
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "ENAS_MACRO": {"depth": 24},
     "PROXYLESS_MOBILE": {"widths": (32, 40, 80, 96, 192, 320)},
@@ -219,5 +230,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "PROXYLESS_GPU": PROXYLESS_GPU,
     "DSNAS": DSNAS,
     "SPOS": SPOS,
+    "DARTS_NASBENCH201": DARTS_NASBENCH201,
+    "GDAS_NASBENCH201": GDAS_NASBENCH201,
 }
 """Every published architecture by its name; `mixop.spaces` has their spaces."""

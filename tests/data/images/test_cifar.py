@@ -120,6 +120,31 @@ def test_an_archive_a_folder_and_a_folder_around_them_give_the_same(tmp_path: Pa
     assert list(folder.parent.glob("*.tmp*")) == []
 
 
+@pytest.mark.parametrize("kind", ["cifar-100-python", "cifar-100-binary"])
+def test_coarse_labels_are_the_others(tmp_path: Path, kind: str):
+    """The 20 superclasses: in pickles under their own key, in binary files the byte before the fine label."""
+    names = [f"group{k}" for k in range(20)]
+    files = python100() if kind == "cifar-100-python" else binary100()
+    for name, (x, y) in (("train", TRAIN100), ("test", TEST100)):
+        coarse = [label // 5 for label in y]
+        if kind == "cifar-100-python":
+            content = pickle.dumps({b"data": x, b"fine_labels": y, b"coarse_labels": coarse}, 2)
+            files[f"{kind}/{name}"] = content
+        else:
+            columns = np.array([coarse, y], dtype=np.uint8).T
+            files[f"{kind}/{name}.bin"] = np.concatenate([columns, x], axis=1).tobytes()
+    files[f"{kind}/meta"] = pickle.dumps({"fine_label_names": CLASSES[100], "coarse_label_names": names}, 2)
+    files[f"{kind}/coarse_label_names.txt"] = "\n".join(names).encode()
+    unpack(tmp_path, {name: content for name, content in files.items() if kind == "cifar-100-binary" or ".txt" not in name})
+    check(cifar100(tmp_path), kind)
+    data = cifar100(tmp_path, coarse=True)
+    assert data.y[:200].tolist() == [label // 5 for label in TRAIN100[1]]
+    assert data.test_y.tolist() == [label // 5 for label in TEST100[1]]
+    assert list(data.task.classes) == names
+    assert data.source is not None
+    assert data.source.load().outputs == 20
+
+
 def test_python_2_pickles(tmp_path: Path):
     """The official files were written by Python 2: texts are bytes, and the array's bytes are a short or long string."""
 

@@ -224,3 +224,11 @@ CIFAR100_NASBENCH201 = Augment(
     std=(68.2 / 255, 65.4 / 255, 70.4 / 255),
 )
 """CIFAR-100 as NAS-Bench-201 trained its networks on it."""
+
+IMAGENET16_NASBENCH201 = Augment(
+    crop=2,
+    flip=True,
+    mean=(122.68 / 255, 116.66 / 255, 104.01 / 255),
+    std=(63.22 / 255, 61.26 / 255, 65.09 / 255),
+)
+"""ImageNet16-120 as NAS-Bench-201 trained its networks on it."""

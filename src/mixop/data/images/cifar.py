@@ -1,16 +1,15 @@
 """CIFAR-10 and CIFAR-100 from the official archives, Python or binary, packed or unpacked.
 
-The Python archives hold pickles. `mixop.core.unpickle` reads them; of the names that they may use there are only those by
-which NumPy describes an array, and each stands for an inert note: no code of the file, and none of NumPy's own
-reconstruction, runs. Archives are read in memory; nothing is written to disk.
+The Python archives hold pickles, of which no code is run, see `mixop.data.images.batches`. Archives are read in memory; nothing
+is written to disk.
 """
 
 import hashlib
-import io
 import os
 import tarfile
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -20,10 +19,10 @@ from torch import Tensor
 
 from mixop.core.door import door
 from mixop.core.errors import DataError
-from mixop.core.unpickle import Names, text_as_bytes, unpickle
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
 from mixop.data.images.augment import CIFAR10_DARTS, CIFAR100_DARTS
+from mixop.data.images.batches import entries, read_batch, text
 from mixop.data.notes import left_out
 from mixop.data.preparation import AugmentFunction, Preparation, preparation
 from mixop.data.split import Split
@@ -34,6 +33,8 @@ README = "readme.html"
 
 PIXELS = 3 * 32 * 32
 """Bytes of an image: the red plane, the green, the blue, each row by row."""
+
+KIND = "CIFAR file"
 
 OFFICIAL_MD5 = {
     "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
@@ -64,9 +65,11 @@ class Form:
         train: files of the training set, in order.
         test: file of the test set.
         names: file with the class names.
+        classes: how many there are.
         labels: for pickles, the key of the labels; for binary files None.
         names_key: for pickles, the key of the class names.
-        prefix: for binary files, the bytes before an image; the last of them is the label.
+        prefix: for binary files, the bytes before an image.
+        byte: for binary files, which of these bytes is the label.
     """
 
     archive: str
@@ -74,9 +77,11 @@ class Form:
     train: tuple[str, ...]
     test: str
     names: str
+    classes: int
     labels: str | None = None
     names_key: str = ""
     prefix: int = 0
+    byte: int = 0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -86,17 +91,17 @@ class Form:
     def batch(self, content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
         """Images ``(N, 3072)`` uint8 and labels ``(N,)`` int64 of one file."""
         if self.labels is not None:
-            return _python_batch(content, self.labels, where)
-        return _binary_batch(content, self.prefix, where)
+            return read_batch(content, where, KIND, labels=self.labels, bounds=(0, 255), pixels=PIXELS)
+        return _binary_batch(content, self.prefix, self.byte, where)
 
     def class_names(self, content: bytes, where: str) -> list[str]:
         """The class names in the order of the labels."""
         if self.labels is None:
             return content.decode("ascii", errors="replace").split()
-        names = _unpickle(content, where).get(self.names_key)
+        names = entries(content, where, KIND).get(self.names_key)
         if not isinstance(names, list):
             raise DataError(f"{where} must hold the class names under {self.names_key!r}, but does not.")
-        return [_text(name) for name in names]
+        return [text(name) for name in names]
 
 
 _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -108,6 +113,7 @@ CIFAR10_FORMS = (
         train=_BATCHES,
         test="test_batch",
         names="batches.meta",
+        classes=10,
         labels="labels",
         names_key="label_names",
     ),
@@ -117,6 +123,7 @@ CIFAR10_FORMS = (
         train=tuple(f"{name}.bin" for name in _BATCHES),
         test="test_batch.bin",
         names="batches.meta.txt",
+        classes=10,
         prefix=1,
     ),
 )
@@ -127,6 +134,7 @@ CIFAR100_FORMS = (
         train=("train",),
         test="test",
         names="meta",
+        classes=100,
         labels="fine_labels",
         names_key="fine_label_names",
     ),
@@ -136,17 +144,27 @@ CIFAR100_FORMS = (
         train=("train.bin",),
         test="test.bin",
         names="fine_label_names.txt",
+        classes=100,
         prefix=2,
+        byte=1,
     ),
 )
+_PYTHON, _BINARY = CIFAR100_FORMS
+CIFAR100_COARSE_FORMS = (
+    replace(_PYTHON, classes=20, labels="coarse_labels", names_key="coarse_label_names"),
+    replace(_BINARY, classes=20, names="coarse_label_names.txt", byte=0),
+)
+"""The same with the 20 coarse labels."""
 
 
 @dataclass(frozen=True)
 class _Cifar(Source):
-    forms: ClassVar[tuple[Form, ...]]
-    classes: ClassVar[int]
-
     path: str
+
+    @property
+    @abstractmethod
+    def forms(self) -> tuple[Form, ...]:
+        """The official forms."""
 
     def load(self) -> Data:
         """The set as tensors ``(N, 3, 32, 32)``, uint8, in the official order.
@@ -156,8 +174,8 @@ class _Cifar(Source):
         """
         form, contents, record = _read(Path(self.path), self.name, self.forms)
         names = form.class_names(contents[form.names], f"{form.names} of {self.path}")
-        if len(names) != self.classes:
-            raise DataError(f"{form.names} of {self.path} must name {self.classes} classes, got {len(names)}.")
+        if len(names) != form.classes:
+            raise DataError(f"{form.names} of {self.path} must name {form.classes} classes, got {len(names)}.")
         x, y = self._tensors(form, contents, form.train)
         return assemble(
             self.name,
@@ -177,9 +195,9 @@ class _Cifar(Source):
             images, labels = form.batch(contents[file], where)
             if len(images) == 0:
                 raise DataError(f"{where} is empty: it must hold at least one image.")
-            if labels.min() < 0 or labels.max() >= self.classes:
+            if labels.min() < 0 or labels.max() >= form.classes:
                 wrong = labels.min() if labels.min() < 0 else labels.max()
-                raise DataError(f"The labels of {where} must run from 0 to {self.classes - 1}, got {wrong}: is it {self.name}?")
+                raise DataError(f"The labels of {where} must run from 0 to {form.classes - 1}, got {wrong}: is it {self.name}?")
             batches.append((images, labels))
         images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         return torch.from_numpy(images).view(-1, 3, 32, 32), torch.from_numpy(labels)
@@ -199,19 +217,22 @@ class Cifar10(_Cifar):
     """
 
     name: ClassVar[str] = "cifar10"
-    forms: ClassVar[tuple[Form, ...]] = CIFAR10_FORMS
-    classes: ClassVar[int] = 10
 
     augment: Preparation = field(default=CIFAR10_DARTS, kw_only=True)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        return CIFAR10_FORMS
 
 
 @dataclass(frozen=True)
 class Cifar100(_Cifar):
-    """CIFAR-100 with its 100 fine labels: 50,000 training and 10,000 test images, 32x32.
+    """CIFAR-100: 50,000 training and 10,000 test images, 32x32, 100 classes.
 
     Args:
         path: an official archive (cifar-100-python.tar.gz or cifar-100-binary.tar.gz), its unpacked folder, or a folder that
             holds either.
+        coarse: whether labels are the 20 coarse ones in place of the 100 fine ones.
         split: how the training examples are divided; ``test`` does not count, the set has its own.
         augment: what is done to training batches.
 
@@ -219,10 +240,13 @@ class Cifar100(_Cifar):
     """
 
     name: ClassVar[str] = "cifar100"
-    forms: ClassVar[tuple[Form, ...]] = CIFAR100_FORMS
-    classes: ClassVar[int] = 100
 
+    coarse: bool = False
     augment: Preparation = field(default=CIFAR100_DARTS, kw_only=True)
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        return CIFAR100_COARSE_FORMS if self.coarse else CIFAR100_FORMS
 
 
 @door(DataError)
@@ -257,16 +281,18 @@ def cifar10(
 def cifar100(
     path: str | os.PathLike[str],
     *,
+    coarse: bool = False,
     valid: float = 0.5,
     seed: int = 0,
     stratified: bool = True,
     index_file: str | None = None,
     augment: Preparation | AugmentFunction = CIFAR100_DARTS,
 ) -> Data:
-    """Loads CIFAR-100 with its fine labels from an official archive.
+    """Loads CIFAR-100 from an official archive.
 
     Args:
         path: cifar-100-python.tar.gz or cifar-100-binary.tar.gz, its unpacked folder, or a folder that holds either.
+        coarse: whether labels are the 20 coarse ones in place of the 100 fine ones.
         valid: share or number of the training examples that the architecture learns from.
         seed: seed of the split.
         stratified: whether every class is divided by the same share.
@@ -278,7 +304,7 @@ def cifar100(
         DataError: if a file is missing or damaged, or a class is left without an example.
     """
     split = Split(valid=valid, seed=seed, stratified=stratified, index_file=index_file)
-    return Cifar100(os.fspath(path), split=split, augment=preparation(augment)).load()
+    return Cifar100(os.fspath(path), coarse, split=split, augment=preparation(augment)).load()
 
 
 def _read(path: Path, name: str, forms: Sequence[Form]) -> tuple[Form, dict[str, bytes], dict[str, Any]]:
@@ -358,88 +384,11 @@ def _checksums(form: Form, contents: dict[str, bytes], archive_md5: str | None =
     return {"official": official, "files": files}
 
 
-def _binary_batch(content: bytes, prefix: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+def _binary_batch(content: bytes, prefix: int, byte: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     record = prefix + PIXELS
     if len(content) % record:
         raise DataError(
             f"{where} must be a whole number of records of {record} bytes, got {len(content)} bytes: it is cut short."
         )
     records = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
-    return records[:, prefix:], records[:, prefix - 1].astype(np.int64)
-
-
-def _python_batch(content: bytes, labels_key: str, where: str) -> tuple[np.ndarray, np.ndarray]:
-    batch = _unpickle(content, where)
-    data, labels = batch.get("data"), batch.get(labels_key)
-    if not isinstance(data, _Array) or not isinstance(labels, list):
-        raise DataError(f"{where} must hold an array under 'data' and a list under {labels_key!r}, but does not.")
-    if any(type(label) is not int or not 0 <= label < 256 for label in labels):
-        raise DataError(f"The labels of {where} must be whole numbers from 0, one byte each, but are not.")
-    images = data.pixels(where)
-    if len(images) != len(labels):
-        raise DataError(f"{where} must have one label for each image, got {len(labels)} labels and {len(images)} images.")
-    return images, np.array(labels, dtype=np.int64)
-
-
-class _Array:
-    """What a pickle says of a NumPy array, kept as a note: its shape, type and bytes."""
-
-    def __init__(self, *args: Any) -> None:
-        if len(args) == 4:  # protocol 5 gives all at once: buffer, type, shape, order
-            raw, dtype, shape, order = args
-            self.__setstate__((1, shape, dtype, order == "F", raw))
-
-    def __setstate__(self, state: Any) -> None:
-        _, self.shape, self.dtype, self.fortran, self.raw = state
-
-    def pixels(self, where: str) -> np.ndarray:
-        """The array as images ``(N, 3072)``, uint8."""
-        shape, dtype, raw = (getattr(self, name, None) for name in ("shape", "dtype", "raw"))
-        kind = getattr(dtype, "kind", None)
-        if kind not in ("u1", "|u1", "uint8") or not isinstance(raw, bytes | bytearray):
-            raise DataError(f"The images of {where} must be uint8, got {kind}.")
-        if not (isinstance(shape, tuple) and len(shape) == 2 and type(shape[0]) is int and shape[1] == PIXELS):
-            got = shape if isinstance(shape, tuple) and all(type(n) is int for n in shape) else type(shape).__name__
-            raise DataError(f"The images of {where} must have the shape (N, {PIXELS}), got {got}.")
-        if shape[0] * PIXELS != len(raw):
-            raise DataError(
-                f"The images of {where} are cut short: expected {shape[0]} of {PIXELS} bytes, got {len(raw)} bytes."
-            )
-        return np.frombuffer(raw, dtype=np.uint8).reshape(shape, order="F" if self.fortran else "C")
-
-
-class _Type:
-    """What a pickle says of a NumPy dtype: its name."""
-
-    def __init__(self, kind: Any, *_: Any) -> None:
-        self.kind = _text(kind)
-
-    def __setstate__(self, state: Any) -> None:
-        pass  # byte order and field names, which single bytes do not have
-
-
-_NAMES: Names = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.numeric", "_frombuffer"): _Array,
-    ("numpy._core.numeric", "_frombuffer"): _Array,
-    ("_codecs", "encode"): text_as_bytes,
-}
-"""Everything that a batch may name."""
-
-
-def _unpickle(content: bytes, where: str) -> dict[str, Any]:
-    """A pickled dict with its keys as text."""
-    batch = unpickle(io.BytesIO(content), _NAMES, where=where, kind="CIFAR file", encoding="bytes")
-    if not isinstance(batch, dict):
-        raise DataError(f"{where} must hold a dict, got {type(batch).__name__}: this is not a CIFAR file.")
-    return {_text(key): value for key, value in batch.items()}
-
-
-def _text(value: Any) -> str:
-    """Texts of Python 2 arrive as bytes."""
-    if isinstance(value, bytes):
-        return value.decode("ascii", errors="replace")
-    return value if isinstance(value, str) else type(value).__name__
+    return records[:, prefix:], records[:, byte].astype(np.int64)
