@@ -1,7 +1,7 @@
 """The network of the theorem about descent, so that its rate can be measured and put beside the bound.
 
 Layer i is ``X_i = sum_{t<i} skip[t, i] X_t + conv[t, i] sigma(W[t, i] * X_t) / sqrt(C)`` with layer 0 the input; the third
-operation, zero, adds nothing. Every layer feeds a linear head, ``u = sum_i <H_i, X_i>``, and the loss is ``mean (u - y)^2 / 2``.
+operation, zero, adds nothing. Every layer feeds a linear head, ``u = sum_i <H_i, X_i>``; the loss is ``mean (u - y)^2 / 2``.
 Gradient descent changes W, and H unless told otherwise. The theorem bounds from below what a step takes away: see
 `mixop.analysis.descent`.
 
