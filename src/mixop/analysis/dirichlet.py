@@ -30,8 +30,8 @@ class Expansion(NamedTuple):
     at_mean: float
     """The loss of the mean mixing weights, ``L(softmax(mu))``."""
     expected: float
-    """``at_mean + tr(Sigma H) / 2``, with the diagonal Sigma of the approximation, as published. The h add up to 0, so they have
-    covariances too: where concentrations are equal, these would make the second term larger by ``1 / (1 - 1/O)``."""
+    """``at_mean + tr(Sigma H) / 2``, with the diagonal Sigma of the approximation, as published. The h add up to 0, so they
+    have covariances too: where concentrations are equal, these make the second term ``1 / (1 - 1/O)`` times as large."""
     bound: float
     """``at_mean + share * tr(H) / 2``; below ``expected`` if H is positive semi-definite."""
     delta: float
