@@ -102,7 +102,7 @@ def test_it_repeats_changes_nothing_and_keeps_what_is_not_finite():
     assert not torch.equal(one.first["normal"], other.first["normal"])
 
 
-def test_softmax_does_not_change_along_a_constant():
+def test_around_logits_a_share_stays_a_share():
     """Around logits of a relaxation: a loss of the mixing weights is bounded by their extremes wherever the grid goes."""
     space, relaxation = toy(), Softmax()
     group = space.groups[0]

@@ -101,5 +101,5 @@ def _kinds(space: Space, group: Group) -> tuple[Tensor, Tensor, Tensor]:
     """Which options ``(E, O)`` are skips, are pools, and have weights."""
     rows = [decision.options for decision in group.decisions]
     skip = torch.tensor([[group.is_skip(option) for option in row] for row in rows])
-    pool = torch.tensor([["pool" in option for option in row] for row in rows])
+    pool = torch.tensor([[group.is_pool(option) for option in row] for row in rows])
     return skip, pool, torch.tensor(learning(space, group)) & ~skip
