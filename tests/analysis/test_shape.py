@@ -55,14 +55,11 @@ def test_all_cells_of_three_nodes():
     assert len(every) == 64
     for architecture in every:
         check(space, architecture)
-    assert {(depth(a, space, "cell"), width(a, space, "cell")) for a in every} == {
-        (d, w) for d in (0, 1, 2) for w in (0, 1, 2)
-    } - {(2, 0)}
+    shapes = {(depth(architecture, space, "cell"), width(architecture, space, "cell")) for architecture in every}
+    assert shapes == {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2)}
 
 
-@pytest.mark.parametrize(
-    ("space", "cells"), [(SPACE, ("cell",)), (darts(), ("normal", "reduce"))], ids=["nasbench201", "darts"]
-)
+@pytest.mark.parametrize(("space", "cells"), [(SPACE, ("cell",)), (darts(), ("normal", "reduce"))])
 def test_random_cells(space, cells):
     rng = Random(0)
     for _ in range(100):

@@ -107,7 +107,7 @@ def guaranteed_decrease(phi: Tensor | float, *, lr: float, constant: float) -> T
     Args:
         phi: from `phi`, >= 0.
         lr: step size of gradient descent on the weights, > 0.
-        constant: of the theorem, > 0; it depends on the data and the activation. A form without it has 1/4.
+        constant: of the theorem, > 0; it depends on the data and on the activation, and no source gives a number for it.
 
     Raises:
         RecipeError: for numbers out of range.

@@ -52,7 +52,6 @@ def width(architecture: Architecture, space: Space, cell: str) -> int:
 
     Raises:
         SpaceError: as `depth`.
-
     """
     inputs = stacked(space).graph(stacked(space).cell_of(cell)[0].name).inputs
     return len({target for source, target, _ in _edges(architecture, space, cell) if source < inputs})
