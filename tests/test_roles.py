@@ -15,15 +15,17 @@ from mixop.comparison.tasks import _skips
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.derive import ActivationThreshold, Argmax, BestSampled, RestrictedSkips
 from mixop.monitors import Collapse, SkipStop
-from mixop.nets.ops import OPERATIONS, BatchNorm
+from mixop.nets.ops import ENAS_OPERATIONS, OPERATIONS, BatchNorm, operation
 from mixop.regularise.base import Point
 from mixop.regularise.gates import GatePenalty
 from mixop.relax import BinaryGates, HardConcrete, Softmax, Switches
 from mixop.report.palette import kind_of
 from mixop.searchers.coding import neighbours, questions, read, write
+from mixop.spaces import SPACES
 from mixop.spaces.cell import CellSpace
 from mixop.spaces.core import Roles
 from mixop.spaces.darts import Darts
+from mixop.spaces.stacked import Stacked, stacked
 from mixop.supernet.fused import check_fused
 from mixop.supernet.nodewise import NodewiseCell, nodewise
 from mixop.supernet.plain import plain
@@ -275,3 +277,16 @@ def test_the_fused_executor_asks_for_kernels_of_what_is_computed_only(pair):
 def test_the_page_knows_common_names_of_the_two():
     """A report reads names only, from files."""
     assert (kind_of("zero"), kind_of("identity")) == ("none", "skip")
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SPACES.items() if issubclass(kind, Stacked)])
+def test_the_roles_of_every_space_name_its_pools_and_no_others(name):
+    """What an option is built as has a pooling layer in it, or has none."""
+    space = SPACES[name]()
+    pooling = (torch.nn.MaxPool2d, torch.nn.AvgPool2d)
+    for group in space.groups:
+        for option in {option for decision in group.decisions for option in decision.options}:
+            known = stacked(space).searched(option) in {**OPERATIONS, **ENAS_OPERATIONS}
+            module = operation(stacked(space).searched(option), 4, 1, NORM) if known else torch.nn.Identity()
+            assert group.is_pool(option) == any(isinstance(part, pooling) for part in module.modules()), option
+            assert space.is_pool(option) == group.is_pool(option)

@@ -38,6 +38,16 @@ def test_the_expected_variant_is_the_sum_written_out(progress, temperature):
     assert got.item() == pytest.approx(0.3 * skip + 0.2 * rest - 0.7 * path)
 
 
+def test_the_printed_path_adds_up_the_options_of_an_edge():
+    p = [[activation(b, 1.0) for b in row] for row in BETA.tolist()]
+    path = (p[0][2] + p[0][3]) * (p[2][2] + p[2][3]) * (p[5][2] + p[5][3])
+    assert GatePenalty(skip=0, nonskip=0, depth=0.7, path="sum")(point()).item() == pytest.approx(-0.7 * path)
+    runs = torch.zeros(6, 5, dtype=torch.float64)
+    runs[[0, 2, 5, 5], [2, 1, 2, 3]] = 1.0
+    sampled = GatePenalty(skip=0, nonskip=0, depth=0.7, variant="sampled", path="sum")(point(mix=runs))
+    assert sampled.item() == pytest.approx(-0.7 * p[0][2] * (p[5][2] + p[5][3]))
+
+
 def test_the_sampled_variant_reads_the_gates_that_run():
     runs = torch.zeros(6, 5, dtype=torch.float64)
     running = {0: (1, 2), 1: (0, 4), 2: (1, 4), 3: (3, 2), 4: (1, 0), 5: (2, 3)}
@@ -109,5 +119,7 @@ def test_misfits_are_refused():
         GatePenalty().check(Softmax())
     with pytest.raises(RecipeError, match="variant"):
         GatePenalty(variant="mean")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="path of GatePenalty"):
+        GatePenalty(path="product")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="skip of GatePenalty"):
         GatePenalty(skip=-1.0)

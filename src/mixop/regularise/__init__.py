@@ -3,10 +3,11 @@
 from mixop.regularise.anchor import AnchorL2
 from mixop.regularise.base import Point, Regulariser
 from mixop.regularise.cost import CostCeiling, ExpectedCost
-from mixop.regularise.dirichlet import DirichletKL, dirichlet_kl
+from mixop.regularise.dirichlet import DirichletKL
 from mixop.regularise.entropy import Entropy, entropy
 from mixop.regularise.gates import GatePenalty
 from mixop.regularise.switches import SwitchPenalty
+from mixop.relax.dirichlet import dirichlet_kl
 
 __all__ = [
     "AnchorL2",

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
-from mixop.relax.dirichlet import Dirichlet, concentration
+from mixop.relax.dirichlet import Dirichlet, concentration, dirichlet_kl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +35,3 @@ class DirichletKL(Regulariser):
 
     def __call__(self, at: Point) -> Tensor:
         return self.weight * total([dirichlet_kl(concentration(value)).sum() for value in at.params.values()])
-
-
-def dirichlet_kl(beta: Tensor) -> Tensor:
-    """``KL(Dirichlet(beta) || Dirichlet(1))`` of every row, in nats.
-
-    Args:
-        beta: concentrations ``(..., O)``, > 0.
-
-    Returns:
-        ``(...)``; zero where the row is all ones.
-    """
-    mass = beta.sum(-1)
-    options = torch.tensor(float(beta.shape[-1]), dtype=beta.dtype, device=beta.device)
-    expected_log = torch.digamma(beta) - torch.digamma(mass)[..., None]
-    return torch.lgamma(mass) - torch.lgamma(beta).sum(-1) - torch.lgamma(options) + ((beta - 1) * expected_log).sum(-1)

@@ -22,6 +22,21 @@ def concentration(params: Tensor) -> Tensor:
     return torch.where(params > 0, params + 1, params.clamp(max=0).exp())
 
 
+def dirichlet_kl(beta: Tensor) -> Tensor:
+    """``KL(Dirichlet(beta) || Dirichlet(1))`` of every row, in nats.
+
+    Args:
+        beta: concentrations ``(..., O)``, > 0.
+
+    Returns:
+        ``(...)``; zero where the row is all ones.
+    """
+    mass = beta.sum(-1)
+    options = torch.tensor(float(beta.shape[-1]), dtype=beta.dtype, device=beta.device)
+    expected_log = torch.digamma(beta) - torch.digamma(mass)[..., None]
+    return torch.lgamma(mass) - torch.lgamma(beta).sum(-1) - torch.lgamma(options) + ((beta - 1) * expected_log).sum(-1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dirichlet(Relaxation):
     """Rows ``theta_e ~ Dirichlet(beta_e)`` with pathwise gradients; one draw is shared by all cells of a type.

@@ -24,10 +24,12 @@ class Roles:
     Args:
         absent: options that add nothing to a node, as if the edge were not there.
         skips: options that pass their input on as it is where the edge is not strided.
+        pools: options that pool, whatever stands around the pool.
     """
 
     absent: tuple[str, ...] = ("none",)
     skips: tuple[str, ...] = ("skip_connect",)
+    pools: tuple[str, ...] = ("avg_pool_3x3", "max_pool_3x3")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ class Group:
     def is_skip(self, option: str) -> bool:
         """Whether an option is a skip connection."""
         return option in self.roles.skips
+
+    def is_pool(self, option: str) -> bool:
+        """Whether an option pools."""
+        return option in self.roles.pools
 
     def eligible(self, decision: int) -> tuple[str, ...]:
         """The options that an architecture may have on an edge.
@@ -214,7 +220,7 @@ class Space(ABC):
         outputs: numbers that the network gives for an example, or for each position; None to take what the data has.
         dense: whether there is an output at every position; None to take what the data has.
         tokens: whether inputs are tokens; None to take what the data has.
-        roles: which options are absent edges, and which are skip connections; each of its groups has them too.
+        roles: which options are absent edges, skip connections or pools; each of its groups has them too.
         repeats: whether a node may add the same operation on the same edge twice.
         shares: whether one supernet holds all of its architectures, for a search by gradient; if not, only black-box searches
             fit it.
@@ -285,6 +291,10 @@ class Space(ABC):
     def is_skip(self, option: str) -> bool:
         """Whether an option is a skip connection."""
         return option in self.roles.skips
+
+    def is_pool(self, option: str) -> bool:
+        """Whether an option pools."""
+        return option in self.roles.pools
 
     def prune(self, kept: Mapping[str, Sequence[Sequence[int]]]) -> Self:
         """The space with fewer options on its edges.

@@ -8,7 +8,7 @@ from functools import cache
 from typing import ClassVar
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.core import Architecture, Choice, Decision, Group, check_complete
+from mixop.spaces.core import Architecture, Choice, Decision, Group, Roles, check_complete
 from mixop.spaces.enas import check_dropout, check_halved, numbers_of
 from mixop.spaces.ends import head, stem
 from mixop.spaces.stacked import Graph, Layer, Stacked, check_skeleton
@@ -100,6 +100,7 @@ class EnasMacro(Stacked):
     dense: bool | None = None
     tokens: bool | None = None
     name: str = field(default="enas_macro", init=False)
+    roles: ClassVar[Roles] = Roles(pools=("average_pooling", "max_pooling"))
     rebuilt: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

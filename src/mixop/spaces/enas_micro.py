@@ -72,7 +72,7 @@ class EnasMicro(Stacked):
     dense: bool | None = None
     tokens: bool | None = None
     name: str = field(default="enas_micro", init=False)
-    roles: ClassVar[Roles] = Roles(absent=(), skips=("identity",))
+    roles: ClassVar[Roles] = Roles(absent=(), skips=("identity",), pools=("average_pooling", "max_pooling"))
     repeats: ClassVar[bool] = True
     rebuilt: ClassVar[bool] = True
 

@@ -29,7 +29,7 @@ class VertexSpace(Stacked):
     Source: Ying et al. 2019 (arXiv:1902.09635), section 2.2 and appendix S3.
     """
 
-    roles: ClassVar[Roles] = Roles(absent=(), skips=())
+    roles: ClassVar[Roles] = Roles(absent=(), skips=(), pools=("maxpool3x3",))
     additive: ClassVar[bool] = False
     rebuilt: ClassVar[bool] = True
 
