@@ -16,6 +16,7 @@ from mixop.experiments.run import run_experiment
 from mixop.experiments.searches import Searches
 from mixop.runs.files import EXPERIMENT
 
+SEARCHES = {name: experiment for name, experiment in CATALOGUE.items() if isinstance(experiment, Searches)}
 every = pytest.mark.parametrize("name", CATALOGUE)
 
 
@@ -32,10 +33,10 @@ def test_it_says_what_is_reported_where_and_by_which_rule_it_shows(name):
     assert list(experiment.scales) == ["full", "medium", "small", "tiny"]
 
 
-@every
+@pytest.mark.parametrize("name", SEARCHES)
 def test_every_variant_can_be_searched_at_every_scale(name, tmp_path):
     """Whatever does not fit together would fail in a worker, after others have run for an hour."""
-    experiment = CATALOGUE[name]
+    experiment = SEARCHES[name]
     on = bench(Request(scale="tiny", out=tmp_path))
     full = experiment.variants(EPOCHS)
     for epochs in (on.epochs, 22, EPOCHS):
@@ -46,7 +47,7 @@ def test_every_variant_can_be_searched_at_every_scale(name, tmp_path):
             check_fit(on.paced(recipe, full[variant]), on.space, on.data, Settings())
 
 
-QUICK = {"rounding", "curvature-drnas"}
+QUICK = {"rounding", "curvature-drnas", *(CATALOGUE.keys() - SEARCHES.keys())}
 """The others have more variants of the same kind."""
 
 
@@ -78,11 +79,10 @@ def shaped(experiment: Searches, towards: float) -> Findings:
     return Findings(panels)
 
 
-@every
+@pytest.mark.parametrize("name", SEARCHES)
 def test_its_rules_take_its_own_findings(name):
     """A rule that asks for a panel or a variant that the experiment does not have would fail after hours."""
-    experiment = CATALOGUE[name]
-    assert isinstance(experiment, Searches)
+    experiment = SEARCHES[name]
     for judged in experiment.judged(shaped(experiment, 1.0)):
         assert judged.verdict in ("shows", "does not show", "cannot show")
         assert "too few" not in judged.why

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from mixop.experiments import dirichlet, gates, geometry, optimisers
+from mixop.experiments import dirichlet, gates, geometry, optimisers, theory
 from mixop.experiments.base import Experiment
 
-_GROUPS = (optimisers, gates, dirichlet, geometry)
+_GROUPS = (optimisers, theory, gates, dirichlet, geometry)
 
 CATALOGUE: Mapping[str, Experiment] = {experiment.name: experiment for group in _GROUPS for experiment in group.EXPERIMENTS}
 """Experiments by name, document by document."""
