@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mixop.experiments.base import Findings, Judged, Pattern
 from mixop.experiments.rules import RULE, above
-from mixop.experiments.searches import FOUND_SKIPS, SKIPS, TABLE, Searches, watched
+from mixop.experiments.searches import DEPTH, FOUND_SKIPS, SKIPS, TABLE, Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.regularise.gates import GatePenalty
@@ -38,6 +38,11 @@ def _skip_penalty_works(findings: Findings) -> Judged:
     return above(of.at_end("no-skip") - of.at_end("all"), "skip share at the end, without its penalty less with it")
 
 
+def _depth_reward_works(findings: Findings) -> Judged:
+    of = findings.panels[DEPTH]
+    return above(of.at_end("all") - of.at_end("no-depth"), "depth of what is found, with the reward less without")
+
+
 EXPERIMENTS = (
     Searches(
         name="gates-prdarts",
@@ -54,9 +59,15 @@ EXPERIMENTS = (
                 f"weight of skips at the end, without their penalty less with all penalties, seed by seed: {RULE}.",
                 _skip_penalty_works,
             ),
+            Pattern(
+                "The reward for depth makes cells deeper.",
+                "longest path of working edges of what is found at the end, with all penalties less without that reward, seed "
+                f"by seed: {RULE}.",
+                _depth_reward_works,
+            ),
         ),
         variants=without_each,
-        quantities=(SKIPS, FOUND_SKIPS, TABLE),
+        quantities=(SKIPS, FOUND_SKIPS, DEPTH, TABLE),
     ),
 )
 """What each penalty does."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 
+from mixop.analysis.shape import depth, width
 from mixop.comparison.compare import compare
+from mixop.core.errors import SpaceError
 from mixop.core.schedules import Schedule
 from mixop.experiments.base import Experiment, Findings, Panel, Request
 from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
@@ -14,6 +17,7 @@ from mixop.recipe.core import Recipe
 from mixop.report.methods import SeedRun
 from mixop.runs.directory import RunDirectory
 from mixop.runs.records import SearchRecord
+from mixop.spaces.core import Architecture, Space
 
 BUDGET = 12_000.0
 """Seconds of the benchmark's clock that random search has beside them (Dong & Yang 2020, arXiv:2001.00326)."""
@@ -27,17 +31,21 @@ ENTROPY = "entropy"
 SKIPS = "skip share"
 FOUND_SKIPS = "skips of what is found"
 GAP = "loss by rounding"
+DEPTH = "depth of the cell"
+WIDTH = "width of the cell"
 
-Quantity = Callable[[SearchRecord], float | None]
-"""A number of one epoch's record."""
+Quantity = Callable[[SearchRecord, Space], float | None]
+"""A number of one epoch's record of a search in a space."""
 
 OF_RECORDS: Mapping[str, tuple[Quantity, bool]] = {
-    SUPERNET: (lambda record: record.valid.get("accuracy"), True),
-    EIGENVALUE: (lambda record: _number(record, "eigenvalue"), False),
-    ENTROPY: (lambda record: record.entropy, False),
-    SKIPS: (lambda record: record.skip_share, True),
-    FOUND_SKIPS: (lambda record: _number(record, "chosen_skip_share"), True),
-    GAP: (lambda record: _number(record, "gap"), True),
+    SUPERNET: (lambda record, _: record.valid.get("accuracy"), True),
+    EIGENVALUE: (lambda record, _: _number(record, "eigenvalue"), False),
+    ENTROPY: (lambda record, _: record.entropy, False),
+    SKIPS: (lambda record, _: record.skip_share, True),
+    FOUND_SKIPS: (lambda record, _: _number(record, "chosen_skip_share"), True),
+    GAP: (lambda record, _: _number(record, "gap"), True),
+    DEPTH: (lambda record, space: _of_cells(depth, record, space), False),
+    WIDTH: (lambda record, space: _of_cells(width, record, space), False),
 }
 """How quantities are read from the records of a search, and whether they are shares."""
 
@@ -50,6 +58,15 @@ def _number(record: SearchRecord, column: str) -> float | None:
 def watched(recipe: Recipe, *, eigenvalue: bool = False, gap: bool = False) -> Recipe:
     """A recipe whose records say how close it is to a collapse: see `mixop.monitors.Collapse`."""
     return replace(recipe, monitors=(*recipe.monitors, Collapse(eigenvalue=eigenvalue, gap=gap)))
+
+
+def _of_cells(measure: Callable[[Architecture, Space, str], int], record: SearchRecord, space: Space) -> float | None:
+    """The mean over the cells of what would be derived; None where a stage of the search has a space of its own."""
+    try:
+        architecture = space.from_native(record.architecture)
+    except SpaceError:
+        return None
+    return fmean(measure(architecture, space, group.name) for group in space.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +103,8 @@ class Searches(Experiment):
             device=request.device,
             observe=request.observe,
         )
-        panels = {title: _panel(title, {name: comparison.row(name).runs for name in recipes}) for title in self.quantities}
+        runs = {name: comparison.row(name).runs for name in recipes}
+        panels = {title: _panel(title, runs, on.space) for title in self.quantities}
         return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny")
 
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
@@ -99,11 +117,11 @@ class Searches(Experiment):
         return {**on.settings, "architecture rates": moved}
 
 
-def _panel(title: str, runs: Mapping[str, Sequence[SeedRun]]) -> Panel:
+def _panel(title: str, runs: Mapping[str, Sequence[SeedRun]], space: Space) -> Panel:
     """What was measured of some runs."""
     points: dict[str, list[dict[int, float]]] = {}
     for name, those in runs.items():
-        points[name] = [_points(title, run) for run in those]
+        points[name] = [_points(title, run, space) for run in those]
     epochs = sorted({epoch for those in points.values() for one in those for epoch in one})
     series = {
         name: np.array([[one.get(epoch, np.nan) for epoch in epochs] for one in those], dtype=np.float64).reshape(
@@ -114,13 +132,13 @@ def _panel(title: str, runs: Mapping[str, Sequence[SeedRun]]) -> Panel:
     return Panel(title, tuple(map(float, epochs)), series, percent=title == TABLE or OF_RECORDS[title][1])
 
 
-def _points(title: str, run: SeedRun) -> dict[int, float]:
+def _points(title: str, run: SeedRun, space: Space) -> dict[int, float]:
     if title == TABLE:
         return {epoch: score for epoch, _, score in run.curve}
     if run.error is not None:
         return {}
     quantity, _ = OF_RECORDS[title]
-    found = ((record.epoch, quantity(record)) for record in RunDirectory(run.path).searched())
+    found = ((record.epoch, quantity(record, space)) for record in RunDirectory(run.path).searched())
     return {epoch: value for epoch, value in found if value is not None}
 
 
