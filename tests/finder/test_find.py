@@ -113,6 +113,25 @@ def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tm
     assert any("no better" in sentence for sentence in result.sentences)
 
 
+@pytest.mark.parametrize(("seconds", "checked"), [(EPOCH, True), (300.0, False)])
+def test_where_time_is_short_a_network_that_grew_is_not_trained_twice(signals, tmp_path, monkeypatch, seconds, checked):
+    """With 4 epochs at most there is time for both, with epochs of five minutes there is not; its longer trial was better."""
+    honest = Finder._trial
+
+    def growing(self, number, contender, epochs):
+        trial = honest(self, number, contender, epochs)
+        return {**trial, "measures": {"accuracy": 0.5 + 0.1 * number, "loss": 1.0}}
+
+    def later(self, contender):
+        return seconds if len(self.trials) > 3 else EPOCH
+
+    monkeypatch.setattr(Finder, "_trial", growing)
+    monkeypatch.setattr(Finder, "_seconds_per_epoch", later)
+    monkeypatch.setattr("mixop.finder.run.by_heart", lambda *_: True)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
+    assert (3 in {trial.round for trial in result.trials}) == checked
+
+
 def test_a_network_that_learns_nothing_by_heart_is_trained_at_once_for_as_long_as_there_is_time(finished):
     result, _, _ = finished
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}

@@ -36,15 +36,18 @@ def test_the_better_measure_then_the_lower_loss_then_the_cheaper_network_is_firs
         ([(0.88, 5), (0.86, 1)], 100, 1),  # two errors of a difference are 0.09, one of the best is 0.03: 0.86 lies outside
         ([(0.88, 5), (0.88, 4)], 100, 2),
         ([(0.88, 20), (0.88, 30)], 100, 0),  # the best is the cheapest
-        ([(0.88, 5), (0.5, 1)], 100, 0),  # not everything is level
+        ([(0.88, 5), (0.5, 1)], 100, 1),  # that one is worse says nothing of the others
+        ([(0.5, 5), (0.4, 1)], 100, 0),
         ([(0.88, 5), (0.86, 1)], 10_000, 0),  # so many examples tell them apart
     ],
 )
-def test_where_all_are_level_the_cheapest_within_an_error_of_the_best_is_trained(others, examples, taken):
+def test_the_cheapest_within_an_error_of_the_best_is_trained(others, examples, taken):
     trials = [trial("best", valid=0.9), *(trial(f"other {k}", valid=v, flops=f) for k, (v, f) in enumerate(others))]
     assert to_train(trials, CLASSES, examples) == taken
     *_, last = verdict(trials, CLASSES, examples)
-    assert last.startswith("All networks of that round are level on 100 examples") is (taken > 0)
+    level = min(valid for valid, _ in others) > 0.8
+    begins = "All networks of that round are level" if level else "Some networks are as good as the best"
+    assert last.startswith(f"{begins} on 100 examples, so the cheapest within") is (taken > 0)
     if taken:
         share = 10 * trials[taken].flops
         assert f"{trials[taken].label}, 88.0 % accuracy with {share} % of the multiply-adds of best." in last

@@ -493,10 +493,12 @@ class Finder:
 
         A network that is trained for long may learn its examples by heart, and in the last training none are left to see it by.
         Where its trial was better on what it trained on than on the validation examples, it is first trained for as many epochs
-        on the part ``train`` alone; if that is worse than its trial, the trial's length is taken.
+        on the part ``train`` alone; if that is worse than its trial, the trial's length is taken. That halves the epochs where
+        time is short: then it is left out if the longer of its trials was better than the shorter.
         """
-        before = next((trial for trial in reversed(self.trials) if trial.label == winner.label), None)
+        *earlier, before = (None, *(trial for trial in self.trials if trial.label == winner.label))
         doubtful = before is not None and by_heart(before, self.data.task, len(self.data.valid))
+        grew = doubtful and earlier[-1] is not None and ranked([earlier[-1], before], self.data.task)[0] == 1
 
         def epochs(*, twice: bool) -> int:
             left = self.total - self.ledger.seconds
@@ -504,8 +506,14 @@ class Finder:
             each = (twice + whole) * self._seconds_per_epoch(winner)
             return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / each)))
 
-        count = self.ledger.decide("final", lambda: epochs(twice=doubtful))
-        if before is None or not doubtful or count <= before.epochs:
+        def planned() -> dict[str, Any]:
+            once, twice = epochs(twice=False), epochs(twice=True)
+            check = doubtful and (twice == once or not grew)
+            return {"epochs": twice if check else once, "check": check}
+
+        plan = self.ledger.decide("last training", planned)
+        count = plan["epochs"]
+        if before is None or not plan["check"] or count <= before.epochs:
             return count
         plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
         if plain is None:

@@ -52,10 +52,9 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
 
 
 def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
-    """Which network is worth the rest of the time: the best; where all are level, the cheapest that is as good as the best.
+    """Which network is worth the rest of the time: the cheapest that is as good as the best, within one standard error of it.
 
-    All are level where none differs from the best by more than `noise` explains. As good as the best is what lies within one
-    standard error of it.
+    Measures that are no shares of examples have no such error: then it is the best.
 
     Source: the rule of one standard error of Breiman et al. 1984 (Classification and Regression Trees), section 3.4.3.
 
@@ -70,8 +69,6 @@ def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
     if len(counted) < len(shares) or not _counted(first, *counted):
         return 0
     best = counted[0]
-    if any(abs(best - share) > 2 * noise((best, share), examples) for share in counted):
-        return 0
     close = [at for at, share in enumerate(counted) if abs(best - share) <= noise((best,), examples)]
     return min(close, key=lambda at: (trials[at].flops, trials[at].parameters, at))
 
@@ -102,11 +99,24 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
     if taken is not best:
         share = 100 * taken.flops / max(1, best.flops)
         instead = f"{taken.label}, {said(first, taken.measures[first.name])}"
+        why = (
+            "All networks of that round are level"
+            if _level(trials, first, examples)
+            else "Some networks are as good as the best"
+        )
         sentences.append(
-            f"All networks of that round are level on {examples:,} examples, so the cheapest within a standard error of "
-            f"the best is taken: {instead} with {share:.0f} % of the multiply-adds of {best.label}."
+            f"{why} on {examples:,} examples, so the cheapest within a standard error of it is taken: {instead} with "
+            f"{share:.0f} % of the multiply-adds of {best.label}."
         )
     return sentences
+
+
+def _level(trials: Sequence[Trial], first: Measure, examples: int) -> bool:
+    """Whether none differs from the best, which is the first, by more than chance explains."""
+    best, *others = (trial.measures[first.name] for trial in trials)
+    return best is not None and all(
+        other is not None and abs(best - other) <= 2 * noise((best, other), examples) for other in others
+    )
 
 
 def _beside(found: Trial, subject: str, rival: Trial, what: str, task: Task, examples: int) -> str:
