@@ -8,7 +8,7 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from mixop.analysis.hessian import LARGEST, Curvature, curvature, dominant_eigenvalue, hessian
+from mixop.analysis.hessian import LARGEST, Curvature, curvature, dominant_eigenvalue, hessian, trace
 from mixop.core.errors import RecipeError
 from mixop.nets.ops import BatchNorm
 from mixop.relax import Dirichlet, SimplexPoint, Softmax
@@ -227,3 +227,18 @@ def test_it_measures_without_gradients_around():
 def test_misuse_is_told_in_a_sentence(call, words):
     with pytest.raises(RecipeError, match=words):
         call({"a": torch.zeros(3)})
+
+
+def test_signs_give_the_trace_of_a_diagonal_exactly_and_of_others_within_their_error():
+    params = {"a": torch.randn(3, 4, generator=generator(5), dtype=torch.float64)}
+    diagonal = torch.diag(torch.arange(12, dtype=torch.float64))
+    value, error = trace(quadratic(diagonal), params, generator(), samples=3)
+    assert value == pytest.approx(66.0)
+    assert error == pytest.approx(0.0, abs=1e-12)
+    matrix = symmetric(12)
+    value, error = trace(quadratic(matrix), params, generator(1), samples=4000)
+    assert abs(value - float(matrix.trace())) < 4 * error
+    deviation = math.sqrt(2 * float((matrix - torch.diag(matrix.diagonal())).square().sum()))  # of one sample
+    assert error == pytest.approx(deviation / math.sqrt(4000), rel=0.1)
+    with pytest.raises(RecipeError, match="at least 2 samples, got 1"):
+        trace(quadratic(matrix), params, generator(), samples=1)

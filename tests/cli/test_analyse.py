@@ -79,8 +79,10 @@ def test_the_run_is_as_before(run: str):
 
 def test_bad_input_is_one_sentence(run: str, tmp_path: Path, fails: Callable[..., str]):
     rank = ("analyse", "rank", run)
-    assert "mixop analyse is followed by another word: mixop analyse rank." in fails("analyse")
-    assert "mixop analyse is followed by another word, not 'rnak': mixop analyse rank." in fails("analyse", "rnak")
+    assert "mixop analyse is followed by another word: mixop analyse rank, mixop analyse flatness." in fails("analyse")
+    assert "mixop analyse is followed by another word, not 'rnak': mixop analyse rank, mixop analyse flatness." in fails(
+        "analyse", "rnak"
+    )
     assert "needs --table, a file, or the name of one that comes with mixop (nasbench201-digits)" in fails(*rank)
     assert "There is no table 'nasbench201': did you mean 'nasbench201-digits'?" in fails(*rank, "--table", "nasbench201")
     assert "There is no data set in the table nasbench201-digits called 'cifar10'" in fails(

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError, unknown
 from mixop.core.schedules import check_range
@@ -169,6 +169,33 @@ def dominant_eigenvalue(
         return found.largest if which == "largest" else found.smallest
     check_range("weight decay of a Hessian", weight_decay, at_least=0)
     return _lanczos(_Gradient(loss, params), n, which) + weight_decay
+
+
+def trace(loss: Loss, params: Params, generator: Generator, *, samples: int = 16) -> tuple[float, float]:
+    """The trace of the Hessian, the sum of its eigenvalues, estimated from products with random signs.
+
+    Args:
+        loss: scalar function of the parameters; batch and random numbers fixed.
+        params: by name, n numbers in all: as many as there are.
+        generator: source of the signs.
+        samples: products, >= 2.
+
+    Returns:
+        The estimate, and its standard error.
+
+    Raises:
+        RecipeError: for fewer than two samples, or a loss that does not depend on the parameters.
+
+    Source: Hutchinson 1990 (Communications in Statistics 19), with signs as in Avron & Toledo 2011, section 3.
+    """
+    if samples < 2:
+        raise RecipeError(f"A trace is estimated from at least 2 samples, got {samples}.")
+    gradient = _Gradient(loss, params)
+    values = torch.empty(samples, dtype=torch.float64)
+    for k in range(samples):
+        signs = 2.0 * torch.randint(0, 2, (len(gradient.flat),), generator=generator).to(gradient.flat) - 1
+        values[k] = (signs.double() @ gradient.times(signs).double()).cpu()
+    return float(values.mean()), float(values.std() / samples**0.5)
 
 
 def _lanczos(gradient: _Gradient, n: int, which: str) -> float:

@@ -10,7 +10,7 @@ from mixop.cli.output import print_json
 from mixop.cli.table import Converting, in_table
 from mixop.cli.words import count
 from mixop.core.errors import RecipeError
-from mixop.runs.files import RANKING
+from mixop.runs.files import FLATNESS, RANKING
 
 if TYPE_CHECKING:
     from mixop.evaluate.ranking import Ranking
@@ -138,8 +138,72 @@ def _show(ranking: "Ranking", file: str) -> None:
     screens.places(lines | {"Written": file})
 
 
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
+
+
 def _written(correlation: float | None) -> str:
     return "not defined: all scores of one kind are equal" if correlation is None else f"{correlation:.3f}"
+
+
+@dataclass(frozen=True)
+class FlatnessOptions:
+    """Say how flat the minimum is that the weights of a search ended in.
+
+    It measures the curvature of the training loss in the weights of the supernet, under the mixing weights that the search
+    ended with: the largest eigenvalue of the Hessian by Lanczos, and its trace by Hutchinson's estimate. The result is also
+    written into the run directory, as flatness.json.
+
+    Args:
+        run: the run directory of a finished search.
+        examples: of the batch of training examples; all if there are fewer.
+        samples: random vectors of the estimate of the trace.
+        seed: of the batch and of these vectors.
+        json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
+        debug: after an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    examples: int = 256
+    samples: int = 16
+    seed: int = 0
+    json: bool = False
+    trust: tuple[str, ...] = ()
+    debug: bool = False
+
+
+def flatness(parsed: Parsed) -> None:
+    """``mixop analyse flatness``"""
+    from mixop import api
+    from mixop.cli import screens
+    from mixop.core.surroundings import using
+    from mixop.evaluate.flatness import flatness as measured
+    from mixop.runs.directory import RunDirectory
+    from mixop.runs.records import to_record
+
+    options, settings, place = parsed.options, parsed.build("settings"), parsed.build("data")
+    run = RunDirectory(options.run)
+    run.require()
+    data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
+    with using(settings.threads):
+        found = measured(
+            run, data, examples=options.examples, samples=options.samples, seed=options.seed, device=settings.device
+        )
+    content = to_record(found)
+    run.write_json(FLATNESS, content)
+    if options.json:
+        return print_json(content)
+    return screens.places(
+        {
+            "Largest eigenvalue": _number(found.largest),
+            "Trace": f"{_number(found.trace)}, standard error {_number(found.trace_error)} of {count(found.samples, 'sample')}",
+            "Loss": f"{_number(found.loss)} on {count(found.examples, 'training example')}",
+            "Weights": f"{found.weights:,}",
+            "Written": str(run / FLATNESS),
+        }
+    )
 
 
 ANALYSE = (
@@ -154,5 +218,14 @@ ANALYSE = (
             "mixop analyse rank runs/x --table nasbench201-digits",
             "mixop analyse rank runs/x --table nasbench201.table --dataset cifar10 --architectures 500 --batches 10",
         ),
+    ),
+    Command(
+        "analyse flatness",
+        FlatnessOptions,
+        flatness,
+        values={"data": lambda _: kinds.place()},
+        settings=("device", "threads"),
+        rare=("trust", "threads"),
+        examples=("mixop analyse flatness runs/x",),
     ),
 )

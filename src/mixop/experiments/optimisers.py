@@ -13,7 +13,7 @@ from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
 from mixop.experiments.base import Experiment, Findings, Judged, Pattern
 from mixop.experiments.rules import RULE, above, early
-from mixop.experiments.searches import EIGENVALUE, SUPERNET, TABLE, Searches, watched
+from mixop.experiments.searches import EIGENVALUE, GAP, SHARPNESS, SUPERNET, TABLE, TRACE, Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 
@@ -28,7 +28,7 @@ ARCHITECTURE = {
     "adam": Adam(lr=Constant(3e-4), betas=(0.5, 0.999), weight_decay=1e-3),
 }
 MOMENTA = (0.0, 0.3, 0.6, 0.9, 0.99)
-MEASURED = (SUPERNET, EIGENVALUE, TABLE)
+MEASURED = (SUPERNET, EIGENVALUE, TABLE, GAP, SHARPNESS, TRACE)
 METHODS = {"darts": "DARTS", "darts_minus": "DARTS-", "sdarts_rs": "SDARTS-RS"}
 
 
@@ -57,7 +57,7 @@ def momenta(method: str) -> Callable[[int], dict[str, Recipe]]:
 
 
 def _watched(method: str, epochs: int) -> Recipe:
-    return watched(RECIPES[method](epochs=epochs), eigenvalue=True)
+    return watched(RECIPES[method](epochs=epochs), eigenvalue=True, gap=True)
 
 
 def _sgd_above_adam(panel: str, sign: int, words: str) -> Callable[[Findings], Judged]:
@@ -114,8 +114,22 @@ def _of_pairs(method: str) -> Experiment:
             )
             for claim, words, panel, sign, less in (
                 ("The supernet is better with SGD for the weights", "supernet accuracy at the end", SUPERNET, 1, ""),
-                ("The loss is flatter with SGD for the weights", "dominant eigenvalue at the end", EIGENVALUE, -1, ", negated"),
+                (
+                    "The loss is flatter in the architecture with SGD for the weights",
+                    "dominant eigenvalue at the end",
+                    EIGENVALUE,
+                    -1,
+                    ", negated",
+                ),
                 ("What is found is better with SGD for the weights", "table accuracy at the end", TABLE, 1, ""),
+                ("Less is lost by rounding with SGD for the weights", "accuracy lost by rounding", GAP, -1, ", negated"),
+                (
+                    "SGD ends in flatter minima of the weights",
+                    "largest eigenvalue in the weights",
+                    SHARPNESS,
+                    -1,
+                    ", negated",
+                ),
             )
         ]
     variants = pairs(method)
@@ -145,7 +159,7 @@ def _of_momenta(method: str) -> Experiment:
             _early_peak(variants(1)),
         ),
         variants=variants,
-        quantities=MEASURED,
+        quantities=MEASURED[:4],
     )
 
 

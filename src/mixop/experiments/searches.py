@@ -7,16 +7,20 @@ from statistics import fmean
 import numpy as np
 
 from mixop.analysis.shape import depth, width
+from mixop.api import load_data
 from mixop.comparison.compare import compare
 from mixop.core.errors import SpaceError
+from mixop.core.measure import Number
 from mixop.core.schedules import Schedule
+from mixop.evaluate.flatness import Flatness, flatness
 from mixop.experiments.base import Experiment, Findings, Panel, Request
 from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
 from mixop.monitors.collapse import Collapse
 from mixop.recipe.core import Recipe
 from mixop.report.methods import SeedRun
 from mixop.runs.directory import RunDirectory
-from mixop.runs.records import SearchRecord
+from mixop.runs.files import FLATNESS
+from mixop.runs.records import SearchRecord, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 
 BUDGET = 12_000.0
@@ -34,6 +38,9 @@ GAP = "loss by rounding"
 DEPTH = "depth of the cell"
 WIDTH = "width of the cell"
 
+SHARPNESS = "largest eigenvalue in the weights"
+TRACE = "trace in the weights"
+
 Quantity = Callable[[SearchRecord, Space], float | None]
 """A number of one epoch's record of a search in a space."""
 
@@ -48,6 +55,12 @@ OF_RECORDS: Mapping[str, tuple[Quantity, bool]] = {
     WIDTH: (lambda record, space: _of_cells(width, record, space), False),
 }
 """How quantities are read from the records of a search, and whether they are shares."""
+
+OF_ENDS: Mapping[str, Callable[[Flatness], Number]] = {
+    SHARPNESS: lambda found: found.largest,
+    TRACE: lambda found: found.trace,
+}
+"""What is measured of the supernet that a search ends with."""
 
 
 def _number(record: SearchRecord, column: str) -> float | None:
@@ -129,7 +142,8 @@ def _panel(title: str, runs: Mapping[str, Sequence[SeedRun]], space: Space) -> P
         )
         for name, those in points.items()
     }
-    return Panel(title, tuple(map(float, epochs)), series, percent=title == TABLE or OF_RECORDS[title][1])
+    percent = title == TABLE or (title in OF_RECORDS and OF_RECORDS[title][1])
+    return Panel(title, tuple(map(float, epochs)), series, percent=percent, log=title in OF_ENDS)
 
 
 def _points(title: str, run: SeedRun, space: Space) -> dict[int, float]:
@@ -137,9 +151,20 @@ def _points(title: str, run: SeedRun, space: Space) -> dict[int, float]:
         return {epoch: score for epoch, _, score in run.curve}
     if run.error is not None:
         return {}
+    directory = RunDirectory(run.path)
+    if title in OF_ENDS:
+        value = OF_ENDS[title](_flatness(directory))
+        return {} if value is None else {directory.searched()[-1].epoch: value}
     quantity, _ = OF_RECORDS[title]
-    found = ((record.epoch, quantity(record, space)) for record in RunDirectory(run.path).searched())
+    found = ((record.epoch, quantity(record, space)) for record in directory.searched())
     return {epoch: value for epoch, value in found if value is not None}
+
+
+def _flatness(run: RunDirectory) -> Flatness:
+    """Measured once, and kept in the run."""
+    if not run.has(FLATNESS):
+        run.write_json(FLATNESS, to_record(flatness(run, load_data(run))))
+    return from_record(Flatness, run.read_json(FLATNESS), str(run / FLATNESS))
 
 
 def _rate(rate: Schedule) -> str:
