@@ -9,7 +9,7 @@ from mixop.experiments.base import Request
 from mixop.experiments.bench import EPOCHS, bench
 from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
-from mixop.experiments.searches import ENTROPY, GAP, TABLE
+from mixop.experiments.quantities import ENTROPY, GAP, TABLE
 from mixop.plan.scaling import travel
 from mixop.runs.directory import RunDirectory
 

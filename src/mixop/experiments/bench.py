@@ -35,7 +35,7 @@ class Bench:
         epochs: of a search.
         batch: images in a batch; None for the recipe's.
         seeds: of the runs.
-        settings: all that in words.
+        ranked: architectures whose order is compared, where that is asked for.
     """
 
     space: Space
@@ -44,6 +44,7 @@ class Bench:
     epochs: int
     batch: int | None
     seeds: tuple[int, ...]
+    ranked: int = 100
 
     @property
     def settings(self) -> dict[str, str]:
@@ -84,7 +85,7 @@ def bench(request: Request) -> Bench:
         space = NasBench201Digits()
         table = tabular(request.table or space.name)
         few = Digits(split=Split(valid=0.5, test=0.8)).load()
-        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds)
+        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds, ranked=10)
     if request.folder is None:
         raise DataError(f"The scale {request.scale} needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
     table = tabular(request.table or table_of(request.folder, request.out), CIFAR10, test=True)

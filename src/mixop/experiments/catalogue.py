@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from mixop.experiments import dirichlet, gates, geometry, optimisers, theory
+from mixop.experiments import dirichlet, gates, geometry, optimisers, sharing, theory
 from mixop.experiments.base import Experiment
 
-_GROUPS = (optimisers, theory, gates, dirichlet, geometry)
+_GROUPS = (optimisers, theory, gates, dirichlet, geometry, sharing)
 
 CATALOGUE: Mapping[str, Experiment] = {experiment.name: experiment for group in _GROUPS for experiment in group.EXPERIMENTS}
 """Experiments by name, document by document."""

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from mixop.experiments.base import Findings, Judged, Pattern
+from mixop.experiments.quantities import EIGENVALUE, ENTROPY, SKIPS, TABLE
 from mixop.experiments.rules import RULE, above
-from mixop.experiments.searches import EIGENVALUE, ENTROPY, SKIPS, TABLE, Searches, watched
+from mixop.experiments.searches import Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.regularise.anchor import AnchorL2

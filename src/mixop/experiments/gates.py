@@ -6,8 +6,9 @@ Source: Zhou et al. 2020 (arXiv:2006.16537), and the authors' slides.
 from dataclasses import replace
 
 from mixop.experiments.base import Findings, Judged, Pattern
+from mixop.experiments.quantities import DEPTH, FOUND_SKIPS, SKIPS, TABLE
 from mixop.experiments.rules import RULE, above
-from mixop.experiments.searches import DEPTH, FOUND_SKIPS, SKIPS, TABLE, Searches, watched
+from mixop.experiments.searches import Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.regularise.gates import GatePenalty

@@ -10,8 +10,9 @@ import numpy as np
 
 from mixop.bilevel.direct import FirstOrder, SingleLevel
 from mixop.experiments.base import Findings, Judged, Pattern
+from mixop.experiments.quantities import ENTROPY, GAP, TABLE
 from mixop.experiments.rules import RULE, above
-from mixop.experiments.searches import ENTROPY, GAP, TABLE, Searches, watched
+from mixop.experiments.searches import Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 

@@ -12,8 +12,9 @@ import numpy as np
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
 from mixop.experiments.base import Experiment, Findings, Judged, Pattern
+from mixop.experiments.quantities import EIGENVALUE, GAP, SHARPNESS, SUPERNET, TABLE, TRACE
 from mixop.experiments.rules import RULE, above, early
-from mixop.experiments.searches import EIGENVALUE, GAP, SHARPNESS, SUPERNET, TABLE, TRACE, Searches, watched
+from mixop.experiments.searches import Searches, watched
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 

@@ -1,0 +1,160 @@
+"""What is measured of searches: in the records of every epoch, in a table, and of the supernet that is left."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TypeVar
+
+import numpy as np
+
+from mixop.analysis.shape import depth, width
+from mixop.api import load_data
+from mixop.core.errors import SpaceError
+from mixop.core.measure import Number
+from mixop.evaluate.flatness import Flatness, flatness
+from mixop.evaluate.ranking import Ranking, rank
+from mixop.experiments.base import Panel
+from mixop.experiments.bench import Bench
+from mixop.report.methods import SeedRun
+from mixop.runs.directory import RunDirectory
+from mixop.runs.files import FLATNESS, RANKING
+from mixop.runs.records import SearchRecord, from_record, to_record
+from mixop.spaces.core import Architecture, Space
+from mixop.tables.catalogue import open_table
+
+T = TypeVar("T")
+
+TABLE = "table accuracy"
+"""Of what the search would have given after each epoch."""
+
+SUPERNET = "supernet accuracy"
+EIGENVALUE = "dominant eigenvalue"
+ENTROPY = "entropy"
+SKIPS = "skip share"
+FOUND_SKIPS = "skips of what is found"
+GAP = "loss by rounding"
+DEPTH = "depth of the cell"
+WIDTH = "width of the cell"
+SHARPNESS = "largest eigenvalue in the weights"
+TRACE = "trace in the weights"
+TAU = "Kendall's tau of shared weights"
+RHO = "Spearman's rho of shared weights"
+DRAWN = "table accuracy of drawn architectures"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """How something is measured of a run.
+
+    Args:
+        of: the values by epoch.
+        percent: whether they are shares.
+        log: whether they are shown on a logarithmic axis.
+    """
+
+    of: Callable[[SeedRun, Bench], Mapping[int, Number]]
+    percent: bool = False
+    log: bool = False
+
+
+def _of_records(read: Callable[[SearchRecord, Space], Number], *, percent: bool = False) -> Quantity:
+    """Read from the record of every epoch."""
+
+    def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+        return {record.epoch: read(record, on.space) for record in RunDirectory(run.path).searched()}
+
+    return Quantity(of, percent)
+
+
+def _of_end(measure: Callable[[RunDirectory, Bench], Number], *, percent: bool = False, log: bool = False) -> Quantity:
+    """Measured of the supernet that the search ends with."""
+
+    def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+        directory = RunDirectory(run.path)
+        return {directory.searched()[-1].epoch: measure(directory, on)}
+
+    return Quantity(of, percent, log)
+
+
+def _column(name: str) -> Callable[[SearchRecord, Space], Number]:
+    def read(record: SearchRecord, _: Space) -> Number:
+        value = record.columns.get(name)
+        return value if isinstance(value, float) else None
+
+    return read
+
+
+def _of_cells(measure: Callable[[Architecture, Space, str], int]) -> Callable[[SearchRecord, Space], Number]:
+    """The mean over the cells of what would be derived; None where a stage of the search has a space of its own."""
+
+    def read(record: SearchRecord, space: Space) -> Number:
+        try:
+            architecture = space.from_native(record.architecture)
+        except SpaceError:
+            return None
+        return fmean(measure(architecture, space, group.name) for group in space.groups)
+
+    return read
+
+
+def _kept(run: RunDirectory, file: str, kind: type[T], make: Callable[[], T]) -> T:
+    """What was measured once, and is kept in the run."""
+    if not run.has(file):
+        run.write_json(file, to_record(make()))
+    return from_record(kind, run.read_json(file), str(run / file))
+
+
+def _flatness(run: RunDirectory) -> Flatness:
+    return _kept(run, FLATNESS, Flatness, lambda: flatness(run, load_data(run)))
+
+
+def _ranking(run: RunDirectory, on: Bench) -> Ranking:
+    """Of architectures drawn with one seed, so that all searches of a space rank the same ones."""
+    where = on.evaluator
+    split = "test" if where.test else "valid"
+    table = open_table(where.table)
+    return _kept(
+        run,
+        RANKING,
+        Ranking,
+        lambda: rank(
+            run, load_data(run), table, dataset=where.dataset, split=split, epochs=where.epochs, architectures=on.ranked
+        ),
+    )
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    TABLE: Quantity(lambda run, _: {epoch: score for epoch, _, score in run.curve}, percent=True),
+    SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
+    EIGENVALUE: _of_records(_column("eigenvalue")),
+    ENTROPY: _of_records(lambda record, _: record.entropy),
+    SKIPS: _of_records(lambda record, _: record.skip_share, percent=True),
+    FOUND_SKIPS: _of_records(_column("chosen_skip_share"), percent=True),
+    GAP: _of_records(_column("gap"), percent=True),
+    DEPTH: _of_records(_of_cells(depth)),
+    WIDTH: _of_records(_of_cells(width)),
+    SHARPNESS: _of_end(lambda run, _: _flatness(run).largest, log=True),
+    TRACE: _of_end(lambda run, _: _flatness(run).trace, log=True),
+    TAU: _of_end(lambda run, on: _ranking(run, on).tau),
+    RHO: _of_end(lambda run, on: _ranking(run, on).rho),
+    DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),
+}
+"""By title."""
+
+
+def panel(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Panel:
+    """What was measured of some runs; NaN for those that failed.
+
+    Args:
+        title: one of `QUANTITIES`.
+        runs: by variant, in the order of the seeds.
+        on: what they ran on.
+    """
+    quantity = QUANTITIES[title]
+    points = {name: [{} if run.error is not None else quantity.of(run, on) for run in those] for name, those in runs.items()}
+    epochs = sorted({epoch for those in points.values() for one in those for epoch, value in one.items() if value is not None})
+    series = {}
+    for name, those in points.items():
+        rows = [[np.nan if (value := one.get(epoch)) is None else value for epoch in epochs] for one in those]
+        series[name] = np.array(rows, dtype=np.float64).reshape(len(those), len(epochs))
+    return Panel(title, tuple(map(float, epochs)), series, percent=quantity.percent, log=quantity.log)
