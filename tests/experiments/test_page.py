@@ -10,7 +10,7 @@ from mixop.cli import main
 from mixop.core.errors import RunError
 from mixop.experiments.base import Findings, Panel, Request
 from mixop.experiments.catalogue import CATALOGUE
-from mixop.experiments.page import write_experiment, written
+from mixop.experiments.page import figure_file, write_experiment, written
 
 NAME = "optimisers-sdarts-rs"
 
@@ -38,6 +38,9 @@ def test_it_is_written_again_from_its_file_alone(place, capsys):
     for text in ("A note.", "1 min 1 s", "--seeds 3", "my data&#39;" if "my data&#39;" in first else "my data", "epochs"):
         assert text in first
     assert "<script" not in first
+    for title in CATALOGUE[NAME].quantities:
+        assert (place / figure_file(title)).read_text().startswith("<svg")
+    assert figure_file("Kendall's tau of shared weights") == "kendall-s-tau-of-shared-weights.svg"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""Writes ``experiment.json``, all that an experiment found, and ``experiment.html``, its page, from that file alone."""
+"""Writes ``experiment.json``, all that an experiment found, its figures, and ``experiment.html``, its page."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,8 +56,16 @@ def written(experiment: Experiment, request: Request, findings: Findings, second
         "notes": list(findings.notes),
         "panels": [_plain(panel) for panel in findings.panels.values()],
     }
-    RunDirectory(request.out).write_json(EXPERIMENT, content)
+    run = RunDirectory(request.out)
+    run.write_json(EXPERIMENT, content)
+    for panel in findings.panels.values():
+        run.save(figure_file(panel.title), (str(_figure(panel)["svg"]) + "\n").encode())
     return write_experiment(request.out)
+
+
+def figure_file(title: str) -> str:
+    """The file that a panel is drawn in: ``table-accuracy.svg``."""
+    return f"{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
 
 
 def write_experiment(path: str | Path) -> Path:
