@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from mixop.cli.files import read_table
-from mixop.cli.tree import Tree, UnknownKnobError, flag_of
+from mixop.cli.tree import Tree, flag_of
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.fields import UnknownFieldError
 from mixop.core.names import from_file
 from mixop.core.outside import shortened
 from mixop.core.trust import allow, named_in
@@ -197,7 +198,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     for path, token in sorted(changes, key=lambda change: len(change[0])):
         try:
             _require(trees, path[0]).put(path[1:], token.text)
-        except UnknownKnobError:
+        except UnknownFieldError:
             if path[0] in own and options.plain.get(path[0]) is None:
                 raise _unnamed(path[0]) from None
             raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
@@ -283,7 +284,7 @@ def _require(trees: Mapping[str, Tree], name: str) -> Tree:
         return trees[name]
     if name:
         raise _unnamed(name)
-    raise UnknownKnobError
+    raise UnknownFieldError
 
 
 def _unnamed(name: str) -> RecipeError:
