@@ -56,6 +56,7 @@ class Command:
         values: what else can be set: the word for it, ``recipe``, to a function from the name given (``--recipe NAME``, None
             without it) to the tree to begin with, or None for nothing.
         names: options besides those of ``values`` that may name modules of the user.
+        repeated: options that may be given several times, one entry each.
         settings: which settings of a run it takes, fields of `mixop.engine.settings.Settings`.
         shortcuts: short flags by name.
         rare: names of flags that only ``--help-all`` shows.
@@ -67,6 +68,7 @@ class Command:
     run: Callable[["Parsed"], None]
     values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     shortcuts: Mapping[str, Shortcut] = field(default_factory=dict)
     rare: tuple[str, ...] = ()
@@ -146,6 +148,9 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     for token in tokens:
         if token.name in own and token.name not in command.places:
             options.put((token.name,), token.text)
+    for name in command.repeated:
+        if entries := [token.text for token in tokens if token.name == name]:
+            options.plain[name] = entries
     if trusted := [token.text for token in tokens if token.name == TRUST and TRUST in own]:
         options.put((TRUST,), ",".join(trusted))
     config = options.plain.get("config") or ""

@@ -66,6 +66,12 @@ class FactoryTree(Tree):
             hint = self.arguments[name].hint if name in self.arguments else Any
             self.plain = {**self.plain, "arguments": {**self.plain["arguments"], name: read(text, hint)}}
 
+    def read(self, path: Sequence[str], text: str) -> Any:
+        (name, *deeper) = path
+        if deeper or name in FIELDS or name not in self.arguments:
+            return super().read(path, text)
+        return read(text, self.arguments[name].hint)
+
     def knobs(self) -> Iterator[Knob]:
         given = self.plain["arguments"]
         for name, argument in self.arguments.items():

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from mixop.core.errors import RecipeError, SpaceError
-from mixop.core.fields import put
+from mixop.core.fields import UnknownFieldError, put
 from mixop.core.names import from_file
 from mixop.core.outside import parse_json
 from mixop.core.schedules import Constant
@@ -95,6 +95,24 @@ class Tree:
             RecipeError: if the text names a part that does not exist.
         """
         self.plain = put(self.plain, path, lambda hint: read(text, hint), self.hint, self.parts, self.name)
+
+    def read(self, path: Sequence[str], text: str) -> Any:
+        """What a user wrote for one field as JSON data; nothing is set. What is no field as yet may have any type.
+
+        Raises:
+            RecipeError: if the text names a part that does not exist.
+        """
+        found = []
+
+        def note(hint: Any) -> Any:
+            found.append(read(text, hint))
+            return found[0]
+
+        try:
+            put(self.plain, path, note, self.hint, self.parts, self.name)
+        except UnknownFieldError:
+            return read(text, Any)
+        return found[0]
 
     def knobs(self) -> Iterator[Knob]:
         """Everything that can be set, a part's own fields before those of its parts."""
