@@ -98,6 +98,9 @@ def test_its_screen_fits_and_its_settings_are_flags(tmp_path: Path, monkeypatch:
     assert all(len(line) <= 80 or str(tmp_path) in line or "--recipe" in line for line in lines)
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    for word, sentence in (("resume", "repeat the same `mixop tune`"), ("report", "each trial is a run: mixop report")):
+        assert main([word, str(out)]) == 2
+        assert sentence in capsys.readouterr().err
     assert (told["tuning"], told["study"], len(told["trials"])) == (str(out), "t", 3)
     flags = shlex.split(" ".join(line for line in lines if line.startswith("    --")))
     best = told["trials"][told["best"]]

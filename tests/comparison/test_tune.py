@@ -160,7 +160,7 @@ def test_a_signal_stops_it_and_the_same_call_goes_on(finished: TuneResult, tmp_p
         if record.get("epoch") == 2:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(InterruptedRunError, match=r"saved in .*/t: the same command continues"):
         tuned(tmp_path / "t", 8, press)
     assert found(tuned(tmp_path / "t", 8)) == found(finished)
 
@@ -231,6 +231,18 @@ def test_settings_that_do_not_fit_fail_with_a_sentence_and_the_others_go_on(tmp_
         assert trial.settings["recipe.architecture_optimiser"] == "ExponentiatedGradient"
         assert "moves points of the simplex" in trial.error
         assert json.loads((trial.path / "trial.json").read_text())["error"] == trial.error
+
+
+def test_the_study_is_one_of_optunas_own(finished: TuneResult):
+    import optuna
+
+    journal = optuna.storages.journal
+    storage = journal.JournalStorage(journal.JournalFileBackend(str(finished.out / "study.journal")))
+    study = optuna.load_study(study_name=finished.study, storage=storage)
+    assert study.direction.name == "MAXIMIZE"
+    assert [trial.params.keys() for trial in study.trials] == [trial.settings.keys() for trial in finished.trials]
+    assert study.best_value == finished.best.score
+    assert study.best_trial.params == finished.best.settings
 
 
 def test_two_objectives_have_a_front(tmp_path: Path):

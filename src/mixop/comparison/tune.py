@@ -253,16 +253,16 @@ class _Worker:
         """Takes trials as long as there are any."""
         while (taken := self._take()) is not None:
             trial, lock = taken
+            told = f"Stopped with all progress saved in {self.directory.path}: the same command continues from there."
             try:
                 self._run(trial)
+            except InterruptedRunError as error:
+                raise InterruptedRunError(told, error.signum) from error
             finally:
                 # Whoever sees the trial running and finds the lock free continues it.
                 lock.release(remove=True)
             if self.stop.signum is not None:
-                raise InterruptedRunError(
-                    f"Stopped with all progress saved in {self.directory.path}: the same command continues from there.",
-                    self.stop.signum,
-                )
+                raise InterruptedRunError(told, self.stop.signum)
 
     def _take(self) -> tuple[Any, Lock] | None:
         """A trial that a process has left behind, else a new one; None where all are taken."""
