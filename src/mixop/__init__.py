@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from mixop.api import RetrainResult, SearchResult, resume, retrain, search
     from mixop.comparison.compare import compare
     from mixop.comparison.curve import cost_curve
+    from mixop.comparison.ranges import OneOf, Range
     from mixop.comparison.select import select
+    from mixop.comparison.tune import tune
+    from mixop.comparison.tuned import TuneResult
     from mixop.core import optim, schedules
     from mixop.core.errors import MixopError
     from mixop.core.types import Draw
@@ -43,13 +46,16 @@ _HOME = {
     "InputChoice": "mixop.nets.modules.choice",
     "KnownResult": "mixop.finder.known",
     "MixopError": "mixop.core.errors",
+    "OneOf": "mixop.comparison.ranges",
     "Protocol": "mixop.evaluate.protocol",
+    "Range": "mixop.comparison.ranges",
     "Recipe": "mixop.recipe.core",
     "Regressor": "mixop.finder.estimators",
     "Relaxation": "mixop.relax.base",
     "FindResult": "mixop.finder.result",
     "RetrainResult": "mixop.api",
     "SearchResult": "mixop.api",
+    "TuneResult": "mixop.comparison.tuned",
     "Space": "mixop.spaces.core",
     "Width": "mixop.nets.modules.width",
     "add_loss": "mixop.nets.added",
@@ -65,6 +71,7 @@ _HOME = {
     "search": "mixop.api",
     "select": "mixop.comparison.select",
     "train_known": "mixop.finder.known",
+    "tune": "mixop.comparison.tune",
     "write_report": "mixop.report.html",
 }
 
@@ -86,13 +93,16 @@ __all__ = [
     "InputChoice",
     "KnownResult",
     "MixopError",
+    "OneOf",
     "Protocol",
+    "Range",
     "Recipe",
     "Regressor",
     "Relaxation",
     "RetrainResult",
     "SearchResult",
     "Space",
+    "TuneResult",
     "Width",
     "add_loss",
     "build",
@@ -119,6 +129,7 @@ __all__ = [
     "tasks",
     "testing",
     "train_known",
+    "tune",
     "write_report",
 ]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from mixop.cli import kinds
-from mixop.cli.tree import Knob, Tree, UnknownKnobError, arguments_of, flag_of
+from mixop.cli.tree import Knob, Tree, arguments_of, flag_of
 from mixop.core.errors import MixopError, RecipeError
+from mixop.core.fields import UnknownFieldError
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
 from mixop.core.values import defaults
@@ -289,7 +290,7 @@ def test_what_does_not_fit_is_refused(path: tuple[str, ...], text: str, says: st
     "path", [("epoch",), ("epochs", "more"), ("regularisers", "1", "weight"), ("regularisers", "x"), ("relaxation", "heat")]
 )
 def test_there_is_no_such_knob(path: tuple[str, ...]):
-    with pytest.raises(UnknownKnobError):
+    with pytest.raises(UnknownFieldError):
         recipe_tree().put(path, "1")
 
 

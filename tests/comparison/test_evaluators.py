@@ -215,3 +215,15 @@ def test_a_table_of_nasbench101_scores_what_is_found_in_nasbench1shot1(tmp_path)
     assert evaluator.look_up(found) == pytest.approx(0.92, abs=1e-6)
     with pytest.raises(SpaceError, match="does not hold"):
         evaluator.look_up(space.architecture([(1, 1, 0, 1), (0, 1), (2, 3), (0, 4)]))
+
+
+def test_an_epoch_says_what_its_score_would_be(table: str):
+    native = NATIVES[7]
+    conditions = Conditions(space=SPACE, data=toy_set(SPACE, n=96))
+    epoch = {"architecture": native, "valid": {"accuracy": 0.25}}
+    right = sum(a == b for a, b in zip(native.split("|"), SPACE.to_native(SPACE.optimum).split("|"), strict=True))
+    assert Supernet().so_far(epoch, conditions) == Retrain().so_far(epoch, conditions) == 0.25
+    assert Optimum().so_far(epoch, conditions) == pytest.approx(right / 3)
+    assert tabular(table).so_far(epoch, conditions) == pytest.approx(VALID[7, :, 1].mean() / 100, rel=1e-3)
+    elsewhere = {"architecture": "of a stage", "valid": {}}  # a stage of a search has a space of its own
+    assert all(one.so_far(elsewhere, conditions) is None for one in (Supernet(), Optimum(), tabular(table)))

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import mixop
 from mixop.core.errors import RunError
 from mixop.runs import lock
 from mixop.runs.directory import RunDirectory
-from mixop.runs.lock import Lock
+from mixop.runs.lock import Lock, LockedError
 
 
 def test_it_is_given_back(tmp_path: Path):
@@ -117,3 +119,18 @@ def test_of_two_that_start_together_the_winners_settings_stay(tmp_path: Path):
             child.communicate("end\n")
         assert sorted(said) == ["lost", "won"]
         assert RunDirectory(folder).read_json("settings.json") == {"seed": said.index("won")}
+
+
+def test_locks_of_other_names_are_others_and_one_may_wait(tmp_path: Path):
+    held = Lock(tmp_path, "a.lock")
+    Lock(tmp_path, "b.lock").release(remove=True)
+    with pytest.raises(LockedError, match="Another process is working"):
+        Lock(tmp_path, "a.lock")
+    with ThreadPoolExecutor(1) as pool:  # the kernel's locks belong to open files, so a thread will do
+        waiting = pool.submit(Lock, tmp_path, "a.lock", wait=True)
+        time.sleep(0.05)
+        assert not waiting.done()
+        held.release(remove=True)  # as the last one of a directory does: whoever waited makes a new file
+        waiting.result(timeout=60).check()
+        waiting.result().release(remove=True)
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mixop.core.errors import MissingExtraError
-from mixop.searchers import bohb
+from mixop.core.studies import quiet
 from mixop.searchers.bohb import Bohb
 from mixop.searchers.driver import run_search
 from mixop.spaces.toy import Toy
@@ -74,7 +74,7 @@ def test_the_study_holds_what_the_state_does_and_optuna_stays_as_it_was():
         trial = searcher.ask(state)
         searcher.tell(state, trial, hill(space)(trial.architecture, trial.epochs)[0], 1.0)
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
-    with bohb._quiet():
+    with quiet(optuna):
         trials = searcher._study(state, Random(0)).get_trials()
     assert [list(t.intermediate_values.values()) for t in trials] == [t["scores"] for t in state.memory["tried"]]
     assert [t.state.name for t in trials] == [t["state"] for t in state.memory["tried"]]

@@ -4,6 +4,7 @@ from mixop.bilevel.base import InnerStep, Problem, Scheme, gradient
 from mixop.bilevel.direct import FirstOrder, SingleLevel
 from mixop.bilevel.importance import ImportanceWeighted, importance_weights
 from mixop.bilevel.none import Frozen
+from mixop.bilevel.rate import TunedRate
 from mixop.bilevel.score_function import ScoreFunction
 from mixop.bilevel.second_order import SecondOrder
 
@@ -17,6 +18,7 @@ __all__ = [
     "ScoreFunction",
     "SecondOrder",
     "SingleLevel",
+    "TunedRate",
     "gradient",
     "importance_weights",
 ]

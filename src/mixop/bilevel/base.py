@@ -151,6 +151,14 @@ class Scheme(ABC):
         """Whether weights and architecture descend one loss: one draw, one pass, both steps from its gradient."""
         return False
 
+    def weight_rate(self, memory: Mapping[str, Tensor]) -> float:
+        """What the learning rate of the next weight step is multiplied by.
+
+        Args:
+            memory: what parts carry from step to step.
+        """
+        return 1.0
+
     def check(self, relaxation: Relaxation, weight_optimiser: Optimiser) -> None:
         """Refuses parts of a recipe that it does not fit.
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_origin
 
 from mixop.cli.files import read_table
-from mixop.cli.tree import Tree, UnknownKnobError, flag_of
+from mixop.cli.tree import Tree, flag_of
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.fields import UnknownFieldError
 from mixop.core.names import from_file
 from mixop.core.outside import shortened
 from mixop.core.trust import allow, named_in
@@ -55,6 +56,7 @@ class Command:
         values: what else can be set: the word for it, ``recipe``, to a function from the name given (``--recipe NAME``, None
             without it) to the tree to begin with, or None for nothing.
         names: options besides those of ``values`` that may name modules of the user.
+        repeated: options that may be given several times, one entry each.
         settings: which settings of a run it takes, fields of `mixop.engine.settings.Settings`.
         shortcuts: short flags by name.
         rare: names of flags that only ``--help-all`` shows.
@@ -66,6 +68,7 @@ class Command:
     run: Callable[["Parsed"], None]
     values: Mapping[str, Callable[[str | None], Tree | None]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     shortcuts: Mapping[str, Shortcut] = field(default_factory=dict)
     rare: tuple[str, ...] = ()
@@ -145,6 +148,9 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     for token in tokens:
         if token.name in own and token.name not in command.places:
             options.put((token.name,), token.text)
+    for name in command.repeated:
+        if entries := [token.text for token in tokens if token.name == name]:
+            options.plain[name] = entries
     if trusted := [token.text for token in tokens if token.name == TRUST and TRUST in own]:
         options.put((TRUST,), ",".join(trusted))
     config = options.plain.get("config") or ""
@@ -197,7 +203,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     for path, token in sorted(changes, key=lambda change: len(change[0])):
         try:
             _require(trees, path[0]).put(path[1:], token.text)
-        except UnknownKnobError:
+        except UnknownFieldError:
             if path[0] in own and options.plain.get(path[0]) is None:
                 raise _unnamed(path[0]) from None
             raise RecipeError(_unknown_flag(token.flag, known_flags(command, trees), command)) from None
@@ -283,7 +289,7 @@ def _require(trees: Mapping[str, Tree], name: str) -> Tree:
         return trees[name]
     if name:
         raise _unnamed(name)
-    raise UnknownKnobError
+    raise UnknownFieldError
 
 
 def _unnamed(name: str) -> RecipeError:

@@ -15,6 +15,7 @@ from mixop.cli.results import EVALUATE, EXPORT, LIST, PREDICT, REPORT
 from mixop.cli.speed import SPEED
 from mixop.cli.table import TABLE
 from mixop.cli.training import RESUME, RETRAIN, SEARCH
+from mixop.cli.tuning import TUNE
 from mixop.core.errors import RecipeError, unknown
 
 COMMANDS: Mapping[str, Command] = {
@@ -23,6 +24,7 @@ COMMANDS: Mapping[str, Command] = {
         FIND,
         SEARCH,
         COMPARE,
+        TUNE,
         RESUME,
         RETRAIN,
         EVALUATE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mixop.cli import kinds
 from mixop.cli.files import SUFFIXES
-from mixop.cli.options import CompareOptions
+from mixop.cli.options import CompareOptions, TuneOptions
 from mixop.comparison.evaluators import EVALUATORS, Evaluator, Retrain, default_evaluator, tabular
 from mixop.core.errors import RecipeError
 from mixop.data.core import Data, Source
@@ -30,7 +30,7 @@ def source_for(space: Space) -> Source:
     return ToySet(space=space) if isinstance(space, Toy) else Digits()
 
 
-def evaluator(options: CompareOptions, space: Space) -> Evaluator | None:
+def evaluator(options: CompareOptions | TuneOptions, space: Space) -> Evaluator | None:
     """How the runs of a command are scored; None for the default of the space.
 
     Raises:
@@ -38,20 +38,21 @@ def evaluator(options: CompareOptions, space: Space) -> Evaluator | None:
         DataError: if there is no such table or data set.
     """
     word, named = options.evaluate, options.table is not None or options.dataset is not None
+    test = isinstance(options, CompareOptions) and options.test
     if word == "table" or (word is None and options.table is not None):
         if options.table is None and space.name not in shipped_names():
             known = ", ".join(shipped_names()) or "no space"
             raise RecipeError(
                 f"No table of {space.name} comes with mixop, only of {known}: give --table FILE, made by mixop table."
             )
-        return tabular(options.table or space.name, options.dataset, test=options.test)
+        return tabular(options.table or space.name, options.dataset, test=test)
     if named:
         raise RecipeError("--table and --dataset are for --evaluate table: leave them out, or use it.")
-    if options.test and word not in (None, "retrain"):
+    if test and word not in (None, "retrain"):
         raise RecipeError(
             f"--test scores trainings from scratch, but --evaluate {word} makes none: use --evaluate retrain or table."
         )
-    if options.test:
+    if test:
         return Retrain(test=True)
     return None if word is None else EVALUATORS[word]()
 

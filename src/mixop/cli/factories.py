@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixop.cli.tree import Knob, Tree, UnknownKnobError, arguments_of, first_line, flag_of, read, written
+from mixop.cli.tree import Knob, Tree, arguments_of, first_line, flag_of, read, written
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.fields import UnknownFieldError
 from mixop.core.names import from_file
 from mixop.core.values import SCALARS, from_plain, options_of
 
@@ -58,12 +59,18 @@ class FactoryTree(Tree):
     def put(self, path: Sequence[str], text: str) -> None:
         (name, *deeper) = path
         if deeper or not (self._takes_argument(name) or name in FIELDS):
-            raise UnknownKnobError
+            raise UnknownFieldError
         if name in FIELDS:
             super().put(path, text)
         if self._takes_argument(name):  # a function that loads weights is told so too
             hint = self.arguments[name].hint if name in self.arguments else Any
             self.plain = {**self.plain, "arguments": {**self.plain["arguments"], name: read(text, hint)}}
+
+    def read(self, path: Sequence[str], text: str) -> Any:
+        (name, *deeper) = path
+        if deeper or name in FIELDS or name not in self.arguments:
+            return super().read(path, text)
+        return read(text, self.arguments[name].hint)
 
     def knobs(self) -> Iterator[Knob]:
         given = self.plain["arguments"]

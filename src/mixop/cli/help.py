@@ -32,6 +32,8 @@ _METAVARS = {
     "table": "FILE",
     "latency": "FILE",
     "recipes": "NAME,...",
+    "range": "FIELD=LOW:HIGH[:log]",
+    "choice": "FIELD=VALUE,...",
     "executors": "NAME,...",
     "data": "FOLDER",
 }

@@ -161,6 +161,60 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuneOptions:
+    """Tune the settings of a search: rates, lengths, the method, sizes of the space.
+
+    Optuna suggests; each trial is a search in a run directory of its own, scored as mixop compare scores it, and stopped
+    between two epochs if it falls behind. The same command continues; in a second terminal it works beside the first one.
+
+    Args:
+        range: a field by the name of its flag, and its bounds: recipe.epochs=5:50; rates with :log. May be repeated.
+        choice: a field and its values: recipe=darts,gaea. May be repeated.
+        recipe: the method, as in mixop search.
+        space: the search space, as in mixop search.
+        data: the data set, as in mixop search. [toy for the space toy, else digits]
+        protocol: of the trainings that score what is found. [quick, of 10 epochs]
+        trials: number of trials, also of those that failed or were pruned.
+        sampler: who suggests.
+        pruner: who stops searches that fall behind. [median, with --cost none]
+        cost: a second objective, the less the better: seconds of the search; parameters or multiply-adds of the network.
+        storage: where the study is kept: a URL such as sqlite:///a.db, or the path of a journal. [a journal in OUT]
+        evaluate: as in mixop compare. [table with --table, optimum where it is known, else retrain]
+        table: as in mixop compare. [the one of the space]
+        dataset: the data set within the table. [the only one]
+        rates: scaled raises the architecture's learning rate in a short search; a tuned rate stays. paper takes it as it is.
+        out: the directory, new or of this same tuning. [runs/tune-RECIPE-SPACE]
+        config: a .toml or .json file of settings; --help-all shows one.
+        quiet: show nothing until the result.
+        json: print the result as one JSON object, and nothing else.
+        trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
+        debug: after an error, show where it came from.
+    """
+
+    range: tuple[str, ...] = ()
+    choice: tuple[str, ...] = ()
+    recipe: str = "drnas"
+    space: str = "nasbench201"
+    data: str | None = None
+    protocol: str | None = None
+    trials: int = 20
+    sampler: Literal["tpe", "random", "nsga2"] = "tpe"
+    pruner: Literal["median", "halving", "hyperband", "none"] | None = None
+    cost: Literal["seconds", "parameters", "flops"] | None = None
+    storage: str | None = None
+    evaluate: Literal["optimum", "retrain", "table", "supernet"] | None = None
+    table: str | None = None
+    dataset: str | None = None
+    rates: Literal["scaled", "paper"] = "scaled"
+    out: str | None = None
+    config: str | None = None
+    quiet: bool = False
+    json: bool = False
+    trust: tuple[str, ...] = ()
+    debug: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lists:
     """The file of index lists that a run's data were divided by.
 

@@ -12,8 +12,8 @@ from mixop.cli.listing import PUBLISHED, TOPICS, numbers
 from mixop.cli.loading import loaded
 from mixop.cli.options import EvaluateOptions, ExportOptions, ListOptions, Place, PredictOptions, ReportOptions
 from mixop.cli.output import print_json
-from mixop.core.errors import RecipeError, unknown
-from mixop.runs.files import COMPARISON, EXPERIMENT, FIND
+from mixop.core.errors import RecipeError, RunError, unknown
+from mixop.runs.files import COMPARISON, EXPERIMENT, FIND, TUNING
 
 
 def evaluate(parsed: Parsed) -> None:
@@ -75,6 +75,10 @@ def report(parsed: Parsed) -> None:
         from mixop.report.comparison_page import write_comparison
 
         return screens.places({"Report": write_comparison(run)})
+    if is_tuning(run):
+        raise RunError(
+            f"{run} is a tuning, and each trial is a run: mixop report {run}/trial-0 writes the page of the first one."
+        )
     if Path(run, FIND).is_file():
         from mixop.finder.page import write_found
 
@@ -91,6 +95,11 @@ def report(parsed: Parsed) -> None:
 def is_comparison(run: str) -> bool:
     """Whether a directory is that of a comparison."""
     return Path(run, COMPARISON).is_file()
+
+
+def is_tuning(run: str) -> bool:
+    """Whether a directory is that of a tuning."""
+    return Path(run, TUNING).is_file()
 
 
 def export(parsed: Parsed) -> None:

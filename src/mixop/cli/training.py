@@ -12,7 +12,7 @@ from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.loading import loaded
 from mixop.cli.options import Place, ResumeOptions, RetrainOptions, SearchOptions
 from mixop.cli.output import print_json
-from mixop.cli.results import is_comparison
+from mixop.cli.results import is_comparison, is_tuning
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
 from mixop.core.outside import shortened
@@ -141,6 +141,8 @@ def resume(parsed: Parsed) -> None:
     run = RunDirectory(options.run)
     if is_comparison(options.run):
         raise RunError(f"{options.run} is a comparison: repeat the same `mixop compare` to continue it.")
+    if is_tuning(options.run):
+        raise RunError(f"{options.run} is a tuning: repeat the same `mixop tune` to continue it.")
     run.require()
     settings, place = _run_settings(parsed.build("settings")), parsed.build("data")
     del settings["seed"]  # the run has its own

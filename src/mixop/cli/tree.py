@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from mixop.core.errors import RecipeError, SpaceError
+from mixop.core.fields import UnknownFieldError, put
 from mixop.core.names import from_file
 from mixop.core.outside import parse_json
 from mixop.core.schedules import Constant
@@ -32,10 +33,6 @@ from mixop.core.values import (
 )
 
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-class UnknownKnobError(LookupError):
-    """There is no knob of that name."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,28 @@ class Tree:
         """Sets one field to what a user wrote for it.
 
         Raises:
-            UnknownKnobError: if there is no such field.
+            UnknownFieldError: if there is no such field.
             RecipeError: if the text names a part that does not exist.
         """
-        self.plain = self._put(self.plain, self.hint, path, text, self.name)
+        self.plain = put(self.plain, path, lambda hint: read(text, hint), self.hint, self.parts, self.name)
+
+    def read(self, path: Sequence[str], text: str) -> Any:
+        """What a user wrote for one field as JSON data; nothing is set. What is no field as yet may have any type.
+
+        Raises:
+            RecipeError: if the text names a part that does not exist.
+        """
+        found = []
+
+        def note(hint: Any) -> Any:
+            found.append(read(text, hint))
+            return found[0]
+
+        try:
+            put(self.plain, path, note, self.hint, self.parts, self.name)
+        except UnknownFieldError:
+            return read(text, Any)
+        return found[0]
 
     def knobs(self) -> Iterator[Knob]:
         """Everything that can be set, a part's own fields before those of its parts."""
@@ -135,23 +150,6 @@ class Tree:
         except (RecipeError, SpaceError) as error:
             return str(error) == sentence
         return False
-
-    def _put(self, node: Any, hint: Any, path: Sequence[str], text: str, where: str) -> Any:
-        if not path:
-            return merge(node, read(text, hint), hint, self.parts, where)
-        name, rest = path[0], path[1:]
-        if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-            index = int(name)
-            changed = self._put(node[index], item_of(hint, index), rest, text, f"{where}[{index}]")
-            return [*node[:index], changed, *node[index + 1 :]]
-        if typing.get_origin(hint) is Mapping and isinstance(node, Mapping):  # an entry of its own: --protocol.network.hidden
-            return {**node, name: self._put(node.get(name), typing.get_args(hint)[1], rest, text, f"{where}.{name}")}
-        if not isinstance(node, Mapping) or type_of(node) is None:
-            raise UnknownKnobError
-        hints = hints_of(find_type(node["type"], self.parts, where))
-        if name not in hints:
-            raise UnknownKnobError
-        return {**node, name: self._put(node.get(name), hints[name], rest, text, f"{where}.{name}")}
 
     def _knobs(self, node: Mapping[str, Any], path: tuple[str, ...], role: str = "") -> Iterator[Knob]:
         cls = find_type(node["type"], self.parts, self.name)

@@ -1,6 +1,7 @@
 """How the runs of a comparison are scored: against a known optimum, by training, by a table, or by the supernet itself."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -86,6 +87,19 @@ class Evaluator(ABC):
             ``score`` in the unit of its `measure`, and further measurements.
         """
 
+    def so_far(self, epoch: Mapping[str, Any], conditions: Conditions) -> Number:
+        """What an epoch of a search says of the score to come: its supernet's first measure on the validation split.
+
+        Args:
+            epoch: the record of the epoch.
+            conditions: what the runs of a seed share.
+
+        Returns:
+            A number that compares with that of other searches after as many epochs, and is better where the score is; None
+            where there is none.
+        """
+        return epoch["valid"].get(conditions.measure.name)
+
     @abstractmethod
     def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         """Scores what a black-box search took.
@@ -141,6 +155,10 @@ class Optimum(Training):
 
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         return against(found.architecture, conditions.space)
+
+    def so_far(self, epoch: Mapping[str, Any], conditions: Conditions) -> Number:
+        architecture = _derived(epoch["architecture"], conditions.space)
+        return None if architecture is None else against(architecture, conditions.space)["score"]
 
     def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return against(architecture, conditions.space)
@@ -280,12 +298,14 @@ class Tabular(Evaluator):
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         curve = []
         for record in found.history:
-            try:
-                architecture = conditions.space.from_native(record.architecture)
-            except SpaceError:  # a stage of the search has a space of its own
-                continue
-            curve.append([record.epoch, record.seconds, self.look_up(architecture)])
+            architecture = _derived(record.architecture, conditions.space)
+            if architecture is not None:
+                curve.append([record.epoch, record.seconds, self.look_up(architecture)])
         return {"score": self.look_up(found.architecture), "curve": curve}
+
+    def so_far(self, epoch: Mapping[str, Any], conditions: Conditions) -> Number:
+        architecture = _derived(epoch["architecture"], conditions.space)
+        return None if architecture is None else self.look_up(architecture)
 
     def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         return {"score": self.look_up(architecture)}
@@ -354,6 +374,14 @@ EVALUATORS: dict[str, type[Training]] = {"optimum": Optimum, "retrain": Retrain,
 def default_evaluator(space: Space) -> Evaluator:
     """`Optimum` where it is known, else `Retrain`."""
     return Optimum() if hasattr(space, "optimum") else Retrain()
+
+
+def _derived(native: str, space: Space) -> Architecture | None:
+    """The architecture of an epoch; None in a stage of the search that has a space of its own."""
+    try:
+        return space.from_native(native)
+    except SpaceError:
+        return None
 
 
 def against(architecture: Architecture, space: Space) -> dict[str, Any]:

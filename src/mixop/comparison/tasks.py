@@ -94,19 +94,48 @@ def search(
     trial: dict[str, Any] = {"recipe": name, "seed": seed}
     loaded = data.load()  # outside of what is recorded: nothing about it is for good
     options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
+    conditions = Conditions(space=space, data=loaded, seed=seed, **options)
     try:
         # The rates are the paper's: they were scaled when it was planned.
-        found = api.search(recipe, space, loaded, folder, seed=seed, rates="paper", executor=executor, **options)
-        last = found.history[-1]
-        trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
-        if last.entropy is not None:
-            trial["entropy"] = last.entropy
-        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
-        trial |= evaluator.of_search(found, conditions)
+        search_and_score(trial, recipe, folder, conditions, evaluator, rates="paper", executor=executor)
     except REPEATABLE as error:
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
     run.write_json(TRIAL, trial)
+
+
+def search_and_score(
+    trial: dict[str, Any],
+    recipe: Recipe,
+    folder: Path,
+    conditions: Conditions,
+    evaluator: Evaluator,
+    *,
+    rates: api.Rates,
+    executor: Executor,
+    threads: int = 0,
+) -> api.SearchResult:
+    """Searches in an ordinary run directory and scores what was found; what is known goes into ``trial``, also before an error.
+
+    Args:
+        trial: gets the architecture, the seconds of the search, the score and what else there is.
+        recipe: the method.
+        folder: the run directory.
+        conditions: space, data and seed.
+        evaluator: scores it.
+        rates: how the architecture's rate is taken, see `mixop.search`.
+        executor: see `mixop.search`.
+        threads: of torch on the CPU; 0 for torch's own number.
+    """
+    options = {name: getattr(conditions, name) for name in ("seed", "device", "checkpoint_seconds", "observe")}
+    space, data = conditions.space, conditions.data
+    found = api.search(recipe, space, data, folder, rates=rates, executor=executor, threads=threads, **options)
+    last = found.history[-1]
+    trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
+    if last.entropy is not None:
+        trial["entropy"] = last.entropy
+    trial |= evaluator.of_search(found, conditions)
+    return found
 
 
 def random_search(

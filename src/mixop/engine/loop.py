@@ -332,7 +332,8 @@ class Search:
     def _step(self) -> None:
         state, recipe = self.state, self.recipe
         train_batch = self._batch(state.weight_stream)
-        set_rate(state.weight_optimiser, self._weight_rate() * state.weight_stream.scale)
+        multiplier = recipe.scheme.weight_rate(state.memory)
+        set_rate(state.weight_optimiser, self._weight_rate() * state.weight_stream.scale * multiplier)
         searching = self._searching and recipe.steps_architecture(state.step, state.weight_stream.batches)
         state.net.train()
         for problem in (self.problem, self.weight_problem):
@@ -457,7 +458,7 @@ class Search:
         rank = first.rank(valid.get(first.name))
         if rank > state.best_rank and state.epoch >= recipe.warmup:
             state.best_rank, state.best_native = rank, native
-        position, rate = self.position(), self._weight_rate()
+        position, rate = self.position(), self._weight_rate() * recipe.scheme.weight_rate(state.memory)
         columns: dict[str, Column] = {}
         done, self._action = "", Continue()
         if not tuning:

@@ -26,6 +26,7 @@ PARTS: Mapping[str, type] = {
         bilevel.ScoreFunction,
         bilevel.ImportanceWeighted,
         bilevel.Frozen,
+        bilevel.TunedRate,
         weights.SingleDraw,
         weights.ImportanceDraws,
         perturb.RandomSmoothing,

@@ -176,17 +176,20 @@ class RunDirectory:
         require_run(self.path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, wait: bool = False) -> Iterator[None]:
         """Inside, no other process works in this directory, which is made if need be; the lock goes with the process.
 
         Every writer of this object makes sure that the lock is still held. If nothing was written, the lock's file goes again,
         and so does the directory if it was made here.
 
+        Args:
+            wait: whether to wait for another process that works here, which will not be long.
+
         Raises:
-            RunError: if it cannot be made or written, or another process is working in it.
+            RunError: if it cannot be made or written, or, where nobody waits, another process is working in it.
         """
         made, new = self._make(), not self.has(LOCK)
-        self._lock, self._wrote = Lock(self.path), False
+        self._lock, self._wrote = Lock(self.path, wait=wait), False
         try:
             yield
         finally:

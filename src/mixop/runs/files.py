@@ -38,6 +38,8 @@ COMPARISON_TABLE = "table.txt"
 COMPARISON_RUNS = "runs.jsonl"
 EXPERIMENT = "experiment.json"
 EXPERIMENT_REPORT = "experiment.html"
+TUNING = "tuning.json"
+STUDY = "study.journal"
 FIND = "find.json"
 DECISIONS = "decisions.json"
 FIND_REPORT = "find.html"
@@ -55,6 +57,11 @@ def drawing(group: str, groups: int) -> str:
         groups: how many there are.
     """
     return "architecture.svg" if groups == 1 else f"architecture-{group}.svg"
+
+
+def trial_of(number: int) -> str:
+    """The run directory of a trial of a tuning, counted from 0."""
+    return f"trial-{number}"
 
 
 def check_format(found: object, where: object) -> None:

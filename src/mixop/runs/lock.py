@@ -13,6 +13,10 @@ except ImportError:  # Windows
     fcntl = None
 
 
+class LockedError(RunError):
+    """Another process holds a lock."""
+
+
 class Lock:
     """An exclusive lock on a directory, held by this process until `release`; it goes with the process, however it ends.
 
@@ -21,25 +25,30 @@ class Lock:
 
     Args:
         folder: the directory, which exists.
+        name: of the lock's file in it. A directory whose work is divided has a lock for each piece.
+        wait: whether to wait while another process holds it.
 
     Raises:
-        RunError: if another process holds it, the file cannot be made, or the system has no such locks.
+        LockedError: if another process holds it, and nobody waits.
+        RunError: if the file cannot be made, or the system has no such locks.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.path = folder, folder / LOCK
-        self._file = self._take()
+    def __init__(self, folder: Path, name: str = LOCK, *, wait: bool = False) -> None:
+        self.folder, self.path = folder, folder / name
+        self._file = self._take(wait)
 
-    def _take(self) -> IO[bytes]:
+    def _take(self, wait: bool) -> IO[bytes]:
         if fcntl is None:
             raise RunError("A run directory is locked by fcntl, which Windows does not have: use Linux, macOS or WSL.")
         while True:
             file = self._open()
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError as error:
                 file.close()
-                raise RunError(f"Another process is working in {self.folder}: wait for it, or choose another --out.") from error
+                raise LockedError(
+                    f"Another process is working in {self.folder}: wait for it, or choose another --out."
+                ) from error
             if _same(file, self.path):
                 return file
             file.close()  # the holder before us removed it after we opened it

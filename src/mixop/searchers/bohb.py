@@ -1,14 +1,11 @@
 """BOHB-like search: a model of good architectures proposes, and short trainings decide which may train longer."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from random import Random
 from typing import Any
 
-from mixop.core.errors import MissingExtraError, RecipeError
+from mixop.core.errors import RecipeError
+from mixop.core.studies import optuna_for, quiet
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.searchers.coding import drawn, questions, read, write
 from mixop.spaces.core import Architecture, Space
@@ -67,7 +64,7 @@ class Bohb(Searcher):
 
     def _suggested(self, state: State, rng: Random) -> Architecture:
         """What the estimator would try next."""
-        with _quiet():
+        with quiet(_optuna()):
             trial = self._study(state, rng).ask()
             answers = [
                 trial.suggest_categorical(str(q), range(len(question.answers)))
@@ -85,7 +82,7 @@ class Bohb(Searcher):
         if len(last["scores"]) == len(self.ladder):
             last["state"] = "COMPLETE"
             return
-        with _quiet():
+        with quiet(_optuna()):
             study = self._study(state, rng)
             running = study.get_trials()[-1]
             if study.pruner.prune(study, running):
@@ -123,26 +120,4 @@ class Bohb(Searcher):
 
 
 def _optuna() -> Any:
-    """The package, imported when it is first used.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        return import_module("optuna")
-    except ImportError as error:
-        raise MissingExtraError("optuna", "hpo", "A search by Bohb") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, Optuna neither logs every study nor warns that a setting is new."""
-    optuna = _optuna()
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    return optuna_for("A search by Bohb")
