@@ -1,7 +1,7 @@
 """What a scheme is: a function from a bilevel problem to the gradient of the architecture (the hypergradient).
 
 The bilevel problem is ``min_a L_valid(w*(a), a)`` with ``w*(a) = argmin_w L_train(w, a)``. A scheme returns a gradient and
-changes nothing; the engine alone steps.
+changes nothing but the memory of the search; the engine alone steps.
 """
 
 from abc import ABC, abstractmethod

@@ -43,7 +43,7 @@ class TunedRate(Scheme):
         step: of the logits, > 0.
 
     Source: a hyper-parameter as a decision beside the architecture: Dong et al. 2020 (arXiv:2006.03656), who sample it and
-        learn from rewards. The slope of the next loss in the rate: Baydin et al. 2018 (arXiv:1703.04782), eq. 4, here with
+        learn from rewards. The slope of the next loss in the rate: Baydin et al. 2018 (arXiv:1703.04782), here with
         the architecture's batch for the next one. What one step does not see: Wu et al. 2018 (arXiv:1803.02021).
     """
 
