@@ -8,6 +8,7 @@ from mixop.cli import main
 from mixop.core.errors import RecipeError
 from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.run import run_experiment
+from mixop.report.comparison_files import read_comparison
 
 
 def test_a_finished_experiment_is_not_run_again(tmp_path):
@@ -19,6 +20,9 @@ def test_a_finished_experiment_is_not_run_again(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in kept} == before
     assert str(again) == str(first)
     assert again.page.read_text() == first.page.read_text()
+    runs = read_comparison(tmp_path / "out")
+    spent = sum(run.seconds or 0.0 for name in ("darts", "gaea_bilevel") for run in runs.row(name).runs)
+    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["seconds"] == pytest.approx(spent, abs=0.06)
 
 
 def test_the_command_shows_verdicts_and_lists_everything(tmp_path, capsys):

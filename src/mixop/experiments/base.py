@@ -68,12 +68,14 @@ class Findings:
         settings: what it was measured with, in words, by name.
         notes: sentences that a reader should know.
         tells: whether the scale is large enough for the rules to mean anything.
+        seconds: that its searches took together, however often it was stopped; None for the time of the call.
     """
 
     panels: Mapping[str, Panel]
     settings: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     tells: bool = True
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def run_experiment(
     before, begin = RunDirectory(out), time.monotonic()
     known = before.read_json(EXPERIMENT).get("seconds") if before.has(EXPERIMENT) else None
     findings = experiment.run(request)
-    seconds = time.monotonic() - begin if known is None else known
+    spent = time.monotonic() - begin if known is None else known
+    seconds = spent if findings.seconds is None else findings.seconds
     page = written(experiment, request, findings, seconds)
     return Outcome(experiment, findings, experiment.judged(findings), request.out, page)

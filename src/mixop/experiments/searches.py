@@ -56,7 +56,8 @@ class Searches(Experiment):
         )
         runs = {name: comparison.row(name).runs for name in recipes}
         panels = {title: panel(title, runs, on) for title in self.quantities}
-        return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny")
+        seconds = sum(run.seconds or 0.0 for those in runs.values() for run in those)
+        return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny", seconds=seconds)
 
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
         full = self.variants(EPOCHS)
