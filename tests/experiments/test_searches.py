@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mixop.cli import main
 from mixop.experiments.base import Request
 from mixop.experiments.bench import EPOCHS, bench
 from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
-from mixop.experiments.quantities import ENTROPY, GAP, TABLE
+from mixop.experiments.quantities import ENTROPY, GAP, QUANTITIES, TABLE, TAU, TRACE
 from mixop.plan.scaling import travel
+from mixop.report.comparison_files import read_comparison
 from mixop.runs.directory import RunDirectory
 
 
@@ -59,3 +61,23 @@ def test_short_searches_move_as_far_as_the_full_ones_as_far_as_rates_allow(tmp_p
 def test_larger_scales_need_data(tmp_path):
     with pytest.raises(Exception, match="small needs --data FOLDER"):
         bench(Request(scale="small", out=tmp_path))
+
+
+def test_what_analyse_left_with_other_settings_is_measured_again(tmp_path):
+    """Otherwise a ranking of six architectures would stand for one of a hundred."""
+    request = Request(scale="tiny", out=tmp_path / "out", seeds=[0], jobs=1)
+    on, experiment = bench(request), CATALOGUE["rounding"]
+    experiment.run(request)
+    (run,) = read_comparison(tmp_path / "out").row("darts").runs
+    before = {title: QUANTITIES[title].of(run, on) for title in (TAU, TRACE)}
+    files = {name: (run.path / name).read_text() for name in ("ranking.json", "flatness.json")}
+    table = ("--table", "nasbench201-digits")
+    assert main(["analyse", "rank", str(run.path), *table, "--architectures", "6", "--quiet"]) == 0
+    assert main(["analyse", "flatness", str(run.path), "--samples", "2"]) == 0
+    assert all((run.path / name).read_text() != text for name, text in files.items())
+    assert {title: QUANTITIES[title].of(run, on) for title in before} == before
+    assert {name: (run.path / name).read_text() for name in files} == files
+    (run.path / "ranking.json").touch()
+    at = (run.path / "ranking.json").stat().st_mtime_ns
+    QUANTITIES[TAU].of(run, on)
+    assert (run.path / "ranking.json").stat().st_mtime_ns == at, "what fits is read"

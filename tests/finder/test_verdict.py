@@ -47,7 +47,9 @@ def test_the_cheapest_within_an_error_of_the_best_is_trained(others, examples, t
     *_, last = verdict(trials, CLASSES, examples)
     level = min(valid for valid, _ in others) > 0.8
     begins = "All networks of that round are level" if level else "Some networks are as good as the best"
-    assert last.startswith(f"{begins} on 100 examples, so the cheapest within") is (taken > 0)
+    assert last.startswith(f"{begins} on 100 examples, so the cheapest within a standard error of the best is taken: ") is (
+        taken > 0
+    )
     if taken:
         share = 10 * trials[taken].flops
         assert f"{trials[taken].label}, 88.0 % accuracy with {share} % of the multiply-adds of best." in last

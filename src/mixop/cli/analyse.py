@@ -13,7 +13,9 @@ from mixop.core.errors import RecipeError
 from mixop.runs.files import FLATNESS, RANKING
 
 if TYPE_CHECKING:
+    from mixop.data.core import Data
     from mixop.evaluate.ranking import Ranking
+    from mixop.runs.directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,6 @@ class RankOptions:
 
 def rank(parsed: Parsed) -> None:
     """``mixop analyse rank``"""
-    from mixop import api
     from mixop.comparison.evaluators import tabular
     from mixop.core.surroundings import using
     from mixop.evaluate.ranking import rank as ranked
@@ -65,14 +66,14 @@ def rank(parsed: Parsed) -> None:
     from mixop.runs.records import to_record
     from mixop.tables.catalogue import open_table, shipped_names
 
-    options, settings, place = parsed.options, parsed.build("settings"), parsed.build("data")
+    options, settings = parsed.options, parsed.build("settings")
     run = RunDirectory(options.run)
     run.require()
     if options.table is None:
         known = ", ".join(shipped_names())
         raise RecipeError(f"mixop analyse rank needs --table, a file, or the name of one that comes with mixop ({known}).")
     table = tabular(options.table, options.dataset, test=options.test)
-    data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
+    data = _data(run, parsed)
     with (
         using(settings.threads),
         Converting(
@@ -98,6 +99,14 @@ def rank(parsed: Parsed) -> None:
     if options.json:
         return print_json(content)
     return _show(ranking, str(run / RANKING))
+
+
+def _data(run: "RunDirectory", parsed: Parsed) -> "Data":
+    """What a run searched on, from where it lies now."""
+    from mixop import api
+
+    place = parsed.build("data")
+    return loaded(lambda: api.load_data(run, place.path, place.split.index_file))
 
 
 _STATISTICS = {
@@ -176,17 +185,16 @@ class FlatnessOptions:
 
 def flatness(parsed: Parsed) -> None:
     """``mixop analyse flatness``"""
-    from mixop import api
     from mixop.cli import screens
     from mixop.core.surroundings import using
     from mixop.evaluate.flatness import flatness as measured
     from mixop.runs.directory import RunDirectory
     from mixop.runs.records import to_record
 
-    options, settings, place = parsed.options, parsed.build("settings"), parsed.build("data")
+    options, settings = parsed.options, parsed.build("settings")
     run = RunDirectory(options.run)
     run.require()
-    data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
+    data = _data(run, parsed)
     with using(settings.threads):
         found = measured(
             run, data, examples=options.examples, samples=options.samples, seed=options.seed, device=settings.device

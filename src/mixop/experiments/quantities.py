@@ -41,6 +41,9 @@ TAU = "Kendall's tau of shared weights"
 RHO = "Spearman's rho of shared weights"
 DRAWN = "table accuracy of drawn architectures"
 
+EXAMPLES, SAMPLES = 256, 16
+"""Training examples, and random vectors, that the curvature in the weights is measured with."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -97,30 +100,45 @@ def _of_cells(measure: Callable[[Architecture, Space, str], int]) -> Callable[[S
     return read
 
 
-def _kept(run: RunDirectory, file: str, kind: type[T], make: Callable[[], T]) -> T:
-    """What was measured once, and is kept in the run."""
-    if not run.has(file):
-        run.write_json(file, to_record(make()))
-    return from_record(kind, run.read_json(file), str(run / file))
+def _kept(run: RunDirectory, file: str, kind: type[T], fits: Callable[[T], bool], make: Callable[[], T]) -> T:
+    """What was measured once, and is kept in the run; what `mixop analyse` left there with other settings is measured again.
+
+    Args:
+        run: where it is kept.
+        file: its name there.
+        kind: of the record.
+        fits: whether it was measured as an experiment does.
+        make: measures it.
+    """
+    if run.has(file) and fits(found := from_record(kind, run.read_json(file), str(run / file))):
+        return found
+    made = make()
+    run.write_json(file, to_record(made))
+    return made
 
 
-def _flatness(run: RunDirectory) -> Flatness:
-    return _kept(run, FLATNESS, Flatness, lambda: flatness(run, load_data(run)))
+def _flatness(run: RunDirectory, on: Bench) -> Flatness:
+    examples = min(EXAMPLES, len(on.data.train))
+
+    def fits(found: Flatness) -> bool:
+        return (found.examples, found.samples, found.seed) == (examples, SAMPLES, 0)
+
+    return _kept(
+        run, FLATNESS, Flatness, fits, lambda: flatness(run, load_data(run), examples=examples, samples=SAMPLES, seed=0)
+    )
 
 
 def _ranking(run: RunDirectory, on: Bench) -> Ranking:
     """Of architectures drawn with one seed, so that all searches of a space rank the same ones."""
-    where = on.evaluator
-    split = "test" if where.test else "valid"
-    table = open_table(where.table)
-    return _kept(
-        run,
-        RANKING,
-        Ranking,
-        lambda: rank(
-            run, load_data(run), table, dataset=where.dataset, split=split, epochs=where.epochs, architectures=on.ranked
-        ),
-    )
+    where, table = on.evaluator, open_table(on.evaluator.table)
+    asked = {"dataset": where.dataset, "split": "test" if where.test else "valid", "epochs": where.epochs, "seed": 0}
+    of_all = {**asked, "norm": "batch", "examples": len(on.data.valid), "table_sha256": table.header.sha256}
+
+    def fits(found: Ranking) -> bool:
+        drawn = len(found.architectures) + found.missing
+        return drawn == on.ranked and all(getattr(found, name) == value for name, value in of_all.items())
+
+    return _kept(run, RANKING, Ranking, fits, lambda: rank(run, load_data(run), table, architectures=on.ranked, **asked))
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -133,8 +151,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     GAP: _of_records(_column("gap"), percent=True),
     DEPTH: _of_records(_of_cells(depth)),
     WIDTH: _of_records(_of_cells(width)),
-    SHARPNESS: _of_end(lambda run, _: _flatness(run).largest, log=True),
-    TRACE: _of_end(lambda run, _: _flatness(run).trace, log=True),
+    SHARPNESS: _of_end(lambda run, on: _flatness(run, on).largest, log=True),
+    TRACE: _of_end(lambda run, on: _flatness(run, on).trace, log=True),
     TAU: _of_end(lambda run, on: _ranking(run, on).tau),
     RHO: _of_end(lambda run, on: _ranking(run, on).rho),
     DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),

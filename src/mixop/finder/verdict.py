@@ -105,8 +105,8 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
             else "Some networks are as good as the best"
         )
         sentences.append(
-            f"{why} on {examples:,} examples, so the cheapest within a standard error of it is taken: {instead} with "
-            f"{share:.0f} % of the multiply-adds of {best.label}."
+            f"{why} on {examples:,} examples, so the cheapest within a standard error of the best is taken: {instead} "
+            f"with {share:.0f} % of the multiply-adds of {best.label}."
         )
     return sentences
 
