@@ -50,6 +50,7 @@ class Searches(Experiment):
             jobs=request.jobs,
             evaluate=on.evaluator,
             rates="paper",  # by the rule of short searches already, each beside its own full search
+            executor="auto",
             note=self.question,
             device=request.device,
             observe=request.observe,
