@@ -1,18 +1,38 @@
 """What is measured of searches: against the table and the records themselves; and what the variants differ in."""
 
 from dataclasses import replace
+from statistics import stdev
 
 import numpy as np
 import pytest
 
 from mixop.cli import main
+from mixop.engine.settings import Settings
 from mixop.experiments.base import Request
 from mixop.experiments.bench import EPOCHS, bench
 from mixop.experiments.catalogue import CATALOGUE
+from mixop.experiments.dirichlet import exploring, partial
 from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
-from mixop.experiments.quantities import ENTROPY, GAP, QUANTITIES, TABLE, TAU, TRACE
+from mixop.experiments.quantities import (
+    BEST_DRAWN,
+    DISTINCT,
+    ENTROPY,
+    GAP,
+    MEMORY,
+    QUANTITIES,
+    RANGE,
+    SPREAD,
+    TABLE,
+    TAU,
+    TRACE,
+)
+from mixop.measure.foresight import search_estimate
+from mixop.monitors.exploration import drawn_architectures
 from mixop.plan.scaling import travel
+from mixop.recipes import RECIPES
+from mixop.relax.dirichlet import concentration
 from mixop.report.comparison_files import read_comparison
+from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 
 
@@ -81,3 +101,46 @@ def test_what_analyse_left_with_other_settings_is_measured_again(tmp_path):
     at = (run.path / "ranking.json").stat().st_mtime_ns
     QUANTITIES[TAU].of(run, on)
     assert (run.path / "ranking.json").stat().st_mtime_ns == at, "what fits is read"
+
+
+def test_ranges_are_those_of_the_architectures_that_were_drawn(tmp_path):
+    """Drawn again from the concentrations of the last epoch, which the checkpoint has: a hundred like those that are kept."""
+    experiment = CATALOGUE["range-drnas"]
+    request = Request(scale="tiny", out=tmp_path / "out", seeds=[0], jobs=1)
+    found = replace(experiment, variants=lambda epochs: {"drnas": exploring(epochs)["drnas"]}).run(request)
+    on = bench(request)
+    saved = checkpoint.load(RunDirectory(tmp_path / "out" / "drnas-0").state)["search"]
+    kept = drawn_architectures(saved["memory"])
+    for epoch, natives in kept.items():
+        scores = [on.evaluator.look_up(on.space.from_native(native)) for native in natives]
+        assert len(scores) == 100
+        got = {title: found.panels[title].series["drnas"][0, epoch] for title in (RANGE, SPREAD, BEST_DRAWN, DISTINCT)}
+        assert got == {
+            RANGE: pytest.approx(max(scores) - min(scores)),
+            SPREAD: pytest.approx(stdev(scores)),
+            BEST_DRAWN: max(scores),
+            DISTINCT: len(set(natives)) / 100,
+        }
+    beta, (group,) = concentration(saved["params"]["cell"]).numpy(), on.space.groups
+    last = [on.space.from_native(native).of("cell") for native in kept[on.epochs - 1]]
+    rng = np.random.default_rng(0)
+    for decision, row in enumerate(beta):
+        best = rng.dirichlet(row, 20_000).argmax(1)
+        for number, option in enumerate(group.decisions[decision].options):
+            wanted, got = (best == number).mean(), sum(choices[decision].option == option for choices in last) / 100
+            assert abs(got - wanted) <= 5 * (wanted * (1 - wanted) / 100) ** 0.5  # five standard errors
+
+
+def test_memory_is_that_of_the_estimate_and_falls_with_the_channels(tmp_path):
+    """Of the digits' three options none is pruned, so that the second stage keeps what half of the channels keep."""
+    experiment = CATALOGUE["partial-drnas"]
+    request = Request(scale="tiny", out=tmp_path / "out", seeds=[0], jobs=1)
+    few = ("k-1", "k-2", "progressive")
+    fewer = replace(experiment, variants=lambda epochs: {name: partial(epochs)[name] for name in few})
+    found, on = fewer.run(request), experiment.bench(request)
+    mib = {name: values[0, 0] for name, values in found.panels[MEMORY].series.items()}
+    assert mib["k-1"] > mib["k-2"] == mib["progressive"]
+    recipe = replace(RECIPES["drnas"](epochs=3), batch_size=64)
+    whole = search_estimate(recipe, on.space, on.data, Settings(executor="plain")).peak_bytes
+    assert mib["k-1"] == whole / 2**20
+    assert on.space.channels == 8

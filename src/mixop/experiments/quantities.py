@@ -15,7 +15,10 @@ from mixop.evaluate.flatness import Flatness, flatness
 from mixop.evaluate.ranking import Ranking, rank
 from mixop.experiments.base import Panel
 from mixop.experiments.bench import Bench
+from mixop.experiments.memory import step_bytes
+from mixop.monitors.exploration import drawn_architectures
 from mixop.report.methods import SeedRun
+from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import FLATNESS, RANKING
 from mixop.runs.records import SearchRecord, from_record, to_record
@@ -40,6 +43,14 @@ TRACE = "trace in the weights"
 TAU = "Kendall's tau of shared weights"
 RHO = "Spearman's rho of shared weights"
 DRAWN = "table accuracy of drawn architectures"
+
+RANGE = "range of drawn architectures"
+"""Of an epoch's draws, the largest table accuracy less the smallest."""
+
+SPREAD = "deviation of drawn architectures"
+BEST_DRAWN = "best of drawn architectures"
+DISTINCT = "different architectures among draws"
+MEMORY = "memory of a step in MiB"
 
 EXAMPLES, SAMPLES = 256, 16
 """Training examples, and random vectors, that the curvature in the weights is measured with."""
@@ -100,6 +111,20 @@ def _of_cells(measure: Callable[[Architecture, Space, str], int]) -> Callable[[S
     return read
 
 
+def _of_draws(measure: Callable[[np.ndarray], float]) -> Quantity:
+    """Of the table accuracies of the architectures that `mixop.monitors.Exploration` drew after every epoch."""
+
+    def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+        memory = checkpoint.load(RunDirectory(run.path).state)["search"]["memory"]
+        found = {}
+        for epoch, natives in drawn_architectures(memory).items():
+            scores = {native: on.evaluator.look_up(on.space.from_native(native)) for native in set(natives)}
+            found[epoch + 1] = measure(np.array([scores[native] for native in natives]))
+        return found
+
+    return Quantity(of, percent=True)
+
+
 def _kept(run: RunDirectory, file: str, kind: type[T], fits: Callable[[T], bool], make: Callable[[], T]) -> T:
     """What was measured once, and is kept in the run; what `mixop analyse` left there with other settings is measured again.
 
@@ -155,6 +180,11 @@ QUANTITIES: Mapping[str, Quantity] = {
     TRACE: _of_end(lambda run, on: _flatness(run, on).trace, log=True),
     TAU: _of_end(lambda run, on: _ranking(run, on).tau),
     RHO: _of_end(lambda run, on: _ranking(run, on).rho),
+    RANGE: _of_draws(lambda scores: float(np.ptp(scores))),
+    SPREAD: _of_draws(lambda scores: float(scores.std(ddof=1))),
+    BEST_DRAWN: _of_draws(lambda scores: float(scores.max())),
+    DISTINCT: _of_records(_column("distinct_share"), percent=True),
+    MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
     DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),
 }
 """By title."""

@@ -27,10 +27,14 @@ class Searches(Experiment):
     Args:
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
+        channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
+        notes: sentences about how it is measured.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
+    channels: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -38,7 +42,7 @@ class Searches(Experiment):
 
     def run(self, request: Request) -> Findings:
         self.check(request)
-        on = bench(request)
+        on = self.bench(request)
         recipes = self._recipes(on)
         comparison = compare(
             recipes,
@@ -58,7 +62,16 @@ class Searches(Experiment):
         runs = {name: comparison.row(name).runs for name in recipes}
         panels = {title: panel(title, runs, on) for title in self.quantities}
         seconds = sum(run.seconds or 0.0 for those in runs.values() for run in those)
-        return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny", seconds=seconds)
+        settings = self._settings(on, recipes)
+        return Findings(panels, settings, self.notes, tells=request.scale != "tiny", seconds=seconds)
+
+    def bench(self, request: Request) -> Bench:
+        """What its searches run on.
+
+        Raises:
+            DataError: if images or table are missing.
+        """
+        return bench(request, self.channels)
 
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
         full = self.variants(EPOCHS)
