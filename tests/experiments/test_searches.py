@@ -1,5 +1,6 @@
 """What is measured of searches: against the table and the records themselves; and what the variants differ in."""
 
+import json
 from dataclasses import replace
 from statistics import stdev
 
@@ -14,13 +15,17 @@ from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.dirichlet import exploring, partial
 from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
 from mixop.experiments.quantities import (
+    ACCURACIES,
     BEST_DRAWN,
     DISTINCT,
     ENTROPY,
+    FALL,
     GAP,
+    LOSSES,
     MEMORY,
     QUANTITIES,
     RANGE,
+    RISE,
     SPREAD,
     TABLE,
     TAU,
@@ -144,3 +149,21 @@ def test_memory_is_that_of_the_estimate_and_falls_with_the_channels(tmp_path):
     whole = search_estimate(recipe, on.space, on.data, Settings(executor="plain")).peak_bytes
     assert mib["k-1"] == whole / 2**20
     assert on.space.channels == 8
+
+
+def test_landscapes_are_kept_and_drawn_as_their_mean_over_runs(tmp_path):
+    experiment = CATALOGUE["landscape-sdarts"]
+    request = Request(scale="tiny", out=tmp_path / "out", seeds=[0, 1], jobs=1)
+    fewer = replace(
+        experiment, variants=lambda epochs: {"darts": experiment.variants(epochs)["darts"]}, quantities=(RISE, FALL)
+    )
+    found = fewer.run(request)
+    scans = [json.loads((tmp_path / "out" / f"darts-{seed}" / "landscape.json").read_text()) for seed in (0, 1)]
+    losses, scores = (np.array([one[name] for one in scans]) for name in ("losses", "scores"))
+    rise, fall = losses - losses[:, 2:3, 2:3], scores[:, 2:3, 2:3] - scores
+    assert rise.shape == (2, 5, 5)
+    np.testing.assert_allclose(found.surfaces[LOSSES].series["darts"], rise.mean(0))
+    np.testing.assert_allclose(found.surfaces[ACCURACIES].series["darts"], fall.mean(0), atol=1e-12)
+    np.testing.assert_allclose(found.panels[RISE].series["darts"][:, -1], rise.mean((1, 2)))
+    np.testing.assert_allclose(found.panels[FALL].series["darts"][:, -1], fall.mean((1, 2)), atol=1e-12)
+    assert found.surfaces[LOSSES].axis == (-1.0, -0.5, 0.0, 0.5, 1.0)

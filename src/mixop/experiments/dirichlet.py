@@ -3,8 +3,9 @@
 Source: Chen, Wang, Cheng, Tang & Hsieh 2021 (arXiv:2006.10355), tables 1 and 5, figures 1, 4 and 5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ BEST = (1e-3, 5e-3, 1e-2)
 """Those that find the best cell there."""
 
 
-EXPLORING = {"drnas": "draw", "darts": "weights", "gdas": "draw", "snas": "draw"}
+EXPLORING: Mapping[str, Literal["draw", "weights"]] = {"drnas": "draw", "darts": "weights", "gdas": "draw", "snas": "draw"}
 """Methods with a distribution over architectures, and how they are drawn: DARTS has only its softmax."""
 
 NEAR = 0.01

@@ -10,9 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from mixop.core.errors import RunError
-from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request
+from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request, Surface
 from mixop.report.html import template, unique_ids, write_page
 from mixop.report.palette import KINDS
+from mixop.report.surface import surfaces
 from mixop.report.variants import variants
 from mixop.report.words import duration
 from mixop.runs.directory import RunDirectory
@@ -55,16 +56,18 @@ def written(experiment: Experiment, request: Request, findings: Findings, second
         "settings": dict(findings.settings),
         "notes": list(findings.notes),
         "panels": [_plain(panel) for panel in findings.panels.values()],
+        "surfaces": [_plain_surface(surface) for surface in findings.surfaces.values()],
     }
     run = RunDirectory(request.out)
     run.write_json(EXPERIMENT, content)
-    for panel in findings.panels.values():
-        run.save(figure_file(panel.title), (str(_figure(panel)["svg"]) + "\n").encode())
+    figures = [*map(_figure, findings.panels.values()), *map(_surface_figure, findings.surfaces.values())]
+    for figure in figures:
+        run.save(figure_file(figure["title"]), (str(figure["svg"]) + "\n").encode())
     return write_experiment(request.out)
 
 
 def figure_file(title: str) -> str:
-    """The file that a panel is drawn in: ``table-accuracy.svg``."""
+    """The file that a figure is drawn in: ``table-accuracy.svg``."""
     return f"{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
 
 
@@ -118,15 +121,39 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
     }
 
 
-def _plain(panel: Panel) -> dict[str, Any]:
-    series = {
-        name: [[float(value) if np.isfinite(value) else None for value in run] for run in values]
-        for name, values in panel.series.items()
+def surfaces_of(content: Mapping[str, Any]) -> dict[str, Surface]:
+    """The surfaces that ``experiment.json`` holds, by title; files of earlier versions have none."""
+    return {
+        one["title"]: Surface(
+            one["title"],
+            tuple(one["axis"]),
+            {name: np.array(rows, dtype=np.float64).reshape(2 * (len(one["axis"]),)) for name, rows in one["series"].items()},
+            one["along"],
+            one["percent"],
+        )
+        for one in content.get("surfaces", [])
     }
+
+
+def _plain_surface(surface: Surface) -> dict[str, Any]:
+    return {
+        "title": surface.title,
+        "axis": list(surface.axis),
+        "series": {name: _finite(values) for name, values in surface.series.items()},
+        "along": surface.along,
+        "percent": surface.percent,
+    }
+
+
+def _finite(values: np.ndarray) -> list[list[float | None]]:
+    return [[float(value) if np.isfinite(value) else None for value in row] for row in values]
+
+
+def _plain(panel: Panel) -> dict[str, Any]:
     return {
         "title": panel.title,
         "x": list(panel.x),
-        "series": series,
+        "series": {name: _finite(values) for name, values in panel.series.items()},
         "percent": panel.percent,
         "along": panel.along,
         "log": panel.log,
@@ -149,7 +176,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         ],
         patterns=patterns,
         source=content["source"],
-        figures=[_figure(panel) for panel in panels_of(content).values()],
+        figures=[*map(_figure, panels_of(content).values()), *map(_surface_figure, surfaces_of(content).values())],
         settings=list(content["settings"].items()),
         notes=content["notes"],
         links=links,
@@ -173,3 +200,17 @@ def _figure(panel: Panel) -> dict[str, Any]:
         log=panel.log,
     )
     return {"title": panel.title, "svg": Markup(svg)}
+
+
+def _surface_figure(surface: Surface) -> dict[str, Any]:
+    scale, unit = (100.0, " %") if surface.percent else (1.0, "")
+    means = {name: float(np.mean(values)) for name, values in surface.series.items() if np.isfinite(values).all()}
+    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in means.items())
+    svg = surfaces(
+        surface.axis,
+        surface.series,
+        description=f"{surface.title}; on average: {words}",
+        along=surface.along,
+        percent=surface.percent,
+    )
+    return {"title": surface.title, "svg": Markup(svg)}

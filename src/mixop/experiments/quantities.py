@@ -12,15 +12,16 @@ from mixop.api import load_data
 from mixop.core.errors import SpaceError
 from mixop.core.measure import Number
 from mixop.evaluate.flatness import Flatness, flatness
+from mixop.evaluate.landscape import Scan, scan
 from mixop.evaluate.ranking import Ranking, rank
-from mixop.experiments.base import Panel
+from mixop.experiments.base import Panel, Surface
 from mixop.experiments.bench import Bench
 from mixop.experiments.memory import step_bytes
 from mixop.monitors.exploration import drawn_architectures
 from mixop.report.methods import SeedRun
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import FLATNESS, RANKING
+from mixop.runs.files import FLATNESS, LANDSCAPE, RANKING
 from mixop.runs.records import SearchRecord, from_record, to_record
 from mixop.spaces.core import Architecture, Space
 from mixop.tables.catalogue import open_table
@@ -51,9 +52,16 @@ SPREAD = "deviation of drawn architectures"
 BEST_DRAWN = "best of drawn architectures"
 DISTINCT = "different architectures among draws"
 MEMORY = "memory of a step in MiB"
+RISE = "mean rise of the loss around the architecture"
+FALL = "mean fall of the accuracy around the architecture"
+LOSSES = "rise of the validation loss around the architecture"
+ACCURACIES = "fall of the validation accuracy around the architecture"
 
 EXAMPLES, SAMPLES = 256, 16
 """Training examples, and random vectors, that the curvature in the weights is measured with."""
+
+RADIUS = 1.0
+"""How far a landscape goes from the architecture, as in DARTS-."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,22 @@ def _ranking(run: RunDirectory, on: Bench) -> Ranking:
     return _kept(run, RANKING, Ranking, fits, lambda: rank(run, load_data(run), table, architectures=on.ranked, **asked))
 
 
+def _scan(run: RunDirectory, on: Bench) -> Scan:
+    """All searches of a space are scanned along the same directions."""
+    examples = min(EXAMPLES, len(on.data.valid))
+
+    def fits(found: Scan) -> bool:
+        return (found.examples, found.points, found.radius, found.seed) == (examples, on.points, RADIUS, 0)
+
+    return _kept(
+        run,
+        LANDSCAPE,
+        Scan,
+        fits,
+        lambda: scan(run, load_data(run), radius=RADIUS, points=on.points, examples=examples, seed=0),
+    )
+
+
 QUANTITIES: Mapping[str, Quantity] = {
     TABLE: Quantity(lambda run, _: {epoch: score for epoch, _, score in run.curve}, percent=True),
     SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
@@ -185,6 +209,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     BEST_DRAWN: _of_draws(lambda scores: float(scores.max())),
     DISTINCT: _of_records(_column("distinct_share"), percent=True),
     MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
+    RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean())),
+    FALL: _of_end(lambda run, on: -float(_scan(run, on).gain.mean()), percent=True),
     DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),
 }
 """By title."""
@@ -206,3 +232,26 @@ def panel(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Panel
         rows = [[np.nan if (value := one.get(epoch)) is None else value for epoch in epochs] for one in those]
         series[name] = np.array(rows, dtype=np.float64).reshape(len(those), len(epochs))
     return Panel(title, tuple(map(float, epochs)), series, percent=quantity.percent, log=quantity.log)
+
+
+_SURFACES: Mapping[str, tuple[Callable[[Scan], np.ndarray], bool]] = {
+    LOSSES: (lambda found: found.rise, False),
+    ACCURACIES: (lambda found: -found.gain, True),
+}
+"""By title: what is drawn of a scan, and whether it is a share."""
+
+
+def surface(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Surface:
+    """A landscape, the mean over the runs of each variant; NaN where all failed.
+
+    Args:
+        title: `LOSSES` or `ACCURACIES`.
+        runs: by variant, in the order of the seeds.
+        on: what they ran on.
+    """
+    of, percent = _SURFACES[title]
+    found = {name: [_scan(RunDirectory(run.path), on) for run in those if run.error is None] for name, those in runs.items()}
+    axis = next((scans[0].axis for scans in found.values() if scans), ())
+    nothing = np.full((len(axis), len(axis)), np.nan)
+    series = {name: np.mean([of(one) for one in scans], axis=0) if scans else nothing for name, scans in found.items()}
+    return Surface(title, axis, series, "distance in the architecture parameters", percent)

@@ -7,7 +7,7 @@ from mixop.comparison.compare import compare
 from mixop.core.schedules import Schedule
 from mixop.experiments.base import Experiment, Findings, Request
 from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
-from mixop.experiments.quantities import panel
+from mixop.experiments.quantities import panel, surface
 from mixop.monitors.collapse import Collapse
 from mixop.recipe.core import Recipe
 
@@ -29,12 +29,14 @@ class Searches(Experiment):
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
         channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
         notes: sentences about how it is measured.
+        surfaces: titles of landscapes that are drawn, of the same module.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
     channels: int = 1
     notes: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -62,8 +64,14 @@ class Searches(Experiment):
         runs = {name: comparison.row(name).runs for name in recipes}
         panels = {title: panel(title, runs, on) for title in self.quantities}
         seconds = sum(run.seconds or 0.0 for those in runs.values() for run in those)
-        settings = self._settings(on, recipes)
-        return Findings(panels, settings, self.notes, tells=request.scale != "tiny", seconds=seconds)
+        return Findings(
+            panels,
+            self._settings(on, recipes),
+            self.notes,
+            tells=request.scale != "tiny",
+            seconds=seconds,
+            surfaces={title: surface(title, runs, on) for title in self.surfaces},
+        )
 
     def bench(self, request: Request) -> Bench:
         """What its searches run on.
