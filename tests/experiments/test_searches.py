@@ -154,10 +154,8 @@ def test_memory_is_that_of_the_estimate_and_falls_with_the_channels(tmp_path):
 def test_landscapes_are_kept_and_drawn_as_their_mean_over_runs(tmp_path):
     experiment = CATALOGUE["landscape-sdarts"]
     request = Request(scale="tiny", out=tmp_path / "out", seeds=[0, 1], jobs=1)
-    fewer = replace(
-        experiment, variants=lambda epochs: {"darts": experiment.variants(epochs)["darts"]}, quantities=(RISE, FALL)
-    )
-    found = fewer.run(request)
+    one = replace(experiment, variants=lambda epochs: {"darts": RECIPES["darts"](epochs=epochs)}, quantities=(RISE, FALL))
+    found = one.run(request)
     scans = [json.loads((tmp_path / "out" / f"darts-{seed}" / "landscape.json").read_text()) for seed in (0, 1)]
     losses, scores = (np.array([one[name] for one in scans]) for name in ("losses", "scores"))
     rise, fall = losses - losses[:, 2:3, 2:3], scores[:, 2:3, 2:3] - scores

@@ -18,7 +18,7 @@ ONE, OTHER = np.meshgrid(AXIS, AXIS, indexing="ij")
 def pictures(svg):
     """The opacity of every heat map, from the top row down: in the file they stand on their heads, and are turned."""
     texts = re.findall(r"base64,\s*([^\"]+)", svg)
-    assert svg.count('transform="scale(1 -1)') == len(texts)
+    assert len(re.findall(r'transform="matrix\([\d.]+ 0 0 -', svg)) == len(texts)
     return [imread(io.BytesIO(base64.b64decode(text)))[::-1, :, 3] for text in texts]
 
 
