@@ -51,6 +51,13 @@ RANGE = "range of drawn architectures"
 SPREAD = "deviation of drawn architectures"
 BEST_DRAWN = "best of drawn architectures"
 DISTINCT = "different architectures among draws"
+EXPECTED = "what draws add to the loss"
+"""The expected validation loss over the Dirichlet distributions less that of their mean; so are the next two."""
+
+EXPANDED = "what the second-order expansion adds"
+BOUND = "what the bound adds"
+MU_TRACE = "trace of the Hessian in mu"
+MU_LEAST = "smallest eigenvalue of the Hessian in mu"
 MEMORY = "memory of a step in MiB"
 RISE = "mean rise of the loss around the architecture"
 FALL = "mean fall of the accuracy around the architecture"
@@ -102,6 +109,17 @@ def _column(name: str) -> Callable[[SearchRecord, Space], Number]:
     def read(record: SearchRecord, _: Space) -> Number:
         value = record.columns.get(name)
         return value if isinstance(value, float) else None
+
+    return read
+
+
+def _added(name: str) -> Callable[[SearchRecord, Space], Number]:
+    """A loss of `mixop.monitors.DirichletBound` less that of the mean mixing weights."""
+    of, middle = _column(name), _column("loss_at_mean")
+
+    def read(record: SearchRecord, space: Space) -> Number:
+        value, least = of(record, space), middle(record, space)
+        return None if value is None or least is None else value - least
 
     return read
 
@@ -208,6 +226,11 @@ QUANTITIES: Mapping[str, Quantity] = {
     SPREAD: _of_draws(lambda scores: float(scores.std(ddof=1))),
     BEST_DRAWN: _of_draws(lambda scores: float(scores.max())),
     DISTINCT: _of_records(_column("distinct_share"), percent=True),
+    EXPECTED: _of_records(_added("expected_loss")),
+    EXPANDED: _of_records(_added("second_order_loss")),
+    BOUND: _of_records(_added("loss_bound")),
+    MU_TRACE: _of_records(_column("hessian_trace")),
+    MU_LEAST: _of_records(_column("hessian_smallest")),
     MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
     RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean())),
     FALL: _of_end(lambda run, on: -float(_scan(run, on).gain.mean()), percent=True),
