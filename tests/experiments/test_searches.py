@@ -7,6 +7,7 @@ from statistics import stdev
 import numpy as np
 import pytest
 
+from mixop import api
 from mixop.cli import main
 from mixop.engine.settings import Settings
 from mixop.experiments.base import Request
@@ -23,6 +24,7 @@ from mixop.experiments.quantities import (
     GAP,
     LOSSES,
     MEMORY,
+    PHI,
     QUANTITIES,
     RANGE,
     RISE,
@@ -32,11 +34,13 @@ from mixop.experiments.quantities import (
     TRACE,
 )
 from mixop.measure.foresight import search_estimate
+from mixop.monitors.descent import Descent
 from mixop.monitors.exploration import drawn_architectures
 from mixop.plan.scaling import travel
 from mixop.recipes import RECIPES
 from mixop.relax.dirichlet import concentration
 from mixop.report.comparison_files import read_comparison
+from mixop.report.methods import SeedRun
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 
@@ -165,3 +169,16 @@ def test_landscapes_are_kept_and_drawn_as_their_mean_over_runs(tmp_path):
     np.testing.assert_allclose(found.panels[RISE].series["darts"][:, -1], rise.mean((1, 2)))
     np.testing.assert_allclose(found.panels[FALL].series["darts"][:, -1], fall.mean((1, 2)), atol=1e-12)
     assert found.surfaces[LOSSES].axis == (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+
+def test_phi_of_the_records_is_that_of_the_monitor(tmp_path):
+    """DARTS-, whose added skip connection fades; the monitor has the mixing weights as they were."""
+    on = bench(Request(scale="tiny", out=tmp_path))
+    recipe = replace(RECIPES["darts_minus"](epochs=2), batch_size=64, monitors=(Descent(),))
+    api.search(recipe, on.space, on.data, tmp_path / "run")
+    records = RunDirectory(tmp_path / "run").searched()
+    found = QUANTITIES[PHI].of(SeedRun(seed=0, path=tmp_path / "run"), on)
+    assert found == pytest.approx({record.epoch: record.columns["phi"] for record in records}, rel=1e-6)
+    assert found[1] > 2 * found[2]  # at even weights by 1.78 + 3.16 in place of 0.69 + 0.48 behind skips
+    rates = [record.columns["lambda"] / record.columns["phi"] for record in records]
+    assert rates == pytest.approx([record.learning_rate for record in records])

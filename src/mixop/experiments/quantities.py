@@ -6,9 +6,11 @@ from statistics import fmean
 from typing import TypeVar
 
 import numpy as np
+import torch
 
+from mixop.analysis.descent import cell_phi
 from mixop.analysis.shape import depth, width
-from mixop.api import load_data
+from mixop.api import load_data, read_recipe
 from mixop.core.errors import SpaceError
 from mixop.core.measure import Number
 from mixop.evaluate.flatness import Flatness, flatness
@@ -18,12 +20,14 @@ from mixop.experiments.base import Panel, Surface
 from mixop.experiments.bench import Bench
 from mixop.experiments.memory import step_bytes
 from mixop.monitors.exploration import drawn_architectures
+from mixop.recipe.stage import stage_progress
 from mixop.report.methods import SeedRun
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import FLATNESS, LANDSCAPE, RANKING
 from mixop.runs.records import SearchRecord, from_record, to_record
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import stacked
 from mixop.tables.catalogue import open_table
 
 T = TypeVar("T")
@@ -37,6 +41,9 @@ ENTROPY = "entropy"
 SKIPS = "skip share"
 FOUND_SKIPS = "skips of what is found"
 GAP = "loss by rounding"
+PHI = "phi of the mixing weights"
+"""How fast the loss falls by the theorem, an added skip connection included; the mean over cells."""
+
 DEPTH = "depth of the cell"
 WIDTH = "width of the cell"
 SHARPNESS = "largest eigenvalue in the weights"
@@ -111,6 +118,20 @@ def _column(name: str) -> Callable[[SearchRecord, Space], Number]:
         return value if isinstance(value, float) else None
 
     return read
+
+
+def _phi(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+    """Of the mixing weights that the records hold, so that it costs a search nothing; see `mixop.monitors.Descent`."""
+    directory, found = RunDirectory(run.path), {}
+    recipe = read_recipe(directory)
+    for record in directory.searched():
+        time = stage_progress(recipe.stages, recipe.epochs, min(record.epoch, recipe.epochs) - 1, recipe.warmup)
+        stage = record.stage - 1 if isinstance(record.stage, int) else len(recipe.all_wraps) - 1
+        added = sum(wrap.added_skip(time) for wrap in recipe.all_wraps[stage])
+        mix = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in record.mix.items()}
+        cells = stacked(on.space).cells_decided
+        found[record.epoch] = fmean(cell_phi(mix, on.space, cell, auxiliary=added) for cell in cells)
+    return found
 
 
 def _added(name: str) -> Callable[[SearchRecord, Space], Number]:
@@ -216,6 +237,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     SKIPS: _of_records(lambda record, _: record.skip_share, percent=True),
     FOUND_SKIPS: _of_records(_column("chosen_skip_share"), percent=True),
     GAP: _of_records(_column("gap"), percent=True),
+    PHI: Quantity(_phi, log=True),
     DEPTH: _of_records(_of_cells(depth)),
     WIDTH: _of_records(_of_cells(width)),
     SHARPNESS: _of_end(lambda run, on: _flatness(run, on).largest, log=True),

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from mixop.analysis.descent import guaranteed_decrease, layer_weights, phi
+from mixop.analysis.descent import cell_phi, guaranteed_decrease
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.core.schedules import check_range
 from mixop.monitors.base import Action, Column, Continue, Monitor, View
@@ -41,7 +41,7 @@ class Descent(Monitor):
         try:
             even = {group.name: torch.ones(group.shape) for group in stacked(space).groups}
             for cell in stacked(space).cells_decided:
-                layer_weights(even, space, cell, combine=self.combine)
+                cell_phi(even, space, cell, combine=self.combine)
         except SpaceError as error:
             raise RecipeError(f"Descent needs the cells of the theorem, but: {error}") from error
 
@@ -51,9 +51,7 @@ class Descent(Monitor):
     def columns(self, view: View) -> dict[str, Column]:
         mean, cells, columns = view.mean(), stacked(view.space).cells_decided, dict[str, Column]()
         for cell in cells:
-            weights = layer_weights(mean, view.space, cell, combine=self.combine)
-            conv, skip = weights.conv.double(), weights.skip.double()
-            value = float(phi(conv, skip, auxiliary=view.added_skip, inputs=weights.inputs))
+            value = cell_phi(mean, view.space, cell, auxiliary=view.added_skip, combine=self.combine)
             end = "" if len(cells) == 1 else f"_{cell}"
             columns[f"phi{end}"] = value
             # The rate is 0 in the last epoch of some schedules.
