@@ -71,3 +71,13 @@ def test_only_darts_has_to_be_drawn_by_its_weights():
         "gdas": ("draw", 100),
         "snas": ("draw", 100),
     }
+
+
+def test_a_table_along_the_shares_has_the_ends_of_all_searches():
+    curves = {name: level * FALLING for name, level in zip(dirichlet.partial(6), (5.0, 4.0, 3.0, 2.0, 1.0), strict=True)}
+    panel = findings(TABLE=curves).panels[of.TABLE]
+    made = dirichlet.by_share(panel, "by K")
+    assert (made.x, made.along) == ((1.0, 2.0, 4.0, 8.0), "K")
+    for column, k in enumerate((1, 2, 4, 8)):
+        np.testing.assert_array_equal(made.series["one stage"][:, column], panel.series[f"k-{k}"][:, -1])
+        np.testing.assert_array_equal(made.series["two stages"][:, column], panel.series["progressive"][:, -1])

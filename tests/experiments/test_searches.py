@@ -9,11 +9,10 @@ import pytest
 
 from mixop import api
 from mixop.cli import main
-from mixop.engine.settings import Settings
 from mixop.experiments.base import Request
 from mixop.experiments.bench import EPOCHS, bench
 from mixop.experiments.catalogue import CATALOGUE
-from mixop.experiments.dirichlet import exploring, partial
+from mixop.experiments.dirichlet import exploring
 from mixop.experiments.optimisers import ARCHITECTURE, MOMENTA, WEIGHTS, momenta, pairs
 from mixop.experiments.quantities import (
     ACCURACIES,
@@ -23,7 +22,6 @@ from mixop.experiments.quantities import (
     FALL,
     GAP,
     LOSSES,
-    MEMORY,
     PHI,
     QUANTITIES,
     RANGE,
@@ -33,7 +31,6 @@ from mixop.experiments.quantities import (
     TAU,
     TRACE,
 )
-from mixop.measure.foresight import search_estimate
 from mixop.monitors.descent import Descent
 from mixop.monitors.exploration import drawn_architectures
 from mixop.plan.scaling import travel
@@ -138,21 +135,6 @@ def test_ranges_are_those_of_the_architectures_that_were_drawn(tmp_path):
         for number, option in enumerate(group.decisions[decision].options):
             wanted, got = (best == number).mean(), sum(choices[decision].option == option for choices in last) / 100
             assert abs(got - wanted) <= 5 * (wanted * (1 - wanted) / 100) ** 0.5  # five standard errors
-
-
-def test_memory_is_that_of_the_estimate_and_falls_with_the_channels(tmp_path):
-    """Of the digits' three options none is pruned, so that the second stage keeps what half of the channels keep."""
-    experiment = CATALOGUE["partial-drnas"]
-    request = Request(scale="tiny", out=tmp_path / "out", seeds=[0], jobs=1)
-    few = ("k-1", "k-2", "progressive")
-    fewer = replace(experiment, variants=lambda epochs: {name: partial(epochs)[name] for name in few})
-    found, on = fewer.run(request), experiment.bench(request)
-    mib = {name: values[0, 0] for name, values in found.panels[MEMORY].series.items()}
-    assert mib["k-1"] > mib["k-2"] == mib["progressive"]
-    recipe = replace(RECIPES["drnas"](epochs=3), batch_size=64)
-    whole = search_estimate(recipe, on.space, on.data, Settings(executor="plain")).peak_bytes
-    assert mib["k-1"] == whole / 2**20
-    assert on.space.channels == 8
 
 
 def test_landscapes_are_kept_and_drawn_as_their_mean_over_runs(tmp_path):

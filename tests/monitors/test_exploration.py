@@ -32,16 +32,16 @@ def test_draws_are_kept_epoch_by_epoch_and_counted(view):
 
 
 def test_by_weight_an_option_is_as_frequent_as_it_weighs(view):
-    """Each decision by itself: five standard errors of a share of 2,000 draws, and nothing that weighs nothing."""
+    """Each decision by itself: five standard errors of a share of 1,000 draws, and nothing that weighs nothing."""
     row = [0.0, 0.5, 0.3, 0.2, 0.0]
     search = view(weights=[row], generator=Generator().manual_seed(1))
-    Exploration(samples=2000, by="weights")(search)
+    Exploration(samples=1000, by="weights")(search)
     drawn = drawn_architectures(search.memory)[0]
     options = search.space.groups[0].decisions[0].options
     for decision in range(6):
         found = Counter(search.space.from_native(native).of("cell")[decision].option for native in drawn)
         for option, weight in zip(options, row, strict=True):
-            assert abs(found[option] / 2000 - weight) <= 5 * (weight * (1 - weight) / 2000) ** 0.5
+            assert abs(found[option] / 1000 - weight) <= 5 * (weight * (1 - weight) / 1000) ** 0.5
 
 
 def test_by_weight_cells_that_keep_some_edges_keep_the_strongest_of_what_was_drawn():

@@ -4,12 +4,12 @@ Source: Chen, Wang, Cheng, Tang & Hsieh 2021 (arXiv:2006.10355), proposition 1, 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from mixop.experiments.base import Findings, Judged, Pattern
+from mixop.experiments.base import Findings, Judged, Panel, Pattern, Request
 from mixop.experiments.quantities import (
     BEST_DRAWN,
     BOUND,
@@ -54,6 +54,32 @@ SHARES = (1, 2, 4, 8)
 """K in table 1: the share 1/K of the channels goes through the operations."""
 
 PROGRESSIVE = "progressive"
+
+
+BY_SHARE = {TABLE: "table accuracy by K", MEMORY: "memory of a step in MiB by K"}
+"""Table 1 as figures: what the search ended with, by the title of where it comes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares(Searches):
+    """Searches on shares of the channels, with figures along K."""
+
+    def run(self, request: Request) -> Findings:
+        found = super().run(request)
+        along = {title: by_share(found.panels[of], title) for of, title in BY_SHARE.items()}
+        return replace(found, panels={**along, **found.panels})
+
+
+def by_share(panel: Panel, title: str) -> Panel:
+    """The last values of a panel along K; those of the two stages are the same at every K.
+
+    Args:
+        panel: with the variants of `partial`.
+        title: of the new one.
+    """
+    shares = np.stack([panel.at_end(_share(k)) for k in SHARES], axis=1)
+    stages = np.repeat(panel.at_end(PROGRESSIVE)[:, None], len(SHARES), axis=1)
+    return Panel(title, tuple(map(float, SHARES)), {"one stage": shares, "two stages": stages}, panel.percent, along="K")
 
 
 def beside_darts(epochs: int) -> dict[str, Recipe]:
@@ -242,7 +268,7 @@ EXPERIMENTS = (
             "nothing, as an option with the probability of its weight.",
         ),
     ),
-    Searches(
+    Shares(
         name="partial-drnas",
         question="What do partial channels cost DrNAS, and do stages give it back?",
         source=f"{PAPER}, section 2.4 and table 1",
