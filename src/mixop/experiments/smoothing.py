@@ -62,7 +62,7 @@ EXPERIMENTS = (
         quantities=(RISE, FALL, EIGENVALUE, TABLE),
         surfaces=(LOSSES, ACCURACIES),
         notes=(
-            "A landscape is scanned at the end of a search, on 256 validation examples, from -1 to 1 along two random "
+            "A landscape is scanned at the end of a search, on at most 256 validation examples, from -1 to 1 along two random "
             "orthogonal directions of length 1 in the architecture parameters, the same for all runs. Its figure is the mean "
             "over runs; darker is a higher rise or a deeper fall.",
         ),

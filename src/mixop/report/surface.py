@@ -59,7 +59,7 @@ def surfaces(
                 spine.set_visible(True)
                 spine.set_color(themed("muted"))
         figure.text(LEFT / width, 6 / height, f"{along}, along two directions", color=themed("muted"), fontsize=8.5)
-        return to_svg(figure, description, "plot heat")
+        return to_svg(figure, description)
 
 
 def _ends(values: np.ndarray, percent: bool) -> str:
