@@ -15,7 +15,7 @@ from typing import Any
 
 from mixop.experiments.base import Findings
 from mixop.experiments.catalogue import CATALOGUE
-from mixop.experiments.page import drawn, figure_file, panels_of
+from mixop.experiments.page import figure_file, figures_of, panels_of, surfaces_of
 from mixop.report.words import duration
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import EXPERIMENT
@@ -29,7 +29,7 @@ SCALES = ("full", "medium", "small")
 """From the largest; tiny tells nothing."""
 
 FIGURES = 3
-"""Of an experiment, at most: those of the first quantities."""
+"""Panels of an experiment, at most: those of the first quantities."""
 
 BEGIN = """# Gallery: experiments of the literature
 
@@ -66,7 +66,7 @@ def kept() -> list[Mapping[str, Any]]:
 
 def findings_of(content: Mapping[str, Any]) -> Findings:
     """What the rules judge."""
-    return Findings(panels_of(content), content["settings"], tuple(content["notes"]))
+    return Findings(panels_of(content), content["settings"], tuple(content["notes"]), surfaces=surfaces_of(content))
 
 
 def command(content: Mapping[str, Any]) -> str:
@@ -85,7 +85,7 @@ def page(contents: Sequence[Mapping[str, Any]]) -> str:
             rows.append(f"| {first[0]} | {first[1]} | {pattern['claim']} | {VERDICTS[pattern['verdict']]} | {first[2]} |")
         figures = [
             f"![{content['name']}: {title}](images/experiments/{name}-{scale}-{figure_file(title)})"
-            for title in list(panels_of(content))[:FIGURES]
+            for title in _shown(content)
         ]
         sentences = [f"- {VERDICTS[one['verdict']]}: {one['claim']} {one['why']}" for one in content["patterns"]]
         source = f"Reported in {content['source']}. `{command(content)}`, {content['processor']}, {took}."
@@ -93,6 +93,11 @@ def page(contents: Sequence[Mapping[str, Any]]) -> str:
             "\n\n".join([f"## {name} {scale}", content["question"], "\n".join(sentences), source, "\n".join(figures)])
         )
     return BEGIN + "\n".join(rows) + "\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _shown(content: Mapping[str, Any]) -> list[str]:
+    """The titles of what is shown: some of the panels, and all surfaces."""
+    return [*list(panels_of(content))[:FIGURES], *surfaces_of(content)]
 
 
 def main() -> None:
@@ -106,8 +111,9 @@ def main() -> None:
     for old in IMAGES.glob("*.svg"):
         old.unlink()
     for content in contents:
-        for title, panel in list(panels_of(content).items())[:FIGURES]:
-            (IMAGES / f"{content['name']}-{content['scale']}-{figure_file(title)}").write_text(drawn(panel) + "\n")
+        figures = figures_of(content)
+        for title in _shown(content):
+            (IMAGES / f"{content['name']}-{content['scale']}-{figure_file(title)}").write_text(figures[title] + "\n")
     PAGE.write_text(page(contents))
     print(f"{PAGE}: {len(contents)} experiments.")
 

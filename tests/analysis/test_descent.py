@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mixop.analysis.descent import guaranteed_decrease, layer_weights, phi, sensitivity
+from mixop.analysis.descent import cell_phi, guaranteed_decrease, layer_weights, phi, sensitivity
 from mixop.core.errors import RecipeError, SpaceError
 from mixop.spaces import darts, darts_rnn, enas_macro, nasbench1shot1, nasbench201, toy
 from mixop.spaces.core import Roles
@@ -166,3 +166,15 @@ def test_cells_without_convolutions_have_no_descent():
 def test_misuse_is_told_in_a_sentence(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_phi_of_a_cell_is_that_of_its_matrices():
+    space = darts()
+    generator = torch.Generator().manual_seed(4)
+    mix = {group.name: torch.rand(group.shape, generator=generator).softmax(-1) for group in space.groups}
+    for cell in ("normal", "reduce"):
+        found = layer_weights(mix, space, cell, combine="max")
+        wanted = phi(found.conv.double(), found.skip.double(), auxiliary=0.4, inputs=2)
+        assert cell_phi(mix, space, cell, auxiliary=0.4, combine="max") == pytest.approx(float(wanted))
+    with pytest.raises(SpaceError, match="cell of darts"):
+        cell_phi(mix, space, "third")

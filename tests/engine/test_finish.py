@@ -12,7 +12,8 @@ from mixop.derive.argmax import Argmax
 from mixop.derive.perturbation import PerturbationSelection
 from mixop.derive.relevance import Relevance
 from mixop.derive.sampled import BestSampled, _architecture, _indices
-from mixop.engine.finish import TrainedSearch, _kept_twice
+from mixop.engine.finish import TrainedSearch
+from mixop.engine.sampled import _kept_twice
 from mixop.engine.score import one_path, score
 from mixop.relax.categorical import Uniform
 from mixop.relax.gates import BinaryGates

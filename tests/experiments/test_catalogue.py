@@ -10,7 +10,7 @@ import pytest
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.experiments.base import Findings, Panel, Request
-from mixop.experiments.bench import EPOCHS, bench
+from mixop.experiments.bench import EPOCHS
 from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.geometry import BOTH
 from mixop.experiments.page import panels_of
@@ -40,7 +40,7 @@ def test_it_says_what_is_reported_where_and_by_which_rule_it_shows(name):
 def test_every_variant_can_be_searched_at_every_scale(name, tmp_path):
     """Whatever does not fit together would fail in a worker, after others have run for an hour."""
     experiment = SEARCHES[name]
-    on = bench(Request(scale="tiny", out=tmp_path))
+    on = experiment.bench(Request(scale="tiny", out=tmp_path))
     full = experiment.variants(EPOCHS)
     for epochs in (on.epochs, 22, EPOCHS):
         made = experiment.variants(epochs)

@@ -8,9 +8,9 @@ import pytest
 import mixop
 from mixop.cli import main
 from mixop.core.errors import RunError
-from mixop.experiments.base import Findings, Panel, Request
+from mixop.experiments.base import Findings, Panel, Request, Surface
 from mixop.experiments.catalogue import CATALOGUE
-from mixop.experiments.page import figure_file, write_experiment, written
+from mixop.experiments.page import figure_file, surfaces_of, write_experiment, written
 
 NAME = "optimisers-sdarts-rs"
 
@@ -25,7 +25,9 @@ def place(tmp_path):
     }
     (tmp_path / "out").mkdir()
     request = Request(scale="small", out=tmp_path / "out", folder=tmp_path / "my data", seeds=range(3))
-    written(experiment, request, Findings(panels, {"epochs": "2"}, ("A note.",)), 61.0)
+    grids = {"a": rng.uniform(0, 1, (3, 3)), "b": np.full((3, 3), np.nan)}
+    surfaces = {"hills": Surface("hills", (-1.0, 0.0, 1.0), grids, "distance")}
+    written(experiment, request, Findings(panels, {"epochs": "2"}, ("A note.",), surfaces=surfaces), 61.0)
     return tmp_path / "out"
 
 
@@ -40,7 +42,24 @@ def test_it_is_written_again_from_its_file_alone(place, capsys):
     assert "<script" not in first
     for title in CATALOGUE[NAME].quantities:
         assert (place / figure_file(title)).read_text().startswith("<svg")
+    assert (place / "hills.svg").read_text().startswith("<svg")
+    assert ">hills</figcaption>" in first
     assert figure_file("Kendall's tau of shared weights") == "kendall-s-tau-of-shared-weights.svg"
+
+
+def test_surfaces_come_back_and_a_file_may_have_none(place):
+    content = json.loads((place / "experiment.json").read_text())
+    rng = np.random.default_rng(0)
+    for _ in CATALOGUE[NAME].quantities:
+        for _ in CATALOGUE[NAME].variants(2):
+            rng.uniform(0, 1, (3, 2))
+    read = surfaces_of(content)["hills"]
+    np.testing.assert_array_equal(read.series["a"], rng.uniform(0, 1, (3, 3)))
+    assert np.isnan(read.series["b"]).all()
+    assert (read.axis, read.along, read.percent) == ((-1.0, 0.0, 1.0), "distance", False)
+    del content["surfaces"]
+    (place / "experiment.json").write_text(json.dumps(content))
+    assert "hills" not in write_experiment(place).read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixop.core.types import Params
+from mixop.core.types import Mix, Params
 from mixop.spaces import nasbench201
 from mixop.spaces.core import Space
 
 
 @dataclass
 class FakeView:
-    """A view whose validation loss is a bowl of curvature ``curvature(epoch)``, and whose cells are given.
+    """A view whose validation loss is a bowl of curvature ``curvature(epoch)``, and whose cells and draws are given.
 
     Args:
         natives: the native architecture of each epoch.
@@ -28,11 +28,14 @@ class FakeView:
     weights: list[list[float]] = field(default_factory=list)
     difference: float | None = None
     weight_decay: float = 3e-4
+    learning_rate: float = 0.025
+    added_skip: float = 0.0
     space: Space = field(default_factory=lambda: nasbench201(channels=4, cells=1))
     params: Params = field(default_factory=lambda: {"cell": torch.zeros(1, 2, dtype=torch.float64)})
     memory: dict[str, Tensor] = field(default_factory=dict)
     generator: torch.Generator = field(default_factory=torch.Generator)
     measured: int = 0
+    drawable: list[str] = field(default_factory=lambda: ["native"])
 
     def mean(self) -> dict[str, Tensor]:
         row = self.weights[self.epoch] if self.weights else [0.2] * 5
@@ -49,6 +52,15 @@ class FakeView:
         self.measured += 1
         steps = range(batches)  # batch k of a split is a bowl of curvature(epoch) + k
         return sum((self.curvature(self.epoch) + k) / 2 * params["cell"].square().sum() for k in steps) / batches
+
+    def mix_loss(self, mix: Mix, batches: int = 1) -> Tensor:
+        self.measured += 1
+        steps = range(batches)  # the same bowl, in the logarithms of the mixing weights
+        return sum((self.curvature(self.epoch) + k) / 2 * mix["cell"].log().square().sum() for k in steps) / batches
+
+    def draw(self) -> str:
+        number = int(torch.randint(len(self.drawable), (1,), generator=self.generator))
+        return self.drawable[number]
 
     def gap(self) -> float | None:
         return self.difference

@@ -177,6 +177,24 @@ def _factors(conv: Tensor, skip: Tensor, auxiliary: float, inputs: int) -> tuple
     return conv[:-1, -1], torch.where(enters, skip[:-1, :-1] + auxiliary, 1)
 
 
+def cell_phi(mix: Mix, space: Space, cell: str, *, auxiliary: float = 0.0, combine: Literal["sum", "max"] = "sum") -> float:
+    """`phi` of the `layer_weights` of a cell.
+
+    Args:
+        mix: for each group mixing weights ``(E, O)``.
+        space: a space of cells that add up their edges.
+        cell: the name of a cell.
+        auxiliary: as for `phi`.
+        combine: as for `layer_weights`.
+
+    Raises:
+        SpaceError: as `layer_weights`.
+        RecipeError: as both.
+    """
+    found = layer_weights(mix, space, cell, combine=combine)
+    return float(phi(found.conv.double(), found.skip.double(), auxiliary=auxiliary, inputs=found.inputs))
+
+
 def _enters(layers: int, inputs: int, device: torch.device) -> Tensor:
     """Which entries ``[t, i]`` are edges into a layer that is computed and is not the last."""
     number = torch.arange(layers, device=device)

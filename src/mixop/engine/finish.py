@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Active, Draw, Mix, Params, paths_of
+from mixop.core.types import Active, Mix, Params
 from mixop.data.core import Data
-from mixop.derive.base import Norm, architecture_from, several
+from mixop.derive.base import Norm
 from mixop.engine.problem import SupernetProblem
+from mixop.engine.sampled import sampled
 from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState
 from mixop.relax.base import Relaxation
-from mixop.relax.sampling import some_edges
-from mixop.spaces.core import Architecture, Group, Space
+from mixop.spaces.core import Architecture, Space
 
 
 class TrainedSearch:
@@ -83,24 +83,7 @@ class TrainedSearch:
 
     def draw(self) -> Architecture:
         """An architecture sampled from the relaxation."""
-        with torch.no_grad():
-            draws = self._problem.draw(self._state.params, self.generator, by_cell=False)
-        pairs = {}
-        for group in self.space.groups:
-            draw = draws[group.name]
-            if group.take > 1:
-                pairs[group.name] = several(draw.weights.tolist(), group)
-                continue
-            kept = _kept_twice(group, draw) if self.space.repeats else None
-            if kept is not None:
-                pairs[group.name] = kept
-                continue
-            options = draw.weights.argmax(-1).tolist()
-            running = [e for e in range(len(group.decisions)) if draw.active is None or draw.active[e]]
-            if group.keep:
-                running = _without_absent(group, running, options)
-            pairs[group.name] = [(e, options[e]) for e in some_edges(group, running, self.generator)]
-        return architecture_from(self.space, pairs)
+        return sampled(self._problem, self._state.params, self.generator)
 
     def worth(self, what: Mix | Architecture, batches: int | None = None, norm: Norm = "batch") -> tuple[float, float]:
         """The first measure and the loss on the validation part, both as numbers where larger is better."""
@@ -129,26 +112,3 @@ class TrainedSearch:
         state.tune_until, state.tune_rate = state.epoch + epochs, weight_rate
         self.save()
         self._train(state.tune_until)
-
-
-def _kept_twice(group: Group, draw: Draw) -> list[tuple[int, int]] | None:
-    """The edges and options of a draw that keeps as many edges into every node as an architecture does, some of them twice.
-
-    None where it does not, and it has to be drawn which edges are kept.
-    """
-    if draw.active is None:
-        return None
-    paths = paths_of(draw.active, 0)
-    kept = [(e, o) for e, path in enumerate(paths) for o in path for _ in range(round(draw.weights[e, o].item()))]
-    counts = [sum(e in edges for e, _ in kept) - min(group.keep, len(edges)) for edges in map(group.into, group.targets)]
-    return None if any(counts) else kept
-
-
-def _without_absent(group: Group, edges: list[int], options: list[int]) -> list[int]:
-    """The edges without those that took an absent option, but for nodes that would be left with too few."""
-    kept = []
-    for target in group.targets:
-        there = [e for e in group.into(target) if e in edges]
-        some = [e for e in there if not group.is_absent(group.decisions[e].options[options[e]])]
-        kept += some if len(some) >= group.keep else there
-    return kept

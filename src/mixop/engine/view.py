@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Generator, Tensor
 
-from mixop.core.types import Draw, Params
+from mixop.core.types import Draw, Mix, Params
 from mixop.data.core import Data
 from mixop.engine.problem import SupernetProblem
+from mixop.engine.sampled import sampled
 from mixop.engine.state import SearchState
 from mixop.spaces.core import Space
 
@@ -62,6 +63,17 @@ class SearchView:
         return self._state.weight_optimiser.param_groups[0]["weight_decay"]
 
     @property
+    def learning_rate(self) -> float:
+        """Of the network weights, in the last step."""
+        return self._state.weight_optimiser.param_groups[0]["lr"]
+
+    @property
+    def added_skip(self) -> float:
+        """The weight of the skip connection that wraps add beside the options of every edge; 0 without one."""
+        wraps = self._problem.recipe.all_wraps[self._state.stage]
+        return sum(wrap.added_skip(self._problem.progress) for wrap in wraps)
+
+    @property
     def generator(self) -> Generator:
         """Source of randomness."""
         return self._state.generators["monitor"]
@@ -69,6 +81,10 @@ class SearchView:
     def mean(self) -> Mapping[str, Tensor]:
         """Mean mixing weights of every group, without gradient."""
         return {name: value.detach() for name, value in self._problem.mean(self._state.params).items()}
+
+    def draw(self) -> str:
+        """An architecture sampled from the relaxation."""
+        return self.space.to_native(sampled(self._problem, self._state.params, self.generator))
 
     def architecture(self) -> str:
         """The architecture derived now."""
@@ -80,7 +96,11 @@ class SearchView:
 
     def valid_loss(self, params: Params, batches: int = 1) -> Tensor:
         """The loss of the first validation batches under the mean mixing weights of ``params``."""
-        draws = {name: Draw(weights) for name, weights in self._problem.mean(params).items()}
+        return self.mix_loss(self._problem.mean(params), batches)
+
+    def mix_loss(self, mix: Mix, batches: int = 1) -> Tensor:
+        """The loss of the first validation batches under given mixing weights."""
+        draws = {name: Draw(weights) for name, weights in mix.items()}
         size = self._problem.recipe.batch_size
         pieces = self._data.examples.sweep(self._data.valid, size)
         whole = [at[:size] for at in pieces if len(at) >= size] or pieces[:1]

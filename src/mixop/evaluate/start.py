@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor, nn
@@ -45,6 +45,7 @@ class TrainedSupernet:
         tensors: of the supernet, by the names of the plain executor.
         mean: the mean mixing weights that the search ended with, ``(E, O)`` by group of the ``space``.
         stage: the search's last stage, from 0.
+        params: the architecture parameters that the search ended with, by group, those of edges' weights among them.
     """
 
     start: Start
@@ -53,6 +54,7 @@ class TrainedSupernet:
     tensors: Mapping[str, Tensor]
     mean: Mapping[str, Tensor]
     stage: int = 0
+    params: Mapping[str, Tensor] = field(default_factory=dict)
 
     def check(self, space: Space, sized: Space) -> None:
         """Refuses networks that are not paths of the supernet.
@@ -141,9 +143,9 @@ def trained_supernet(run: RunDirectory) -> TrainedSupernet:
         raise RunError(f"Checkpoint {run.state} holds no supernet: search again into another --out.") from error
     space = stage_space(base, recipe, stage, kept)
     with torch.no_grad():
-        host = {group.name: params[group.name].cpu() for group in space.groups}
+        host = {name: value.detach().cpu() for name, value in params.items()}
         mean = recipe.relaxation.mean_all(host, space.groups)
-    return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean, stage)
+    return TrainedSupernet(Start(str(run.path.resolve()), _digest(tensors)), base, space, tensors, mean, stage, host)
 
 
 def settle_statistics(net: nn.Module, data: Data, batch_size: int) -> None:

@@ -60,6 +60,25 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """One figure: a number on a square grid, of several variants.
+
+    Args:
+        title: what is measured.
+        axis: the P places along both sides.
+        series: by variant ``(P, P)``, the mean over its runs; NaN where nothing was measured.
+        along: what the sides are.
+        percent: whether values are shares, shown in percent.
+    """
+
+    title: str
+    axis: tuple[float, ...]
+    series: Mapping[str, np.ndarray]
+    along: str
+    percent: bool = False
+
+
+@dataclass(frozen=True)
 class Findings:
     """What an experiment measured.
 
@@ -69,6 +88,7 @@ class Findings:
         notes: sentences that a reader should know.
         tells: whether the scale is large enough for the rules to mean anything.
         seconds: that its searches took together, however often it was stopped; None for the time of the call.
+        surfaces: by title.
     """
 
     panels: Mapping[str, Panel]
@@ -76,6 +96,7 @@ class Findings:
     notes: tuple[str, ...] = ()
     tells: bool = True
     seconds: float | None = None
+    surfaces: Mapping[str, Surface] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

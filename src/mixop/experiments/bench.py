@@ -36,6 +36,7 @@ class Bench:
         batch: images in a batch; None for the recipe's.
         seeds: of the runs.
         ranked: architectures whose order is compared, where that is asked for.
+        points: of a side of a landscape, where that is asked for.
     """
 
     space: Space
@@ -45,6 +46,7 @@ class Bench:
     batch: int | None
     seeds: tuple[int, ...]
     ranked: int = 100
+    points: int = 21
 
     @property
     def settings(self) -> dict[str, str]:
@@ -72,8 +74,12 @@ class Bench:
         return scaled_to(recipe, len(self.data.train), len(self.data.valid), published=full)
 
 
-def bench(request: Request) -> Bench:
+def bench(request: Request, channels: int = 1) -> Bench:
     """What the searches of a request run on.
+
+    Args:
+        request: which scale, and where images and table are.
+        channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
 
     Raises:
         DataError: if images or table are missing.
@@ -85,10 +91,12 @@ def bench(request: Request) -> Bench:
         space = NasBench201Digits()
         table = tabular(request.table or space.name)
         few = Digits(split=Split(valid=0.5, test=0.8)).load()
-        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds, ranked=10)
+        space = replace(space, channels=max(space.channels, channels))
+        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds, ranked=10, points=5)
     if request.folder is None:
         raise DataError(f"The scale {request.scale} needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
     table = tabular(request.table or table_of(request.folder, request.out), CIFAR10, test=True)
     data = images_of(request.folder, size)
-    space = NasBench201(channels=size.channels, cells=size.cells).fit(data)
-    return Bench(space, data, table, size.epochs or EPOCHS, size.batch, seeds)
+    space = NasBench201(channels=max(size.channels, channels), cells=size.cells).fit(data)
+    points = 51 if request.scale == "full" else 21
+    return Bench(space, data, table, size.epochs or EPOCHS, size.batch, seeds, points=points)

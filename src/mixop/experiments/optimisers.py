@@ -12,7 +12,7 @@ import numpy as np
 from mixop.core.optim import SGD, Adam
 from mixop.core.schedules import Constant, Cosine
 from mixop.experiments.base import Experiment, Findings, Judged, Pattern
-from mixop.experiments.quantities import EIGENVALUE, GAP, SHARPNESS, SUPERNET, TABLE, TRACE
+from mixop.experiments.quantities import EIGENVALUE, GAP, PHI, SHARPNESS, SUPERNET, TABLE, TRACE
 from mixop.experiments.rules import RULE, above, early
 from mixop.experiments.searches import Searches, watched
 from mixop.recipe.core import Recipe
@@ -29,7 +29,7 @@ ARCHITECTURE = {
     "adam": Adam(lr=Constant(3e-4), betas=(0.5, 0.999), weight_decay=1e-3),
 }
 MOMENTA = (0.0, 0.3, 0.6, 0.9, 0.99)
-MEASURED = (SUPERNET, EIGENVALUE, TABLE, GAP, SHARPNESS, TRACE)
+MEASURED = (SUPERNET, EIGENVALUE, TABLE, GAP, SHARPNESS, TRACE, PHI)
 METHODS = {"darts": "DARTS", "darts_minus": "DARTS-", "sdarts_rs": "SDARTS-RS"}
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from mixop.core.errors import RunError
-from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request
+from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request, Surface
 from mixop.report.html import template, unique_ids, write_page
 from mixop.report.palette import KINDS
+from mixop.report.surface import surfaces
 from mixop.report.variants import variants
 from mixop.report.words import duration
 from mixop.runs.directory import RunDirectory
@@ -55,16 +56,17 @@ def written(experiment: Experiment, request: Request, findings: Findings, second
         "settings": dict(findings.settings),
         "notes": list(findings.notes),
         "panels": [_plain(panel) for panel in findings.panels.values()],
+        "surfaces": [_plain_surface(surface) for surface in findings.surfaces.values()],
     }
     run = RunDirectory(request.out)
     run.write_json(EXPERIMENT, content)
-    for panel in findings.panels.values():
-        run.save(figure_file(panel.title), f"{drawn(panel)}\n".encode())
+    for title, svg in figures_of(content).items():
+        run.save(figure_file(title), f"{svg}\n".encode())
     return write_experiment(request.out)
 
 
 def figure_file(title: str) -> str:
-    """The file that a panel is drawn in: ``table-accuracy.svg``."""
+    """The file that a figure is drawn in: ``table-accuracy.svg``."""
     return f"{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}.svg"
 
 
@@ -118,31 +120,45 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
     }
 
 
-def drawn(panel: Panel) -> str:
-    """A panel as SVG, described in words with the values at the end."""
-    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
-    ends = {name: panel.at_end(name) for name in panel.series}
-    known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
-    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
-    return variants(
-        panel.x,
-        panel.series,
-        description=f"{panel.title}; at the end: {words}",
-        along=panel.along,
-        percent=panel.percent,
-        log=panel.log,
-    )
+def surfaces_of(content: Mapping[str, Any]) -> dict[str, Surface]:
+    """The surfaces that ``experiment.json`` holds, by title; files of earlier versions have none."""
+    return {
+        one["title"]: Surface(
+            one["title"],
+            tuple(one["axis"]),
+            {name: np.array(rows, dtype=np.float64).reshape(2 * (len(one["axis"]),)) for name, rows in one["series"].items()},
+            one["along"],
+            one["percent"],
+        )
+        for one in content.get("surfaces", [])
+    }
+
+
+def figures_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """The panels and surfaces of ``experiment.json`` as SVG, by title, each described in words with its values."""
+    panels = {title: _drawn(panel) for title, panel in panels_of(content).items()}
+    return panels | {title: _drawn_surface(surface) for title, surface in surfaces_of(content).items()}
+
+
+def _plain_surface(surface: Surface) -> dict[str, Any]:
+    return {
+        "title": surface.title,
+        "axis": list(surface.axis),
+        "series": {name: _finite(values) for name, values in surface.series.items()},
+        "along": surface.along,
+        "percent": surface.percent,
+    }
+
+
+def _finite(values: np.ndarray) -> list[list[float | None]]:
+    return [[float(value) if np.isfinite(value) else None for value in row] for row in values]
 
 
 def _plain(panel: Panel) -> dict[str, Any]:
-    series = {
-        name: [[float(value) if np.isfinite(value) else None for value in run] for run in values]
-        for name, values in panel.series.items()
-    }
     return {
         "title": panel.title,
         "x": list(panel.x),
-        "series": series,
+        "series": {name: _finite(values) for name, values in panel.series.items()},
         "percent": panel.percent,
         "along": panel.along,
         "log": panel.log,
@@ -165,7 +181,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         ],
         patterns=patterns,
         source=content["source"],
-        figures=[{"title": panel.title, "svg": Markup(drawn(panel))} for panel in panels_of(content).values()],
+        figures=[{"title": title, "svg": Markup(svg)} for title, svg in figures_of(content).items()],
         settings=list(content["settings"].items()),
         notes=content["notes"],
         links=links,
@@ -173,3 +189,31 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         path=run.path,
     )
     return unique_ids(page)
+
+
+def _drawn(panel: Panel) -> str:
+    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
+    ends = {name: panel.at_end(name) for name in panel.series}
+    known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
+    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
+    return variants(
+        panel.x,
+        panel.series,
+        description=f"{panel.title}; at the end: {words}",
+        along=panel.along,
+        percent=panel.percent,
+        log=panel.log,
+    )
+
+
+def _drawn_surface(surface: Surface) -> str:
+    scale, unit = (100.0, " %") if surface.percent else (1.0, "")
+    means = {name: float(np.mean(values)) for name, values in surface.series.items() if np.isfinite(values).all()}
+    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in means.items())
+    return surfaces(
+        surface.axis,
+        surface.series,
+        description=f"{surface.title}; on average: {words}",
+        along=surface.along,
+        percent=surface.percent,
+    )

@@ -6,20 +6,28 @@ from statistics import fmean
 from typing import TypeVar
 
 import numpy as np
+import torch
 
+from mixop.analysis.descent import cell_phi
 from mixop.analysis.shape import depth, width
-from mixop.api import load_data
+from mixop.api import load_data, read_recipe
 from mixop.core.errors import SpaceError
 from mixop.core.measure import Number
 from mixop.evaluate.flatness import Flatness, flatness
+from mixop.evaluate.landscape import Scan, scan
 from mixop.evaluate.ranking import Ranking, rank
-from mixop.experiments.base import Panel
+from mixop.experiments.base import Panel, Surface
 from mixop.experiments.bench import Bench
+from mixop.experiments.memory import step_bytes
+from mixop.monitors.exploration import drawn_architectures
+from mixop.recipe.stage import stage_progress
 from mixop.report.methods import SeedRun
+from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import FLATNESS, RANKING
+from mixop.runs.files import FLATNESS, LANDSCAPE, RANKING
 from mixop.runs.records import SearchRecord, from_record, to_record
 from mixop.spaces.core import Architecture, Space
+from mixop.spaces.stacked import stacked
 from mixop.tables.catalogue import open_table
 
 T = TypeVar("T")
@@ -33,6 +41,9 @@ ENTROPY = "entropy"
 SKIPS = "skip share"
 FOUND_SKIPS = "skips of what is found"
 GAP = "loss by rounding"
+PHI = "phi of the mixing weights"
+"""How fast the loss falls by the theorem, an added skip connection included; the mean over cells."""
+
 DEPTH = "depth of the cell"
 WIDTH = "width of the cell"
 SHARPNESS = "largest eigenvalue in the weights"
@@ -41,8 +52,30 @@ TAU = "Kendall's tau of shared weights"
 RHO = "Spearman's rho of shared weights"
 DRAWN = "table accuracy of drawn architectures"
 
+RANGE = "range of drawn architectures"
+"""Of an epoch's draws, the largest table accuracy less the smallest."""
+
+SPREAD = "deviation of drawn architectures"
+BEST_DRAWN = "best of drawn architectures"
+DISTINCT = "different architectures among draws"
+EXPECTED = "what draws add to the loss"
+"""The expected validation loss over the Dirichlet distributions less that of their mean; so are the next two."""
+
+EXPANDED = "what the second-order expansion adds"
+BOUND = "what the bound adds"
+MU_TRACE = "trace of the Hessian in mu"
+MU_LEAST = "smallest eigenvalue of the Hessian in mu"
+MEMORY = "memory of a step in MiB"
+RISE = "mean rise of the loss around the architecture"
+FALL = "mean fall of the accuracy around the architecture"
+LOSSES = "rise of the validation loss around the architecture"
+ACCURACIES = "fall of the validation accuracy around the architecture"
+
 EXAMPLES, SAMPLES = 256, 16
 """Training examples, and random vectors, that the curvature in the weights is measured with."""
+
+RADIUS = 1.0
+"""How far a landscape goes from the architecture, as in DARTS-."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +120,31 @@ def _column(name: str) -> Callable[[SearchRecord, Space], Number]:
     return read
 
 
+def _phi(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+    """Of the mixing weights that the records hold, so that it costs a search nothing; see `mixop.monitors.Descent`."""
+    directory, found = RunDirectory(run.path), {}
+    recipe = read_recipe(directory)
+    for record in directory.searched():
+        time = stage_progress(recipe.stages, recipe.epochs, min(record.epoch, recipe.epochs) - 1, recipe.warmup)
+        stage = record.stage - 1 if isinstance(record.stage, int) else len(recipe.all_wraps) - 1
+        added = sum(wrap.added_skip(time) for wrap in recipe.all_wraps[stage])
+        mix = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in record.mix.items()}
+        cells = stacked(on.space).cells_decided
+        found[record.epoch] = fmean(cell_phi(mix, on.space, cell, auxiliary=added) for cell in cells)
+    return found
+
+
+def _added(name: str) -> Callable[[SearchRecord, Space], Number]:
+    """A loss of `mixop.monitors.DirichletBound` less that of the mean mixing weights."""
+    of, middle = _column(name), _column("loss_at_mean")
+
+    def read(record: SearchRecord, space: Space) -> Number:
+        value, least = of(record, space), middle(record, space)
+        return None if value is None or least is None else value - least
+
+    return read
+
+
 def _of_cells(measure: Callable[[Architecture, Space, str], int]) -> Callable[[SearchRecord, Space], Number]:
     """The mean over the cells of what would be derived; None where a stage of the search has a space of its own."""
 
@@ -98,6 +156,20 @@ def _of_cells(measure: Callable[[Architecture, Space, str], int]) -> Callable[[S
         return fmean(measure(architecture, space, group.name) for group in space.groups)
 
     return read
+
+
+def _of_draws(measure: Callable[[np.ndarray], float]) -> Quantity:
+    """Of the table accuracies of the architectures that `mixop.monitors.Exploration` drew after every epoch."""
+
+    def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+        memory = checkpoint.load(RunDirectory(run.path).state)["search"]["memory"]
+        found = {}
+        for epoch, natives in drawn_architectures(memory).items():
+            scores = {native: on.evaluator.look_up(on.space.from_native(native)) for native in set(natives)}
+            found[epoch + 1] = measure(np.array([scores[native] for native in natives]))
+        return found
+
+    return Quantity(of, percent=True)
 
 
 def _kept(run: RunDirectory, file: str, kind: type[T], fits: Callable[[T], bool], make: Callable[[], T]) -> T:
@@ -141,6 +213,22 @@ def _ranking(run: RunDirectory, on: Bench) -> Ranking:
     return _kept(run, RANKING, Ranking, fits, lambda: rank(run, load_data(run), table, architectures=on.ranked, **asked))
 
 
+def _scan(run: RunDirectory, on: Bench) -> Scan:
+    """All searches of a space are scanned along the same directions."""
+    examples = min(EXAMPLES, len(on.data.valid))
+
+    def fits(found: Scan) -> bool:
+        return (found.examples, found.points, found.radius, found.seed) == (examples, on.points, RADIUS, 0)
+
+    return _kept(
+        run,
+        LANDSCAPE,
+        Scan,
+        fits,
+        lambda: scan(run, load_data(run), radius=RADIUS, points=on.points, examples=examples, seed=0),
+    )
+
+
 QUANTITIES: Mapping[str, Quantity] = {
     TABLE: Quantity(lambda run, _: {epoch: score for epoch, _, score in run.curve}, percent=True),
     SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
@@ -149,12 +237,25 @@ QUANTITIES: Mapping[str, Quantity] = {
     SKIPS: _of_records(lambda record, _: record.skip_share, percent=True),
     FOUND_SKIPS: _of_records(_column("chosen_skip_share"), percent=True),
     GAP: _of_records(_column("gap"), percent=True),
+    PHI: Quantity(_phi, log=True),
     DEPTH: _of_records(_of_cells(depth)),
     WIDTH: _of_records(_of_cells(width)),
     SHARPNESS: _of_end(lambda run, on: _flatness(run, on).largest, log=True),
     TRACE: _of_end(lambda run, on: _flatness(run, on).trace, log=True),
     TAU: _of_end(lambda run, on: _ranking(run, on).tau),
     RHO: _of_end(lambda run, on: _ranking(run, on).rho),
+    RANGE: _of_draws(lambda scores: float(np.ptp(scores))),
+    SPREAD: _of_draws(lambda scores: float(scores.std(ddof=1))),
+    BEST_DRAWN: _of_draws(lambda scores: float(scores.max())),
+    DISTINCT: _of_records(_column("distinct_share"), percent=True),
+    EXPECTED: _of_records(_added("expected_loss")),
+    EXPANDED: _of_records(_added("second_order_loss")),
+    BOUND: _of_records(_added("loss_bound")),
+    MU_TRACE: _of_records(_column("hessian_trace")),
+    MU_LEAST: _of_records(_column("hessian_smallest")),
+    MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
+    RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean())),
+    FALL: _of_end(lambda run, on: -float(_scan(run, on).gain.mean()), percent=True),
     DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),
 }
 """By title."""
@@ -176,3 +277,26 @@ def panel(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Panel
         rows = [[np.nan if (value := one.get(epoch)) is None else value for epoch in epochs] for one in those]
         series[name] = np.array(rows, dtype=np.float64).reshape(len(those), len(epochs))
     return Panel(title, tuple(map(float, epochs)), series, percent=quantity.percent, log=quantity.log)
+
+
+_SURFACES: Mapping[str, tuple[Callable[[Scan], np.ndarray], bool]] = {
+    LOSSES: (lambda found: found.rise, False),
+    ACCURACIES: (lambda found: -found.gain, True),
+}
+"""By title: what is drawn of a scan, and whether it is a share."""
+
+
+def surface(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Surface:
+    """A landscape, the mean over the runs of each variant; NaN where all failed.
+
+    Args:
+        title: `LOSSES` or `ACCURACIES`.
+        runs: by variant, in the order of the seeds.
+        on: what they ran on.
+    """
+    of, percent = _SURFACES[title]
+    found = {name: [_scan(RunDirectory(run.path), on) for run in those if run.error is None] for name, those in runs.items()}
+    axis = next((scans[0].axis for scans in found.values() if scans), ())
+    nothing = np.full((len(axis), len(axis)), np.nan)
+    series = {name: np.mean([of(one) for one in scans], axis=0) if scans else nothing for name, scans in found.items()}
+    return Surface(title, axis, series, "distance in the architecture parameters", percent)

@@ -7,7 +7,7 @@ from mixop.comparison.compare import compare
 from mixop.core.schedules import Schedule
 from mixop.experiments.base import Experiment, Findings, Request
 from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
-from mixop.experiments.quantities import panel
+from mixop.experiments.quantities import panel, surface
 from mixop.monitors.collapse import Collapse
 from mixop.recipe.core import Recipe
 from mixop.report.methods import SeedRun
@@ -29,11 +29,17 @@ class Searches(Experiment):
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
         pooled: the name of the curve that a variant's runs belong to, where several share one.
+        channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
+        notes: sentences about how it is measured.
+        surfaces: titles of landscapes that are drawn, of the same module.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
     pooled: Callable[[str], str] = str
+    channels: int = 1
+    notes: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -41,7 +47,7 @@ class Searches(Experiment):
 
     def run(self, request: Request) -> Findings:
         self.check(request)
-        on = bench(request)
+        on = self.bench(request)
         recipes = self._recipes(on)
         comparison = compare(
             recipes,
@@ -63,7 +69,22 @@ class Searches(Experiment):
             runs.setdefault(self.pooled(name), []).extend(comparison.row(name).runs)
         panels = {title: panel(title, runs, on) for title in self.quantities}
         seconds = sum(run.seconds or 0.0 for those in runs.values() for run in those)
-        return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny", seconds=seconds)
+        return Findings(
+            panels,
+            self._settings(on, recipes),
+            self.notes,
+            tells=request.scale != "tiny",
+            seconds=seconds,
+            surfaces={title: surface(title, runs, on) for title in self.surfaces},
+        )
+
+    def bench(self, request: Request) -> Bench:
+        """What its searches run on.
+
+        Raises:
+            DataError: if images or table are missing.
+        """
+        return bench(request, self.channels)
 
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
         full = self.variants(EPOCHS)

@@ -2,7 +2,10 @@
 
 from mixop.monitors.base import Monitor
 from mixop.monitors.collapse import Collapse
+from mixop.monitors.descent import Descent
+from mixop.monitors.dirichlet import DirichletBound
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
+from mixop.monitors.exploration import Exploration
 from mixop.monitors.relevance import RelevanceUpdate
 from mixop.monitors.skips import SkipStop
 
@@ -11,6 +14,9 @@ ALL: dict[str, type[Monitor]] = {
     "adaptive": Adaptive,
     "skip_stop": SkipStop,
     "collapse": Collapse,
+    "descent": Descent,
+    "exploration": Exploration,
+    "dirichlet_bound": DirichletBound,
     "relevance_update": RelevanceUpdate,
 }
 """Every monitor by its name on the command line."""

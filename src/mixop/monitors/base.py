@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
-from mixop.core.types import Params
+from mixop.core.types import Mix, Params
 from mixop.relax.base import Relaxation
 from mixop.runs.records import Column
 from mixop.spaces.core import Space
@@ -27,6 +27,8 @@ class View(Protocol):
         memory: what monitors carry from epoch to epoch, by ``ClassName.what``; part of the checkpoint, so that it goes back
             in time with a `Restart`.
         weight_decay: of the network weights, as it is now.
+        learning_rate: of the network weights, in the last step.
+        added_skip: weight of the skip connection that wraps add beside the options of every edge, >= 0; 0 without one.
         generator: CPU source of randomness, part of the checkpoint.
     """
 
@@ -43,10 +45,21 @@ class View(Protocol):
     @property
     def weight_decay(self) -> float: ...
     @property
+    def learning_rate(self) -> float: ...
+    @property
+    def added_skip(self) -> float: ...
+    @property
     def generator(self) -> Generator: ...
 
     def mean(self) -> Mapping[str, Tensor]:
         """Mean mixing weights ``(E, O)`` of every group, without gradient."""
+        ...
+
+    def draw(self) -> str:
+        """An architecture sampled from the relaxation with `generator`, in its native notation.
+
+        Of a draw, the option of largest weight in every decision; see `mixop.derive.base.Trained.draw`.
+        """
         ...
 
     def architecture(self) -> str:
@@ -63,6 +76,10 @@ class View(Protocol):
         In train mode, with weights and batch norm buffers left alone; differentiable twice in ``params``. Where the split has
         fewer whole batches, those it has are taken.
         """
+        ...
+
+    def mix_loss(self, mix: Mix, batches: int = 1) -> Tensor:
+        """The loss of the same batches under given mixing weights, taken in the same way; differentiable twice in ``mix``."""
         ...
 
     def draw_loss(self, params: Params) -> Tensor:

@@ -196,6 +196,21 @@ _COLUMNS = {
         "100 % where all options weigh the same, 0 where one option of every decision has everything.",
         "percent",
     ),
+    "phi": ColumnWords(
+        "phi of the mixing weights",
+        "By the theory behind PR-DARTS the loss of a supernet falls the faster, the larger phi is. It grows with the products "
+        "of skip connections, an added one included.",
+    ),
+    "lambda": ColumnWords(
+        "lambda of a step",
+        "The share that a step takes off the loss at least, by the same theory: phi times the learning rate, and a constant "
+        "that no source gives.",
+    ),
+    "distinct_share": ColumnWords(
+        "Different architectures among draws",
+        "100 % where all architectures drawn after the epoch differ; next to nothing where the search has decided.",
+        "percent",
+    ),
     "warning": ColumnWords(
         "Warnings while it searched",
         "Signs, not verdicts: an architecture drawn at random shows one now and then, and a search may collapse without any. "

@@ -98,6 +98,14 @@ class Wrap(ABC):  # noqa: B024  # each subclass overrides what it changes
         """A maker of changed edges from a maker of edges."""
         return make_edge
 
+    def added_skip(self, progress: float) -> float:
+        """The weight of a skip connection that it adds beside the options of every edge, >= 0.
+
+        Args:
+            progress: time in [0, 1].
+        """
+        return 0.0
+
     def check(self, space: Stacked) -> None:
         """Refuses spaces that it does not fit.
 

@@ -66,6 +66,9 @@ class AuxiliarySkip(Wrap):
 
         return make
 
+    def added_skip(self, progress: float) -> float:
+        return self.beta(progress) if self.kind == "identity" else 0.0  # a convolution has weights to learn
+
     def _auxiliary(self, spec: EdgeSpec) -> nn.Module:
         if spec.stride == 2:
             return FactorizedReduce(spec.channels, spec.channels, spec.norm, spec.dims)
