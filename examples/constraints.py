@@ -1,0 +1,6 @@
+"""Stub constraints.  (~1 second)
+
+x
+"""
+
+print(1)

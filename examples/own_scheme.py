@@ -1,0 +1,6 @@
+"""Stub own_scheme.  (~1 second)
+
+x
+"""
+
+print(1)

@@ -1,0 +1,6 @@
+"""Stub reproduce.  (~1 second)
+
+x
+"""
+
+print(1)
