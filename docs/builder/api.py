@@ -1,7 +1,7 @@
 """The reference: every public name with its signature and its docstring.
 
-Public is what a face (an ``__init__.py``) lists in ``__all__``, and what the other modules of `PAGES` define at their top without
-an underscore. mkdocstrings reads the docstrings where a page names them.
+Public is what a face (an ``__init__.py``) lists in ``__all__``, and what the other modules of `PAGES` define at their top
+without an underscore. mkdocstrings reads the docstrings where a page names them.
 """
 
 import ast
@@ -139,7 +139,4 @@ def _module_line(name: str, module: ModuleType) -> str:
 def _block(known: str, path: str) -> str:
     """What mkdocstrings turns into a signature and a docstring, under the name that users write."""
     short = known.rpartition(".")[2]
-    return (
-        f'<span id="{known}"></span>\n\n::: {path}\n    options:\n'
-        f"      heading: {known}\n      toc_label: {short}"
-    )
+    return f'<span id="{known}"></span>\n\n::: {path}\n    options:\n      heading: {known}\n      toc_label: {short}'

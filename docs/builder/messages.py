@@ -9,6 +9,10 @@ HOLE = "…"
 """What stands in a message in the place of what only the run knows."""
 
 
+NAMES = f"There is no {HOLE} {HOLE}: {HOLE}"
+"""What is said of a name that is in no table, by `mixop.core.errors.unknown`."""
+
+
 def error_classes(root: Path) -> dict[str, str]:
     """Every class of error that a user can mend, and what it means, by its name."""
     tree = ast.parse((root / "core" / "errors.py").read_text())
@@ -31,10 +35,27 @@ def messages(root: Path) -> dict[str, dict[str, list[str]]]:
         room = path.relative_to(root).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes and node.args:
-                sentence = template(node.args[0])
+                sentence = said(node.func.id, node.args)
                 if sentence.replace(HOLE, "").strip() and sentence not in found[node.func.id][room]:
                     found[node.func.id][room].append(sentence)
     return {name: dict(rooms) for name, rooms in found.items()}
+
+
+def said(name: str, arguments: list[ast.expr]) -> str:
+    """The sentence of an error that the code makes.
+
+    Args:
+        name: of its class; that of missing packages puts its sentence together itself.
+        arguments: that it is made with.
+    """
+    if name != "MissingExtraError":
+        return NAMES if _asks_for_a_name(arguments[0]) else template(arguments[0])
+    package, extra, purpose = map(template, arguments)
+    return f"{purpose} needs {package}, which is not installed: pip install 'mixop[{extra}]'"
+
+
+def _asks_for_a_name(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "unknown"
 
 
 def template(node: ast.expr) -> str:
@@ -48,7 +69,14 @@ def template(node: ast.expr) -> str:
     return HOLE
 
 
-def matches(sentence: str, said: str) -> bool:
-    """Whether a message that was printed, or a beginning of it, comes from this sentence."""
-    pattern = ".*".join(re.escape(part) for part in sentence.split(HOLE))
-    return re.fullmatch(pattern, said, re.S) is not None
+def matches(sentence: str, message: str) -> bool:
+    """Whether a message that was printed comes from this sentence.
+
+    Args:
+        sentence: with holes.
+        message: one that ends in ``…`` goes on.
+    """
+    pattern = ".*".join(re.escape(part) for part in sentence.removesuffix(f"{HOLE}.").split(HOLE))
+    if sentence.endswith(f"{HOLE}."):
+        pattern += rf"(?:{HOLE}|.*\.)"
+    return re.fullmatch(pattern, message, re.S) is not None

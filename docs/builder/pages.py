@@ -63,15 +63,17 @@ def write_tutorials(folder: Path) -> None:
     for name in [*TUTORIALS, *(name for name in every if name not in TUTORIALS)]:
         script = scripts.read(every[name])
         title = TUTORIALS.get(name, script.title)
-        put(folder / "tutorials" / f"{name}.md", scripts.page(script))
+        page = f"tutorials/{name}.md"
+        put(folder / page, linked(scripts.page(script), every[name], page, folder))
         put(folder / "tutorials" / f"{name}.ipynb", scripts.notebook(script))
         menu.append(f"- [{title}]({name}.md)")
         rows[name in TUTORIALS].append(f"| [{title}]({name}.md) | {script.summary} | {script.takes or 'seconds'} |")
+    rows_of = ["\n".join(rows[tutorial]) for tutorial in (True, False)]
     head = "| | what it does | takes |\n| --- | --- | --- |\n"
     put(
         folder / "tutorials" / "index.md",
-        "# Tutorials\n\nEach is a short script of the folder `examples`, which the tests run. Its page shows the same code, and has it as "
-        "a notebook to download.\n\n" + head + "\n".join(rows[True]) + "\n\n## More examples\n\n" + head + "\n".join(rows[False]) + "\n",
+        "# Tutorials\n\nEach is a short script of the folder `examples`, which the tests run. Its page shows the same code, "
+        f"and has it as a notebook to download.\n\n{head}{rows_of[0]}\n\n## More examples\n\n{head}{rows_of[1]}\n",
     )
     put(folder / "tutorials" / "SUMMARY.md", "\n".join(menu) + "\n")
 
@@ -103,15 +105,17 @@ def messages_page() -> str:
     """Every sentence that mixop refuses something with."""
     package = ROOT / "src" / "mixop"
     parts = [
-        "# Every message\n\nAll sentences that mixop stops with, as the code has them; `…` stands for what only your run knows. "
-        "[Troubleshooting](troubleshooting.md) says more about those that people meet most."
+        "# Every message\n\nAll sentences that mixop stops with, as the code has them; `…` stands for what only your run "
+        "knows. [Troubleshooting](troubleshooting.md) says more about those that people meet most."
     ]
     every = messages.messages(package)
     for name, meaning in messages.error_classes(package).items():
         if name in every:
             parts.append(f"## {name}\n\n{meaning}")
             for room, sentences in every[name].items():
-                parts.append(f"### In `{room}` {{ #{name}-{room} }}\n\n" + "\n".join(f"- {as_text(said)}" for said in sentences))
+                parts.append(
+                    f"### In `{room}` {{ #{name}-{room} }}\n\n" + "\n".join(f"- {as_text(said)}" for said in sentences)
+                )
     return "\n\n".join(parts) + "\n"
 
 

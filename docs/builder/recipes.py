@@ -9,6 +9,7 @@ from builder.readable import SCORE, plain
 from mixop import recipes
 from mixop.recipe.core import Recipe
 
+
 def recipe(name: str) -> Recipe:
     """A recipe as published."""
     return getattr(recipes, name)()
@@ -55,10 +56,10 @@ def index() -> str:
         rows.append(f"| [`{name}`]({name}.md) | {text(docstring.splitlines()[0])} | {_cell(papers)} | {_cell(ours)} |")
     return (
         "# Recipes\n\n"
-        "A recipe is a published search method as one value. Every name leads to its page: what it does, what the paper reports, "
-        "what we measured, and what it is made of. [Which to choose](../methods.md) compares them.\n\n"
+        "A recipe is a published search method as one value. Every name leads to its page: what it does, what the paper "
+        "reports, what we measured, and what it is made of. [Which to choose](../methods.md) compares them.\n\n"
         f"## Which came out of which\n\n{drawing(LINEAGE)}\n\n"
-        "## Scorecards\n\nNumbers in percent unless a page says otherwise; the page of each recipe names the space and the data set. "
+        "## Scorecards\n\nNumbers in percent unless a page says otherwise; each page names the space and the data. "
         "Papers search at full scale, we at smaller ones, so no number has to agree ([results](../results.md)).\n\n"
         + "\n".join(rows)
         + "\n"
@@ -75,7 +76,17 @@ def scorecard(card: str) -> str:
     return "\n".join(["## Scorecard", "", f"| | {text(head[:1].upper() + head[1:])} |", "| --- | --- |", *rows])
 
 
-MAIN = ("relaxation", "scheme", "weight_optimiser", "architecture_optimiser", "derivation", "batch_size", "clip", "norm", "order")
+MAIN = (
+    "relaxation",
+    "scheme",
+    "weight_optimiser",
+    "architecture_optimiser",
+    "derivation",
+    "batch_size",
+    "clip",
+    "norm",
+    "order",
+)
 """What every recipe's table shows; the other choices stand there if they differ from the default."""
 
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ARGUMENT = re.compile(r"\w+\(sys\.argv\[\d\]\) if len\(sys\.argv\) > \d else (\w+)")
+ARGUMENT = re.compile(r"(?:\w+\()?sys\.argv\[\d\]\)? if len\(sys\.argv\) > \d else ([^),\n]+)")
 """An argument with its default. A notebook has no arguments, so the default takes its place."""
+
+RELATIVE = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")
+"""A link to a neighbour, which a notebook that was taken along does not have."""
 
 DURATION = re.compile(r"\s*\(~(.*)\)\s*$")
 
@@ -81,7 +84,8 @@ def page(script: Script) -> str:
     body = "\n\n".join(f"```python\n{cell.source}\n```" if cell.kind == "code" else cell.source for cell in script.cells)
     return (
         f"# {script.title}\n\n{script.summary}{takes}\n\n{script.text}\n\n"
-        f"[Script](../examples/{script.name}.py){{ download }} · [Notebook]({script.name}.ipynb){{ download }}\n\n{body}\n"
+        f'<a href="../examples/{script.name}.py" download>Script</a> · '
+        f'<a href="{script.name}.ipynb" download>Notebook</a>\n\n{body}\n'
     )
 
 
@@ -104,7 +108,7 @@ def notebook(script: Script) -> str:
 
 
 def _as_json(cell: Cell, name: str) -> dict[str, object]:
-    source = ARGUMENT.sub(r"\1", cell.source) if cell.kind == "code" else cell.source
+    source = (ARGUMENT if cell.kind == "code" else RELATIVE).sub(r"\1", cell.source)
     entry: dict[str, object] = {
         "cell_type": cell.kind,
         "id": name.replace("_", "-"),
