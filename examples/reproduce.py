@@ -30,7 +30,7 @@ for name in CATALOGUE:
 
 # %%
 scale = sys.argv[1] if len(sys.argv) > 1 else "small"
-outcome = run_experiment("geometry-gap", "runs/geometry-gap", scale=scale)
+outcome = run_experiment("geometry-gap", "runs/geometry-gap", scale=scale)  # pyright: ignore[reportArgumentType]
 print(outcome)
 
 # %% [markdown]

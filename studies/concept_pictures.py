@@ -113,7 +113,7 @@ def collapse(run: mixop.SearchResult, best: float) -> None:
     """The supernet's accuracy beside that of what the search would have given after each epoch."""
     history = run.history
     epochs = [record.epoch for record in history]
-    supernet = [100 * record.valid["accuracy"] for record in history]
+    supernet = 100 * np.array([record.valid["accuracy"] for record in history], dtype=float)
     found = [view.query(str(record.architecture)) for record in history]
     skips = [str(record.architecture).count("skip_connect") for record in history]
     figure, (above, below) = plt.subplots(

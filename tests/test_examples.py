@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-ARGUMENTS = {"compare_methods": ["1", "1"], "constraints": ["0.05"], "reproduce": ["tiny"]}
+ARGUMENTS = {"compare_methods": ["1", "1"], "constraints": ["0.02"], "reproduce": ["tiny"]}
 SAYS = {
     "find_a_network": "accuracy on the test images",
     "black_box": "found ",

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 HOLE = "…"
@@ -76,7 +77,10 @@ def matches(sentence: str, message: str) -> bool:
         sentence: with holes.
         message: one that ends in ``…`` goes on.
     """
-    pattern = ".*".join(re.escape(part) for part in sentence.removesuffix(f"{HOLE}.").split(HOLE))
-    if sentence.endswith(f"{HOLE}."):
-        pattern += rf"(?:{HOLE}|.*\.)"
-    return re.fullmatch(pattern, message, re.S) is not None
+    return _pattern(sentence).fullmatch(message) is not None
+
+
+@cache
+def _pattern(sentence: str) -> re.Pattern[str]:
+    known = ".*".join(re.escape(part) for part in sentence.removesuffix(f"{HOLE}.").split(HOLE))
+    return re.compile(known + (rf"(?:{HOLE}|.*\.)" if sentence.endswith(f"{HOLE}.") else ""), re.DOTALL)
