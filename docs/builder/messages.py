@@ -28,7 +28,8 @@ def messages(root: Path) -> dict[str, dict[str, list[str]]]:
         root: the package's folder.
 
     Returns:
-        ``{"DataError": {"data": ["Expected images, got …", ...]}}``; messages that are put together elsewhere are not in it.
+        ``{"DataError": {"data": ["Expected images, got …", ...]}}``; a sentence of several rooms stands in the first one.
+        Messages that are put together elsewhere are not in it.
     """
     classes = set(error_classes(root))
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -37,7 +38,8 @@ def messages(root: Path) -> dict[str, dict[str, list[str]]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes and node.args:
                 sentence = said(node.func.id, node.args)
-                if sentence.replace(HOLE, "").strip() and sentence not in found[node.func.id][room]:
+                known = [other for rooms in found[node.func.id].values() for other in rooms]
+                if sentence.replace(HOLE, "").strip() and sentence not in known:
                     found[node.func.id][room].append(sentence)
     return {name: dict(rooms) for name, rooms in found.items()}
 

@@ -32,6 +32,7 @@ def page(name: str) -> str:
         text(summary),
         drawing(around(name), name),
         text(_arguments(rest.strip())),
+        "## Scorecard" if cards else "",
         *(scorecard(card) for card in cards),
         f"**Source:** {text(' '.join(source.split()))}",
         "## What it is made of",
@@ -69,11 +70,11 @@ def index() -> str:
 def scorecard(card: str) -> str:
     """What follows the word Scorecard in a docstring, as a table; a sentence where it is not one."""
     if card.lstrip().startswith(":"):
-        return f"**Scorecard:** {text(' '.join(card.strip(': ').split()))}"
+        return text(" ".join(card.strip(": ").split())).capitalize()
     title = re.match(r" \((.*)\):", card)
     rows = [f"| {who} | {text(' '.join(value.split()))} |" for who, value in SCORE.findall(card)]
     head = title[1] if title else ""
-    return "\n".join(["## Scorecard", "", f"| | {text(head[:1].upper() + head[1:])} |", "| --- | --- |", *rows])
+    return "\n".join([f"| | {text(head[:1].upper() + head[1:])} |", "| --- | --- |", *rows])
 
 
 MAIN = (

@@ -33,14 +33,12 @@ def test_links_lead_to_recipes(name: str):
 def test_a_scorecard_is_a_table():
     card = " (a space, error in %):\n    paper: 2 +- 1 (see\n        there)\n    ours: not measured\n"
     assert recipes.scorecard(card).splitlines() == [
-        "## Scorecard",
-        "",
         "| | A space, error in % |",
         "| --- | --- |",
         "| paper | 2 ± 1 (see there) |",
         "| ours | not measured |",
     ]
-    assert recipes.scorecard(": not measured; ours.\n") == "**Scorecard:** not measured; ours."
+    assert recipes.scorecard(": not measured; ours.\n") == "Not measured; ours."
 
 
 def test_values_are_shown_as_python_writes_them():
