@@ -1,4 +1,4 @@
-"""A scheme of your own: the architecture learns from both splits at once.  (~30 seconds on 2 cores)
+"""A scheme of your own: the architecture learns from both splits at once.  (~15 seconds on 2 cores)
 
     python examples/own_scheme.py [EPOCHS]
 

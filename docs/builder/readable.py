@@ -1,6 +1,7 @@
 """Docstrings as Markdown. They are written to be read in a terminal; a page can do a little more."""
 
 import re
+from collections.abc import Callable
 
 SCORE = re.compile(r"^    (paper|ours): (.*(?:\n      +.*)*)", re.M)
 """A line of a scorecard, with the deeper lines that it goes on in."""
@@ -19,15 +20,24 @@ def plain(text: str) -> str:
     return re.sub(r"docs/(\w+)\.md", r"[\1](../\1.md)", text)
 
 
-def readable(docstring: str) -> str:
-    """A docstring in the form that griffe reads, with scorecards as lists.
+NAME = re.compile(r"(?<![`\[])`([A-Za-z_][\w.]*)`(?!`)")
+
+
+def readable(docstring: str, home: Callable[[str], str | None] = lambda name: None) -> str:
+    """A docstring in the form that griffe reads, with scorecards as lists and names as links.
 
     Args:
         docstring: dedented, with sections as Google writes them.
+        home: where the reference shows what a name stands for; None where it does not.
     """
     docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.M)
     docstring = SCORECARD.sub(lambda card: f"Scorecard, {card[1]}:\n\n{_scores(card[2])}\n", docstring)
-    return plain(docstring)
+
+    def as_link(found: re.Match[str]) -> str:
+        path = home(found[1])
+        return f"[{found[0]}][{path}]" if path else found[0]
+
+    return plain("\n".join(line if ">>>" in line else NAME.sub(as_link, line) for line in docstring.splitlines()))
 
 
 def _scores(lines: str) -> str:
