@@ -43,7 +43,7 @@ search: $(VENV)/.core ## the tour: find a network for handwritten digits in two 
 test: lint ## what a reviewer runs: lint, types and the test suite
 	$(PYTEST)
 
-test-all: lint ## the same with the tests marked slow
+test-all: lint $(VENV)/.docs ## the same with the tests marked slow, the tutorials as notebooks among them
 	$(PYTEST) -m ""
 
 coverage: $(VENV)/.test ## which lines the test suite runs; tracing them takes time, so it is not part of `make test`

@@ -147,16 +147,24 @@ def linked(page: str, source: Path, to: str, folder: Path) -> str:
 
 
 def in_site(target: Path, folder: Path) -> str:
-    """Where the site has a file of the repository."""
+    """Where the site has a file of the repository; a folder is a list of its files there."""
     if str(target) in BESIDE:
         return BESIDE[str(target)]
+    if target == Path("examples"):
+        return "tutorials/index.md"
     if target.parent == Path("examples"):
         return f"tutorials/{target.stem}.md"
     if target.parts[0] == "docs":
         return str(target.relative_to("docs"))
-    (folder / "files" / target).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / target, folder / "files" / target)
-    return f"files/{target}"
+    copy = folder / "files" / target
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if (ROOT / target).is_file():
+        shutil.copy(ROOT / target, copy)
+        return f"files/{target}"
+    shutil.copytree(ROOT / target, copy, dirs_exist_ok=True)
+    names = sorted(path.name for path in copy.iterdir() if path.name != "index.html")
+    put(copy / "index.html", "".join(f'<p><a href="{name}">{name}</a></p>\n' for name in names))
+    return f"files/{target}/index.html"
 
 
 def put(path: Path, text: str) -> None:
