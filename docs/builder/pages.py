@@ -69,8 +69,8 @@ def write_tutorials(folder: Path) -> None:
         script = scripts.read(every[name])
         title = TUTORIALS.get(name, script.title)
         page = f"tutorials/{name}.md"
-        put(folder / page, linked(scripts.page(script), every[name], page, folder))
-        put(folder / "tutorials" / f"{name}.ipynb", scripts.notebook(script))
+        put(folder / page, linked(scripts.page(script, title), every[name], page, folder))
+        put(folder / "tutorials" / f"{name}.ipynb", scripts.notebook(script, title))
         menu.append(f"- [{title}]({name}.md)")
         rows[name in TUTORIALS].append(f"| [{title}]({name}.md) | {script.summary} | {script.takes or 'seconds'} |")
     rows_of = ["\n".join(rows[tutorial]) for tutorial in (True, False)]

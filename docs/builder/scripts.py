@@ -78,20 +78,20 @@ def cells(body: str) -> list[Cell]:
     return found
 
 
-def page(script: Script) -> str:
+def page(script: Script, title: str) -> str:
     """A script as a page: its text, its code, and how to run it or take it along."""
     takes = f" It takes about {script.takes}." if script.takes else ""
     body = "\n\n".join(f"```python\n{cell.source}\n```" if cell.kind == "code" else cell.source for cell in script.cells)
     return (
-        f"# {script.title}\n\n{script.summary}{takes}\n\n{script.text}\n\n"
+        f"# {title}\n\n{script.summary}{takes}\n\n{script.text}\n\n"
         f'<a href="../examples/{script.name}.py" download>Script</a> · '
         f'<a href="{script.name}.ipynb" download>Notebook</a>\n\n{body}\n'
     )
 
 
-def notebook(script: Script) -> str:
+def notebook(script: Script, title: str) -> str:
     """A script as a notebook (nbformat 4.5), where its arguments have their defaults."""
-    text = f"# {script.title}\n\n{script.summary}\n\n{script.text}"
+    text = f"# {title}\n\n{script.summary}\n\n{script.text}"
     every = [Cell("markdown", text), *script.cells]
     return json.dumps(
         {

@@ -49,7 +49,7 @@ def test_a_script_is_taken_apart(script: scripts.Script):
 
 
 def test_a_notebook_has_defaults_for_arguments_and_no_links_to_neighbours(script: scripts.Script):
-    book = json.loads(scripts.notebook(script))
+    book = json.loads(scripts.notebook(script, "Try"))
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
     texts = ["".join(cell["source"]) for cell in book["cells"]]
     assert texts[-1] == 'n = 3\nprint(range(2), "small")'
@@ -68,13 +68,13 @@ def test_the_cells_of_an_example_are_its_code(path: Path):
     code = "\n\n".join(cell.source for cell in script.cells if cell.kind == "code")
     whole = ast.parse(path.read_text())
     assert ast.dump(ast.parse(code)) == ast.dump(ast.Module(whole.body[1:], []))
-    page = scripts.page(script)
+    page = scripts.page(script, script.title)
     assert all(cell.source in page for cell in script.cells)
 
 
 @every_example
 def test_a_notebook_asks_for_no_arguments(path: Path):
-    book = json.loads(scripts.notebook(scripts.read(path)))
+    book = json.loads(scripts.notebook(scripts.read(path), path.stem))
     assert not [cell for cell in book["cells"] if cell["cell_type"] == "code" and "argv" in "".join(cell["source"])]
 
 
@@ -82,7 +82,7 @@ def test_the_cells_of_a_notebook_run_one_after_the_other(tmp_path, monkeypatch, 
     (path,) = (path for path in EXAMPLES if path.stem == "black_box")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
-    for cell in json.loads(scripts.notebook(scripts.read(path)))["cells"]:
+    for cell in json.loads(scripts.notebook(scripts.read(path), path.stem))["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
     assert "the optimum is" in capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_a_notebook_runs_in_jupyter(name: str, tmp_path):
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient, of the extra 'docs'")
     pytest.importorskip("ipykernel", reason="needs ipykernel, of the extra 'docs'")
     (path,) = (path for path in EXAMPLES if path.stem == name)
-    book = nbformat.reads(scripts.notebook(scripts.read(path)), as_version=4)
+    book = nbformat.reads(scripts.notebook(scripts.read(path), path.stem), as_version=4)
     nbformat.validate(book)
     nbclient.NotebookClient(book, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert any(cell.outputs for cell in book.cells if cell.cell_type == "code")
