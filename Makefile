@@ -27,7 +27,7 @@ PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist workst
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup search test test-all coverage test-oldest lint format build clean clean-all
+.PHONY: help setup search test test-all coverage test-oldest lint format build docs clean clean-all
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,7 @@ search: $(VENV)/.core ## the tour: find a network for handwritten digits in two 
 test: lint ## what a reviewer runs: lint, types and the test suite
 	$(PYTEST)
 
-test-all: lint ## the same with the tests marked slow
+test-all: lint $(VENV)/.docs ## the same with the tests marked slow, the tutorials as notebooks among them
 	$(PYTEST) -m ""
 
 coverage: $(VENV)/.test ## which lines the test suite runs; tracing them takes time, so it is not part of `make test`
@@ -69,8 +69,13 @@ test-oldest: ## the test suite on the oldest supported dependencies, in .venv-ol
 	$(OLDEST)/bin/pip $(INSTALL) -c $(OLDEST)/constraints.txt -e '.[test]'
 	env OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n $(JOBS) -W default
 
+docs: export PYTHONPATH = docs
+docs: $(VENV)/.docs ## the documentation site, in build/site; a broken link or a warning ends it
+	$(BIN)/python -m builder build/docs
+	$(BIN)/zensical build --strict --clean
+
 clean: ## remove what building and testing left; runs/ and .venv stay
-	rm -rf dist build .coverage .coverage.* .pytest_cache .ruff_cache
+	rm -rf dist build .cache .coverage .coverage.* .pytest_cache .ruff_cache
 	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 clean-all: clean ## clean, and remove the virtual environments
@@ -87,6 +92,12 @@ $(VENV)/.test: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
 	$(call make-venv,$(VENV))
 	@echo "Installing mixop, its dependencies and the test tools into $(VENV) (minutes the first time: torch is large) ..."
 	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e '.[test]'
+	@touch $(VENV)/.core $@
+
+$(VENV)/.docs: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
+	$(call make-venv,$(VENV))
+	@echo "Installing mixop, its dependencies and what builds the pages into $(VENV) (minutes the first time: torch is large) ..."
+	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e '.[docs]'
 	@touch $(VENV)/.core $@
 
 # $(call make-venv,FOLDER): a virtual environment, made once; pip is what comes last when one is made.

@@ -16,7 +16,14 @@ from torch import nn
 import mixop
 from mixop.regularise import CostCeiling
 
+# %% [markdown]
+# ## The model
+#
+# Put a `mixop.Choice` in the place of a module. Here a block has one of three windows, and the network may leave a
+# block out.
 
+
+# %%
 class Block(nn.Module):
     def __init__(self, channels):
         super().__init__()
@@ -39,6 +46,12 @@ class Net(nn.Module):
         return self.head(self.blocks(self.stem(x)).mean((2, 3)))
 
 
+# %% [markdown]
+# ## The search
+#
+# A ceiling keeps the expected cost at that of the plain network.
+
+# %%
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 data = mixop.data.digits(valid=0.5)
 space = mixop.spaces.in_module(Net)
@@ -47,6 +60,10 @@ recipe = replace(recipe, regularisers=(*recipe.regularisers, CostCeiling(share=9
 run = mixop.search(recipe, space, data, out="runs/own-model")
 print(f"found, of {run.space.size():,}: {run.native}")
 
+# %% [markdown]
+# ## Beside the plain network
+
+# %%
 plain = ", ".join(f"blocks.{k}=block, blocks.{k}.block.conv=3x3" for k in range(4))
 for name, architecture in (("found", run.architecture), ("plain", plain)):
     result = mixop.retrain(architecture, run.space, data, epochs=epochs, out=f"runs/own-model-{name}")

@@ -12,7 +12,12 @@ import torch
 
 import mixop
 
+# %% [markdown]
+# A relaxation is a function from architecture parameters to mixing weights. `mean` is what an architecture is derived
+# from, `draw` is what a step of the search computes with; here both are the same.
 
+
+# %%
 @dataclass(frozen=True, kw_only=True)
 class Sparsemax(mixop.Relaxation):
     """The point of the simplex nearest to the logits: like softmax, but with exact zeros (Martins & Astudillo 2016)."""
@@ -29,8 +34,16 @@ class Sparsemax(mixop.Relaxation):
         return mixop.Draw(self.mean(params, group))
 
 
+# %% [markdown]
+# The contract of relaxations is public. It raises an error that names the promise that is broken.
+
+# %%
 mixop.testing.check_relaxation(Sparsemax())
 
+# %% [markdown]
+# Then it takes the place of another one in a published method.
+
+# %%
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 space = mixop.spaces.toy()
 data = mixop.data.toy_set(space)

@@ -16,6 +16,12 @@ from sklearn.datasets import load_diabetes
 
 import mixop
 
+# %% [markdown]
+# ## A loss and a measure
+#
+# Both are functions of outputs and targets that give one number for each example.
+
+# %%
 QUANTILES = torch.tensor([0.1, 0.5, 0.9])
 
 
@@ -32,12 +38,20 @@ def interval_score(outputs, targets):
     return high - low + 10 * ((low - targets).clamp(min=0) + (targets - high).clamp(min=0))
 
 
+# %% [markdown]
+# ## The task and its data
+
+# %%
 x, y = load_diabetes(return_X_y=True)  # 442 patients, 10 features
 y = torch.as_tensor(y, dtype=torch.float32)
 task = mixop.tasks.own(pinball, interval_score, outputs=3, better="lower")
 data = mixop.data.from_arrays(x, (y - y.mean()) / y.std(), task=task, valid=0.5)
 mixop.testing.check_task(task, torch.randn(8, 3), data.examples.targets[:8])
 
+# %% [markdown]
+# ## The search, and the training of what it found
+
+# %%
 space = mixop.spaces.CellSpace(
     operations=("none", "skip_connect", "nor_conv_1x1"), nodes=4, channels=16, cells=1, stages=1
 )  # of feature vectors: a convolution of one position is a linear layer

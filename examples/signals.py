@@ -21,11 +21,25 @@ import mixop
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 
+# %% [markdown]
+# ## The data
+#
+# Signals are arrays `(N, C, L)`: examples, channels, time steps. That shape is all that says so.
+
+# %%
 # Signals (1096, 1, 24), and labels: "1" for October to March, else "2".
 x, y = map(np.asarray, load_italy_power_demand(return_type="numpy3D"))  # pyright: ignore[reportArgumentType]
 np.savez("signals.npz", x=x, y=np.where(y == "1", "winter", "summer"))
 
 
+# %% [markdown]
+# ## An augmentation of your own
+#
+# A function of a batch and a generator. Random numbers come from the generator only, so a run can be repeated and
+# resumed.
+
+
+# %%
 def louder(batch, generator):
     """An augmentation of your own: each signal louder or quieter, by random numbers from the generator only."""
     return batch._replace(x=batch.x * (0.8 + 0.4 * torch.rand(len(batch.x), 1, 1, generator=generator).to(batch.x)))
@@ -34,10 +48,23 @@ def louder(batch, generator):
 data = mixop.data.from_npz("signals.npz", valid=0.5, augment=louder)
 print(data.record["read_as"], data.shape, ", ".join(data.task.classes))
 
+# %% [markdown]
+# ## The search
+#
+# `conv1d` is a residual network for signals whose kernels, dilations, widths, depth and pools are decided.
+
+# %%
 space = mixop.spaces.conv1d(channels=8, blocks=(1, 1), kernels=(3, 5), dilations=(1, 2))
 run = mixop.search(mixop.recipes.drnas(epochs=epochs), space, data, out="runs/signals")
 print(f"found, of {run.space.size():,}: {run.native}")
 
+# %% [markdown]
+# ## Beside the plain network
+#
+# What was found is worth something only if it is better than what anyone would have taken. So both are trained for as
+# long.
+
+# %%
 PLAIN = """
 stages.0.0.conv1=k3_d1, stages.0.0.width=1, stages.0.0.conv2=k3_d1, stages.1.pool=stride,
 stages.1.blocks.0.conv1=k3_d1, stages.1.blocks.0.width=1, stages.1.blocks.0.conv2=k3_d1, head.pool=mean

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-ARGUMENTS = {"compare_methods": ["1", "1"]}
+ARGUMENTS = {"compare_methods": ["1", "1"], "constraints": ["0.02"], "reproduce": ["tiny"]}
 SAYS = {
     "find_a_network": "accuracy on the test images",
     "black_box": "found ",
@@ -20,6 +20,9 @@ SAYS = {
     "timm_backbone": "timm's own: ",
     "hf_backbone": "Hugging Face's own: ",
     "prune": "from scratch",
+    "constraints": "ceiling 20%",
+    "reproduce": "The regret of projected gradient grows like k",
+    "own_scheme": "mixed level",
     "own_task": "interval_score on the test",
 }
 

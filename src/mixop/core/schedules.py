@@ -20,10 +20,12 @@ class Progress(float):
     A search with a warm-up has two times. That of the weights runs from the first epoch; that of the architecture stands still
     in warm-up, so that what belongs to it (temperatures, radii, fading skips) does not run out before the architecture moves.
 
-    Args:
-        epoch: finished epochs, 0 <= epoch <= epochs.
+    It is made of ``epoch``, the finished epochs, in [0, epochs].
+
+    Attributes:
+        closed: ``epoch / (epochs - 1)``, at most 1.
         epochs: length of the search (or stage, or stretch) in epochs, >= 1.
-        whole: the time of the weights, of which this is the time of the architecture; None where both are the same.
+        whole: the time of the weights, of which this is the time of the architecture; itself where both are the same.
         waiting: whether the architecture waits in warm-up.
     """
 
