@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its Python runs, its links and make targets exist."""
+"""The README and the page of commands are true: commands run, Python runs, links and make targets exist."""
 
 import re
 import shlex
@@ -14,10 +14,11 @@ from mixop.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", COMMANDS, flags=re.DOTALL | re.MULTILINE)
 
 
 def run(arguments: list[str], folder: Path) -> None:
