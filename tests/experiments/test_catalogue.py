@@ -44,7 +44,8 @@ def test_every_variant_can_be_searched_at_every_scale(name, tmp_path):
         assert made.keys() == full.keys()
         for variant, recipe in made.items():
             assert recipe.epochs == epochs
-            check_fit(on.paced(recipe, full[variant]), on.space, on.data, Settings())
+            paced = on.paced(recipe, full[variant])
+            check_fit(paced if experiment.watch is None else experiment.watch(paced, on), on.space, on.data, Settings())
 
 
 QUICK = {"rounding", "curvature-drnas", *(CATALOGUE.keys() - SEARCHES.keys())}

@@ -27,10 +27,12 @@ class Searches(Experiment):
     Args:
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
+        watch: adds to every recipe what depends on what it runs on; None for nothing.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
+    watch: Callable[[Recipe, Bench], Recipe] | None = None
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -62,7 +64,8 @@ class Searches(Experiment):
 
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
         full = self.variants(EPOCHS)
-        return {name: on.paced(recipe, full[name]) for name, recipe in self.variants(on.epochs).items()}
+        paced = {name: on.paced(recipe, full[name]) for name, recipe in self.variants(on.epochs).items()}
+        return paced if self.watch is None else {name: self.watch(recipe, on) for name, recipe in paced.items()}
 
     def _settings(self, on: Bench, recipes: Mapping[str, Recipe]) -> dict[str, str]:
         rates = {name: _rate(recipe.architecture_optimiser.lr) for name, recipe in recipes.items()}

@@ -3,6 +3,7 @@
 from mixop.monitors.base import Monitor
 from mixop.monitors.collapse import Collapse
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
+from mixop.monitors.rank_agreement import RankAgreement
 from mixop.monitors.relevance import RelevanceUpdate
 from mixop.monitors.skips import SkipStop
 
@@ -11,6 +12,7 @@ ALL: dict[str, type[Monitor]] = {
     "adaptive": Adaptive,
     "skip_stop": SkipStop,
     "collapse": Collapse,
+    "rank_agreement": RankAgreement,
     "relevance_update": RelevanceUpdate,
 }
 """Every monitor by its name on the command line."""
