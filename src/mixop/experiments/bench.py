@@ -1,6 +1,7 @@
 """What searches of an experiment run on: images, space and table by the scale."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mixop.comparison.evaluators import Tabular, tabular
 from mixop.comparison.reproduce import CIFAR10, SCALES, images_of, table_of
@@ -78,17 +79,41 @@ def bench(request: Request) -> Bench:
     Raises:
         DataError: if images or table are missing.
     """
-    size = SCALES[request.scale]
-    count = size.seeds or 3
-    seeds = tuple(request.seeds) if request.seeds is not None else tuple(range(count))
+    size, seeds = SCALES[request.scale], seeds_of(request)
     if request.scale == "tiny":
-        space = NasBench201Digits()
-        table = tabular(request.table or space.name)
-        few = Digits(split=Split(valid=0.5, test=0.8)).load()
-        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds, ranked=10)
-    if request.folder is None:
-        raise DataError(f"The scale {request.scale} needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
-    table = tabular(request.table or table_of(request.folder, request.out), CIFAR10, test=True)
-    data = images_of(request.folder, size)
-    space = NasBench201(channels=size.channels, cells=size.cells).fit(data)
+        space, data = images(request)
+        return Bench(space, data, tabular(request.table or space.name), size.epochs or EPOCHS, 64, seeds, ranked=10)
+    folder = folder_of(request, "CIFAR-10 and the table of NAS-Bench-201")
+    table = tabular(request.table or table_of(folder, request.out), CIFAR10, test=True)
+    space, data = images(request)
     return Bench(space, data, table, size.epochs or EPOCHS, size.batch, seeds)
+
+
+def images(request: Request) -> tuple[Space, Data]:
+    """The space and the images of a request, without a table.
+
+    Raises:
+        DataError: if images are missing.
+    """
+    size = SCALES[request.scale]
+    if request.scale == "tiny":
+        few = Digits(split=Split(valid=0.5, test=0.8)).load()
+        return NasBench201Digits().fit(few), few
+    data = images_of(folder_of(request, "CIFAR-10"), size)
+    return NasBench201(channels=size.channels, cells=size.cells).fit(data), data
+
+
+def folder_of(request: Request, has: str) -> Path:
+    """The folder of a request.
+
+    Raises:
+        DataError: if none is given, saying what it needs.
+    """
+    if request.folder is None:
+        raise DataError(f"The scale {request.scale} needs --data FOLDER, with {has}.")
+    return request.folder
+
+
+def seeds_of(request: Request) -> tuple[int, ...]:
+    """The seeds of a request, or those of its scale."""
+    return tuple(request.seeds) if request.seeds is not None else tuple(range(SCALES[request.scale].seeds or 3))
