@@ -37,6 +37,7 @@ class Bench:
         batch: images in a batch; None for the recipe's.
         seeds: of the runs.
         ranked: architectures whose order is compared, where that is asked for.
+        best: the best score of the table that an architecture of the space has, where regret is asked for.
     """
 
     space: Space
@@ -46,6 +47,7 @@ class Bench:
     batch: int | None
     seeds: tuple[int, ...]
     ranked: int = 100
+    best: float | None = None
 
     @property
     def settings(self) -> dict[str, str]:

@@ -29,6 +29,9 @@ T = TypeVar("T")
 TABLE = "table accuracy"
 """Of what the search would have given after each epoch."""
 
+REGRET = "regret of what is found"
+"""What the best architecture of the space has more in the table, where `Bench.best` is known."""
+
 SUPERNET = "supernet accuracy"
 EIGENVALUE = "dominant eigenvalue"
 ENTROPY = "entropy"
@@ -156,6 +159,11 @@ def _ranking(run: RunDirectory, on: Bench) -> Ranking:
     return _kept(run, RANKING, Ranking, fits, lambda: rank(run, load_data(run), table, architectures=on.ranked, **asked))
 
 
+def _regret(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+    best = on.best
+    return {} if best is None else {epoch: None if score is None else best - score for epoch, _, score in run.curve}
+
+
 def _of_few(summary: Callable[[np.ndarray], float]) -> Quantity:
     """Of Kendall's tau at the end, over random choices of so many of the ranked architectures."""
 
@@ -172,6 +180,7 @@ def _of_few(summary: Callable[[np.ndarray], float]) -> Quantity:
 
 QUANTITIES: Mapping[str, Quantity] = {
     TABLE: Quantity(lambda run, _: {epoch: score for epoch, _, score in run.curve}, percent=True),
+    REGRET: Quantity(_regret, percent=True, log=True),
     SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
     EIGENVALUE: _of_records(_column("eigenvalue")),
     ENTROPY: _of_records(lambda record, _: record.entropy),

@@ -27,11 +27,13 @@ class Searches(Experiment):
     Args:
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
+        on: what the searches of a request run on.
         watch: adds to every recipe what depends on what it runs on; None for nothing.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
+    on: Callable[[Request], Bench] = bench
     watch: Callable[[Recipe, Bench], Recipe] | None = None
 
     @property
@@ -40,7 +42,7 @@ class Searches(Experiment):
 
     def run(self, request: Request) -> Findings:
         self.check(request)
-        on = bench(request)
+        on = self.on(request)
         recipes = self._recipes(on)
         comparison = compare(
             recipes,
