@@ -121,14 +121,14 @@ def _list(*, as_json: bool) -> None:
         console.print(Text(title, style="bold"))
         for name in names:
             indent = " " * (widest + 2)
-            text = textwrap.fill(lines[name], WIDTH, initial_indent=f"{name:<{widest}}  ", subsequent_indent=indent)
+            text = _filled(lines[name], f"{name:<{widest}}  ", indent)
             console.print(Text(text), soft_wrap=True)
         console.print()
     last = (
         "The searches are on CIFAR-10; METHOD-nasbench201-cifar100 and -imagenet16 are on CIFAR-100 and ImageNet16-120. "
         "Where an experiment is reported, and its rules: mixop reproduce NAME --about"
     )
-    console.print(Text(textwrap.fill(last, WIDTH)), soft_wrap=True)
+    console.print(Text(_filled(last)), soft_wrap=True)
 
 
 def _question(name: str) -> str:
@@ -171,8 +171,13 @@ def _about(name: str, *, as_json: bool) -> None:
     facts += scales.items()
     for title, text in facts:
         start, rest = (f"{title:<12}", " " * 12) if title else ("", "")
-        lines = textwrap.fill(text, WIDTH, initial_indent=start, subsequent_indent=rest)
+        lines = _filled(text, start, rest)
         console.print(Text(lines), soft_wrap=True)
+
+
+def _filled(text: str, first: str = "", rest: str = "") -> str:
+    """A text in lines of `WIDTH`, behind an indent of the first and one of the others; names stay whole."""
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 def _show_patterns(outcome: "Outcome") -> None:
