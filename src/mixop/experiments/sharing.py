@@ -35,7 +35,7 @@ FOLLOWED = ("rsws", "darts", "gdas")
 SCATTER = 0.1
 """Deviation of Kendall's tau that is too much to compare two of them by."""
 
-LOOKS = 8
+LOOKS, BATCHES = 6, 8
 """Measurements of a search, about; and batches that an architecture is scored on in each."""
 
 
@@ -60,7 +60,7 @@ def ranked(recipe: Recipe, on: Bench) -> Recipe:
         length=where.epochs,
         architectures=on.ranked,
         every=max(1, on.epochs // LOOKS),
-        batches=LOOKS,
+        batches=BATCHES,
         norms=NORMS,
     )
     return replace(recipe, monitors=(*recipe.monitors, monitor))
