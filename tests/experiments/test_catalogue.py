@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
@@ -63,12 +64,12 @@ def test_it_runs_in_seconds_and_its_page_has_everything(name, tmp_path):
     assert {judged.verdict for judged in outcome.judged} == {"cannot show"}
     page = outcome.page.read_text()
     for pattern in outcome.experiment.patterns:
-        assert pattern.claim in page
+        assert escape(pattern.claim) in page
     content = json.loads((tmp_path / "out" / EXPERIMENT).read_text())
     read = panels_of(content)
     assert read.keys() == outcome.findings.panels.keys()
     for title, panel in outcome.findings.panels.items():
-        assert page.count(f">{title}</figcaption>") == 1
+        assert page.count(f">{escape(title)}</figcaption>") == 1
         for variant, values in panel.series.items():
             np.testing.assert_array_equal(read[title].series[variant], values)
         assert any(np.isfinite(values).any() for values in panel.series.values()), title

@@ -113,7 +113,7 @@ SIZES: Mapping[str, Size] = {
         "1,000 + 1,000 images, 4 cells of 8 channels, 6 epochs; 90 trainings of half a minute on one core", 2000, 8, 4, 6, 64, 3
     ),
     "tiny": Size(
-        "60 + 60 enlarged digits, 2 cells of 2 channels, an epoch; seconds, to see that it runs", 120, 2, 2, 1, 30, 2, 1
+        "60 + 60 enlarged digits, 2 cells of 2 channels, 3 epochs; seconds, to see that it runs", 120, 2, 2, 3, 10, 2, 1
     ),
 }
 """By the names of all scales."""
