@@ -69,6 +69,7 @@ def test_it_runs_in_seconds_and_its_page_has_everything(name, tmp_path):
     read = panels_of(content)
     assert read.keys() == outcome.findings.panels.keys()
     for title, panel in outcome.findings.panels.items():
+        assert read[title].names == panel.names
         assert page.count(f">{escape(title)}</figcaption>") == 1
         for variant, values in panel.series.items():
             np.testing.assert_array_equal(read[title].series[variant], values)

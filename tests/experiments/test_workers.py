@@ -1,5 +1,8 @@
 """Tasks of an experiment: done once, continued after a failure, and in a directory of their own."""
 
+import os
+import signal
+
 import pytest
 
 from mixop.comparison.pool import Assignment
@@ -7,6 +10,7 @@ from mixop.core.errors import DataError, RunError
 from mixop.core.measure import Measure
 from mixop.experiments.base import Request
 from mixop.experiments.workers import in_workers
+from mixop.runs.interrupt import InterruptedRunError
 
 ACCURACY = Measure("accuracy", "higher")
 
@@ -48,3 +52,20 @@ def test_another_experiment_is_refused(tmp_path):
     (tmp_path / "out" / "planned.json").unlink()
     with pytest.raises(RunError, match="choose another --out"):
         do(tmp_path, ["a"])
+
+
+def interrupted(*, folder, observe):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_ends_it_between_tasks_and_the_same_call_continues(tmp_path):
+    request = Request(scale="tiny", out=tmp_path / "out", jobs=1)
+    tasks = [
+        Assignment("task-a", write, {"text": "a"}),
+        Assignment("task-stop", interrupted, {}),
+        Assignment("task-b", write, {"text": "b"}),
+    ]
+    with pytest.raises(InterruptedRunError, match="the same command continues from there"):
+        in_workers(request, {"experiment": "a"}, tasks, done="done.txt", measure=ACCURACY)
+    assert do(tmp_path, ["a"]) == {"task-a": "a"}
+    assert do(tmp_path, ["a", "b"]) == {"task-a": "a", "task-b": "b"}

@@ -113,6 +113,7 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
             panel["percent"],
             panel["along"],
             panel["log"],
+            tuple(panel.get("names", ())),  # files of earlier versions have none
         )
         for panel in content["panels"]
     }
@@ -130,6 +131,7 @@ def _plain(panel: Panel) -> dict[str, Any]:
         "percent": panel.percent,
         "along": panel.along,
         "log": panel.log,
+        "names": list(panel.names),
     }
 
 
@@ -171,5 +173,6 @@ def _figure(panel: Panel) -> dict[str, Any]:
         along=panel.along,
         percent=panel.percent,
         log=panel.log,
+        names=panel.names,
     )
     return {"title": panel.title, "svg": Markup(svg)}

@@ -70,7 +70,6 @@ DENSE = (
 KIND_ACCURACY = "accuracy of each kind of network"
 ACCURACY = "accuracy of each network"
 SHARES = "share of the variance"
-PLACES = {name: float(number) for number, name in enumerate(TECHNIQUES, start=1)}
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ class Techniques(Experiment):
     def _settings(self, size: Size, data: Data, seeds: Sequence[int]) -> dict[str, str]:
         full, pixels = PROTOCOLS["darts-cifar10"], " x ".join(map(str, data.shape[1:]))
         return {
-            "trainings": "; ".join(f"{place:g} {name}" for name, place in PLACES.items()),
+            "trainings": ", ".join(TECHNIQUES),
             "cutout": f"a square of {full.cutout} pixels",
             "drop path": f"rising to {full.drop_path:g}",
             "auxiliary head": f"weight {full.auxiliary:g}",
@@ -248,14 +247,15 @@ def _value(score: Any, measure: str) -> float:
 
 def _panels(measured: np.ndarray, nets: Sequence[str]) -> tuple[Panel, ...]:
     """Of values ``(networks, seeds, trainings)``."""
-    x = tuple(PLACES.values())
+    x = tuple(map(float, range(1, len(TECHNIQUES) + 1)))
+    by_training: dict[str, Any] = {"percent": True, "along": "technique", "names": tuple(TECHNIQUES)}
     kinds = {kind: measured[[name.startswith(kind) for name in nets]].mean(0) for kind in KINDS}
     shares = [_shares(measured[:, seed]) for seed in range(measured.shape[1])]
     by_factor = {name: np.array([[one[name]] for one in shares]) for name in ("training", "architecture", "both together")}
     return (
-        Panel(KIND_ACCURACY, x, kinds, percent=True, along="training"),
-        Panel(ACCURACY, x, dict(zip(nets, measured, strict=True)), percent=True, along="training"),
-        Panel(SHARES, (1.0,), by_factor, percent=True, along="all networks and trainings"),
+        Panel(KIND_ACCURACY, x, kinds, **by_training),
+        Panel(ACCURACY, x, dict(zip(nets, measured, strict=True)), **by_training),
+        Panel(SHARES, (1.0,), by_factor, percent=True, along="all networks and trainings", names=("",)),
     )
 
 
