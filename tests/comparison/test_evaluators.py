@@ -131,6 +131,11 @@ def test_papers_numbers_stand_beside_their_own_space_and_data_only():
     assert "7 to 100 epochs (50 to 100)" in found["differences"]
     assert "cells" not in found["differences"]
     assert paper_of(known, {}, space, data, replace(evaluator, test=False))["reported"]["darts"]["mean"] == 39.77
+    assert " images (25,000 + 25,000)" in found["differences"]
+    for dataset, pixels in (("cifar100", 32), ("ImageNet16-120", 16)):  # papers do not agree on the split of these
+        other = paper_of(known, {}, space, data, replace(evaluator, dataset=dataset))["differences"]
+        assert f"images of 8 pixels ({pixels})" in other
+        assert "25,000" not in other
     assert paper_of(known, {}, space, data, replace(evaluator, dataset="digits")) == {}
     assert paper_of(known, {}, Toy(), data, evaluator) == {}
 

@@ -15,7 +15,7 @@ from mixop.core.errors import DataError, RecipeError, RunError
 from mixop.core.measure import Measure
 from mixop.data import Digits, Split
 from mixop.engine.score import one_path, score
-from mixop.evaluate.ranking import Ranked, Ranking, drawn_paths, rank
+from mixop.evaluate.ranking import Ranked, Ranking, rank
 from mixop.evaluate.start import trained_supernet
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.core import Recipe
@@ -189,17 +189,6 @@ def test_a_measure_of_which_less_is_better_turns_its_order():
     numbers = dict.fromkeys(("examples", "epochs", "seed", "of", "missing", "tau", "rho", "best_shared", "best_trained"), 0)
     found = Ranking(**about, **numbers, held_out=True, measure=measure, table_measure=measure, architectures=ranked)
     assert [found.place(k) for k in range(3)] == [3, 1, 2]
-
-
-def test_draws_are_uniform(runs: dict[str, Path]):
-    """Of 2,000 draws of 8 of the 64 paths each is in 250; six standard deviations of that count are 89."""
-    supernet = trained_supernet(RunDirectory(runs["pruned"]))
-    counts = dict.fromkeys(supernet.space.architectures(), 0)
-    for seed in range(2000):
-        for path in drawn_paths(supernet, 8, seed):
-            counts[path] += 1
-    assert sum(counts.values()) == 16_000
-    assert all(abs(count - 250) < 89 for count in counts.values())
 
 
 def test_what_does_not_fit_is_a_sentence(runs: dict[str, Path], tmp_path: Path):

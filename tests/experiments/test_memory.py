@@ -38,5 +38,5 @@ def test_two_stages_take_what_the_larger_one_takes(tmp_path):
 
 
 def test_the_scale_has_enough_channels(tmp_path):
-    assert CATALOGUE["partial-drnas"].bench(Request(scale="tiny", out=tmp_path)).space.channels == 8
-    assert CATALOGUE["range-drnas"].bench(Request(scale="tiny", out=tmp_path)).space.channels == 4
+    assert CATALOGUE["partial-drnas"].on(Request(scale="tiny", out=tmp_path)).space.channels == 8
+    assert CATALOGUE["range-drnas"].on(Request(scale="tiny", out=tmp_path)).space.channels == 4

@@ -1,5 +1,7 @@
 """Curves of variants: what is drawn, and that nothing odd breaks it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -21,3 +23,18 @@ def test_gaps_logarithms_and_single_runs():
     series = {"a": np.array([[1.0, np.nan, 0.0, -1.0]]), "b": np.full((1, 4), np.nan)}
     assert variants((1, 2, 3, 4), series, description="x", along="epoch", log=True).startswith("<svg")
     assert " %" in variants((0.5, 1), {"a": np.array([[0.1, 0.2]])}, description="x", along="share", percent=True)
+
+
+def test_places_may_have_names():
+    names = ("without any", "with one")
+    drawn = partial(variants, (1, 2), {"a": np.array([[0.1, 0.2]])}, description="x", along="technique")
+    assert all(name in drawn(names=names) for name in names)
+    assert all(name not in drawn() for name in names)
+
+
+@pytest.mark.parametrize("most", [3.0, 1e6])
+def test_numbers_of_a_logarithmic_axis_are_plain(most):
+    """An SVG shows TeX as it is."""
+    svg = variants((1, 2), {"a": np.array([[1.2, most]])}, description="x", along="epoch", log=True)
+    assert "mathdefault" not in svg
+    assert "$" not in svg

@@ -55,12 +55,18 @@ def _architectures() -> dict[str, str]:
 
 
 def _experiments() -> dict[str, str]:
-    from mixop.comparison.reproduce import EXPERIMENTS
+    """Published searches a method a line, with the sets that it has experiments on besides CIFAR-10; then the others."""
+    from mixop.comparison.reproduce import CIFAR10, EXPERIMENTS, SETS
     from mixop.experiments.catalogue import CATALOGUE
     from mixop.recipes import RECIPES
 
-    searches = {name: f"CIFAR-10 in NAS-Bench-201, {first_line(RECIPES[recipe])}" for name, recipe in EXPERIMENTS.items()}
-    return searches | {name: f"{experiment.question} {experiment.source}." for name, experiment in CATALOGUE.items()}
+    lines = {}
+    for name, search in EXPERIMENTS.items():
+        if search.dataset == CIFAR10:
+            others = [SETS[one.dataset].suffix for one in EXPERIMENTS.values() if one.method == search.method]
+            also = f"; also {', '.join(filter(None, others))}" if any(others) else ""
+            lines[name] = f"{first_line(RECIPES[search.method]).partition(':')[0]}{also}"
+    return lines | {name: experiment.question for name, experiment in CATALOGUE.items()}
 
 
 def _published() -> dict[str, str]:

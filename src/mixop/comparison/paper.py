@@ -13,8 +13,11 @@ from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.nasbench201 import NasBench201
 
-IMAGES, PIXELS = 25_000, 32
-"""Images in each split of the published searches on CIFAR, and their height and width."""
+IMAGES: Mapping[str, int] = {"cifar10": 25_000}
+"""Images in each split of the published searches, where the papers agree."""
+
+PIXELS: Mapping[str, int] = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
+"""Height and width of their images."""
 
 
 def paper_of(
@@ -44,18 +47,22 @@ def paper_of(
         if found is not None and mean is not None:
             deviation = found.test_deviation if evaluator.test else found.valid_deviation
             reported[name] = {"mean": mean, "deviation": deviation, "source": found.source}
-    return {"reported": reported, "differences": _differences(recipes, space, data)} if reported else {}
+    return (
+        {"reported": reported, "differences": _differences(recipes, space, data, evaluator.dataset.lower())} if reported else {}
+    )
 
 
-def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data) -> str:
+def _differences(recipes: Mapping[str, Recipe], space: NasBench201, data: Data, dataset: str) -> str:
     """What ours have that differs, with that of the published searches in brackets."""
     usual = NasBench201()
     facts = [
         ("{} channels", str(space.channels), str(usual.channels)),
         ("{} cell a stage" if space.cells == 1 else "{} cells a stage", str(space.cells), str(usual.cells)),
-        ("images of {} pixels", _pixels(space), str(PIXELS)),
-        ("{} images", f"{len(data.train):,} + {len(data.valid):,}", f"{IMAGES:,} + {IMAGES:,}"),
+        ("images of {} pixels", _pixels(space), str(PIXELS[dataset])),
     ]
+    if dataset in IMAGES:
+        usually = IMAGES[dataset]
+        facts.append(("{} images", f"{len(data.train):,} + {len(data.valid):,}", f"{usually:,} + {usually:,}"))
     known = [(recipe, RECIPES[recipe.name]()) for recipe in recipes.values() if recipe.name in RECIPES]
     for text, name in (("{} epochs", "epochs"), ("{} of them a warm-up", "warmup"), ("batches of {}", "batch_size")):
         here, there = (_range({getattr(pair[side], name) for pair in known}) for side in (0, 1))

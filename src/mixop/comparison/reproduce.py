@@ -1,12 +1,14 @@
 """Published experiments run again: at full settings or at a stated smaller scale, and beside what the papers report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import tabular
@@ -15,9 +17,12 @@ from mixop.comparison.published import CARRIED, Published, published
 from mixop.core.door import door
 from mixop.core.errors import DataError, RecipeError, unknown
 from mixop.core.schedules import Schedule
-from mixop.data.core import Data
-from mixop.data.images.cifar import Cifar10
+from mixop.data.core import Data, Source, assemble
+from mixop.data.examples import Arrays
+from mixop.data.images.cifar import Cifar10, Cifar100
+from mixop.data.images.imagenet16 import ImageNet16
 from mixop.data.images.sheets import Sheets
+from mixop.data.split import Split
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
@@ -96,10 +101,68 @@ SCALES: Mapping[str, Scale] = {
 }
 """Scales by name."""
 
-EXPERIMENTS: Mapping[str, str] = {
-    f"{name.replace('_', '-')}-nasbench201": name for name in RECIPES if published(name, CIFAR10) is not None
+
+@dataclass(frozen=True)
+class SearchedSet:
+    """A data set that published searches ran on.
+
+    Args:
+        title: as people write it.
+        suffix: of the names of its experiments.
+        table: its name in the benchmark's table.
+        source: reads it from a folder.
+        size: height and width of its images in pixels.
+        images: of both splits in the published searches; a dash where the paper does not say.
+    """
+
+    title: str
+    suffix: str
+    table: str
+    source: Callable[[str], Source]
+    size: int
+    images: str = ABSENT
+
+
+SETS: Mapping[str, SearchedSet] = {
+    CIFAR10: SearchedSet("CIFAR-10", "", CIFAR10, Cifar10, 32, "25,000 + 25,000"),
+    "cifar100": SearchedSet("CIFAR-100", "-cifar100", "cifar100", Cifar100, 32),
+    "imagenet16-120": SearchedSet("ImageNet16-120", "-imagenet16", "ImageNet16-120", ImageNet16, 16),
 }
-"""Experiments by name, each with its recipe: a search on CIFAR-10 in NAS-Bench-201, looked up in the benchmark's table."""
+"""The three sets of the benchmark, by the names of `mixop.comparison.published.DATASETS`."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A published search in NAS-Bench-201, looked up in the benchmark's table.
+
+    Args:
+        method: its recipe.
+        dataset: that it searched and was tested on, one of `SETS`.
+    """
+
+    method: str
+    dataset: str
+
+    @property
+    def reported(self) -> Published:
+        """What is published of it."""
+        found = published(self.method, self.dataset)
+        assert found is not None  # EXPERIMENTS has only such
+        return found
+
+
+EXPERIMENTS: Mapping[str, Search] = {
+    f"{name.replace('_', '-')}-nasbench201{of.suffix}": Search(name, dataset)
+    for name in RECIPES
+    for dataset, of in SETS.items()
+    if published(name, dataset) is not None
+}
+"""Published searches by name.
+
+Those on CIFAR-100 and ImageNet16-120 search on that set itself, as in table 4 of Chen et al. 2021 (arXiv:2006.10355), whose
+experiments are "task-specific"; what was searched on CIFAR-10 is looked up on the other two as well, as in Dong & Yang 2020
+(arXiv:2001.00326), table 5. The two must not be mixed.
+"""
 
 
 @dataclass(frozen=True)
@@ -160,8 +223,9 @@ def reproduce(
 
     Args:
         name: one of `EXPERIMENTS`.
-        folder: has CIFAR-10, as the official archive or as sheets, and, unless ``table`` is given, the benchmark's table as
-            ``nasbench201.table`` or ``nasbench201.npz``; the latter is converted to a table beside ``out``.
+        folder: has the images that were searched on, in their official form or, for CIFAR-10, as sheets, and, unless
+            ``table`` is given, the benchmark's table as ``nasbench201.table`` or ``nasbench201.npz``; the latter is converted
+            to a table beside ``out``.
         out: the directory of the comparison that this is.
         scale: one of `SCALES`.
         table: the table of NAS-Bench-201.
@@ -174,14 +238,17 @@ def reproduce(
         RecipeError: if there is no such experiment or scale.
         DataError: if images or table are missing.
     """
-    method, size = _known(name, scale)
+    if name not in EXPERIMENTS:
+        raise RecipeError(unknown("experiment", name, EXPERIMENTS))
+    if scale not in SCALES:
+        raise RecipeError(unknown("scale", scale, SCALES))
+    search, size = EXPERIMENTS[name], SCALES[scale]
+    method, reported = search.method, search.reported
     folder, out = Path(folder), Path(out)
     file = table_of(folder, out) if table is None else table
-    evaluator = tabular(file, CIFAR10, test=True)
-    data = images_of(folder, size)
+    evaluator = tabular(file, SETS[search.dataset].table, test=True)
+    data = _images(folder, size, search.dataset)
     recipe, space = _recipe(method, size, data), NasBench201(channels=size.channels, cells=size.cells)
-    reported = published(method, CIFAR10)
-    assert reported is not None  # EXPERIMENTS has only such
     runs = seeds or size.seeds or reported.runs or 4
     result = compare(
         {method: recipe},
@@ -197,16 +264,8 @@ def reproduce(
         device=device,
         observe=observe,
     )
-    lines = (*_results(method, result, open_table(file)), *_settings(method, recipe, size, data, runs, reported))
+    lines = (*_results(search, result, open_table(file)), *_settings(search, recipe, size, data, runs))
     return Reproduction(name, scale, result, lines, reported.source)
-
-
-def _known(name: str, scale: str) -> tuple[str, Scale]:
-    if name not in EXPERIMENTS:
-        raise RecipeError(unknown("experiment", name, EXPERIMENTS))
-    if scale not in SCALES:
-        raise RecipeError(unknown("scale", scale, SCALES))
-    return EXPERIMENTS[name], SCALES[scale]
 
 
 def table_of(folder: Path, out: Path) -> str:
@@ -239,6 +298,47 @@ def images_of(folder: Path, scale: Scale) -> Data:
     return Cifar10(str(folder)).load()
 
 
+def _images(folder: Path, scale: Scale, dataset: str) -> Data:
+    """The images that a search runs on: sheets of CIFAR-10, else the official form, made fewer and smaller by the scale."""
+    of = SETS[dataset]
+    if not folder.is_dir():
+        raise DataError(f"--data must be a folder with {of.title}, got {str(folder)!r}.")
+    if dataset == CIFAR10 and list(folder.glob("*_labels.npz")):
+        return images_of(folder, scale)
+    data, size = of.source(str(folder)).load(), min(scale.size, of.size)
+    return data if (size, scale.images) == (of.size, None) else smaller(data, size, scale.images)
+
+
+def smaller(data: Data, size: int, images: int | None) -> Data:
+    """A set with fewer and smaller images.
+
+    Args:
+        data: images of classes in memory, uint8.
+        size: height and width, a divisor of theirs: each pixel is the mean of a square of them.
+        images: how many training images at most, the first ones of every class, equally many; None for all.
+    """
+    training, side = data.at("train", "valid").sort().values, data.shape[-1]
+    if images is not None:
+        y = data.y[training]
+        each = images // data.outputs
+        training = torch.cat([training[y == k][:each] for k in range(data.outputs)]).sort().values
+
+    def arrays(at: Tensor) -> Arrays:
+        means = avg_pool2d(data.x[at].float(), side // size)
+        return Arrays(means.round().to(torch.uint8), data.y[at])
+
+    return assemble(
+        data.name,
+        arrays(training),
+        test=arrays(data.test),
+        task=data.task,
+        split=Split(),
+        augment=data.augment,
+        source=None,
+        record={"smaller": {"size": size, "images": len(training)}},
+    )
+
+
 def _recipe(method: str, scale: Scale, data: Data) -> Recipe:
     if scale.epochs is None:
         return RECIPES[method]()
@@ -248,26 +348,26 @@ def _recipe(method: str, scale: Scale, data: Data) -> Recipe:
     return scaled_to(recipe, len(data.train), len(data.valid), warmup=scale.warmup)
 
 
-def _results(method: str, result: Comparison, table: Table) -> list[Line]:
-    """Accuracies of what was found, of every data set of the table, beside the papers'."""
-    found = [trial.architecture for trial in result.row(method).runs if trial.architecture is not None]
-    lines = []
-    for dataset, title in (
-        (CIFAR10, "CIFAR-10"),
-        ("cifar100", "carried to CIFAR-100"),
-        ("ImageNet16-120", "carried to ImageNet16"),
-    ):
-        known = published(method, dataset) if dataset == CIFAR10 else CARRIED.get(method, {}).get(dataset.lower())
+def _results(search: Search, result: Comparison, table: Table) -> list[Line]:
+    """Accuracies of what was found beside the papers': on the set that was searched; of CIFAR-10 on the others too."""
+    found = [trial.architecture for trial in result.row(search.method).runs if trial.architecture is not None]
+    own, lines = SETS[search.dataset], []
+    for dataset, of in SETS.items():
+        carried = dataset != search.dataset
+        if carried and search.dataset != CIFAR10:
+            continue
+        known = CARRIED.get(search.method, {}).get(dataset) if carried else search.reported
         for split in ("valid", "test"):
-            if dataset not in table.datasets or split not in table.splits(dataset):
+            if of.table not in table.datasets or split not in table.splits(of.table):
                 continue
-            epochs = table.lengths(dataset, split)[-1]
-            where: dict[str, Any] = {"dataset": dataset, "split": split, "epochs": epochs, "reveal_test": True}
+            epochs = table.lengths(of.table, split)[-1]
+            where: dict[str, Any] = {"dataset": of.table, "split": split, "epochs": epochs, "reveal_test": True}
             ours = [table.query(architecture, **where) for architecture in found]
+            title = f"carried to {of.title}" if carried else of.title
             lines.append(Line(f"{title} {split}", _reported(known, split), _mean(ours), result=True))
-    rival, random = published("random", CIFAR10), _mean([result.measure.scale * score for score in result.row("random").scores])
-    lines.append(Line("random search, CIFAR-10 test", _reported(rival, "test"), random, result=True))
-    skips = result.row(method).skips
+    rival, random = published("random", search.dataset), [result.measure.scale * one for one in result.row("random").scores]
+    lines.append(Line(f"random search, {own.title} test", _reported(rival, "test"), _mean(random), result=True))
+    skips = result.row(search.method).skips
     lines.append(Line("skip connections of 6 edges", ABSENT, ABSENT if skips is None else f"{skips:.1f}", result=True))
     return lines
 
@@ -285,15 +385,15 @@ def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.2f}" + (f" +- {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def _settings(method: str, recipe: Recipe, scale: Scale, data: Data, runs: int, reported: Published) -> list[Line]:
+def _settings(search: Search, recipe: Recipe, scale: Scale, data: Data, runs: int) -> list[Line]:
     """Settings, ours beside the published ones."""
-    own, usual = RECIPES[method](), SCALES["full"]
+    own, usual, reported, of = RECIPES[search.method](), SCALES["full"], search.reported, SETS[search.dataset]
     pairs = {
         "runs": (str(reported.runs) if reported.runs else ABSENT, str(runs)),
         "channels": (str(usual.channels), str(scale.channels)),
         "cells a stage": (str(usual.cells), str(scale.cells)),
-        "pixels": (str(usual.size), str(data.shape[-1])),
-        "images": ("25,000 + 25,000", f"{len(data.train):,} + {len(data.valid):,}"),
+        "pixels": (str(of.size), str(data.shape[-1])),
+        "images": (of.images, f"{len(data.train):,} + {len(data.valid):,}"),
         "epochs": (str(own.epochs), str(recipe.epochs)),
         "of them a warm-up": (str(own.warmup), str(recipe.warmup)),
         "images a batch": (str(own.batch_size), str(recipe.batch_size)),

@@ -7,10 +7,12 @@ from torch import Generator, Tensor
 
 from mixop.core.types import Draw, Mix, Params
 from mixop.data.core import Data
+from mixop.derive.base import Norm
 from mixop.engine.problem import SupernetProblem
 from mixop.engine.sampled import sampled
+from mixop.engine.score import one_path, score
 from mixop.engine.state import SearchState
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
 
 
 class SearchView:
@@ -111,6 +113,14 @@ class SearchView:
         first = self._data.examples.sweep(self._data.valid, self._problem.recipe.batch_size)[0]
         draws = self._problem.draw(params, Generator().manual_seed(self.epoch))
         return self._loss(draws, first[: self._problem.recipe.batch_size])
+
+    def worth(self, architecture: Architecture, batches: int | None = None, norm: Norm = "batch") -> float:
+        """The task's first measure of an architecture with the shared weights, on the validation part; larger is better."""
+        mix, active = one_path(self.space, architecture, self.mean())
+        size, time = self._problem.recipe.batch_size, self._problem.progress
+        found = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm, progress=time)
+        first = self._data.task.first
+        return first.rank(found[first.name])
 
     def _loss(self, draws: Mapping[str, Draw], at: Tensor) -> Tensor:
         batch = self._data.batch(at)

@@ -7,7 +7,6 @@ the best ones to be near the top, not an order of all.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Any, Literal
 
 import torch
@@ -23,19 +22,14 @@ from mixop.derive.base import Norm, check_norm
 from mixop.engine.score import one_path, score
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_net
-from mixop.evaluate.start import TrainedSupernet, trained_supernet
+from mixop.evaluate.start import trained_supernet
 from mixop.evaluate.trained import check_data
 from mixop.recipe.parts import recipe_from_json
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import RECIPE, SETTINGS
 from mixop.spaces.core import Architecture
+from mixop.spaces.draws import distinct
 from mixop.tables.table import Table
-
-USUAL = 100
-"""Architectures that are ranked, where there are more."""
-
-TRIED = 100
-"""Draws for each architecture that is ranked: some spaces refuse many of their own draws."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +162,7 @@ def rank(
         )
     where: dict[str, Any] = {"dataset": dataset, "split": split, "epochs": epochs, "reveal_test": split == "test"}
     values, measure = table.column(**where), table.measure()
-    drawn = drawn_paths(supernet, architectures, seed)
+    drawn = distinct(supernet.space, architectures, seed)
     rows = {path: _row(table, supernet.base.from_native(supernet.space.to_native(path))) for path in drawn}
     known = [(path, row) for path, row in rows.items() if row is not None and not math.isnan(values[row])]
     if len(known) < 2:
@@ -211,31 +205,6 @@ def rank(
         best_trained=trained.index(max(trained)),
         architectures=tuple(found),
     )
-
-
-def drawn_paths(supernet: TrainedSupernet, count: int | None, seed: int) -> list[Architecture]:
-    """Different architectures that a supernet has, drawn uniformly; all of them, in order, if there are as many.
-
-    Raises:
-        RecipeError: if there are fewer, or a table could not hold them.
-    """
-    space = supernet.space
-    size = space.size()
-    count = min(USUAL, size) if count is None else count
-    if not 2 <= count <= size:
-        raise RecipeError(f"The number of architectures must be 2 to {size:,} of this supernet, got {count:,}.")
-    if seed < 0:
-        raise RecipeError(f"The seed of the draw must be a whole number of at least 0, got {seed}.")
-    if count == size:
-        return [path for path in space.architectures() if space.allows(path)]
-    rng, found = Random(seed), dict[Architecture, None]()  # a dictionary keeps the order
-    for _ in range(TRIED * count):
-        path = space.random(rng)
-        if space.allows(path):
-            found[path] = None
-        if len(found) == count:
-            return list(found)
-    raise RecipeError(f"{TRIED * count:,} draws gave only {len(found):,} different architectures: ask for no more of them.")
 
 
 def _row(table: Table, architecture: Architecture) -> int | None:

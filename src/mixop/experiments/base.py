@@ -29,6 +29,7 @@ class Panel:
         percent: whether values are shares in [0, 1], shown in percent.
         along: what ``x`` is.
         log: whether the axis of values is logarithmic.
+        names: what the places are called, where numbers say nothing; empty for their numbers.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Panel:
     percent: bool = False
     along: str = "epoch"
     log: bool = False
+    names: tuple[str, ...] = ()
 
     def at_end(self, variant: str) -> np.ndarray:
         """The last known value of every run ``(S,)``, NaN for a run without any."""

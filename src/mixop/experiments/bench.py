@@ -1,6 +1,7 @@
 """What searches of an experiment run on: images, space and table by the scale."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mixop.comparison.evaluators import Tabular, tabular
 from mixop.comparison.reproduce import CIFAR10, SCALES, images_of, table_of
@@ -37,6 +38,7 @@ class Bench:
         seeds: of the runs.
         ranked: architectures whose order is compared, where that is asked for.
         points: of a side of a landscape, where that is asked for.
+        best: the best score of the table that an architecture of the space has, where regret is asked for.
     """
 
     space: Space
@@ -47,6 +49,7 @@ class Bench:
     seeds: tuple[int, ...]
     ranked: int = 100
     points: int = 21
+    best: float | None = None
 
     @property
     def settings(self) -> dict[str, str]:
@@ -84,19 +87,47 @@ def bench(request: Request, channels: int = 1) -> Bench:
     Raises:
         DataError: if images or table are missing.
     """
-    size = SCALES[request.scale]
-    count = size.seeds or 3
-    seeds = tuple(request.seeds) if request.seeds is not None else tuple(range(count))
+    size, seeds = SCALES[request.scale], seeds_of(request)
     if request.scale == "tiny":
-        space = NasBench201Digits()
+        space, data = images(request, channels)
         table = tabular(request.table or space.name)
-        few = Digits(split=Split(valid=0.5, test=0.8)).load()
-        space = replace(space, channels=max(space.channels, channels))
-        return Bench(space.fit(few), few, table, size.epochs or EPOCHS, 64, seeds, ranked=10, points=5)
-    if request.folder is None:
-        raise DataError(f"The scale {request.scale} needs --data FOLDER, with CIFAR-10 and the table of NAS-Bench-201.")
-    table = tabular(request.table or table_of(request.folder, request.out), CIFAR10, test=True)
-    data = images_of(request.folder, size)
-    space = NasBench201(channels=max(size.channels, channels), cells=size.cells).fit(data)
+        return Bench(space, data, table, size.epochs or EPOCHS, 64, seeds, ranked=10, points=5)
+    folder = folder_of(request, "CIFAR-10 and the table of NAS-Bench-201")
+    table = tabular(request.table or table_of(folder, request.out), CIFAR10, test=True)
+    space, data = images(request, channels)
     points = 51 if request.scale == "full" else 21
     return Bench(space, data, table, size.epochs or EPOCHS, size.batch, seeds, points=points)
+
+
+def images(request: Request, channels: int = 1) -> tuple[Space, Data]:
+    """The space and the images of a request, without a table.
+
+    Args:
+        request: its scale and its folder.
+        channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
+
+    Raises:
+        DataError: if images are missing.
+    """
+    size = SCALES[request.scale]
+    if request.scale == "tiny":
+        few, space = Digits(split=Split(valid=0.5, test=0.8)).load(), NasBench201Digits()
+        return replace(space, channels=max(space.channels, channels)).fit(few), few
+    data = images_of(folder_of(request, "CIFAR-10"), size)
+    return NasBench201(channels=max(size.channels, channels), cells=size.cells).fit(data), data
+
+
+def folder_of(request: Request, has: str) -> Path:
+    """The folder of a request.
+
+    Raises:
+        DataError: if none is given, saying what it needs.
+    """
+    if request.folder is None:
+        raise DataError(f"The scale {request.scale} needs --data FOLDER, with {has}.")
+    return request.folder
+
+
+def seeds_of(request: Request) -> tuple[int, ...]:
+    """The seeds of a request, or those of its scale."""
+    return tuple(request.seeds) if request.seeds is not None else tuple(range(SCALES[request.scale].seeds or 3))

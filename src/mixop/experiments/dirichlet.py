@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from mixop.experiments.base import Findings, Judged, Panel, Pattern, Request
+from mixop.experiments.bench import bench
 from mixop.experiments.quantities import (
     BEST_DRAWN,
     BOUND,
@@ -296,7 +297,7 @@ EXPERIMENTS = (
         ),
         variants=partial,
         quantities=(TABLE, MEMORY, ENTROPY),
-        channels=max(SHARES),
+        on=lambda request: bench(request, max(SHARES)),
         notes=(
             "Memory is that of weights, gradients and momentum and of what a forward pass of a batch keeps for the backward "
             "pass, in the plain executor: the same on every machine.",

@@ -115,6 +115,7 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
             panel["percent"],
             panel["along"],
             panel["log"],
+            tuple(panel.get("names", ())),  # files of earlier versions have none
         )
         for panel in content["panels"]
     }
@@ -162,6 +163,7 @@ def _plain(panel: Panel) -> dict[str, Any]:
         "percent": panel.percent,
         "along": panel.along,
         "log": panel.log,
+        "names": list(panel.names),
     }
 
 
@@ -203,6 +205,7 @@ def _drawn(panel: Panel) -> str:
         along=panel.along,
         percent=panel.percent,
         log=panel.log,
+        names=panel.names,
     )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from mixop.analysis.descent import cell_phi
+from mixop.analysis.ranking import tau_of_subsets
 from mixop.analysis.shape import depth, width
 from mixop.api import load_data, read_recipe
 from mixop.core.errors import SpaceError
 from mixop.core.measure import Number
+from mixop.derive.base import NORMS
 from mixop.evaluate.flatness import Flatness, flatness
 from mixop.evaluate.landscape import Scan, scan
 from mixop.evaluate.ranking import Ranking, rank
@@ -35,6 +37,9 @@ T = TypeVar("T")
 TABLE = "table accuracy"
 """Of what the search would have given after each epoch."""
 
+REGRET = "regret of what is found"
+"""What the best architecture of the space has more in the table, where `Bench.best` is known."""
+
 SUPERNET = "supernet accuracy"
 EIGENVALUE = "dominant eigenvalue"
 ENTROPY = "entropy"
@@ -51,6 +56,17 @@ TRACE = "trace in the weights"
 TAU = "Kendall's tau of shared weights"
 RHO = "Spearman's rho of shared weights"
 DRAWN = "table accuracy of drawn architectures"
+TAU_BY_NORM = {norm: f"Kendall's tau, {norm} statistics" for norm in NORMS}
+"""By policy of batch norm, of a search that `mixop.monitors.RankAgreement` watches."""
+
+TAU_OF_FEW = "Kendall's tau of some of the architectures"
+TAU_SPREAD = "deviation of Kendall's tau over which are ranked"
+
+FEW = (0.1, 0.2, 0.5, 1.0)
+"""Shares of the ranked architectures that are ranked alone, three at least."""
+
+SUBSETS = 200
+"""Random choices of them."""
 
 RANGE = "range of drawn architectures"
 """Of an epoch's draws, the largest table accuracy less the smallest."""
@@ -83,14 +99,16 @@ class Quantity:
     """How something is measured of a run.
 
     Args:
-        of: the values by epoch.
+        of: the values by epoch, or by what ``along`` says.
         percent: whether they are shares.
         log: whether they are shown on a logarithmic axis.
+        along: what they are measured at.
     """
 
     of: Callable[[SeedRun, Bench], Mapping[int, Number]]
     percent: bool = False
     log: bool = False
+    along: str = "epoch"
 
 
 def _of_records(read: Callable[[SearchRecord, Space], Number], *, percent: bool = False) -> Quantity:
@@ -229,8 +247,28 @@ def _scan(run: RunDirectory, on: Bench) -> Scan:
     )
 
 
+def _regret(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+    best = on.best
+    return {} if best is None else {epoch: None if score is None else best - score for epoch, _, score in run.curve}
+
+
+def _of_few(summary: Callable[[np.ndarray], float]) -> Quantity:
+    """Of Kendall's tau at the end, over random choices of so many of the ranked architectures."""
+
+    def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
+        found = _ranking(RunDirectory(run.path), on)
+        shared = [found.measure.rank(one.shared) for one in found.architectures]
+        trained = [found.table_measure.rank(one.trained) for one in found.architectures]
+        sizes, rng = sorted({max(3, round(share * len(shared))) for share in FEW}), np.random.default_rng(0)
+        taus = {size: tau_of_subsets(shared, trained, size, SUBSETS, rng) for size in sizes if size <= len(shared)}
+        return {size: summary(values[np.isfinite(values)]) for size, values in taus.items() if np.isfinite(values).sum() > 1}
+
+    return Quantity(of, along="architectures ranked")
+
+
 QUANTITIES: Mapping[str, Quantity] = {
     TABLE: Quantity(lambda run, _: {epoch: score for epoch, _, score in run.curve}, percent=True),
+    REGRET: Quantity(_regret, percent=True, log=True),
     SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
     EIGENVALUE: _of_records(_column("eigenvalue")),
     ENTROPY: _of_records(lambda record, _: record.entropy),
@@ -256,6 +294,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
     RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean())),
     FALL: _of_end(lambda run, on: -float(_scan(run, on).gain.mean()), percent=True),
+    **{title: _of_records(_column(f"tau_{norm}")) for norm, title in TAU_BY_NORM.items()},
+    TAU_OF_FEW: _of_few(lambda taus: float(taus.mean())),
+    TAU_SPREAD: _of_few(lambda taus: float(taus.std(ddof=1))),
     DRAWN: _of_end(lambda run, on: fmean(one.trained for one in _ranking(run, on).architectures), percent=True),
 }
 """By title."""
@@ -276,7 +317,8 @@ def panel(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Panel
     for name, those in points.items():
         rows = [[np.nan if (value := one.get(epoch)) is None else value for epoch in epochs] for one in those]
         series[name] = np.array(rows, dtype=np.float64).reshape(len(those), len(epochs))
-    return Panel(title, tuple(map(float, epochs)), series, percent=quantity.percent, log=quantity.log)
+    looks = {"percent": quantity.percent, "log": quantity.log, "along": quantity.along}
+    return Panel(title, tuple(map(float, epochs)), series, **looks)
 
 
 _SURFACES: Mapping[str, tuple[Callable[[Scan], np.ndarray], bool]] = {

@@ -29,17 +29,19 @@ class Searches(Experiment):
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
         pooled: the name of the curve that a variant's runs belong to, where several share one.
-        channels: what the channels of cells must be a multiple of; a scale with fewer has so many.
         notes: sentences about how it is measured.
         surfaces: titles of landscapes that are drawn, of the same module.
+        on: what the searches of a request run on.
+        watch: adds to every recipe what depends on what it runs on; None for nothing.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
     pooled: Callable[[str], str] = str
-    channels: int = 1
     notes: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
+    on: Callable[[Request], Bench] = bench
+    watch: Callable[[Recipe, Bench], Recipe] | None = None
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -47,7 +49,7 @@ class Searches(Experiment):
 
     def run(self, request: Request) -> Findings:
         self.check(request)
-        on = self.bench(request)
+        on = self.on(request)
         recipes = self._recipes(on)
         comparison = compare(
             recipes,
@@ -78,17 +80,10 @@ class Searches(Experiment):
             surfaces={title: surface(title, runs, on) for title in self.surfaces},
         )
 
-    def bench(self, request: Request) -> Bench:
-        """What its searches run on.
-
-        Raises:
-            DataError: if images or table are missing.
-        """
-        return bench(request, self.channels)
-
     def _recipes(self, on: Bench) -> dict[str, Recipe]:
         full = self.variants(EPOCHS)
-        return {name: on.paced(recipe, full[name]) for name, recipe in self.variants(on.epochs).items()}
+        paced = {name: on.paced(recipe, full[name]) for name, recipe in self.variants(on.epochs).items()}
+        return paced if self.watch is None else {name: self.watch(recipe, on) for name, recipe in paced.items()}
 
     def _settings(self, on: Bench, recipes: Mapping[str, Recipe]) -> dict[str, str]:
         rates = {name: _rate(recipe.architecture_optimiser.lr) for name, recipe in recipes.items()}

@@ -6,6 +6,7 @@ from mixop.monitors.descent import Descent
 from mixop.monitors.dirichlet import DirichletBound
 from mixop.monitors.eigenvalue import Adaptive, EarlyStopping
 from mixop.monitors.exploration import Exploration
+from mixop.monitors.rank_agreement import RankAgreement
 from mixop.monitors.relevance import RelevanceUpdate
 from mixop.monitors.skips import SkipStop
 
@@ -17,6 +18,7 @@ ALL: dict[str, type[Monitor]] = {
     "descent": Descent,
     "exploration": Exploration,
     "dirichlet_bound": DirichletBound,
+    "rank_agreement": RankAgreement,
     "relevance_update": RelevanceUpdate,
 }
 """Every monitor by its name on the command line."""

@@ -11,9 +11,10 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.types import Mix, Params
+from mixop.derive.base import Norm
 from mixop.relax.base import Relaxation
 from mixop.runs.records import Column
-from mixop.spaces.core import Space
+from mixop.spaces.core import Architecture, Space
 
 
 class View(Protocol):
@@ -93,6 +94,16 @@ class View(Protocol):
         """
         ...
 
+    def worth(self, architecture: Architecture, batches: int | None = None, norm: Norm = "batch") -> float:
+        """The task's first measure of an architecture with the shared weights, on the validation part; larger is better.
+
+        Args:
+            architecture: of the space as it is now.
+            batches: how many batches of the recipe's size, from the first; None for all.
+            norm: what batch norm uses.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Continue:
@@ -122,9 +133,11 @@ class Monitor(ABC):
 
     Attributes:
         needs: names of the regularisers whose memory it reads.
+        norms: what batch norm uses where it scores architectures.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    norms: tuple[Norm, ...] = ()
 
     @property
     def second_derivatives(self) -> bool:

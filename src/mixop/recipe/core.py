@@ -12,7 +12,7 @@ from mixop.core.optim import SGD, Adam, Optimiser
 from mixop.core.schedules import Constant, Schedule, check_range, schedule
 from mixop.data.windows import Windows
 from mixop.derive.argmax import Argmax
-from mixop.derive.base import Derivation
+from mixop.derive.base import Derivation, check_norm
 from mixop.monitors.base import Monitor
 from mixop.nets.ops import BatchNorm
 from mixop.recipe.stage import Stage, check_stages
@@ -296,6 +296,8 @@ class Recipe:
             regulariser.check_space(space)
         for monitor in self.monitors:
             monitor.check(self.relaxation, space, getattr(self.weight_optimiser, "weight_decay", 0.0))
+            for norm in monitor.norms:
+                check_norm(type(monitor).__name__, norm, self.norm)
 
 
 def _whole(name: str, value: int, least: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from mixop.report.comparison_plots import mean_over_runs
 from mixop.report.plots import MARKED, blank, legend_above, themed, to_svg
@@ -25,6 +25,7 @@ def variants(
     along: str,
     percent: bool = False,
     log: bool = False,
+    names: Sequence[str] = (),
 ) -> str:
     """Draws them.
 
@@ -35,6 +36,7 @@ def variants(
         along: what ``x`` is.
         percent: whether values are shares, shown in percent.
         log: whether the axis of values is logarithmic; values that are not above 0 are left out of it.
+        names: of the places; empty for their numbers.
 
     Returns:
         An ``<svg>`` element.
@@ -52,9 +54,13 @@ def variants(
             axes.plot(list(x), mean_over_runs(shown), label=name, linewidth=2.0, marker=marker, markersize=3.5, **style)
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes TeX, which an SVG shows as it is
+            axes.yaxis.set_minor_formatter(LogFormatter())
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        if all(float(place).is_integer() for place in x):
+        if names:
+            axes.set_xticks(list(x), names)
+        elif all(float(place).is_integer() for place in x):
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel(along, color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
