@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from mixop.core.measure import Measure
 from mixop.report.palette import ABSENT, KINDS, kind_of
+from mixop.report.thin import FEWEST, POINTS, columns, extremes
 from mixop.report.words import digits
 from mixop.runs.records import FOUND
 
@@ -82,7 +83,8 @@ def lines(
                 "linewidth": curve.width,
                 "linestyle": (0, (4, 2)) if curve.dashed else "-",
             }
-            axes.plot(list(curve.epochs), curve.values, marker=marker, markersize=3.5, label=curve.label, **style)
+            shown = extremes(curve.epochs, curve.values, max(FEWEST, POINTS // len(curves)))
+            axes.plot(*shown, marker=marker, markersize=3.5, label=curve.label, **style)
         if reference is not None:
             height, name = reference
             axes.axhline(height, color=themed("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
@@ -123,10 +125,11 @@ def heatmap(
     width, height = left + plot + right, row * len(options) + bottom + 3
     with matplotlib.rc_context():
         figure, axes = blank(width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height))
-        pixels = np.zeros((len(options), len(epochs), 4))
+        shown = columns(weights)
+        pixels = np.zeros((len(options), len(shown), 4))
         for index, option in enumerate(options):
             pixels[index, :, :3] = to_rgb(KINDS[kind_of(option)].light)
-        pixels[:, :, 3] = np.clip(np.nan_to_num(weights.T), 0, 1) ** 0.75  # small weights can be seen as well
+        pixels[:, :, 3] = np.clip(np.nan_to_num(shown.T), 0, 1) ** 0.75  # small weights can be seen as well
         first, last = epochs[0], epochs[-1]
         axes.imshow(pixels, aspect="auto", interpolation="none", extent=(first - 0.5, last + 0.5, len(options) - 0.5, -0.5))
         axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=themed("grid"), linewidth=0.6)
@@ -209,7 +212,7 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
 
 def _stacked(strip: Strip, levels: int = 52) -> np.ndarray:
     """A picture ``(levels, T, 4)`` of weights on top of each other, the first at the foot."""
-    weights = np.clip(np.nan_to_num(strip.weights), 0, None)
+    weights = np.clip(np.nan_to_num(columns(strip.weights)), 0, None)
     weights = weights / np.maximum(weights.sum(1, keepdims=True), 1)  # gates may add up to more than 1
     tops = np.cumsum(weights, 1)
     heights = (np.arange(levels)[::-1] + 0.5) / levels

@@ -86,18 +86,20 @@ SECTIONS: Mapping[str, Callable[[RunContents], Values]] = {
 """The sections in the order of the report: name, which is that of the template, to its values."""
 
 
-def section(name: str, run: RunContents, *, now: int | None = None) -> Markup:
+def section(name: str, run: RunContents, *, now: int | None = None, most: int | None = None) -> Markup:
     """One section about a run as HTML.
 
     Args:
         name: a key of `SECTIONS`.
         run: what was read.
         now: the epoch that the run's architecture was derived after, where the search has not found it yet.
+        most: rows of its tables of epochs, the latest; None for all.
     """
     shared = {
         "run": run,
         "score": run.score,
         "now": now,
+        "most": most,
         "kinds": KINDS,
         "next": {verb: verdict.command(run, verb) for verb in ("resume", "retrain", "report")},
     }

@@ -11,10 +11,10 @@ from mixop.report import words
 
 
 @cache
-def template(name: str) -> Template:
-    """A template of this package, with the filters that pages use."""
+def template(name: str, package: str = "mixop.report") -> Template:
+    """A template of a package, with the filters that pages use."""
     environment = Environment(
-        loader=PackageLoader("mixop.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
         duration=words.duration, listed=words.listed, scalar=words.scalar, large=words.large, percent=words.percent
