@@ -30,7 +30,7 @@ class Access:
     """The rule for one server.
 
     Args:
-        host: the address that it listens on, as the user gave it.
+        host: the address or name that leads to it.
         port: that it listens on.
         token: that a request must bring; empty on the loopback address, where none is needed.
     """

@@ -1,6 +1,6 @@
 """The parts of the page: of one run, with the sections of its report, or of several runs together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,7 +81,7 @@ class Pages:
     def _alone(self, run: Followed, *, several: bool) -> Parts:
         found = self._cached(run.number, run.version, lambda: _sections(run))
         head = _template("run").render(
-            several=several, run=run, standing=standing(run), signs=_signs(run), verdict=_verdict(run)
+            several=several, run=run, standing=standing(run), signs=_signs(run), verdict=_verdict(run), links=_links(found)
         )
         return {"head": head, **found}
 
@@ -96,15 +96,15 @@ class Pages:
             self.follower.version,
             lambda: _figures(self.follower, readable, colours, comparison),
         )
-        parts = {
-            "head": _template("overview").render(
-                name=self.follower.name,
-                words=_words(list(stands.values()), comparison),
-                errors=[*errors, *(run.error for run in runs if run.error)],
-            )
-        }
-        runs_part = {"runs": _table(runs, shown, stands, colours.of, selected=selected)} if runs else {}
-        return {**parts, **found, **runs_part}
+        if runs:
+            found = {**found, "runs": _table(runs, shown, stands, colours.of, selected=selected)}
+        head = _template("overview").render(
+            name=self.follower.name,
+            words=_words(list(stands.values()), comparison),
+            errors=[*errors, *(run.error for run in runs if run.error)],
+            links=_links(found),
+        )
+        return {"head": head, **found}
 
     def _comparison(self) -> tuple[Comparison | None, list[str]]:
         if not (self.follower.folder / COMPARISON).is_file():
@@ -113,6 +113,26 @@ class Pages:
             return read_comparison(self.follower.folder), []
         except MixopError as error:
             return None, [str(error)]
+
+
+TITLES = {
+    "search": "Curves",
+    "cell": "Architecture",
+    "weights": "Weights",
+    "changes": "Changes",
+    "comparison": "Comparison",
+    "retraining": "Retraining",
+    "table": "Table",
+    "overlay": "Curves",
+    "cost": "Score against cost",
+    "runs": "Runs",
+}
+"""What leads to a section, by its part."""
+
+
+def _links(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The sections that are there, with what leads to them."""
+    return [(name, TITLES[name]) for name in names if name in TITLES]
 
 
 def _template(name: str) -> Any:
@@ -125,7 +145,7 @@ def _sections(run: Followed) -> Parts:
     if contents is None:
         return {}
     searched = contents.search is not None
-    names = ["cell", *(["search", "weights", "changes"] if searched else [])]
+    names = ["search", "cell", "weights", "changes"] if searched else ["cell"]
     names += ["comparison"] if contents.score is not None else []
     names += ["retraining"] if contents.retrainings else []
     found = as_derived(contents)
@@ -171,7 +191,7 @@ def _words(stands: Sequence[Standing], comparison: Comparison | None) -> str:
     states = {state: sum(stand.state == state for stand in stands) for state in dict.fromkeys(s.state for s in stands)}
     told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     lefts = [stand.left for stand in stands if stand.left is not None]
-    left = f" What is at work has about {duration(max(lefts))} left." if lefts else ""
+    left = f" The longest of those at work has about {duration(max(lefts))} left." if lefts else ""
     of = f" {verdict_of(comparison)}" if comparison is not None and comparison.rows else ""
     return f"{count(len(stands), 'run')}: {told}.{left}{of}"
 

@@ -38,6 +38,8 @@ READERS = 24
 REQUEST_SECONDS = 20.0
 """That a request may take to come in, and a reader to take what it is sent."""
 
+_ALL = ("", "0.0.0.0", "::")
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -99,7 +101,9 @@ class Server:
         self.board = Board(folder)
         self.ended = threading.Event()
         self._http = _listening(host, port, self)
-        self.access = Access(host, self._http.server_address[1], "" if is_loopback(host) else new_token())
+        # "All addresses" is none that leads here from another machine.
+        name = socket.gethostname() if host in _ALL else host
+        self.access = Access(name, self._http.server_address[1], "" if is_loopback(host) else new_token())
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     @property
@@ -157,9 +161,9 @@ def _listening(host: str, port: int | None, server: Server) -> _Http:
             return _Http((str(address[0]), number), server, family)
         except (OSError, OverflowError) as error:
             if number == tried[-1]:
-                reason = getattr(error, "strerror", None) or error
+                reason = getattr(error, "strerror", None) or str(error).rstrip(".")
                 raise RunError(
-                    f"Cannot listen on {host}, port {number} ({reason}): give another --port, 0 for any free one, or another --host."
+                    f"Cannot listen on {host}, port {tried[0]} ({reason}): give another --port, 0 for any free one, or another --host."
                 ) from error
     raise AssertionError("the last port either listens or raises")
 

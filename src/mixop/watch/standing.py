@@ -99,7 +99,7 @@ def standing(run: Followed, now: float | None = None) -> Standing:
 
 def _searched(run: Followed) -> tuple[dict, float | None]:
     """Where a search is, and the seconds of an epoch."""
-    records = [record for record in run.records[-LATEST - 1 :] if isinstance(record, SearchRecord)]
+    records = [record for record in run.records if isinstance(record, SearchRecord)]
     if not records:
         return {}, None
     return {"done": records[-1].epoch, "total": records[-1].epochs}, pace(records)
