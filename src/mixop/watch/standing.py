@@ -54,7 +54,7 @@ class Standing:
         """It in a sentence or two."""
         at = f"{self.done:,} of {count(self.total, 'epoch')} of {self.of}" if self.total else "no epoch is finished yet"
         if self.state == "running":
-            left = "" if self.left is None else f", about {duration(self.left)} left"
+            left = "" if self.left is None or self.left < 1 else f", about {duration(self.left)} left"
             return f"Running: {at}{self.now}{left}."
         if self.state == "silent":
             return f"Not finished, and nothing new for {duration(self.silent)}: {at}."
