@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from pages import CHROMIUM
@@ -44,8 +44,8 @@ class Browser:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         command = [
-            sys.executable, "-c", LAUNCH, str(to_browser), str(from_browser), CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
-            "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank",
+            sys.executable, "-c", LAUNCH, str(to_browser), str(from_browser), CHROMIUM, "--headless", "--no-sandbox",
+            "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -78,9 +78,12 @@ class Browser:
         """Waits until an expression gives what is wanted, and returns it."""
         last, end = None, time.monotonic() + SECONDS
         while time.monotonic() < end:
-            last = self.value(expression)
-            if wanted(last):
-                return last
+            try:
+                last = self.value(expression)
+                if wanted(last):
+                    return last
+            except AssertionError as error:  # the page is just being left, or what is asked for is not there yet
+                last = error
             time.sleep(0.05)
         raise AssertionError(f"{expression} is still {last!r} after {SECONDS} s")
 
@@ -126,10 +129,8 @@ class Browser:
         elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
             self.said.append(told["entry"]["text"])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Ends the browser."""
         self._process.terminate()
         self._process.wait()
         os.close(self._write)

@@ -12,7 +12,8 @@ def test_a_loopback_server_answers_to_its_own_names(host: str):
 
 @pytest.mark.parametrize(
     "host",
-    [None, "", "evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.5:8642", "[", "0x7f.1"],
+    [None, "", "evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.evil.example",
+     "192.168.1.5:8642", "[", "0x7f.1"],
 )  # fmt: skip
 def test_a_name_that_was_made_to_lead_here_is_refused(host: str | None):
     """DNS rebinding: the header has the name of the other site."""

@@ -47,7 +47,7 @@ def test_a_space_of_other_code_is_not_loaded(run_at, kind: object):
 def test_choices_of_a_model_are_those_of_the_text(run_at):
     run = read_run(run_at(epochs=2, upto="search"))
     search = replace(run.search, architectures=("stem=conv3, skips=a+b, none=none",) * 2)
-    decisions = {name: run.decisions["cell"][:1] for name in ("stem", "skips", "none", "unreached")}
+    decisions = dict.fromkeys(("stem", "skips", "none", "unreached"), run.decisions["cell"][:1])
     own = replace(
         run,
         space={"space": {"type": "ModuleSpace", "factory": "own.module:net"}},

@@ -154,5 +154,5 @@ def test_no_more_runs_are_followed_than_the_most(run_at, tmp_path: Path, monkeyp
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(RunError, match="There is no directory .*nothing: give the --out"):
+    with pytest.raises(RunError, match=r"There is no directory .*nothing: give the --out"):
         Follower(tmp_path / "nothing")

@@ -80,7 +80,9 @@ def test_what_a_run_reached_is_its_score_or_else_its_supernets(run_at):
 
 def test_the_figures_have_a_curve_for_each_run(runs: list[Followed], monkeypatch: pytest.MonkeyPatch):
     drawn = []
-    monkeypatch.setattr(plots, "lines", lambda curves, *, percent, description: drawn.append((curves, description)) or "<svg></svg>")
+    monkeypatch.setattr(
+        plots, "lines", lambda curves, *, percent, description: drawn.append((curves, description)) or "<svg></svg>"
+    )
     figures = overlays(runs, key(runs, []).of)
     assert [figure["title"] for figure in figures] == [
         "Accuracy of the supernet", "Loss (nats) of the supernet", "Entropy of the mixing weights", "Skip share",

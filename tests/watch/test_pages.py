@@ -13,6 +13,7 @@ from mixop.watch import pages
 from mixop.watch.follow import Follower
 from mixop.watch.pages import Pages
 
+
 def looked(folder: Path) -> Pages:
     made = Pages(Follower(folder))
     made.follower.look()

@@ -103,7 +103,8 @@ def test_the_page_and_what_it_loads_are_small_and_its_own(run_at):
 
 @pytest.mark.parametrize(
     "path",
-    ["/metrics.jsonl", "/../metrics.jsonl", "/..%2f..%2fetc/passwd", "//etc/passwd", "/watch.css/../../pages.py", "/watch.py", "/%00"],
+    ["/metrics.jsonl", "/../metrics.jsonl", "/..%2f..%2fetc/passwd", "//etc/passwd", "/watch.css/../../pages.py",
+     "/watch.py", "/%00"],
 )  # fmt: skip
 def test_no_path_of_a_request_reaches_a_file(run_at, path: str, monkeypatch: pytest.MonkeyPatch):
     opened = []
@@ -187,9 +188,9 @@ def test_a_reader_that_goes_ends_its_thread(run_at):
 
 def test_more_readers_than_there_is_room_for_are_turned_away(run_at, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server_module, "READERS", 1)
-    with serving(run_at(epochs=2, upto="search")) as server:
-        with closing(Events(server)) as events, pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
-            events.next()
+    with serving(run_at(epochs=2, upto="search")) as server, closing(Events(server)) as events:
+        events.next()
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             get(server, "/")
 
 

@@ -38,7 +38,7 @@ def test_the_time_left_is_the_epochs_left_at_the_latest_pace(run_at):
 
 
 def test_the_pace_is_that_of_the_latest_epochs(run_at):
-    """A stage with slower epochs counts once it has more than half of the latest ones; an interruption is one epoch among many."""
+    """A stage of slower epochs counts once it has more than half of the latest ones; a long pause is one among many."""
     run = run_at(epochs=40, upto="search")
     lines = lines_of(run)
     for line in lines:

@@ -1,7 +1,7 @@
 """Who may read the page: what a request says of its host and its token. Pure, and the only judge.
 
-A page of another site that is open in the same browser can send requests to this address. It cannot read the answers, unless the
-name of its own site is made to lead here (DNS rebinding). The header Host then has that name, and is refused.
+A page of another site that is open in the same browser can send requests to this address. It cannot read the answers, unless
+the name of its own site is made to lead here (DNS rebinding). The header Host then has that name, and is refused.
 """
 
 import hmac
@@ -66,8 +66,8 @@ class Access:
         if not self.token:
             return True
         given = [*query.get("token", ()), self._of_cookie(cookies)]
-        # All are compared, each in a time that does not depend on where it differs.
-        return any([hmac.compare_digest(one.encode(), self.token.encode()) for one in given])
+        # In a time that does not depend on where they differ.
+        return any(hmac.compare_digest(one.encode(), self.token.encode()) for one in given)
 
     def _of_cookie(self, cookies: str | None) -> str:
         try:

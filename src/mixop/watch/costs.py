@@ -23,8 +23,8 @@ COSTS = {"seconds": SECONDS, "parameters": "parameters", "flops": "multiply-adds
 """What a tuning's second objective is called at an axis."""
 
 SUPERNET = (
-    "No run has a score yet, so this is what each supernet has reached by now, against the seconds of its search. It is no forecast "
-    "of what its architecture will score."
+    "No run has a score yet, so this is what each supernet has reached by now, against the seconds of its search. It is no "
+    "forecast of what its architecture will score."
 )
 SCORED = "A dot for each run that has a score. The line goes through those that no cheaper one equals; the ring is the best."
 

@@ -144,7 +144,9 @@ class Follower:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise RunError(f"There is no directory {self.folder}: give the --out of a search, or a directory with several runs.")
+            raise RunError(
+                f"There is no directory {self.folder}: give the --out of a search, or a directory with several runs."
+            )
         self.more = False
         self.version = 0
         self._runs: dict[Path, Followed] = {}

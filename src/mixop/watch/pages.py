@@ -31,6 +31,7 @@ KEPT = 32
 SHOWN = 40
 """Spans of epochs in a table, at most: a long search changes its architecture hundreds of times."""
 
+
 def page(follower: Follower, query: str) -> str:
     """The page without its parts, which it asks for.
 

@@ -163,7 +163,8 @@ def _listening(host: str, port: int | None, server: Server) -> _Http:
             if number == tried[-1]:
                 reason = getattr(error, "strerror", None) or str(error).rstrip(".")
                 raise RunError(
-                    f"Cannot listen on {host}, port {tried[0]} ({reason}): give another --port, 0 for any free one, or another --host."
+                    f"Cannot listen on {host}, port {tried[0]} ({reason}): "
+                    "give another --port, 0 for any free one, or another --host."
                 ) from error
     raise AssertionError("the last port either listens or raises")
 
