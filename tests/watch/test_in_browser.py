@@ -63,7 +63,7 @@ def test_points_appear_as_epochs_end(tmp_path: Path, shown):
 
 
 def test_keys_reach_everything_and_what_a_reader_did_stays(tmp_path: Path, shown):
-    """Tab goes through the page in its order, space marks a run, Enter follows a link; a part that is replaced keeps all that."""
+    """Tab goes through the page in its order, space marks a run, Enter follows a link; a part that is replaced keeps it."""
     for name in ("a", "b", "c"):
         run = make_run(tmp_path / "runs" / name, epochs=10, upto="search")
     lines = lines_of(run)

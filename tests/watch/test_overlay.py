@@ -10,7 +10,7 @@ from mixop.report import plots
 from mixop.watch import costs
 from mixop.watch.costs import against_cost
 from mixop.watch.follow import Followed, Follower
-from mixop.watch.overlay import COLOURS, best_of, key, method, overlays, reached
+from mixop.watch.overlay import COLOURS, best_of, key, method, overlays, reached, score_of
 
 
 def followed(folder: Path) -> list[Followed]:
@@ -102,6 +102,10 @@ def test_scores_of_a_tuning_stand_against_its_second_objective(run_at, tmp_path:
     spots = []
     monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
     figure = against_cost(folder, followed(folder), None)
+    scored = costs.scored_by(folder, None)
+    assert scored == ACCURACY
+    assert [score_of(run) for run in followed(folder)] == [0.5, 0.9, 0.7, None, None]
+    assert getattr(best_of(followed(folder), scored), "name", "") == "trial-1"
     assert figure is not None
     assert str(figure["title"]).endswith("against parameters")
     assert [(spot.label, spot.cost, spot.score, spot.chosen) for spot in spots] == [

@@ -149,7 +149,7 @@ def test_a_comparison_shows_its_table(tmp_path: Path):
     write_json(folder / "comparison.json", identity)
     parts = looked(folder).parts()
     assert "62.5 ± 17.7" in Page(parts["table"]).text("table")
-    assert "2 of 4 runs are done" in Page(parts["head"]).text()
+    assert "2 of 4 runs of the comparison are done." in Page(parts["head"]).text()
     write_json(folder / "comparison.json", {})
     assert "comparison.json is damaged" in Page(looked(folder).parts()["head"]).text()
 

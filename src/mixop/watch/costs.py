@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -16,6 +15,7 @@ from mixop.runs.files import TUNING
 from mixop.runs.load import read_object
 from mixop.runs.read import RunContents
 from mixop.watch.follow import Followed
+from mixop.watch.overlay import score_of
 
 SECONDS = "seconds of the search"
 TRAINED = "seconds of search and training"
@@ -54,6 +54,14 @@ def against_cost(folder: Path, runs: Sequence[Followed], comparison: Comparison 
     return {"title": f"{measure.title} against {cost}", "note": note, "svg": Markup(costs_and_scores(spots, cost, measure))}
 
 
+def scored_by(folder: Path, comparison: Comparison | None) -> Measure | None:
+    """What the scores of a comparison or a tuning are; None where the directory is neither."""
+    if comparison is not None:
+        return comparison.measure
+    tuning = _tuning(folder)
+    return None if tuning is None else tuning[0]
+
+
 def _kind(comparison: Comparison, name: str) -> str:
     if name == RANDOM:
         return "random search"
@@ -65,7 +73,7 @@ def _of_runs(folder: Path, runs: Sequence[Followed]) -> tuple[list[Spot], Measur
     tuning = _tuning(folder)
     if tuning is not None:
         measure, cost = tuning
-        spots = [_spot(run, run.trial, cost or "search_seconds") for run, _ in known]
+        spots = [_spot(run, cost or "search_seconds") for run, _ in known]
         found = [spot for spot in spots if spot is not None]
         if found:
             return found, measure, COSTS.get(cost or "seconds", SECONDS), SCORED
@@ -87,9 +95,9 @@ def _tuning(folder: Path) -> tuple[Measure, str | None] | None:
         return None
 
 
-def _spot(run: Followed, trial: Any, cost: str) -> Spot | None:
-    score, paid = trial.get("score"), trial.get("cost" if cost in COSTS else cost)
-    if isinstance(score, int | float) and isinstance(paid, int | float) and paid > 0:
+def _spot(run: Followed, cost: str) -> Spot | None:
+    score, paid = score_of(run), run.trial.get("cost" if cost in COSTS else cost)
+    if score is not None and isinstance(paid, int | float) and paid > 0:
         return Spot(run.name, "trials", paid, score)
     return None
 

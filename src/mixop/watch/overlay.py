@@ -50,12 +50,19 @@ def reached(run: RunContents) -> float | None:
     return last(curve[1]) if curve is not None else _end(_trained(run, run.first))
 
 
-def key(runs: Sequence[Followed], running: Sequence[int]) -> Key:
+def score_of(run: Followed) -> float | None:
+    """The score of a run that is a part of a comparison or a tuning; None without one."""
+    score = run.trial.get("score")
+    return score if isinstance(score, int | float) and not isinstance(score, bool) else None
+
+
+def key(runs: Sequence[Followed], running: Sequence[int], scored_by: Measure | None = None) -> Key:
     """Colours for runs: one for each, where they are few; else one for each method; else the best, those at work, the rest.
 
     Args:
         runs: with contents.
         running: numbers of those at work.
+        scored_by: what the scores of a comparison or a tuning are.
     """
     if len(runs) <= len(COLOURS):
         of = {run.number: colour for run, colour in zip(runs, COLOURS, strict=False)}
@@ -64,7 +71,7 @@ def key(runs: Sequence[Followed], running: Sequence[int]) -> Key:
     if 1 < len(methods) <= len(COLOURS):
         colour_of = dict(zip(methods, COLOURS, strict=False))
         return Key(tuple(colour_of.items()), {run.number: colour_of[method(run)] for run in runs})
-    best = best_of(runs)
+    best = best_of(runs, scored_by)
     of = {run.number: "second" if run.number in running else "rival" for run in runs}
     entries = [("at work", "second")] if running else []
     if best is not None:
@@ -73,8 +80,17 @@ def key(runs: Sequence[Followed], running: Sequence[int]) -> Key:
     return Key((*entries, ("others", "rival")), of)
 
 
-def best_of(runs: Sequence[Followed]) -> Followed | None:
-    """The run that has reached the most, of those that measure what the first one does."""
+def best_of(runs: Sequence[Followed], scored_by: Measure | None = None) -> Followed | None:
+    """The run with the best score; where none has one, the one that has reached the most, of those that measure the same.
+
+    Args:
+        runs: with contents.
+        scored_by: what the scores of a comparison or a tuning are.
+    """
+    if scored_by is not None:
+        scored = [(scored_by.rank(score), run) for run in runs if (score := score_of(run)) is not None]
+        if scored:
+            return max(scored, key=lambda pair: pair[0])[1]
     found: list[tuple[float, Followed]] = []
     measure = next((run.contents.first for run in runs if run.contents is not None), None)
     for run in runs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixop.core.errors import MixopError
+from mixop.core.measure import Measure
 from mixop.report import sections
 from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
@@ -15,10 +16,10 @@ from mixop.report.templating import template, unique_ids
 from mixop.report.verdict import beside_known, verdict
 from mixop.report.words import capital, count, duration, word, written
 from mixop.runs.files import COMPARISON
-from mixop.watch.costs import against_cost
+from mixop.watch.costs import against_cost, scored_by
 from mixop.watch.derived import as_derived
 from mixop.watch.follow import Followed, Follower
-from mixop.watch.overlay import key, method, overlays, reached
+from mixop.watch.overlay import key, method, overlays, reached, score_of
 from mixop.watch.signs import signs
 from mixop.watch.standing import Standing, standing
 
@@ -90,15 +91,16 @@ class Pages:
         stands = {run.number: standing(run) for run in runs}
         running = [number for number, stand in stands.items() if stand.state == "running"]
         readable = [run for run in shown if run.contents is not None]
-        colours = key(readable, running)
         comparison, errors = self._comparison()
+        scored = scored_by(self.follower.folder, comparison)
+        colours = key(readable, running, scored)
         found = self._cached(
             ("together", *(run.number for run in shown)) if selected else "all",
             self.follower.version,
             lambda: _figures(self.follower, readable, colours, comparison),
         )
         if runs:
-            found = {**found, "runs": _table(runs, shown, stands, colours.of, selected=selected)}
+            found = {**found, "runs": _table(runs, shown, stands, colours.of, scored, selected=selected)}
         head = _template("overview").render(
             name=self.follower.name,
             words=_words(list(stands.values()), comparison),
@@ -193,8 +195,11 @@ def _words(stands: Sequence[Standing], comparison: Comparison | None) -> str:
     told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     lefts = [stand.left for stand in stands if stand.left is not None]
     left = f" The longest of those at work has about {duration(max(lefts))} left." if lefts else ""
-    of = f" {verdict_of(comparison)}" if comparison is not None and comparison.rows else ""
-    return f"{count(len(stands), 'run')}: {told}.{left}{of}"
+    if comparison is None:
+        return f"{count(len(stands), 'run')}: {told}.{left}"
+    done = f"{comparison.done} of {comparison.planned} runs of the comparison are done."
+    of = done if comparison.done < comparison.planned else verdict_of(comparison)
+    return f"{count(len(stands), 'run')}: {told or 'none has begun'}.{left} {of}"
 
 
 def _table(
@@ -202,6 +207,7 @@ def _table(
     shown: Sequence[Followed],
     stands: Mapping[int, Standing],
     colours: Mapping[int, str],
+    scored: Measure | None,
     *,
     selected: bool,
 ) -> str:
@@ -223,9 +229,12 @@ def _table(
                     written(measure, value) if contents is not None and contents.first == measure else ABSENT
                     for measure in measures
                 ],
+                "score": "" if scored is None else written(scored, score_of(run)),
                 "colour": colours.get(run.number, ""),
                 "chosen": selected and run in shown,
                 "warnings": stand.reason or run.error or " ".join(warned),
             }
         )
-    return _template("runs").render(rows=rows, heads=[capital(word(measure)) for measure in measures], selected=selected)
+    return _template("runs").render(
+        rows=rows, heads=[capital(word(measure)) for measure in measures], scored=scored, selected=selected
+    )
