@@ -109,3 +109,12 @@ def test_a_run_that_has_just_begun_knows_nothing_of_its_time(run_at):
     assert (stand.state, stand.total, stand.left) == ("running", 0, None)
     assert stand.words == "Running: no epoch is finished yet."
     assert json.loads((run.path / "run.json").read_text())
+
+
+def test_a_file_that_is_not_read_to_its_end_claims_nothing_of_the_run(run_at):
+    follower = Follower(run_at(epochs=30, upto="search"))
+    follower.look(most=8000)
+    (run,) = follower.runs
+    stand = standing(run, at(run, 1e6))
+    assert (stand.state, stand.left) == ("reading", None)
+    assert stand.words.startswith("Reading what is there: ")

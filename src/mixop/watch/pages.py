@@ -148,10 +148,12 @@ def _sections(run: Followed) -> Parts:
     if contents is None:
         return {}
     searched = contents.search is not None
-    names = ["search", "cell", "weights", "changes"] if searched else ["cell"]
+    found = as_derived(contents)
+    names = ["search"] if searched else []
+    names += ["cell"] if found.native is not None else []
+    names += ["weights", "changes"] if searched else []
     names += ["comparison"] if contents.score is not None else []
     names += ["retraining"] if contents.retrainings else []
-    found = as_derived(contents)
     now = contents.search.epochs[-1] if contents.search is not None and contents.native is None else None
     facts = template("sections/facts.html.jinja").render(facts=sections.facts(contents), cards=sections.cards(contents))
     of = {"cell": found, "weights": found}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from mixop.report.words import count, duration
 from mixop.runs.load import Record
@@ -21,8 +21,9 @@ SILENCE = 60.0
 PATIENCE = 4.0
 """The same in epochs."""
 
-State = Literal["running", "finished", "pruned", "failed", "silent"]
-"""``silent``: neither finished nor heard of; it was stopped, or killed, or an epoch takes far longer than those before."""
+State = Literal["reading", "running", "finished", "pruned", "failed", "silent"]
+"""``reading``: its files hold more than has been read. ``silent``: neither finished nor heard of; it was stopped, or killed, or
+an epoch takes far longer than those before."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Standing:
     def words(self) -> str:
         """It in a sentence or two."""
         at = f"{self.done:,} of {count(self.total, 'epoch')} of {self.of}" if self.total else "no epoch is finished yet"
+        if self.state == "reading":
+            return f"Reading what is there: {at} so far."
         if self.state == "running":
             left = "" if self.left is None or self.left < 1 else f", about {duration(self.left)} left"
             return f"Running: {at}{self.now}{left}."
@@ -85,6 +88,8 @@ def standing(run: Followed, now: float | None = None) -> Standing:
     silent = None if run.changed is None else max(now - run.changed, 0.0)
     place, step = _trained(run) if run.networks else _searched(run)
     contents, trial = run.contents, run.trial
+    if run.more:
+        return Standing("reading", **place, silent=silent)
     if isinstance(trial.get("error"), str):
         return Standing("failed", **place, silent=silent, reason=trial["error"])
     if isinstance(trial.get("pruned"), int):
@@ -97,7 +102,7 @@ def standing(run: Followed, now: float | None = None) -> Standing:
     return Standing("running", **place, left=left, silent=silent)
 
 
-def _searched(run: Followed) -> tuple[dict, float | None]:
+def _searched(run: Followed) -> tuple[dict[str, Any], float | None]:
     """Where a search is, and the seconds of an epoch."""
     records = [record for record in run.records if isinstance(record, SearchRecord)]
     if not records:
@@ -105,7 +110,7 @@ def _searched(run: Followed) -> tuple[dict, float | None]:
     return {"done": records[-1].epoch, "total": records[-1].epochs}, pace(records)
 
 
-def _trained(run: Followed) -> tuple[dict, float | None]:
+def _trained(run: Followed) -> tuple[dict[str, Any], float | None]:
     """Where a retraining is, and the seconds of an epoch."""
     of = f"the training of {count(run.networks, 'network')}"
     records = [record for record in run.records if isinstance(record, RetrainingRecord)]
