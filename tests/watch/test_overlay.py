@@ -134,6 +134,17 @@ def test_scores_of_retrainings_stand_against_search_and_training(run_at, tmp_pat
     assert [(spot.score, spot.cost) for spot in spots] == [(0.9, pytest.approx(4 * 3.1 + 31.4))]
 
 
+def test_scores_on_other_examples_are_not_compared(run_at, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, part in (("a", "valid"), ("b", "test"), ("c", "valid")):
+        run_at(name, epochs=4, scored_on=part)
+    spots = []
+    monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
+    figure = against_cost(tmp_path / "runs", followed(tmp_path / "runs"), None)
+    assert figure is not None
+    assert [spot.label for spot in spots] == ["a", "c"]
+    assert "left out" in str(figure["note"])
+
+
 def test_nothing_is_drawn_of_runs_that_have_just_begun(run_at, tmp_path: Path):
     run_at("a", upto="start")
     runs = followed(tmp_path / "runs")

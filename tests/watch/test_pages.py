@@ -70,11 +70,11 @@ def three(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def test_several_runs_stand_in_a_table_and_over_each_other(three: Path):
+def test_several_runs_stand_in_a_table_and_are_overlaid(three: Path):
     parts = looked(three).parts()
     assert list(parts) == ["head", "overlay", "cost", "runs"]
     assert "3 runs: 1 finished, 2 running." in Page(parts["head"]).text()
-    assert "3 runs over each other" in Page(parts["overlay"]).text("overlay")
+    assert "3 runs overlaid" in Page(parts["overlay"]).text("overlay")
     table = Page(parts["runs"])
     for said in ("a drnas finished 4 of 4", "b drnas running 4 of 4", "c drnas running \u2013"):
         assert said in table.text("runs")

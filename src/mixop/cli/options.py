@@ -412,8 +412,8 @@ class ReportOptions:
 class WatchOptions:
     """Show runs in a browser while they go on: curves, weights, the cell as it would be derived now, warnings, time left.
 
-    The page follows every run below the directory, running or finished, those of mixop compare, tune and find too, and shows
-    several over each other. It reads their files and nothing else, so it may begin and end at any time. It is served on this
+    The page follows every run below the directory, running or finished, those of mixop compare, tune and find too, and overlays
+    the curves of several. It reads their files and nothing else, so it may begin and end at any time. It is served on this
     machine alone, until Ctrl-C.
 
     Args:

@@ -1,5 +1,6 @@
 """Scores against costs, of runs that are finished or on their way."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,9 +80,14 @@ def _of_runs(folder: Path, runs: Sequence[Followed]) -> tuple[list[Spot], Measur
             return found, measure, COSTS.get(cost or "seconds", SECONDS), SCORED
     measure = known[0][1].first if known else None
     same = [(run, contents) for run, contents in known if contents.first == measure]
-    scored = [Spot(run.name, "runs", seconds, value) for run, contents in same for seconds, value in _scored(contents)]
+    scored = [
+        (contents.score.scored_on, spot) for run, contents in same if contents.score and (spot := _scored(run.name, contents))
+    ]
     if scored:
-        return scored, measure, TRAINED, SCORED
+        scopes = Counter(scope for scope, _ in scored)
+        most = max(scopes, key=lambda scope: scopes[scope])
+        note = SCORED if len(scopes) == 1 else f"{SCORED} Those that were scored on other examples than most are left out."
+        return [spot for scope, spot in scored if scope == most], measure, TRAINED, note
     return [spot for run, contents in same for spot in _supernet(run.name, contents)], measure, SECONDS, SUPERNET
 
 
@@ -102,14 +108,14 @@ def _spot(run: Followed, cost: str) -> Spot | None:
     return None
 
 
-def _scored(run: RunContents) -> list[tuple[float, float]]:
+def _scored(name: str, run: RunContents) -> Spot | None:
     found = run.score.found if run.score is not None else None
     value = None if found is None or run.score is None else run.score.value(found)
     if found is None or value is None:
-        return []
+        return None
     searched = last(run.search.seconds) if run.search is not None else None
     paid = found.seconds + (searched or 0.0)
-    return [(paid, value)] if paid > 0 else []
+    return Spot(name, "runs", paid, value) if paid > 0 else None
 
 
 def _supernet(name: str, run: RunContents) -> list[Spot]:

@@ -1,6 +1,6 @@
 """The parts of the page: of one run, with the sections of its report, or of several runs together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from mixop.runs.files import COMPARISON
 from mixop.watch.costs import against_cost, scored_by
 from mixop.watch.derived import as_derived
 from mixop.watch.follow import Followed, Follower
-from mixop.watch.overlay import key, method, overlays, reached, score_of
+from mixop.watch.overlay import Key, key, method, overlays, reached, score_of
 from mixop.watch.signs import signs
 from mixop.watch.standing import Standing, standing
 
@@ -57,7 +57,7 @@ class Pages:
     """
 
     follower: Follower
-    _made: dict[Any, tuple[int, Parts]] = field(default_factory=dict)
+    _made: dict[Hashable, tuple[Hashable, Parts]] = field(default_factory=dict)
 
     def parts(self, chosen: Sequence[int] = ()) -> Parts:
         """The parts of the page.
@@ -71,7 +71,7 @@ class Pages:
             return self._alone(shown[0], several=len(runs) > 1)
         return self._together(runs, shown, selected=len(shown) < len(runs))
 
-    def _cached(self, name: Any, version: int, make: Any) -> Parts:
+    def _cached(self, name: Hashable, version: Hashable, make: Callable[[], Parts]) -> Parts:
         known = self._made.get(name)
         if known is None or known[0] != version:
             self._made.pop(name, None)
@@ -96,7 +96,7 @@ class Pages:
         colours = key(readable, running, scored)
         found = self._cached(
             ("together", *(run.number for run in shown)) if selected else "all",
-            self.follower.version,
+            (self.follower.version, *running),
             lambda: _figures(self.follower, readable, colours, comparison),
         )
         if runs:
@@ -173,7 +173,7 @@ def _verdict(run: Followed) -> str:
     return " ".join([verdict(contents), *beside_known(contents)])
 
 
-def _figures(follower: Follower, runs: Sequence[Followed], colours: Any, comparison: Comparison | None) -> Parts:
+def _figures(follower: Follower, runs: Sequence[Followed], colours: Key, comparison: Comparison | None) -> Parts:
     parts = {}
     if comparison is not None:
         rows = list(zip(comparison.rows, comparison.cells(), strict=True))
