@@ -32,13 +32,9 @@ class Browser:
 
     Args:
         profile: a new folder for the browser.
-        width: of the window in px.
-        height: of the window in px.
-        phone: whether it is a phone's.
-        dark: whether it prefers dark colours.
     """
 
-    def __init__(self, profile: Path, *, width: int = 1280, height: int = 900, phone: bool = False, dark: bool = False) -> None:
+    def __init__(self, profile: Path) -> None:
         if CHROMIUM is None:
             pytest.skip("no Chromium on PATH: apt-get install chromium")
         to_browser, self._write = os.pipe()
@@ -58,9 +54,18 @@ class Browser:
         self._session = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
-        self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )  # fmt: skip
+        self.window()
+
+    def window(self, *, width: int = 1280, height: int = 900, phone: bool = False, dark: bool = False) -> None:
+        """Another window.
+
+        Args:
+            width: in px.
+            height: in px.
+            phone: whether it is a phone's.
+            dark: whether it prefers dark colours.
+        """
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 

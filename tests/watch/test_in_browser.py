@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import Browser
@@ -19,27 +20,36 @@ pytestmark = pytest.mark.usefixtures("drawn")
 LIVE = "document.getElementById('status')?.textContent === 'live' && document.querySelectorAll('#parts section').length"
 
 
-@pytest.fixture
-def shown(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
-    """Shows the page of a directory in a browser; what the console says at its end must be nothing."""
-    open_ones: list[tuple[Browser, Server]] = []
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One for all tests of this file: it takes a second to begin."""
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
-    def show(folder: Path, query: str = "", **window: object) -> Browser:
-        browser = Browser(tmp_path / f"profile-{len(open_ones)}", **window)
+
+@pytest.fixture
+def shown(browser: Browser) -> Iterator[Callable[..., Browser]]:
+    """Shows the page of a directory in the browser; what the console says at its end must be nothing."""
+    servers: list[Server] = []
+
+    def show(folder: Path, query: str = "", **window: Any) -> Browser:
         server = Server(folder, port=0)
+        servers.append(server)
         server.start()
-        open_ones.append((browser, server))
+        browser.window(**window)
         browser.open(server.url + query)
         browser.until(LIVE)
         return browser
 
+    browser.said.clear()
     yield show
-    for browser, server in open_ones:
-        browser.value("1")  # what was said until now is noted with the answer
-        said = list(browser.said)
-        browser.close()
+    browser.value("1")  # what was said until now is noted before the answer
+    said = list(browser.said)
+    browser.open("about:blank")
+    for server in servers:
         server.stop()
-        assert said == []
+    assert said == []
 
 
 def points(browser: Browser) -> int:
