@@ -117,6 +117,18 @@ def test_a_run_that_cannot_be_read_says_why_and_the_others_are_shown(three: Path
     assert list(made.parts((broken,))) == ["head"]
 
 
+def test_what_cannot_be_drawn_is_said_in_its_place(three: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> str:
+        raise ZeroDivisionError("<of an odd file>")
+
+    monkeypatch.setattr(pages, "section", fail)
+    made = looked(three)
+    parts = made.parts((made.follower.runs[0].number,))
+    assert list(parts) == ["head", "fault"]
+    assert "This is a bug in mixop (ZeroDivisionError: <of an odd file>)" in Page(parts["fault"]).text()
+    assert "overlay" in made.parts()
+
+
 def test_a_name_is_text_and_no_markup(tmp_path: Path):
     name = "<img src=x onerror=alert(1)>"
     make_run(tmp_path / name, epochs=2, upto="search", columns=lambda epoch: {"warning": name, name: name})

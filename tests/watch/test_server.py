@@ -117,6 +117,18 @@ def test_no_path_of_a_request_reaches_a_file(run_at, path: str, monkeypatch: pyt
     assert not opened
 
 
+def test_an_address_that_is_none_is_refused_too(run_at):
+    with (
+        serving(run_at(epochs=2, upto="search")) as server,
+        closing(http.client.HTTPConnection("127.0.0.1", server.access.port, timeout=30)) as connection,
+    ):
+        connection.putrequest("GET", "http://[etc/passwd", skip_host=True)
+        connection.putheader("Host", "127.0.0.1")
+        connection.endheaders()
+        with closing(connection.getresponse()) as answer:
+            assert answer.status == 404
+
+
 def test_other_names_of_the_machine_are_refused(run_at):
     with serving(run_at(epochs=2, upto="search")) as server:
         for path in ("/", "/events", "/watch.js"):

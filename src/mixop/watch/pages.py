@@ -4,6 +4,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import escape
+
 from mixop.core.errors import MixopError
 from mixop.core.measure import Measure
 from mixop.report import sections
@@ -77,7 +79,7 @@ class Pages:
             self._made.pop(name, None)
             if len(self._made) >= KEPT:
                 del self._made[next(iter(self._made))]
-            known = self._made[name] = (version, make())
+            known = self._made[name] = (version, _made(make))
         return known[1]
 
     def _alone(self, run: Followed, *, several: bool) -> Parts:
@@ -116,6 +118,17 @@ class Pages:
             return read_comparison(self.follower.folder), []
         except MixopError as error:
             return None, [str(error)]
+
+
+def _made(make: Callable[[], Parts]) -> Parts:
+    """The parts, or a sentence in their place: a file that nobody foresaw must not end the page for all other runs."""
+    try:
+        return make()
+    except MixopError as error:
+        said = str(error)
+    except Exception as error:
+        said = f"This is a bug in mixop ({type(error).__name__}: {error}): please report it, with the run if you can."
+    return {"fault": f'<p class="remark"><b>Look out.</b> {escape(said)}</p>'}
 
 
 TITLES = {

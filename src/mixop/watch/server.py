@@ -38,6 +38,8 @@ READERS = 24
 REQUEST_SECONDS = 20.0
 """That a request may take to come in, and a reader to take what it is sent."""
 
+NOTHING = "There is nothing here; the page is at /."
+
 _ALL = ("", "0.0.0.0", "::")
 
 _HEADERS = {
@@ -179,13 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
         access = self.server.server.access
         if not access.knows_host(self.headers.get("Host")):
             return self._refuse(HTTPStatus.FORBIDDEN, "This page is asked for by its address, not by another name.")
-        asked = urlsplit(self.path)
+        try:
+            asked = urlsplit(self.path)
+        except ValueError:  # of an address with half a bracket
+            return self._refuse(HTTPStatus.NOT_FOUND, NOTHING)
         query = parse_qs(asked.query)
         if not access.admits(query, self.headers.get("Cookie")):
             return self._refuse(HTTPStatus.FORBIDDEN, "This page needs the token of the address that mixop watch printed.")
         answer = _ANSWERS.get(asked.path)
         if answer is None:
-            return self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here; the page is at /.")
+            return self._refuse(HTTPStatus.NOT_FOUND, NOTHING)
         return answer(self, query)
 
     def _page(self, query: Mapping[str, list[str]]) -> None:
