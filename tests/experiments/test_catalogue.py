@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from mixop.engine.settings import Settings
 from mixop.experiments.base import Findings, Panel, Request
 from mixop.experiments.bench import EPOCHS, bench
 from mixop.experiments.catalogue import CATALOGUE
+from mixop.experiments.geometry import BOTH
 from mixop.experiments.page import panels_of
+from mixop.experiments.quantities import TABLE
 from mixop.experiments.run import run_experiment
 from mixop.experiments.searches import Searches
 from mixop.runs.files import EXPERIMENT
@@ -70,11 +73,11 @@ def test_it_runs_in_seconds_and_its_page_has_everything(name, tmp_path):
 
 def shaped(experiment: Searches, towards: float) -> Findings:
     """Three runs of eight epochs of every variant: a pattern's own variant first, others by their place, noise aside."""
-    names = list(experiment.variants(EPOCHS))
+    names = Counter(map(experiment.pooled, experiment.variants(EPOCHS)))
     rng = np.random.default_rng(0)
     panels = {}
     for title in experiment.quantities:
-        series = {name: towards * rng.uniform(0.5, 1.0, (3, 8)) for name in names}
+        series = {name: towards * rng.uniform(0.5, 1.0, (3 * count, 8)) for name, count in names.items()}
         panels[title] = Panel(title, tuple(range(1, 9)), series)
     return Findings(panels)
 
@@ -86,3 +89,14 @@ def test_its_rules_take_its_own_findings(name):
     for judged in experiment.judged(shaped(experiment, 1.0)):
         assert judged.verdict in ("shows", "does not show", "cannot show")
         assert "too few" not in judged.why
+
+
+def test_splitting_is_judged_by_the_mean_over_methods_seed_by_seed():
+    """Methods differ by more than levels do, so their spread must not enter the error."""
+    rng = np.random.default_rng(0)
+    of_method = np.repeat(rng.uniform(0.1, 0.9, len(BOTH)), 3)[:, None]
+    gain = np.tile([0.01, 0.02, 0.03], len(BOTH))[:, None]
+    series = {"one level": of_method, "two levels": of_method + gain}
+    (judged,) = CATALOGUE["levels-all"].judged(Findings({TABLE: Panel(TABLE, (1.0,), series, percent=True)}))
+    assert judged.verdict == "shows"
+    assert "+2 points, standard error 0.58, 3 pairs" in judged.why

@@ -4,6 +4,7 @@ Source: Li, Khodak, Balcan & Talwalkar 2021 (arXiv:2004.07802), and Khodak & Li 
 architecture search (ML@CMU blog).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,28 @@ BLOG = "Khodak & Li 2020, In defense of weight-sharing (ML@CMU blog)"
 BASES = {"darts": "gaea_bilevel", "pcdarts": "gaea_pcdarts", "gdas": "gaea_gdas"}
 """Methods, each with the same one on the simplex, on two levels as well."""
 
+SCHEMES = {"two": FirstOrder(), "one": SingleLevel(same_batch=False)}
+"""The architecture step uses the validation split, or the training set that the weights use."""
+
 LEVELS = ("darts", "drnas", "sdarts_rs", "gaea")
-"""Methods whose architecture step may use the validation split, or the training set that the weights use."""
+"""Methods that are compared one by one."""
+
+BOTH = (
+    *(
+        "darts",
+        "sdarts_rs",
+        "sdarts_adv",
+        "darts_minus",
+        "pcdarts",
+        "sdarts_rs_pc",
+        "sdarts_adv_pc",
+        "drnas",
+        "gaea",
+        "gaea_gdas",
+    ),
+    *("gaea_pcdarts", "gdas", "snas", "dsnas", "proxylessnas", "bayesnas", "prdarts"),
+)
+"""All methods of a single stage that allow both, apart from those that differ from one of these by their scheme only."""
 
 
 def on_the_simplex(epochs: int) -> dict[str, Recipe]:
@@ -32,11 +53,25 @@ def on_the_simplex(epochs: int) -> dict[str, Recipe]:
 
 def levels(epochs: int) -> dict[str, Recipe]:
     """Each method on two levels, and on one."""
-    schemes = {"two": FirstOrder(), "one": SingleLevel(same_batch=False)}
+    return _on_both(LEVELS, epochs)
+
+
+def levels_of_all(epochs: int) -> dict[str, Recipe]:
+    """The same for every method that allows both."""
+    return _on_both(BOTH, epochs)
+
+
+def level_of(variant: str) -> str:
+    """Which of the two a variant has: ``one level`` or ``two levels``."""
+    return "one level" if variant.endswith("-one") else "two levels"
+
+
+def _on_both(methods: Sequence[str], epochs: int) -> dict[str, Recipe]:
+    # The last epoch counts, since on one level no examples are held out to find the best one with.
     return {
-        f"{method}-{level}": replace(RECIPES[method](epochs=epochs), scheme=scheme)
-        for method in LEVELS
-        for level, scheme in schemes.items()
+        f"{method}-{level}": replace(RECIPES[method](epochs=epochs), scheme=scheme, keep="last")
+        for method in methods
+        for level, scheme in SCHEMES.items()
     }
 
 
@@ -68,6 +103,12 @@ def _single_fixes_darts(findings: Findings) -> Judged:
     return above(
         of.at_end("gaea-one") - of.at_end("darts-two"), "table accuracy at the end, gaea-one less darts-two", percent=True
     )
+
+
+def _splitting_regularises(findings: Findings) -> Judged:
+    of = findings.panels[TABLE]
+    two, one = (of.at_end(level).reshape(len(BOTH), -1) for level in ("two levels", "one level"))
+    return above((two - one).mean(0), "table accuracy at the end, two levels less one, mean over the methods", percent=True)
 
 
 def _rounds_better(findings: Findings) -> Judged:
@@ -106,6 +147,21 @@ EXPERIMENTS = (
         ),
         variants=levels,
         quantities=(TABLE, ENTROPY),
+    ),
+    Searches(
+        name="levels-all",
+        question="Does splitting the data into two levels help, over every method that allows both?",
+        source=f"{BLOG}, on empirical risk minimisation",
+        patterns=(
+            Pattern(
+                "Two levels regularise the search by splitting the data.",
+                f"table accuracy at the end, two levels less one, mean over the methods, seed by seed: {RULE}.",
+                _splitting_regularises,
+            ),
+        ),
+        variants=levels_of_all,
+        quantities=(TABLE, ENTROPY),
+        pooled=level_of,
     ),
     Searches(
         name="rounding",

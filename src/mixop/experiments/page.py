@@ -60,7 +60,7 @@ def written(experiment: Experiment, request: Request, findings: Findings, second
     run = RunDirectory(request.out)
     run.write_json(EXPERIMENT, content)
     for panel in findings.panels.values():
-        run.save(figure_file(panel.title), (str(_figure(panel)["svg"]) + "\n").encode())
+        run.save(figure_file(panel.title), f"{drawn(panel)}\n".encode())
     return write_experiment(request.out)
 
 
@@ -119,6 +119,22 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
     }
 
 
+def drawn(panel: Panel) -> str:
+    """A panel as SVG, described in words with the values at the end."""
+    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
+    ends = {name: panel.at_end(name) for name in panel.series}
+    known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
+    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
+    return variants(
+        panel.x,
+        panel.series,
+        description=f"{panel.title}; at the end: {words}",
+        along=panel.along,
+        percent=panel.percent,
+        log=panel.log,
+    )
+
+
 def _plain(panel: Panel) -> dict[str, Any]:
     series = {
         name: [[float(value) if np.isfinite(value) else None for value in run] for run in values]
@@ -150,7 +166,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         ],
         patterns=patterns,
         source=content["source"],
-        figures=[_figure(panel) for panel in panels_of(content).values()],
+        figures=[{"title": panel.title, "svg": Markup(drawn(panel))} for panel in panels_of(content).values()],
         settings=list(content["settings"].items()),
         notes=content["notes"],
         links=links,
@@ -158,19 +174,3 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         path=run.path,
     )
     return unique_ids(page)
-
-
-def _figure(panel: Panel) -> dict[str, Any]:
-    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
-    ends = {name: panel.at_end(name) for name in panel.series}
-    known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
-    words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
-    svg = variants(
-        panel.x,
-        panel.series,
-        description=f"{panel.title}; at the end: {words}",
-        along=panel.along,
-        percent=panel.percent,
-        log=panel.log,
-    )
-    return {"title": panel.title, "svg": Markup(svg)}

@@ -10,6 +10,7 @@ from mixop.experiments.bench import ABOUT, EPOCHS, Bench, bench
 from mixop.experiments.quantities import panel
 from mixop.monitors.collapse import Collapse
 from mixop.recipe.core import Recipe
+from mixop.report.methods import SeedRun
 
 BUDGET = 12_000.0
 """Seconds of the benchmark's clock that random search has beside them (Dong & Yang 2020, arXiv:2001.00326)."""
@@ -27,10 +28,12 @@ class Searches(Experiment):
     Args:
         variants: recipes by the name of the variant, for searches of so many epochs.
         quantities: titles of what is measured, of `mixop.experiments.quantities.QUANTITIES`.
+        pooled: the name of the curve that a variant's runs belong to, where several share one.
     """
 
     variants: Callable[[int], Mapping[str, Recipe]]
     quantities: tuple[str, ...]
+    pooled: Callable[[str], str] = str
 
     @property
     def scales(self) -> Mapping[str, str]:
@@ -55,7 +58,9 @@ class Searches(Experiment):
             device=request.device,
             observe=request.observe,
         )
-        runs = {name: comparison.row(name).runs for name in recipes}
+        runs: dict[str, list[SeedRun]] = {}
+        for name in recipes:
+            runs.setdefault(self.pooled(name), []).extend(comparison.row(name).runs)
         panels = {title: panel(title, runs, on) for title in self.quantities}
         seconds = sum(run.seconds or 0.0 for those in runs.values() for run in those)
         return Findings(panels, self._settings(on, recipes), tells=request.scale != "tiny", seconds=seconds)

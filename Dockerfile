@@ -1,0 +1,25 @@
+# mixop with all extras, on a CPU:
+#
+#   docker build -t mixop .
+#   docker run --rm -v "$PWD:/work" mixop find digits --minutes 2
+#
+# PIP_FLAGS names another index, as that of a build of torch for a CPU or for your CUDA:
+#   docker build --build-arg PIP_FLAGS="--extra-index-url INDEX" -t mixop .
+FROM python:3.12-slim
+
+ARG PIP_FLAGS=""
+
+# The fused executor compiles its kernels on this machine's processor at first use.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+
+COPY . /tmp/mixop
+RUN pip install --no-cache-dir $PIP_FLAGS -c /tmp/mixop/constraints.txt "/tmp/mixop[hpo,graphs,images,trackers,frames,onnx]" \
+    && rm -rf /tmp/mixop
+
+RUN useradd --create-home mixop
+USER mixop
+WORKDIR /work
+ENTRYPOINT ["mixop"]
+CMD ["--help"]
