@@ -1,13 +1,12 @@
 """How far a run is, against what was written by hand."""
 
-import json
 from pathlib import Path
 
 import pytest
 from made_runs import lines_of, write_json, write_lines
 
 from mixop.watch.follow import Followed, Follower
-from mixop.watch.standing import PATIENCE, SILENCE, pace, standing
+from mixop.watch.standing import BEGINNING, PATIENCE, SILENCE, pace, standing
 
 
 def followed(run: Path) -> Followed:
@@ -108,7 +107,8 @@ def test_a_run_that_has_just_begun_knows_nothing_of_its_time(run_at):
     stand = standing(run)
     assert (stand.state, stand.total, stand.left) == ("running", 0, None)
     assert stand.words == "Running: no epoch is finished yet."
-    assert json.loads((run.path / "run.json").read_text())
+    assert standing(run, at(run, BEGINNING - 1)).state == "running"
+    assert standing(run, at(run, BEGINNING + 1)).state == "silent"
 
 
 def test_a_file_that_is_not_read_to_its_end_claims_nothing_of_the_run(run_at):

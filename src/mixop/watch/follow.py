@@ -56,7 +56,7 @@ class Followed:
         path: its directory.
         contents: what was read last; None where nothing could be.
         error: why the last look could not read it; empty where it could.
-        changed: when its metrics were written last, in seconds since 1970; None where there are none.
+        changed: when its metrics were written last, or without any when it began, in seconds since 1970; None if unknown.
         records: all of them, in the order in which they were written.
         networks: that its retraining trains; 0 where it is a search alone.
         trial: what its part in a comparison or a tuning ended with; empty where it has none, or not yet.
@@ -109,7 +109,7 @@ class Followed:
         return sentence != known
 
     def _add(self, most: int) -> bool:
-        mark = _mark(self.path / METRICS)
+        mark = _mark(self.path / METRICS) or _mark(self.path / ENVIRONMENT)
         self.changed = None if mark is None else mark[2] / 1e9
         read = self._tail.read(most)
         self.more = read.more

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from markupsafe import escape
@@ -60,6 +61,7 @@ class Pages:
 
     follower: Follower
     _made: dict[Hashable, tuple[Hashable, Parts]] = field(default_factory=dict)
+    _read: "tuple[int, _Compared] | None" = None
 
     def parts(self, chosen: Sequence[int] = ()) -> Parts:
         """The parts of the page.
@@ -93,7 +95,8 @@ class Pages:
         stands = {run.number: standing(run) for run in runs}
         running = [number for number, stand in stands.items() if stand.state == "running"]
         readable = [run for run in shown if run.contents is not None]
-        comparison, errors = self._comparison()
+        compared = self._compared()
+        comparison = compared.comparison
         scored = scored_by(self.follower.folder, comparison)
         colours = key(readable, running, scored)
         found = self._cached(
@@ -105,19 +108,36 @@ class Pages:
             found = {**found, "runs": _table(runs, shown, stands, colours.of, scored, selected=selected)}
         head = _template("overview").render(
             name=self.follower.name,
-            words=_words(list(stands.values()), comparison),
-            errors=[*errors, *(run.error for run in runs if run.error)],
+            words=f"{_words(list(stands.values()))} {compared.words}".strip(),
+            errors=[*compared.errors, *(run.error for run in runs if run.error)],
             links=_links(found),
         )
         return {"head": head, **found}
 
-    def _comparison(self) -> tuple[Comparison | None, list[str]]:
-        if not (self.follower.folder / COMPARISON).is_file():
-            return None, []
-        try:
-            return read_comparison(self.follower.folder), []
-        except MixopError as error:
-            return None, [str(error)]
+    def _compared(self) -> "_Compared":
+        if self._read is None or self._read[0] != self.follower.version:
+            self._read = (self.follower.version, _compared(self.follower.folder))
+        return self._read[1]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What a directory says of the comparison that it is: nothing where it is none."""
+
+    comparison: Comparison | None = None
+    words: str = ""
+    errors: tuple[str, ...] = ()
+
+
+def _compared(folder: Path) -> _Compared:
+    if not (folder / COMPARISON).is_file():
+        return _Compared()
+    try:
+        read = read_comparison(folder)
+        done = f"{read.done} of {read.planned} runs of the comparison are done."
+        return _Compared(read, done if read.done < read.planned else verdict_of(read))
+    except MixopError as error:
+        return _Compared(errors=(str(error),))
 
 
 def _made(make: Callable[[], Parts]) -> Parts:
@@ -202,19 +222,15 @@ def _figures(follower: Follower, runs: Sequence[Followed], colours: Key, compari
     return {name: unique_ids(text, f"{name}-") for name, text in parts.items()}
 
 
-def _words(stands: Sequence[Standing], comparison: Comparison | None) -> str:
+def _words(stands: Sequence[Standing]) -> str:
     """One or two sentences on all runs."""
-    if not stands and comparison is None:
+    if not stands:
         return "There is no run here yet; it appears as soon as one begins."
     states = {state: sum(stand.state == state for stand in stands) for state in dict.fromkeys(s.state for s in stands)}
     told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     lefts = [stand.left for stand in stands if stand.left is not None]
     left = f" The longest of those at work has about {duration(max(lefts))} left." if lefts else ""
-    if comparison is None:
-        return f"{count(len(stands), 'run')}: {told}.{left}"
-    done = f"{comparison.done} of {comparison.planned} runs of the comparison are done."
-    of = done if comparison.done < comparison.planned else verdict_of(comparison)
-    return f"{count(len(stands), 'run')}: {told or 'none has begun'}.{left} {of}"
+    return f"{count(len(stands), 'run')}: {told}.{left}"
 
 
 def _table(

@@ -18,6 +18,9 @@ LATEST = 10
 SILENCE = 60.0
 """Seconds without a word after which a run no longer counts as running, where its epochs do not take longer."""
 
+BEGINNING = 900.0
+"""The same before the first epoch, of which nobody knows how long it takes."""
+
 PATIENCE = 4.0
 """The same in epochs."""
 
@@ -96,7 +99,8 @@ def standing(run: Followed, now: float | None = None) -> Standing:
         return Standing("pruned", **place, silent=silent, reason="It was behind the other trials.")
     if contents is not None and (contents.score if run.networks else contents.native) is not None:
         return Standing("finished", **place, silent=silent)
-    if silent is not None and silent > max(SILENCE, PATIENCE * (step or 0.0)):
+    patience = BEGINNING if step is None else max(SILENCE, PATIENCE * step)
+    if silent is not None and silent > patience:
         return Standing("silent", **place, silent=silent)
     left = None if step is None else max((place["total"] - place["done"]) * step - min(silent or 0.0, step), 0.0)
     return Standing("running", **place, left=left, silent=silent)
