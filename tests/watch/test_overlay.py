@@ -1,4 +1,4 @@
-"""What several runs show together: colours that tell them apart, the best of them, scores against costs."""
+"""What several runs show together: colours that tell them apart, the best of them, a curve for each."""
 
 from pathlib import Path
 
@@ -7,8 +7,6 @@ from made_runs import lines_of, write_json, write_lines
 
 from mixop.core.measure import ACCURACY
 from mixop.report import plots
-from mixop.watch import costs
-from mixop.watch.costs import against_cost
 from mixop.watch.follow import Followed, Follower
 from mixop.watch.overlay import COLOURS, best_of, key, method, overlays, reached, score_of
 
@@ -93,60 +91,19 @@ def test_the_figures_have_a_curve_for_each_run(runs: list[Followed], monkeypatch
     assert "r0 50.0 %; r1 54.0 %" in description
 
 
-def test_scores_of_a_tuning_stand_against_its_second_objective(run_at, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = tmp_path / "runs"
-    trials = [{"score": 0.5, "cost": 10.0}, {"score": 0.9, "cost": 100.0}, {"score": 0.7, "cost": 200.0}, {"error": "No."}, {}]
-    for number, trial in enumerate(trials):
-        write_json(run_at(f"trial-{number}", epochs=2, upto="architecture") / "trial.json", trial)
-    write_json(folder / "tuning.json", {"measure": ACCURACY.to_json(), "cost": "parameters"})
-    spots = []
-    monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
-    figure = against_cost(folder, followed(folder), None)
-    scored = costs.scored_by(folder, None)
-    assert scored == ACCURACY
-    assert [score_of(run) for run in followed(folder)] == [0.5, 0.9, 0.7, None, None]
-    assert getattr(best_of(followed(folder), scored), "name", "") == "trial-1"
-    assert figure is not None
-    assert str(figure["title"]).endswith("against parameters")
-    assert [(spot.label, spot.cost, spot.score, spot.chosen) for spot in spots] == [
-        ("trial-0", 10.0, 0.5, False),
-        ("trial-1", 100.0, 0.9, True),
-        ("trial-2", 200.0, 0.7, False),
-    ]
-
-
-def test_without_scores_the_supernets_stand_against_their_seconds(run_at, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    named(run_at("a", epochs=4, upto="search"), "darts", 0.75)
-    spots = []
-    monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
-    figure = against_cost(tmp_path / "runs", followed(tmp_path / "runs"), None)
-    assert figure is not None
-    assert figure["note"] == costs.SUPERNET
-    assert [(spot.label, spot.kind, spot.score) for spot in spots] == [("a", "at work", 0.75)]
-    assert spots[0].cost == pytest.approx(4 * 3.1)
-
-
-def test_scores_of_retrainings_stand_against_search_and_training(run_at, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    run_at("a", epochs=4, errors=36)
-    spots = []
-    monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
-    against_cost(tmp_path / "runs", followed(tmp_path / "runs"), None)
-    assert [(spot.score, spot.cost) for spot in spots] == [(0.9, pytest.approx(4 * 3.1 + 31.4))]
-
-
-def test_scores_on_other_examples_are_not_compared(run_at, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name, part in (("a", "valid"), ("b", "test"), ("c", "valid")):
-        run_at(name, epochs=4, scored_on=part)
-    spots = []
-    monkeypatch.setattr(costs, "costs_and_scores", lambda given, *_: spots.extend(given) or "<svg></svg>")
-    figure = against_cost(tmp_path / "runs", followed(tmp_path / "runs"), None)
-    assert figure is not None
-    assert [spot.label for spot in spots] == ["a", "c"]
-    assert "left out" in str(figure["note"])
+def test_the_best_of_a_tuning_has_the_best_score(run_at, tmp_path: Path):
+    """Not the supernet that looks best: the trials were told apart by their scores."""
+    for number, trial in enumerate(({"score": 0.5}, {"score": 0.9}, {"score": 0.7}, {"error": "No."}, {"score": True})):
+        run = run_at(f"trial-{number}", epochs=2, upto="architecture")
+        named(run, "darts", 0.99 if number == 0 else 0.5)
+        write_json(run / "trial.json", trial)
+    runs = followed(tmp_path / "runs")
+    assert [score_of(run) for run in runs] == [0.5, 0.9, 0.7, None, None]
+    assert getattr(best_of(runs, ACCURACY), "name", "") == "trial-1"
+    assert getattr(best_of(runs), "name", "") == "trial-0"
 
 
 def test_nothing_is_drawn_of_runs_that_have_just_begun(run_at, tmp_path: Path):
     run_at("a", upto="start")
-    runs = followed(tmp_path / "runs")
-    assert overlays(runs, {runs[0].number: "accent"}) == []
-    assert against_cost(tmp_path / "runs", runs, None) is None
+    (run,) = followed(tmp_path / "runs")
+    assert overlays([run], {run.number: "accent"}) == []
