@@ -76,7 +76,7 @@ def test_several_runs_stand_in_a_table_and_are_overlaid(three: Path):
     assert "3 runs: 1 finished, 2 running." in Page(parts["head"]).text()
     assert "3 runs overlaid" in Page(parts["overlay"]).text("overlay")
     table = Page(parts["runs"])
-    for said in ("a drnas finished 4 of 4", "b drnas running 4 of 4", "c drnas running \u2013"):
+    for said in ("a finished 4 of 4", "b running 4 of 4", "c running \u2013"):
         assert said in table.text("runs")
     last = lines_of(three / "a")[-1]["valid"]["accuracy"]
     assert f"{100 * last:.1f} %" in table.text("runs")
@@ -112,7 +112,7 @@ def test_a_run_that_cannot_be_read_says_why_and_the_others_are_shown(three: Path
     made = looked(three)
     parts = made.parts()
     assert "data.json is torn or damaged" in Page(parts["head"]).text()
-    assert "a drnas finished 4 of 4" in Page(parts["runs"]).text("runs")
+    assert "a finished 4 of 4" in Page(parts["runs"]).text("runs")
     broken = made.follower.runs[1].number
     assert list(made.parts((broken,))) == ["head"]
 
