@@ -19,7 +19,7 @@ FLOORS = (
     ("tasks",),
     ("spaces", "runs"),
     ("data", "nets", "relax", "tables", "report"),
-    ("analysis", "bilevel", "derive", "models", "regularise", "searchers", "wraps"),
+    ("analysis", "bilevel", "derive", "models", "regularise", "searchers", "watch", "wraps"),
     ("monitors", "supernet"),
     ("recipe",),
     ("recipes", "engine"),
@@ -56,6 +56,7 @@ TORCH_FREE = (
     "runs/write",
     "report",
     "tables",
+    "watch",
 )
 UNPICKLER = "core/unpickle.py"
 READER = "core/outside.py"

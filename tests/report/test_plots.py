@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from mixop.core.measure import ACCURACY, Measure
 from mixop.report import plots
 from mixop.report.palette import ABSENT
+from mixop.report.thin import COLUMNS, POINTS
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -83,6 +84,16 @@ def test_heatmap_opacity_grows_with_the_weight():
     assert "skip_connect" in found
     assert "1.00" in found
     assert ABSENT in found
+
+
+def test_a_long_run_has_no_more_points_and_columns_than_can_be_seen():
+    epochs = range(1, 20001)
+    noise = np.random.default_rng(0).random(20000)
+    svg = plots.lines([plots.Curve("loss", epochs, noise)], description="d")
+    assert max(path.count("L") for path in re.findall(r' d="([^"]*)"', svg)) <= POINTS + 2
+    picture = plots.heatmap(np.stack([noise, 1 - noise], 1), epochs, ["none", "skip_connect"], description="d")
+    assert pixels(picture).shape == (2, COLUMNS, 4)
+    assert {"1", "20000", f"{noise[-1]:.2f}"} <= set(texts(picture))
 
 
 def test_names_of_operations_may_be_anything():

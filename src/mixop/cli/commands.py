@@ -16,6 +16,7 @@ from mixop.cli.speed import SPEED
 from mixop.cli.table import TABLE
 from mixop.cli.training import RESUME, RETRAIN, SEARCH
 from mixop.cli.tuning import TUNE
+from mixop.cli.watching import WATCH
 from mixop.core.errors import RecipeError, unknown
 
 COMMANDS: Mapping[str, Command] = {
@@ -33,6 +34,7 @@ COMMANDS: Mapping[str, Command] = {
         *ANALYSE,
         *TABLE,
         REPRODUCE,
+        WATCH,
         REPORT,
         EXPORT,
         LIST,

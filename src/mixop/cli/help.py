@@ -36,6 +36,7 @@ _METAVARS = {
     "choice": "FIELD=VALUE,...",
     "executors": "NAME,...",
     "data": "FOLDER",
+    "host": "ADDRESS",
 }
 
 _LAST = ("watch", "config", "quiet", "json", "debug")

@@ -409,6 +409,29 @@ class ReportOptions:
 
 
 @dataclass(frozen=True)
+class WatchOptions:
+    """Show runs in a browser while they go on: curves, weights, the cell as it would be derived now, warnings, time left.
+
+    The page follows every run below the directory, running or finished, those of mixop compare, tune and find too, and overlays
+    the curves of several. It reads their files and nothing else, so it may begin and end at any time. It is served on this
+    machine alone, until Ctrl-C.
+
+    Args:
+        folder: the directory of a run, of a comparison or of a tuning, or any with runs below it.
+        port: where the page is served; 0 for any free one. [8642, or any free one where that is taken]
+        host: the address to serve it on. With any but this machine's own (127.0.0.1) others can reach it who have the whole
+            address, which then holds a token; it is not encrypted.
+        debug: after an error, show where it came from.
+    """
+
+    folder: str
+    _: KW_ONLY
+    port: int | None = None
+    host: str = "127.0.0.1"
+    debug: bool = False
+
+
+@dataclass(frozen=True)
 class ExportOptions:
     """Write the trained network as a file that runs without mixop.
 

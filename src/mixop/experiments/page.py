@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from mixop.core.errors import RunError
 from mixop.experiments.base import Experiment, Findings, Judged, Panel, Request, Surface
-from mixop.report.html import template, unique_ids, write_page
+from mixop.report.html import write_page
 from mixop.report.palette import KINDS
 from mixop.report.surface import surfaces
+from mixop.report.templating import template, unique_ids
 from mixop.report.variants import variants
 from mixop.report.words import duration
 from mixop.runs.directory import RunDirectory

@@ -12,8 +12,9 @@ from mixop.core.measure import Measure
 from mixop.finder.contender import Trial
 from mixop.finder.costs import Limits
 from mixop.report.curve import Spot, costs_and_scores
-from mixop.report.html import template, unique_ids, write_page
+from mixop.report.html import write_page
 from mixop.report.palette import KINDS
+from mixop.report.templating import template, unique_ids
 from mixop.report.words import duration, said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND, FIND_REPORT, REPORT

@@ -10,9 +10,10 @@ from markupsafe import Markup
 from mixop.report import comparison_plots
 from mixop.report.comparison import Comparison
 from mixop.report.comparison_files import read_comparison
-from mixop.report.html import template, unique_ids, write_page
+from mixop.report.html import write_page
 from mixop.report.methods import RANDOM, Row
 from mixop.report.palette import KINDS
+from mixop.report.templating import template, unique_ids
 from mixop.report.words import count as number
 from mixop.report.words import direction, duration, head, percent
 from mixop.runs.files import COMPARISON_REPORT, ENVIRONMENT, REPORT

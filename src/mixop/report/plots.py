@@ -1,5 +1,6 @@
 """Figures of the report: matplotlib to inline SVG whose colours are the page's variables, so they follow light and dark."""
 
+import base64
 import io
 import re
 import warnings
@@ -13,10 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from mixop.core.measure import Measure
 from mixop.report.palette import ABSENT, KINDS, kind_of
+from mixop.report.thin import FEWEST, POINTS, columns, extremes
 from mixop.report.words import digits
 from mixop.runs.records import FOUND
 
@@ -82,7 +85,8 @@ def lines(
                 "linewidth": curve.width,
                 "linestyle": (0, (4, 2)) if curve.dashed else "-",
             }
-            axes.plot(list(curve.epochs), curve.values, marker=marker, markersize=3.5, label=curve.label, **style)
+            shown = extremes(curve.epochs, curve.values, max(FEWEST, POINTS // len(curves)))
+            axes.plot(*shown, marker=marker, markersize=3.5, label=curve.label, **style)
         if reference is not None:
             height, name = reference
             axes.axhline(height, color=themed("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
@@ -117,40 +121,65 @@ def heatmap(
     Returns:
         An ``<svg>`` element.
     """
+    # Written by hand: a page has dozens of these, and with matplotlib most of its time went into them.
     names = [name if len(name) <= 24 else name[:23] + "…" for name in options]
     left = 6.1 * max(map(len, names)) + 22
-    plot, right, row, bottom = 140.0, 34.0, 16.0, 20.0
-    width, height = left + plot + right, row * len(options) + bottom + 3
-    with matplotlib.rc_context():
-        figure, axes = blank(width / 72, height / 72, (left / width, bottom / height, plot / width, 1 - (bottom + 3) / height))
-        pixels = np.zeros((len(options), len(epochs), 4))
-        for index, option in enumerate(options):
-            pixels[index, :, :3] = to_rgb(KINDS[kind_of(option)].light)
-        pixels[:, :, 3] = np.clip(np.nan_to_num(weights.T), 0, 1) ** 0.75  # small weights can be seen as well
-        first, last = epochs[0], epochs[-1]
-        axes.imshow(pixels, aspect="auto", interpolation="none", extent=(first - 0.5, last + 0.5, len(options) - 0.5, -0.5))
-        axes.hlines(np.arange(len(options) - 1) + 0.5, first - 0.5, last + 0.5, color=themed("grid"), linewidth=0.6)
-        axes.set_yticks([])
-        for index, (option, name) in enumerate(zip(options, names, strict=True)):
-            bold = "bold" if option in chosen else "normal"
-            text = f"▸ {name}" if option in chosen else name
-            axes.annotate(
-                text, (0, index), xycoords=("axes fraction", "data"), xytext=(-6, 0), textcoords="offset points",
-                ha="right", va="center", color=themed(f"op-{kind_of(option)}"), fontsize=9.8, weight=bold,
-            )  # fmt: skip
-            final = weights[-1, index]
-            axes.annotate(
-                f"{final:.2f}" if np.isfinite(final) else ABSENT, (1, index), xycoords=("axes fraction", "data"), xytext=(6, 0),
-                textcoords="offset points", ha="left", va="center", color=themed("ink"), fontsize=9.8, weight=bold,
-            )  # fmt: skip
-        axes.xaxis.set_major_locator(FixedLocator(sorted({first, last})))
-        axes.tick_params(axis="x", length=2.5, colors=themed("muted"), labelsize=8.5)
-        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
-            label.set_horizontalalignment(side if len(epochs) > 1 else "center")
-        for spine in axes.spines.values():
-            spine.set_visible(True)
-            spine.set_color(themed("grid"))
-        return to_svg(figure, description, "plot heat")
+    plot, right, row, top, bottom = 140.0, 34.0, 16.0, 3.0, 20.0
+    width, foot = left + plot + right, top + row * len(options)
+    shown = columns(weights)
+    pixels = np.zeros((len(options), len(shown), 4))
+    for index, option in enumerate(options):
+        pixels[index, :, :3] = to_rgb(KINDS[kind_of(option)].light)
+    pixels[:, :, 3] = np.clip(np.nan_to_num(shown.T), 0, 1) ** 0.75  # small weights can be seen as well
+    body = [
+        f'<image x="{left:.1f}" y="{top:.1f}" width="{plot:.1f}" height="{row * len(options):.1f}" preserveAspectRatio="none" '
+        f'style="image-rendering: pixelated" href="data:image/png;base64,{_png(pixels)}"/>',
+        f'<path d="M{left:.1f} {top:.1f}h{plot:.1f}v{row * len(options):.1f}h{-plot:.1f}z'
+        + "".join(f"M{left:.1f} {top + row * index:.1f}h{plot:.1f}" for index in range(1, len(options)))
+        + f'" style="fill: none; stroke: {_variable("grid")}; stroke-width: 0.7"/>',
+    ]
+    for index, (option, name) in enumerate(zip(options, names, strict=True)):
+        taken = option in chosen
+        y, final = top + row * (index + 0.5) + 3.4, weights[-1, index]
+        value = f"{final:.2f}" if np.isfinite(final) else ABSENT
+        body += [
+            _text(f"▸ {name}" if taken else name, left - 6, y, "end", f"op-{kind_of(option)}", bold=taken),
+            _text(value, left + plot + 6, y, "start", "ink", bold=taken),
+        ]
+    half = plot / len(epochs) / 2
+    ends = {epochs[0]: (left + half, "start"), epochs[-1]: (left + plot - half, "end" if len(epochs) > 1 else "middle")}
+    for epoch, (x, anchor) in ends.items():
+        body.append(f'<path d="M{x:.1f} {foot:.1f}v2.5" style="stroke: {_variable("muted")}; stroke-width: 0.8"/>')
+        body.append(_text(str(epoch), x, foot + 12.5, anchor, "muted", size=8.5))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {foot + bottom:.1f}" '
+        f"{_attributes(description, 'plot heat')}>" + "\n".join(body) + "</svg>"
+    )
+
+
+def _png(pixels: np.ndarray) -> str:
+    """A picture ``(rows, columns, 4)`` of shares as a PNG in base 64."""
+    buffer = io.BytesIO()
+    unsigned: Any = {"Software": None}  # the same run gives the same bytes, whatever drew it
+    imsave(buffer, pixels, format="png", metadata=unsigned)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _text(text: str, x: float, y: float, anchor: str, colour: str, *, bold: bool = False, size: float = 9.8) -> str:
+    """A line of text in a figure that is written by hand."""
+    weight = "font-weight: 700; " if bold else ""
+    style = f"{weight}font-size: {size}px; text-anchor: {anchor}; fill: {_variable(colour)}"
+    return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{escape(text)}</text>'
+
+
+def _variable(name: str) -> str:
+    """A colour of `THEME` as the page's variable."""
+    return f"var(--{name}, {THEME[name][1]})"
+
+
+def _attributes(description: str, classes: str) -> str:
+    """What every figure says of itself."""
+    return f'class="{classes}" role="img" aria-label="{escape(description)}" font-family="sans-serif" stroke-linejoin="round"'
 
 
 @dataclass(frozen=True)
@@ -209,7 +238,7 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
 
 def _stacked(strip: Strip, levels: int = 52) -> np.ndarray:
     """A picture ``(levels, T, 4)`` of weights on top of each other, the first at the foot."""
-    weights = np.clip(np.nan_to_num(strip.weights), 0, None)
+    weights = np.clip(np.nan_to_num(columns(strip.weights)), 0, None)
     weights = weights / np.maximum(weights.sum(1, keepdims=True), 1)  # gates may add up to more than 1
     tops = np.cumsum(weights, 1)
     heights = (np.arange(levels)[::-1] + 0.5) / levels
@@ -386,10 +415,7 @@ def to_svg(figure: Figure, description: str, classes: str = "plot") -> str:
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     head, mark, rest = text.partition(">")
     text = re.sub(r'\s(width|height)="[^"]*"', "", head) + mark + rest
-    attributes = (
-        f'class="{classes}" role="img" aria-label="{escape(description)}" font-family="sans-serif" stroke-linejoin="round"'
-    )
-    text = text.replace("<svg", f"<svg {attributes}", 1)
-    for name, (stand_in, light) in THEME.items():
-        text = text.replace(stand_in, f"var(--{name}, {light})")
+    text = text.replace("<svg", f"<svg {_attributes(description, classes)}", 1)
+    for name, (stand_in, _) in THEME.items():
+        text = text.replace(stand_in, _variable(name))
     return text.strip()

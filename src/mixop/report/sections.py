@@ -113,17 +113,18 @@ def _search_cards(run: RunContents) -> list[tuple[str, str, str]]:
     if search is None:
         return []
     seconds = verdict.last(search.seconds)
+    when = "so far" if run.native is None else "at the end"
     cards.append(("Epochs of the search", f"{len(search.epochs)} of {search.planned}", f"in {duration(seconds)}"))
     valid = verdict.last(search.valid.get(run.first.name))
     if valid is not None:
         name = f"Supernet's {word(run.first)}"
-        cards.append((name, written(run.first, valid), "on validation examples, at the end"))
+        cards.append((name, written(run.first, valid), f"on validation examples, {when}"))
     entropy = verdict.last(search.entropy)
     if entropy is not None:
         cards.append(("Entropy", f"{entropy:.2f}", f"nats of {run.max_entropy:.2f} at most" if run.max_entropy else "nats"))
     skip = verdict.last(search.skip_share)
     if skip is not None:
-        cards.append(("Skip share", percent(skip), "of the mixing weight, at the end"))
+        cards.append(("Skip share", percent(skip), f"of the mixing weight, {when}"))
     return cards
 
 

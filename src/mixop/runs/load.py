@@ -90,19 +90,33 @@ def read_records(path: Path) -> list[Record]:
             continue
         where = f"Line {number} of {path}"
         try:
-            content = parse_object(line)
+            records.append(parse_record(line, where))
         except MalformedError as error:
             if number == len(lines):
                 break
             raise RunError(f"{where} is torn or damaged ({error}): remove it, or start the run again.") from error
-        phase = content.get("phase")
-        if not isinstance(phase, str) or phase not in _KINDS:
-            raise damaged(where, f"{' or '.join(map(repr, _KINDS))} in 'phase'", phase)
-        record: Record = from_record(_KINDS[phase], content, where)
-        if record.epoch < 1:
-            raise damaged(where, "an epoch counted from 1", record.epoch)
-        records.append(record)
     return records
+
+
+def parse_record(line: str | bytes, where: str) -> Record:
+    """The record in a line of the metrics.
+
+    Args:
+        line: the text, or its bytes.
+        where: the line, for messages.
+
+    Raises:
+        MalformedError: if it is torn.
+        RunError: if it holds no record.
+    """
+    content = parse_object(line)
+    phase = content.get("phase")
+    if not isinstance(phase, str) or phase not in _KINDS:
+        raise damaged(where, f"{' or '.join(map(repr, _KINDS))} in 'phase'", phase)
+    record: Record = from_record(_KINDS[phase], content, where)
+    if record.epoch < 1:
+        raise damaged(where, "an epoch counted from 1", record.epoch)
+    return record
 
 
 def _lines(path: Path) -> list[str]:

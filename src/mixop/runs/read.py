@@ -11,7 +11,7 @@ from mixop.core.errors import RunError
 from mixop.core.measure import Measure
 from mixop.runs.cells import parse_cell
 from mixop.runs.files import ARCHITECTURE, COSTS, DATA, ENVIRONMENT, KNOWN, METRICS, RECIPE, SCORE, SETTINGS, SPACE
-from mixop.runs.load import damaged, read_known, read_measures, read_object, read_records, read_score, require_run
+from mixop.runs.load import Record, damaged, read_known, read_measures, read_object, read_records, read_score, require_run
 from mixop.runs.records import KnownNetworks, RetrainingRecord, Score, SearchRecord, Values, noun
 
 NAN = float("nan")
@@ -153,11 +153,12 @@ class RunContents:
         return float(np.mean(np.log(sizes))) if sizes else None
 
 
-def read_run(path: str | Path) -> RunContents:
+def read_run(path: str | Path, records: Sequence[Record] | None = None) -> RunContents:
     """Reads a run directory.
 
     Args:
         path: the directory, of a search or a retraining that has begun.
+        records: of its metrics, where the caller has read them already.
 
     Raises:
         RunError: if it is no run, has another format, or a file is torn or damaged, naming the file and the line.
@@ -169,7 +170,8 @@ def read_run(path: str | Path) -> RunContents:
         raise RunError(f"{path} is not a run directory (it has no {missing[0]}): give the --out of a search.")
     space, data = read_object(path / SPACE), read_object(path / DATA)
     decisions = _decisions(space, path / SPACE)
-    records = read_records(path / METRICS)
+    if records is None:
+        records = read_records(path / METRICS)
     native, cells, choices, chain = _architecture(path / ARCHITECTURE, decisions)
     return RunContents(
         path=path,
