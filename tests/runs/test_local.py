@@ -87,8 +87,8 @@ def test_an_error_of_the_callers_own_function_is_the_callers(jobs):
         if record["event"] == "epoch":
             raise ZeroDivisionError("mine")
 
+    given = {"folder": Path("unused"), "device": "cpu", "jobs": jobs}
     with listening() as stop, pytest.raises(ZeroDivisionError, match="mine"):
-        given = {"folder": Path("unused"), "device": "cpu", "jobs": jobs}
         Local(cores=1).work([Assignment("a", told, {"threads": 1})], tell=tell, stop=stop, **given)
 
 

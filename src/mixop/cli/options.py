@@ -127,7 +127,9 @@ class CompareOptions:
         table: a table made by mixop table, or the name of one that comes with mixop. [the one of the space]
         dataset: the data set within the table. [the only one]
         test: with retrain or table, score on the test set instead of the validation split, once for each run.
-        jobs: number of worker processes. [the number of cores; on a GPU 1]
+        runner: who computes the runs: local for processes of this machine, slurm for jobs of a cluster (needs the extra
+            slurm), ray for tasks of one (needs the extra ray).
+        jobs: runs at a time. [local: as many as cores, or GPUs; else no limit]
         out: the directory of the comparison, new or of this same one. [runs/compare-SPACE-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -151,6 +153,7 @@ class CompareOptions:
     table: str | None = None
     dataset: str | None = None
     test: bool = False
+    runner: str = "local"
     jobs: int | None = None
     out: str | None = None
     config: str | None = None

@@ -24,6 +24,7 @@ from mixop.core.errors import RecipeError, RunError
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
+from mixop.data.portable import Portable
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Executor, Settings
 from mixop.evaluate.score import parameters
@@ -148,7 +149,7 @@ def compare(
     leaves = runner.leaves(device, jobs)
     options = {
         "space": space,
-        "data": tasks.Portable.of(data),
+        "data": Portable.of(data),
         "device": device,
         "checkpoint_seconds": checkpoint_seconds,
         "evaluator": evaluator,

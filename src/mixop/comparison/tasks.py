@@ -1,20 +1,17 @@
 """What the workers of a comparison do: one search and its score, or random search with one seed."""
 
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import torch
 
 from mixop import api
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator, Retrain
 from mixop.comparison.pace import Pace
-from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
-from mixop.data.core import PARTS, Data, Source
+from mixop.core.errors import DivergedError, RecipeError, SpaceError
+from mixop.data.core import Data
+from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
 from mixop.engine.settings import Executor
 from mixop.finder.known import plainly, plan
@@ -31,45 +28,6 @@ from mixop.spaces.core import Architecture, Space
 
 REPEATABLE = (DivergedError, RecipeError, SpaceError)
 """Errors that the same run would end with again: it diverged, or its parts do not fit. Files may be there again next time."""
-
-
-@dataclass(frozen=True)
-class Portable:
-    """A data set on its way to a worker: where it comes from, or the examples themselves if it was given in Python.
-
-    Args:
-        source: loads it again.
-        values: fields of `Data`, if there is no source; examples reduce themselves to plain arrays.
-        fingerprint: of the set.
-    """
-
-    source: Source | None
-    values: Mapping[str, Any]
-    fingerprint: str
-
-    @classmethod
-    def of(cls, data: Data) -> "Portable":
-        """Packs a set."""
-        if data.source is not None:
-            return cls(data.source, {}, data.fingerprint)
-        # Arrays for the tensors: those would travel through shared memory, which runs out of files.
-        parts = {part: data.at(part).cpu().numpy() for part in PARTS}
-        return cls(None, {f.name: getattr(data, f.name) for f in fields(Data)} | parts, data.fingerprint)
-
-    def load(self) -> Data:
-        """The set.
-
-        Raises:
-            RunError: if its files have changed.
-        """
-        if self.source is None:
-            return Data(**{**self.values, **{part: torch.from_numpy(self.values[part]) for part in PARTS}})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # the process that began the comparison has said it
-            data = self.source.load()
-        if data.fingerprint != self.fingerprint:
-            raise RunError(f"The files of {data.name} changed during the comparison: restore the original files.")
-        return data
 
 
 def search(

@@ -45,7 +45,7 @@ class Local(Runner):
     """Processes of this machine, on "cuda" each with GPUs of its own; a single one at a time in this process.
 
     Args:
-        cores: threads of torch in each of them; None for an equal share of this machine's cores, but no more than torch has here.
+        cores: threads of torch in each of them; None for an equal share of the cores, but at most as many as here.
         gpus: GPUs that a run has; where more runs than there are GPUs for are asked for, they share them.
     """
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,9 +130,7 @@ class Errand:
 
     def checkpoint(self) -> Any:
         """What submitit sends again where the time is up, or somebody with more right needs the machine."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
+        return import_module("submitit.helpers").DelayedSubmission(self)
 
 
 def log_of(folder: Path, name: str) -> Path:

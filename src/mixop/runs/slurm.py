@@ -89,7 +89,7 @@ class _Job:
         except errors.FailedJobError as error:  # an error of Python outside of the task, which another try would meet again
             return Ended(f"The worker could not do its task ({str(error).strip().splitlines()[-1]}).")
         except errors.UncompletedJobError as error:
-            raise LostError(f"job {self.job.job_id} is {self.job.state.lower()}") from error
+            raise LostError(f"job {self.job.job_id} ended without a result, its state is {self.job.state.lower()}") from error
 
     def cancel(self) -> None:
         self.job.cancel(check=False)
