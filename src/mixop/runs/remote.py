@@ -5,6 +5,7 @@ view shows all machines, and a worker needs no way back: it goes on when the pro
 waits for the lock of its directory.
 """
 
+import io
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -82,18 +83,24 @@ class Sent(Protocol):
 
 
 class _Granted:
-    """What the sender may name. Whoever reads it may name the same: it is read before the task, whose parts need that."""
+    """What the sender finds and may name. Whoever reads it does as well: it is read before the task, whose parts need that.
 
-    def __init__(self, given: Grant) -> None:
-        self.given = given
+    Args:
+        given: what may be named.
+        path: where Python looks for modules.
+    """
 
-    def __reduce__(self) -> tuple[Callable[[Grant], "_Granted"], tuple[Grant]]:
-        return _received, (self.given,)
+    def __init__(self, given: Grant, path: Sequence[str]) -> None:
+        self.given, self.path = given, [folder for folder in path if folder]
+
+    def __reduce__(self) -> tuple[Callable[[Grant, Sequence[str]], "_Granted"], tuple[Grant, Sequence[str]]]:
+        return _received, (self.given, self.path)
 
 
-def _received(given: Grant) -> _Granted:
+def _received(given: Grant, path: Sequence[str]) -> _Granted:
+    sys.path += [folder for folder in path if folder not in sys.path]
     receive(given)
-    return _Granted(given)
+    return _Granted(given, path)
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Errand:
     """A task on its way to another machine; it is called there.
 
     Args:
-        granted: what the worker may name. It stands before the task, so that it is read first.
+        granted: what the worker may name and find. It stands before the task, so that it is read first.
         task: what to do.
         folder: of logs and of what is told.
         threads: of torch.
@@ -187,7 +194,7 @@ class Remote(Runner):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"Cannot make {folder} ({error.strerror or error}): choose another --out.") from error
-        errands = [Errand(_Granted(grant()), task, folder, self.cores or 1) for task in tasks]
+        errands = [Errand(_Granted(grant(), sys.path), task, folder, self.cores or 1) for task in tasks]
         with self.sending(folder, self.gpus if device.startswith("cuda") else 0, jobs) as send:
             return _overseen(errands, jobs or len(errands), send, self.retries, tell, stop)
 
@@ -320,19 +327,17 @@ def _patient(run: Callable[..., None]) -> Callable[..., None]:
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Inside, what this process and its libraries print goes to the end of a file."""
-    streams = (sys.stdout, sys.stderr)
-    with append_to(path) as file:
+    with append_to(path) as file, io.TextIOWrapper(file, line_buffering=True) as text:
         kept = [os.dup(number) for number in (1, 2)]
-        for stream in streams:
-            stream.flush()
-        for number in (1, 2):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in (1, 2):  # of libraries that are not Python's
             os.dup2(file.fileno(), number)
-        os.write(1, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()}, process {os.getpid()}\n".encode())
+        text.write(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()}, process {os.getpid()}\n")
         try:
-            yield
+            with redirect_stdout(text), redirect_stderr(text):
+                yield
         finally:
-            for stream in streams:
-                stream.flush()
             for number, before in zip((1, 2), kept, strict=True):
                 os.dup2(before, number)
                 os.close(before)
