@@ -4,7 +4,7 @@
 
 A few steps are taken on the CPU with small batches, and counted: FLOPs of convolutions and products, bytes that operations
 read and write, and operations that a GPU would be sent. FLOPs and bytes grow with the batch in a straight line, which two batch
-sizes give; the number of operations does not grow. What a GPU makes of these numbers is assumed in `GPU`. It takes some minutes.
+sizes give; the number of operations does not grow. What a GPU makes of them is assumed in `GPU`. It takes some minutes.
 """
 
 import tempfile
@@ -125,9 +125,10 @@ class Counter(TorchDispatchMode):
             self.launches += not Counter.stepping
             self.bytes_ += sum(t.numel() * t.element_size() for t in (*_tensors(args), *_tensors(out)))
         formula = flop_registry.get(func.overloadpacket)
-        if formula is not None:
-            counted = formula(*args, **(kwargs or {}), out_val=out)
-            self.flops += counted // _too_many(func, args)
+        if func.overloadpacket is torch.ops.aten.convolution_backward:  # whose formula leaves the groups out
+            self.flops += 2 * args[0].numel() * args[2][0].numel() * sum(args[10][:2])
+        elif formula is not None:
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
         return out
 
     @property
@@ -138,13 +139,6 @@ class Counter(TorchDispatchMode):
 
 def _set_stepping(stepping: bool) -> Callable[..., None]:
     return lambda *_: setattr(Counter, "stepping", stepping)
-
-
-def _too_many(func: Any, args: tuple) -> int:
-    """By how much torch's formula for the gradient of a grouped convolution, which leaves the groups out, exceeds the truth."""
-    if func.overloadpacket is torch.ops.aten.convolution_backward:
-        return max(1, int(args[9]))
-    return 1
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -251,14 +245,11 @@ def comparison(methods: int = 34, seeds: int = 4) -> None:
         print(f"| `{name}` | {step.launches:,.0f} | {1e3 * step.seconds():.0f} | {step.limit()} | {whole / HOUR:.1f} |")
     limits = [step.limit() for _, step, _ in rows.values()]
     print(f"\n- limited by: {', '.join(f'{what} {limits.count(what)}' for what in sorted(set(limits)))}")
-    print(
-        f"- mean of a recipe and seed on three sets: {mean / HOUR:.1f} h; all {runs} runs: {methods * seeds * mean / DAY:.0f} days of a GPU"
-    )
+    whole = methods * seeds * mean
+    print(f"- mean of a recipe and seed on three sets: {mean / HOUR:.1f} h; all {runs} runs: {whole / DAY:.0f} days of a GPU")
+    longest = max(each for each, _, _ in rows.values()) / HOUR
     for gpus in (8, 32):
-        longest = max(whole for whole, _, _ in rows.values()) / HOUR
-        print(
-            f"- on {gpus} GPUs: {methods * seeds * mean / DAY / gpus:.1f} days, but not less than the longest search takes ({longest:.0f} h on three sets)"
-        )
+        print(f"- on {gpus} GPUs: {whole / DAY / gpus:.1f} days; the longest method takes {longest:.0f} h on three sets")
     print(f"- not counted: {', '.join(left_out)}")
 
 
@@ -279,9 +270,7 @@ def table() -> None:
     group = 9
     print(f"\n## A table of {len(everything):,} architectures\n")
     step = _cohort_step(space, some[:group], how) * (1 / group)
-    print(
-        f"Three seeds of an architecture, {how.batch_size} images a batch, {group * how.seeds} networks side by side; a step of the three:\n"
-    )
+    print(f"{how.batch_size} images a batch, {group * how.seeds} networks side by side; a step of one with its three seeds:\n")
     _print_parts(step)
     one = 6 * adds * how.batch_size * how.seeds
     print(f"\n- {adds / 1e6:.0f} million multiply-adds an image on average: {one / 1e9:,.0f} GFLOP for three seeds, by hand")
@@ -289,10 +278,9 @@ def table() -> None:
         whole = len(everything) * epochs * images / how.batch_size * step.seconds()
         print(f"- {epochs} epochs of {images:,} images: {whole / DAY:,.0f} days of a GPU, {whole / DAY / 64:,.1f} days of 64")
     groups = -(-len(everything) // 27)
-    print(f"- groups of 81 networks: {groups}; checkpoints of a group: {81 * size * 8 / 1e6:,.0f} MB, weights and momentum")
-    print(
-        f"- in the process that gives the command: listing {listed:.1f} s; parameters and multiply-adds of all {facts * len(everything) / 60:.0f} min"
-    )
+    print(f"- groups of 81 networks: {groups}; checkpoint of a group: {81 * size * 8 / 1e6:,.0f} MB, weights and momentum")
+    counting = facts * len(everything) / 60
+    print(f"- where the command is given: listing {listed:.1f} s; parameters and multiply-adds of all {counting:.0f} min")
 
 
 def _cohort_step(space: Space, architectures: list[Any], how: Tabulation) -> Count:

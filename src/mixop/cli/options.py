@@ -186,6 +186,8 @@ class TuneOptions:
         table: as in mixop compare. [the one of the space]
         dataset: the data set within the table. [the only one]
         rates: scaled raises the architecture's learning rate in a short search; a tuned rate stays. paper takes it as it is.
+        runner: who computes the trials, as in mixop compare.
+        jobs: workers that take trials; a single local one is this process.
         out: the directory, new or of this same tuning. [runs/tune-RECIPE-SPACE]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -209,6 +211,8 @@ class TuneOptions:
     table: str | None = None
     dataset: str | None = None
     rates: Literal["scaled", "paper"] = "scaled"
+    runner: str = "local"
+    jobs: int = 1
     out: str | None = None
     config: str | None = None
     quiet: bool = False

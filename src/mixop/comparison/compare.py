@@ -42,7 +42,7 @@ from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA
 from mixop.runs.identity import essence
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.load import read_score
-from mixop.runs.local import Local, check_workers
+from mixop.runs.local import Local
 from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
@@ -155,13 +155,8 @@ def compare(
         "evaluator": evaluator,
         "pace": None if runner.one_machine else Pace(Path(out).resolve(), space),
     }
-    if leaves and space.only_here:
-        raise RunError(
-            f"The {space.only_here} of {space.name} is an object of this program, which workers do not have: give in_module a "
-            "function or class that Python can import, or run everything in this process with jobs=1."
-        )
     if leaves:
-        check_workers((recipes, searchers, options))
+        tasks.check_sent(space, (recipes, searchers, options))
     directory = RunDirectory(out)
     identity = {
         "recipes": {name: recipe_to_json(recipe) for name, recipe in recipes.items()},

@@ -9,7 +9,7 @@ from mixop import api
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator, Retrain
 from mixop.comparison.pace import Pace
-from mixop.core.errors import DivergedError, RecipeError, SpaceError
+from mixop.core.errors import DivergedError, RecipeError, RunError, SpaceError
 from mixop.data.core import Data
 from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
@@ -21,6 +21,7 @@ from mixop.report.methods import chosen
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import KNOWN, TRIAL, TRIALS
 from mixop.runs.load import read_known
+from mixop.runs.local import check_workers
 from mixop.runs.records import KnownNetworks, to_record
 from mixop.searchers.base import Searcher
 from mixop.searchers.driver import TrialRecord, measure_of, run_search
@@ -28,6 +29,24 @@ from mixop.spaces.core import Architecture, Space
 
 REPEATABLE = (DivergedError, RecipeError, SpaceError)
 """Errors that the same run would end with again: it diverged, or its parts do not fit. Files may be there again next time."""
+
+
+def check_sent(space: Space, given: object) -> None:
+    """Refuses what workers cannot be given, before anything is begun.
+
+    Args:
+        space: of the searches.
+        given: all that tasks are made of.
+
+    Raises:
+        RunError: saying how else to run it.
+    """
+    if space.only_here:
+        raise RunError(
+            f"The {space.only_here} of {space.name} is an object of this program, which workers do not have: give in_module a "
+            "function or class that Python can import, or run everything in this process with jobs=1."
+        )
+    check_workers(given)
 
 
 def search(
