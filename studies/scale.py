@@ -158,7 +158,7 @@ class _Halves(Steps):
                 run(*arguments)
             self.counts[half] = counter.count
 
-        self.counts = getattr(self, "counts", {})
+        self.counts: dict[str, Count] = getattr(self, "counts", {})
         return counted
 
 
@@ -168,8 +168,10 @@ def halves(recipe: Recipe, space: Space, batch: int) -> dict[str, Count]:
     for small in (4, 8):
         with tempfile.TemporaryDirectory() as folder:
             steps = _Halves(Case(recipe=replace(recipe, batch_size=small), space=space, settings=Settings()), Path(folder))
-            steps.step()
-            found.append({half: steps.counts.get(half, Count()) for half in ("architecture", "weights")})
+            with Counter() as whole:
+                steps.step()
+            joint = {"architecture": Count(), "weights": whole.count}  # where one step is for both
+            found.append({**joint, **steps.counts})
     return {half: _line(found[0][half], found[1][half], 4, 8, batch) for half in ("architecture", "weights")}
 
 

@@ -113,6 +113,8 @@ def tabulate(
         InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the group in training has saved its state.
     """
     out, data = Path(out), given(data)
+    if jobs is not None and jobs < 1:
+        raise RecipeError(f"At least 1 group must be trained at a time, got jobs={jobs}.")
     if out.suffix != ".npz":
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
     space, everything = _planned(space, data, group, limit)
