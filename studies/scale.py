@@ -32,6 +32,8 @@ from mixop.measure.speed import Case, Steps
 from mixop.nets.discrete import build
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
+from mixop.runs.lock import BEAT
+from mixop.runs.remote import PAUSE, STEP
 from mixop.spaces.core import Space
 from mixop.spaces.darts import Darts
 from mixop.spaces.nasbench201 import NasBench201
@@ -271,7 +273,8 @@ def table() -> None:
     how = Tabulation(seeds=3, batch_size=256)
     group = 9
     print(f"\n## A table of {len(everything):,} architectures\n")
-    step = _cohort_step(space, some[:group], how) * (1 / group)
+    step, core = _cohort_step(space, some[:group], how)
+    step *= 1 / group
     print(f"{how.batch_size} images a batch, {group * how.seeds} networks side by side; a step of one with its three seeds:\n")
     _print_parts(step)
     one = 6 * adds * how.batch_size * how.seeds
@@ -279,28 +282,42 @@ def table() -> None:
     for epochs, images in ((12, 25_000), (200, 50_000)):
         whole = len(everything) * epochs * images / how.batch_size * step.seconds()
         print(f"- {epochs} epochs of {images:,} images: {whole / DAY:,.0f} days of a GPU, {whole / DAY / 64:,.1f} days of 64")
+    steps = len(everything) / group * 12 * 25_000 / how.batch_size
+    print(f"- 12 epochs on this machine's cores, by a measured step: {steps * core / DAY / 365:,.0f} years of a core")
     groups = -(-len(everything) // 27)
     print(f"- groups of 81 networks: {groups}; checkpoint of a group: {81 * size * 8 / 1e6:,.0f} MB, weights and momentum")
     counting = facts * len(everything) / 60
     print(f"- where the command is given: listing {listed:.1f} s; parameters and multiply-adds of all {counting:.0f} min")
 
 
-def _cohort_step(space: Space, architectures: list[Any], how: Tabulation) -> Count:
-    counts = []
+def _cohort_step(space: Space, architectures: list[Any], how: Tabulation) -> tuple[Count, float]:
+    """What a step of a cohort needs, and its seconds on one core of this machine."""
+    counts, seconds = [], 0.0
     for small in (4, 8):
         small_how = replace(how, batch_size=small)
-        job = Cohort(architectures, list(range(len(architectures))), space, _images(64), small_how)
+        job = Cohort(architectures, list(range(len(architectures))), space, _images(256), small_how)
         job.begin_epoch()
         job.take_step()
+        began = time.perf_counter()
+        job.take_step()
+        seconds = (time.perf_counter() - began) * how.batch_size / small
         with Counter() as counter:
             job.take_step()
         counts.append(counter.count)
-    return _line(counts[0], counts[1], 4, 8, how.batch_size)
+    return _line(counts[0], counts[1], 4, 8, how.batch_size), seconds
 
 
 def _images(count: int) -> Data:
     x = torch.randint(0, 256, (count, 3, 32, 32), generator=Generator().manual_seed(0), dtype=torch.uint8)
     return from_arrays(x, torch.arange(count) % 10, valid=0.5, test_share=0.3, layout="nchw")
+
+
+def disk(runs: int = 408) -> None:
+    """What many runs at a time ask of the disk that they share, besides their checkpoints."""
+    print(f"\n## The shared disk, with {runs} runs at a time\n")
+    print(f"- touches of locks: {runs / BEAT:.0f} a second")
+    print(f"- lines that workers tell: at most {runs / STEP:.0f} a second")
+    print(f"- files that the command looks at: {runs / PAUSE:.0f} a second")
 
 
 def _print_parts(step: Count) -> None:
@@ -326,3 +343,4 @@ if __name__ == "__main__":
         imagenet()
         comparison()
         table()
+        disk()
