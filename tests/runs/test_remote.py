@@ -188,6 +188,13 @@ def test_a_worker_waits_for_the_directory_that_another_one_works_in(tmp_path: Pa
     assert counted(tmp_path / "a") == 2
 
 
+def test_paths_are_relative_to_where_the_command_was_given(tmp_path: Path):
+    task = Assignment("a", count, {"folder": Path("a"), "steps": 1, "pause": 0.0})
+    before = Path.cwd()
+    assert Errand(remote._Granted(remote.grant(), []), task, tmp_path, tmp_path, 1)() == Ended()
+    assert (Path.cwd(), counted(tmp_path / "a")) == (before, 1)
+
+
 def _noted(what: str) -> Any:
     ORDER.append(what)
     return what
@@ -203,7 +210,9 @@ ORDER: list[str] = []
 
 def test_what_may_be_named_is_read_before_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(remote, "receive", lambda given: ORDER.append("granted"))
-    errand = Errand(remote._Granted(remote.grant(), ["", "somewhere"]), Assignment("a", count, {"part": Noting()}), tmp_path, 1)
+    errand = Errand(
+        remote._Granted(remote.grant(), ["", "somewhere"]), Assignment("a", count, {"part": Noting()}), tmp_path, tmp_path, 1
+    )
     ORDER.clear()
     before = list(sys.path)
     monkeypatch.setattr(sys, "path", list(before))

@@ -14,7 +14,7 @@ import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -111,19 +111,22 @@ class Errand:
         granted: what the worker may name and find. It stands before the task, so that it is read first.
         task: what to do.
         folder: of logs and of what is told.
+        home: the directory that the command was given in, to which the paths of the task may be relative.
         threads: of torch.
     """
 
     granted: _Granted
     task: Assignment
     folder: Path
+    home: Path
     threads: int
 
     def __call__(self) -> Ended:
         """Does the task."""
         torch.set_num_threads(self.threads)
         task = replace(self.task, run=_patient(self.task.run))
-        with _logged(log_of(self.folder, task.name)), append_to(told_of(self.folder, task.name)) as file:
+        log, told = (name(self.folder, task.name) for name in (log_of, told_of))
+        with chdir(self.home), _logged(log), append_to(told) as file:
 
             def tell(record: Mapping[str, Any]) -> None:
                 file.write(json.dumps(record).encode() + b"\n")
@@ -194,7 +197,7 @@ class Remote(Runner):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"Cannot make {folder} ({error.strerror or error}): choose another --out.") from error
-        errands = [Errand(_Granted(grant(), sys.path), task, folder, self.cores or 1) for task in tasks]
+        errands = [Errand(_Granted(grant(), sys.path), task, folder, Path.cwd(), self.cores or 1) for task in tasks]
         with self.sending(folder, self.gpus if device.startswith("cuda") else 0, jobs) as send:
             return _overseen(errands, jobs or len(errands), send, self.retries, tell, stop)
 
