@@ -112,7 +112,7 @@ def test_whatever_is_given_is_taken_or_refused_in_a_sentence(entry, monkeypatch)
     def stop(*args, **kwargs):
         raise TakenError
 
-    for place in ("mixop.engine.loop.Search.run", "mixop.evaluate.retrain.Retraining.run", "mixop.comparison.compare.work"):
+    for place in ("mixop.engine.loop.Search.run", "mixop.evaluate.retrain.Retraining.run", "mixop.runs.local.Local.work"):
         monkeypatch.setattr(place, stop)
     for place in ("mixop.engine.loop.Search.estimate", "mixop.engine.loop.Search.memory", "mixop.tabulate.build.Cohort"):
         monkeypatch.setattr(place, stop)

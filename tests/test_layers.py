@@ -36,6 +36,7 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 TORCH_FREE = (
     "core/errors",
     "core/files",
+    "core/machine",
     "core/names",
     "core/outside",
     "core/schedules",

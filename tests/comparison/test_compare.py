@@ -17,7 +17,7 @@ from killed import CONTEXT
 from toy_regression import ToyRegression
 
 from mixop import api, recipes
-from mixop.comparison.compare import _Pool, compare
+from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum, Retrain, Supernet
 from mixop.core.errors import DataError, RecipeError, RunError
 from mixop.core.measure import ACCURACY
@@ -33,7 +33,7 @@ from mixop.report.comparison_files import read_comparison
 from mixop.report.html import write_report
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import FORMAT
-from mixop.runs.interrupt import InterruptedRunError, StopRequest
+from mixop.runs.interrupt import InterruptedRunError
 from mixop.runs.load import read_score
 from mixop.runs.records import SearchRecord
 from mixop.searchers.controller import Controller
@@ -161,14 +161,6 @@ def test_another_comparison_is_refused_with_the_difference(
 def test_all_searches_have_the_executor_that_is_asked_for(tmp_path: Path, data: Data):
     compare({"a": two()["a"]}, Toy(), data, tmp_path / "c", seeds=[0], jobs=1, evaluate=SHORT, executor="plain")
     assert json.loads((tmp_path / "c" / "a-0" / "settings.json").read_text())["executor"] == "plain"
-
-
-@pytest.mark.parametrize(("jobs", "own", "threads"), [(1, 8, 8), (2, 8, 4), (1, 3, 3), (16, 8, 1)])
-def test_threads_are_what_there_is_room_for_and_never_more_than_the_user_gave_torch(monkeypatch, tmp_path, jobs, own, threads):
-    monkeypatch.setattr("mixop.comparison.compare.cores", lambda: 8)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: own)
-    pool = _Pool(RunDirectory(tmp_path), jobs, lambda name, record: None, StopRequest())
-    assert pool.threads == threads
 
 
 def _compare(out: Path, checkpoint_seconds: float = 30.0, observe: Any = None) -> None:

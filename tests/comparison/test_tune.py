@@ -210,6 +210,20 @@ def test_two_processes_share_a_study_and_one_that_is_killed_loses_nothing(url: b
     assert found(result) == found(tuned(tmp_path / "alone" / "t", 5, pruner="none"))
 
 
+def test_workers_of_a_runner_take_the_trials_and_tell_how_each_ended(tmp_path: Path):
+    told: list[str] = []
+    seen: list[str] = []
+
+    def observe(record: Mapping[str, Any]) -> None:
+        seen.append(record.get("event") or record.get("phase", ""))
+
+    result = tuned(tmp_path / "t", 6, observe, pruner="none", jobs=2, tell=told.append)
+    assert found(result) == found(tuned(tmp_path / "alone" / "t", 6, pruner="none"))
+    assert sorted(sentence.split(":")[0] for sentence in told) == [f"Trial {number}" for number in range(6)]
+    assert {"step", "search"} <= set(seen)
+    assert not {"begun", "done", "trial"} & set(seen)
+
+
 def test_who_finds_all_taken_does_not_wait(tmp_path: Path):
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=_beside, args=(theirs, tmp_path / "t", {}))

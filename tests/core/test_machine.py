@@ -22,3 +22,14 @@ def test_cores_are_those_that_may_be_used(monkeypatch):
     assert machine.cores() == 3
     monkeypatch.setattr(machine, "_limit", lambda: 2)
     assert machine.cores() == 2
+
+
+def test_a_machine_is_known_by_its_boot_else_by_its_network_card(monkeypatch):
+    machine.machine.cache_clear()
+    here = machine.machine()
+    assert here == machine.machine()
+    assert len(here) > 8
+    monkeypatch.setattr(machine.Path, "read_text", lambda self: (_ for _ in ()).throw(FileNotFoundError()))
+    machine.machine.cache_clear()
+    assert machine.machine() == f"{machine.uuid.getnode():x}"
+    machine.machine.cache_clear()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 
-from mixop.comparison.tasks import Portable
 from mixop.core.errors import DataError, DataWarning
 from mixop.data import Augment, Data, Preparation, from_arrays, from_dataset
 from mixop.data import core as data_core
 from mixop.data.datasets import LazyItems
 from mixop.data.examples import Arrays, Joined
+from mixop.data.portable import Portable
 from mixop.tasks.classification import Classification
 from mixop.tasks.regression import Regression
 from mixop.tasks.segmentation import Segmentation

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mixop.analysis.diversity import diversity
-from mixop.comparison.tasks import Portable
 from mixop.core.errors import RunError
+from mixop.data.portable import Portable
 from mixop.experiments import forgetting
 from mixop.experiments.base import Findings, Panel, Request
 from mixop.experiments.bench import images

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from mixop.comparison.pool import Assignment
 from mixop.core.errors import DataError, RunError
 from mixop.core.measure import Measure
 from mixop.experiments.base import Request
 from mixop.experiments.workers import in_workers
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.runner import Assignment
 
 ACCURACY = Measure("accuracy", "higher")
 

@@ -1,5 +1,7 @@
 """The lock follows the file that it was taken on, and not a name that someone may give to another file."""
 
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 
 import mixop
 from mixop.core.errors import RunError
+from mixop.core.machine import machine
 from mixop.runs import lock
 from mixop.runs.directory import RunDirectory
 from mixop.runs.lock import Lock, LockedError
@@ -77,6 +80,83 @@ def test_a_system_without_such_locks_is_one_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setattr(lock, "fcntl", None)
     with pytest.raises(RunError, match="which Windows does not have: use Linux, macOS or WSL"):
         Lock(tmp_path)
+
+
+def signed(path: Path, **changes: object) -> None:
+    """The file of a lock that a process elsewhere holds, or held."""
+    owner = {"machine": "elsewhere", "host": "node7", "process": 12, "token": "t", **changes}
+    path.write_text(json.dumps(owner))
+
+
+def aged(path: Path, seconds: float) -> None:
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def test_another_machines_lock_holds_as_long_as_it_is_touched(tmp_path: Path):
+    """Where the disk's own locks are each machine's alone, flock gives us what another machine holds."""
+    signed(tmp_path / "run.lock")
+    aged(tmp_path / "run.lock", lock.STALE - 10)
+    with pytest.raises(LockedError, match=r"working in .* \(node7, process 12\): wait for it"):
+        Lock(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
+    aged(tmp_path / "run.lock", 20)
+    taken = Lock(tmp_path)
+    taken.check()
+    taken.release()
+    assert lock.owner_of(tmp_path / "run.lock") is None
+    Lock(tmp_path).release(remove=True)  # what was given back is free at once, on every machine
+
+
+def test_the_clock_is_the_file_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    signed(tmp_path / "run.lock")
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # this machine's own clock says nothing
+    with pytest.raises(LockedError):
+        Lock(tmp_path)
+
+
+def test_a_dead_process_of_this_machine_is_known_at_once(tmp_path: Path):
+    signed(tmp_path / "run.lock", machine=machine(), process=2**22 + 1)
+    Lock(tmp_path).release()
+
+
+def test_who_was_taken_for_dead_writes_nothing_more_and_leaves_the_lock(tmp_path: Path):
+    held = Lock(tmp_path)
+    signed(tmp_path / "run.lock")
+    with pytest.raises(RunError, match=r"taken over by node7, process 12, .* this one stops and writes nothing more"):
+        held.check()
+    held.release(remove=True)
+    assert (tmp_path / "run.lock").exists()
+
+
+@pytest.mark.parametrize(("error", "alive"), [(errno.ENOLCK, True), (errno.EOPNOTSUPP, True), (errno.ENOSYS, False)])
+def test_a_disk_without_locks_goes_by_the_owners_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, alive: bool):
+    def refused(file: object, how: int) -> None:
+        raise OSError(error, "no locks here")
+
+    monkeypatch.setattr(lock.fcntl, "flock", refused)
+    signed(tmp_path / "run.lock", machine=machine(), process=os.getpid() if alive else 2**22 + 1)
+    if alive:
+        with pytest.raises(LockedError, match="Another process is working"):
+            Lock(tmp_path)
+        (tmp_path / "run.lock").unlink()
+    first = Lock(tmp_path)
+    with pytest.raises(LockedError):
+        Lock(tmp_path)
+    first.release()
+    Lock(tmp_path).release()
+
+
+def test_who_lives_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock, "BEAT", 0.01)
+    held = Lock(tmp_path)
+    aged(tmp_path / "run.lock", 1000)
+    before = (tmp_path / "run.lock").stat().st_mtime
+    until = time.monotonic() + 10
+    while (tmp_path / "run.lock").stat().st_mtime < before + 900 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (tmp_path / "run.lock").stat().st_mtime > before + 900
+    held.release()
 
 
 CLAIM = """

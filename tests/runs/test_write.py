@@ -4,13 +4,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import mixop
 from mixop.core.errors import RunError
-from mixop.runs.write import previous, replacing, write_bytes
+from mixop.runs.write import previous, replacing, write_bytes, write_once
 
 SRC = str(Path(mixop.__file__).parents[1])
 
@@ -25,6 +26,20 @@ def test_a_file_is_replaced_as_a_whole_and_the_one_before_is_kept(tmp_path):
         write_bytes(path, content, keep_previous=True)
     assert (path.read_bytes(), previous(path).read_bytes()) == (b"three", b"two")
     assert names(tmp_path) == ["state.pt", "state.pt.previous"]
+
+
+def test_of_several_that_write_once_one_succeeds_and_its_content_is_whole(tmp_path):
+    path, contents = tmp_path / "pace.json", [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        wrote = list(pool.map(lambda content: write_once(path, content), contents))
+    assert sum(wrote) == 1
+    assert path.read_bytes() == contents[wrote.index(True)]
+    assert names(tmp_path) == ["pace.json"]
+
+
+def test_what_cannot_be_written_once_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(RunError, match=r"Cannot write .*pace\.json \(No such file or directory\): make room"):
+        write_once(tmp_path / "nowhere" / "pace.json", b"")
 
 
 def test_an_error_in_the_block_leaves_what_was_there(tmp_path):

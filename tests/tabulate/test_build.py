@@ -113,13 +113,13 @@ def test_a_build_that_stopped_goes_on_inside_its_cohort(table, data, tmp_path):
     with pytest.raises(InterruptedRunError, match=r"Stopped with 32 of 64 architectures done and all progress kept in .*parts"):
         tabulate(SPACE, data, HOW, out, group=32, tell=stop)
     parts = tmp_path / "other.npz.parts"
-    assert (parts / "training.pt").exists()
+    assert (parts / "000032.pt").exists()
     told = []
     tabulate(SPACE, data, HOW, out, group=32, tell=lambda done, total: told.append(done))
     assert told[0] == 32
     assert told[1] == pytest.approx(40)  # the third of six steps
     assert told[-1] == 64
-    assert not (parts / "training.pt").exists()
+    assert not list(parts.glob("*.pt*"))
     first, second = read(table), read(out)
     assert first.keys() == second.keys()
     for name, values in first.items():
@@ -173,6 +173,35 @@ def test_a_damaged_part_alone_is_trained_again(table, data, tmp_path, damage):
             np.testing.assert_array_equal(values, second[name])
 
 
+def test_workers_make_the_very_rows_that_this_process_makes(table, data, tmp_path):
+    """Stopped after the first group, and gone on with by this process."""
+    out, told = tmp_path / "other.npz", []
+
+    def stop(done, total):
+        if done > 32 and told[-1] <= 32:  # more than two groups of 16 that are underway: another one is done
+            os.kill(os.getpid(), signal.SIGINT)
+        told.append(done)
+
+    with pytest.raises(InterruptedRunError, match=r"Stopped with \d+ of 64 architectures done and all progress kept"):
+        tabulate(SPACE, data, HOW, out, group=32, jobs=2, tell=stop)
+    assert told[0] == 0
+    done = len(list((tmp_path / "other.npz.parts").glob("0*.npz")))
+    assert 1 <= done <= 4
+    again = []
+    tabulate(SPACE, data, HOW, out, group=32, tell=lambda done, total: again.append(done))
+    assert again[0] == 16 * done
+    first, second = read(table), read(out)
+    for name, values in first.items():
+        if name != "seconds":
+            np.testing.assert_array_equal(values, second[name])
+
+
+def test_a_group_that_workers_cannot_train_is_named(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(build.Local, "work", lambda self, tasks, **given: {tasks[0].name: "It does not fit."})
+    with pytest.raises(RunError, match=r"1 of 2 groups could not be trained, for example group-000000: It does not fit; the"):
+        tabulate(SPACE, data, HOW, tmp_path / "other.npz", group=32, limit=32, jobs=2)
+
+
 def test_a_torn_checkpoint_begins_its_networks_again(table, data, tmp_path):
     out, parts = tmp_path / "other.npz", tmp_path / "other.npz.parts"
 
@@ -182,7 +211,7 @@ def test_a_torn_checkpoint_begins_its_networks_again(table, data, tmp_path):
 
     with pytest.raises(InterruptedRunError):
         tabulate(SPACE, data, HOW, out, group=32, limit=16, tell=stop)
-    torn(parts / "training.pt")
+    torn(parts / "000000.pt")
     told = []
     tabulate(SPACE, data, HOW, out, group=32, limit=16, tell=lambda done, total: told.append(done))
     assert told[:2] == [0, pytest.approx(16 / 6)]
@@ -285,6 +314,8 @@ def test_what_cannot_be_tabulated(data, tmp_path):
         tabulate(SPACE, data, HOW, tmp_path / "table.csv")
     with pytest.raises(RecipeError, match="At least 1 network"):
         tabulate(SPACE, data, HOW, tmp_path / "table.npz", group=0)
+    with pytest.raises(RecipeError, match="At least 1 group"):
+        tabulate(SPACE, data, HOW, tmp_path / "table.npz", jobs=0)
 
 
 def test_the_time_is_estimated_and_leaves_nothing_behind(data, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from mixop.cli.arguments import Command, Parsed
 from mixop.cli.loading import loaded
 from mixop.cli.options import CompareOptions
 from mixop.cli.output import print_json
+from mixop.cli.running import runner_and_settings, runner_tree
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError
 from mixop.runs.files import COMPARISON_REPORT
@@ -19,7 +20,8 @@ def compare(parsed: Parsed) -> None:
     from mixop.comparison.compare import compare as run
 
     options = parsed.options
-    space, settings = parsed.build("space"), parsed.build("settings")
+    space = parsed.build("space")
+    runner, settings, device = runner_and_settings(parsed)
     source = parsed.build("data") or source_for(space)
     data = loaded(source.load)
     scored = evaluator(options, space)
@@ -50,10 +52,11 @@ def compare(parsed: Parsed) -> None:
             known=options.known,
             seeds=range(options.first_seed, options.first_seed + options.seeds),
             jobs=options.jobs,
+            runner=runner,
             evaluate=scored,
             rates="paper",  # scaled already, with the warm-up
             note=" ".join([note, *left_out]),
-            device=settings.device,
+            device=device,
             checkpoint_seconds=settings.checkpoint_seconds,
             executor=settings.executor,
             observe=progress,
@@ -76,10 +79,10 @@ COMPARE = Command(
     "compare",
     CompareOptions,
     compare,
-    values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None},
+    values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None, "runner": runner_tree},
     names=("recipes",),
     settings=("device", "checkpoint_seconds", "executor"),
-    rare=("trust", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
+    rare=("trust", "runner", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
     examples=(
         "mixop compare --recipes all --space toy --seeds 5",
         "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",

@@ -24,6 +24,7 @@ _TITLES = {
     "data": "The data, --data {kind}",
     "protocol": "The training, --protocol {kind}",
     "training": "The training of every network",
+    "runner": "Who computes the runs, --runner {kind}",
 }
 
 _METAVARS = {

@@ -127,7 +127,9 @@ class CompareOptions:
         table: a table made by mixop table, or the name of one that comes with mixop. [the one of the space]
         dataset: the data set within the table. [the only one]
         test: with retrain or table, score on the test set instead of the validation split, once for each run.
-        jobs: number of worker processes. [the number of cores; on a GPU 1]
+        runner: who computes the runs: local for processes of this machine, slurm for jobs of a cluster (needs the extra
+            slurm), ray for tasks of one (needs the extra ray).
+        jobs: runs at a time. [local: as many as cores, or GPUs; else no limit]
         out: the directory of the comparison, new or of this same one. [runs/compare-SPACE-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -151,6 +153,7 @@ class CompareOptions:
     table: str | None = None
     dataset: str | None = None
     test: bool = False
+    runner: str = "local"
     jobs: int | None = None
     out: str | None = None
     config: str | None = None
@@ -183,6 +186,8 @@ class TuneOptions:
         table: as in mixop compare. [the one of the space]
         dataset: the data set within the table. [the only one]
         rates: scaled raises the architecture's learning rate in a short search; a tuned rate stays. paper takes it as it is.
+        runner: who computes the trials, as in mixop compare.
+        jobs: workers that take trials; a single local one is this process.
         out: the directory, new or of this same tuning. [runs/tune-RECIPE-SPACE]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -206,6 +211,8 @@ class TuneOptions:
     table: str | None = None
     dataset: str | None = None
     rates: Literal["scaled", "paper"] = "scaled"
+    runner: str = "local"
+    jobs: int = 1
     out: str | None = None
     config: str | None = None
     quiet: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixop.cli.arguments import Command, Parsed
 from mixop.cli.output import print_json
+from mixop.cli.running import runner_and_settings, runner_tree
 from mixop.cli.tree import first_line
 from mixop.core.errors import RecipeError, unknown
 from mixop.runs.directory import RunDirectory
@@ -40,7 +41,9 @@ class ReproduceOptions:
             images and channels, and takes DrNAS five times as long; tiny takes seconds and its results mean nothing.
         table: the table of the benchmark, made by mixop table convert. [that of NAS-Bench-201 in the folder of the data]
         seeds: number of runs. [the scale's; at full scale the paper's]
-        jobs: number of worker processes. [the number of cores; on a GPU 1]
+        runner: who computes the runs: local for processes of this machine, slurm for jobs of a cluster (needs the extra
+            slurm), ray for tasks of one (needs the extra ray).
+        jobs: runs at a time. [local: as many as cores, or GPUs; else no limit]
         out: the directory of the runs, new or of this same experiment. [runs/NAME-SCALE]
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -55,6 +58,7 @@ class ReproduceOptions:
     scale: Literal["full", "medium", "small", "tiny"] = "small"
     table: str | None = None
     seeds: int | None = None
+    runner: str = "local"
     jobs: int | None = None
     out: str | None = None
     quiet: bool = False
@@ -86,8 +90,8 @@ def reproduce(parsed: Parsed) -> None:
         raise RecipeError(f"mixop reproduce needs --data FOLDER, with {title} and the table of NAS-Bench-201.")
     out = options.out or str(Path("runs", f"{options.name}-{options.scale}"))
     title = f"Reproducing {options.name} at scale {options.scale}, into {out}"
-    device = parsed.build("settings").device
-    kept = {"scale": options.scale, "table": options.table, "jobs": options.jobs, "device": device}
+    runner, _, device = runner_and_settings(parsed)
+    kept = {"scale": options.scale, "table": options.table, "jobs": options.jobs, "runner": runner, "device": device}
     with Comparing(title, quiet=options.quiet or options.json) as progress:
         if options.name in EXPERIMENTS:
             found = side_by_side(options.name, options.data, out, seeds=options.seeds, observe=progress, **kept)
@@ -244,7 +248,9 @@ REPRODUCE = Command(
     "reproduce",
     ReproduceOptions,
     reproduce,
+    values={"runner": runner_tree},
     settings=("device",),
+    rare=("runner",),
     examples=("mixop reproduce --list", "mixop reproduce drnas-nasbench201 --scale small --data data"),
 )
 """The command."""

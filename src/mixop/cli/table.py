@@ -13,6 +13,7 @@ from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.interrupt import heed
 from mixop.cli.loading import loaded
 from mixop.cli.output import print_json
+from mixop.cli.running import runner_tree
 from mixop.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class BuildOptions:
             are taken from the data.
         data: the data set, as in mixop search.
         group: number of networks that train together; more need more memory, fewer are slower.
+        runner: who trains the groups: local for processes of this machine, slurm for jobs of a cluster (needs the extra
+            slurm), ray for tasks of one (needs the extra ray).
+        jobs: groups at a time. [local: 1; else no limit]
         limit: train only this many architectures, the first ones, to try it out. [all]
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -47,6 +51,8 @@ class BuildOptions:
     space: str = "nasbench201-digits"
     data: str = "digits"
     group: int = 81
+    runner: str = "local"
+    jobs: int | None = None
     limit: int | None = None
     config: str | None = None
     quiet: bool = False
@@ -194,7 +200,7 @@ def build(parsed: Parsed) -> None:
             screens.places({"Plan": each, "Estimate": f"{duration(took)} from two steps of the first group"})
         title = f"Training {number:,} architectures of {space.name} {how.seeds} times each on {data.name}, into {target}"
         with Building(title, quiet=silent) as progress:
-            tabulate(space, data, how, counts, tell=progress, **plan)
+            tabulate(space, data, how, counts, tell=progress, jobs=options.jobs, runner=parsed.build("runner"), **plan)
     convert_built(counts, target, space=space, dataset=data.name)
     table = Table.open(target)
     about = worth(table, data.name, how.epochs)
@@ -373,7 +379,7 @@ TABLE = (
         "table build",
         BuildOptions,
         build,
-        values={"training": _training, "space": kinds.space, "data": kinds.data},
+        values={"training": _training, "space": kinds.space, "data": kinds.data, "runner": runner_tree},
         settings=("threads",),
         shortcuts={
             "epochs": Shortcut(("training", "epochs"), "passes over the training split.", "12"),
@@ -383,7 +389,7 @@ TABLE = (
                 ("training", "keep"), "epochs after which to score, counted from 1; none for the last one.", "none", "INT,..."
             ),
         },
-        rare=("trust", "threads"),
+        rare=("trust", "runner", "jobs", "threads"),
         examples=(
             "mixop table build digits.table --limit 9 --epochs 2",
             "mixop table build faces.table --data npz --data.path faces.npz --space.cells 2",

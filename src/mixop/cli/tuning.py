@@ -11,6 +11,7 @@ from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.loading import loaded
 from mixop.cli.options import TuneOptions
 from mixop.cli.output import print_json
+from mixop.cli.running import runner_and_settings, runner_tree
 from mixop.cli.tree import Tree, flag_of, written
 from mixop.cli.words import short
 from mixop.core.errors import RecipeError, unknown
@@ -34,7 +35,8 @@ def tune(parsed: Parsed) -> None:
     from mixop.comparison.tune import tune as run
 
     options = parsed.options
-    recipe, space, protocol, settings = (parsed.build(name) for name in (*_WORDS, "settings"))
+    recipe, space, protocol = (parsed.build(name) for name in _WORDS)
+    runner, settings, device = runner_and_settings(parsed)
     ranges = _ranges(options, parsed.trees)
     scored = evaluator(options, space) or default_evaluator(space)
     if isinstance(scored, Retrain):
@@ -57,7 +59,9 @@ def tune(parsed: Parsed) -> None:
             rates=options.rates,
             tell=tell,
             observe=observe,
-            **{name: getattr(settings, name) for name in _SETTINGS},
+            jobs=options.jobs,
+            runner=runner,
+            **{**{name: getattr(settings, name) for name in _SETTINGS}, "device": device},
         )
     if options.json:
         return print_json(_json(result))
@@ -173,6 +177,7 @@ TUNE = Command(
         "space": kinds.space,
         "data": lambda kind: kinds.data(kind) if kind else None,
         "protocol": _protocol,
+        "runner": runner_tree,
     },
     names=("range", "choice"),
     repeated=("range", "choice"),
@@ -183,7 +188,7 @@ TUNE = Command(
         ),
         "batch_size": Shortcut(("recipe", "batch_size"), "examples in a batch.", "the recipe's own"),
     },
-    rare=("trust", "rates", "dataset", "protocol", "checkpoint_seconds", "threads", "executor"),
+    rare=("trust", "rates", "dataset", "protocol", "runner", "jobs", "checkpoint_seconds", "threads", "executor"),
     examples=(
         "mixop tune --recipe darts --range recipe.epochs=5:50 --range recipe.weight-optimiser.lr=0.01:1:log",
         "mixop tune --choice recipe=darts,gaea --cost flops",

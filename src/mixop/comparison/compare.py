@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -16,14 +17,14 @@ from mixop import api
 from mixop.api import Rates, at_rates
 from mixop.comparison import tasks
 from mixop.comparison.evaluators import TRAINED, Evaluator, Tabular, default_evaluator
+from mixop.comparison.pace import Pace
 from mixop.comparison.paper import paper_of
-from mixop.comparison.pool import Assignment, Teller, check_workers, work
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
-from mixop.core.machine import cores
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
+from mixop.data.portable import Portable
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Executor, Settings
 from mixop.evaluate.score import parameters
@@ -37,10 +38,12 @@ from mixop.report.comparison_page import write_comparison
 from mixop.report.methods import RANDOM
 from mixop.report.progress import RunsLine
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, SCORE, TRIAL
+from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA, SCORE, TRIAL, WORKERS
 from mixop.runs.identity import essence
-from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.load import read_score
+from mixop.runs.local import Local
+from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
@@ -58,6 +61,7 @@ def compare(
     known: int | None = None,
     seeds: Sequence[int] = range(4),
     jobs: int | None = None,
+    runner: Runner | None = None,
     evaluate: Evaluator | None = None,
     rates: Rates = "scaled",
     note: str = "",
@@ -91,6 +95,9 @@ def compare(
     Workers read the script that calls this again: it needs ``if __name__ == "__main__":`` around the call. What is defined in a
     notebook or on the command line they cannot find; with ``jobs=1`` there are none, and everything runs in this process.
 
+    With a runner of other machines, seconds are those of the machine that began: each run measures a step before it begins, and
+    what it takes counts by how much slower or faster its machine is. All machines must see ``out`` under the same path.
+
     Args:
         recipes: the methods, by the names that rows and directories have.
         space: the search space; sizes left open are taken from the data.
@@ -102,7 +109,9 @@ def compare(
         known: how many known networks, at most 2; default 2 where recipes, or random search alone, are scored by `Retrain`,
             else 0.
         seeds: of the runs of every method, each >= 0 and different.
-        jobs: runs at a time, 1 in this process, more in workers; default the number of cores, on a GPU 1.
+        jobs: runs at a time; default as many as the runner has room for. Of the local one that is the number of cores, or of
+            GPUs, and a single one at a time is computed in this process.
+        runner: who computes the runs; default `mixop.runs.local.Local`.
         evaluate: how runs are scored; default `Optimum` where the space has one, else `Retrain`.
         rates: how searches take the architecture's learning rates of their recipes, see `mixop.search`.
         note: a sentence that table and report show.
@@ -131,25 +140,23 @@ def compare(
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     families = {family.name: family.label for family in _known(known, evaluator, recipes, searchers, data)}
-    kept = {"device": device, "checkpoint_seconds": checkpoint_seconds, "executor": executor}
+    runner = runner or Local()
+    # Of workers elsewhere this machine only knows what they are sent: it need not have their device.
+    kept = {"device": device if runner.one_machine else "cpu", "checkpoint_seconds": checkpoint_seconds, "executor": executor}
     settings = [Settings(seed=seed, **kept) for seed in seeds]
     for recipe in recipes.values():  # now: a worker would refuse it after hours of other searches
         check_fit(recipe, space, data, settings[0])
-    jobs = jobs or (cores() if device == "cpu" else 1)
+    leaves = runner.leaves(device, jobs)
     options = {
         "space": space,
-        "data": tasks.Portable.of(data),
+        "data": Portable.of(data),
         "device": device,
         "checkpoint_seconds": checkpoint_seconds,
         "evaluator": evaluator,
+        "pace": None if runner.one_machine else Pace(Path(out).resolve(), space),
     }
-    if jobs > 1 and space.only_here:
-        raise RunError(
-            f"The {space.only_here} of {space.name} is an object of this program, which workers do not have: give in_module a "
-            "function or class that Python can import, or run everything in this process with jobs=1."
-        )
-    if jobs > 1:
-        check_workers((recipes, searchers, options))
+    if leaves:
+        tasks.check_sent(space, (recipes, searchers, options))
     directory = RunDirectory(out)
     identity = {
         "recipes": {name: recipe_to_json(recipe) for name, recipe in recipes.items()},
@@ -195,8 +202,13 @@ def compare(
         api.note_environment(directory, settings[0])
         begun = read_comparison(out)
         tell("", {"event": "plan", "total": begun.planned, "done": begun.done, "measure": data.task.first.to_json()})
-        pool = _Pool(directory, jobs, tell, stop)
-        failures = pool.run([task for task in searches if not (directory / task.name / TRIAL).exists()])
+
+        def run(given: Sequence[Assignment]) -> dict[str, str]:
+            """Runs tasks, each in the directory of its name; the failures."""
+            placed = [replace(task, arguments={**task.arguments, "folder": directory / task.name}) for task in given]
+            return runner.work(placed, folder=directory / WORKERS, device=device, jobs=jobs, tell=tell, stop=stop)
+
+        failures = run([task for task in searches if not (directory / task.name / TRIAL).exists()])
         budgets = {} if stop else _budgets(read_comparison(out), budget_seconds)
         rivals = [
             Assignment(_name(RANDOM, seed), tasks.random_search, {"seed": seed, "budgets": budgets, **options})
@@ -211,10 +223,10 @@ def compare(
         ]
         if families and recipes and not stop:
             rivals += _beside(families, seeds, directory, list(recipes), options)
-        failures |= pool.run([] if stop else [task for task in rivals if _still(directory, task)])
+        failures |= run([] if stop else [task for task in rivals if _still(directory, task)])
         if families and not recipes and not stop:
             beside = _beside_random(families, seeds, directory, options)
-            failures |= pool.run([task for task in beside if _still(directory, task)])
+            failures |= run([task for task in beside if _still(directory, task)])
             rivals += beside
         result = read_comparison(out)
         directory.save(COMPARISON_TABLE, result.table().encode())
@@ -253,20 +265,6 @@ def _without_growth(now: Mapping[str, Any], before: Any) -> dict[str, Any]:
     except (AttributeError, TypeError):  # a damaged file: nothing grows, and the difference is reported
         return dict(now)
     return {name: now[name] for name in now if name not in kept} | {name: before[name] for name in kept if name in before}
-
-
-class _Pool:
-    """Where the tasks of a comparison run."""
-
-    def __init__(self, directory: RunDirectory, jobs: int, tell: Teller, stop: StopRequest) -> None:
-        self.directory, self.jobs, self.tell, self.stop = directory, jobs, tell, stop
-        # As many as there is room for, but never more than torch has here: a user may have set that.
-        self.threads = max(1, min(torch.get_num_threads(), cores() // jobs))
-
-    def run(self, given: Sequence[Assignment]) -> dict[str, str]:
-        """Runs tasks, each in the directory of its name; the failures."""
-        placed = [Assignment(task.name, task.run, {**task.arguments, "folder": self.directory / task.name}) for task in given]
-        return work(placed, self.jobs, self.threads, self.tell, self.stop)
 
 
 def _name(name: str, seed: int) -> str:

@@ -34,6 +34,7 @@ class Conditions:
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         observe: called with every step and record.
+        pace: how many times slower this machine is than the one whose seconds count; see `mixop.comparison.pace`.
     """
 
     space: Space
@@ -42,6 +43,7 @@ class Conditions:
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
     observe: Observer = _silent
+    pace: float = 1.0
 
     @property
     def measure(self) -> Measure:

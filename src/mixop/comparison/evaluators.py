@@ -192,13 +192,13 @@ class Retrain(Training):
         """
         trained = conditions.train(architecture, replace(plainly(self.protocol), epochs=epochs), folder)
         scored = self._scored(folder, trained.measures[conditions.measure.name], conditions)
-        return {**scored, "search_seconds": trained.seconds}
+        return {**scored, "search_seconds": trained.seconds / conditions.pace}
 
     def of_search(self, found: api.SearchResult, conditions: Conditions) -> dict[str, Any]:
         folder = found.out / TRAINED
         trained = conditions.train(found.architecture, self.protocol, folder)
         value = trained.measures[conditions.measure.name]
-        return {**self._scored(folder, value, conditions), "scoring_seconds": trained.seconds}
+        return {**self._scored(folder, value, conditions), "scoring_seconds": trained.seconds / conditions.pace}
 
     def of_trial(self, architecture: Architecture, value: Number, conditions: Conditions, folder: Path) -> dict[str, Any]:
         place = self.objective(conditions, folder).place(architecture, self.trial_epochs)
@@ -300,7 +300,7 @@ class Tabular(Evaluator):
         for record in found.history:
             architecture = _derived(record.architecture, conditions.space)
             if architecture is not None:
-                curve.append([record.epoch, record.seconds, self.look_up(architecture)])
+                curve.append([record.epoch, record.seconds / conditions.pace, self.look_up(architecture)])
         return {"score": self.look_up(found.architecture), "curve": curve}
 
     def so_far(self, epoch: Mapping[str, Any], conditions: Conditions) -> Number:

@@ -12,7 +12,6 @@ from torch.nn.functional import avg_pool2d
 
 from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import tabular
-from mixop.comparison.pool import Teller
 from mixop.comparison.published import CARRIED, Published, published
 from mixop.core.door import door
 from mixop.core.errors import DataError, RecipeError, unknown
@@ -28,6 +27,7 @@ from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.comparison import Comparison
 from mixop.report.palette import ABSENT
+from mixop.runs.runner import Runner, Teller
 from mixop.spaces.nasbench201 import NasBench201
 from mixop.tables.catalogue import open_table
 from mixop.tables.conversion import convert
@@ -216,6 +216,7 @@ def reproduce(
     table: str | None = None,
     seeds: int | None = None,
     jobs: int | None = None,
+    runner: Runner | None = None,
     device: str | torch.device = "cpu",
     observe: Teller | None = None,
 ) -> Reproduction:
@@ -230,7 +231,8 @@ def reproduce(
         scale: one of `SCALES`.
         table: the table of NAS-Bench-201.
         seeds: runs; None for those of the scale.
-        jobs: workers at a time; None for the number of cores.
+        jobs: workers at a time; None for as many as the runner has room for.
+        runner: who computes the runs, as in `mixop.compare`.
         device: where torch computes.
         observe: called with what happens in each run.
 
@@ -258,6 +260,7 @@ def reproduce(
         budget_seconds=BUDGET,
         seeds=range(runs),
         jobs=jobs,
+        runner=runner,
         evaluate=evaluator,
         rates="paper",  # by the experiment's own rule, with its warm-up
         note=f"Scale {scale}: {size.about}.",

@@ -1,19 +1,17 @@
 """What the workers of a comparison do: one search and its score, or random search with one seed."""
 
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
-
 from mixop import api
 from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator, Retrain
-from mixop.core.errors import DataWarning, DivergedError, RecipeError, RunError, SpaceError
-from mixop.data.core import PARTS, Data, Source
+from mixop.comparison.pace import Pace
+from mixop.core.errors import DivergedError, RecipeError, RunError, SpaceError
+from mixop.data.core import Data
+from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
 from mixop.engine.settings import Executor
 from mixop.finder.known import plainly, plan
@@ -23,6 +21,7 @@ from mixop.report.methods import chosen
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import KNOWN, TRIAL, TRIALS
 from mixop.runs.load import read_known
+from mixop.runs.local import check_workers
 from mixop.runs.records import KnownNetworks, to_record
 from mixop.searchers.base import Searcher
 from mixop.searchers.driver import TrialRecord, measure_of, run_search
@@ -32,43 +31,22 @@ REPEATABLE = (DivergedError, RecipeError, SpaceError)
 """Errors that the same run would end with again: it diverged, or its parts do not fit. Files may be there again next time."""
 
 
-@dataclass(frozen=True)
-class Portable:
-    """A data set on its way to a worker: where it comes from, or the examples themselves if it was given in Python.
+def check_sent(space: Space, given: object) -> None:
+    """Refuses what workers cannot be given, before anything is begun.
 
     Args:
-        source: loads it again.
-        values: fields of `Data`, if there is no source; examples reduce themselves to plain arrays.
-        fingerprint: of the set.
+        space: of the searches.
+        given: all that tasks are made of.
+
+    Raises:
+        RunError: saying how else to run it.
     """
-
-    source: Source | None
-    values: Mapping[str, Any]
-    fingerprint: str
-
-    @classmethod
-    def of(cls, data: Data) -> "Portable":
-        """Packs a set."""
-        if data.source is not None:
-            return cls(data.source, {}, data.fingerprint)
-        # Arrays for the tensors: those would travel through shared memory, which runs out of files.
-        parts = {part: data.at(part).cpu().numpy() for part in PARTS}
-        return cls(None, {f.name: getattr(data, f.name) for f in fields(Data)} | parts, data.fingerprint)
-
-    def load(self) -> Data:
-        """The set.
-
-        Raises:
-            RunError: if its files have changed.
-        """
-        if self.source is None:
-            return Data(**{**self.values, **{part: torch.from_numpy(self.values[part]) for part in PARTS}})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # the process that began the comparison has said it
-            data = self.source.load()
-        if data.fingerprint != self.fingerprint:
-            raise RunError(f"The files of {data.name} changed during the comparison: restore the original files.")
-        return data
+    if space.only_here:
+        raise RunError(
+            f"The {space.only_here} of {space.name} is an object of this program, which workers do not have: give in_module a "
+            "function or class that Python can import, or run everything in this process with jobs=1."
+        )
+    check_workers(given)
 
 
 def search(
@@ -82,20 +60,24 @@ def search(
     device: str,
     checkpoint_seconds: float,
     evaluator: Evaluator,
+    pace: Pace | None,
     observe: Observer,
     executor: Executor,
 ) -> None:
     """Searches in an ordinary run directory, scores what was found and writes ``trial.json``.
 
     A run that would fail in the same way again is recorded as failed.
+
+    Args:
+        pace: how fast this machine is, where others take part: seconds then count as those of the one that began.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = RunDirectory(folder)
     trial: dict[str, Any] = {"recipe": name, "seed": seed}
     loaded = data.load()  # outside of what is recorded: nothing about it is for good
     options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": observe}
-    conditions = Conditions(space=space, data=loaded, seed=seed, **options)
     try:
+        conditions = Conditions(space=space, data=loaded, seed=seed, pace=_slower(pace, loaded, device), **options)
         # The rates are the paper's: they were scaled when it was planned.
         search_and_score(trial, recipe, folder, conditions, evaluator, rates="paper", executor=executor)
     except REPEATABLE as error:
@@ -131,7 +113,11 @@ def search_and_score(
     space, data = conditions.space, conditions.data
     found = api.search(recipe, space, data, folder, rates=rates, executor=executor, threads=threads, **options)
     last = found.history[-1]
-    trial |= {"architecture": found.native, "search_seconds": last.seconds, **_skips(found.architecture, space)}
+    trial |= {
+        "architecture": found.native,
+        "search_seconds": last.seconds / conditions.pace,
+        **_skips(found.architecture, space),
+    }
     if last.entropy is not None:
         trial["entropy"] = last.entropy
     trial |= evaluator.of_search(found, conditions)
@@ -148,6 +134,7 @@ def random_search(
     checkpoint_seconds: float,
     evaluator: Evaluator,
     budgets: Mapping[str, float],
+    pace: Pace | None,
     observe: Observer,
 ) -> None:
     """Trains or looks up random architectures as long as the largest budget lasts, and writes ``trial.json``.
@@ -157,14 +144,16 @@ def random_search(
 
     Args:
         budgets: seconds, by name.
+        pace: as in `search`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     loaded, budget = data.load(), max(budgets.values())
     spent = 0.0
 
-    told = _within(budget, observe, lambda: (spent, len(candidates)))
+    slower = _slower(pace, loaded, device)
+    told = _within(budget * slower, observe, lambda: (spent * slower, len(candidates)))
     conditions = Conditions(
-        space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told
+        space=space, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=told, pace=slower
     )
     objective = evaluator.objective(conditions, folder)
     candidates: list[dict[str, Any]] = []
@@ -200,6 +189,7 @@ def black_box(
     checkpoint_seconds: float,
     evaluator: Evaluator,
     budgets: Mapping[str, float],
+    pace: Pace | None,
     observe: Observer,
 ) -> None:
     """Searches by training each trial or looking it up, scores what was found and writes ``trial.json``.
@@ -209,16 +199,18 @@ def black_box(
     Args:
         searcher: how to search.
         budgets: seconds, by name; a searcher has those of the median recipe. The first trial counts in any case.
+        pace: as in `search`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run, budget = RunDirectory(folder), budgets["median"]
     trial: dict[str, Any] = {"recipe": name, "seed": seed, "budgets": {"median": budget}}
     rows: list[TrialRecord] = []
-    told = _within(budget, observe, lambda: (rows[-1].spent if rows else 0.0, len(rows)))
     loaded = data.load()
-    options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
     try:
-        conditions = Conditions(space=space, data=loaded, seed=seed, **options)
+        slower = _slower(pace, loaded, device)
+        told = _within(budget * slower, observe, lambda: (slower * rows[-1].spent if rows else 0.0, len(rows)))
+        options = {"device": device, "checkpoint_seconds": checkpoint_seconds, "observe": told}
+        conditions = Conditions(space=space, data=loaded, seed=seed, pace=slower, **options)
         trained = folder / "trained"
         objective = evaluator.objective(conditions, trained)
         searching = {"seed": seed, "save": folder / TRIALS}
@@ -247,6 +239,7 @@ def known(
     checkpoint_seconds: float,
     evaluator: Retrain,
     budgets: Mapping[str, float],
+    pace: Pace | None,
     observe: Observer,
 ) -> None:
     """Trains a network that is known without a search for as long as the budget lasts, and writes ``trial.json``.
@@ -257,15 +250,17 @@ def known(
         label: of its family.
         parameters: that it has at most.
         budgets: seconds, by name; it has those of the median recipe, its training from scratch included.
+        pace: as in `search`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run, seconds = RunDirectory(folder), budgets["median"]
     loaded = data.load()
+    slower = _slower(pace, loaded, device)
     family = next(family for family in by_hand(loaded) if family.label == label)
     before = read_known(folder / KNOWN)
     if before is None or before.seconds != seconds or not before.planned:  # decided once, however often it is stopped
         share = len(loaded.train) / (len(loaded.train) + len(loaded.valid))
-        planned = plan(family, parameters, seconds, plainly(evaluator.protocol), loaded, share=share, device=device)
+        planned = plan(family, parameters, seconds * slower, plainly(evaluator.protocol), loaded, share=share, device=device)
         before = KnownNetworks(seconds=seconds, planned=(planned,), networks=(), weights_sha256="")
         run.write_json(KNOWN, to_record(before))
     planned = before.planned[0]
@@ -278,7 +273,13 @@ def known(
         "architecture": own.to_native(architecture),
     }
     conditions = Conditions(
-        space=own, data=loaded, seed=seed, device=device, checkpoint_seconds=checkpoint_seconds, observe=observe
+        space=own,
+        data=loaded,
+        seed=seed,
+        device=device,
+        checkpoint_seconds=checkpoint_seconds,
+        observe=observe,
+        pace=slower,
     )
     try:
         trial |= evaluator.of_known(architecture, planned.epochs, conditions, folder / f"{planned.size}-{planned.epochs}")
@@ -286,6 +287,11 @@ def known(
         run.write_json(TRIAL, {**trial, "error": str(error)})
         raise
     run.write_json(TRIAL, trial)
+
+
+def _slower(pace: Pace | None, data: Data, device: str) -> float:
+    """How many times slower this machine is than the one that began; 1 where all runs are on one machine."""
+    return 1.0 if pace is None else pace.here(data, device)
 
 
 def _within(budget: float, observe: Observer, done: Callable[[], tuple[float, int]]) -> Observer:

@@ -29,6 +29,7 @@ class TrainingObjective(Conditions):
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         observe: called with every step and record.
+        pace: how many times slower this machine is than the one whose seconds count.
 
     Example:
         >>> objective = TrainingObjective(space=space, data=data, folder=Path("runs/mine"))  # doctest: +SKIP
@@ -53,8 +54,8 @@ class TrainingObjective(Conditions):
         try:
             trained = self.train(architecture, replace(self.protocol, epochs=epochs), self.place(architecture, epochs))
         except DivergedError:
-            return None, time.monotonic() - begun
-        return trained.measures[self.measure.name], trained.seconds
+            return None, (time.monotonic() - begun) / self.pace
+        return trained.measures[self.measure.name], trained.seconds / self.pace
 
     def place(self, architecture: Architecture, epochs: int) -> Path:
         """The run directory of a training."""

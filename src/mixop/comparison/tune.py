@@ -14,16 +14,17 @@ from mixop.comparison.conditions import Conditions
 from mixop.comparison.evaluators import Evaluator, Retrain, Training, default_evaluator
 from mixop.comparison.ranges import Tuned
 from mixop.comparison.study import Pruner, Sampler, opened, pruner_for, public, sampler_for, study_in
-from mixop.comparison.tasks import REPEATABLE, search_and_score
+from mixop.comparison.tasks import REPEATABLE, check_sent, search_and_score
 from mixop.comparison.tunable import Built, Tunable
 from mixop.comparison.tuned import Tried, TuneResult, short_names, written
 from mixop.core.door import door
-from mixop.core.errors import DataError, MemoryLimitError, RecipeError
+from mixop.core.errors import DataError, MemoryLimitError, RecipeError, RunError
 from mixop.core.outside import as_json
 from mixop.core.studies import optuna_for
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
+from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Executor, Settings
@@ -32,10 +33,12 @@ from mixop.nets.discrete import build
 from mixop.recipe.core import Recipe
 from mixop.report.progress import tell_there, where_one_looks
 from mixop.runs.directory import RunDirectory
-from mixop.runs.files import DATA, STUDY, TRIAL, TUNING, trial_of
+from mixop.runs.files import DATA, STUDY, TRIAL, TUNING, WORKERS, trial_of
 from mixop.runs.identity import essence
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
+from mixop.runs.local import Local
 from mixop.runs.lock import Lock, LockedError
+from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
 
@@ -44,6 +47,10 @@ Cost = Literal["seconds", "parameters", "flops"]
 
 SETTINGS, FOUND, ERROR = "settings", "architecture", "error"
 """What a trial of the study keeps besides what Optuna does."""
+
+
+_ENDED = "trial"
+"""The event by which a worker tells that a trial has ended, and how."""
 
 
 class _PrunedError(Exception):
@@ -70,6 +77,8 @@ def tune(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     executor: Executor = "auto",
+    jobs: int = 1,
+    runner: Runner | None = None,
     observe: Observer | None = None,
     tell: Callable[[str], None] | None = None,
     progress: bool | None = None,
@@ -109,6 +118,8 @@ def tune(
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number.
         executor: see `mixop.search`.
+        jobs: workers that take trials, >= 1; a single local one is this process.
+        runner: who computes the trials; default `mixop.runs.local.Local`. All machines must see ``out`` under the same path.
         observe: called with every step and record of the searches and trainings.
         tell: called with a sentence for every trial that ends.
         progress: whether these sentences are shown; None for in a terminal or a notebook, where there is neither ``observe``
@@ -126,6 +137,8 @@ def tune(
     Source: Akiba et al. 2019 (arXiv:1907.10902).
     """
     optuna_for("Tuning")
+    if jobs < 1:
+        raise RecipeError(f"jobs must be at least 1, got {jobs}.")
     if trials < 1:
         raise RecipeError(f"trials must be at least 1, got {trials}.")
     if cost is not None and pruner not in (None, "none"):
@@ -137,9 +150,27 @@ def tune(
         raise RecipeError("A tuning chooses by the score, so it must not see the test set: use an evaluator with test=False.")
     data = given(data)
     pruner = pruner or ("median" if cost is None else "none")
-    settings = Settings(
-        seed=seed, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads, executor=executor
-    )
+    runner, device = runner or Local(), str(device)
+    here = device if runner.one_machine else "cpu"  # this machine need not have the workers' device
+    settings = Settings(seed=seed, device=here, checkpoint_seconds=checkpoint_seconds, threads=threads, executor=executor)
+    leaves = runner.leaves(device, jobs)
+    shared = {
+        "recipe": recipe,
+        "space": space,
+        "ranges": dict(ranges),
+        "trials": trials,
+        "evaluate": evaluator,
+        "cost": cost,
+        "sampler": sampler,
+        "pruner": pruner,
+        "rates": rates,
+        "seed": seed,
+        "device": device,
+        "checkpoint_seconds": checkpoint_seconds,
+        "executor": executor,
+    }
+    if leaves:
+        check_sent(space, shared)
     protocol = evaluator.protocol if isinstance(evaluator, Retrain) else None
     tunable = Tunable(recipe, space, protocol, ranges)
 
@@ -184,11 +215,48 @@ def tune(
             tell or (tell_there if shown else lambda _: None),
             stop,
         )
-        worker.work()
+        if leaves:
+            place = {"out": directory.path.resolve(), "storage": None if storage is None else _found_anywhere(storage)}
+            sent = {**shared, **place, "data": Portable.of(data)}
+            tasks = [Assignment(f"worker-{number}", _take_trials, sent) for number in range(jobs)]
+            told = _heard(worker.observe, worker.tell)
+            failures = runner.work(tasks, folder=directory / WORKERS, device=device, jobs=jobs, tell=told, stop=stop)
+            if stop.signum is not None:
+                raise InterruptedRunError(_stopped(directory), stop.signum)
+            if len(failures) == jobs:
+                raise RunError(next(iter(failures.values())))
+        else:
+            worker.work()
         result = worker.result()
     if result.count("running") == 0:
         _ = result.best  # raises where nothing has a score
     return result
+
+
+def _take_trials(*, data: Portable, observe: Observer, **given: Any) -> None:
+    """What a worker does: the same call, beside the others."""
+    tune(data=data.load(), observe=observe, tell=lambda sentence: observe({"event": _ENDED, "sentence": sentence}), **given)
+
+
+def _heard(observe: Observer, tell: Callable[[str], None]) -> Teller:
+    """What workers tell, for somebody who listens to one."""
+
+    def told(_: str, record: Mapping[str, Any]) -> None:
+        if record.get("event") == _ENDED:
+            tell(record["sentence"])
+        elif record.get("event") not in ("begun", "done", "failed"):  # of the worker, not of a trial
+            observe(record)
+
+    return told
+
+
+def _found_anywhere(storage: str | Path) -> str:
+    """A URL, or the whole path of a journal."""
+    return str(storage) if "://" in str(storage) else str(Path(storage).resolve())
+
+
+def _stopped(directory: RunDirectory) -> str:
+    return f"Stopped with all progress saved in {directory.path}: the same command continues from there."
 
 
 def _claim(directory: RunDirectory, identity: Mapping[str, Any]) -> str:
@@ -253,7 +321,7 @@ class _Worker:
         """Takes trials as long as there are any."""
         while (taken := self._take()) is not None:
             trial, lock = taken
-            told = f"Stopped with all progress saved in {self.directory.path}: the same command continues from there."
+            told = _stopped(self.directory)
             try:
                 self._run(trial)
             except InterruptedRunError as error:

@@ -1,8 +1,19 @@
 """What this machine gives to this process."""
 
 import os
+import uuid
+from functools import cache
 from math import ceil
 from pathlib import Path
+
+
+@cache
+def machine() -> str:
+    """What this machine is known by as long as it runs: all its processes have one kernel, those of other machines have not."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return f"{uuid.getnode():x}"
 
 
 def cores() -> int:

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from mixop.comparison.pool import Teller
 from mixop.core.errors import RecipeError, unknown
+from mixop.runs.runner import Runner, Teller
 
 Verdict = Literal["shows", "does not show", "cannot show"]
 """Of a pattern: it shows; its opposite does; or this scale cannot tell."""
@@ -139,7 +139,8 @@ class Request:
         folder: has CIFAR-10 and the benchmark's table, where the scale needs them; None for none.
         table: a table in place of the folder's.
         seeds: of the runs; None for as many as the scale has.
-        jobs: workers at a time; None for the number of cores.
+        jobs: workers at a time; None for as many as the runner has room for.
+        runner: who computes the runs; None for this machine.
         device: where torch computes.
         observe: called with what happens in each run.
     """
@@ -150,6 +151,7 @@ class Request:
     table: str | None = None
     seeds: Sequence[int] | None = None
     jobs: int | None = None
+    runner: Runner | None = None
     device: str = "cpu"
     observe: Teller | None = None
 

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from mixop.analysis.diversity import diversity
-from mixop.comparison.pool import Assignment
 from mixop.comparison.reproduce import SCALES
-from mixop.comparison.tasks import Portable
 from mixop.core.errors import DivergedError, RunError
 from mixop.core.optim import SGD
 from mixop.core.rng import generators
 from mixop.core.schedules import Constant
+from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
 from mixop.engine.score import one_path, score
 from mixop.experiments.base import Experiment, Findings, Judged, Panel, Pattern, Request
@@ -33,6 +32,7 @@ from mixop.nets.training import trained
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import FORGETTING
 from mixop.runs.interrupt import InterruptedRunError, listening
+from mixop.runs.runner import Assignment
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
 from mixop.supernet.executors import make_supernet

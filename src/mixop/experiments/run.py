@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from mixop.comparison.pool import Teller
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, unknown
 from mixop.experiments.base import Experiment, Findings, Judged, Request, ScaleName
@@ -15,6 +14,7 @@ from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.page import written
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import EXPERIMENT
+from mixop.runs.runner import Runner, Teller
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def run_experiment(
     table: str | None = None,
     seeds: Sequence[int] | None = None,
     jobs: int | None = None,
+    runner: Runner | None = None,
     device: str | torch.device = "cpu",
     observe: Teller | None = None,
 ) -> Outcome:
@@ -62,7 +63,8 @@ def run_experiment(
         data: a folder with CIFAR-10 and with the benchmark's table, where the scale needs them.
         table: a table in place of the folder's.
         seeds: of the runs; None for those of the scale.
-        jobs: workers at a time; None for the number of cores.
+        jobs: workers at a time; None for as many as the runner has room for.
+        runner: who computes the runs, as in `mixop.compare`.
         device: where torch computes.
         observe: called with what happens in each run.
 
@@ -80,6 +82,7 @@ def run_experiment(
         table=table,
         seeds=seeds,
         jobs=jobs,
+        runner=runner,
         device=str(device),
         observe=observe,
     )

@@ -59,6 +59,7 @@ class Searches(Experiment):
             budget_seconds=BUDGET,
             seeds=on.seeds,
             jobs=request.jobs,
+            runner=request.runner,
             evaluate=on.evaluator,
             rates="paper",  # by the rule of short searches already, each beside its own full search
             executor="auto",

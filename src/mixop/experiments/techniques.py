@@ -16,15 +16,14 @@ import torch
 
 from mixop.analysis.variance import two_way
 from mixop.comparison.conditions import Conditions
-from mixop.comparison.pool import Assignment
 from mixop.comparison.reproduce import Scale, images_of
-from mixop.comparison.tasks import Portable
 from mixop.core.errors import DivergedError
 from mixop.core.values import to_plain
 from mixop.data.arrays import from_arrays
 from mixop.data.core import Data
 from mixop.data.images.augment import Augment
 from mixop.data.images.digits import Digits
+from mixop.data.portable import Portable
 from mixop.engine.driver import Observer
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.experiments.base import Experiment, Findings, Judged, Panel, Pattern, Request
@@ -33,6 +32,7 @@ from mixop.experiments.rules import RULE, above
 from mixop.experiments.workers import in_workers
 from mixop.runs.files import SCORE
 from mixop.runs.load import read_score
+from mixop.runs.runner import Assignment
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.darts import Darts
 from mixop.spaces.describe import describe_space

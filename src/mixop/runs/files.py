@@ -46,6 +46,8 @@ STUDY = "study.journal"
 FIND = "find.json"
 DECISIONS = "decisions.json"
 FIND_REPORT = "find.html"
+WORKERS = "workers"
+PACE = "pace.json"
 LOCK = "run.lock"
 
 IDENTITY = (RECIPE, RETRAINING, COMPARISON)

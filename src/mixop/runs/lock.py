@@ -1,10 +1,28 @@
-"""The lock of a directory: one process works in it at a time, and notices if its lock is taken away. Imports no torch."""
+"""The lock of a directory: one process works in it at a time, and notices if its lock is taken away. Imports no torch.
 
+On one machine the kernel's lock (``flock``) decides, and is free the moment its process ends. On network disks it may hold for
+all machines, for each alone, or not exist, by how the disk was mounted, and no call says which. So the file also names its
+owner, which touches it while it lives. Another machine believes that for a while, by the clock of the file server alone, and
+then takes the directory over; an owner that only slept finds its name gone, and writes nothing more.
+"""
+
+import errno
+import json
 import os
+import secrets
+import socket
+import stat
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 from mixop.core.errors import RunError
+from mixop.core.files import read_file
+from mixop.core.machine import machine
+from mixop.core.outside import MalformedError, parse_object
 from mixop.runs.files import LOCK
 
 try:
@@ -12,9 +30,35 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+BEAT = 10.0
+"""Seconds between two touches of a lock's file."""
+
+STALE = 60.0
+"""Seconds without a touch after which another machine takes an owner for dead."""
+
+HELD = (errno.EAGAIN, errno.EACCES)
+"""How the kernel says that another process holds a lock; any other error says that the disk has no such locks."""
+
 
 class LockedError(RunError):
     """Another process holds a lock."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock, as its file says.
+
+    Args:
+        machine: see `mixop.core.machine.machine`.
+        host: its name, for people.
+        process: the number of the process there.
+        token: of this one lock.
+    """
+
+    machine: str
+    host: str
+    process: int
+    token: str
 
 
 class Lock:
@@ -35,23 +79,35 @@ class Lock:
 
     def __init__(self, folder: Path, name: str = LOCK, *, wait: bool = False) -> None:
         self.folder, self.path = folder, folder / name
+        self._owner = Owner(machine(), socket.gethostname(), os.getpid(), secrets.token_hex(8))
         self._file = self._take(wait)
+        self._over = threading.Event()
+        threading.Thread(target=self._touch, name=f"touches {self.path}", daemon=True).start()
 
     def _take(self, wait: bool) -> IO[bytes]:
         if fcntl is None:
             raise RunError("A run directory is locked by fcntl, which Windows does not have: use Linux, macOS or WSL.")
         while True:
             file = self._open()
+            kernel = True
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError as error:
-                file.close()
-                raise LockedError(
-                    f"Another process is working in {self.folder}: wait for it, or choose another --out."
-                ) from error
-            if _same(file, self.path):
+                if error.errno in HELD:
+                    file.close()
+                    raise self._locked() from error
+                kernel = False
+            if not _same(file, self.path):
+                file.close()  # the holder before us removed it after we opened it
+                continue
+            other = self._other(kernel=kernel)
+            if other is None:
+                self._sign(file)
                 return file
-            file.close()  # the holder before us removed it after we opened it
+            file.close()
+            if not wait:
+                raise self._locked(other)
+            time.sleep(1.0)
 
     def _open(self) -> IO[bytes]:
         try:
@@ -59,20 +115,73 @@ class Lock:
             number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
             return os.fdopen(number, "wb", buffering=0)
         except OSError as error:
-            raise RunError(
-                f"Run directory {self.folder} is not writable ({error.strerror or error}): choose another --out."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(f"Run directory {self.folder} is not writable ({error.strerror or error}): choose another --out.")
+
+    def _locked(self, other: Owner | None = None) -> LockedError:
+        who = "" if other is None else f" ({other.host}, process {other.process})"
+        return LockedError(f"Another process is working in {self.folder}{who}: wait for it, or choose another --out.")
+
+    def _other(self, *, kernel: bool) -> Owner | None:
+        """Who else lives and holds the lock, though the kernel of this machine does not know it.
+
+        Args:
+            kernel: whether this machine's kernel gave us its lock, so that its own processes do not hold it.
+        """
+        owner = owner_of(self.path)
+        if owner is None:
+            return None
+        if owner.machine == machine() and (kernel or not _lives(owner.process)):
+            return None
+        return owner if self._age() < STALE else None
+
+    def _age(self) -> float:
+        """Seconds since the lock's file was touched: a new file beside it has the time of the same clock, the file server's."""
+        probe = self.path.with_name(f"{self.path.name}.{self._owner.process}-{self._owner.token}.partial")
+        try:
+            probe.touch()
+            now = probe.stat().st_mtime
+            probe.unlink()
+            return now - self.path.stat().st_mtime
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _sign(self, file: IO[bytes]) -> None:
+        """Writes the owner's name into the file; of two machines that do so at once, the first `check` stops one."""
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return
+        try:
+            file.truncate(0)
+            file.write(json.dumps(asdict(self._owner)).encode())
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.close()
+            raise self._unwritable(error) from error
+
+    def _touch(self) -> None:
+        """Says that the owner lives, until the lock is released."""
+        while not self._over.wait(BEAT):
+            with suppress(OSError):
+                os.utime(self.path, follow_symlinks=False)
 
     def check(self) -> None:
         """Makes sure that the lock is still there.
 
         Raises:
-            RunError: if it was removed or replaced.
+            RunError: if it was removed or replaced, or another machine has taken it over.
         """
         if not _same(self._file, self.path):
             raise RunError(
                 f"{self.path} was removed while this run was working, and another process may work there now: this one stops "
                 "and writes nothing more; run it again into another --out."
+            )
+        owner = owner_of(self.path)
+        if owner is not None and owner != self._owner:
+            raise RunError(
+                f"{self.folder} was taken over by {owner.host}, process {owner.process}, as nothing was heard of this one for "
+                f"{STALE:.0f} s: this one stops and writes nothing more, and that one continues."
             )
 
     def release(self, *, remove: bool = False) -> None:
@@ -81,9 +190,25 @@ class Lock:
         Args:
             remove: whether its file goes too.
         """
-        if remove and _same(self._file, self.path):
-            self.path.unlink()
+        self._over.set()
+        if _same(self._file, self.path) and owner_of(self.path) in (None, self._owner):
+            if remove:
+                self.path.unlink()
+            else:
+                with suppress(OSError):  # a pipe
+                    self._file.truncate(0)
         self._file.close()
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Who holds a lock, by its file; None where it names nobody.
+
+    Args:
+        path: the file. It is opened anew each time: a network disk looks at the server then.
+    """
+    with suppress(OSError, MalformedError, TypeError):
+        return Owner(**parse_object(read_file(path)))
+    return None
 
 
 def _same(file: IO[bytes], path: Path) -> bool:
@@ -94,3 +219,14 @@ def _same(file: IO[bytes], path: Path) -> bool:
     except OSError:
         return False
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, TypeError):
+        return True
+    return True

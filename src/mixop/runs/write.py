@@ -39,6 +39,37 @@ def write_bytes(path: Path, content: bytes, *, keep_previous: bool = False) -> N
         ) from error
 
 
+def write_once(path: Path, content: bytes) -> bool:
+    """Writes a file that is not there yet; of several machines that try, one succeeds, and all then read the same.
+
+    Args:
+        path: the file.
+        content: all of its bytes.
+
+    Returns:
+        Whether it was written; False if it was there.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    scratch = path.with_name(f"{path.name[:180]}.{os.getpid()}-{secrets.token_hex(4)}{SCRATCH}")
+    try:
+        with registered(scratch):
+            try:
+                with _new(scratch) as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(scratch, path)  # never in the place of another file, on network disks too
+            except FileExistsError:
+                return False
+            finally:
+                scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot write {path} ({error.strerror or error}): make room or choose another directory.") from error
+    return True
+
+
 @contextmanager
 def replacing(path: Path, *, keep_previous: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the place of ``path`` when the block has ended without an error.

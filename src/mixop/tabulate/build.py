@@ -22,24 +22,26 @@ from mixop.core.outside import as_json
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
+from mixop.data.portable import Portable
 from mixop.engine.driver import Driver
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
-from mixop.runs.files import DATA, SETTINGS
+from mixop.runs.files import DATA, SETTINGS, WORKERS
 from mixop.runs.identity import essence
+from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.load import read_object
+from mixop.runs.local import Local, check_workers
 from mixop.runs.lock import Lock
-from mixop.runs.write import previous, write_bytes
+from mixop.runs.runner import Assignment, Runner
+from mixop.runs.write import write_bytes
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
 from mixop.tabulate.cohort import SPLITS, Cohort
+from mixop.tabulate.group import checkpoint_of, drive, keep, train_group, write_arrays
 from mixop.tabulate.how import Tabulation
 
 LARGEST = 20_000
 """A space with more architectures than this is too large to tabulate."""
-
-TRAINING = "training.pt"
-"""The checkpoint of the cohort in training, beside the parts."""
 
 Teller = Callable[[float, int], None]
 """Called with how many architectures are done (those in training count in part), and with their number."""
@@ -79,6 +81,8 @@ def tabulate(
     group: int = 81,
     limit: int | None = None,
     checkpoint_seconds: float = 30.0,
+    jobs: int | None = None,
+    runner: Runner | None = None,
     tell: Teller = lambda done, total: None,
 ) -> Path:
     """Trains every architecture of a space and writes the scores.
@@ -93,6 +97,8 @@ def tabulate(
         group: networks that are trained together, >= 1.
         limit: train only this many architectures, the first ones; None for all.
         checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
+        jobs: groups at a time; default 1 in this process, or as many as the runner of other machines has room for.
+        runner: who trains the groups; default `mixop.runs.local.Local`. All machines must see ``out`` under the same path.
         tell: called with the progress after every step.
 
     Returns:
@@ -107,6 +113,8 @@ def tabulate(
         InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the group in training has saved its state.
     """
     out, data = Path(out), given(data)
+    if jobs is not None and jobs < 1:
+        raise RecipeError(f"At least 1 group must be trained at a time, got jobs={jobs}.")
     if out.suffix != ".npz":
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
     space, everything = _planned(space, data, group, limit)
@@ -118,59 +126,115 @@ def tabulate(
         raise RunError(f"Cannot make {parts} ({error.strerror or error}): remove it, or write to another file.") from error
     lock = Lock(parts)
     try:
-        _tabulate(space, everything, data, how, out, settings, lock, group, checkpoint_seconds, tell)
+        done = _begin(parts, settings, how, len(everything))
+        each = max(1, group // how.seeds)
+        left = [index for index in range(len(everything)) if index not in done]
+        groups = [left[k : k + each] for k in range(0, len(left), each)]
+        runner = runner or Local()
+        jobs = 1 if jobs is None and runner.one_machine else jobs
+        tell(len(done), len(everything))
+        if groups and runner.leaves("cpu", jobs):
+            _send(space, everything, groups, data, how, lock, checkpoint_seconds, jobs, runner, done, tell)
+        elif groups:
+            _train_here(space, everything, groups, data, how, lock, checkpoint_seconds, done, tell)
+        joined = _joined(parts, how, len(everything))
+        lock.check()
+        write_arrays(out, {**joined, **_facts(everything, space, data, how, settings)})
     finally:
         lock.release()
     return out
 
 
-def _tabulate(
+def _train_here(
     space: Space,
     everything: Sequence[Architecture],
+    groups: Sequence[Sequence[int]],
     data: Data,
     how: Tabulation,
-    out: Path,
-    settings: Mapping[str, Any],
     lock: Lock,
-    group: int,
     checkpoint_seconds: float,
+    done: set[int],
     tell: Teller,
 ) -> None:
-    """`tabulate` under its lock."""
-    parts = lock.folder
-    done = _begin(parts, settings, how, len(everything))
-    left = [index for index in range(len(everything)) if index not in done]
-    each = max(1, group // how.seeds)
-    tell(len(done), len(everything))
-    file = parts / TRAINING
+    """Trains groups in this process, one after the other."""
 
     def cohort(some: Sequence[int]) -> Cohort:
-        stopped = (
-            f"Stopped with {len(done)} of {len(everything)} architectures done and all progress kept in {parts}: the same "
-            "command continues from there."
+        stopped = _stopped(lock.folder, len(done), len(everything))
+        return Cohort(
+            [everything[i] for i in some], some, space, data, how, file=checkpoint_of(lock.folder, some), stopped=stopped
         )
-        return Cohort([everything[i] for i in some], some, space, data, how, file=file, stopped=stopped)
 
-    if left:
-        job = cohort(left[:each])
-        with Driver(
-            job, checkpoint_seconds, lambda _: tell(len(done) + job.done * len(job.indices), len(everything))
-        ) as driver:
-            while True:
-                found = drive(driver, job)
-                lock.check()
-                _write(parts / f"{job.indices[0]:06d}.npz", {"index": np.array(job.indices), **found})
-                for path in (file, previous(file)):
-                    path.unlink(missing_ok=True)
-                done.update(job.indices)
-                tell(len(done), len(everything))
-                left = left[each:]
-                if not left:
-                    break
-                job = cohort(left[:each])
-    joined = _joined(parts, how, len(everything))
-    lock.check()
-    _write(out, {**joined, **_facts(everything, space, data, how, settings)})
+    job = cohort(groups[0])
+    with Driver(job, checkpoint_seconds, lambda _: tell(len(done) + job.done * len(job.indices), len(everything))) as driver:
+        for number, some in enumerate(groups):
+            job = job if number == 0 else cohort(some)
+            found = drive(driver, job)
+            lock.check()
+            keep(lock.folder, job.indices, found)
+            done.update(job.indices)
+            tell(len(done), len(everything))
+
+
+def _send(
+    space: Space,
+    everything: Sequence[Architecture],
+    groups: Sequence[Sequence[int]],
+    data: Data,
+    how: Tabulation,
+    lock: Lock,
+    checkpoint_seconds: float,
+    jobs: int | None,
+    runner: Runner,
+    done: set[int],
+    tell: Teller,
+) -> None:
+    """Has groups trained by workers.
+
+    Raises:
+        RunError: if one could not be trained.
+        InterruptedRunError: after a signal; all workers have saved their states.
+    """
+    shared = {
+        "space": space,
+        "data": Portable.of(data),
+        "how": how,
+        "parts": lock.folder.resolve(),
+        "checkpoint_seconds": checkpoint_seconds,
+    }
+    check_workers(shared)
+    named = {f"group-{some[0]:06d}": some for some in groups}
+    tasks = [
+        Assignment(name, train_group, {"architectures": [everything[i] for i in some], "indices": some, **shared})
+        for name, some in named.items()
+    ]
+    total = len(everything)
+    shares: dict[str, float] = {}
+
+    def told(name: str, record: Mapping[str, Any]) -> None:
+        if record.get("event") == "step":
+            shares[name] = record["share"] * len(named[name])
+        elif record.get("event") == "done":
+            shares.pop(name, None)
+            done.update(named[name])
+        tell(len(done) + sum(shares.values()), total)
+
+    with listening() as stop:
+        failures = runner.work(tasks, folder=lock.folder / WORKERS, device="cpu", jobs=jobs, tell=told, stop=stop)
+        if stop.signum is not None:
+            raise InterruptedRunError(_stopped(lock.folder, len(done), total), stop.signum)
+    if failures:
+        name, sentence = next(iter(failures.items()))
+        raise RunError(
+            f"{len(failures)} of {len(tasks)} groups could not be trained, for example {name}: {sentence.rstrip('.')}; the "
+            f"others are kept in {lock.folder}, and the same command tries the rest again."
+        )
+
+
+def _stopped(parts: Path, done: int, total: int) -> str:
+    return (
+        f"Stopped with {done} of {total} architectures done and all progress kept in {parts}: the same command continues from "
+        "there."
+    )
 
 
 def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[Space, list[Architecture]]:
@@ -239,24 +303,6 @@ def train(
         return drive(driver, job)
 
 
-def drive(driver: Driver, job: Cohort) -> dict[str, np.ndarray]:
-    """Trains a cohort to its end; what `Cohort.found` gives.
-
-    Args:
-        driver: in whose context this is called.
-        job: the cohort.
-
-    Raises:
-        InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; the state is saved.
-    """
-    driver.job = job
-    driver.start()
-    driver.pause()  # a signal may have come between two cohorts
-    driver.run(lambda: job.state.epoch < job.how.epochs)
-    driver.pause()  # or in the evaluation of the last epoch
-    return job.found()
-
-
 def _settings(space: Space, data: Data, how: Tabulation) -> dict[str, Any]:
     return {"space": describe_space(space), "data": data.describe(), "training": to_plain(how)}
 
@@ -307,13 +353,6 @@ def _read(path: Path, how: Tabulation) -> dict[str, np.ndarray] | None:
     numbers = all(value.dtype.kind in "iuf" for value in arrays.values())
     named = {"index", "seconds", "train_loss"} <= arrays.keys()
     return arrays if count and named and numbers and all(whole.values()) and index is not None and index.min() >= 0 else None
-
-
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes an ``.npz`` file so that a crash leaves the old one or the new one, whole."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
 
 
 def _joined(parts: Path, how: Tabulation, count: int) -> dict[str, np.ndarray]:

@@ -7,8 +7,6 @@ script again, and for some there is nothing to read: then the tasks are done her
 import multiprocessing
 import os
 import sys
-import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,11 +20,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from mixop.core.errors import MixopError, RunError
+from mixop.core.errors import RunError
+from mixop.core.machine import cores
 from mixop.core.surroundings import using
 from mixop.core.trust import Grant, grant, receive
-from mixop.engine.driver import Observer
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, unshield
+from mixop.runs.runner import Assignment, Runner, Teller
+from mixop.runs.task import UnheardError, done
 
 # A server forks every worker from one process that has imported everything: starting Python and torch again takes seconds.
 # Windows has no such server.
@@ -36,23 +36,66 @@ _CONTEXT: Any = multiprocessing.get_context(
 
 T = TypeVar("T")
 
-Teller = Callable[[str, Mapping[str, Any]], None]
-"""Called with the name of a task and what it tells: records of its run, and ``{"event": "begun" | "done" | "failed"}``."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable by which CUDA is told which GPUs there are for a process."""
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """A function of a module and its arguments; it is called with ``observe`` besides.
+@dataclass(frozen=True, kw_only=True)
+class Local(Runner):
+    """Processes of this machine, on "cuda" each with GPUs of its own; a single one at a time in this process.
 
     Args:
-        name: what it is called.
-        run: the function.
-        arguments: its keyword arguments, which can be pickled.
+        cores: threads of torch in each of them; None for an equal share of the cores, but at most as many as here.
+        gpus: GPUs that a run has; where more runs than there are GPUs for are asked for, they share them.
     """
 
-    name: str
-    run: Callable[..., None]
-    arguments: Mapping[str, Any]
+    @property
+    def one_machine(self) -> bool:
+        return True
+
+    def leaves(self, device: str, jobs: int | None) -> bool:
+        return self._jobs(device, jobs) > 1
+
+    def _jobs(self, device: str, jobs: int | None) -> int:
+        if jobs is not None:
+            return jobs
+        return cores() if device == "cpu" else max(1, len(_gpus(device)) // self.gpus)
+
+    def threads(self, jobs: int) -> int:
+        """Of torch in each of several workers: as many as there is room for, but a user may have set fewer."""
+        return self.cores or max(1, min(torch.get_num_threads(), cores() // jobs))
+
+    def work(
+        self,
+        tasks: Sequence[Assignment],
+        *,
+        folder: Path,
+        device: str,
+        jobs: int | None,
+        tell: Teller,
+        stop: StopRequest,
+    ) -> dict[str, str]:
+        jobs = self._jobs(device, jobs)
+        if jobs == 1:
+            return _work_here(tasks, self.threads(1), tell, stop)
+        gpus = _gpus(device)
+        return _work_there(tasks, [_share(gpus, place, self.gpus) for place in range(jobs)], self.threads(jobs), tell, stop)
+
+
+def _gpus(device: str) -> list[str]:
+    """The GPUs that workers are given, as CUDA calls them; none where the caller has named one, or does not use any."""
+    if device != "cuda":
+        return []
+    named = os.environ.get(VISIBLE)
+    if named is None:
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [name for name in named.split(",") if name.strip()]
+
+
+def _share(gpus: Sequence[str], place: int, each: int) -> str | None:
+    """The GPUs that the worker at a place sees: those of other places only once all are taken. None for all that there are."""
+    taken = [gpus[(place * each + k) % len(gpus)] for k in range(min(each, len(gpus)))]
+    return ",".join(taken) or None
 
 
 @dataclass
@@ -60,30 +103,15 @@ class _Worker:
     task: Assignment
     process: Any
     pipe: Connection
+    place: int
     begun: bool = False
     end: Mapping[str, Any] | None = None
 
 
-def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, stop: StopRequest) -> dict[str, str]:
-    """Runs tasks, as many at a time as there are jobs: a single one in this process, several in workers.
-
-    Asked to stop, it asks its workers to, waits until they have saved, and returns.
-
-    Args:
-        tasks: what to do, in this order.
-        jobs: workers at a time, >= 1.
-        threads: of torch in each of them, >= 1.
-        tell: called with what happens in each task.
-        stop: whether to stop.
-
-    Returns:
-        Name of each task that failed, and the sentence why.
-
-    Raises:
-        RunError: if workers cannot be given the tasks.
-    """
-    if jobs == 1:
-        return _work_here(tasks, threads, tell, stop)
+def _work_there(
+    tasks: Sequence[Assignment], visible: Sequence[str | None], threads: int, tell: Teller, stop: StopRequest
+) -> dict[str, str]:
+    """Tasks in workers, of which each has a place, and sees the GPUs of that place."""
     queue, running = list(tasks), []
     failures: dict[str, str] = {}
     asked = False
@@ -94,8 +122,9 @@ def work(tasks: Sequence[Assignment], jobs: int, threads: int, tell: Teller, sto
                 queue.clear()
                 for worker in running:
                     worker.process.terminate()
-            while queue and len(running) < jobs:
-                running.append(_start(queue.pop(0), threads))
+            while queue and len(running) < len(visible):
+                place = min(set(range(len(visible))) - {worker.place for worker in running})
+                running.append(_start(queue.pop(0), threads, place, visible[place]))
                 tell(running[-1].task.name, {"event": "begun"})
             ready = wait([worker.pipe for worker in running], timeout=0.2)
             for worker in [worker for worker in running if worker.pipe in ready]:
@@ -123,8 +152,10 @@ def _work_here(tasks: Sequence[Assignment], threads: int, tell: Teller, stop: St
         tell(task.name, {"event": "begun"})
         try:
             with using(threads):
-                sentence = _done(task, partial(_passing_on, tell, task.name))
-        except _UnheardError as error:  # as where there are workers, it is the caller's and no failure of the task
+                sentence = done(task, partial(_passing_on, tell, task.name))
+        except InterruptedRunError:
+            sentence = None
+        except UnheardError as error:  # as where there are workers, it is the caller's and no failure of the task
             raise error.__cause__ or error from None
         if sentence is not None:
             failures[task.name] = sentence
@@ -138,7 +169,7 @@ def _passing_on(tell: Teller, name: str, record: Mapping[str, Any]) -> None:
     try:
         tell(name, record)
     except Exception as error:
-        raise _UnheardError from error
+        raise UnheardError from error
 
 
 def check_workers(given: object) -> None:
@@ -188,8 +219,9 @@ def _sent(send: Callable[[], T]) -> T:
         ) from error
 
 
-def _start(task: Assignment, threads: int) -> _Worker:
-    _CONTEXT.set_forkserver_preload(["mixop.comparison.tasks"])
+def _start(task: Assignment, threads: int, place: int, visible: str | None) -> _Worker:
+    if task.run.__module__ != "__main__":
+        _CONTEXT.set_forkserver_preload([task.run.__module__])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
     if _CONTEXT.get_start_method() == "forkserver":
         # Ctrl-C in a terminal would end these two, the server with a traceback while it imports. Starting the tracker opens the
@@ -198,12 +230,12 @@ def _start(task: Assignment, threads: int) -> _Worker:
             with shielded():
                 helper.ensure_running()
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_main, args=(grant(), task.name, threads, theirs), name=task.name, daemon=True)
+    process = _CONTEXT.Process(target=_main, args=(grant(), task.name, threads, visible, theirs), name=task.name, daemon=True)
     process.start()
     theirs.close()
     with suppress(OSError):  # it has ended already, which is noticed when it is listened to
         ours.send_bytes(content)
-    return _Worker(task, process, ours)
+    return _Worker(task, process, ours, place)
 
 
 def _listen(worker: _Worker, tell: Teller) -> bool:
@@ -241,27 +273,30 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     return f"The worker of {worker.task.name} {reason}: try again with fewer --jobs."
 
 
-def _main(granted: Grant, name: str, threads: int, pipe: Connection) -> None:
+def _main(granted: Grant, name: str, threads: int, visible: str | None, pipe: Connection) -> None:
     """What a worker does.
 
     Args:
         granted: what it may import because a text names it.
         name: of its task.
         threads: of torch.
+        visible: the GPUs that it sees; None for all.
         pipe: to the parent, from which the task comes: it is read here, so that a failure can be told.
     """
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
     unshield()
+    if visible is not None:  # before anything asks CUDA, which looks once
+        os.environ[VISIBLE] = visible
     torch.set_num_threads(threads)
 
     def tell(record: Mapping[str, Any]) -> None:
         try:
             pipe.send(record)
         except OSError as error:
-            raise _UnheardError from error
+            raise UnheardError from error
 
-    with suppress(_UnheardError):
+    with suppress(UnheardError):
         tell({"event": "begun"})
         try:
             receive(granted)
@@ -272,43 +307,8 @@ def _main(granted: Grant, name: str, threads: int, pipe: Connection) -> None:
                 "that can be imported, or run everything in this process with jobs=1."
             )
         else:
-            sentence = _done(task, tell)
+            try:
+                sentence = done(task, tell)
+            except InterruptedRunError:
+                sentence = None
         tell({"event": "end", "sentence": sentence})
-
-
-def _done(task: Assignment, tell: Observer) -> str | None:
-    """Does a task; the sentence why it failed, None if it has not."""
-    try:
-        task.run(**task.arguments, observe=_sparing(tell))
-    except InterruptedRunError:
-        return None
-    except _UnheardError:
-        raise
-    except MixopError as error:
-        return str(error)
-    except MemoryError:
-        return f"There is not enough memory for {task.name}: try again with fewer --jobs."
-    except Exception as error:
-        lines = traceback.extract_tb(error.__traceback__)
-        return f"{type(error).__name__} in {task.name}: {error} ({lines[-1].filename}, line {lines[-1].lineno})"
-    return None
-
-
-class _UnheardError(Exception):
-    """Who listens cannot: the parent was killed, or the caller's own function failed, which is then the cause."""
-
-
-def _sparing(tell: Observer) -> Observer:
-    """Tells every record, but few of the steps and no mixing weights."""
-    last = 0.0
-
-    def send(record: Mapping[str, Any]) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if record.get("event") == "step":
-            if now - last < 0.1:  # steps come by the thousand
-                return
-            last = now
-        tell({key: value for key, value in record.items() if key != "mix"})
-
-    return send

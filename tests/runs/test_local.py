@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mixop.comparison.pool import Assignment, check_workers, work
 from mixop.core.errors import RunError
+from mixop.runs import local
 from mixop.runs.interrupt import InterruptedRunError, listening
+from mixop.runs.local import Local, check_workers
+from mixop.runs.runner import Assignment
 
 
 def told(*, observe, threads):
@@ -40,15 +42,16 @@ def stopped(*, observe):
             raise InterruptedRunError("Stopped.", stop.signum)
 
 
-def run(tasks, jobs, threads=1):
+def run(tasks, jobs, threads=1, device="cpu"):
     events, failures = [], {}
     with suppress(InterruptedRunError), listening() as stop:
-        failures = work(
+        failures = Local(cores=threads).work(
             [Assignment(name, task, arguments) for name, task, arguments in tasks],
-            jobs,
-            threads,
-            lambda name, record: events.append((name, dict(record))),
-            stop,
+            folder=Path("unused"),
+            device=device,
+            jobs=jobs,
+            tell=lambda name, record: events.append((name, dict(record))),
+            stop=stop,
         )
         if stop.signum is not None:  # as a comparison does: a signal that nobody heeds ends the process
             raise InterruptedRunError("Stopped.", stop.signum)
@@ -84,8 +87,69 @@ def test_an_error_of_the_callers_own_function_is_the_callers(jobs):
         if record["event"] == "epoch":
             raise ZeroDivisionError("mine")
 
+    given = {"folder": Path("unused"), "device": "cpu", "jobs": jobs}
     with listening() as stop, pytest.raises(ZeroDivisionError, match="mine"):
-        work([Assignment("a", told, {"threads": 1})], jobs, 1, tell, stop)
+        Local(cores=1).work([Assignment("a", told, {"threads": 1})], tell=tell, stop=stop, **given)
+
+
+@pytest.mark.parametrize(("jobs", "own", "threads"), [(1, 8, 8), (2, 8, 4), (1, 3, 3), (16, 8, 1)])
+def test_threads_are_what_there_is_room_for_and_never_more_than_the_user_gave_torch(monkeypatch, jobs, own, threads):
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: own)
+    assert Local().threads(jobs) == threads
+    assert Local(cores=5).threads(jobs) == 5
+
+
+def seeing(*, observe):
+    observe({"event": "epoch", "sees": os.environ.get("CUDA_VISIBLE_DEVICES")})
+
+
+def test_each_worker_sees_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    tasks = [(name, seeing, {}) for name in "abcd"]
+    _, events, _ = run(tasks, 2, device="cuda")
+    seen = {name: record["sees"] for name, record in events if record["event"] == "epoch"}
+    assert (seen["a"], seen["b"]) == ("4", "7")
+    assert set(seen.values()) == {"4", "7"}
+    # At no moment do two workers have the same one.
+    held: dict[str, str] = {}
+    for name, record in events:
+        if record["event"] == "begun":
+            assert seen[name] not in held.values()
+            held[name] = seen[name]
+        elif record["event"] == "done":
+            del held[name]
+
+
+def test_a_gpu_that_the_caller_named_stays_the_one(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert (local._gpus("cuda"), local._gpus("cuda:1"), local._gpus("cpu")) == (["4", "7"], [], [])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert local._gpus("cuda") == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "place", "each", "sees"),
+    [
+        (["0", "1", "2", "3"], 1, 2, "2,3"),
+        (["0", "1", "2"], 1, 2, "2,0"),  # more runs than there are GPUs for share them
+        (["0", "1"], 5, 1, "1"),
+        (["0", "1"], 0, 8, "0,1"),
+        ([], 0, 1, None),
+    ],
+)
+def test_gpus_of_a_place(gpus, place, each, sees):
+    assert local._share(gpus, place, each) == sees
+
+
+def test_there_is_room_for_as_many_runs_as_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setattr(local, "cores", lambda: 16)
+    assert [Local(gpus=gpus)._jobs("cuda", None) for gpus in (1, 2, 3, 8)] == [4, 2, 1, 1]
+    assert (Local()._jobs("cuda:2", None), Local()._jobs("cpu", None), Local()._jobs("cuda", 3)) == (1, 16, 3)
+    assert Local().leaves("cuda", None)
+    assert not Local().leaves("cuda:2", None)
 
 
 def test_what_cannot_be_sent_is_refused_before_anything_is_begun():
