@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 
 from mixop.bilevel.base import InnerStep
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
 from mixop.core.types import (
@@ -32,6 +33,7 @@ from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 from mixop.supernet.base import Supernet
+from mixop.supernet.divided import divided
 from mixop.tasks.base import Task
 
 
@@ -130,6 +132,7 @@ class SupernetProblem:
         fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
         precision: of the network's convolutions, ``float32`` or ``bfloat16`` by autocast.
         captured: takes first-order losses of full mixtures in its place, None if nothing does.
+        ranks: the processes that divide every batch among them; losses, outputs and gradients are those of the whole batch.
 
     Attributes:
         progress: time of the architecture, of draws and wraps; the engine sets it.
@@ -151,11 +154,12 @@ class SupernetProblem:
         *,
         precision: str = "float32",
         captured: CapturedLoss | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.net, self.task, self.recipe, self.relaxation = net, task, recipe, relaxation
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
-        self.precision, self.captured = precision, captured
+        self.precision, self.captured, self.ranks = precision, captured, ranks
         self.progress = Progress(0, recipe.epochs)
         self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
         self._carried: dict[int, Any] = {}
@@ -246,18 +250,12 @@ class SupernetProblem:
             with self._autocast(batch):
                 loss, outputs = self.captured(batch, mix, learn=weights is None)
         else:
-            arguments = batch.x, mix, active
             time: dict[str, Any] = {"progress": self.progress}
             if self.net.carries:
                 time["state"] = () if batch.state is None else batch.state
             with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
                 with self._autocast(batch):
-                    if weights is None:
-                        with added_losses() as terms:
-                            outputs = self.net(*arguments, **time)
-                    else:
-                        statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                        outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
+                    outputs, terms = self._pass(weights, batch.x, mix, active, time)
                 if self.net.carries:
                     outputs, state = outputs
                     self._carried[id(batch.x)] = detached(state)
@@ -265,6 +263,33 @@ class SupernetProblem:
                     loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
         self.seen = Seen(loss.detach(), detached(outputs), batch.y)
         return total_loss(loss, terms)
+
+    def _pass(
+        self, weights: Mapping[str, Tensor] | None, x: Tensor, mix: Mix, active: Active | None, time: Mapping[str, Any]
+    ) -> tuple[Any, list[Tensor]]:
+        """What the network gives for a batch, and the terms that it adds to the loss of its own weights."""
+        if self.ranks.divide(len(x)):
+            return self._shared_pass(weights, x, mix, active, time)
+        if weights is None:
+            with added_losses() as terms:
+                return self.net(x, mix, active, **time), terms
+        statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+        return functional_call(self.net, {**weights, **statistics}, (x, mix, active), dict(time)), []
+
+    def _shared_pass(
+        self, weights: Mapping[str, Tensor] | None, x: Tensor, mix: Mix, active: Active | None, time: Mapping[str, Any]
+    ) -> tuple[Any, list[Tensor]]:
+        """The same by all processes together, each of which passes its share; what each gets is that of the whole batch."""
+        entered = self.ranks.entered({**(self.weights if weights is None else weights), **_prefixed(mix)})
+        mix = {name: entered.pop(f"mix/{name}") for name in mix}
+        if weights is None:  # its buffers then stay its own, and follow
+            with added_losses() as terms:
+                outputs, share = divided(
+                    self.ranks, x, lambda x: functional_call(self.net, entered, (x, mix, active), dict(time))
+                )
+            return outputs, [self.ranks.total(term * share.part) for term in terms]
+        entered |= {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+        return divided(self.ranks, x, lambda x: functional_call(self.net, entered, (x, mix, active), dict(time)))[0], []
 
     def forget(self) -> None:
         """Forgets what was carried out of the batches of earlier steps, and what ran in them."""
@@ -341,3 +366,7 @@ class SupernetProblem:
         )
         self.net.train(training)
         return {name: Draw(weights) for name, weights in mix.items()}
+
+
+def _prefixed(mix: Mix) -> dict[str, Tensor]:
+    return {f"mix/{name}": weights for name, weights in mix.items()}  # a weight's name never has a slash
