@@ -1,12 +1,12 @@
 """A search by two processes equals the search by one, number by number, in float64."""
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from ranked import together
 
@@ -53,9 +53,9 @@ def images() -> Data:
 def place(name: str) -> tuple[Space, Data]:
     recipe = short(name)
     for space, data in (
-        (Toy(), None),
         (nasbench201(channels=4, cells=1, stages=1), images()),
         (darts(cells=1, channels=8, operations=SIX), images()),
+        (Toy(), None),
     ):
         data = data or toy_set(Toy(), n=66)
         try:
@@ -108,7 +108,11 @@ def compare(ranks: Ranks, names: list[str], folder: str) -> dict[str, float]:
 def difference(a: Any, b: Any) -> float:
     """The largest difference of two numbers at the same place; infinite where anything else differs."""
     if isinstance(a, Mapping):
-        return max((difference(a[key], b[key]) for key in a if key != "seconds"), default=0.0) if a.keys() == b.keys() else float("inf")
+        return (
+            max((difference(a[key], b[key]) for key in a if key != "seconds"), default=0.0)
+            if a.keys() == b.keys()
+            else float("inf")
+        )
     if isinstance(a, list | tuple):
         return max(map(difference, a, b), default=0.0) if len(a) == len(b) else float("inf")
     if isinstance(a, torch.Tensor):
@@ -119,7 +123,9 @@ def difference(a: Any, b: Any) -> float:
 
 
 if __name__ == "__main__":
-    import sys, time
-    t=time.time()
+    import sys
+    import time
+
+    t = time.time()
     with tempfile.TemporaryDirectory() as folder:
-        print(together(2, Path(folder), compare, sys.argv[1:], folder), time.time()-t)
+        print(together(2, Path(folder), compare, sys.argv[1:], folder), time.time() - t)
