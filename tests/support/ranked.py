@@ -13,7 +13,26 @@ from torch import distributed
 from torch.utils._pytree import tree_map_only
 
 from mixop.core.ranks import Ranks
+from mixop.data import from_arrays
 from mixop.data.core import Data
+from mixop.data.images.augment import Augment
+
+
+def blobs(train: int, valid: int, side: int = 8) -> Data:
+    """Noisy square images of two classes, shifted, mirrored and cut out in training, with so many examples."""
+    count = train + valid + 20
+    y = torch.arange(count) % 2
+    x = torch.randn(count, 2, side, side, generator=torch.Generator().manual_seed(0)) + y.view(-1, 1, 1, 1)
+    return from_arrays(
+        x.numpy(),
+        y.numpy(),
+        valid=valid,
+        test_share=20,
+        stratified=False,
+        layout="nchw",
+        augment=Augment(crop=1, flip=True, cutout=2),
+    )
+
 
 DIED = "died"
 """In place of a result: the process ended before it had one."""
