@@ -144,8 +144,8 @@ class TrainingState:
                         loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
                     loss = total_loss(loss, terms)
                 loss = loss * (len(y) / len(batch.y))
-                # The gradients of all processes are added up, also those of a piece that each has computed whole.
-                (loss if ranks.alone or ranks.divide(len(x)) else loss / ranks.size).backward()
+                # The gradients of all processes are added up: of a piece that each computes whole, only the first one's counts.
+                (loss if ranks.leads or ranks.divide(len(x)) else 0 * loss).backward()
                 total = total + loss.detach()
                 self.train.add(detached(outputs), y)
         if not ranks.alone:
