@@ -161,6 +161,7 @@ def search(
     channels_last: bool = False,
     compile: bool = False,
     capture: bool = False,
+    accumulate: int = 1,
     observe: Observer | None = None,
     progress: bool | None = None,
 ) -> SearchResult:
@@ -191,6 +192,8 @@ def search(
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
         capture: whether the network's part of a step is replayed as a CUDA graph.
+        accumulate: pieces that a batch is computed in, one after the other, where memory is small; batch norm takes the
+            statistics of each piece.
         observe: called with every step and every record of the metrics.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -211,6 +214,7 @@ def search(
         channels_last=channels_last,
         compile=compile,
         capture=capture,
+        accumulate=accumulate,
     )
     data = given(data)
     space = space.fit(data)

@@ -49,7 +49,7 @@ KNOWN_NETWORKS = 1
 """Known networks that are trained after a retraining, for as long as the search and the training took."""
 
 _RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
-_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture")
+_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture", "accumulate")
 
 
 def search(parsed: Parsed) -> None:

@@ -40,6 +40,8 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings, rank
         data.augment.erasing(recipe.cutout, 1.0, data.shape)
     settings = computing(recipe, space, settings, ranks)[0]
     check_computing(recipe, space, settings)
+    if settings.accumulate > 1:
+        _check_accumulate(recipe, space, data, settings, ranks)
     if not ranks.alone:
         _check_ranks(recipe, space, data, settings, ranks)
 
@@ -94,8 +96,29 @@ def _check_ranks(recipe: Recipe, space: Space, data: Data, settings: Settings, r
         check_divided(_structure(recipe, space, stage, wraps), data, recipe.batch_size, ranks)
 
 
+def _check_accumulate(recipe: Recipe, space: Space, data: Data, settings: Settings, ranks: Ranks) -> None:
+    """Refuses what cannot be computed in pieces.
+
+    Raises:
+        RecipeError: saying what does not fit.
+    """
+    twice = _second_derivatives(recipe)
+    if twice:
+        raise RecipeError(
+            f"A batch in pieces has first derivatives only, but {twice} takes second ones: leave out accumulate, or use "
+            "another part."
+        )
+    if not ranks.alone:
+        raise RecipeError("Several processes divide a batch already: leave out accumulate, or start more of them.")
+    for name, chosen in (("compile", settings.compile), ("capture", settings.capture)):
+        if chosen:
+            raise RecipeError(f"A graph is made for whole batches: leave out accumulate, or {name}.")
+    for stage, wraps in enumerate(recipe.all_wraps):
+        check_divided(_structure(recipe, space, stage, wraps), data, recipe.batch_size, ranks)
+
+
 def check_divided(net: nn.Module, data: Data, batch_size: int, ranks: Ranks) -> None:
-    """Refuses a training that several processes would not do as one does.
+    """Refuses a training whose batches cannot be divided, among processes or in pieces.
 
     Args:
         net: what is trained.
@@ -107,17 +130,17 @@ def check_divided(net: nn.Module, data: Data, batch_size: int, ranks: Ranks) -> 
         RecipeError: saying what does not fit.
     """
     if data.tokens:
-        raise RecipeError("A text is read from window to window, by one process: start it without torchrun.")
+        raise RecipeError("A text is read from window to window, in whole batches: start one process, without accumulate.")
     if batch_size < ranks.size:
         raise RecipeError(
             f"A batch of {batch_size} has no example for some of the {ranks.size} processes: use larger batches, or fewer "
             "processes."
         )
-    _check_unseen(net, "for a share of a batch", "compute in one process")
+    _check_unseen(net, "for a share of a batch", "compute whole batches in one process")
     if data.task.draws:
         raise RecipeError(
-            f"The loss of {type(data.task).__name__} may draw random numbers, which would not be the run's own in several "
-            "processes: give its class the attribute draws = False if it draws none, or compute in one process."
+            f"The loss of {type(data.task).__name__} may draw random numbers, which would not be the run's own for a share of a "
+            "batch: give its class the attribute draws = False if it draws none, or compute whole batches in one process."
         )
 
 

@@ -142,6 +142,7 @@ class Search:
             state.fixed,
             precision=self.settings.precision,
             captured=self.captured,
+            accumulate=self.settings.accumulate,
             ranks=self.ranks,
         )
 
@@ -275,14 +276,19 @@ class Search:
         return estimate(
             **self._measured(),
             step=steps,
-            batch_size=recipe.batch_size,
+            batch_size=self._at_once,
             steps=recipe.epochs * state.weight_stream.batches / run,
             device=self.settings.device,
         )
 
     def memory(self) -> Estimate:
         """The memory that the search will take, measured on the job itself, which cannot be used otherwise afterwards."""
-        return memory(**self._measured(), batch_size=self.recipe.batch_size)
+        return memory(**self._measured(), batch_size=self._at_once)
+
+    @property
+    def _at_once(self) -> int:
+        """Examples of a batch that are in memory at once."""
+        return -(-self.recipe.batch_size // self.settings.accumulate)
 
     def _measured(self) -> dict[str, Any]:
         """What an estimate measures: the loss of a number of examples, and the bytes of the weights."""
