@@ -91,7 +91,7 @@ def searched(name: str, folder: Path, accumulate: int) -> tuple[dict[str, Any], 
 
 def compare(ranks: Ranks, folder: Path) -> dict[str, float]:
     in_float64()
-    names = ("darts", "darts2", "darts+one_pass", "gdas", "sdarts_adv", "parsec")
+    names = ("darts", "darts2", "darts+one_pass", "gdas", "sdarts_adv")
     return {name: difference(searched(name, folder / name, 1), searched(name, folder / f"{name}-pieces", 3)) for name in names}
 
 

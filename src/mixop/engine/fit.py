@@ -139,8 +139,8 @@ def check_divided(net: nn.Module, data: Data, batch_size: int, ranks: Ranks) -> 
     _check_unseen(net, "for a share of a batch", "compute whole batches in one process")
     if data.task.draws:
         raise RecipeError(
-            f"The loss of {type(data.task).__name__} may draw random numbers, which would not be the run's own for a share of a "
-            "batch: give its class the attribute draws = False if it draws none, or compute whole batches in one process."
+            f"The loss of {type(data.task).__name__} may draw random numbers, which would not be the run's own for a share "
+            "of a batch: give its class the attribute draws = False if it draws none, or compute whole batches in one process."
         )
 
 

@@ -24,6 +24,6 @@ def divided(ranks: Ranks, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[Any,
         The outputs, in every process, and its share.
     """
     share = ranks.share(len(x))
-    with sharing(share), SynchronisedNorms(ranks):
+    with sharing(share), SynchronisedNorms(ranks, share):
         outputs = run(x[share.rows])
     return ranks.whole(outputs, share), share
