@@ -199,7 +199,8 @@ def dying(ranks: Ranks, folder: Path) -> str:
 def test_a_process_that_dies_ends_the_others_with_a_sentence_and_the_run_resumes(tmp_path):
     first, second = together(2, tmp_path, dying, tmp_path)
     assert second == DIED
-    assert first.startswith("Another of the 2 processes has ended, and process 0 ends with it; what was saved is kept")
+    assert first.startswith("Another of the 2 processes has ended, and process 0 ends with it (")
+    assert first.endswith("): what was saved is kept, and the same command continues from there.")
     job = job_of("darts", ALONE, tmp_path / "run")
     assert (job.state.epoch, job.state.step) in ((0, 1), (0, 2))
     job.run()

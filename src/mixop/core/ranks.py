@@ -146,9 +146,10 @@ def _together(ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # that of the backends is one
+        reason = str(error).splitlines()[0].rpartition("] ")[2].partition(". ")[0]  # without the place in the backend's source
         raise LostRankError(
-            f"Another of the {ranks.size} processes has ended, and process {ranks.rank} ends with it; what was saved is kept, "
-            f"and the same command continues from there ({str(error).splitlines()[0][:120]})."
+            f"Another of the {ranks.size} processes has ended, and process {ranks.rank} ends with it ({reason}): what was "
+            "saved is kept, and the same command continues from there."
         ) from error
 
 
