@@ -15,6 +15,7 @@ from mixop.bilevel.direct import SingleLevel
 from mixop.bilevel.second_order import SecondOrder
 from mixop.core.errors import RecipeError
 from mixop.core.ranks import ALONE, LostRankError, Ranks
+from mixop.core.surroundings import undisturbed
 from mixop.data.core import Data
 from mixop.data.toy import toy_set
 from mixop.engine.fit import check_fit, computing
@@ -25,7 +26,7 @@ from mixop.recipes import RECIPES
 from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
-from mixop.spaces import darts, nasbench201
+from mixop.spaces import darts, nasbench201, resnet
 from mixop.spaces.core import Space
 from mixop.spaces.toy import Toy
 from mixop.supernet import divided
@@ -40,7 +41,11 @@ VARIANTS: Mapping[str, Callable[[Recipe], Recipe]] = {
     "one_pass": lambda recipe: replace(recipe, scheme=SingleLevel(same_batch=True)),
 }
 
+A_MODEL = "gdas+model"
+"""Sampled paths of a model with choices, whose layers and batch norms are those of torch."""
+
 EVERY_DAY = (
+    A_MODEL,
     "darts",
     "darts2",
     "darts+exact",
@@ -57,9 +62,13 @@ EVERY_DAY = (
 
 def place(name: str) -> tuple[Space, Data]:
     recipe = short(name)
+    if name == A_MODEL:
+        data = blobs(28, 28)
+        with undisturbed():  # its trial pass is one in float32
+            return resnet(channels=4, blocks=(1, 2), kernels=(3, 5)).fit(data), data
     candidates: list[Callable[[], tuple[Space, Data]]] = [
         lambda: (nasbench201(channels=4, cells=1, stages=1), blobs(28, 28)),
-        lambda: (darts(cells=2, channels=8, operations=SIX), blobs(28, 28)),
+        lambda: (darts(cells=2, channels=12, operations=SIX), blobs(28, 28)),
         lambda: (Toy(), toy_set(Toy(), n=56)),
     ]
     for candidate in candidates:
@@ -78,7 +87,7 @@ def short(name: str) -> Recipe:
     stages = tuple(replace(stage, cells=min(stage.cells, number)) for number, stage in enumerate(recipe.stages))
     epochs = max(2, 2 * len(stages))
     recipe = replace(recipe, epochs=epochs, batch_size=13, warmup=min(recipe.warmup, 1), stages=stages)
-    return VARIANTS[variant](recipe) if variant else recipe
+    return VARIANTS[variant](recipe) if variant in VARIANTS else recipe
 
 
 def job_of(name: str, ranks: Ranks, folder: Path, observe: Any = None, **settings: Any) -> Search:

@@ -274,6 +274,7 @@ class Retraining:
         markers = (RECIPE, RETRAINING)
         if not run.holds(files, markers, unused=unused):
             self.try_out()
+        self.ranks.wait()  # all have looked before one of them writes
         return run.claim(files, markers, unused=unused)
 
     def try_out(self) -> None:
