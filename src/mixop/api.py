@@ -1,5 +1,7 @@
 """The library's front door: search, resume, retrain, and what a run found."""
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +13,10 @@ from torch import nn
 
 from mixop.core.door import door
 from mixop.core.errors import DataError, RecipeError, RunError, unknown
+from mixop.core.launched import local_rank
 from mixop.core.measure import Number
 from mixop.core.names import from_file
+from mixop.core.ranks import Ranks, joined
 from mixop.core.surroundings import using
 from mixop.core.values import check_names
 from mixop.data import source_from_json
@@ -157,12 +161,17 @@ def search(
     channels_last: bool = False,
     compile: bool = False,
     capture: bool = False,
+    accumulate: int = 1,
     observe: Observer | None = None,
     progress: bool | None = None,
 ) -> SearchResult:
     """Searches a space for an architecture.
 
     If the directory already holds this search, it continues from its checkpoint, or returns its result if it is finished.
+
+    Processes that torchrun started, or that a program has joined by ``torch.distributed.init_process_group``, search together:
+    all call this with the same arguments, and each computes its share of every batch. The first one writes the directory,
+    observes and shows progress. The result is that of one process, up to rounding.
 
     Args:
         recipe: the method, from `mixop.recipes` or your own.
@@ -183,6 +192,8 @@ def search(
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
         capture: whether the network's part of a step is replayed as a CUDA graph.
+        accumulate: pieces that a batch is computed in, one after the other, where memory is small; batch norm takes the
+            statistics of each piece.
         observe: called with every step and every record of the metrics.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -192,9 +203,10 @@ def search(
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
     """
+    ranks = joined(str(device))
     settings = Settings(
         seed=seed,
-        device=str(device),
+        device=_own(device, ranks),
         checkpoint_seconds=checkpoint_seconds,
         threads=threads,
         executor=executor,
@@ -202,24 +214,49 @@ def search(
         channels_last=channels_last,
         compile=compile,
         capture=capture,
+        accumulate=accumulate,
     )
     data = given(data)
     space = space.fit(data)
     recipe = at_rates(recipe, data, rates)
-    run = RunDirectory(out)
-    settings, why = computing(recipe, space, _as_begun(run, settings))
-    check_fit(recipe, space, data, settings)
+    run = RunDirectory(out, owned=ranks.leads)
+    settings, why = computing(recipe, space, _as_begun(run, settings), ranks)
+    check_fit(recipe, space, data, settings, ranks)
     identity = search_identity(recipe, space, data, settings)
-    watch = watched(recipe.name, data.task.measures, (), observe, progress)
+    _check_same(ranks, run, identity)
+    watch = watched(recipe.name, data.task.measures, (), *_looking(ranks, observe, progress))
     with run.locked(), using(settings.threads), watch as watcher:
         known = run.holds(identity)
-        if known and (run / ARCHITECTURE).exists():
+        finished = known and (run / ARCHITECTURE).exists()
+        ranks.wait()  # all have looked before one of them writes
+        if finished:
             return _found(run, recipe, space)
-        job = Search(recipe, space, data, run, settings, watcher)
+        job = Search(recipe, space, data, run, settings, watcher, ranks)
         if not known:
             job.try_out()
             run.claim(identity)
         return _search(job, why)
+
+
+def _own(device: str | torch.device, ranks: Ranks) -> str:
+    """The device of this process: of several processes each has a GPU of its own."""
+    return f"cuda:{local_rank()}" if str(device) == "cuda" and not ranks.alone else str(device)
+
+
+def _check_same(ranks: Ranks, run: RunDirectory, identity: Mapping[str, Any]) -> None:
+    """Refuses processes that were called with different arguments.
+
+    Raises:
+        RunError: in each of them.
+    """
+    if not ranks.alone:
+        content = json.dumps([str(run.path.absolute()), identity], sort_keys=True)
+        ranks.check_same(hashlib.sha256(content.encode()).hexdigest(), "runs")
+
+
+def _looking(ranks: Ranks, observe: Observer | None, progress: bool | None) -> tuple[Observer | None, bool | None]:
+    """Who watches a run, in this process."""
+    return (observe, progress) if ranks.leads else (None, False)
 
 
 def _as_begun(run: RunDirectory, settings: Settings) -> Settings:
@@ -257,10 +294,13 @@ def _search(job: Search, why: str = "") -> SearchResult:
             f"{run.path} has metrics but no {STATE}: restore the checkpoint, or search again into another --out; "
             "starting over would mix two searches."
         )
-    noted = {"not_fused": why} if why else {}
+    noted: dict[str, Any] = {"not_fused": why} if why else {}
+    if not job.ranks.alone:
+        noted["processes"] = job.ranks.size
     note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)), **noted)
     job.run()
     draw(run)
+    job.ranks.wait()  # until all is written
     return _found(run, job.recipe, job.base)
 
 
@@ -309,7 +349,8 @@ def resume(
     Raises:
         RunError: if there is nothing to resume, or the data is no longer the same.
     """
-    run = RunDirectory(out)
+    ranks = joined(str(device))
+    run = RunDirectory(out, owned=ranks.leads)
     run.require()
     if data is None or isinstance(data, str | os.PathLike):
         data = load_data(run, data)
@@ -319,20 +360,25 @@ def resume(
     began = run.read_json(SETTINGS)
     try:
         with from_file(run / SETTINGS):
-            settings = Settings(**began, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
+            settings = Settings(**began, device=_own(device, ranks), checkpoint_seconds=checkpoint_seconds, threads=threads)
     except TypeError as error:
         raise RunError(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
         ) from error
-    watch = watched("resumed", data.task.measures, (), observe, progress)
+    watch = watched("resumed", data.task.measures, (), *_looking(ranks, observe, progress))
     with run.locked(), using(threads), watch as watcher:
         space = read_space(run)
-        if (run / RETRAINING).exists():
-            return _retrain(Retraining.of(run, space, data, settings, watcher), settings)
+        retrains = (run / RETRAINING).exists()
+        finished = (run / ARCHITECTURE).exists()
+        _check_same(ranks, run, {"retrains": retrains, "finished": finished})
+        if retrains:
+            return _retrain(Retraining.of(run, space, data, settings, watcher, ranks), settings)
         recipe = read_recipe(run)
-        if (run / ARCHITECTURE).exists():
+        if finished:
             return _found(run, recipe, space)
-        return _search(Search(recipe, space, data, run, settings, watcher))
+        if not ranks.alone:
+            check_fit(recipe, space, data, settings, ranks)
+        return _search(Search(recipe, space, data, run, settings, watcher, ranks))
 
 
 @door()
@@ -388,7 +434,8 @@ def retrain(
     Raises:
         MixopError: in one sentence.
     """
-    settings = Settings(seed=seed, device=str(device), checkpoint_seconds=checkpoint_seconds, threads=threads)
+    ranks = joined(str(device))
+    settings = Settings(seed=seed, device=_own(device, ranks), checkpoint_seconds=checkpoint_seconds, threads=threads)
     data = given(data)
     space = space.fit(data)
     if isinstance(architecture, str):
@@ -397,7 +444,7 @@ def retrain(
     protocol = protocol or PROTOCOLS["quick"]
     if epochs is not None:
         protocol = replace(protocol, epochs=epochs)
-    run = RunDirectory(out)
+    run = RunDirectory(out, owned=ranks.leads)
     if start not in ("scratch", "supernet"):
         raise RecipeError(f"start must be 'scratch' or 'supernet', got {start!r}.")
     if supernet is not None and start == "scratch":
@@ -411,21 +458,25 @@ def retrain(
         space.from_native(drawn_from.to_native(a)) for a in random_architectures(drawn_from, random, seed, but=architecture)
     ]
     networks = [(FOUND, architecture), *((f"random {k}", a) for k, a in enumerate(others, 1))]
-    watch = watched("training", data.task.measures, [label for label, _ in networks], observe, progress)
+    labels = [label for label, _ in networks]
+    watch = watched("training", data.task.measures, labels, *_looking(ranks, observe, progress))
+    scope: dict[str, Any] = {"train_on": train_on, "score_on": score_on, "supernet": begun}
     with run.locked(), using(threads), watch as watcher:
-        job = Retraining(
-            networks, space, data, protocol, run, settings, watcher, train_on=train_on, score_on=score_on, supernet=begun
-        )
+        job = Retraining(networks, space, data, protocol, run, settings, watcher, ranks=ranks, **scope)
+        _check_same(ranks, run, job.identity())
         job.claim()
         return _retrain(job, settings)
 
 
 def _retrain(job: Retraining, settings: Settings) -> RetrainResult:
     run = job.run_directory
-    if not (run / SCORE).exists():
-        note_environment(run, settings)
+    finished = (run / SCORE).exists()
+    job.ranks.wait()  # all have looked before one of them writes
+    if not finished:
+        note_environment(run, settings, **({} if job.ranks.alone else {"processes": job.ranks.size}))
     score = job.run()
     draw(run)
+    job.ranks.wait()  # until all is written
     return RetrainResult(run.path, load_network(run.path), score)
 
 
@@ -481,6 +532,8 @@ def note_environment(run: RunDirectory, settings: Settings, **computing: Any) ->
         settings: of the run.
         computing: how the network is computed, where that is a choice.
     """
+    if not run.owned:
+        return
     now = {**environment(settings.device), **computing}
     if (run / ENVIRONMENT).exists():
         first = run.read_json(ENVIRONMENT)
@@ -490,6 +543,8 @@ def note_environment(run: RunDirectory, settings: Settings, **computing: Any) ->
 
 def draw(run: RunDirectory) -> None:
     """Draws the architecture: ``architecture.svg``, or ``architecture-GROUP.svg`` where there are several cells."""
+    if not run.owned:
+        return
     found = drawings(read_run(run.path))
     for group, picture in found.items():
         run.save(drawing(group, len(found)), (picture + "\n").encode())

@@ -18,6 +18,7 @@ from mixop.cli.training import RESUME, RETRAIN, SEARCH
 from mixop.cli.tuning import TUNE
 from mixop.cli.watching import WATCH
 from mixop.core.errors import RecipeError, unknown
+from mixop.core.launched import processes
 
 COMMANDS: Mapping[str, Command] = {
     command.name: command
@@ -41,6 +42,9 @@ COMMANDS: Mapping[str, Command] = {
     )
 }
 """Every command by its word."""
+
+TOGETHER = (SEARCH, RESUME, RETRAIN)
+"""Commands that several processes of torchrun run together."""
 
 RENAMED = {"bench": "speed", "benchmark": "table"}
 """Names of earlier versions, and what the commands are called now."""
@@ -81,6 +85,11 @@ def run(words: Sequence[str]) -> None:
     if HELP_ALL not in rest and any(word in HELP for word in rest):
         print(help.page(command))  # noqa: T201
         return
+    if processes() > 1 and command not in TOGETHER:
+        raise RecipeError(
+            f"mixop {name} runs in one process, but torchrun started {processes()}: only search, resume and retrain divide "
+            "their batches among several."
+        )
     parsed = parse(command, rest)
     heed()
     if parsed.help:

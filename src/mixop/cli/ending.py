@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from mixop.cli.interrupt import SENTENCE, heed
-from mixop.core.errors import MixopError
+from mixop.core.errors import MixopError, RecipeError, SpaceError
+from mixop.core.launched import processes, rank
 from mixop.core.trust import finding
 
 
@@ -43,7 +44,9 @@ def _tell(error: BaseException) -> int:
         return _say(SENTENCE, 130)
     if isinstance(error, MixopError):
         signum = getattr(error, "signum", None)  # of an InterruptedRunError, whose module needs torch
-        return _say(str(error), 2 if signum is None else 128 + signum)
+        # Of several processes, the first one says what all of them would say.
+        told = rank() > 0 and (signum is not None or isinstance(error, RecipeError | SpaceError))
+        return _say("" if told else str(error), 2 if signum is None else 128 + signum)
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return _say(f"{place}{error.strerror or error}: check the path, its permissions and the space on the disk.", 2)
@@ -59,6 +62,10 @@ def _tell(error: BaseException) -> int:
 
 
 def _say(sentence: str, code: int) -> int:
+    if not sentence:
+        return code
+    if processes() > 1:
+        sentence = f"[process {rank()}] {sentence}"
     with suppress(OSError):  # the terminal has gone
         print(" ".join(sentence.split()), file=sys.stderr)  # noqa: T201
     return code

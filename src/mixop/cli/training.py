@@ -15,6 +15,7 @@ from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison, is_tuning
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
+from mixop.core.launched import processes, rank
 from mixop.core.outside import shortened
 from mixop.runs.files import ARCHITECTURE, KNOWN, RECIPE, RETRAINING, RETRAINING_STATE, SCORE, STATE
 
@@ -48,12 +49,13 @@ KNOWN_NETWORKS = 1
 """Known networks that are trained after a retraining, for as long as the search and the training took."""
 
 _RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
-_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture")
+_SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture", "accumulate")
 
 
 def search(parsed: Parsed) -> None:
     """``mixop search``"""
     options = parsed.options
+    _check_together(options, seeds=options.seeds > 1, batch_size="batch_size" in parsed.automatic)
     recipe, space, source, settings = (parsed.build(name) for name in ("recipe", "space", "data", "settings"))
     if options.watch:
         recipe = _watched(recipe, options.watch)
@@ -86,6 +88,27 @@ def search(parsed: Parsed) -> None:
     _finish_search(results[0] if len(results) == 1 else _best(results, data, out, settings, options), options)
 
 
+def _check_together(options: Any, **measured: bool) -> None:
+    """Refuses, in several processes, what one process does by its own clock or alone.
+
+    Args:
+        options: of the command.
+        measured: by the names of flags, whether they ask for such a thing.
+    """
+    if processes() == 1:
+        return
+    measured["minutes"] = getattr(options, "minutes", None) is not None
+    asked = next((name for name, there in measured.items() if there), "")
+    if asked:
+        flag = "--" + asked.replace("_", "-")
+        raise RecipeError(f"{flag} is for one process, but torchrun started {processes()}: leave it out.")
+
+
+def _silent(options: Any) -> bool:
+    """Whether nothing is to be said for people: of several processes only the first one speaks."""
+    return options.quiet or options.json or rank() > 0
+
+
 def _best(results: Sequence["SearchResult"], data: "Data", out: str, settings: Any, options: Any) -> "SearchResult":
     """The best of several searches by a short training of each architecture."""
     from dataclasses import replace
@@ -100,7 +123,7 @@ def _best(results: Sequence["SearchResult"], data: "Data", out: str, settings: A
     labels = ["found", *(f"candidate {k}" for k in range(2, len(results) + 1))]
     with _progress(options, title, data.task.measures, labels) as progress:
         best = select(results, data, place, protocol=protocol, seed=settings.seed, device=settings.device, observe=progress)
-    if not (options.json or options.quiet):
+    if not _silent(options):
         from mixop.cli import screens
 
         screens.selected(read_selection(place))
@@ -124,7 +147,7 @@ def _in_minutes(minutes: float, recipe: "Recipe", space: "Space", data: "Data", 
 
 def _say_rate(published: "Recipe", recipe: "Recipe", options: Any) -> None:
     """Says that the architecture's learning rate is not the published one."""
-    if recipe == published or options.quiet or options.json:
+    if recipe == published or _silent(options):
         return
     from mixop.cli import screens
 
@@ -138,6 +161,7 @@ def resume(parsed: Parsed) -> None:
     from mixop.runs.directory import RunDirectory
 
     options = parsed.options
+    _check_together(options)
     run = RunDirectory(options.run)
     if is_comparison(options.run):
         raise RunError(f"{options.run} is a comparison: repeat the same `mixop compare` to continue it.")
@@ -165,6 +189,7 @@ def retrain(parsed: Parsed) -> None:
     from mixop import api
 
     options = parsed.options
+    _check_together(options, known=bool(options.known))
     protocol, settings = parsed.build("protocol"), parsed.build("settings")
     architecture, space, data, out = _given(parsed) if options.run is None else _searched(parsed)
     random = options.random if options.random is not None else 0 if options.run is None else RANDOM
@@ -199,7 +224,7 @@ def retrain(parsed: Parsed) -> None:
         )
     known = options.known
     if known is None:
-        known = KNOWN_NETWORKS if random and options.minutes is None else 0
+        known = KNOWN_NETWORKS if random and options.minutes is None and processes() == 1 else 0
     _train_known(result, options.run, known, data, options, settings)
     _finish_retraining(result, options)
 
@@ -335,16 +360,17 @@ def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], 
 
     Args:
         options: of the command.
-        run: its settings, its number of steps, and its directory: a run that has started is not estimated again.
+        run: its settings, its number of steps, and its directory: a run that has started is not estimated again, nor is one of
+            several processes.
         estimate: measures, given the module `mixop.measure.foresight`.
     """
     from mixop.measure import foresight
 
     settings, steps, out = run
-    if steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in (STATE, RETRAINING_STATE)):
+    if processes() > 1 or steps < FORESEEN_STEPS or any(Path(out, name).exists() for name in (STATE, RETRAINING_STATE)):
         return
     found = estimate(foresight)
-    if found.seconds >= FORESEEN_SECONDS and not (options.quiet or options.json):
+    if found.seconds >= FORESEEN_SECONDS and not _silent(options):
         from mixop.cli import screens
 
         screens.places({"Estimate": f"{found} on {settings.device}"})
@@ -353,12 +379,14 @@ def _foresee(options: Any, run: tuple[Any, int, str], estimate: Callable[[Any], 
 def _progress(options: Any, title: str, measures: Sequence["Measure"], labels: Sequence[str] = ()) -> "ProgressView":
     from mixop.cli.progress import ProgressView
 
-    return ProgressView(title, measures, labels, quiet=options.quiet or options.json)
+    return ProgressView(title, measures, labels, quiet=_silent(options))
 
 
 def _finish_search(result: "SearchResult", options: Any) -> None:
     from mixop.report.html import write_report
 
+    if rank():
+        return None
     page = write_report(result.out)
     if options.json:
         what = {"architecture": result.native, "remarks": result.remarks, "run": str(result.out), "report": str(page)}
@@ -371,6 +399,8 @@ def _finish_search(result: "SearchResult", options: Any) -> None:
 def _finish_retraining(result: "RetrainResult", options: Any) -> None:
     from mixop.report.html import write_report
 
+    if rank():
+        return None
     page = write_report(result.out)
     if options.json:
         from mixop.runs.load import read_known

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from mixop.core.share import present_share
 from mixop.core.watch import Source, Watch
 
 _CPU = torch.device("cpu")
@@ -71,19 +72,33 @@ def watched(source: Source, watch: bool) -> AbstractContextManager:
     return Watch(source) if watch else nullcontext()
 
 
-def rand(shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
-    """Uniform numbers in [0, 1) on the CPU, from the fence around this thread; from torch's generator where there is none."""
-    return _draw(torch.rand, shape, dtype=dtype)
+def rand(shape: Sequence[int], dtype: torch.dtype | None = None, *, by_example: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1) on the CPU, from the fence around this thread; from torch's generator where there is none.
+
+    Args:
+        shape: how many.
+        dtype: of the numbers.
+        by_example: whether the first axis is the examples of the batch. In a pass over a share of a batch
+            (`mixop.core.share`) they are then the numbers that these examples have in a pass over the whole one.
+    """
+    return _draw_by_example(torch.rand, shape, dtype) if by_example else _draw(torch.rand, shape, dtype=dtype)
 
 
-def randn(shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+def randn(shape: Sequence[int], dtype: torch.dtype | None = None, *, by_example: bool = False) -> Tensor:
     """Standard normal numbers on the CPU, as `rand`."""
-    return _draw(torch.randn, shape, dtype=dtype)
+    return _draw_by_example(torch.randn, shape, dtype) if by_example else _draw(torch.randn, shape, dtype=dtype)
 
 
 def randperm(count: int) -> Tensor:
     """The whole numbers below ``count`` in random order on the CPU, as `rand`."""
     return _draw(torch.randperm, count)
+
+
+def _draw_by_example(function: Callable[..., Tensor], shape: Sequence[int], dtype: torch.dtype | None) -> Tensor:
+    share = None if torch.compiler.is_compiling() else present_share()
+    if share is None:
+        return _draw(function, shape, dtype=dtype)
+    return _draw(function, (share.of, *shape[1:]), dtype=dtype)[share.rows]
 
 
 def _draw(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from mixop.core.ranks import ALONE, Ranks
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, listening
 
 Observer = Callable[[Mapping[str, Any]], None]
@@ -90,10 +91,12 @@ class Driver:
         job: what is driven.
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         observe: called with every step and record.
+        ranks: the processes that do the job together. They save, and leave, at the same step: when the first one's clock says
+            so, and when any of them was asked to.
     """
 
-    def __init__(self, job: Job, checkpoint_seconds: float, observe: Observer) -> None:
-        self.job, self.checkpoint_seconds, self.observe = job, checkpoint_seconds, observe
+    def __init__(self, job: Job, checkpoint_seconds: float, observe: Observer, ranks: Ranks = ALONE) -> None:
+        self.job, self.checkpoint_seconds, self.observe, self.ranks = job, checkpoint_seconds, observe, ranks
         self._stop = StopRequest()
         self._context = ExitStack()
         self.start()
@@ -158,13 +161,19 @@ class Driver:
         Raises:
             InterruptedRunError: if it was.
         """
-        self._heed()
-        if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        if self._heed(due=due):
             self.job.save()
             self._saved_at = time.monotonic()
 
-    def _heed(self) -> None:
-        """Leaves the job, saved, if it was asked to stop."""
-        if self._stop.signum is not None:
+    def _heed(self, *, due: bool = False) -> bool:
+        """Leaves the job, saved, if it was asked to stop.
+
+        Returns:
+            Whether a checkpoint is due, by the clock of the process that leads.
+        """
+        asked, due_now = self.ranks.largest(self._stop.signum or 0, due and self.ranks.leads)
+        if asked:
             self.job.save()
-            raise InterruptedRunError(self.job.stopped(), self._stop.signum)
+            raise InterruptedRunError(self.job.stopped(), int(asked))
+        return bool(due_now)

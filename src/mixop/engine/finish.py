@@ -94,8 +94,9 @@ class TrainedSearch:
         else:
             mix = what
         size = self._problem.recipe.batch_size
-        time = self._problem.progress
-        found = score(self._problem.net, self._data, mix, active, batch_size=size, batches=batches, norm=norm, progress=time)
+        problem = self._problem
+        how = {"batch_size": size, "batches": batches, "norm": norm, "progress": problem.progress, "ranks": problem.ranks}
+        found = score(problem.net, self._data, mix, active, **how)
         self._pause()
         task = self._data.task
         return task.first.rank(found[task.first.name]), task.measure("loss").rank(found["loss"])

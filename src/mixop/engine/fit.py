@@ -1,12 +1,14 @@
 """Whether a run's settings fit its method and space: refused before anything is computed, for every stage."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Generator
+from torch import Generator, nn
 
 from mixop.bilevel.base import trial
 from mixop.core.errors import MixopError, RecipeError
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import unseen
 from mixop.data.core import Data
 from mixop.engine.settings import Settings
@@ -17,9 +19,10 @@ from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
 from mixop.supernet.executors import check_executor, make_supernet
+from mixop.wraps.base import Wrap
 
 
-def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> None:
+def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings, ranks: Ranks = ALONE) -> None:
     """Refuses what a search cannot be, in one place and before anything is computed or written.
 
     Args:
@@ -27,6 +30,7 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> N
         space: its space, with the sizes of the data.
         data: what it searches on.
         settings: of the run.
+        ranks: the processes that search together.
 
     Raises:
         RecipeError: saying what does not fit.
@@ -34,10 +38,15 @@ def check_fit(recipe: Recipe, space: Space, data: Data, settings: Settings) -> N
     recipe.check(space)
     if recipe.cutout:
         data.augment.erasing(recipe.cutout, 1.0, data.shape)
-    check_computing(recipe, space, computing(recipe, space, settings)[0])
+    settings = computing(recipe, space, settings, ranks)[0]
+    check_computing(recipe, space, settings)
+    if settings.accumulate > 1:
+        _check_accumulate(recipe, space, data, settings, ranks)
+    if not ranks.alone:
+        _check_ranks(recipe, space, data, settings, ranks)
 
 
-def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Settings, str]:
+def computing(recipe: Recipe, space: Space, settings: Settings, ranks: Ranks = ALONE) -> tuple[Settings, str]:
     """The settings with an executor in place of ``auto``: the fused one where it can compute the search, else the node-wise.
 
     Where the space is a ready model of images, that computes it with the channels last.
@@ -46,6 +55,7 @@ def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Setting
         recipe: the method.
         space: the search space with its sizes.
         settings: of the run.
+        ranks: the processes that search together.
 
     Returns:
         The settings, and in a sentence why the fused one does not fit; empty where it does, and where nobody left it open.
@@ -53,12 +63,85 @@ def computing(recipe: Recipe, space: Space, settings: Settings) -> tuple[Setting
     if settings.executor != "auto":
         return settings, ""
     try:
+        if not ranks.alone:
+            raise RecipeError(_FUSED_ALONE)
         fused = replace(settings, executor="fused")
         check_computing(recipe, space, fused)
     except MixopError as error:
         last = settings.channels_last or (isinstance(space, ModuleSpace) and is_laid_out(space))
         return replace(settings, executor="nodewise", channels_last=last), str(error)
     return fused, ""
+
+
+_FUSED_ALONE = (
+    "The kernels of the fused executor compute batch norm over the examples of one process: use --executor nodewise, or start "
+    "it without torchrun."
+)
+
+
+def _check_ranks(recipe: Recipe, space: Space, data: Data, settings: Settings, ranks: Ranks) -> None:
+    """Refuses what several processes would not compute as one does.
+
+    Raises:
+        RecipeError: saying what does not fit.
+    """
+    if settings.executor == "fused":
+        raise RecipeError(_FUSED_ALONE)
+    for name, chosen in (("compile", settings.compile), ("capture", settings.capture)):
+        if chosen:
+            raise RecipeError(
+                f"A graph knows no batch norm over several processes: leave out {name}, or search in one process."
+            )
+    for stage, wraps in enumerate(recipe.all_wraps):
+        check_divided(_structure(recipe, space, stage, wraps), data, recipe.batch_size, ranks)
+
+
+def _check_accumulate(recipe: Recipe, space: Space, data: Data, settings: Settings, ranks: Ranks) -> None:
+    """Refuses what cannot be computed in pieces.
+
+    Raises:
+        RecipeError: saying what does not fit.
+    """
+    twice = _second_derivatives(recipe)
+    if twice:
+        raise RecipeError(
+            f"A batch in pieces has first derivatives only, but {twice} takes second ones: leave out accumulate, or use "
+            "another part."
+        )
+    if not ranks.alone:
+        raise RecipeError("Several processes divide a batch already: leave out accumulate, or start more of them.")
+    for name, chosen in (("compile", settings.compile), ("capture", settings.capture)):
+        if chosen:
+            raise RecipeError(f"A graph is made for whole batches: leave out accumulate, or {name}.")
+    for stage, wraps in enumerate(recipe.all_wraps):
+        check_divided(_structure(recipe, space, stage, wraps), data, recipe.batch_size, ranks)
+
+
+def check_divided(net: nn.Module, data: Data, batch_size: int, ranks: Ranks) -> None:
+    """Refuses a training whose batches cannot be divided, among processes or in pieces.
+
+    Args:
+        net: what is trained.
+        data: what it is trained on.
+        batch_size: examples in a batch.
+        ranks: the processes.
+
+    Raises:
+        RecipeError: saying what does not fit.
+    """
+    if data.tokens:
+        raise RecipeError("A text is read from window to window, in whole batches: start one process, without accumulate.")
+    if batch_size < ranks.size:
+        raise RecipeError(
+            f"A batch of {batch_size} has no example for some of the {ranks.size} processes: use larger batches, or fewer "
+            "processes."
+        )
+    _check_unseen(net, "for a share of a batch", "compute whole batches in one process")
+    if data.task.draws:
+        raise RecipeError(
+            f"The loss of {type(data.task).__name__} may draw random numbers, which would not be the run's own for a share "
+            "of a batch: give its class the attribute draws = False if it draws none, or compute whole batches in one process."
+        )
 
 
 def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
@@ -80,7 +163,9 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
     if settings.compile and twice:
         raise RecipeError(f"torch compiles first derivatives only, but {twice} takes second ones: leave out compile.")
     if settings.compile or settings.capture:
-        _check_unseen(recipe, space, "compile" if settings.compile else "capture")
+        for stage, wraps in enumerate(recipe.all_wraps):
+            net = _structure(recipe, space, stage, wraps)
+            _check_unseen(net, "inside a graph", f"leave out {'compile' if settings.compile else 'capture'}")
     if not settings.capture:
         return
     if space.tokens:
@@ -100,18 +185,21 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
         )
 
 
-def _check_unseen(recipe: Recipe, space: Space, word: str) -> None:
-    """Refuses parts that may draw random numbers where no fence can reach them: inside a graph."""
-    for stage, wraps in enumerate(recipe.all_wraps):
-        with torch.device("meta"):
-            now = stage_space(space, recipe, stage, {})
-            net = make_supernet("plain", now, norm=recipe.norm, generator=Generator(), wraps=wraps)
-        module = unseen(net)
-        if module is not None:
-            raise RecipeError(
-                f"{type(module).__name__} may draw random numbers, which would not be the run's own inside a graph: give its "
-                f"class the attribute draws = False if it draws none, or leave out {word}."
-            )
+def _structure(recipe: Recipe, space: Space, stage: int, wraps: Sequence[Wrap]) -> nn.Module:
+    """The supernet of a stage, without numbers."""
+    with torch.device("meta"):
+        now = stage_space(space, recipe, stage, {})
+        return make_supernet("plain", now, norm=recipe.norm, generator=Generator(), wraps=wraps)
+
+
+def _check_unseen(net: nn.Module, where: str, instead: str) -> None:
+    """Refuses parts that may draw random numbers where no fence can reach them: inside a graph, or for a share of a batch."""
+    module = unseen(net)
+    if module is not None:
+        raise RecipeError(
+            f"{type(module).__name__} may draw random numbers, which would not be the run's own {where}: give its "
+            f"class the attribute draws = False if it draws none, or {instead}."
+        )
 
 
 def _second_derivatives(recipe: Recipe) -> str:

@@ -18,6 +18,7 @@ from mixop.bilevel.base import leaves_of
 from mixop.core.errors import DivergedError, RunError
 from mixop.core.optim import resting, set_rate
 from mixop.core.outside import shortened
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
 from mixop.data.examples import AHEAD
@@ -82,20 +83,29 @@ class Search:
         run: the run directory, claimed for this run.
         settings: seed, device, checkpoints.
         observe: called with every step and record.
+        ranks: the processes that search together, each with the same arguments; one of them owns the directory.
     """
 
     def __init__(
-        self, recipe: Recipe, space: Space, data: Data, run: RunDirectory, settings: Settings, observe: Observer | None = None
+        self,
+        recipe: Recipe,
+        space: Space,
+        data: Data,
+        run: RunDirectory,
+        settings: Settings,
+        observe: Observer | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)
         self.state = SearchState.fresh(recipe, space, data, settings)
         self._bind()
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
-        self.snapshots = Snapshots(run / SNAPSHOTS, lookback)
+        self.snapshots = Snapshots(run / SNAPSHOTS, lookback, ranks)
         self._action: Action = Continue()
-        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record))
+        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record), ranks)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -132,6 +142,8 @@ class Search:
             state.fixed,
             precision=self.settings.precision,
             captured=self.captured,
+            accumulate=self.settings.accumulate,
+            ranks=self.ranks,
         )
 
     def restore(self) -> None:
@@ -177,6 +189,8 @@ class Search:
         """
         run = self.run_directory
         self._finite_state()
+        if not run.owned:
+            return
         run.check_lock()
         checkpoint.save(run.state, {BOUND_TO: self.bound, "search": self.state.state_dict(), "metrics": run.position()})
 
@@ -262,14 +276,19 @@ class Search:
         return estimate(
             **self._measured(),
             step=steps,
-            batch_size=recipe.batch_size,
+            batch_size=self._at_once,
             steps=recipe.epochs * state.weight_stream.batches / run,
             device=self.settings.device,
         )
 
     def memory(self) -> Estimate:
         """The memory that the search will take, measured on the job itself, which cannot be used otherwise afterwards."""
-        return memory(**self._measured(), batch_size=self.recipe.batch_size)
+        return memory(**self._measured(), batch_size=self._at_once)
+
+    @property
+    def _at_once(self) -> int:
+        """Examples of a batch that are in memory at once."""
+        return -(-self.recipe.batch_size // self.settings.accumulate)
 
     def _measured(self) -> dict[str, Any]:
         """What an estimate measures: the loss of a number of examples, and the bytes of the weights."""
@@ -498,7 +517,7 @@ class Search:
             with torch.no_grad():
                 draws = self.problem.draw(self.state.params, Generator().manual_seed(self.state.epoch), by_cell=False)
             mix, active = mix_of(draws)
-        return score(self.state.net, self.data, mix, active, batch_size=size, progress=self.problem.progress)
+        return score(self.state.net, self.data, mix, active, batch_size=size, progress=self.problem.progress, ranks=self.ranks)
 
     def position(self) -> dict[str, Any]:
         """Where the search stands, as steps and records tell it."""

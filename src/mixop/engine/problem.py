@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 from torch.func import functional_call
+from torch.utils._pytree import tree_map
 
 from mixop.bilevel.base import InnerStep
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
+from mixop.core.share import Share
 from mixop.core.types import (
     DROPPED,
     Active,
@@ -25,6 +28,7 @@ from mixop.core.types import (
     is_by_cell,
     paths_of,
 )
+from mixop.engine.accumulate import in_pieces, pieces_of
 from mixop.engine.capture import CapturedLoss
 from mixop.nets.added import added_losses, total_loss
 from mixop.recipe.core import Recipe
@@ -32,6 +36,7 @@ from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 from mixop.supernet.base import Supernet
+from mixop.supernet.divided import divided
 from mixop.tasks.base import Task
 
 
@@ -130,6 +135,8 @@ class SupernetProblem:
         fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
         precision: of the network's convolutions, ``float32`` or ``bfloat16`` by autocast.
         captured: takes first-order losses of full mixtures in its place, None if nothing does.
+        accumulate: pieces that a batch is computed in, one after the other; losses then have first derivatives only.
+        ranks: the processes that divide every batch among them; losses, outputs and gradients are those of the whole batch.
 
     Attributes:
         progress: time of the architecture, of draws and wraps; the engine sets it.
@@ -151,11 +158,13 @@ class SupernetProblem:
         *,
         precision: str = "float32",
         captured: CapturedLoss | None = None,
+        accumulate: int = 1,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.net, self.task, self.recipe, self.relaxation = net, task, recipe, relaxation
         self.optimiser, self.generator, self.memory = optimiser, generator, memory
         self.fixed: Mapping[str, Mapping[int, int]] = {} if fixed is None else fixed
-        self.precision, self.captured = precision, captured
+        self.precision, self.captured, self.accumulate, self.ranks = precision, captured, accumulate, ranks
         self.progress = Progress(0, recipe.epochs)
         self.seen = Seen(torch.zeros(()), torch.zeros(()), torch.zeros(()))
         self._carried: dict[int, Any] = {}
@@ -245,26 +254,94 @@ class SupernetProblem:
         if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
             with self._autocast(batch):
                 loss, outputs = self.captured(batch, mix, learn=weights is None)
+        elif len(pieces := pieces_of(len(batch.y), self.accumulate)) > 1:
+            return self._loss_in_pieces(weights, mix, active, batch, pieces)
         else:
-            arguments = batch.x, mix, active
-            time: dict[str, Any] = {"progress": self.progress}
-            if self.net.carries:
-                time["state"] = () if batch.state is None else batch.state
-            with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
-                with self._autocast(batch):
-                    if weights is None:
-                        with added_losses() as terms:
-                            outputs = self.net(*arguments, **time)
-                    else:
-                        statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                        outputs = functional_call(self.net, {**weights, **statistics}, arguments, time)
-                if self.net.carries:
-                    outputs, state = outputs
-                    self._carried[id(batch.x)] = detached(state)
-                with watched(source, self.task.draws):
-                    loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
+            loss, terms, outputs = self._loss(weights, mix, active, batch, learn=weights is None)
         self.seen = Seen(loss.detach(), detached(outputs), batch.y)
         return total_loss(loss, terms)
+
+    def _loss(
+        self, weights: Mapping[str, Tensor] | None, mix: Mix, active: Active | None, batch: Batch, *, learn: bool
+    ) -> tuple[Tensor, list[Tensor], Any]:
+        """The task's loss of a batch, the terms that the network adds to that of its own weights, and its outputs.
+
+        Args:
+            weights: by name; None for the network's own where they are.
+            mix: mixing weights.
+            active: the options that run.
+            batch: inputs and targets.
+            learn: whether these are the network's own weights: its statistics then follow, and its terms count.
+        """
+        time: dict[str, Any] = {"progress": self.progress}
+        if self.net.carries:
+            time["state"] = () if batch.state is None else batch.state
+        with fenced(Generator().manual_seed(self._noise[0] + 1), watch=self._unseen) as source:
+            with self._autocast(batch), added_losses() as terms:
+                if self.ranks.divide(len(batch.y)):
+                    outputs, terms = self._shared_pass(weights, batch.x, mix, active, time, terms, learn=learn)
+                else:
+                    outputs = self._pass(weights, batch.x, mix, active, time, learn=learn)
+            if self.net.carries:
+                outputs, state = outputs
+                self._carried[id(batch.x)] = detached(state)
+            with watched(source, self.task.draws):
+                loss = self.task.loss(in_float32(outputs) if self.precision == "bfloat16" else outputs, batch.y)
+        return loss, terms if learn else [], outputs
+
+    def _pass(
+        self,
+        weights: Mapping[str, Tensor] | None,
+        x: Tensor,
+        mix: Mix,
+        active: Active | None,
+        time: Mapping[str, Any],
+        *,
+        learn: bool,
+    ) -> Any:
+        """What the network gives for a batch."""
+        if weights is None:
+            return self.net(x, mix, active, **time)
+        statistics = {} if learn else {name: buffer.clone() for name, buffer in self.net.named_buffers()}
+        return functional_call(self.net, {**weights, **statistics}, (x, mix, active), dict(time))
+
+    def _shared_pass(
+        self,
+        weights: Mapping[str, Tensor] | None,
+        x: Tensor,
+        mix: Mix,
+        active: Active | None,
+        time: Mapping[str, Any],
+        terms: list[Tensor],
+        *,
+        learn: bool,
+    ) -> tuple[Any, list[Tensor]]:
+        """The same by all processes together, each of which passes its share; what each gets is that of the whole batch."""
+        entered = self.ranks.entered({**(self.weights if weights is None else weights), **_prefixed(mix)})
+        mix = {name: entered.pop(_MIX + name) for name in mix}
+        outputs, share = divided(self.ranks, x, lambda x: self._pass(entered, x, mix, active, time, learn=learn))
+        return outputs, [self.ranks.total(term * share.part) for term in terms] if learn else []
+
+    def _loss_in_pieces(
+        self, weights: Mapping[str, Tensor] | None, mix: Mix, active: Active | None, batch: Batch, pieces: list[Share]
+    ) -> Tensor:
+        """The loss with its terms, computed in pieces that are not in memory at once; what is seen is that of the batch."""
+        losses: list[Tensor] = []
+        seen: list[Any] = []
+
+        def loss_of(tensors: Mapping[str, Tensor], piece: Share) -> Tensor:
+            own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_MIX)}
+            mixed = {name: tensors[_MIX + name] for name in mix}
+            part = Batch(batch.x[piece.rows], batch.y[piece.rows])
+            loss, terms, outputs = self._loss(own, mixed, active, part, learn=weights is None)
+            losses.append(piece.part * loss.detach())
+            seen.append(detached(outputs))
+            return total_loss(loss, terms)
+
+        loss = in_pieces(loss_of, {**(self.weights if weights is None else weights), **_prefixed(mix)}, pieces)
+        outputs = tree_map(lambda *values: torch.cat(values) if isinstance(values[0], Tensor) else values[0], *seen)
+        self.seen = Seen(torch.stack(losses).sum(), outputs, batch.y)
+        return loss
 
     def forget(self) -> None:
         """Forgets what was carried out of the batches of earlier steps, and what ran in them."""
@@ -341,3 +418,11 @@ class SupernetProblem:
         )
         self.net.train(training)
         return {name: Draw(weights) for name, weights in mix.items()}
+
+
+_MIX = "mix/"
+"""Before the name of a group, where its mixing weights stand beside weights: the name of a weight never has a slash."""
+
+
+def _prefixed(mix: Mix) -> dict[str, Tensor]:
+    return {_MIX + name: weights for name, weights in mix.items()}

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
 from mixop.core.measure import Number
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draws_unseen, fenced
 from mixop.core.types import Active, Batch, Mix, in_float32
 from mixop.data.core import Data
@@ -16,6 +17,7 @@ from mixop.derive.base import Norm
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.base import Supernet
 from mixop.supernet.batched import NORMS
+from mixop.supernet.divided import divided
 
 EVALUATION_BATCH = 256
 """Least number of examples in a batch of the epoch's own measurement: larger ones are faster."""
@@ -59,6 +61,7 @@ def score(
     batches: int | None = None,
     norm: Norm = "running",
     progress: float = 1.0,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Number]:
     """The task's measures on the validation part, in its order and without augmentation; changes nothing.
 
@@ -71,6 +74,7 @@ def score(
         batches: how many batches, from the first; None for the whole split.
         norm: what batch norm uses.
         progress: time in [0, 1], for wraps that change with it.
+        ranks: the processes that divide every batch among them; all get the same measures.
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     time = {"progress": progress}
@@ -78,11 +82,15 @@ def score(
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         if norm == "recalibrated":
             recalibrate(
-                net, buffers, data, batch_size, lambda batch: functional_call(net, buffers, (batch.x, mix, active), time)
+                net,
+                buffers,
+                data,
+                batch_size,
+                lambda batch: _outputs(ranks, batch.x, lambda x: functional_call(net, buffers, (x, mix, active), time)),
             )
         _evaluate(net, norm)
         totals = data.task.totals()
-        for outputs, batch in _passes(net, buffers, data.sweep("valid", batch_size, batches), mix, active, time):
+        for outputs, batch in _passes(net, buffers, data.sweep("valid", batch_size, batches), mix, active, time, ranks):
             totals.add(outputs, batch.y)
     return totals.value()
 
@@ -114,6 +122,7 @@ def _passes(
     mix: Mix,
     active: Active | None,
     time: dict[str, Any],
+    ranks: Ranks = ALONE,
 ) -> Iterator[tuple[Tensor, Batch]]:
     """The outputs of each batch, and the batch."""
     state: Any = ()
@@ -121,8 +130,12 @@ def _passes(
         if net.carries:
             outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})
         else:
-            outputs = functional_call(net, buffers, (batch.x, mix, active), time)
+            outputs = _outputs(ranks, batch.x, lambda x: functional_call(net, buffers, (x, mix, active), time))
         yield outputs, batch
+
+
+def _outputs(ranks: Ranks, x: Tensor, run: Callable[[Tensor], Any]) -> Any:
+    return divided(ranks, x, run)[0] if ranks.divide(len(x)) else run(x)
 
 
 def _evaluate(net: nn.Module, norm: Norm) -> None:

@@ -34,6 +34,8 @@ class Settings:
         compile: whether torch compiles the supernet's cells at the first step; not with the executor ``fused``.
         capture: whether the network's part of a step is recorded once as a CUDA graph and replayed; needs "cuda", full
             mixtures and first derivatives.
+        accumulate: pieces that a batch is computed in, one after the other, for a device with little memory. The gradient is
+            that of the whole batch, except that batch norm takes the statistics of each piece. For first derivatives.
     """
 
     asked: ClassVar[str] = "mixop.engine.settings.Settings()"
@@ -47,6 +49,7 @@ class Settings:
     channels_last: bool = False
     compile: bool = False
     capture: bool = False
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
@@ -54,6 +57,8 @@ class Settings:
         check_range("checkpoint seconds", self.checkpoint_seconds, at_least=0)
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or not 0 <= self.threads <= 4096:
             raise RecipeError(f"threads must be a whole number from 0 to 4096, got {shortened(self.threads)}.")
+        if isinstance(self.accumulate, bool) or not isinstance(self.accumulate, int) or self.accumulate < 1:
+            raise RecipeError(f"accumulate must be a whole number of at least 1, got {shortened(self.accumulate)}.")
         if self.executor not in get_args(Executor):
             raise RecipeError(unknown("executor", str(self.executor), get_args(Executor)))
         if self.precision not in get_args(Precision):
@@ -104,7 +109,7 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """What a run's numbers depend on: the seed, the executor, and of the others what is not as usual."""
         usual = Settings()
-        others = ("precision", "channels_last", "compile", "capture")
+        others = ("precision", "channels_last", "compile", "capture", "accumulate")
         changed = {name: getattr(self, name) for name in others if getattr(self, name) != getattr(usual, name)}
         return {"seed": self.seed, "executor": self.executor, **changed}
 

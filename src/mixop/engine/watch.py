@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.types import Mix
 from mixop.data.core import Data
 from mixop.engine.problem import SupernetProblem
@@ -33,7 +34,7 @@ def ask_monitors(
             return None
         derived, active = one_path(problem.space, problem.space.from_native(state.natives[-1]), mean)
         size = max(problem.recipe.batch_size, EVALUATION_BATCH)
-        found = score(problem.net, data, derived, active, batch_size=size, progress=problem.progress)
+        found = score(problem.net, data, derived, active, batch_size=size, progress=problem.progress, ranks=problem.ranks)
         return first.rank(valid[first.name]) - first.rank(found[first.name])
 
     view = SearchView(state, problem, data, gap)
@@ -55,14 +56,15 @@ class Snapshots:
     Args:
         folder: where they are kept.
         lookback: how many epochs back; 0 keeps nothing.
+        ranks: the processes of the search; the one that leads keeps what all go back to.
     """
 
-    def __init__(self, folder: Path, lookback: int) -> None:
-        self.folder, self.lookback = folder, lookback
+    def __init__(self, folder: Path, lookback: int, ranks: Ranks = ALONE) -> None:
+        self.folder, self.lookback, self.ranks = folder, lookback, ranks
 
     def keep(self, state: SearchState) -> None:
         """Saves a state that stands at the start of an epoch, and removes the one that is too old."""
-        if self.lookback == 0:
+        if self.lookback == 0 or not self.ranks.leads:
             return
         self.folder.mkdir(exist_ok=True)
         checkpoint.save(self._path(state.epoch), state.state_dict())
@@ -75,6 +77,7 @@ class Snapshots:
 
         A second restart soon after a first may ask for an epoch that is no longer kept: the oldest one kept stands for it.
         """
+        self.ranks.wait()  # until what is gone back to is written
         seconds = state.seconds
         kept = [int(path.stem) for path in self.folder.glob("*.pt")]
         state.load_state_dict(checkpoint.load(self._path(max(action.epoch + 1, min(kept, default=0)))))

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from mixop.core.errors import DivergedError, RecipeError, RunError, unknown
 from mixop.core.names import from_file
 from mixop.core.optim import set_rate
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.core.types import in_float32
@@ -26,6 +27,7 @@ from mixop.data.examples import AHEAD
 from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate
 from mixop.engine.finite import diverged, first_not_finite
+from mixop.engine.fit import check_divided
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
 from mixop.evaluate.score import evaluate_network, multiply_adds, parameters
@@ -101,6 +103,7 @@ class Retraining:
         run: the run directory; its owner holds the lock while `run` runs.
         settings: seed, device, checkpoints.
         observe: called with every step and record.
+        ranks: the processes that train together, each with the same arguments; one of them owns the directory.
         train_on: the parts that are trained on; None for those of the protocol.
         score_on: the part that is scored; none of those.
         supernet: whose weights the networks begin with, each with those of its own path; None where they are drawn.
@@ -118,6 +121,7 @@ class Retraining:
         run: RunDirectory,
         settings: Settings,
         observe: Observer | None = None,
+        ranks: Ranks = ALONE,
         *,
         train_on: Sequence[Part] | None = None,
         score_on: Part = "test",
@@ -140,7 +144,7 @@ class Retraining:
         self.space = space.fit(data)
         self.train_on: tuple[Part, ...] = tuple(train_on)
         self.score_on: Part = score_on
-        self.networks, self.protocol = networks, protocol
+        self.networks, self.protocol, self.ranks = networks, protocol, ranks
         self.run_directory, self.settings = run, settings
         self.observe = observe or (lambda record: None)
         protocol.sized(self.space)
@@ -153,7 +157,9 @@ class Retraining:
         self.confusion: list[list[int]] = []
         self.weights_digest = ""
         self._state = self._fresh()
-        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record))
+        if not ranks.alone:
+            check_divided(self._state.net, data, protocol.batch_size, ranks)
+        self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record), ranks)
 
     @property
     def state(self) -> TrainingState:
@@ -162,7 +168,13 @@ class Retraining:
 
     @classmethod
     def of(
-        cls, run: RunDirectory, space: Space, data: Data, settings: Settings, observe: Observer | None = None
+        cls,
+        run: RunDirectory,
+        space: Space,
+        data: Data,
+        settings: Settings,
+        observe: Observer | None = None,
+        ranks: Ranks = ALONE,
     ) -> "Retraining":
         """The retraining that a run directory holds, with the seed it began with; the other settings are as given.
 
@@ -186,7 +198,7 @@ class Retraining:
                     "its checkpoint, or retrain into another --out."
                 )
         scope = {"train_on": plan.train_on, "score_on": plan.score_on, "supernet": supernet}
-        return cls(networks, space, data, protocol, run, replace(settings, seed=plan.seed), observe, **scope)
+        return cls(networks, space, data, protocol, run, replace(settings, seed=plan.seed), observe, ranks, **scope)
 
     def estimate(self) -> Estimate:
         """What all networks will take, measured on the first one; the job cannot be used otherwise afterwards.
@@ -262,6 +274,7 @@ class Retraining:
         markers = (RECIPE, RETRAINING)
         if not run.holds(files, markers, unused=unused):
             self.try_out()
+        self.ranks.wait()  # all have looked before one of them writes
         return run.claim(files, markers, unused=unused)
 
     def try_out(self) -> None:
@@ -351,6 +364,8 @@ class Retraining:
         done = len(self.scores) == len(self.networks)
         if not done:
             self._finite_state()
+        if not self.run_directory.owned:
+            return
         self.run_directory.check_lock()
         state = {
             BOUND_TO: self.bound,
@@ -401,7 +416,7 @@ class Retraining:
         batch = self.data.augmented(at, state.generators["augment"], self.augment, then=state.stream.upcoming(AHEAD))
         set_rate(state.optimiser, self._rate * state.stream.scale)
         with enough_memory(self.protocol.batch_size, "retraining"):
-            loss = state.backward(batch._replace(state=state.stream.state), self.protocol)
+            loss = state.backward(batch._replace(state=state.stream.state), self.protocol, self.ranks)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
         norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())) and state.go_back(self.data.task):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draws_unseen, fenced, generators, watched
 from mixop.core.types import Batch, detached, in_float32
 from mixop.data.core import Data, Part
@@ -23,6 +24,7 @@ from mixop.nets.added import added_losses, total_loss
 from mixop.nets.discrete import build
 from mixop.nets.training import carries, channels_last, freeze, frozen_norms, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
+from mixop.supernet.divided import divided
 from mixop.tasks.base import Task, Totals
 
 GENERATORS = ("init", "order", "augment", "forward")
@@ -107,12 +109,13 @@ class TrainingState:
         freeze(net, protocol.freeze)
         return net
 
-    def backward(self, batch: Batch, protocol: Protocol) -> Tensor:
+    def backward(self, batch: Batch, protocol: Protocol, ranks: Ranks = ALONE) -> Tensor:
         """Accumulates the gradient of a batch, piece by piece, and adds the batch to the epoch's totals.
 
         Args:
             batch: inputs, augmented, and targets.
             protocol: smoothing, pieces and precision.
+            ranks: the processes that divide every piece among them; each gets the gradient of the whole batch.
 
         Returns:
             The loss, a mean over the batch, with the auxiliary head's and what the network adds; on the device.
@@ -130,16 +133,25 @@ class TrainingState:
             for x, y in pieces:
                 bfloat16 = torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16")
                 with bfloat16, added_losses() as terms:
-                    outputs, auxiliary, state = training_outputs(self.net, x, carried)
+                    if not ranks.divide(len(x)):
+                        outputs, auxiliary, state = training_outputs(self.net, x, carried)
+                    else:
+                        (outputs, auxiliary), share = divided(ranks, x, lambda x: training_outputs(self.net, x)[:2])
+                        terms = [ranks.total(term * share.part) for term in terms]
                 with watched(source, self.task.draws):
                     loss = self.task.loss(in_float32(outputs), y)
                     if auxiliary is not None:
                         loss = loss + protocol.auxiliary * self.task.loss(auxiliary.float(), y)
                     loss = total_loss(loss, terms)
                 loss = loss * (len(y) / len(batch.y))
-                loss.backward()
+                # The gradients of all processes are added up: of a piece that each computes whole, only the first one's counts.
+                (loss if ranks.leads or ranks.divide(len(x)) else 0 * loss).backward()
                 total = total + loss.detach()
                 self.train.add(detached(outputs), y)
+        if not ranks.alone:
+            learnt = [weight for weight in trained(self.net) if weight.grad is not None]
+            for weight, grad in zip(learnt, ranks.add_together([weight.grad for weight in learnt]), strict=True):  # type: ignore[misc]
+                weight.grad = grad
         self.stream.state = detached(state) if carries(self.net) else None
         return total
 

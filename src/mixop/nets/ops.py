@@ -77,7 +77,7 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = strided(x, self.stride).shape
-        return randn(shape, x.dtype).to(x.device)
+        return randn(shape, x.dtype, by_example=True).to(x.device)
 
 
 class Elementwise(nn.Module):
@@ -347,5 +347,5 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
     """
     keep = 1.0 - probability
     # Drawn on the CPU, whatever the device and the layout: the caller fences it.
-    mask = rand((len(x), *[1] * (x.dim() - 1))).lt(keep).to(x.device, x.dtype)
+    mask = rand((len(x), *[1] * (x.dim() - 1)), by_example=True).lt(keep).to(x.device, x.dtype)
     return x * (mask / keep)

@@ -49,10 +49,12 @@ class RunDirectory:
 
     Args:
         path: the directory.
+        owned: whether this process writes in it. Where several processes do one run together, one of them owns its directory;
+            for the others every writer does nothing.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, owned: bool = True) -> None:
+        self.path, self.owned = Path(path), owned
         self._lock: Lock | None = None
         self._wrote = False
 
@@ -122,6 +124,8 @@ class RunDirectory:
         Raises:
             RunError: as `holds`, or if it cannot be written.
         """
+        if not self.owned:
+            return False
         assert self._lock is not None, "a claim without the lock lets two processes write"
         known = self.holds(identity, markers, unused=unused)
         if not known:
@@ -188,6 +192,9 @@ class RunDirectory:
         Raises:
             RunError: if it cannot be made or written, or, where nobody waits, another process is working in it.
         """
+        if not self.owned:
+            yield
+            return
         made, new = self._make(), not self.has(LOCK)
         self._lock, self._wrote = Lock(self.path, wait=wait), False
         try:
@@ -229,8 +236,9 @@ class RunDirectory:
         Raises:
             RunError: if it cannot be written, or the lock is gone.
         """
-        self.check_lock()
-        write_bytes(self / name, content)
+        if self.owned:
+            self.check_lock()
+            write_bytes(self / name, content)
 
     def write_json(self, name: str, content: Any) -> None:
         """Writes one JSON file, atomically.
@@ -259,6 +267,8 @@ class RunDirectory:
         Raises:
             RunError: if it cannot be written.
         """
+        if not self.owned:
+            return
         self.check_lock()
         line = json.dumps(record, allow_nan=False) + "\n"
         try:
@@ -318,6 +328,8 @@ class RunDirectory:
         Raises:
             RunError: if they are shorter than that: lines were lost.
         """
+        if not self.owned:
+            return
         self.check_lock()
         length = self.position()
         if length < position:
