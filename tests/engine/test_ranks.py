@@ -161,7 +161,7 @@ def resumed(ranks: Ranks, folder: Path) -> dict[str, Any]:
             nonlocal steps
             steps += record.get("event") == "step"
             if steps == at and ranks.rank == by:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)  # in this thread: sent to the process, it may come a step later
 
         try:
             job_of(name, ranks, folder / out, observe).run()
