@@ -248,7 +248,7 @@ def test_a_training_that_diverges_goes_on_from_its_best_network(tmp_path):
     assert calls[39] >= 1, "the first epoch has no best network to go back to"
     assert all(torch.isfinite(p).all() for p in load_network(tmp_path).parameters())
     other = job(tmp_path / "first")
-    other.state.backward = lambda batch, protocol: torch.tensor(math.nan)
+    other.state.backward = lambda *given: torch.tensor(math.nan)
     for p in other.state.net.parameters():
         p.grad = torch.zeros_like(p)
     with pytest.raises(DivergedError, match="became nan"):
