@@ -84,13 +84,13 @@ def page(contents: Sequence[Mapping[str, Any]]) -> str:
             first = (f"[`{name}`](#{name}-{scale})", scale, took) if i == 0 else ("", "", "")
             rows.append(f"| {first[0]} | {first[1]} | {pattern['claim']} | {VERDICTS[pattern['verdict']]} | {first[2]} |")
         figures = [
-            f"![{content['name']}: {title}](images/experiments/{name}-{scale}-{figure_file(title)})"
+            f"*{title}*\n\n![{name}: {title}](images/experiments/{name}-{scale}-{figure_file(title)})"
             for title in _shown(content)
         ]
         sentences = [f"- {VERDICTS[one['verdict']]}: {one['claim']} {one['why']}" for one in content["patterns"]]
         source = f"Reported in {content['source']}. `{command(content)}`, {content['processor']}, {took}."
         sections.append(
-            "\n\n".join([f"## {name} {scale}", content["question"], "\n".join(sentences), source, "\n".join(figures)])
+            "\n\n".join([f"## {name} {scale}", content["question"], "\n".join(sentences), source, "\n\n".join(figures)])
         )
     return BEGIN + "\n".join(rows) + "\n\n" + "\n\n".join(sections) + "\n"
 

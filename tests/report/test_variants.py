@@ -38,3 +38,13 @@ def test_numbers_of_a_logarithmic_axis_are_plain(most):
     svg = variants((1, 2), {"a": np.array([[1.2, most]])}, description="x", along="epoch", log=True)
     assert "mathdefault" not in svg
     assert "$" not in svg
+
+
+def test_at_one_place_variants_stand_side_by_side_with_every_run():
+    series = {"first": np.array([[0.1], [0.2], [np.nan]]), "second": np.array([[0.3], [0.5], [0.4]])}
+    svg = variants((22.0,), series, description="x", along="epoch")
+    assert "epoch 22" in svg
+    assert "first" in svg
+    assert "second" in svg
+    assert svg.count("<use ") > variants((22.0,), {"first": series["first"]}, description="x", along="epoch").count("<use ")
+    assert "half" in variants((1.0,), series, description="x", along="epoch", names=("half",))

@@ -209,7 +209,7 @@ class Forgetting(Experiment):
 def _one(title: str, key: str, found: Mapping[str, list[dict[str, Any]]], *, percent: bool = False) -> Panel:
     """Something with one value for each run."""
     series = {name: np.array([[one[key]] for one in of]) for name, of in found.items()}
-    return Panel(title, (1.0,), series, percent=percent, along="second half of the training", names=("",))
+    return Panel(title, (1.0,), series, percent=percent, names=("second half of the training",))
 
 
 def _forgets(findings: Findings) -> Judged:

@@ -1,9 +1,11 @@
 """Curves of several variants, each with several runs: every run thin, the mean over runs bold."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from mixop.report.comparison_plots import mean_over_runs
@@ -36,7 +38,7 @@ def variants(
         along: what ``x`` is.
         percent: whether values are shares, shown in percent.
         log: whether the axis of values is logarithmic; values that are not above 0 are left out of it.
-        names: of the places; empty for their numbers.
+        names: of the places; empty for their numbers. A single place is said below the axis, and variants stand side by side.
 
     Returns:
         An ``<svg>`` element.
@@ -44,26 +46,50 @@ def variants(
     with matplotlib.rc_context():
         rows = -(-len(series) // 3)
         figure, axes = blank(5.4, 2.75 + 0.19 * rows, (0.125, 0.16, 0.855, 0.8 - 0.062 * rows))
-        for (name, values), (colour, dashes) in zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False):
-            shown = np.where(values > 0, values, np.nan) if log else values
-            style = {"color": themed(colour), "linestyle": dashes}
-            if len(shown) > 1:
-                for run in shown:
-                    axes.plot(list(x), run, linewidth=0.7, alpha=0.35, **style)
-            marker = "o" if len(x) <= MARKED else ""
-            axes.plot(list(x), mean_over_runs(shown), label=name, linewidth=2.0, marker=marker, markersize=3.5, **style)
+        looks = zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False)
+        together = {name: (np.where(values > 0, values, np.nan) if log else values, look) for (name, values), look in looks}
+        at_one_place = len(x) == 1 and len(series) > 1
+        if at_one_place:
+            _side_by_side(axes, together)
+        else:
+            _curves(axes, x, together)
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes TeX, which an SVG shows as it is
             axes.yaxis.set_minor_formatter(LogFormatter())
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        if names:
+        if at_one_place:
+            along = names[0] if names else f"{along} {x[0]:g}"
+        elif names:
             axes.set_xticks(list(x), names)
         elif all(float(place).is_integer() for place in x):
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel(along, color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
-        if len(series) > 1:
+        if len(series) > 1 and not at_one_place:
             legend_above(axes, handlelength=1.9)
         return to_svg(figure, description)
+
+
+Looks = Mapping[str, tuple[np.ndarray, tuple[str, Any]]]
+"""What is drawn of every variant, and its colour and dashes."""
+
+
+def _curves(axes: Axes, x: Sequence[float], together: Looks) -> None:
+    for name, (shown, (colour, dashes)) in together.items():
+        style = {"color": themed(colour), "linestyle": dashes}
+        if len(shown) > 1:
+            for run in shown:
+                axes.plot(list(x), run, linewidth=0.7, alpha=0.35, **style)
+        marker = "o" if len(x) <= MARKED else ""
+        axes.plot(list(x), mean_over_runs(shown), label=name, linewidth=2.0, marker=marker, markersize=3.5, **style)
+
+
+def _side_by_side(axes: Axes, together: Looks) -> None:
+    """What is known at one place only: a point for every run, a stroke for their mean, the variants beside each other."""
+    for place, (shown, (colour, _)) in enumerate(together.values()):
+        axes.plot([place] * len(shown), shown[:, 0], "o", color=themed(colour), markersize=3.5, alpha=0.5)
+        axes.plot([place], mean_over_runs(shown), "_", color=themed(colour), markersize=22, markeredgewidth=2.0)
+    axes.set_xticks(range(len(together)), list(together))
+    axes.set_xlim(-0.6, len(together) - 0.4)
