@@ -1,6 +1,7 @@
 """Several processes of one machine that do something together, as torchrun starts them."""
 
 import math
+import signal
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ from mixop.core.ranks import Ranks
 from mixop.data import from_arrays
 from mixop.data.core import Data
 from mixop.data.images.augment import Augment
+from mixop.runs.interrupt import SIGNALS
 
 
 def blobs(train: int, valid: int, side: int = 8) -> Data:
@@ -75,6 +77,9 @@ class _Failed:
 
 def _join(pipe: Connection, rank: int, size: int, place: str, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
+    # Whatever the server that forked this process inherited, or has imported, of signals.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=size)
     try:
         # As plain numbers: a tensor would stay in the memory of this process.
