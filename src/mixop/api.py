@@ -156,7 +156,7 @@ def search(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     rates: Rates = "scaled",
-    executor: Literal["nodewise", "fused", "plain", "auto"] = "nodewise",
+    executor: Literal["auto", "fused", "nodewise", "plain"] = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
     channels_last: bool = False,
     compile: bool = False,
@@ -186,8 +186,8 @@ def search(
         rates: ``scaled`` raises the architecture's learning rate where the search is shorter than the published one, so that it
             can move as far, by one rule for all methods (`mixop.plan.scaling`); a rate that you set stays. ``paper`` takes
             the recipe as it is.
-        executor: how the supernet is computed: fast, by compiled kernels, or as the papers write it; ``auto`` takes the
-            kernels where they can compute the search. The same numbers up to rounding.
+        executor: how the supernet is computed: ``auto`` takes the compiled kernels (``fused``) where they can compute the
+            search, else ``nodewise``; ``plain`` computes as the papers write it. The same numbers up to rounding.
         precision: of the supernet's convolutions.
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.

@@ -30,7 +30,7 @@ DARTS = darts(cells=3, channels=8, **SIZES)
 @pytest.fixture
 def capturing(monkeypatch):
     """Settings with capture, as on a machine with a GPU."""
-    settings = Settings()
+    settings = Settings(executor="nodewise")
     object.__setattr__(settings, "capture", True)
     return settings
 
@@ -39,14 +39,14 @@ def capturing(monkeypatch):
 def test_compiled_cells_have_no_second_derivatives(name):
     recipe = RECIPES[name]()
     with pytest.raises(RecipeError, match="takes second ones: leave out compile"):
-        check_computing(recipe, DARTS, Settings(compile=True))
+        check_computing(recipe, DARTS, Settings(compile=True, executor="nodewise"))
 
 
 def test_a_watching_monitor_counts():
     recipe = replace(RECIPES["darts"](), monitors=(Collapse(eigenvalue=True),))
     with pytest.raises(RecipeError, match="Collapse takes second ones"):
-        check_computing(recipe, DARTS, Settings(compile=True))
-    check_computing(replace(recipe, monitors=(Collapse(),)), DARTS, Settings(compile=True))
+        check_computing(recipe, DARTS, Settings(compile=True, executor="nodewise"))
+    check_computing(replace(recipe, monitors=(Collapse(),)), DARTS, Settings(compile=True, executor="nodewise"))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_the_fused_executor_computes_on_the_cpu(monkeypatch):
 
 
 def test_a_run_is_known_by_what_its_numbers_depend_on():
-    assert Settings(seed=3, threads=2, checkpoint_seconds=5).identity == {"seed": 3, "executor": "nodewise"}
+    assert Settings(seed=3, threads=2, checkpoint_seconds=5).identity == {"seed": 3, "executor": "auto"}
     changed = Settings(executor="plain", precision="bfloat16", channels_last=True, compile=True)
     assert changed.identity == {
         "seed": 0,

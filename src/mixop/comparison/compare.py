@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Generator
@@ -67,7 +67,7 @@ def compare(
     note: str = "",
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
-    executor: Executor = "nodewise",
+    executor: Executor = "auto",
     observe: Teller | None = None,
     progress: bool | None = None,
 ) -> Comparison:
@@ -140,7 +140,8 @@ def compare(
     _check(recipes, searchers, budget_seconds, seeds, space, jobs)
     evaluator.check(space, data)
     families = {family.name: family.label for family in _known(known, evaluator, recipes, searchers, data)}
-    runner = runner or Local()
+    runner, directory = runner or Local(), RunDirectory(out)
+    executor = _as_begun(directory, executor)
     # Of workers elsewhere this machine only knows what they are sent: it need not have their device.
     kept = {"device": device if runner.one_machine else "cpu", "checkpoint_seconds": checkpoint_seconds, "executor": executor}
     settings = [Settings(seed=seed, **kept) for seed in seeds]
@@ -157,7 +158,6 @@ def compare(
     }
     if leaves:
         tasks.check_sent(space, (recipes, searchers, options))
-    directory = RunDirectory(out)
     identity = {
         "recipes": {name: recipe_to_json(recipe) for name, recipe in recipes.items()},
         "space": describe_space(space),
@@ -177,7 +177,7 @@ def compare(
         identity["known"] = list(families)
     if budget_seconds is not None:
         identity["budget_seconds"] = budget_seconds
-    if executor != "nodewise":
+    if executor != _WITHOUT_NAME:
         identity["executor"] = executor
     searches = [
         Assignment(
@@ -247,6 +247,18 @@ def compare(
             f"the others are kept in {out}, and the same command tries the rest again."
         )
     return result
+
+
+_WITHOUT_NAME: Executor = "nodewise"
+"""The executor of a comparison that names none: it was once the default."""
+
+
+def _as_begun(directory: RunDirectory, executor: Executor) -> Executor:
+    """The executor that a comparison began with, where it is left open: it keeps to one."""
+    if executor != "auto" or not directory.has(COMPARISON):
+        return executor
+    begun = directory.read_json(COMPARISON).get("executor", _WITHOUT_NAME)
+    return begun if begun in get_args(Executor) else executor
 
 
 def _without_growth(now: Mapping[str, Any], before: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
 from mixop.engine.finite import diverged, first_not_finite
+from mixop.engine.fit import computing
 from mixop.engine.problem import SupernetProblem, mix_of
 from mixop.engine.score import EVALUATION_BATCH, one_path, score, try_out
 from mixop.engine.settings import Settings
@@ -97,6 +98,7 @@ class Search:
         ranks: Ranks = ALONE,
     ) -> None:
         self.ranks = ranks
+        settings, _ = computing(recipe, space, settings, ranks)
         self.recipe, self.base, self.run_directory, self.settings = recipe, space, run, settings
         self.observe = observe or (lambda record: None)
         self.data = data.to(settings.device)

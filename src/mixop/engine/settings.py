@@ -26,9 +26,9 @@ class Settings:
         device: where torch computes: "cpu", "cuda", "cuda:1" (the second GPU), or "mps".
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
-        executor: how a search computes its supernet: ``nodewise``, fast; ``fused``, compiled kernels for cells of the
-            NAS-Bench-201 and DARTS spaces on a CPU, several times faster; ``plain``, as the papers write it; or ``auto``,
-            fused where it can compute the search, else nodewise. The numbers agree up to rounding.
+        executor: how a search computes its supernet: ``auto``, the fastest that can; ``fused``, compiled kernels for cells of
+            the NAS-Bench-201 and DARTS spaces on a CPU; ``nodewise``, fast everywhere; or ``plain``, as the papers write it.
+            The numbers agree up to rounding.
         precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
         channels_last: whether the plain executor stores images with the channels last; the other executors always do.
         compile: whether torch compiles the supernet's cells at the first step; not with the executor ``fused``.
@@ -44,7 +44,7 @@ class Settings:
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
     threads: int = 0
-    executor: Executor = "nodewise"
+    executor: Executor = "auto"
     precision: Precision = "float32"
     channels_last: bool = False
     compile: bool = False

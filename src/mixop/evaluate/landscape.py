@@ -100,7 +100,7 @@ def scan(
             f"The parameters of {type(recipe.relaxation).__name__} lie on the simplex, which a straight line leaves: scan a "
             "search whose parameters are free, such as darts."
         )
-    net = stage_net(supernet.space, recipe, supernet.stage, Generator(), Settings(device=device))
+    net = stage_net(supernet.space, recipe, supernet.stage, Generator(), Settings(device=device, executor="nodewise"))
     net.load_state_dict(supernet.tensors)
     if net.carries:
         raise RecipeError("A network that carries a state from batch to batch has no loss of one batch.")

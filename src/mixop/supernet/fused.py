@@ -7,6 +7,7 @@ Draws that leave options out, and second derivatives, go the node-wise way.
 What the kernels do not know is refused by name when the supernet is built.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -21,7 +22,7 @@ from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Group
 from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet
-from mixop.supernet.compiled import check_machine
+from mixop.supernet.compiled import kernels, vector_width
 from mixop.supernet.kernel import CellKernel, Kind, Mode, Place, Term, Workspace
 from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, stacked_supernet
 from mixop.wraps.base import Wrap
@@ -242,12 +243,13 @@ def fused(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
 
 
 def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) -> None:
-    """Refuses what the kernels do not know.
+    """Refuses what the kernels do not know, and builds them where the cache does not have them.
 
     Raises:
         RecipeError: naming it.
         RunError: where they cannot be built.
     """
+    widths: set[int] = set()
     for wrap in wraps:
         if not isinstance(wrap, (EdgeNormalisation, PartialChannels)):
             raise RecipeError(f"The fused executor does not support the wrap {type(wrap).__name__}: {INSTEAD}.")
@@ -274,7 +276,9 @@ def check_fused(space: Stacked, *, norm: BatchNorm, wraps: Sequence[Wrap] = ()) 
                 shape = edge_shape(layer, space.graph_of(layer), decision)
                 computed = (option for option in decision.options if not space.is_absent(option))
                 _check_edge([space.searched(option) for option in computed], *shape, *shares)
-    check_machine()
+                widths.add(vector_width(shape[0] // math.prod(shares)))
+    for width in widths:  # a compiler that fails is found before the search begins
+        kernels(width)
 
 
 def _check_edge(names: Sequence[str], channels: int, stride: int, share: int = 1) -> None:
