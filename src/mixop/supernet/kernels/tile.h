@@ -5,12 +5,14 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include "clock.h"
 
 using i64 = int64_t;
 constexpr int PAD = 4;  // the widest reach: a 5x5 convolution of dilation 2
 constexpr int V = WIDTH;
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
+typedef char vb __attribute__((vector_size(V)));
 typedef double vd __attribute__((vector_size(8 * V)));
 #define INLINE static inline __attribute__((always_inline))
 
@@ -24,6 +26,7 @@ INLINE void add_to(double* p, vf v) {
   d += __builtin_convertvector(v, vd);
   std::memcpy(p, &d, sizeof d);
 }
+INLINE vf load_mask(const char* p) { vb v; std::memcpy(&v, p, sizeof v); return __builtin_convertvector(v, vf); }  // 0 or 1
 INLINE vf relu(vf v) { return v < 0.0f ? vf{} : v; }  // keeps what is not a number
 
 struct View { float* p; i64 row, pix; };
@@ -43,6 +46,7 @@ INLINE View inside(float* tile, i64 w, i64 C) {
 INLINE Const tap(Const at, int reach) { return {at.p - reach * (at.row + at.pix), at.row, at.pix}; }
 
 static void copy_relu(Const x, View o, int rows, int cols, int C) {
+  const Timed timed(NODES);
   for (int y = 0; y < rows; ++y)
     for (int q = 0; q < cols; ++q)
       for (int c = 0; c < C; c += V) store(o.p + y * o.row + q * o.pix + c, relu(load(x.p + y * x.row + q * x.pix + c)));
@@ -122,18 +126,21 @@ static void depthwise_scatter_k(View s, int C, int dilation, int stride, const f
 // The interior of a padded tile is given; the taps reach into its border.
 static void depthwise(int K, int dilation, int stride, Const s, int C, const float* w, bool flip, View o, int rows, int cols,
                       bool add) {
+  const Timed timed(DEPTHWISE_CONVOLUTIONS);
   s = tap(s, K / 2 * dilation);
   if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else if (K == 5) depthwise_k<5>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else depthwise_k<7>(s, C, dilation, stride, w, flip, o, rows, cols, add);
 }
 static void depthwise_weights(int K, int dilation, int stride, Const s, int C, Const g, double* dw, int rows, int cols) {
+  const Timed timed(DEPTHWISE_GRADIENTS);
   s = tap(s, K / 2 * dilation);
   if (K == 3) depthwise_weights_k<3>(s, C, dilation, stride, g, dw, rows, cols);
   else if (K == 5) depthwise_weights_k<5>(s, C, dilation, stride, g, dw, rows, cols);
   else depthwise_weights_k<7>(s, C, dilation, stride, g, dw, rows, cols);
 }
 static void depthwise_scatter(int K, int dilation, int stride, View s, int C, const float* w, Const g, int rows, int cols) {
+  const Timed timed(DEPTHWISE_CONVOLUTIONS);
   s.p -= K / 2 * dilation * (s.row + s.pix);
   if (K == 3) depthwise_scatter_k<3>(s, C, dilation, stride, w, g, rows, cols);
   else if (K == 5) depthwise_scatter_k<5>(s, C, dilation, stride, w, g, rows, cols);
@@ -188,6 +195,7 @@ static void product_n(const Product* from, int n, const float* bias, View o, int
 // o = [o +] sum_s z_s W_s + bias, negative entries zero where `positive`
 static void product(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add,
                     bool positive = false) {
+  const Timed timed(n == 9 ? DENSE_PRODUCTS : POINTWISE_PRODUCTS);
   if (C % (2 * V)) cols % 16 ? product_n<8, 1>(from, n, bias, o, rows, cols, C, add, positive)
                              : product_n<16, 1>(from, n, bias, o, rows, cols, C, add, positive);
   else product_n<8, 2>(from, n, bias, o, rows, cols, C, add, positive);
@@ -222,6 +230,7 @@ static void outer_n(Const a, Const b, int rows, int cols, int C, double* G) {
 }
 // G += a^T b, (C, C) in double
 static void outer(Const a, Const b, int rows, int cols, int C, double* G) {
+  const Timed timed(MATRIX_GRADIENTS);
   if (C % (2 * V) == 0) outer_n<V < 8 ? V : 8, 2>(a, b, rows, cols, C, G);
   else outer_n<V, 1>(a, b, rows, cols, C, G);
 }
@@ -239,6 +248,7 @@ INLINE float* at(View v, int y, int x, int c) { return v.p + y * v.row + x * v.p
 
 // S += sum x, Q += sum x x
 static void moments(Const x, int rows, int cols, int C, double* S, double* Q) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {}, q = {};
@@ -248,6 +258,7 @@ static void moments(Const x, int rows, int cols, int C, double* S, double* Q) {
 }
 // S += sum x
 static void sums(Const x, int rows, int cols, int C, double* S) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {};
@@ -257,6 +268,7 @@ static void sums(Const x, int rows, int cols, int C, double* S) {
 }
 // D += sum x g
 static void dots(Const x, Const g, int rows, int cols, int C, double* D) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {};
@@ -264,16 +276,35 @@ static void dots(Const x, Const g, int rows, int cols, int C, double* D) {
       add_to(D + c, s);
     }
 }
-// o = the positive part of (x - mean) scale
-static void normalise(Const x, const float* mean, const float* scale, View o, int rows, int cols, int C) {
-  for (int c = 0; c < C; c += V) {
-    const vf m = load(mean + c), s = load(scale + c);
+// D += sum x g over what a mask passes on
+static void dots_masked(Const x, Const g, const char* mask, int rows, int cols, int C, double* D) {
+  const Timed timed(NORMS);
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf s = {};
+      for (int i = 0; i < cols; ++i) s += load_mask(mask + ((i64)y * cols + i) * C + c) * load(at(x, y, i, c)) * load(at(g, y, i, c));
+      add_to(D + c, s);
+    }
+}
+// o += a x, of what a mask passes on
+static void add_masked(Const x, const char* mask, float a, View o, int rows, int cols, int C) {
+  for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y)
-      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), relu((load(at(x, y, i, c)) - m) * s));
+      for (int i = 0; i < cols; ++i)
+        store(at(o, y, i, c), load(at(o, y, i, c)) + a * load_mask(mask + ((i64)y * cols + i) * C + c) * load(at(x, y, i, c)));
+}
+// o = the positive part of (x - mean) scale + shift
+static void normalise(Const x, const float* mean, const float* scale, const float* shift, View o, int rows, int cols, int C) {
+  const Timed timed(NORMS);
+  for (int c = 0; c < C; c += V) {
+    const vf m = load(mean + c), s = load(scale + c), b = load(shift + c);
+    for (int y = 0; y < rows; ++y)
+      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), relu((load(at(x, y, i, c)) - m) * s + b));
   }
 }
 // o = a g + b x + k
 static void combine(Const g, Const x, const float* a, const float* b, const float* k, View o, int rows, int cols, int C) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V) {
     const vf va = load(a + c), vb = load(b + c), vk = load(k + c);
     for (int y = 0; y < rows; ++y)
@@ -282,6 +313,7 @@ static void combine(Const g, Const x, const float* a, const float* b, const floa
 }
 // g where u is positive, else zero; D += sum g x, S += sum g
 static void mask(Const u, Const x, View g, int rows, int cols, int C, double* D, double* S) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf d = {}, s = {};
@@ -340,6 +372,7 @@ static void pools_k(Const x, int H, int W, int C, int stride, View mean, View mo
 }
 static void pools(bool average, bool maximum, Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which,
                   int rows, int cols) {
+  const Timed timed(POOLS);
   if (average && maximum) pools_k<true, true>(x, H, W, C, stride, mean, most, which, rows, cols);
   else if (average) pools_k<true, false>(x, H, W, C, stride, mean, most, which, rows, cols);
   else pools_k<false, true>(x, H, W, C, stride, mean, most, which, rows, cols);
