@@ -8,6 +8,7 @@
 //
 // Images are divided among threads by number, and sums over threads are taken in order: equal inputs and threads give equal
 // bits.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 #include "tile.h"
@@ -39,6 +40,7 @@ extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
 
 namespace {
 
+constexpr i64 INNER = (i64)16 << 10;  // bytes of a value between a depthwise convolution and the product behind it
 constexpr i64 BUDGET = (i64)4 << 20;  // bytes of the maps of a group of options; measured: 2 to 1000 MiB differ little
 
 struct Term {
@@ -278,40 +280,70 @@ struct Group {  // options that read one node
 
   // ---- the steps of an image -------------------------------------------------------------------------------------------
   void read(i64 im, int thread) const { if (convolved) copy_relu(image(im), fine(0, thread), H, W, C); }
-  void depth(int n, int thread, View o) const {
+  // The depthwise convolution of the source, of some rows of the result
+  void depth(int n, int thread, View o, int from, int count) const {
     const Term& t = terms[n];
-    depthwise(t.kernel, t.dilation, stride, fine(0, thread), C, packed[n].first, false, o, rows, cols, false);
+    Const x = fine(0, thread);
+    x.p += (i64)from * stride * x.row;
+    depthwise(t.kernel, t.dilation, stride, x, C, packed[n].first, false, o, count, cols, false);
   }
+  void depth(int n, int thread, View o) const { depth(n, thread, o, 0, rows); }
   void nine(Const x, const float* taps, Product* from) const {
     for (int k = 0; k < 9; ++k)
       from[k] = {Const(x.p + (k / 3 - 1) * x.row + (k % 3 - 1) * x.pix, x.row, x.pix), taps + (i64)k * C * C};
   }
+  // What a product sums over its result, for the batch norm behind it: in a forward pass its moments, in a backward pass the
+  // products with the slope of the target
+  struct Summed { After after; Sums sums; };
+  Summed moments_of(int n, int thread, int which) const {
+    double* S = slot(n, thread, 2 * which * C);
+    return {batch && terms[n].normalised ? MOMENTS : NOTHING, {S, S + C, {}}};
+  }
+  Summed dots_of(int n, i64 im, int thread) const { return {runs(n, im) ? DOTS : NOTHING, {slot(n, thread), nullptr, slope(terms[n].target, im)}}; }
+
+  // From a depthwise convolution, d(o, first row, rows), to the product behind it, by as many rows as stay in the inner cache
+  template <class F> void by_rows(int thread, const float* W, View o, const Summed& s, F d) const {
+    const int step = std::max(1, (int)(INNER / ((i64)cols * C * sizeof(float))));
+    for (int y = 0; y < rows; y += step) {
+      const int count = std::min(step, rows - y);
+      const Product from = {flat(2, thread), W};
+      d(flat(2, thread), y, count);
+      Sums sums = s.sums;
+      sums.with.p += y * sums.with.row;
+      product(&from, 1, {o.p + y * o.row, o.row, o.pix}, count, cols, C, false, s.after, sums);
+    }
+  }
   // From the tile of the source to the first map of a term: q of a separable convolution, p of any other
-  void first_map(int n, i64 im, int thread) const {
+  void first_map(int n, i64 im, int thread, const Summed& s) const {
     const Term& t = terms[n];
     const Packed& p = packed[n];
-    const View r = fine(0, thread), z = flat(2, thread);
+    const View r = fine(0, thread), o = map(t.kind == SEPARABLE ? p.q : p.p, im);
     Product from[9];
     int count = 1;
-    if (is_heavy(t)) depth(n, thread, z), from[0] = {z, t.kind == SEPARABLE ? p.inner : p.outer[0]};
-    else if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
+    if (is_heavy(t))
+      return by_rows(thread, t.kind == SEPARABLE ? p.inner : p.outer[0], o, s,
+                     [&](View z, int y, int height) { depth(n, thread, z, y, height); });
+    if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
     else if (t.kind == REDUCTION) from[0] = {grid(r, 0), p.outer[0]}, from[1] = {grid(r, 1), p.outer[1]}, count = 2;
     else if (t.kind == DENSE) nine(r, p.taps, from), count = 9;
     else return;
-    product(from, count, nullptr, map(t.kind == SEPARABLE ? p.q : p.p, im), rows, cols, C, false);
+    product(from, count, o, rows, cols, C, false, s.after, s.sums);
   }
   // From q to the padded tile 1 and from there to p
   void second_input(int n, i64 im, int thread) const {
-    normalise(map(packed[n].q, im), packed[n].norm[0].mean, packed[n].norm[0].scale, packed[n].norm[0].shift, coarse(1, thread), rows, cols, C);
+    const Norm& norm = packed[n].norm[0];
+    normalise(map(packed[n].q, im), norm.mean, norm.scale, norm.shift, coarse(1, thread), rows, cols, C);
   }
-  void second_depth(int n, int thread, View o) const {
-    depthwise(terms[n].kernel, 1, 1, coarse(1, thread), C, packed[n].second, false, o, rows, cols, false);
+  void second_depth(int n, int thread, View o, int from, int count) const {
+    Const x = coarse(1, thread);
+    x.p += from * x.row;
+    depthwise(terms[n].kernel, 1, 1, x, C, packed[n].second, false, o, count, cols, false);
   }
-  void second_map(int n, i64 im, int thread) const {
+  void second_depth(int n, int thread, View o) const { second_depth(n, thread, o, 0, rows); }
+  void second_map(int n, i64 im, int thread, const Summed& s) const {
     second_input(n, im, thread);
-    second_depth(n, thread, flat(2, thread));
-    const Product from = {flat(2, thread), packed[n].outer[0]};
-    product(&from, 1, nullptr, map(packed[n].p, im), rows, cols, C, false);
+    by_rows(thread, packed[n].outer[0], map(packed[n].p, im), s,
+            [&](View z, int y, int height) { second_depth(n, thread, z, y, height); });
   }
   void pool(i64 im) const {
     pools(average >= 0, maximum >= 0, image(im), H, W, C, stride, map(MEAN, im), map(MOST, im), WHICH + im * P * C, rows, cols);
@@ -334,10 +366,9 @@ struct Group {  // options that read one node
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
         const Term& t = terms[n];
-        first_map(n, im, thread);
-        const bool shared = (t.kind == AVERAGE && n != average) || (t.kind == MAXIMUM && n != maximum);
-        if (batch && t.normalised && !shared)
-          moments(t.kind == SEPARABLE ? Const(map(packed[n].q, im)) : map_of(n, im), rows, cols, C, slot(n, thread), slot(n, thread, C));
+        first_map(n, im, thread, moments_of(n, thread, 0));
+        if (batch && t.normalised && (n == average || n == maximum))  // edges share the pools of their source
+          moments(map_of(n, im), rows, cols, C, slot(n, thread), slot(n, thread, C));
       }
     });
     each_term([&](int n) {
@@ -349,8 +380,7 @@ struct Group {  // options that read one node
       each_image([&](i64 im, int thread) {
         for (int n = 0; n < count; ++n) {
           if (terms[n].kind != SEPARABLE) continue;
-          second_map(n, im, thread);
-          if (batch) moments(map(packed[n].p, im), rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
+          second_map(n, im, thread, moments_of(n, thread, 1));
         }
       });
       each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_statistics(n, 1, slot(n, 0, 2 * C)); });
@@ -407,10 +437,12 @@ struct Group {  // options that read one node
       read(im, thread);
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
-        if (terms[n].kind != DENSE) first_map(n, im, thread);
-        if (terms[n].kind == SEPARABLE) second_map(n, im, thread);
+        const Kind kind = terms[n].kind;
+        if (kind != DENSE) first_map(n, im, thread, kind == SEPARABLE ? Summed{NOTHING, {}} : dots_of(n, im, thread));
+        if (kind == SEPARABLE) second_map(n, im, thread, dots_of(n, im, thread));
+        const bool summed = kind >= POINTWISE && kind < DENSE;
+        if (kind == IDLE || summed || !runs(n, im)) continue;
         const Const g = slope(terms[n].target, im);
-        if (terms[n].kind == IDLE || !runs(n, im)) continue;
         if (terms[n].mask) dots_masked(image(im), g, passed(terms[n], im), rows, cols, C, slot(n, thread));
         else dots(map_of(n, im), g, rows, cols, C, slot(n, thread));
       }
@@ -457,7 +489,7 @@ struct Group {  // options that read one node
     combine(slope(t.target, im), du, runs(n, im) ? p.norm[1].a : none, p.norm[1].b, p.norm[1].c, dp, rows, cols, C);
     second_input(n, im, thread);
     const Product from = {dp, pointwise(t)};
-    product(&from, 1, nullptr, dz, rows, cols, C, false);
+    product(&from, 1, dz, rows, cols, C, false);
     depthwise(t.kernel, 1, 1, dz, C, p.second, true, du, rows, cols, false);
     mask(u, map(p.q, im), du, rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
     if (!cell.learn) return;
@@ -477,7 +509,7 @@ struct Group {  // options that read one node
     else combine(slope(t.target, im), map(p.p, im), runs(n, im) ? norm.a : none, norm.b, norm.c, dp, rows, cols, C);
     Product from[9] = {{dp, t.kind == SEPARABLE ? t.weight[1] : pointwise(t)}};
     if (is_heavy(t)) {
-      product(from, 1, nullptr, dz, rows, cols, C, false);
+      product(from, 1, dz, rows, cols, C, false);
       if (wanted && stride == 1) depthwise(t.kernel, t.dilation, 1, dz, C, p.first, true, dr, rows, cols, true);
       else if (wanted && t.dilation == 2) depthwise(t.kernel, 1, 1, dz, C, p.first, true, grid(dr, 0), rows, cols, true);
       else if (wanted) depthwise_scatter(t.kernel, t.dilation, stride, dr, C, p.first, dz, rows, cols);
@@ -486,17 +518,17 @@ struct Group {  // options that read one node
       outer(dp, flat(5, thread), rows, cols, C, learned(n, thread, at));
       depthwise_weights(t.kernel, t.dilation, stride, r, C, dz, learned(n, thread, at + CC), rows, cols);
     } else if (t.kind == POINTWISE) {
-      if (wanted) product(from, 1, nullptr, dr, rows, cols, C, true);
+      if (wanted) product(from, 1, dr, rows, cols, C, true);
       if (cell.learn) outer(dp, r, rows, cols, C, learned(n, thread));
     } else if (t.kind == REDUCTION) {
       for (int h = 0; h < 2; ++h) {
         from[0].W = p.back[h];
-        if (wanted) product(from, 1, nullptr, grid(dr, h), rows, cols, C, true);
+        if (wanted) product(from, 1, grid(dr, h), rows, cols, C, true);
         if (cell.learn) outer(dp, grid(r, h), rows, cols, C, learned(n, thread, h * CC));
       }
     } else {
       nine(dz, p.taps_back, from);
-      if (wanted) product(from, 9, nullptr, dr, rows, cols, C, true);
+      if (wanted) product(from, 9, dr, rows, cols, C, true);
       nine(r, p.taps, from);
       for (int i = 0; i < 9 && cell.learn; ++i) outer(dz, from[i].z, rows, cols, C, learned(n, thread, i * CC));
     }

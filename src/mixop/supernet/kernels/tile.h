@@ -80,6 +80,41 @@ static void depthwise_k(Const s, int C, int dilation, int stride, const float* w
     }
   }
 }
+// The same at stride 1 for R neighbours in a row, which read each value of the tile once: p is its place, and neighbour r
+// meets it at tap j where p = r + D j.
+template <int K, int D, int R>
+INLINE void depthwise_row(const float* b, i64 down, i64 C, const float* w, bool flip, float* q, i64 pix, bool add) {
+  vf a[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) a[r] = add ? load(q + r * pix) : vf{};
+#pragma GCC unroll 1
+  for (int i = 0; i < K; ++i, b += down) {
+    vf wr[K];
+#pragma GCC unroll 7
+    for (int j = 0; j < K; ++j) wr[j] = load(w + (flip ? K * K - 1 - (i * K + j) : i * K + j) * C);
+#pragma GCC unroll 24
+    for (int p = 0; p < R + D * (K - 1); ++p) {
+      const vf v = load(b + p * C);
+#pragma GCC unroll 7
+      for (int j = 0; j < K; ++j)
+        if (p - D * j >= 0 && p - D * j < R) a[p - D * j] += wr[j] * v;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) store(q + r * pix, a[r]);
+}
+template <int K, int D>
+static void depthwise_rows(const Const s, int C, const float* w, bool flip, View o, int rows, int cols, bool add) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      const float* b = s.p + y * s.row + c;
+      float* q = o.p + y * o.row + c;
+      int x = 0;
+      for (; x + 8 <= cols; x += 8) depthwise_row<K, D, 8>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+      for (; x + 4 <= cols; x += 4) depthwise_row<K, D, 4>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+      for (; x < cols; ++x) depthwise_row<K, D, 1>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+    }
+}
 // dw[t] += sum over pixels of g * s[t]
 template <int K>
 static void depthwise_weights_k(Const s, int C, int dilation, int stride, Const g, double* dw, int rows, int cols) {
@@ -128,7 +163,10 @@ static void depthwise(int K, int dilation, int stride, Const s, int C, const flo
                       bool add) {
   const Timed timed(DEPTHWISE_CONVOLUTIONS);
   s = tap(s, K / 2 * dilation);
-  if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
+  // Nine weights stay in registers, which is faster than blocks of neighbours; 25 do not on AVX2.
+  if (stride == 1 && dilation == 1 && K == 5) depthwise_rows<5, 1>(s, C, w, flip, o, rows, cols, add);
+  else if (stride == 1 && dilation == 2 && K == 5) depthwise_rows<5, 2>(s, C, w, flip, o, rows, cols, add);
+  else if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else if (K == 5) depthwise_k<5>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else depthwise_k<7>(s, C, dilation, stride, w, flip, o, rows, cols, add);
 }
@@ -150,15 +188,23 @@ static void depthwise_scatter(int K, int dilation, int stride, View s, int C, co
 // ---- products with matrices (C, C) ----------------------------------------------------------------------------------
 struct Product { Const z; const float* W; };  // z W, W from in to out
 
-template <int R, int NV>
-INLINE void product_block(const Product* from, int n, vf b0, vf b1, i64 y, i64 x, float* o, i64 opix, int C, int co, bool add,
-                          bool positive) {
-  vf acc[R][NV];
+// What is summed over the result o while it is in registers: S += o and Q += o o, or with a map S += o with
+enum After { NOTHING, MOMENTS, DOTS };
+struct Sums { double *S, *Q; Const with; };
+
+template <int R>
+INLINE vf added(const vf* v) {  // in pairs, so that additions do not wait for each other
+  if constexpr (R == 1) return v[0];
+  else return added<R / 2>(v) + added<R - R / 2>(v + R / 2);
+}
+template <int R, int NV, After AFTER>
+INLINE void product_block(const Product* from, int n, i64 y, i64 x, float* o, i64 opix, int C, int co, bool add, const float* with,
+                          i64 wpix, vf* S, vf* Q) {
+  vf acc[NV][R];
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    acc[i][0] = add ? load(o + i * opix) + b0 : b0;
-    if (NV == 2) acc[i][NV - 1] = add ? load(o + i * opix + V) + b1 : b1;
-  }
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+    for (int k = 0; k < NV; ++k) acc[k][i] = add ? load(o + i * opix + k * V) : vf{};
   for (int s = 0; s < n; ++s) {
     const float* z = from[s].z.p + y * from[s].z.row + x * from[s].z.pix;
     const float* W = from[s].W + co;
@@ -168,37 +214,54 @@ INLINE void product_block(const Product* from, int n, vf b0, vf b1, i64 y, i64 x
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
         const float a = z[i * pix + c];
-        acc[i][0] += a * w0;
-        if (NV == 2) acc[i][NV - 1] += a * w1;
+        acc[0][i] += a * w0;
+        if (NV == 2) acc[NV - 1][i] += a * w1;
       }
     }
   }
+#pragma GCC unroll 2
+  for (int k = 0; k < NV; ++k) {
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    store(o + i * opix, positive ? relu(acc[i][0]) : acc[i][0]);
-    if (NV == 2) store(o + i * opix + V, positive ? relu(acc[i][NV - 1]) : acc[i][NV - 1]);
+    for (int i = 0; i < R; ++i) store(o + i * opix + k * V, acc[k][i]);
+    if (AFTER == MOMENTS) S[k] += added<R>(acc[k]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R && AFTER != NOTHING; ++i) acc[k][i] *= AFTER == MOMENTS ? acc[k][i] : load(with + i * wpix + k * V);
+    if (AFTER != NOTHING) (AFTER == MOMENTS ? Q : S)[k] += added<R>(acc[k]);
   }
 }
-template <int R, int NV>
-static void product_n(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add, bool positive) {
-  for (int co = 0; co < C; co += NV * V) {
-    const vf b0 = bias ? load(bias + co) : vf{}, b1 = bias && NV == 2 ? load(bias + co + V) : vf{};
+template <int R, int NV, After AFTER>
+static void product_n(const Product* from, int n, View o, int rows, int cols, int C, bool add, const Sums& sums) {
+  for (int co = 0; co < C; co += NV * V)
     for (int y = 0; y < rows; ++y) {
       float* line = o.p + y * o.row + co;
+      const float* with = AFTER == DOTS ? sums.with.p + y * sums.with.row + co : nullptr;
+      const i64 wpix = sums.with.pix;
+      vf S[NV] = {}, Q[NV] = {};
       int x = 0;
-      for (; x + R <= cols; x += R) product_block<R, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
-      for (; x + 4 <= cols; x += 4) product_block<4, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
-      for (; x < cols; ++x) product_block<1, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
+      for (; x + R <= cols; x += R)
+        product_block<R, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (; x + 4 <= cols; x += 4)
+        product_block<4, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (; x < cols; ++x)
+        product_block<1, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (int k = 0; k < NV && AFTER != NOTHING; ++k) {
+        add_to(sums.S + co + k * V, S[k]);
+        if (AFTER == MOMENTS) add_to(sums.Q + co + k * V, Q[k]);
+      }
     }
-  }
 }
-// o = [o +] sum_s z_s W_s + bias, negative entries zero where `positive`
-static void product(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add,
-                    bool positive = false) {
-  const Timed timed(n == 9 ? DENSE_PRODUCTS : POINTWISE_PRODUCTS);
-  if (C % (2 * V)) cols % 16 ? product_n<8, 1>(from, n, bias, o, rows, cols, C, add, positive)
-                             : product_n<16, 1>(from, n, bias, o, rows, cols, C, add, positive);
-  else product_n<8, 2>(from, n, bias, o, rows, cols, C, add, positive);
+template <After AFTER>
+static void product_as(const Product* from, int n, View o, int rows, int cols, int C, bool add, const Sums& sums) {
+  if (C % (2 * V)) cols % 16 ? product_n<8, 1, AFTER>(from, n, o, rows, cols, C, add, sums)
+                             : product_n<16, 1, AFTER>(from, n, o, rows, cols, C, add, sums);
+  else product_n<V < 16 ? 4 : 8, 2, AFTER>(from, n, o, rows, cols, C, add, sums);
+}
+// o = [o +] sum_s z_s W_s
+static void product(const Product* from, int n, View o, int rows, int cols, int C, bool add, After after = NOTHING, Sums sums = {}) {
+  const Timed timed(n == 1 || n == 2 ? POINTWISE_PRODUCTS : DENSE_PRODUCTS);
+  if (after == MOMENTS) product_as<MOMENTS>(from, n, o, rows, cols, C, add, sums);
+  else if (after == DOTS) product_as<DOTS>(from, n, o, rows, cols, C, add, sums);
+  else product_as<NOTHING>(from, n, o, rows, cols, C, add, sums);
 }
 
 template <int R, int NV>
