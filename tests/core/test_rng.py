@@ -7,7 +7,7 @@ import torch
 from torch import Generator, nn
 from torch.nn import functional as F
 
-from mixop.core.rng import draw_seed, draws_unseen, fenced, keep_out_of_graphs, rand, randn, randperm
+from mixop.core.rng import bookmark, draw_seed, draws_unseen, fenced, keep_out_of_graphs, rand, randn, randperm
 from mixop.core.watch import handler_of
 
 X = torch.linspace(0.1, 0.9, 40)
@@ -201,6 +201,28 @@ class Quiet(nn.Module):
 )
 def test_modules_that_may_draw_are_known(module, draws):
     assert draws_unseen(module) is draws
+
+
+def test_numbers_come_again_from_a_bookmark():
+    with fenced(Generator().manual_seed(5), watch=False):
+        rand((3,))
+        here = bookmark()
+        found = randn((4,)), randperm(7), rand((2,))
+    for _ in range(2):
+        with here():
+            assert all(torch.equal(a, b) for a, b in zip(found, (randn((4,)), randperm(7), rand((2,))), strict=True))
+
+
+def test_a_bookmark_leaves_the_numbers_after_it_alone():
+    with fenced(Generator().manual_seed(5), watch=False):
+        want = rand((3,)), rand((3,))
+    with fenced(Generator().manual_seed(5), watch=False):
+        here = bookmark()
+        first = rand((3,))
+        with here():
+            assert torch.equal(rand((3,)), want[0])
+        assert torch.equal(first, want[0])
+        assert torch.equal(rand((3,)), want[1])
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from mixop.recipes import RECIPES
 from mixop.runs.directory import RunDirectory
 from mixop.spaces import S4, darts, nasbench201
 from mixop.spaces.sizes import Sizes
-from mixop.wraps import DropPath
+from mixop.wraps import DropPath, PartialChannels
 from mixop.wraps.base import Wrap, WrappedEdge
 
 SIZES = {"input_shape": (3, 8, 8), "outputs": 4}
@@ -70,10 +70,13 @@ def test_what_it_can(capturing):
 
 
 def test_the_fused_executor_is_checked_for_every_stage():
-    """Of 36 channels the second stage sees half, the first a sixth, which is no multiple of 4."""
     recipe = RECIPES["drnas_progressive"]()
-    with pytest.raises(RecipeError, match="fused executor needs operations on a multiple of 4 channels"):
-        check_computing(recipe, darts(cells=20, channels=36, **SIZES), Settings(executor="fused"))
+    space = darts(cells=20, channels=36, **SIZES)
+    check_computing(recipe, space, Settings(executor="fused"))
+    first, second = recipe.stages
+    second = replace(second, wraps=(PartialChannels(k=2, channels="random"),))
+    with pytest.raises(RecipeError, match="fused executor does not support random partial channels"):
+        check_computing(replace(recipe, stages=(first, second)), space, Settings(executor="fused"))
     check_computing(RECIPES["pcdarts"](), darts(cells=3, channels=16, **SIZES), Settings(executor="fused"))
 
 
@@ -171,9 +174,10 @@ AUTO = Settings(executor="auto", seed=3)
 def test_what_is_left_open_becomes_the_fastest_executor_that_fits():
     space = SPACE.fit(Sizes((3, 8, 8), 4))
     assert computing(short(), space, AUTO) == (replace(AUTO, executor="fused"), "")
-    odd, why = computing(short(), nasbench201(channels=2, cells=1, **SIZES), AUTO)
-    assert odd == replace(AUTO, executor="nodewise")
-    assert "multiple of 4 channels" in why
+    random = replace(short(), wraps=(PartialChannels(k=2, channels="random"),))
+    other, why = computing(random, space, AUTO)
+    assert other == replace(AUTO, executor="nodewise")
+    assert "random partial channels" in why
     sliced, why = computing(short(), space, replace(AUTO, precision="bfloat16"))
     assert sliced.executor == "nodewise"
     assert "float32" in why

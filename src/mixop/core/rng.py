@@ -67,6 +67,20 @@ def fenced(generator: Generator, *, watch: bool = True) -> Iterator[Source]:
         _FENCES.source = before
 
 
+def bookmark() -> Callable[[], AbstractContextManager[Source]]:
+    """A place in the numbers of this thread's fence: what it gives makes fences inside which those from here on come again."""
+    source = _FENCES.source
+    state = (torch.default_generator if source is None else source.on(_CPU)).get_state()
+
+    @contextmanager
+    def again() -> Iterator[Source]:
+        with fenced(Generator().manual_seed(0), watch=False) as fence:
+            fence.on(_CPU).set_state(state)
+            yield fence
+
+    return again
+
+
 def watched(source: Source, watch: bool) -> AbstractContextManager:
     """A part of a fence in which operations of torch are looked at, if ``watch``; see `fenced`."""
     return Watch(source) if watch else nullcontext()

@@ -28,7 +28,7 @@ from mixop.core.scratch import scratch_folder
 
 _MARK = b"\nmixop-kernel 1 "
 """Between a library and what follows it: checksum of library and compiler, and the compiler's version. Loaders read neither."""
-_WIDTHS = (4, 8, 16)
+_WIDTHS = (1, 2, 4, 8, 16)
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 SOURCES = Path(__file__).parent / "kernels"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")
@@ -66,7 +66,7 @@ def widest_vector(flags: frozenset[str] | None = None) -> int:
 
 
 def vector_width(channels: int) -> int:
-    """Floats in the widest vector that this machine has and that divides the number of channels, a multiple of 4."""
+    """Floats in the widest vector that this machine has and that divides the number of channels."""
     width = widest_vector()
     while channels % width:
         width //= 2

@@ -59,6 +59,6 @@ def check_executor(name: str, space: Space, *, norm: BatchNorm, wraps: Sequence[
 
 _CHECKS: Mapping[str, Callable[..., None]] = {
     "nodewise": lambda space, *, norm, wraps: check_nodewise(wraps),
-    "fused": check_fused,
+    "fused": lambda space, *, norm, wraps: check_fused(space, wraps=wraps),
     "plain": lambda space, *, norm, wraps: None,  # computes everything
 }

@@ -1,8 +1,9 @@
 """A searched cell as one compiled step of autograd: the arguments of its kernels, and the workspace that they share."""
 
 import ctypes
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -29,6 +30,8 @@ class Kind(IntEnum):
     SEPARABLE = 6
     DENSE = 7
     REST = 8
+    IDLE = 9
+    GIVEN = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Term:
         dilation: of its depthwise convolution.
         normalised: whether batch norm follows.
         weights: its weights in their order, up to 4.
+        scales: scale and shift of its first batch norm, then of its second; none if they have none.
         statistics: running mean and variance of its first batch norm, then of its second; none if they are not tracked.
     """
 
@@ -63,6 +67,7 @@ class Term:
     dilation: int = 1
     normalised: bool = True
     weights: tuple[Place, ...] = ()
+    scales: tuple[Place, ...] = ()
     statistics: tuple[Place, ...] = ()
 
 
@@ -81,6 +86,23 @@ class Mode:
     momentum: float = 0.0
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What of a cell a call computes.
+
+    Args:
+        terms: numbers of the terms that take part.
+        runs: whether a term adds to an image, ``(B,)`` of bytes 0 and 1, by number; all images for the others.
+        masks: which numbers a skip passes on, ``(B, C, H, W)`` of bytes 0 and 1, channels last, by number.
+        given: the values of the terms of the kind ``GIVEN``, ``(B, C, H', W')``, channels last, by number.
+    """
+
+    terms: Sequence[int]
+    runs: Mapping[int, Tensor] = field(default_factory=dict)
+    masks: Mapping[int, Tensor] = field(default_factory=dict)
+    given: Mapping[int, Tensor] = field(default_factory=dict)
+
+
 class _Call(ctypes.Structure):
     """``struct Cell`` of ``kernels/cell.cpp``."""
 
@@ -91,8 +113,39 @@ class _Call(ctypes.Structure):
         ("momentum", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("info", "weight", "gradient", "running", "mix", "mix_gradient")),
         *((name, ctypes.c_void_p) for name in ("value", "pitch", "slope", "slope_pitch", "wanted")),
-        *((name, ctypes.c_void_p) for name in ("kept", "dense", "workspace")),
+        *((name, ctypes.c_void_p) for name in ("kept", "dense", "workspace", "runs", "mask", "given", "clock")),
     )
+
+
+PARTS = (
+    *(
+        "pointwise products",
+        "dense products",
+        "gradients of matrices",
+        "depthwise convolutions",
+        "gradients of depthwise weights",
+    ),
+    *("batch norms", "pools", "sums at nodes"),
+)
+"""What the kernels spend their time on; the order is that of ``kernels/clock.h``."""
+
+_clock: np.ndarray | None = None
+"""Where calls add nanoseconds, ``(threads, parts)``; None while nobody asks."""
+
+
+@contextmanager
+def watched() -> Iterator[np.ndarray]:
+    """Counts what the kernels of this process spend their time on.
+
+    Yields:
+        ``(threads, PARTS)``: nanoseconds of the processor so far.
+    """
+    global _clock
+    before, _clock = _clock, np.zeros((torch.get_num_threads(), len(PARTS)), dtype=np.int64)
+    try:
+        yield _clock
+    finally:
+        _clock = before
 
 
 class Workspace:
@@ -109,7 +162,7 @@ class Workspace:
         return self._memory
 
 
-Rerun = Callable[[Sequence[Tensor], Tensor, Sequence[Tensor]], Tensor]
+Rerun = Callable[[Sequence[Tensor], Tensor, Sequence[Tensor | None]], Tensor]
 
 
 class CellKernel:
@@ -117,14 +170,14 @@ class CellKernel:
 
     Args:
         terms: its weighted options.
-        channels: channels of a node that its operations see, a multiple of 4.
+        channels: channels of a node that its operations see.
         share: nodes have this multiple of the channels; the rest goes past the operations by terms of the kind ``REST``, and
             both are shuffled: partial channels. 1 where operations see all.
         stride: 1 or 2: of the edges that leave input nodes.
         inputs: number of input nodes.
         nodes: number of all nodes.
         output: computed nodes that make the output, each once.
-        norm: batch norm settings of its operations; they have no scale and shift of their own.
+        norm: batch norm settings of its operations.
         workspace: memory that it may use while it runs.
 
     Raises:
@@ -153,31 +206,35 @@ class CellKernel:
         self.info = np.array(
             [(t.kind, t.kernel, t.dilation, t.normalised, t.source, t.target, t.place) for t in terms], dtype=np.int64
         ).reshape(-1, 7)
-        self.dense = sum(t.kind == Kind.DENSE for t in terms)
-        self.weights = _places([t.weights for t in terms])
+        self.all = Chosen([n for n, t in enumerate(terms) if t.kind != Kind.IDLE])
+        weights, scales = _places([t.weights for t in terms]), _places([t.scales for t in terms])
+        self.weights = (np.hstack([weights[0], scales[0]]), np.hstack([weights[1], scales[1]]))
         self.statistics = _places([t.statistics for t in terms])
 
     def __call__(
         self,
         inputs: Sequence[Tensor],
         mix: Tensor,
-        weights: Sequence[Tensor],
+        weights: Sequence[Tensor | None],
         statistics: Sequence[Tensor],
         mode: Mode,
         again: Rerun,
+        chosen: Chosen | None = None,
     ) -> Tensor:
         """The output of the cell ``(B, C', H', W')``, channels last.
 
         Args:
             inputs: values of the input nodes ``(B, C, H, W)``, float32.
             mix: the weights of all terms by their place, of any shape.
-            weights: the tensors that the terms' weights lie in.
+            weights: the tensors that the terms' weights lie in; None where no chosen term reads it.
             statistics: those that the running statistics lie in; updated in place if the mode says so.
             mode: of batch norm.
             again: computes the same of ``(inputs, mix, weights)`` by torch, without a trace on the statistics: for second
                 derivatives.
+            chosen: what takes part; default: all terms but those of the kind ``IDLE``.
         """
-        return _CellFunction.apply(self, tuple(statistics), mode, again, mix, *inputs, *weights)  # type: ignore[return-value]
+        how = (tuple(statistics), mode, again, self.all if chosen is None else chosen)
+        return _CellFunction.apply(self, how, mix, *inputs, *weights)  # type: ignore[return-value]
 
 
 def _places(rows: Sequence[tuple[Place, ...]]) -> tuple[np.ndarray, np.ndarray]:
@@ -189,33 +246,38 @@ def _places(rows: Sequence[tuple[Place, ...]]) -> tuple[np.ndarray, np.ndarray]:
     return tensors, offsets
 
 
-def _pointers(places: tuple[np.ndarray, np.ndarray], tensors: Sequence[Tensor]) -> np.ndarray:
-    """The addresses ``(terms, 4)``, null where there is none."""
-    at, offsets = places
-    bases = np.array([tensor.data_ptr() for tensor in tensors] + [0], dtype=np.int64)  # -1 is the last one
-    return np.where(at >= 0, bases[at] + offsets, 0)
+def _pointers(places: tuple[np.ndarray, np.ndarray], tensors: Sequence[Tensor | None], terms: Sequence[int]) -> np.ndarray:
+    """The addresses of the tensors of some terms, null where there is none."""
+    at, offsets = (array[terms] for array in places)
+    bases = np.array([0 if tensor is None else tensor.data_ptr() for tensor in tensors] + [0], dtype=np.int64)
+    return np.where(at >= 0, bases[at] + offsets, 0)  # -1 is the last one
 
 
 class _CellFunction(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, kernel: CellKernel, statistics: tuple[Tensor, ...], mode: Mode, again: Rerun, mix: Tensor, *tensors: Tensor
+        ctx: Any,
+        kernel: CellKernel,
+        how: tuple[tuple[Tensor, ...], Mode, Rerun, Chosen],
+        mix: Tensor,
+        *tensors: Tensor | None,
     ) -> Tensor:
+        statistics, mode, again, chosen = how
         inputs, weights = tensors[: kernel.inputs], tensors[kernel.inputs :]
-        batch, _, height, width = inputs[0].shape
+        batch, _, height, width = inputs[0].shape  # type: ignore[union-attr]
         rows, cols = -(-height // kernel.stride), -(-width // kernel.stride)
 
         def nodes(count: int) -> Tensor:
             return torch.empty(batch, count * kernel.share * kernel.channels, rows, cols, memory_format=CHANNELS_LAST)
 
         out, hidden = nodes(len(kernel.output)), nodes(len(kernel.hidden)) if kernel.hidden else None
-        kept = torch.empty(len(kernel.info) * 4 * kernel.channels, dtype=torch.float64)
-        dense = torch.empty(kernel.dense * batch * rows * cols * kernel.channels)
-        call = _Prepared(kernel, inputs, mix, weights, statistics, mode)
+        kept = torch.empty(len(chosen.terms) * 4 * kernel.channels, dtype=torch.float64)
+        dense = torch.empty(int((kernel.info[chosen.terms, 0] == Kind.DENSE).sum()) * batch * rows * cols * kernel.channels)
+        call = _Prepared(kernel, inputs, mix, weights, statistics, mode, chosen)  # type: ignore[arg-type]
         call.run("mixop_cell_forward", (out, hidden), None, kept, dense)
         # What came in is kept, not the copies in another layout: second derivatives continue from there.
         ctx.save_for_backward(mix, *inputs, *weights, *statistics, out, hidden, kept, dense)
-        ctx.kernel, ctx.mode, ctx.again, ctx.counts = kernel, mode, again, (len(weights), len(statistics))
+        ctx.kernel, ctx.mode, ctx.again, ctx.chosen, ctx.counts = kernel, mode, again, chosen, (len(weights), len(statistics))
         return out
 
     @staticmethod
@@ -229,23 +291,26 @@ class _CellFunction(torch.autograd.Function):
             found = graph_of_gradients(
                 lambda x: ctx.again(x[1 : 1 + count], x[0], x[1 + count :]),
                 [mix, *inputs, *weights],
-                ctx.needs_input_grad[4:],
+                ctx.needs_input_grad[2:],
                 grads[0],
             )
-            return (None, None, None, None, *found)
-        wanted = ctx.needs_input_grad[5 : 5 + kernel.inputs]
-        learn = any(ctx.needs_input_grad[5 + kernel.inputs :])
+            return (None, None, *found)
+        wanted = ctx.needs_input_grad[3 : 3 + kernel.inputs]
+        learn = any(ctx.needs_input_grad[3 + kernel.inputs :])
         slopes = [torch.empty_like(x, memory_format=CHANNELS_LAST) for x in inputs]
         outer = grads[0].clone(memory_format=CHANNELS_LAST)
         inner = None if hidden is None else torch.zeros_like(hidden, memory_format=CHANNELS_LAST)
-        gradients = [torch.zeros_like(w, memory_format=torch.contiguous_format) for w in weights] if learn else []
-        call = _Prepared(kernel, inputs, mix, weights, statistics, Mode(batch=ctx.mode.batch), gradients, wanted)
+        gradients = [
+            None if w is None or not learn else torch.zeros_like(w, memory_format=torch.contiguous_format) for w in weights
+        ]
+        mode = Mode(batch=ctx.mode.batch)
+        call = _Prepared(kernel, inputs, mix, weights, statistics, mode, ctx.chosen, gradients if learn else (), wanted)
         call.run("mixop_cell_backward", (out, hidden), (slopes, outer, inner), kept, dense)
         return (
-            *(None, None, None, None),
+            *(None, None),
             call.mix_gradient.view_as(mix).to(mix.dtype),
             *(slope if want else None for slope, want in zip(slopes, wanted, strict=True)),
-            *(gradients or [None] * len(weights)),
+            *gradients,
         )
 
 
@@ -257,29 +322,38 @@ class _Prepared:
         kernel: CellKernel,
         inputs: Sequence[Tensor],
         mix: Tensor,
-        weights: Sequence[Tensor],
+        weights: Sequence[Tensor | None],
         statistics: Sequence[Tensor],
         mode: Mode,
-        gradients: Sequence[Tensor] = (),
+        chosen: Chosen,
+        gradients: Sequence[Tensor | None] = (),
         wanted: Sequence[bool] = (),
     ) -> None:
         self.kernel = kernel
         self.inputs = [x.detach().contiguous(memory_format=CHANNELS_LAST) for x in inputs]
-        mix, weights = mix.detach().contiguous(), [w.detach().contiguous() for w in weights]
+        mix, weights = mix.detach().contiguous(), [None if w is None else w.detach().contiguous() for w in weights]
         self.keep: list[Any] = [mix, weights, statistics, gradients]
+        terms = chosen.terms
+        info = kernel.info[terms]
         batch, _, height, width = inputs[0].shape
         self.mix_gradient = torch.zeros(mix.numel(), dtype=torch.float64)
-        nowhere = np.zeros((len(kernel.info), 4), dtype=np.int64)
+        nowhere = np.zeros((len(terms), 8), dtype=np.int64)
         self.call = _Call(
             images=batch, height=height, width=width, channels=kernel.channels, stride=kernel.stride, inputs=kernel.inputs,
-            nodes=kernel.nodes, terms=len(kernel.info), threads=torch.get_num_threads(), share=kernel.share,
+            nodes=kernel.nodes, terms=len(terms), threads=torch.get_num_threads(), share=kernel.share,
             batch=mode.batch, update=mode.update, learn=len(gradients) > 0, eps=kernel.eps, momentum=mode.momentum,
-            info=self._array(kernel.info), weight=self._array(_pointers(kernel.weights, weights)),
-            gradient=self._array(_pointers(kernel.weights, gradients) if gradients else nowhere),
-            running=self._array(_pointers(kernel.statistics, statistics)),
+            info=self._array(info), weight=self._array(_pointers(kernel.weights, weights, terms)),
+            gradient=self._array(_pointers(kernel.weights, gradients, terms) if gradients else nowhere),
+            running=self._array(_pointers(kernel.statistics, statistics, terms)),
             mix=mix.data_ptr(), mix_gradient=self.mix_gradient.data_ptr(),
             wanted=self._array(np.array(wanted, dtype=np.int64)),
+            runs=self._by_term(terms, chosen.runs), mask=self._by_term(terms, chosen.masks),
+            given=self._by_term(terms, chosen.given),
+            clock=None if _clock is None else _clock.ctypes.data,
         )  # fmt: skip
+
+    def _by_term(self, terms: Sequence[int], tensors: Mapping[int, Tensor]) -> int:
+        return self._array(np.array([tensors[n].data_ptr() if n in tensors else 0 for n in terms], dtype=np.int64))
 
     def _array(self, values: np.ndarray) -> int:
         values = np.ascontiguousarray(values)

@@ -78,7 +78,7 @@ class NodewiseCell(StackedCell):
         kinds: dict[str, dict[int, int]] = {}  # kind -> edge -> option
         alone: list[list[int]] = [[] for _ in names]  # for each edge the options that run by themselves
         skips: dict[int, int] = {}  # edge -> option that is the identity
-        chain = _chain(edges[0])
+        chain = chain_of(edges[0])
         for e, options in enumerate(names):
             modules = _innermost(edges[e]).options
             for o, name in enumerate(options):
@@ -331,7 +331,7 @@ def shuffle_last(x: Tensor, groups: int) -> Tensor:
     return rows.unflatten(3, (groups, -1)).transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
 
 
-def _chain(edge: nn.Module) -> tuple[WrappedEdge, ...]:
+def chain_of(edge: nn.Module) -> tuple[WrappedEdge, ...]:
     """The wraps of an edge, from the outside in."""
     chain: list[WrappedEdge] = []
     while isinstance(edge, WrappedEdge):

@@ -8,11 +8,12 @@
 //
 // Images are divided among threads by number, and sums over threads are taken in order: equal inputs and threads give equal
 // bits.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 #include "tile.h"
 
-enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE, REST };
+enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE, REST, IDLE, GIVEN };
 
 extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
   i64 images, height, width, channels, stride, inputs, nodes, terms, threads;
@@ -20,8 +21,8 @@ extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
   i64 batch, update, learn;  // batch statistics, the running ones follow them, gradients of the weights are wanted
   double eps, momentum;
   const i64* info;                // (terms, 7): kind, kernel, dilation, normalised, source, target, place in mix
-  float* const* weight;           // (terms, 4)
-  float* const* gradient;         // (terms, 4), null where not wanted
+  float* const* weight;           // (terms, 8): of convolutions, then scale and shift of both batch norms; null where there is none
+  float* const* gradient;         // (terms, 8), null where not wanted
   float* const* running;          // (terms, 4): mean and variance of the first batch norm, of the second; null if untracked
   const float* mix;
   double* mix_gradient;
@@ -31,17 +32,24 @@ extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
   double* kept;                                 // (terms, 4, C): mean and 1 / sigma of the first batch norm, of the second
   float* dense;                                 // outputs of dense convolutions
   char* workspace;
+  const char* const* runs;        // (terms): whether a term adds to an image, by image; null for all
+  const char* const* mask;        // (terms): which numbers a skip passes on, by image, pixel and channel; null for all
+  const float* const* given;      // (terms): the map of a term of the kind GIVEN
+  i64* clock;  // (threads, PARTS): nanoseconds of each part of the work are added; null where nobody asks
 };
 
 namespace {
 
+constexpr i64 INNER = (i64)16 << 10;  // bytes of a value between a depthwise convolution and the product behind it
 constexpr i64 BUDGET = (i64)4 << 20;  // bytes of the maps of a group of options; measured: 2 to 1000 MiB differ little
 
 struct Term {
   Kind kind; int kernel, dilation; bool normalised; int source, target; i64 place;
   float *const *weight, *const *gradient, *const *running;
+  const char *runs, *mask; const float* given;
   double* kept;
   float* dense;
+  bool in(i64 image) const { return !runs || runs[image]; }
 };
 
 bool is_heavy(const Term& t) { return t.kind == DEPTHWISE || t.kind == SEPARABLE; }
@@ -56,7 +64,7 @@ struct Arena {
   }
 };
 
-struct Norm { float *mean, *scale, *a, *b, *c; };  // forward (x - mean) scale; backward a g + b x + c
+struct Norm { float *mean, *scale, *shift, *a, *b, *c; };  // forward (x - mean) scale + shift; backward a g + b x + c
 
 struct Packed {  // a term's weights as the kernels want them, and its maps
   float *first, *second;       // depthwise (k * k, C)
@@ -83,11 +91,11 @@ struct Group {  // options that read one node
   std::vector<int> targets;
   const int C, H, W, stride, rows, cols, T; const i64 N, P; const double M; const bool batch;
   int average = -1, maximum = -1;
-  bool pooled = false, separable = false;
+  bool pooled = false, separable = false, convolved = false;
   i64 sums = 0;
   float *MEAN, *MOST; int32_t* WHICH;  // over all images
-  double *sum, *slopes;                // (T, sums), (T, targets, C)
-  float* bias;                         // (targets, C)
+  double *sum, *target_sums;           // (T, sums), (T, C)
+  float *bias, *none;                  // (T, C), what is added to a target in an image; C zeros
   float* tiles; i64 tile, tile_step;
 
   Group(const Cell& cell, const Nodes& nodes, int node, const std::vector<Term>& terms, Arena arena)
@@ -125,17 +133,18 @@ struct Group {  // options that read one node
       if (t.kind == DENSE) p.taps = arena.take<float>(9 * CC), p.taps_back = arena.take<float>(9 * CC), p.p = t.dense;
       else if (is_heavy(t) || t.kind == POINTWISE || t.kind == REDUCTION) p.p = arena.take<float>(map);
       for (Norm& norm : p.norm)
-        for (float** f : {&norm.mean, &norm.scale, &norm.a, &norm.b, &norm.c}) *f = arena.take<float>(C);
+        for (float** f : {&norm.mean, &norm.scale, &norm.shift, &norm.a, &norm.b, &norm.c}) *f = arena.take<float>(C);
       if (t.kind == AVERAGE && average < 0) average = n;
       if (t.kind == MAXIMUM && maximum < 0) maximum = n;
       separable |= t.kind == SEPARABLE;
+      convolved |= t.kind >= POINTWISE && t.kind <= DENSE;
       packed.push_back(p);
     }
     pooled = average >= 0 || maximum >= 0;
     MEAN = arena.take<float>(average >= 0 ? map : 0), MOST = arena.take<float>(maximum >= 0 ? map : 0);
     WHICH = arena.take<int32_t>(maximum >= 0 ? map : 0);
-    sum = arena.take<double>(T * sums), slopes = arena.take<double>(T * targets.size() * C);
-    bias = arena.take<float>(targets.size() * C);
+    sum = arena.take<double>(T * sums), target_sums = arena.take<double>(T * C);
+    bias = arena.take<float>(T * C), none = arena.take<float>(C);
     tile = (padded(H, W, C) + 15) / 16 * 16;
     tile_step = 6 * tile;
     tiles = arena.take<float>(T * tile_step);
@@ -159,14 +168,22 @@ struct Group {  // options that read one node
   void clear(int number, int thread) const { std::memset(memory(number, thread), 0, padded(H, W, C) * sizeof(float)); }
   static View grid(View x, int shift) { return {x.p + shift * (x.row + x.pix), 2 * x.row, 2 * x.pix}; }
   double mix(const Term& t) const { return cell.mix[t.place]; }
+  bool runs(int n, i64 im) const { return terms[n].in(im); }
+  const char* passed(const Term& t, i64 im) const { return t.mask + im * P * C; }
+  int last(int n) const { return terms[n].kind == SEPARABLE; }  // its last batch norm
+  // Scale and shift of a batch norm that has them
+  double scale(int n, int which, int c) const { return terms[n].weight[4 + 2 * which] ? terms[n].weight[4 + 2 * which][c] : 1; }
+  double shift(int n, int which, int c) const { return terms[n].weight[5 + 2 * which] ? terms[n].weight[5 + 2 * which][c] : 0; }
   const float* pointwise(const Term& t) const { return t.weight[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
   float* pointwise_gradient(const Term& t) const { return t.gradient[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
 
   template <class F> void each_image(F f) const {  // f(image, thread)
     const int team = T;
 #pragma omp parallel for num_threads(team) schedule(static, 1)
-    for (int t = 0; t < team; ++t)
+    for (int t = 0; t < team; ++t) {
+      spent = cell.clock ? cell.clock + t * PARTS : nullptr;
       for (i64 im = N * t / team; im < N * (t + 1) / team; ++im) f(im, t);
+    }
   }
   template <class F> void each_term(F f) const {  // f(number)
     const int n = (int)terms.size(), team = T;
@@ -174,6 +191,7 @@ struct Group {  // options that read one node
     for (int i = 0; i < n; ++i) f(i);
   }
   double* slot(int n, int thread, i64 at = 0) const { return sum + thread * sums + packed[n].slot + at; }
+  double* of_target(int thread) const { return target_sums + thread * C; }
   double* learned(int n, int thread, i64 at = 0) const { return sum + thread * sums + packed[n].learned + at; }
   double gather(const double* first) const {  // over threads, in order
     double s = 0;
@@ -237,20 +255,22 @@ struct Group {  // options that read one node
   }
   void place_statistics(int n, int which) const {
     const double *mean = terms[n].kept + 2 * which * C, *inv = mean + C;
-    for (int c = 0; c < C; ++c) packed[n].norm[which].mean[c] = (float)mean[c], packed[n].norm[which].scale[c] = (float)inv[c];
+    const Norm& norm = packed[n].norm[which];
+    for (int c = 0; c < C; ++c)
+      norm.mean[c] = (float)mean[c], norm.scale[c] = (float)(scale(n, which, c) * inv[c]), norm.shift[c] = (float)shift(n, which, c);
   }
-  // How the gradient passes a batch norm: from D = sum g x and S = sum g. Returns sum g (x - mean) / sigma.
-  double find_slope(int n, int which, double a, const double* D, const double* S, i64 step) const {
+  // How the gradient passes a batch norm and its weight: from D = sum g x and S = sum g. Returns the gradient of the weight.
+  double find_slope(int n, int which, double weight, const double* D, const double* S) const {
     const Term& t = terms[n];
     const double *mean = t.kept + 2 * which * C, *inv = mean + C;
     const Norm& norm = packed[n].norm[which];
+    float *scales = t.gradient[4 + 2 * which], *shifts = t.gradient[5 + 2 * which];
     double all = 0;
     for (int c = 0; c < C; ++c) {
-      double s = 0;
-      for (int thread = 0; thread < T; ++thread) s += S[thread * step + c];
-      const double k = (gather(D + c) - mean[c] * s) * inv[c], r = a * inv[c];
+      const double s = gather(S + c), k = (gather(D + c) - mean[c] * s) * inv[c], r = weight * scale(n, which, c) * inv[c];
       const bool moves = batch && t.normalised;  // the statistics with the input
-      all += k;
+      all += scale(n, which, c) * k + shift(n, which, c) * s;
+      if (scales) scales[c] = (float)(weight * k), shifts[c] = (float)(weight * s);
       norm.a[c] = (float)r;
       norm.b[c] = moves ? (float)(-r * inv[c] * k / M) : 0.0f;
       norm.c[c] = moves ? (float)(r * (inv[c] * mean[c] * k - s) / M) : 0.0f;
@@ -259,41 +279,71 @@ struct Group {  // options that read one node
   }
 
   // ---- the steps of an image -------------------------------------------------------------------------------------------
-  void read(i64 im, int thread) const { copy_relu(image(im), fine(0, thread), H, W, C); }
-  void depth(int n, int thread, View o) const {
+  void read(i64 im, int thread) const { if (convolved) copy_relu(image(im), fine(0, thread), H, W, C); }
+  // The depthwise convolution of the source, of some rows of the result
+  void depth(int n, int thread, View o, int from, int count) const {
     const Term& t = terms[n];
-    depthwise(t.kernel, t.dilation, stride, fine(0, thread), C, packed[n].first, false, o, rows, cols, false);
+    Const x = fine(0, thread);
+    x.p += (i64)from * stride * x.row;
+    depthwise(t.kernel, t.dilation, stride, x, C, packed[n].first, false, o, count, cols, false);
   }
+  void depth(int n, int thread, View o) const { depth(n, thread, o, 0, rows); }
   void nine(Const x, const float* taps, Product* from) const {
     for (int k = 0; k < 9; ++k)
       from[k] = {Const(x.p + (k / 3 - 1) * x.row + (k % 3 - 1) * x.pix, x.row, x.pix), taps + (i64)k * C * C};
   }
+  // What a product sums over its result, for the batch norm behind it: in a forward pass its moments, in a backward pass the
+  // products with the slope of the target
+  struct Summed { After after; Sums sums; };
+  Summed moments_of(int n, int thread, int which) const {
+    double* S = slot(n, thread, 2 * which * C);
+    return {batch && terms[n].normalised ? MOMENTS : NOTHING, {S, S + C, {}}};
+  }
+  Summed dots_of(int n, i64 im, int thread) const { return {runs(n, im) ? DOTS : NOTHING, {slot(n, thread), nullptr, slope(terms[n].target, im)}}; }
+
+  // From a depthwise convolution, d(o, first row, rows), to the product behind it, by as many rows as stay in the inner cache
+  template <class F> void by_rows(int thread, const float* W, View o, const Summed& s, F d) const {
+    const int step = std::max(1, (int)(INNER / ((i64)cols * C * sizeof(float))));
+    for (int y = 0; y < rows; y += step) {
+      const int count = std::min(step, rows - y);
+      const Product from = {flat(2, thread), W};
+      d(flat(2, thread), y, count);
+      Sums sums = s.sums;
+      sums.with.p += y * sums.with.row;
+      product(&from, 1, {o.p + y * o.row, o.row, o.pix}, count, cols, C, false, s.after, sums);
+    }
+  }
   // From the tile of the source to the first map of a term: q of a separable convolution, p of any other
-  void first_map(int n, i64 im, int thread) const {
+  void first_map(int n, i64 im, int thread, const Summed& s) const {
     const Term& t = terms[n];
     const Packed& p = packed[n];
-    const View r = fine(0, thread), z = flat(2, thread);
+    const View r = fine(0, thread), o = map(t.kind == SEPARABLE ? p.q : p.p, im);
     Product from[9];
     int count = 1;
-    if (is_heavy(t)) depth(n, thread, z), from[0] = {z, t.kind == SEPARABLE ? p.inner : p.outer[0]};
-    else if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
+    if (is_heavy(t))
+      return by_rows(thread, t.kind == SEPARABLE ? p.inner : p.outer[0], o, s,
+                     [&](View z, int y, int height) { depth(n, thread, z, y, height); });
+    if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
     else if (t.kind == REDUCTION) from[0] = {grid(r, 0), p.outer[0]}, from[1] = {grid(r, 1), p.outer[1]}, count = 2;
     else if (t.kind == DENSE) nine(r, p.taps, from), count = 9;
     else return;
-    product(from, count, nullptr, map(t.kind == SEPARABLE ? p.q : p.p, im), rows, cols, C, false);
+    product(from, count, o, rows, cols, C, false, s.after, s.sums);
   }
   // From q to the padded tile 1 and from there to p
   void second_input(int n, i64 im, int thread) const {
-    normalise(map(packed[n].q, im), packed[n].norm[0].mean, packed[n].norm[0].scale, coarse(1, thread), rows, cols, C);
+    const Norm& norm = packed[n].norm[0];
+    normalise(map(packed[n].q, im), norm.mean, norm.scale, norm.shift, coarse(1, thread), rows, cols, C);
   }
-  void second_depth(int n, int thread, View o) const {
-    depthwise(terms[n].kernel, 1, 1, coarse(1, thread), C, packed[n].second, false, o, rows, cols, false);
+  void second_depth(int n, int thread, View o, int from, int count) const {
+    Const x = coarse(1, thread);
+    x.p += from * x.row;
+    depthwise(terms[n].kernel, 1, 1, x, C, packed[n].second, false, o, count, cols, false);
   }
-  void second_map(int n, i64 im, int thread) const {
+  void second_depth(int n, int thread, View o) const { second_depth(n, thread, o, 0, rows); }
+  void second_map(int n, i64 im, int thread, const Summed& s) const {
     second_input(n, im, thread);
-    second_depth(n, thread, flat(2, thread));
-    const Product from = {flat(2, thread), packed[n].outer[0]};
-    product(&from, 1, nullptr, map(packed[n].p, im), rows, cols, C, false);
+    by_rows(thread, packed[n].outer[0], map(packed[n].p, im), s,
+            [&](View z, int y, int height) { second_depth(n, thread, z, y, height); });
   }
   void pool(i64 im) const {
     pools(average >= 0, maximum >= 0, image(im), H, W, C, stride, map(MEAN, im), map(MOST, im), WHICH + im * P * C, rows, cols);
@@ -301,6 +351,7 @@ struct Group {  // options that read one node
   Const map_of(int n, i64 im) const {
     const Kind kind = terms[n].kind;
     if (kind == SKIP) return image(im);
+    if (kind == GIVEN) return {terms[n].given + im * P * C, (i64)cols * C, C};
     return map(kind == AVERAGE ? MEAN : kind == MAXIMUM ? MOST : packed[n].p, im);
   }
 
@@ -315,60 +366,62 @@ struct Group {  // options that read one node
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
         const Term& t = terms[n];
-        first_map(n, im, thread);
-        const bool shared = (t.kind == AVERAGE && n != average) || (t.kind == MAXIMUM && n != maximum);
-        if (batch && t.normalised && !shared && t.kind != SKIP)
-          moments(t.kind == SEPARABLE ? Const(map(packed[n].q, im)) : map_of(n, im), rows, cols, C, slot(n, thread), slot(n, thread, C));
+        first_map(n, im, thread, moments_of(n, thread, 0));
+        if (batch && t.normalised && (n == average || n == maximum))  // edges share the pools of their source
+          moments(map_of(n, im), rows, cols, C, slot(n, thread), slot(n, thread, C));
       }
     });
     each_term([&](int n) {
       const Kind kind = terms[n].kind;
-      if (kind == SKIP) { for (int c = 0; c < C; ++c) terms[n].kept[c] = 0, terms[n].kept[C + c] = 1; }
-      else find_statistics(n, 0, slot(kind == AVERAGE ? average : kind == MAXIMUM ? maximum : n, 0));
+      find_statistics(n, 0, slot(kind == AVERAGE ? average : kind == MAXIMUM ? maximum : n, 0));
       place_statistics(n, 0);
     });
     if (separable) {
       each_image([&](i64 im, int thread) {
         for (int n = 0; n < count; ++n) {
           if (terms[n].kind != SEPARABLE) continue;
-          second_map(n, im, thread);
-          if (batch) moments(map(packed[n].p, im), rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
+          second_map(n, im, thread, moments_of(n, thread, 1));
         }
       });
       each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_statistics(n, 1, slot(n, 0, 2 * C)); });
     }
-    for (int i = 0; i < (int)targets.size(); ++i)
+    each_term([&](int n) {  // what multiplies a map, and what is added
+      const int which = last(n);
+      const double* k = terms[n].kept + 2 * which * C;
+      const Norm& norm = packed[n].norm[1];
       for (int c = 0; c < C; ++c) {
-        double shift = 0;
-        for (int n = 0; n < count; ++n) {
-          if (terms[n].target != targets[i]) continue;
-          const double* k = terms[n].kept + (terms[n].kind == SEPARABLE ? 2 * C : 0);
-          const float a = packed[n].norm[1].a[c] = (float)(mix(terms[n]) * k[C + c]);
-          shift -= a * k[c];
-        }
-        bias[(i64)i * C + c] = (float)shift;
+        norm.a[c] = terms[n].kind == IDLE ? 0.0f : (float)(mix(terms[n]) * scale(n, which, c) * k[C + c]);
+        norm.c[c] = terms[n].kind == IDLE ? (float)mix(terms[n]) : (float)(mix(terms[n]) * shift(n, which, c) - norm.a[c] * k[c]);
       }
-    each_image([&](i64 im, int) {
-      for (int i = 0; i < (int)targets.size(); ++i) write(i, im, begun[targets[i]]);
+    });
+    each_image([&](i64 im, int thread) {
+      for (int target : targets) write(target, im, thread, begun[target]);
     });
   }
-  void write(int i, i64 im, bool add) const {  // what the group adds to one target in one image
-    const int target = targets[i];
+  void write(int target, i64 im, int thread, bool add) const {  // what the group adds to one target in one image
+    const Timed timed(NODES);
     const i64 pitch = nodes.pitch[target];
     const View o = {nodes.total[target] + im * P * pitch, cols * pitch, pitch};
+    float* constant = bias + thread * C;
     struct Weighed { const float* a; Const x; };
     std::vector<Weighed> maps;
-    for (int n = 0; n < (int)terms.size(); ++n)
-      if (terms[n].target == target) maps.push_back({packed[n].norm[1].a, map_of(n, im)});
+    std::memset(constant, 0, C * sizeof(float));
+    for (int n = 0; n < (int)terms.size(); ++n) {
+      if (terms[n].target != target || !runs(n, im)) continue;
+      for (int c = 0; c < C; ++c) constant[c] += packed[n].norm[1].c[c];
+      if (terms[n].kind != IDLE && !terms[n].mask) maps.push_back({packed[n].norm[1].a, map_of(n, im)});
+    }
     for (int y = 0; y < rows; ++y)
       for (int q = 0; q < cols; ++q)
         for (int c = 0; c < C; c += V) {
           float* p = o.p + y * o.row + q * o.pix + c;
-          vf v = load(bias + (i64)i * C + c);
+          vf v = load(constant + c);
           if (add) v += load(p);
           for (const Weighed& m : maps) v += load(m.a + c) * load(m.x.p + y * m.x.row + q * m.x.pix + c);
           store(p, v);
         }
+    for (const Term& t : terms)
+      if (t.mask && t.target == target && t.in(im)) add_masked(image(im), passed(t, im), (float)mix(t), o, rows, cols, C);
   }
 
   // ---- backward --------------------------------------------------------------------------------------------------------
@@ -377,23 +430,35 @@ struct Group {  // options that read one node
     const i64 CC = (i64)C * C;
     pack();
     std::memset(sum, 0, T * sums * sizeof(double));
-    std::memset(slopes, 0, T * targets.size() * C * sizeof(double));
+    std::memset(none, 0, C * sizeof(float));
     for (int t = 0; t < T; ++t) clear(0, t), clear(1, t), clear(3, t);
     each_term([&](int n) { place_statistics(n, 0); });
     each_image([&](i64 im, int thread) {  // the maps again, and what the mixing weights multiply
       read(im, thread);
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
-        if (terms[n].kind != DENSE) first_map(n, im, thread);
-        if (terms[n].kind == SEPARABLE) second_map(n, im, thread);
-        dots(map_of(n, im), slope(terms[n].target, im), rows, cols, C, slot(n, thread));
+        const Kind kind = terms[n].kind;
+        if (kind != DENSE) first_map(n, im, thread, kind == SEPARABLE ? Summed{NOTHING, {}} : dots_of(n, im, thread));
+        if (kind == SEPARABLE) second_map(n, im, thread, dots_of(n, im, thread));
+        const bool summed = kind >= POINTWISE && kind < DENSE;
+        if (kind == IDLE || summed || !runs(n, im)) continue;
+        const Const g = slope(terms[n].target, im);
+        if (terms[n].mask) dots_masked(image(im), g, passed(terms[n], im), rows, cols, C, slot(n, thread));
+        else dots(map_of(n, im), g, rows, cols, C, slot(n, thread));
       }
-      for (size_t i = 0; i < targets.size(); ++i)
-        ::sums(slope(targets[i], im), rows, cols, C, slopes + (thread * targets.size() + i) * C);
+      double* total = of_target(thread);
+      for (int target : targets) {
+        std::memset(total, 0, C * sizeof(double));
+        ::sums(slope(target, im), rows, cols, C, total);
+        for (int n = 0; n < count; ++n)
+          for (int c = 0; c < C && terms[n].target == target && runs(n, im); ++c) slot(n, thread, C)[c] += total[c];
+      }
     });
     each_term([&](int n) {
       const Term& t = terms[n];
-      cell.mix_gradient[t.place] += find_slope(n, t.kind == SEPARABLE, mix(t), slot(n, 0), slopes + target_index(t.target) * C, targets.size() * C);
+      double* const D = slot(n, 0);
+      if (t.kind != IDLE) cell.mix_gradient[t.place] += find_slope(n, last(n), mix(t), D, D + C);
+      else for (int c = 0; c < C; ++c) cell.mix_gradient[t.place] += gather(D + C + c);
     });
     // Edges share the pools of their source.
     for (int n = 0; n < count; ++n) {
@@ -406,11 +471,11 @@ struct Group {  // options that read one node
         for (int n = 0; n < count; ++n)
           if (terms[n].kind == SEPARABLE) second_gradient(n, im, thread);
       });
-      each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_slope(n, 0, 1, slot(n, 0, 2 * C), slot(n, 0, 3 * C), sums); });
+      each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_slope(n, 0, 1, slot(n, 0, 2 * C), slot(n, 0, 3 * C)); });
     }
     each_image([&](i64 im, int thread) {
       read(im, thread);
-      if (wanted) clear(4, thread);
+      if (wanted && convolved) clear(4, thread);
       for (int n = 0; n < count; ++n) first_gradient(n, im, thread, wanted);
       if (wanted) finish_gradient(im, thread, add);
     });
@@ -421,10 +486,10 @@ struct Group {  // options that read one node
     const Term& t = terms[n];
     const Packed& p = packed[n];
     const View u = coarse(1, thread), dp = flat(2, thread), dz = coarse(3, thread), du = map(p.p, im);
-    combine(slope(t.target, im), du, p.norm[1].a, p.norm[1].b, p.norm[1].c, dp, rows, cols, C);
+    combine(slope(t.target, im), du, runs(n, im) ? p.norm[1].a : none, p.norm[1].b, p.norm[1].c, dp, rows, cols, C);
     second_input(n, im, thread);
     const Product from = {dp, pointwise(t)};
-    product(&from, 1, nullptr, dz, rows, cols, C, false);
+    product(&from, 1, dz, rows, cols, C, false);
     depthwise(t.kernel, 1, 1, dz, C, p.second, true, du, rows, cols, false);
     mask(u, map(p.q, im), du, rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
     if (!cell.learn) return;
@@ -435,16 +500,16 @@ struct Group {  // options that read one node
   void first_gradient(int n, i64 im, int thread, bool wanted) const {
     const Term& t = terms[n];
     const Packed& p = packed[n];
-    if (t.kind == SKIP || t.kind == AVERAGE || t.kind == MAXIMUM) return;
+    if (t.kind == SKIP || t.kind == AVERAGE || t.kind == MAXIMUM || t.kind == IDLE || t.kind == GIVEN) return;
     const i64 CC = (i64)C * C, at = t.kind == SEPARABLE ? CC + (i64)t.kernel * t.kernel * C : 0;
     const View r = fine(0, thread), dr = fine(4, thread), dz = coarse(3, thread);
     const View dp = t.kind == DENSE ? dz : flat(2, thread);
     const Norm& norm = p.norm[0];
     if (t.kind == SEPARABLE) combine(map(p.p, im), map(p.q, im), norm.a, norm.b, norm.c, dp, rows, cols, C);
-    else combine(slope(t.target, im), map(p.p, im), norm.a, norm.b, norm.c, dp, rows, cols, C);
+    else combine(slope(t.target, im), map(p.p, im), runs(n, im) ? norm.a : none, norm.b, norm.c, dp, rows, cols, C);
     Product from[9] = {{dp, t.kind == SEPARABLE ? t.weight[1] : pointwise(t)}};
     if (is_heavy(t)) {
-      product(from, 1, nullptr, dz, rows, cols, C, false);
+      product(from, 1, dz, rows, cols, C, false);
       if (wanted && stride == 1) depthwise(t.kernel, t.dilation, 1, dz, C, p.first, true, dr, rows, cols, true);
       else if (wanted && t.dilation == 2) depthwise(t.kernel, 1, 1, dz, C, p.first, true, grid(dr, 0), rows, cols, true);
       else if (wanted) depthwise_scatter(t.kernel, t.dilation, stride, dr, C, p.first, dz, rows, cols);
@@ -453,17 +518,17 @@ struct Group {  // options that read one node
       outer(dp, flat(5, thread), rows, cols, C, learned(n, thread, at));
       depthwise_weights(t.kernel, t.dilation, stride, r, C, dz, learned(n, thread, at + CC), rows, cols);
     } else if (t.kind == POINTWISE) {
-      if (wanted) product(from, 1, nullptr, dr, rows, cols, C, true);
+      if (wanted) product(from, 1, dr, rows, cols, C, true);
       if (cell.learn) outer(dp, r, rows, cols, C, learned(n, thread));
     } else if (t.kind == REDUCTION) {
       for (int h = 0; h < 2; ++h) {
         from[0].W = p.back[h];
-        if (wanted) product(from, 1, nullptr, grid(dr, h), rows, cols, C, true);
+        if (wanted) product(from, 1, grid(dr, h), rows, cols, C, true);
         if (cell.learn) outer(dp, grid(r, h), rows, cols, C, learned(n, thread, h * CC));
       }
     } else {
       nine(dz, p.taps_back, from);
-      if (wanted) product(from, 9, nullptr, dr, rows, cols, C, true);
+      if (wanted) product(from, 9, dr, rows, cols, C, true);
       nine(r, p.taps, from);
       for (int i = 0; i < 9 && cell.learn; ++i) outer(dz, from[i].z, rows, cols, C, learned(n, thread, i * CC));
     }
@@ -474,6 +539,7 @@ struct Group {  // options that read one node
     const Const x = image(im);
     bool plain = false;
     if (pooled) {
+      const Timed timed(POOLS);
       plain = true;
       const View mean = flat(2, thread), most = flat(5, thread);
       for (int y = 0; y < rows; ++y)
@@ -485,7 +551,7 @@ struct Group {  // options that read one node
             if (average >= 0) a = load(packed[average].norm[0].b + c) * load(MEAN + at) + load(packed[average].norm[0].c + c);
             if (maximum >= 0) m = load(packed[maximum].norm[0].b + c) * load(MOST + at) + load(packed[maximum].norm[0].c + c);
             for (int n = 0; n < (int)terms.size(); ++n) {
-              if (terms[n].kind != AVERAGE && terms[n].kind != MAXIMUM) continue;
+              if ((terms[n].kind != AVERAGE && terms[n].kind != MAXIMUM) || !runs(n, im)) continue;
               const View dy = slope(terms[n].target, im);
               (terms[n].kind == AVERAGE ? a : m) += load(packed[n].norm[0].a + c) * load(dy.p + y * dy.row + q * dy.pix + c);
             }
@@ -494,18 +560,24 @@ struct Group {  // options that read one node
           }
       pools_gradient(average >= 0, maximum >= 0, mean, most, WHICH + im * P * C, H, W, C, stride, dx, rows, cols);
     }
-    struct Skip { float a; View dy; };
+    const Timed timed(NODES);
+    struct Skip { float a; View dy; const char* mask; };
     std::vector<Skip> skips;
-    for (const Term& t : terms)
-      if (t.kind == SKIP) skips.push_back({(float)mix(t), slope(t.target, im)});
+    for (int n = 0; n < (int)terms.size(); ++n)
+      if (terms[n].kind == SKIP && runs(n, im))
+        skips.push_back({(float)mix(terms[n]), slope(terms[n].target, im), terms[n].mask ? passed(terms[n], im) : nullptr});
     const i64 pitch = cell.slope_pitch[node];
     for (int y = 0; y < H; ++y)
       for (int q = 0; q < W; ++q)
         for (int c = 0; c < C; c += V) {
           float* o = cell.slope[node] + ((im * H + y) * W + q) * pitch + c;
-          vf v = load(x.p + y * x.row + q * x.pix + c) > 0.0f ? load(dr.p + y * dr.row + q * C + c) : vf{};
+          vf v = {};
+          if (convolved) v = load(x.p + y * x.row + q * x.pix + c) > 0.0f ? load(dr.p + y * dr.row + q * C + c) : vf{};
           if (plain) v += load(dx.p + y * dx.row + q * C + c);
-          for (const Skip& s : skips) v += s.a * load(s.dy.p + y * s.dy.row + q * s.dy.pix + c);
+          for (const Skip& s : skips) {
+            const vf g = load(s.dy.p + y * s.dy.row + q * s.dy.pix + c);
+            v += s.a * (s.mask ? g * load_mask(s.mask + ((i64)y * cols + q) * C + c) : g);
+          }
           store(o, add ? load(o) + v : v);
         }
   }
@@ -541,8 +613,9 @@ std::vector<Term> read_terms(const Cell& cell) {
   float* dense = cell.dense;
   for (i64 n = 0; n < cell.terms; ++n) {
     const i64* i = cell.info + 7 * n;
-    all.push_back({(Kind)i[0], (int)i[1], (int)i[2], i[3] != 0, (int)i[4], (int)i[5], i[6], cell.weight + 4 * n,
-                   cell.gradient + 4 * n, cell.running + 4 * n, cell.kept + 4 * C * n, dense});
+    all.push_back({(Kind)i[0], (int)i[1], (int)i[2], i[3] != 0, (int)i[4], (int)i[5], i[6], cell.weight + 8 * n,
+                   cell.gradient + 8 * n, cell.running + 4 * n, cell.runs[n], cell.mask[n], cell.given[n], cell.kept + 4 * C * n,
+                   dense});
     if (all.back().kind == DENSE) dense += map;
   }
   return all;
@@ -601,8 +674,10 @@ struct Whole {
   template <class F> void each_image(F f) const {
     const int team = (int)cell.threads;
 #pragma omp parallel for num_threads(team) schedule(static, 1)
-    for (int t = 0; t < team; ++t)
+    for (int t = 0; t < team; ++t) {
+      spent = cell.clock ? cell.clock + t * PARTS : nullptr;
       for (i64 im = cell.images * t / team; im < cell.images * (t + 1) / team; ++im) f(im, t);
+    }
   }
   // What an edge passes on of an image without an operation
   Const rest(int node, i64 im) const {
@@ -644,7 +719,7 @@ struct Whole {
       std::vector<float> part(R);
       std::vector<std::pair<float, Const>> from;
       for (const Term& t : all)
-        if (t.kind == REST && t.target == node) from.push_back({cell.mix[t.place], rest(t.source, im)});
+        if (t.kind == REST && t.target == node && t.in(im)) from.push_back({cell.mix[t.place], rest(t.source, im)});
       for (int y = 0; y < rows; ++y)
         for (int x = 0; x < cols; ++x) {
           for (int c = 0; c < R; c += V) {
@@ -679,7 +754,9 @@ struct Whole {
     for (const Term& t : all) {
       if (t.kind != REST || t.source != node) continue;
       std::memset(dots_, 0, sizeof(double) * cell.threads * R);
-      each_image([&](i64 im, int thread) { dots(rest(node, im), beside(t, im), rows, cols, R, dots_ + thread * R); });
+      each_image([&](i64 im, int thread) {
+        if (t.in(im)) dots(rest(node, im), beside(t, im), rows, cols, R, dots_ + thread * R);
+      });
       for (i64 i = 0; i < cell.threads * R; ++i) cell.mix_gradient[t.place] += dots_[i];
     }
     if (!wanted) return;
@@ -687,7 +764,7 @@ struct Whole {
     each_image([&](i64 im, int) {
       std::vector<std::pair<float, Const>> to;
       for (const Term& t : all)
-        if (t.kind == REST && t.source == node) to.push_back({cell.mix[t.place], beside(t, im)});
+        if (t.kind == REST && t.source == node && t.in(im)) to.push_back({cell.mix[t.place], beside(t, im)});
       float* o = cell.slope[node] + C + im * h * w * pitch;
       for (i64 p = 0; p < h * w && given; ++p) std::memset(o + p * pitch, 0, sizeof(float) * R);
       for (int y = 0; y < rows; ++y)

@@ -5,12 +5,14 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include "clock.h"
 
 using i64 = int64_t;
 constexpr int PAD = 4;  // the widest reach: a 5x5 convolution of dilation 2
 constexpr int V = WIDTH;
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
+typedef char vb __attribute__((vector_size(V)));
 typedef double vd __attribute__((vector_size(8 * V)));
 #define INLINE static inline __attribute__((always_inline))
 
@@ -24,6 +26,7 @@ INLINE void add_to(double* p, vf v) {
   d += __builtin_convertvector(v, vd);
   std::memcpy(p, &d, sizeof d);
 }
+INLINE vf load_mask(const char* p) { vb v; std::memcpy(&v, p, sizeof v); return __builtin_convertvector(v, vf); }  // 0 or 1
 INLINE vf relu(vf v) { return v < 0.0f ? vf{} : v; }  // keeps what is not a number
 
 struct View { float* p; i64 row, pix; };
@@ -43,6 +46,7 @@ INLINE View inside(float* tile, i64 w, i64 C) {
 INLINE Const tap(Const at, int reach) { return {at.p - reach * (at.row + at.pix), at.row, at.pix}; }
 
 static void copy_relu(Const x, View o, int rows, int cols, int C) {
+  const Timed timed(NODES);
   for (int y = 0; y < rows; ++y)
     for (int q = 0; q < cols; ++q)
       for (int c = 0; c < C; c += V) store(o.p + y * o.row + q * o.pix + c, relu(load(x.p + y * x.row + q * x.pix + c)));
@@ -75,6 +79,41 @@ static void depthwise_k(Const s, int C, int dilation, int stride, const float* w
       }
     }
   }
+}
+// The same at stride 1 for R neighbours in a row, which read each value of the tile once: p is its place, and neighbour r
+// meets it at tap j where p = r + D j.
+template <int K, int D, int R>
+INLINE void depthwise_row(const float* b, i64 down, i64 C, const float* w, bool flip, float* q, i64 pix, bool add) {
+  vf a[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) a[r] = add ? load(q + r * pix) : vf{};
+#pragma GCC unroll 1
+  for (int i = 0; i < K; ++i, b += down) {
+    vf wr[K];
+#pragma GCC unroll 7
+    for (int j = 0; j < K; ++j) wr[j] = load(w + (flip ? K * K - 1 - (i * K + j) : i * K + j) * C);
+#pragma GCC unroll 24
+    for (int p = 0; p < R + D * (K - 1); ++p) {
+      const vf v = load(b + p * C);
+#pragma GCC unroll 7
+      for (int j = 0; j < K; ++j)
+        if (p - D * j >= 0 && p - D * j < R) a[p - D * j] += wr[j] * v;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) store(q + r * pix, a[r]);
+}
+template <int K, int D>
+static void depthwise_rows(const Const s, int C, const float* w, bool flip, View o, int rows, int cols, bool add) {
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      const float* b = s.p + y * s.row + c;
+      float* q = o.p + y * o.row + c;
+      int x = 0;
+      for (; x + 8 <= cols; x += 8) depthwise_row<K, D, 8>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+      for (; x + 4 <= cols; x += 4) depthwise_row<K, D, 4>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+      for (; x < cols; ++x) depthwise_row<K, D, 1>(b + x * C, D * s.row, C, w + c, flip, q + x * o.pix, o.pix, add);
+    }
 }
 // dw[t] += sum over pixels of g * s[t]
 template <int K>
@@ -122,18 +161,24 @@ static void depthwise_scatter_k(View s, int C, int dilation, int stride, const f
 // The interior of a padded tile is given; the taps reach into its border.
 static void depthwise(int K, int dilation, int stride, Const s, int C, const float* w, bool flip, View o, int rows, int cols,
                       bool add) {
+  const Timed timed(DEPTHWISE_CONVOLUTIONS);
   s = tap(s, K / 2 * dilation);
-  if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
+  // Nine weights stay in registers, which is faster than blocks of neighbours; 25 do not on AVX2.
+  if (stride == 1 && dilation == 1 && K == 5) depthwise_rows<5, 1>(s, C, w, flip, o, rows, cols, add);
+  else if (stride == 1 && dilation == 2 && K == 5) depthwise_rows<5, 2>(s, C, w, flip, o, rows, cols, add);
+  else if (K == 3) depthwise_k<3>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else if (K == 5) depthwise_k<5>(s, C, dilation, stride, w, flip, o, rows, cols, add);
   else depthwise_k<7>(s, C, dilation, stride, w, flip, o, rows, cols, add);
 }
 static void depthwise_weights(int K, int dilation, int stride, Const s, int C, Const g, double* dw, int rows, int cols) {
+  const Timed timed(DEPTHWISE_GRADIENTS);
   s = tap(s, K / 2 * dilation);
   if (K == 3) depthwise_weights_k<3>(s, C, dilation, stride, g, dw, rows, cols);
   else if (K == 5) depthwise_weights_k<5>(s, C, dilation, stride, g, dw, rows, cols);
   else depthwise_weights_k<7>(s, C, dilation, stride, g, dw, rows, cols);
 }
 static void depthwise_scatter(int K, int dilation, int stride, View s, int C, const float* w, Const g, int rows, int cols) {
+  const Timed timed(DEPTHWISE_CONVOLUTIONS);
   s.p -= K / 2 * dilation * (s.row + s.pix);
   if (K == 3) depthwise_scatter_k<3>(s, C, dilation, stride, w, g, rows, cols);
   else if (K == 5) depthwise_scatter_k<5>(s, C, dilation, stride, w, g, rows, cols);
@@ -143,15 +188,23 @@ static void depthwise_scatter(int K, int dilation, int stride, View s, int C, co
 // ---- products with matrices (C, C) ----------------------------------------------------------------------------------
 struct Product { Const z; const float* W; };  // z W, W from in to out
 
-template <int R, int NV>
-INLINE void product_block(const Product* from, int n, vf b0, vf b1, i64 y, i64 x, float* o, i64 opix, int C, int co, bool add,
-                          bool positive) {
-  vf acc[R][NV];
+// What is summed over the result o while it is in registers: S += o and Q += o o, or with a map S += o with
+enum After { NOTHING, MOMENTS, DOTS };
+struct Sums { double *S, *Q; Const with; };
+
+template <int R>
+INLINE vf added(const vf* v) {  // in pairs, so that additions do not wait for each other
+  if constexpr (R == 1) return v[0];
+  else return added<R / 2>(v) + added<R - R / 2>(v + R / 2);
+}
+template <int R, int NV, After AFTER>
+INLINE void product_block(const Product* from, int n, i64 y, i64 x, float* o, i64 opix, int C, int co, bool add, const float* with,
+                          i64 wpix, vf* S, vf* Q) {
+  vf acc[NV][R];
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    acc[i][0] = add ? load(o + i * opix) + b0 : b0;
-    if (NV == 2) acc[i][NV - 1] = add ? load(o + i * opix + V) + b1 : b1;
-  }
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+    for (int k = 0; k < NV; ++k) acc[k][i] = add ? load(o + i * opix + k * V) : vf{};
   for (int s = 0; s < n; ++s) {
     const float* z = from[s].z.p + y * from[s].z.row + x * from[s].z.pix;
     const float* W = from[s].W + co;
@@ -161,36 +214,54 @@ INLINE void product_block(const Product* from, int n, vf b0, vf b1, i64 y, i64 x
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
         const float a = z[i * pix + c];
-        acc[i][0] += a * w0;
-        if (NV == 2) acc[i][NV - 1] += a * w1;
+        acc[0][i] += a * w0;
+        if (NV == 2) acc[NV - 1][i] += a * w1;
       }
     }
   }
+#pragma GCC unroll 2
+  for (int k = 0; k < NV; ++k) {
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    store(o + i * opix, positive ? relu(acc[i][0]) : acc[i][0]);
-    if (NV == 2) store(o + i * opix + V, positive ? relu(acc[i][NV - 1]) : acc[i][NV - 1]);
+    for (int i = 0; i < R; ++i) store(o + i * opix + k * V, acc[k][i]);
+    if (AFTER == MOMENTS) S[k] += added<R>(acc[k]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R && AFTER != NOTHING; ++i) acc[k][i] *= AFTER == MOMENTS ? acc[k][i] : load(with + i * wpix + k * V);
+    if (AFTER != NOTHING) (AFTER == MOMENTS ? Q : S)[k] += added<R>(acc[k]);
   }
 }
-template <int R, int NV>
-static void product_n(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add, bool positive) {
-  for (int co = 0; co < C; co += NV * V) {
-    const vf b0 = bias ? load(bias + co) : vf{}, b1 = bias && NV == 2 ? load(bias + co + V) : vf{};
+template <int R, int NV, After AFTER>
+static void product_n(const Product* from, int n, View o, int rows, int cols, int C, bool add, const Sums& sums) {
+  for (int co = 0; co < C; co += NV * V)
     for (int y = 0; y < rows; ++y) {
       float* line = o.p + y * o.row + co;
+      const float* with = AFTER == DOTS ? sums.with.p + y * sums.with.row + co : nullptr;
+      const i64 wpix = sums.with.pix;
+      vf S[NV] = {}, Q[NV] = {};
       int x = 0;
-      for (; x + R <= cols; x += R) product_block<R, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
-      for (; x + 4 <= cols; x += 4) product_block<4, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
-      for (; x < cols; ++x) product_block<1, NV>(from, n, b0, b1, y, x, line + x * o.pix, o.pix, C, co, add, positive);
+      for (; x + R <= cols; x += R)
+        product_block<R, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (; x + 4 <= cols; x += 4)
+        product_block<4, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (; x < cols; ++x)
+        product_block<1, NV, AFTER>(from, n, y, x, line + x * o.pix, o.pix, C, co, add, with + x * wpix, wpix, S, Q);
+      for (int k = 0; k < NV && AFTER != NOTHING; ++k) {
+        add_to(sums.S + co + k * V, S[k]);
+        if (AFTER == MOMENTS) add_to(sums.Q + co + k * V, Q[k]);
+      }
     }
-  }
 }
-// o = [o +] sum_s z_s W_s + bias, negative entries zero where `positive`
-static void product(const Product* from, int n, const float* bias, View o, int rows, int cols, int C, bool add,
-                    bool positive = false) {
-  if (C % (2 * V)) cols % 16 ? product_n<8, 1>(from, n, bias, o, rows, cols, C, add, positive)
-                             : product_n<16, 1>(from, n, bias, o, rows, cols, C, add, positive);
-  else product_n<8, 2>(from, n, bias, o, rows, cols, C, add, positive);
+template <After AFTER>
+static void product_as(const Product* from, int n, View o, int rows, int cols, int C, bool add, const Sums& sums) {
+  if (C % (2 * V)) cols % 16 ? product_n<8, 1, AFTER>(from, n, o, rows, cols, C, add, sums)
+                             : product_n<16, 1, AFTER>(from, n, o, rows, cols, C, add, sums);
+  else product_n<V < 16 ? 4 : 8, 2, AFTER>(from, n, o, rows, cols, C, add, sums);
+}
+// o = [o +] sum_s z_s W_s
+static void product(const Product* from, int n, View o, int rows, int cols, int C, bool add, After after = NOTHING, Sums sums = {}) {
+  const Timed timed(n == 1 || n == 2 ? POINTWISE_PRODUCTS : DENSE_PRODUCTS);
+  if (after == MOMENTS) product_as<MOMENTS>(from, n, o, rows, cols, C, add, sums);
+  else if (after == DOTS) product_as<DOTS>(from, n, o, rows, cols, C, add, sums);
+  else product_as<NOTHING>(from, n, o, rows, cols, C, add, sums);
 }
 
 template <int R, int NV>
@@ -222,6 +293,7 @@ static void outer_n(Const a, Const b, int rows, int cols, int C, double* G) {
 }
 // G += a^T b, (C, C) in double
 static void outer(Const a, Const b, int rows, int cols, int C, double* G) {
+  const Timed timed(MATRIX_GRADIENTS);
   if (C % (2 * V) == 0) outer_n<V < 8 ? V : 8, 2>(a, b, rows, cols, C, G);
   else outer_n<V, 1>(a, b, rows, cols, C, G);
 }
@@ -239,6 +311,7 @@ INLINE float* at(View v, int y, int x, int c) { return v.p + y * v.row + x * v.p
 
 // S += sum x, Q += sum x x
 static void moments(Const x, int rows, int cols, int C, double* S, double* Q) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {}, q = {};
@@ -248,6 +321,7 @@ static void moments(Const x, int rows, int cols, int C, double* S, double* Q) {
 }
 // S += sum x
 static void sums(Const x, int rows, int cols, int C, double* S) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {};
@@ -257,6 +331,7 @@ static void sums(Const x, int rows, int cols, int C, double* S) {
 }
 // D += sum x g
 static void dots(Const x, Const g, int rows, int cols, int C, double* D) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf s = {};
@@ -264,16 +339,35 @@ static void dots(Const x, Const g, int rows, int cols, int C, double* D) {
       add_to(D + c, s);
     }
 }
-// o = the positive part of (x - mean) scale
-static void normalise(Const x, const float* mean, const float* scale, View o, int rows, int cols, int C) {
-  for (int c = 0; c < C; c += V) {
-    const vf m = load(mean + c), s = load(scale + c);
+// D += sum x g over what a mask passes on
+static void dots_masked(Const x, Const g, const char* mask, int rows, int cols, int C, double* D) {
+  const Timed timed(NORMS);
+  for (int c = 0; c < C; c += V)
+    for (int y = 0; y < rows; ++y) {
+      vf s = {};
+      for (int i = 0; i < cols; ++i) s += load_mask(mask + ((i64)y * cols + i) * C + c) * load(at(x, y, i, c)) * load(at(g, y, i, c));
+      add_to(D + c, s);
+    }
+}
+// o += a x, of what a mask passes on
+static void add_masked(Const x, const char* mask, float a, View o, int rows, int cols, int C) {
+  for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y)
-      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), relu((load(at(x, y, i, c)) - m) * s));
+      for (int i = 0; i < cols; ++i)
+        store(at(o, y, i, c), load(at(o, y, i, c)) + a * load_mask(mask + ((i64)y * cols + i) * C + c) * load(at(x, y, i, c)));
+}
+// o = the positive part of (x - mean) scale + shift
+static void normalise(Const x, const float* mean, const float* scale, const float* shift, View o, int rows, int cols, int C) {
+  const Timed timed(NORMS);
+  for (int c = 0; c < C; c += V) {
+    const vf m = load(mean + c), s = load(scale + c), b = load(shift + c);
+    for (int y = 0; y < rows; ++y)
+      for (int i = 0; i < cols; ++i) store(at(o, y, i, c), relu((load(at(x, y, i, c)) - m) * s + b));
   }
 }
 // o = a g + b x + k
 static void combine(Const g, Const x, const float* a, const float* b, const float* k, View o, int rows, int cols, int C) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V) {
     const vf va = load(a + c), vb = load(b + c), vk = load(k + c);
     for (int y = 0; y < rows; ++y)
@@ -282,6 +376,7 @@ static void combine(Const g, Const x, const float* a, const float* b, const floa
 }
 // g where u is positive, else zero; D += sum g x, S += sum g
 static void mask(Const u, Const x, View g, int rows, int cols, int C, double* D, double* S) {
+  const Timed timed(NORMS);
   for (int c = 0; c < C; c += V)
     for (int y = 0; y < rows; ++y) {
       vf d = {}, s = {};
@@ -340,6 +435,7 @@ static void pools_k(Const x, int H, int W, int C, int stride, View mean, View mo
 }
 static void pools(bool average, bool maximum, Const x, int H, int W, int C, int stride, View mean, View most, int32_t* which,
                   int rows, int cols) {
+  const Timed timed(POOLS);
   if (average && maximum) pools_k<true, true>(x, H, W, C, stride, mean, most, which, rows, cols);
   else if (average) pools_k<true, false>(x, H, W, C, stride, mean, most, which, rows, cols);
   else pools_k<false, true>(x, H, W, C, stride, mean, most, which, rows, cols);
