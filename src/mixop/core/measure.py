@@ -1,9 +1,8 @@
 """What a network is judged by: a name, a unit, and which direction is better. Imports no torch, so that pages can read it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, Literal
 
 from mixop.core.errors import RecipeError
@@ -11,34 +10,6 @@ from mixop.core.outside import shortened
 
 Number = float | None
 """A measured value; None where nothing was measured."""
-
-
-class Later(Mapping[str, Number]):
-    """Measured values that are read when somebody looks, once.
-
-    Args:
-        read: reads them.
-    """
-
-    def __init__(self, read: Callable[[], Mapping[str, Number]]) -> None:
-        self._read = read
-
-    @cached_property
-    def _values(self) -> Mapping[str, Number]:
-        return self._read()
-
-    def __getitem__(self, name: str) -> Number:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __reduce__(self) -> Any:
-        """What another process gets: the values."""
-        return dict, (dict(self._values),)
 
 
 @dataclass(frozen=True)

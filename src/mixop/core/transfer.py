@@ -71,6 +71,13 @@ def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
     return _made(values, like.dtype, like.device)
 
 
+def indices(values: tuple[int, ...], device: torch.device) -> Tensor:
+    """Whole numbers as an int64 tensor on a device, made once, as `constant`: an index on the host would be copied there."""
+    if torch.compiler.is_compiling():
+        return torch.tensor(values, dtype=torch.int64, device=device)
+    return _made(values, torch.int64, device)
+
+
 @lru_cache(maxsize=64)
 def _made(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # what is made in inference mode could not take part in training later

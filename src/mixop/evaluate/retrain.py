@@ -26,7 +26,7 @@ from mixop.data.core import PARTS, Data, Part
 from mixop.data.examples import AHEAD
 from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate
-from mixop.engine.finite import FiniteCheck, diverged, first_not_finite
+from mixop.engine.finite import diverged, first_not_finite
 from mixop.engine.fit import check_divided
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol, protocol_from_json, protocol_to_json
@@ -159,7 +159,6 @@ class Retraining:
         self._state = self._fresh()
         if not ranks.alone:
             check_divided(self._state.net, data, protocol.batch_size, ranks)
-        self.finite = FiniteCheck(self._checkpoint)
         self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record), ranks)
 
     @property
@@ -420,11 +419,10 @@ class Retraining:
             loss = state.backward(batch._replace(state=state.stream.state), self.protocol, self.ranks)
         # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
         norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
-        if state.best and not torch.stack([loss, norm]).isfinite().all() and state.go_back(self.data.task):
-            return  # only where there is a way back has the host to wait for the numbers of every step
-        epoch = f" in epoch {state.epoch + 1}"
-        for value, what in ((loss, "loss"), (norm, "gradient")):
-            self.finite.see(value, f"The {what} of network {self._label!r}", epoch)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())) and state.go_back(self.data.task):
+            return
+        self._finite(loss.item(), "loss")
+        self._finite(norm.item(), "gradient")
         state.move(self.protocol)
 
     def position(self) -> dict[str, Any]:
@@ -436,7 +434,7 @@ class Retraining:
             "epoch": state.epoch + 1,
             "epochs": self.protocol.epochs,
             "seconds": state.seconds,
-            "train": state.train.value_later(),
+            "train": state.train.value(),
         }
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
@@ -444,9 +442,7 @@ class Retraining:
         valid = self._validate() if self.protocol.validates else {}
         if valid:
             self.state.seconds = seconds()  # validation is part of such a training
-        self.finite.check()
-        position = {**self.position(), "train": self.state.train.value()}
-        record = RetrainingRecord(**position, learning_rate=self._rate, valid=valid)
+        record = RetrainingRecord(**self.position(), learning_rate=self._rate, valid=valid)
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return to_record(record)
 
@@ -528,7 +524,6 @@ class Retraining:
         )
 
     def _finite_state(self) -> None:
-        self.finite.check()
         name = first_not_finite({"weights": self.state.net, "moments of the optimiser": self.state.optimiser})
         if name and not self.state.go_back(self.data.task):
             raise self._diverged(f"The {name} of network {self._label!r} are no longer finite")

@@ -24,7 +24,13 @@ _DATA_DEPENDENT = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_sha
 _INDEXING = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_, torch.ops.aten._index_put_impl_)
 _COPIES = (torch.ops.aten._to_copy, torch.ops.aten.copy_)
 _JOINING = (torch.ops.aten.cat, torch.ops.aten.stack)
-_NOTHING = (torch.ops.aten.empty, torch.ops.aten.empty_like, torch.ops.aten.empty_strided, torch.ops.aten.new_empty)
+_NOTHING = (
+    torch.ops.aten.empty,
+    torch.ops.aten.empty_like,
+    torch.ops.aten.empty_strided,
+    torch.ops.aten.new_empty,
+    torch.ops.aten.new_empty_strided,
+)
 
 
 class GpuTensor(Tensor):
@@ -88,6 +94,7 @@ class SimulatedGpu(TorchDispatchMode):
 
     Attributes:
         launches: operations that would run on the GPU, views aside, by name. An operation may be several kernels.
+        copies: copies from the host, whether it waits for them or not.
         waits: what the host would wait for, by name: reading a number, sizes that depend on numbers, copies to the host, and
             copies from memory of the host that is not pinned, or not asked for without blocking.
 
@@ -108,6 +115,7 @@ class SimulatedGpu(TorchDispatchMode):
         super().__init__()
         self.launches: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
+        self.copies = 0
         self._pinned: list[Tensor] = []
         self._devices = _Devices(self._pinned)
 
@@ -123,6 +131,7 @@ class SimulatedGpu(TorchDispatchMode):
         """Counts from zero again."""
         self.launches.clear()
         self.waits.clear()
+        self.copies = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -149,12 +158,14 @@ class SimulatedGpu(TorchDispatchMode):
     ) -> None:
         host = [leaf for leaf in leaves if isinstance(leaf, Tensor) and not isinstance(leaf, GpuTensor)]
         if packet in _COPIES:
-            from_host = not isinstance(args[packet is torch.ops.aten.copy_], GpuTensor)
-            to_host = not made_there or (not isinstance(args[0], GpuTensor) and packet is torch.ops.aten.copy_)
-            blocking = not (kwargs.get("non_blocking") or args[2:] == (True,))
             source = args[packet is torch.ops.aten.copy_]
-            if to_host or (from_host and source.dim() >= 0 and (blocking or not any(source is p for p in self._pinned))):
-                self.waits[f"{name} to the host" if to_host else f"{name} from the host"] += 1
+            from_host, to_host = not isinstance(source, GpuTensor), not made_there
+            if packet is torch.ops.aten.copy_:
+                to_host = not isinstance(args[0], GpuTensor)
+            self.copies += from_host
+            blocking = not (kwargs.get("non_blocking") or args[2:] == (True,))
+            if to_host or (from_host and (blocking or not any(source is pinned for pinned in self._pinned))):
+                self.waits["copy to the host" if to_host else "copy from the host"] += 1
         elif packet in _INDEXING:
             at = [leaf for leaf in tree_flatten(args[1])[0] if isinstance(leaf, Tensor)]
             if any(index.dtype in (torch.bool, torch.uint8) or not isinstance(index, GpuTensor) for index in at):

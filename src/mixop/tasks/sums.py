@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from mixop.core.measure import Later, Number
+from mixop.core.later import Later
+from mixop.core.measure import Number
 from mixop.core.transfer import double, download
 from mixop.tasks.base import Task, Totals
 
