@@ -132,7 +132,7 @@ class SupernetProblem:
         memory: what parts carry from step to step.
         fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
         precision: of the network's convolutions, ``float32`` or ``bfloat16`` by autocast.
-        captured: takes first-order losses of full mixtures in its place, None if nothing does.
+        captured: takes losses of full mixtures in its place, with first derivatives; None if nothing does.
         accumulate: pieces that a batch is computed in, one after the other; losses then have first derivatives only.
         ranks: the processes that divide every batch among them; losses, outputs and gradients are those of the whole batch.
 
@@ -250,9 +250,10 @@ class SupernetProblem:
         terms: list[Tensor] = []
         if weights is None:
             self.ran = together(self.ran, active)
-        if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
+        if self.captured is not None and self.net.training and active is None:
+            given = None if weights is None or self._own(weights) else weights
             with self._autocast(batch):
-                loss, outputs = self.captured(batch, mix, learn=weights is None)
+                loss, outputs = self.captured(batch, mix, learn=weights is None, given=given)
         elif len(pieces := pieces_of(len(batch.y), self.accumulate)) > 1:
             return self._loss_in_pieces(weights, mix, active, batch, pieces)
         else:

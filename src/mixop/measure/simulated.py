@@ -36,7 +36,7 @@ _NOTHING = (
 class GpuTensor(Tensor):
     """A tensor that says it is on the simulated GPU; its numbers are in a tensor of the CPU."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
     numbers: Tensor
 
     @staticmethod
