@@ -47,7 +47,10 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Operations and costs",
         ("mixop.nets.ops", "mixop.nets.costs", "mixop.nets.latency", "mixop.nets.timing"),
     ),
-    "measure": ("Time and speed", ("mixop.measure.foresight", "mixop.measure.latency", "mixop.measure.speed")),
+    "measure": (
+        "Time and speed",
+        ("mixop.measure.foresight", "mixop.measure.latency", "mixop.measure.simulated", "mixop.measure.speed"),
+    ),
     "analysis": (
         "Analysis",
         tuple(f"mixop.analysis.{module.name}" for module in pkgutil.iter_modules([str(ROOT / "analysis")])),

@@ -1,7 +1,7 @@
 """A problem whose losses are a table: every expectation over architectures is a sum over 16 of them."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 import torch
@@ -46,8 +46,11 @@ class Tabular:
         self.last = one, other
         return self.losses[one, other]
 
-    def measured(self) -> float:
-        return self.right[self.last].item() / EXAMPLES
+    def measured(self) -> tuple[int, int]:
+        return self.last
+
+    def rewards(self, measured: Sequence[tuple[int, int]]) -> list[float]:
+        return [self.right[pair].item() / EXAMPLES for pair in measured]
 
     def penalty(self, params: dict[str, Tensor]) -> Tensor:
         return self.extra(params)

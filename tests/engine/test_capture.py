@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from mixop.core.types import Batch
@@ -75,6 +76,32 @@ def test_loss_gradient_and_statistics(device, learn):
             torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.parametrize("slopes", [True, False], ids=["their gradient too", "of the mix alone"])
+def test_other_weights_than_the_networks_own(slopes):
+    """The passes of a second-order scheme: at stepped weights, whose gradient is asked for, and at moved ones."""
+    net = net_of()
+    captured = CapturedLoss(net, TASK, again)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    for seed in (1, 2):
+        generator = seeded(seed)
+        given = {name: p.detach() + torch.randn(p.shape, generator=generator) / 10 for name, p in net.named_parameters()}
+        given = {name: value.requires_grad_(slopes) for name, value in given.items()}
+        mix, batch = {name: value.requires_grad_() for name, value in mix_of(seed).items()}, batch_of(seed)
+        still = {name: buffer.clone() for name, buffer in net.named_buffers()}
+        losses = (
+            captured(batch, mix, learn=False, given=given)[0],
+            cross_entropy(functional_call(net, {**given, **still}, (batch.x, mix)), batch.y),
+        )
+        wanted = [*mix.values(), *(given.values() if slopes else ())]
+        got, want = (torch.autograd.grad(loss, wanted, allow_unused=True) for loss in losses)
+        torch.testing.assert_close(*losses)
+        for a, b in zip(got, want, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)  # float32
+    assert len(captured._pieces) == 1
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 def test_two_losses_before_one_gradient():
     """A replay writes over what the last one wrote; the gradients of both must be their own."""
     net = net_of()
@@ -102,11 +129,14 @@ def test_second_derivatives_are_refused():
         torch.autograd.grad(slope.sum(), list(mix.values()))
 
 
+# The weight step, and the architecture's: at the network's own weights; or for the gradient in them, at stepped weights, and
+# twice without it.
+@pytest.mark.parametrize(("name", "pieces"), [("darts", 2), ("darts2", 3), ("sdarts_rs", 2)])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
-def test_a_search_takes_the_same_steps(device, tmp_path):
+def test_a_search_takes_the_same_steps(device, name, pieces, tmp_path):
     x = torch.randint(0, 256, (64, 3, 8, 8), generator=seeded(), dtype=torch.uint8)
     data = from_arrays(x, torch.arange(64) % 5, valid=0.5, test_share=0.1, layout="nchw")
-    recipe = replace(RECIPES["darts"](), epochs=1, batch_size=8, warmup=0)
+    recipe = replace(RECIPES[name](), epochs=1, batch_size=8, warmup=0)
     results = []
     for capture in (False, True):
         space = nasbench201(channels=4, cells=1).fit(Sizes((3, 8, 8), 5))
@@ -122,7 +152,7 @@ def test_a_search_takes_the_same_steps(device, tmp_path):
             search.state.step += 1
         if capture:
             assert search.captured is not None
-            assert len(search.captured._pieces) == 2
+            assert len(search.captured._pieces) == pieces
         results.append([*search.state.params.values(), *search.state.net.state_dict().values()])
     for got, want in zip(results[1], results[0], strict=True):
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-5)

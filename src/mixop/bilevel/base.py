@@ -5,7 +5,7 @@ changes nothing but the memory of the search; the engine alone steps.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -17,6 +17,7 @@ from mixop.core.optim import Optimiser
 from mixop.core.types import Batch, Draw, Params
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Decision, Group, Space
+from mixop.tasks.base import Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,12 @@ class Problem(Protocol):
         """The search space."""
         ...
 
-    def measured(self) -> float:
-        """The task's first measure on the batch of the last forward pass, as a number where larger is better."""
+    def measured(self) -> Totals:
+        """What the task measures on the batch of the last forward pass; nobody waits for it before `rewards`."""
+        ...
+
+    def rewards(self, measured: Sequence[Totals]) -> list[float]:
+        """The task's first measure of each of several `measured` passes, as a number where larger is better."""
         ...
 
     def train_loss(self, weights: Mapping[str, Tensor], params: Params, batch: Batch) -> Tensor:

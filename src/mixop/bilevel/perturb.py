@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.core.transfer import upload
 from mixop.core.types import Mix
 from mixop.relax.base import Relaxation
 
@@ -65,7 +66,7 @@ def simplex_clip(weights: Tensor) -> Tensor:
 def uniform_noise(mix: Mix, radius: float, generator: Generator) -> dict[str, Tensor]:
     """Noise of the shapes of mixing weights, uniform in [-radius, radius]."""
     return {
-        name: (radius * (2 * torch.rand(weights.shape, generator=generator, dtype=weights.dtype) - 1)).to(weights.device)
+        name: upload(radius * (2 * torch.rand(weights.shape, generator=generator, dtype=weights.dtype) - 1), weights.device)
         for name, weights in mix.items()
     }
 
@@ -131,4 +132,5 @@ class Adversarial(Perturbation):
                 for (name, leaf), g in zip(leaves.items(), slopes, strict=True)
             }
         with torch.no_grad():
-            return clean if loss_of(moved) < loss_of(clean) else moved
+            lower = loss_of(moved) < loss_of(clean)  # on the device: the host need not know
+            return {name: torch.where(lower, clean[name], weights) for name, weights in moved.items()}

@@ -110,8 +110,11 @@ def _alignment(problem: Problem, params: Params, train_batch: Batch, valid_batch
     slopes = _slopes(problem.valid_loss(stepped, constants, valid_batch), stepped)
     with torch.no_grad():
         moved = {name: weights[name] - stepped[name] for name in gradients}
-        product = sum((slopes[name] * step).sum().item() for name, step in moved.items() if name in slopes)
-        lengths = [math.sqrt(sum(x.square().sum().item() for x in of.values())) for of in (slopes, moved)]
+        products = [(slopes[name] * step).sum() for name, step in moved.items() if name in slopes]
+        squares = [[x.square().sum() for x in of.values()] for of in (slopes, moved)]
+        numbers = iter(torch.stack([*products, *squares[0], *squares[1]]).tolist())  # read in one go
+    product, *lengths = (sum(next(numbers) for _ in its) for its in (products, *squares))
+    lengths = [math.sqrt(length) for length in lengths]
     return product / math.prod(lengths) if all(lengths) else 0.0
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of
 from mixop.bilevel.sampled import check_samples, check_scored, entropy_of, log_prob_of, penalties_of
@@ -13,6 +14,7 @@ from mixop.core.optim import Optimiser
 from mixop.core.schedules import check_range
 from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
+from mixop.tasks.base import Totals
 
 BASELINE = "ScoreFunction.baseline"
 """Where the baseline stands in a problem's memory."""
@@ -59,13 +61,14 @@ class ScoreFunction(Scheme):
     def __call__(self, problem: Problem, params: Params, train_batch: Batch, valid_batch: Batch) -> Params:
         leaves, weights = leaves_of(params), fixed(problem)
         baseline = problem.memory.get(BASELINE, torch.zeros((), dtype=torch.float64))
-        terms = []
-        for _ in range(self.samples):
-            draws = problem.draw(leaves)
+        sampled, losses, measured, terms = [], [], [], []
+        for _ in range(self.samples):  # all passes first: a reward that is read at once would make the host wait for each
+            sampled.append(problem.draw(leaves))
             with torch.no_grad():
-                loss = problem.draw_loss(weights, draws, valid_batch)
-            reward = self.scale * self._reward(problem, loss.item())
-            gain, bonus = torch.tensor(reward, dtype=torch.float64), 0.0
+                losses.append(problem.draw_loss(weights, sampled[-1], valid_batch))
+            measured += [problem.measured()] if self.reward == "measure" else []
+        for draws, reward in zip(sampled, self._rewards(problem, losses, measured), strict=True):
+            gain, bonus = torch.tensor(self.scale * reward, dtype=torch.float64), 0.0
             if self.entropy_weight:
                 entropy = entropy_of(problem.relaxation, leaves, draws, problem.space)
                 gain, bonus = gain + self.entropy_weight * entropy.detach().cpu().double(), self.entropy_weight * entropy
@@ -75,7 +78,8 @@ class ScoreFunction(Scheme):
         problem.memory[BASELINE] = baseline
         return gradient(problem.penalty(leaves) + torch.stack(terms).mean(), leaves)
 
-    def _reward(self, problem: Problem, loss: float) -> float:
+    def _rewards(self, problem: Problem, losses: list[Tensor], measured: list[Totals]) -> list[float]:
         if self.reward == "measure":
-            return problem.measured()
-        return -loss if self.reward == "loss" else math.exp(-loss)
+            return problem.rewards(measured)
+        numbers = torch.stack(losses).tolist()
+        return [-loss for loss in numbers] if self.reward == "loss" else [math.exp(-loss) for loss in numbers]

@@ -11,6 +11,7 @@ from mixop.bilevel.base import Problem, Scheme, fixed, gradient, leaves_of, resh
 from mixop.core.errors import RecipeError
 from mixop.core.optim import SGD, Optimiser
 from mixop.core.schedules import check_range
+from mixop.core.transfer import double
 from mixop.core.types import Batch, Params
 from mixop.relax.base import Relaxation
 
@@ -96,35 +97,39 @@ class SecondOrder(Scheme):
             mixed = self._difference(problem, leaves, train_batch, ends)
         return {name: direct[name] - inner.response * factor * mixed[name] for name in params}
 
-    def _factor(self, slopes: Mapping[str, Tensor]) -> float:
+    def _factor(self, slopes: Mapping[str, Tensor]) -> float | Tensor:
         """What brings gradients to the largest norm; 1 where they are shorter, or nothing is clipped."""
         if not self.clip or not slopes:
             return 1.0
-        norm = torch.stack([slope.detach().norm() for slope in slopes.values()]).norm().item()
-        return min(1.0, self.clip / (norm + 1e-6))
+        return (self.clip / (_norm(slopes) + 1e-6)).clamp(max=1.0)
 
     def _difference(self, problem: Problem, leaves: Params, batch: Batch, v: Mapping[str, Tensor]) -> Params:
-        norm = torch.stack([part.norm() for part in v.values()]).norm().item() if v else 0.0
-        if norm == 0:
+        if not v:
             return _zeros(leaves)
+        norm = _norm(v)  # stays on the device, for which the host would wait
         # The weights move by epsilon in length whatever the scale of v; dividing by 2 eps gives that scale back. Central, so
         # that the error is of the order of eps^2; at w and not at w', where the step's own derivative is taken.
-        eps = self.epsilon / norm
+        eps = self.epsilon / norm.where(norm > 0, 1.0)
         weights = fixed(problem)
 
-        def slope(distance: float) -> Params:
+        def slope(distance: Tensor) -> Params:
             moved = {name: weight + distance * v[name] if name in v else weight for name, weight in weights.items()}
             return gradient(problem.train_loss(moved, leaves, batch), leaves)
 
         # Both under the same random draw (`Problem`): of two draws the difference would be noise divided by eps.
         ahead, behind = slope(eps), slope(-eps)
-        return {name: (ahead[name] - behind[name]) / (2 * eps) for name in leaves}
+        return {name: ((ahead[name] - behind[name]) / (2 * eps)).where(norm > 0, 0.0) for name in leaves}
 
 
 def _slopes(loss: Tensor, at: Mapping[str, Tensor], *, create_graph: bool = False) -> dict[str, Tensor]:
     """The gradients of a loss by name, absent where it does not depend on a tensor."""
     grads = torch.autograd.grad(loss, list(at.values()), create_graph=create_graph, allow_unused=True)
     return {name: g for name, g in zip(at, grads, strict=True) if g is not None}
+
+
+def _norm(parts: Mapping[str, Tensor]) -> Tensor:
+    """The length of all together, a float64 scalar."""
+    return double(torch.stack([part.detach().norm() for part in parts.values()]).norm())
 
 
 def _prefixed(params: Params) -> dict[str, Tensor]:

@@ -242,6 +242,10 @@ def speed(result: "Result", what: str) -> None:
         row("tokens a second", (f"{result.rate(t):,.0f}" for t in timings), "bold")
     row("times as fast", (f"{result.ratio(t):.2f}" for t in timings), "bold")
     row("times the limit", (f"{median(t.step) / result.limit:.1f}" for t in timings))
+    counted = [t.counts for t in timings]
+    if any(counted):
+        row("operations on a GPU", (f"{c.launched:,}" if c else "-" for c in counted))
+        row("  waits of the host", (f"{c.waited:,}" if c else "-" for c in counted))
     remembered = [t.memory for t in timings if t.memory is not None]
     if len(remembered) == len(timings):
         row("memory of a step", (_mebibytes(m.peak) for m in remembered))
@@ -249,15 +253,19 @@ def speed(result: "Result", what: str) -> None:
         row("  kept for gradient", (_mebibytes(m.saved) for m in remembered))
     console.print(table)
     console.print()
-    counted = "linear maps" if result.tokens else "convolutions and linear maps, counted by hand"
+    products = "linear maps" if result.tokens else "convolutions and linear maps, counted by hand"
     roof = result.roofline
     sentence(
         console,
         f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
-        f"{result.flops / 1e9:.1f} GFLOP of {counted}. The machine reached "
+        f"{result.flops / 1e9:.1f} GFLOP of {products}. The machine reached "
         f"{roof.gemm / 1e9:.0f} GFLOP/s at a matrix product, {roof.convolution / 1e9:.0f} at a 3x3 convolution, and copied "
         f"{roof.copy / 1e9:.1f} GB/s: at the convolution's rate a step takes {result.limit:.3f} s, the limit.",
     )
+    if any(counted):
+        sentence(
+            console, "What a step does on a GPU is counted on a simulated one, at two examples; nothing ran on a GPU for it."
+        )
     if remembered:
         sentence(
             console,

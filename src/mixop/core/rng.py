@@ -4,6 +4,7 @@ Nothing here reads or sets torch's process-wide generators, so searches in sever
 leave each other's numbers alone.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mixop.core.share import present_share
+from mixop.core.transfer import upload
 from mixop.core.watch import Source, Watch
 
 _CPU = torch.device("cpu")
@@ -86,16 +88,21 @@ def watched(source: Source, watch: bool) -> AbstractContextManager:
     return Watch(source) if watch else nullcontext()
 
 
-def rand(shape: Sequence[int], dtype: torch.dtype | None = None, *, by_example: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1) on the CPU, from the fence around this thread; from torch's generator where there is none.
+def rand(shape: Sequence[int], device: torch.device = _CPU, *, by_example: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1), float32, from the fence around this thread; from torch's generator where there is none.
 
     Args:
         shape: how many.
-        dtype: of the numbers.
+        device: where they are wanted. They are drawn on the CPU; see `mixop.core.watch.Source.uniform`.
         by_example: whether the first axis is the examples of the batch. In a pass over a share of a batch
             (`mixop.core.share`) they are then the numbers that these examples have in a pass over the whole one.
     """
-    return _draw_by_example(torch.rand, shape, dtype) if by_example else _draw(torch.rand, shape, dtype=dtype)
+    if device.type == "cpu" or torch.compiler.is_compiling():
+        drawn = _draw_by_example(torch.rand, shape, None) if by_example else _draw(torch.rand, shape)
+        return drawn.to(device)
+    if by_example:
+        return _draw_by_example(lambda shape, **_: _uniform(shape, device), shape, None)
+    return _uniform(shape, device)
 
 
 def randn(shape: Sequence[int], dtype: torch.dtype | None = None, *, by_example: bool = False) -> Tensor:
@@ -113,6 +120,13 @@ def _draw_by_example(function: Callable[..., Tensor], shape: Sequence[int], dtyp
     if share is None:
         return _draw(function, shape, dtype=dtype)
     return _draw(function, (share.of, *shape[1:]), dtype=dtype)[share.rows]
+
+
+def _uniform(shape: Sequence[int], device: torch.device) -> Tensor:
+    source = _FENCES.source
+    if source is None:
+        return upload(torch.rand(tuple(shape)), device)
+    return source.uniform(math.prod(shape), device).view(tuple(shape))
 
 
 def _draw(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:

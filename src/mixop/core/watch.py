@@ -13,6 +13,8 @@ import torch
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mixop.core.transfer import upload
+
 Handler = Callable[["Watch", Any, tuple, dict[str, Any]], Any]
 """How an operation is run: by the mode, the operation and its arguments."""
 
@@ -30,12 +32,29 @@ class Source:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._made: dict[torch.device, Generator] = {}
+        self._ahead: dict[torch.device, Tensor] = {}
 
     def on(self, device: torch.device) -> Generator:
         """The generator of a device."""
         if device not in self._made:
             self._made[device] = Generator(device).manual_seed(self.seed)
         return self._made[device]
+
+    def uniform(self, count: int, device: torch.device) -> Tensor:
+        """Uniform numbers in [0, 1) on a device, ``(count,)`` float32: drawn on the CPU, and sent there many at a time.
+
+        Unless others are drawn in between, they are those that are drawn on the CPU one after the other.
+        """
+        left = self._ahead.get(device, torch.empty(0, device=device))
+        if len(left) < count:
+            drawn = torch.rand(max(count - len(left), AHEAD), generator=self.on(torch.device("cpu")))
+            left = torch.cat([left, upload(drawn, device)])
+        self._ahead[device] = left[count:]
+        return left[:count]
+
+
+AHEAD = 1 << 14
+"""Uniform numbers that a `Source` sends to another device at once."""
 
 
 class Watch(TorchDispatchMode):

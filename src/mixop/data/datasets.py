@@ -13,6 +13,7 @@ from torch import Tensor
 from mixop.core.door import door
 from mixop.core.errors import DataError
 from mixop.core.machine import cores, memory
+from mixop.core.transfer import upload
 from mixop.core.types import Batch
 from mixop.data.ahead import LIMIT, ReadAhead
 from mixop.data.core import PARTS, Data, assemble
@@ -193,7 +194,7 @@ class LazyItems(Examples):
         if x.is_floating_point() and not x.isfinite().all():
             bad = int(at[int((~x.isfinite()).flatten(1).any(1).nonzero()[0])])
             raise DataError(f"Example {bad} of {self.items.where} holds NaN or infinity: fix it or leave it out.")
-        return Batch(x.to(self._device), self.y[at.to(self.y.device)])
+        return Batch(upload(x, self._device), self.y[upload(at, self.y.device)])
 
     def to(self, device: torch.device | str) -> Self:
         if torch.device(device) == self._device:

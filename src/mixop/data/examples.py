@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError
+from mixop.core.transfer import upload
 from mixop.core.types import Batch
 from mixop.data.stream import Stream, batches
 from mixop.data.windows import Windows
@@ -169,7 +170,7 @@ class Arrays(Examples):
         return self.x
 
     def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
-        at = at.to(self.x.device)
+        at = upload(at, self.x.device)
         return Batch(self.x[at], self.y[at])
 
     def to(self, device: torch.device | str) -> Self:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.names import load, name_of
+from mixop.core.transfer import constant
 from mixop.core.types import Batch
 from mixop.data.examples import Examples
 
@@ -70,8 +71,9 @@ class Preparation:
         if len(self.mean) != x.shape[1]:
             raise DataError(f"mean and std are for {len(self.mean)} channels, but the inputs have {x.shape[1]}.")
         shape = (1, -1, *(1,) * (x.dim() - 2))
-        mean, std = (torch.tensor(v, dtype=torch.float32, device=x.device).view(shape) for v in (self.mean, self.std))
-        return (x.float() - mean * unit) / (std * unit)
+        x = x.float()
+        mean, std = (constant(v, x).view(shape) for v in (self.mean, self.std))
+        return (x - mean * unit) / (std * unit)
 
     def __call__(self, batch: Batch, generator: Generator) -> Batch:
         """A training batch, augmented and normalised.

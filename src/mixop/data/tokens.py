@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError
+from mixop.core.transfer import upload
 from mixop.core.types import Batch
 from mixop.data.examples import Examples, digest_of
 from mixop.data.stream import Stream
@@ -71,7 +72,7 @@ class Tokens(Examples):
 
     def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
         """Tokens at positions, and the tokens behind them, both in the shape of ``at``, ``(B, T)`` for windows."""
-        at = at.to(self.text.device)
+        at = upload(at, self.text.device)
         return Batch(self.text[at], self.text[at + 1])
 
     def to(self, device: torch.device | str) -> Self:

@@ -2,7 +2,7 @@
 the time of a step of a full mixture.
 
 Only the network is inside: what draws mixing weights, and the optimisers, stay outside, so that rates and temperatures change
-freely. Weights are read where they lie.
+freely. The network's weights are read where they lie; other ones, of the passes of a second-order scheme, are copied in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,35 +53,51 @@ class CapturedLoss:
         self.net, self.task, self._record = net, task, record
         self._pieces: dict[tuple, _Piece] = {}
 
-    def __call__(self, batch: Batch, mix: Mix, *, learn: bool) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, batch: Batch, mix: Mix, *, learn: bool, given: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Loss and outputs; the loss has a first derivative in the mix, where that has one, and in the weights if they learn.
 
         Args:
             batch: inputs and targets; work is recorded for every shape.
             mix: mixing weights of every group.
             learn: whether it is a weight step: batch-norm statistics then follow, and weights have a gradient.
+            given: other weights than the network's own by name, with a derivative where they ask for one; not to learn.
         """
         slopes = any(value.requires_grad for value in mix.values())
         shapes = tuple(value.shape for value in mix.values())
-        key = (learn, slopes, batch.x.shape, batch.x.dtype, batch.y.shape, shapes)
+        others = None if given is None else tuple((name, weight.requires_grad) for name, weight in given.items())
+        key = (learn, slopes, batch.x.shape, batch.x.dtype, batch.y.shape, shapes, others)
         if key not in self._pieces:
-            self._pieces[key] = _Piece(self.net, self.task, self._record, batch, mix, learn=learn, slopes=slopes)
+            self._pieces[key] = _Piece(self.net, self.task, self._record, batch, mix, given, learn=learn, slopes=slopes)
         piece = self._pieces[key]
-        return _Loss.apply(piece, batch, *mix.values(), *piece.weights)  # type: ignore[return-value]
+        weights = piece.weights if given is None else given.values()
+        return _Loss.apply(piece, batch, *mix.values(), *weights)  # type: ignore[return-value]
 
 
 class _Piece:
     """Recorded work for batches of one shape, with the tensors that it reads and writes."""
 
     def __init__(
-        self, net: Supernet, task: Task, record: Recorder, batch: Batch, mix: Mix, *, learn: bool, slopes: bool
+        self,
+        net: Supernet,
+        task: Task,
+        record: Recorder,
+        batch: Batch,
+        mix: Mix,
+        given: Mapping[str, Tensor] | None,
+        *,
+        learn: bool,
+        slopes: bool,
     ) -> None:
         self.net, self.task, self.learn = net, task, learn
         self.x, self.y = batch.x.clone(), batch.y.clone()
         self.mix = {name: value.detach().clone().requires_grad_(slopes) for name, value in mix.items()}
-        self.weights = [p for p in net.parameters() if p.requires_grad] if learn else []
-        self.wanted = [*(self.mix.values() if slopes else ()), *self.weights]
-        self.slopes = slopes
+        self.given = {name: w.detach().clone().requires_grad_(w.requires_grad) for name, w in (given or {}).items()}
+        self.weights = [p for p in net.parameters() if p.requires_grad] if learn else list(self.given.values())
+        tensors = [*self.mix.values(), *self.weights]
+        self.places = [k for k, tensor in enumerate(tensors) if tensor.requires_grad]
+        self.wanted = [tensors[k] for k in self.places]
         self.loss = self.outputs = torch.empty(0)
         self.gradient: Sequence[Tensor | None] = ()
         before = {name: buffer.clone() for name, buffer in net.named_buffers()}
@@ -98,17 +114,21 @@ class _Piece:
             else:
                 still: Mapping[str, Tensor] = {name: p.detach() for name, p in self.net.named_parameters()}
                 statistics = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-                outputs = functional_call(self.net, {**still, **statistics}, (self.x, self.mix))
+                outputs = functional_call(self.net, {**still, **self.given, **statistics}, (self.x, self.mix))
             loss = self.task.loss(outputs.float(), self.y)
-            self.gradient = torch.autograd.grad(total_loss(loss, terms), self.wanted, allow_unused=True)
+            if self.wanted:
+                self.gradient = torch.autograd.grad(total_loss(loss, terms), self.wanted, allow_unused=True)
         self.loss, self.outputs = loss.detach(), outputs.detach()
 
-    def run(self, batch: Batch, mix: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    def run(self, batch: Batch, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        mix, weights = tensors[: len(self.mix)], tensors[len(self.mix) :]
         with torch.no_grad():
             self.x.copy_(batch.x)
             self.y.copy_(batch.y)
             for ours, given in zip(self.mix.values(), mix, strict=True):
                 ours.copy_(given)
+            if self.given:
+                torch._foreach_copy_(list(self.given.values()), list(weights))
             self.replay()
             # The next replay writes over what this one wrote.
             return self.loss.clone(), self.outputs.clone(), [None if g is None else g.clone() for g in self.gradient]
@@ -117,8 +137,9 @@ class _Piece:
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, piece: _Piece, batch: Batch, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        loss, outputs, gradient = piece.run(batch, tensors[: len(piece.mix)])
-        ctx.gradient = [*([] if piece.slopes else [None] * len(piece.mix)), *gradient]
+        loss, outputs, gradient = piece.run(batch, tensors)
+        found = dict(zip(piece.places, gradient, strict=True))
+        ctx.gradient = [found.get(k) for k in range(len(tensors))]
         ctx.mark_non_differentiable(outputs)
         return loss, outputs
 

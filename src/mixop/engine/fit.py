@@ -175,7 +175,7 @@ def check_computing(recipe: Recipe, space: Space, settings: Settings) -> None:
     if trial(recipe.relaxation).active is not None:
         raise RecipeError(
             f"A CUDA graph always does the same work, but the draws of {type(recipe.relaxation).__name__} run different "
-            "options every time: leave out capture."
+            "options every time, and a graph of all options would train another network: leave out capture."
         )
     drawing = [type(wrap).__name__ for wraps in recipe.all_wraps for wrap in wraps if wrap.draws]
     drawing += ["the option noise" for group in space.groups for d in group.decisions if "noise" in d.options]

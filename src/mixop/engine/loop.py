@@ -19,6 +19,7 @@ from mixop.core.errors import DivergedError, RunError
 from mixop.core.optim import resting, set_rate
 from mixop.core.outside import shortened
 from mixop.core.ranks import ALONE, Ranks
+from mixop.core.transfer import constant
 from mixop.core.types import Batch, Params
 from mixop.data.core import Data
 from mixop.data.examples import AHEAD
@@ -27,7 +28,7 @@ from mixop.engine.capture import CapturedLoss
 from mixop.engine.driver import Driver, Observer
 from mixop.engine.estimate import Estimate, enough_memory, estimate, memory
 from mixop.engine.finish import TrainedSearch
-from mixop.engine.finite import diverged, first_not_finite
+from mixop.engine.finite import FiniteCheck, diverged, first_not_finite
 from mixop.engine.fit import computing
 from mixop.engine.problem import SupernetProblem, mix_of
 from mixop.engine.score import EVALUATION_BATCH, one_path, score, try_out
@@ -105,6 +106,7 @@ class Search:
         self.state = SearchState.fresh(recipe, space, data, settings)
         self._bind()
         lookback = max((monitor.lookback for monitor in recipe.monitors), default=0)
+        self.finite = FiniteCheck(run.state)
         self.snapshots = Snapshots(run / SNAPSHOTS, lookback, ranks)
         self._action: Action = Continue()
         self.driver = Driver(self, settings.checkpoint_seconds, lambda record: self.observe(record), ranks)
@@ -384,14 +386,14 @@ class Search:
         leaves = leaves_of(state.params)
         state.weight_optimiser.zero_grad(set_to_none=True)
         loss = self.problem.joint_loss(leaves, batch)
-        self._finite(loss.item(), "joint")
+        self._finite(loss, "joint")
         loss.backward()
         self._move_architecture({name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()})
         self._move_weights(self.problem, batch)
 
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> None:
         hypergradient = self.recipe.scheme(self.problem, self.state.params, train_batch, valid_batch)
-        self._finite(self.problem.seen.loss.item(), "architecture")
+        self._finite(self.problem.seen.loss, "architecture")
         self.state.architecture_stream.state = self.problem.carried(valid_batch)
         self._move_architecture(hypergradient)
 
@@ -401,9 +403,9 @@ class Search:
             value.grad = hypergradient[name].clone()
         fixed = self._fixed_rows()
         for name, rows in fixed.items():
-            state.params[name].grad[rows] = 0.0  # pyright: ignore[reportOptionalSubscript]
+            state.params[name].grad.masked_fill_(rows, 0.0)  # pyright: ignore[reportOptionalMemberAccess]
         norm = torch.nn.utils.clip_grad_norm_(state.params.values(), self.recipe.architecture_clip or math.inf)
-        self._finite(norm.item(), "architecture", "gradient")
+        self._finite(norm, "architecture", "gradient")
         before = {name: value.clone() for name, value in state.params.items()}
         state.architecture_optimiser.step()
         with torch.no_grad():
@@ -411,21 +413,22 @@ class Search:
                 value, draw = state.params[group.name], self.problem.drawn[group.name]
                 value.copy_(self.recipe.relaxation.after_step(before[group.name], value.clone(), draw, group))
             for name, rows in fixed.items():  # momentum and weight decay move what has no gradient
-                state.params[name][rows] = before[name][rows]
+                state.params[name].copy_(before[name].where(rows, state.params[name]))
             for regulariser in self.recipe.regularisers:
                 state.memory.update(regulariser.remember(self.problem.point(state.params, self.problem.mean(state.params))))
 
     def _fixed_rows(self) -> Params:
-        """The decisions of each group that are made already, where the parameters have a row for each decision."""
-        fixed = self.state.fixed
-        groups = [g for g in self.problem.groups if g.name in fixed and len(self.state.params[g.name]) == g.shape[0]]
-        return {g.name: torch.tensor(list(fixed[g.name])) for g in groups}
+        """Which decisions of each group are made already, ``(E, 1)``, where the parameters have a row for each decision."""
+        fixed, params = self.state.fixed, self.state.params
+        groups = [g for g in self.problem.groups if g.name in fixed and len(params[g.name]) == g.shape[0]]
+        made = {g.name: tuple(float(e in fixed[g.name]) for e in range(g.shape[0])) for g in groups}
+        return {name: constant(rows, params[name])[:, None] > 0 for name, rows in made.items()}
 
     def _weight_step(self, batch: Batch) -> None:
         state = self.state
         state.weight_optimiser.zero_grad(set_to_none=True)
         loss = self.recipe.weight_step(self.weight_problem, state.params, batch)
-        self._finite(loss.item(), "weight")
+        self._finite(loss, "weight")
         loss.backward()
         self._move_weights(self.weight_problem, batch)
 
@@ -436,21 +439,21 @@ class Search:
             # The same, whoever computes the network: an executor may keep what ran and what did not in one tensor.
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         norm = torch.nn.utils.clip_grad_norm_(weights, self.recipe.clip or math.inf)
-        self._finite(norm.item(), "weight", "gradient")
+        self._finite(norm, "weight", "gradient")
         ran = problem.ran if self.recipe.idle_weights == "rest" else None
         with resting(state.weight_optimiser, () if ran is None else state.net.idle(ran)):
             state.weight_optimiser.step()
         state.weight_stream.state = problem.carried(batch)
         state.train.add(problem.seen.outputs, problem.seen.targets, problem.seen.loss)
 
-    def _finite(self, value: float, step: str, what: str = "loss") -> None:
-        # Checked before a step is taken: what a checkpoint holds has always had a finite loss and gradient.
-        if not math.isfinite(value):
-            raise self._diverged(f"The {what} of the {step} step became {value}")
+    def _finite(self, value: Tensor, step: str, what: str = "loss") -> None:
+        state = self.state
+        self.finite.see(value, f"The {what} of the {step} step", f" in epoch {state.epoch + 1}, step {state.step + 1}")
 
     def _finite_state(self) -> None:
         """A finite gradient times a large rate may still leave the finite numbers; the next loss is too late to notice."""
         state = self.state
+        self.finite.check()
         parts = {"weights": state.net, "architecture parameters": state.params}
         moments = {
             "moments of the weights": state.weight_optimiser,
@@ -494,7 +497,7 @@ class Search:
         state.seconds = seconds()
         return to_record(
             SearchRecord(
-                **{**position, "seconds": state.seconds},
+                **{**position, "seconds": state.seconds, "train": state.train.value()},
                 valid=valid,
                 learning_rate=rate,
                 architecture_rate=recipe.architecture_optimiser.lr(self.problem.progress) if searching else 0.0,
@@ -531,5 +534,5 @@ class Search:
             "epoch": state.epoch + 1,
             "epochs": max(self.recipe.epochs, state.tune_until),
             "seconds": state.seconds,
-            "train": state.train.value(),
+            "train": state.train.value_later(),
         }

@@ -14,6 +14,7 @@ from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draw_seed, draws_unseen, fenced, watched
 from mixop.core.schedules import Progress
 from mixop.core.share import Share
+from mixop.core.transfer import constant, upload_all
 from mixop.core.types import (
     DROPPED,
     Active,
@@ -37,7 +38,8 @@ from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group, Space
 from mixop.supernet.base import Supernet
 from mixop.supernet.divided import divided
-from mixop.tasks.base import Task
+from mixop.tasks.base import Task, Totals
+from mixop.tasks.sums import values_of
 
 
 def mix_of(draws: Mapping[str, Draw]) -> tuple[Mix, Active | None]:
@@ -51,14 +53,10 @@ def fix_rows(weights: Tensor, fixed: Mapping[int, int]) -> Tensor:
     """Mixing weights ``(..., E, O)`` whose rows of the given decisions are constants: one-hot, or zero where it is dropped."""
     if not fixed:
         return weights
-    rows = torch.tensor(list(fixed), device=weights.device)
-    made = torch.zeros(weights.shape[-2], 1, dtype=torch.bool, device=weights.device)
-    made[rows] = True
-    chosen = torch.zeros_like(weights)
-    for e, o in fixed.items():
-        if o != DROPPED:
-            chosen[..., e, o] = 1.0
-    return torch.where(made, chosen, weights)
+    edges, options = weights.shape[-2:]
+    hot = [float(o == fixed.get(e, DROPPED)) for e in range(edges) for o in range(options)]
+    made = constant(tuple(float(e in fixed) for e in range(edges)), weights)[:, None] > 0
+    return torch.where(made, constant(tuple(hot), weights).view(edges, options), weights)
 
 
 def with_fixed(draw: Draw, fixed: Mapping[int, int]) -> Draw:
@@ -134,7 +132,7 @@ class SupernetProblem:
         memory: what parts carry from step to step.
         fixed: for each group the option of every decision that is made already, by decision: one-hot in every draw and mean.
         precision: of the network's convolutions, ``float32`` or ``bfloat16`` by autocast.
-        captured: takes first-order losses of full mixtures in its place, None if nothing does.
+        captured: takes losses of full mixtures in its place, with first derivatives; None if nothing does.
         accumulate: pieces that a batch is computed in, one after the other; losses then have first derivatives only.
         ranks: the processes that divide every batch among them; losses, outputs and gradients are those of the whole batch.
 
@@ -248,12 +246,14 @@ class SupernetProblem:
             batch: inputs and targets.
         """
         mix, active = mix_of(draws)
+        mix = upload_all(mix, batch.x.device)
         terms: list[Tensor] = []
         if weights is None:
             self.ran = together(self.ran, active)
-        if self.captured is not None and self.net.training and (weights is None or self._own(weights)):
+        if self.captured is not None and self.net.training and active is None:
+            given = None if weights is None or self._own(weights) else weights
             with self._autocast(batch):
-                loss, outputs = self.captured(batch, mix, learn=weights is None)
+                loss, outputs = self.captured(batch, mix, learn=weights is None, given=given)
         elif len(pieces := pieces_of(len(batch.y), self.accumulate)) > 1:
             return self._loss_in_pieces(weights, mix, active, batch, pieces)
         else:
@@ -352,11 +352,16 @@ class SupernetProblem:
         """What the network carries out of a batch, by the last pass over it; None if it carries nothing."""
         return self._carried.get(id(batch.x))
 
-    def measured(self) -> float:
-        """The task's first measure on the batch of the last forward pass, as a number where larger is better."""
+    def measured(self) -> Totals:
+        """What the task measures on the batch of the last forward pass; nobody waits for it before `rewards`."""
         totals = self.task.totals()
         totals.add(self.seen.outputs, self.seen.targets)
-        return self.task.first.rank(totals.value()[self.task.first.name])
+        return totals
+
+    def rewards(self, measured: Sequence[Totals]) -> list[float]:
+        """The task's first measure of each of several `measured` passes, as a number where larger is better."""
+        first = self.task.first
+        return [first.rank(values[first.name]) for values in values_of(measured)]
 
     def _autocast(self, batch: Batch) -> torch.autocast:
         return torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

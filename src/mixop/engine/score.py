@@ -11,6 +11,7 @@ from torch.func import functional_call
 from mixop.core.measure import Number
 from mixop.core.ranks import ALONE, Ranks
 from mixop.core.rng import draws_unseen, fenced
+from mixop.core.transfer import upload_all
 from mixop.core.types import Active, Batch, Mix, in_float32
 from mixop.data.core import Data
 from mixop.derive.base import Norm
@@ -68,7 +69,7 @@ def score(
     Args:
         net: the supernet.
         data: its data, on the same device.
-        mix: mixing weights.
+        mix: mixing weights, on that device or on the host.
         active: the options that run; None for all.
         batch_size: examples in a batch.
         batches: how many batches, from the first; None for the whole split.
@@ -77,6 +78,7 @@ def score(
         ranks: the processes that divide every batch among them; all get the same measures.
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    mix = upload_all(mix, data.device)
     time = {"progress": progress}
     # What a network draws by itself (noise as an operation) is the same for everything that is compared.
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
@@ -108,6 +110,7 @@ def try_out(net: Supernet, data: Data, mix: Mix) -> None:
         MixopError: if they do not fit together.
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    mix = upload_all(mix, data.device)
     net.eval()
     with fenced(Generator().manual_seed(0), watch=draws_unseen(net)):
         for outputs, batch in _passes(net, buffers, data.sweep("valid", 2, 1), mix, None, {"progress": 0.0}):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mixop.core.types import Mix
 from mixop.engine.settings import Settings
-from mixop.engine.state import SearchState, initial_memory, stage_net, stage_space
+from mixop.engine.state import SearchState, initial_memory, initial_params, stage_net, stage_space
 from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.stage import stage_ends
@@ -75,8 +75,7 @@ def begin_stage(state: SearchState, recipe: Recipe, base: Space, mean: Mix, sett
     random = state.generators["init"]
     state.net = stage_net(state.space, recipe, state.stage, random, settings)
     if stage.start == "fresh":
-        initial = recipe.relaxation.init_all(state.net.groups, random)
-        state.params = {name: value.to(settings.device) for name, value in initial.items()}
+        state.params = initial_params(recipe, state.net, random, settings)
         state.build_optimisers(recipe)
         state.memory.clear()
         state.memory.update(initial_memory(recipe, state.space, state.generators["memory"]))

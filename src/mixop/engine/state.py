@@ -67,11 +67,10 @@ class SearchState:
         kept: dict[str, list[list[int]]] | None = None,
     ) -> "SearchState":
         """The state before the first step; with a stage and its options, of the shape that it has there."""
-        random, device = generators(settings.seed, GENERATORS), settings.device
+        random = generators(settings.seed, GENERATORS)
         space = stage_space(base, recipe, stage, kept or {})
         net = stage_net(space, recipe, stage, random["init"], settings)
-        initial = recipe.relaxation.init_all(net.groups, random["init"])
-        params: dict[str, Tensor] = {name: value.to(device) for name, value in initial.items()}
+        params = initial_params(recipe, net, random["init"], settings)
         if recipe.scheme.shares_data:
             parts: tuple[tuple[Part, ...], ...] = (("train", "valid"), ("train", "valid"))
         else:
@@ -133,6 +132,14 @@ class SearchState:
         self.fixed.update({name: dict(options) for name, options in state["fixed"].items()})
         for name in _PLAIN:
             setattr(self, name, state[name])
+
+
+def initial_params(recipe: Recipe, net: Supernet, generator: Generator, settings: Settings) -> Params:
+    """The architecture parameters before the first step, where the recipe's draws need them."""
+    relaxations = (recipe.relaxation, recipe.weight_relaxation)
+    on_host = any(relaxation is not None and relaxation.on_host for relaxation in relaxations)
+    initial = recipe.relaxation.init_all(net.groups, generator)
+    return {name: value.to("cpu" if on_host else settings.device) for name, value in initial.items()}
 
 
 def initial_memory(recipe: Recipe, space: Space, generator: Generator) -> dict[str, Tensor]:

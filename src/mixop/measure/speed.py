@@ -6,10 +6,11 @@ that slows down slows all of them. Memory is measured in a process that does not
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,7 @@ from torch.nn.functional import conv2d
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.flops import FlopCounter
-from mixop.core.rng import fenced
+from mixop.core.rng import draws_unseen, fenced
 from mixop.core.scratch import scratch_folder
 from mixop.core.surroundings import using
 from mixop.core.trust import grant, receive
@@ -35,6 +36,7 @@ from mixop.engine.fit import check_computing
 from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
+from mixop.measure.simulated import SimulatedGpu
 from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
@@ -96,6 +98,31 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a step would do on a GPU, counted on a simulated one.
+
+    Args:
+        launches: operations by name, views aside; an operation may be several kernels.
+        copies: copies from the host.
+        waits: what the host waits for, by name; see `mixop.measure.simulated.SimulatedGpu`.
+    """
+
+    launches: Mapping[str, int]
+    copies: int
+    waits: Mapping[str, int]
+
+    @property
+    def launched(self) -> int:
+        """Operations in all."""
+        return sum(self.launches.values())
+
+    @property
+    def waited(self) -> int:
+        """Times that the host waits."""
+        return sum(self.waits.values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Seconds of an executor.
 
@@ -106,6 +133,7 @@ class Timing:
         weights: of the weights' half.
         pass_: of a forward and backward pass in the weights only.
         memory: of a step; None if it was not measured.
+        counts: of a step; None where nothing can be counted, see `counts`.
     """
 
     executor: str
@@ -114,6 +142,7 @@ class Timing:
     weights: Sequence[float]
     pass_: Sequence[float]
     memory: Memory | None = None
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +190,7 @@ class Result:
                     "times_as_fast": self.ratio(t),
                     **({"tokens_a_second": self.rate(t)} if self.tokens else {}),
                     "memory": None if t.memory is None else vars(t.memory),
+                    "counts": None if t.counts is None else {**vars(t.counts), "launched": t.counts.launched},
                 }
                 for t in self.timings
             },
@@ -173,15 +203,16 @@ class Steps:
     Args:
         case: what is measured.
         folder: an empty directory for the run.
+        timed: whether the halves of a step are timed, for which the host waits for the device.
     """
 
-    def __init__(self, case: Case, folder: Path) -> None:
+    def __init__(self, case: Case, folder: Path, *, timed: bool = True) -> None:
         recipe = replace(case.recipe, warmup=0, architecture_every=1, windows=None)  # all steps alike, each with both halves
         self.search = Search(recipe, case.space, _data(case), RunDirectory(folder), case.settings)
         self.search._prepare_epoch()
         self.batch = self.search.data.batch(self.search.state.weight_stream.peek())
         self._halves = {"architecture": 0.0, "weights": 0.0}
-        for name, half in (("_architecture_step", "architecture"), ("_weight_step", "weights")):
+        for name, half in (("_architecture_step", "architecture"), ("_weight_step", "weights")) if timed else ():
             setattr(self.search, name, self._timed(getattr(self.search, name), half))
 
     def _timed(self, run: Callable[..., None], half: str) -> Callable[..., None]:
@@ -195,14 +226,18 @@ class Steps:
         """The device that computes the steps."""
         return self.search.settings.device
 
-    def step(self) -> tuple[float, float, float]:
-        """Seconds of one step, and of its two halves."""
+    def take(self) -> None:
+        """Takes one step."""
         search = self.search
         for stream in (search.state.weight_stream, search.state.architecture_stream):
             stream.at = 0  # always whole batches
             stream.state = None
+        search._step()
+
+    def step(self) -> tuple[float, float, float]:
+        """Seconds of one step, and of its two halves."""
         self._halves.update(architecture=0.0, weights=0.0)
-        whole = seconds(search._step, self.device)
+        whole = seconds(self.take, self.device)
         return whole, self._halves["architecture"], self._halves["weights"]
 
     def loss(self) -> Tensor:
@@ -228,6 +263,35 @@ def seconds(run: Callable[[], object], device: str) -> float:
     run()
     wait()
     return time.perf_counter() - begin
+
+
+@door()
+def counts(case: Case) -> Counts | None:
+    """Counts what a step of both halves launches on a GPU and waits for, neither captured nor compiled, in batches of two.
+
+    What is made once in a run, at the first step, is not counted.
+
+    Args:
+        case: what is counted; its device is simulated.
+
+    Returns:
+        None where a simulation cannot compute it: for the fused executor, and for modules that may draw as torch does.
+    """
+    settings = copy(case.settings)
+    for name, value in (("device", "cuda"), ("capture", False), ("compile", False)):
+        object.__setattr__(settings, name, value)  # settings that are checked would ask for a GPU
+    small = Case(recipe=replace(case.recipe, batch_size=2), space=case.space, settings=settings)
+    if settings.executor == "fused":
+        return None
+    with scratch_folder() as folder, SimulatedGpu() as gpu:
+        steps = Steps(small, Path(folder, "run"), timed=False)
+        if draws_unseen(steps.search.state.net):
+            return None
+        steps.take()
+        gpu.reset()
+        steps.take()
+        steps.search.position()  # as it is told after every step
+        return Counts(launches=dict(gpu.launches), copies=gpu.copies, waits=dict(gpu.waits))
 
 
 @door()
@@ -271,6 +335,8 @@ def measure(
         observe("what the machine can do")
         roof = roofline(case.settings.device)
         count = flops(case)
+        observe("launches of a step")
+        counted = {name: counts(case.by(name)) for name in executors}
         kept = {name: _memory(case.by(name), observe) for name in executors} if memory else {}
     timings = [
         Timing(
@@ -280,16 +346,17 @@ def measure(
             weights=[t[2] for t in rows],
             pass_=[t[3] for t in rows],
             memory=kept.get(name),
+            counts=counted[name],
         )
         for name, rows in times.items()
     ]
-    tokens = case.recipe.batch_size * _sizes(case.space)[0][1] if case.space.tokens else 0
+    tokens = case.recipe.batch_size * sizes(case.space)[0][1] if case.space.tokens else 0
     return Result(timings=timings, flops=count, roofline=roof, tokens=tokens)
 
 
 def _data(case: Case) -> Data:
     """Random examples of the sizes of a case, a few batches of them."""
-    batch, (shape, classes) = case.recipe.batch_size, _sizes(case.space)
+    batch, (shape, classes) = case.recipe.batch_size, sizes(case.space)
     generator = torch.Generator().manual_seed(0)
     if case.space.tokens:
         vocabulary, window = shape
@@ -312,7 +379,7 @@ def flops(case: Case) -> int:
         case: what is measured.
     """
     generator = torch.Generator().manual_seed(0)
-    recipe, (shape, _) = case.recipe, _sizes(case.space)
+    recipe, (shape, _) = case.recipe, sizes(case.space)
     if case.space.tokens:
         return _flops_of_tokens(case)
     with torch.device("meta"):
@@ -349,7 +416,7 @@ def _flops_of_tokens(case: Case) -> int:
     generator, recipe = torch.Generator().manual_seed(0), case.recipe
     with torch.device("meta"):
         net = make_supernet("plain", case.space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[0]).train()
-        x = torch.zeros(recipe.batch_size, _sizes(case.space)[0][1], dtype=torch.int64)
+        x = torch.zeros(recipe.batch_size, sizes(case.space)[0][1], dtype=torch.int64)
     relaxation, total = recipe.relaxation, 0
     draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
     mix, active = mix_of(draws)
@@ -365,7 +432,7 @@ def _flops_of_tokens(case: Case) -> int:
     return total
 
 
-def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
+def sizes(space: Space) -> tuple[tuple[int, ...], int]:
     """Shape of an image and number of classes that a fitted space is for."""
     if not (space.input_shape and space.outputs):
         raise RecipeError(f"The sizes of {space.name} are open: give input_shape and outputs.")

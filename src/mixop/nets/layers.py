@@ -119,7 +119,7 @@ class DroppedHead(nn.Module):
         if not self.training or self.dropout == 0:
             return x
         # Drawn on the CPU, whatever the device: the caller fences it.
-        mask = rand(x.shape, by_example=True).lt(1 - self.dropout).to(x.device, x.dtype)
+        mask = rand(x.shape, x.device, by_example=True).lt(1 - self.dropout).to(x.dtype)
         return x * (mask / (1 - self.dropout))
 
 

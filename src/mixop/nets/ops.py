@@ -18,6 +18,7 @@ from mixop.core.errors import RecipeError, SpaceError, unknown
 from mixop.core.names import load
 from mixop.core.rng import rand, randn
 from mixop.core.schedules import check_range
+from mixop.core.transfer import upload
 from mixop.nets.dims import AVERAGE_POOLS, BATCH_NORMS, CONVOLUTIONS, MAX_POOLS, padded_to_even, strided
 
 
@@ -77,7 +78,7 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = strided(x, self.stride).shape
-        return randn(shape, x.dtype, by_example=True).to(x.device)
+        return upload(randn(shape, x.dtype, by_example=True), x.device)
 
 
 class Elementwise(nn.Module):
@@ -347,5 +348,5 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
     """
     keep = 1.0 - probability
     # Drawn on the CPU, whatever the device and the layout: the caller fences it.
-    mask = rand((len(x), *[1] * (x.dim() - 1)), by_example=True).lt(keep).to(x.device, x.dtype)
+    mask = rand((len(x), *[1] * (x.dim() - 1)), x.device, by_example=True).lt(keep).to(x.dtype)
     return x * (mask / keep)

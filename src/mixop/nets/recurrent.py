@@ -41,7 +41,7 @@ def dropout_mask(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
         like: gives dtype and device.
     """
     keep = 1.0 - rate
-    return (rand(shape) + keep).floor().to(like) / keep
+    return (rand(shape, like.device) + keep).floor().to(like.dtype) / keep
 
 
 def locked_dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import check_range
+from mixop.core.transfer import upload
 from mixop.regularise.base import Point, Regulariser, total
 from mixop.relax.base import Relaxation
 from mixop.relax.switches import Switches, switch_penalty
@@ -41,7 +42,7 @@ class SwitchPenalty(Regulariser):
             terms.append(
                 switch_penalty(
                     switches,
-                    at.memory[f"SwitchPenalty.omega.{group.name}"].to(switches),
+                    upload(at.memory[f"SwitchPenalty.omega.{group.name}"], switches.device).to(switches.dtype),
                     group,
                     edge_strength=self.edge_strength,
                     option_strength=self.option_strength,

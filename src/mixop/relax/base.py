@@ -26,6 +26,8 @@ class Relaxation(ABC):
         differentiable_mean: whether the mean mixing weights are differentiable in the parameters and say what the loss
             responds to. Monitors of eigenvalues need that.
         twice_differentiable: whether autograd can differentiate the gradient of a draw once more.
+        on_host: whether the host needs the numbers of the parameters to draw: to know which options run, or because the sampler
+            is there. Parameters then stay on the host, and mixing weights go to the device in one copy.
         takes_several: whether its draws fit decisions that take several options, `Group.take`: a soft one weighs all of them,
             one that leaves options out draws that many.
     """
@@ -36,6 +38,7 @@ class Relaxation(ABC):
     parameter_per_option: ClassVar[bool] = True
     differentiable_mean: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = True
+    on_host: ClassVar[bool] = False
     takes_several: ClassVar[bool] = False
 
     @property

@@ -33,6 +33,7 @@ class Categorical(Relaxation):
     Source: Williams 1992 (doi:10.1007/BF00992696), section 4; Casale et al. 2019 (arXiv:1902.05116), section 3.
     """
 
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
 
     def draw(self, params: Tensor, group: Group, progress: float, generator: Generator) -> Draw:
@@ -61,6 +62,8 @@ class CategoricalGate(Relaxation):
 
     Source: Hu et al. 2020 (arXiv:2002.09128), eqs. 10-12, and code for the progressive fixing.
     """
+
+    on_host: ClassVar[bool] = True
 
     fix: float | None = 0.3
     init_mean: float = 0.0

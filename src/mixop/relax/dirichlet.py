@@ -50,6 +50,7 @@ class Dirichlet(Relaxation):
 
     ranking: Literal["mean", "softmax"] = "mean"
 
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
     twice_differentiable: ClassVar[bool] = False  # torch knows the first derivative of its sampler only
 

@@ -1,7 +1,7 @@
 """Binary gates: one path open in value, all paths or two of them in the gradient."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -41,6 +41,8 @@ class BinaryGates(Relaxation):
 
     Source: Cai et al. 2019 (arXiv:1812.00332), eqs. 2-4 and section 3.2.1.
     """
+
+    on_host: ClassVar[bool] = True
 
     paths: Literal["full", "two"] = "full"
 

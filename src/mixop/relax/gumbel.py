@@ -160,6 +160,7 @@ class GumbelHard(Relaxation):
     Source: Dong & Yang 2019 (arXiv:1910.04465), section 3.2 and code.
     """
 
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)
@@ -188,6 +189,7 @@ class GumbelSimplex(Relaxation):
     """
 
     params_on_simplex: ClassVar[bool] = True
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(10.0, 0.1)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from mixop.core.errors import RecipeError
 from mixop.core.schedules import Linear, Schedule, check_range, schedule
+from mixop.core.transfer import upload
 from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.relax.sampling import as_paths, one_hot, straight_through, without_idle
@@ -46,8 +47,8 @@ def sample_gates(params: Tensor, temperature: float, low: float, high: float, ge
     Source: Louizos et al. 2018 (arXiv:1712.01312), eqs. 10-11; the authors' code of PR-DARTS. The paper of PR-DARTS prints
         another form of the noise, which is no relaxation of a Bernoulli variable.
     """
-    noise = torch.rand(params.shape, generator=generator, dtype=params.dtype).logit().to(params.device)
-    stretched = low + (high - low) * ((params + noise) / temperature).sigmoid()
+    noise = torch.rand(params.shape, generator=generator, dtype=params.dtype).logit()
+    stretched = low + (high - low) * ((params + upload(noise, params.device)) / temperature).sigmoid()
     return stretched.clamp(0.0, 1.0)
 
 
@@ -68,6 +69,7 @@ class HardConcrete(Relaxation):
     """
 
     mix_on_simplex: ClassVar[bool] = False
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
 
     temperature: Schedule = Linear(1.0, 0.1)

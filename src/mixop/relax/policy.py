@@ -71,6 +71,7 @@ class LstmPolicy(Relaxation):
     parameter_per_option: ClassVar[bool] = False
     # The mean follows the most likely path: its slope says nothing of the loss of other paths.
     differentiable_mean: ClassVar[bool] = False
+    on_host: ClassVar[bool] = True
     takes_several: ClassVar[bool] = True
 
     hidden: int = 32

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
+from mixop.core.transfer import upload
 from mixop.core.types import Draw, Paths
 from mixop.spaces.core import Group
 
@@ -22,7 +23,7 @@ def gumbel_noise(like: Tensor, generator: Generator) -> Tensor:
     while True:
         noise = torch.empty(like.shape, dtype=like.dtype).exponential_(generator=generator).log().neg()
         if noise.isfinite().all():
-            return noise.to(like.device)
+            return upload(noise, like.device)
 
 
 def sample_options(logits: Tensor, generator: Generator, *, count: int = 1) -> Tensor:
@@ -63,7 +64,7 @@ def log_prob_of_options(logits: Tensor, chosen: Tensor) -> Tensor:
 
 def one_hot(indices: Tensor, like: Tensor) -> Tensor:
     """Rows that are 1 at ``indices`` ``(E, K)`` and 0 elsewhere, with shape, dtype and device of ``like`` ``(E, O)``."""
-    return torch.zeros_like(like, requires_grad=False).scatter_(-1, indices.to(like.device), 1.0)
+    return torch.zeros_like(like, requires_grad=False).scatter_(-1, upload(indices, like.device), 1.0)
 
 
 def straight_through(value: Tensor, soft: Tensor) -> Tensor:
@@ -105,7 +106,8 @@ def score_surrogate(loss: Tensor, draws: Mapping[str, Draw]) -> Tensor:
 
     Source: Williams 1992 (doi:10.1007/BF00992696), eq. 11 without baseline.
     """
-    log_prob = torch.stack([draw.log_prob.to(loss) for draw in draws.values() if draw.log_prob is not None]).sum()
+    log_prob = torch.stack([draw.log_prob for draw in draws.values() if draw.log_prob is not None]).sum()
+    log_prob = upload(log_prob, loss.device).to(loss.dtype)
     return loss + loss.detach() * (log_prob - log_prob.detach())
 
 

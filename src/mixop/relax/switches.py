@@ -6,12 +6,14 @@ option o. ``none`` has no switch: it is the absence of all others, and its colum
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
 from mixop.core.schedules import check_range
+from mixop.core.transfer import constant
 from mixop.core.types import Draw
 from mixop.relax.base import Relaxation
 from mixop.spaces.core import Group
@@ -21,8 +23,8 @@ _LEAST_OMEGA = 1e-6  # a switch without curvature would have no weight in the pe
 
 def switched(group: Group, like: Tensor) -> Tensor:
     """Which columns of ``(E, 1 + O)`` hold a switch, bool on the device of ``like``: all but those of ``none``."""
-    rows = [[True, *(not group.is_absent(option) for option in decision.options)] for decision in group.decisions]
-    return torch.tensor(rows, device=like.device)
+    rows = [[1.0, *(float(not group.is_absent(option)) for option in decision.options)] for decision in group.decisions]
+    return constant(tuple(chain.from_iterable(rows)), like).view(len(rows), -1) > 0
 
 
 def switch_penalty(switches: Tensor, omega: Tensor, group: Group, *, edge_strength: float, option_strength: float) -> Tensor:

@@ -423,7 +423,7 @@ def check_fused(space: Stacked, *, wraps: Sequence[Wrap] = ()) -> None:
     kinds = [type(wrap) for wrap in wraps]
     if shares and AuxiliarySkip in kinds and kinds.index(AuxiliarySkip) > kinds.index(PartialChannels):
         raise RecipeError(
-            f"The fused executor supports an auxiliary skip inside partial channels only, list it before them: or {INSTEAD}."
+            f"The fused executor supports an auxiliary skip inside partial channels only: list it before them, or {INSTEAD}."
         )
     if not space.adds_edges:
         raise RecipeError(f"The fused executor computes cells of images, which {space.name} does not have: {INSTEAD}.")

@@ -7,12 +7,14 @@ for all of its edges.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm
 
+from mixop.core.transfer import indices
 from mixop.nets.ops import BatchNorm
 from mixop.nets.recurrent import FUNCTIONS, Masks
 from mixop.spaces.core import Group
@@ -48,7 +50,7 @@ class NodewiseRecurrentCell(MixedRecurrentCell):
         self.names = tuple(dict.fromkeys(o for d in group.decisions for o in d.options if not group.is_absent(o)))
         absent = group.shape[1]  # the column of zeros behind the options
         columns = [[d.options.index(name) if name in d.options else absent for name in self.names] for d in group.decisions]
-        self.columns = torch.tensor(columns, device="cpu")
+        self.columns = columns
 
     def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
         starts, of_state = self.starts(x, masks).to(h.dtype), self.weight_input[x.shape[-1] :]
@@ -72,7 +74,7 @@ class NodewiseRecurrentCell(MixedRecurrentCell):
             return self._states(starts, h, of_state, matrices, masks, nodes, plain)
 
         window = Window(self.graph.output, self.names, masks.state, statistics, self.norm.momentum or 0.0, self.norm.eps, again)
-        table = padded.gather(1, self.columns.to(weights.device))
+        table = padded.gather(1, indices(tuple(chain.from_iterable(self.columns)), weights.device).view(len(weights), -1))
         return window(starts, h, of_state, self.weight_nodes, table)
 
     def _whole(self, mixture: Mixture) -> bool:
@@ -104,7 +106,7 @@ class NodewiseRecurrentCell(MixedRecurrentCell):
 
     def _alike(self, edges: Sequence[int], weights: Tensor) -> _Node:
         """What a node adds up where every edge runs every activation, by their weights ``(E, K)``."""
-        rows = weights[list(edges)][:, :, None, None]
+        rows = weights[indices(tuple(edges), weights.device)][:, :, None, None]
         functions = [(name, None, column) for name, column in zip(self.names, rows.unbind(1), strict=True)]
         return _Node([self.group.decisions[e].source for e in edges], rows.sum(1), functions, None)
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixop.core.transfer import indices
 from mixop.nets.recurrent import FUNCTIONS
 from mixop.supernet.again import graph_of_gradients
 
@@ -103,7 +104,7 @@ class _States(torch.autograd.Function):
         firsts = torch.empty_like(starts)
         products = [starts.new_empty(tokens, node, batch, double) for node in range(1, count + 1)]
         states = starts.new_empty(tokens, batch, size)
-        columns, output = _columns(weights, count), list(window.output)
+        columns, output = _columns(weights, count), indices(tuple(window.output), h.device)
         before = h
         for t in range(tokens):
             first = torch.addmm(starts[t], window.masked(before), of_state, out=firsts[t])
@@ -133,7 +134,7 @@ class _States(torch.autograd.Function):
         of_starts, _, of_first, of_matrices, of_weights = wanted
         tokens, batch, double = starts.shape
         count, size = len(matrices), h.shape[1]
-        columns, output = _columns(weights, count), list(window.output)
+        columns, output = _columns(weights, count), indices(tuple(window.output), h.device)
         d_starts = torch.empty_like(starts) if of_starts else None
         d_first = torch.zeros_like(of_state) if of_first else None
         d_matrices = torch.zeros_like(matrices) if of_matrices else None

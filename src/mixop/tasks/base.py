@@ -36,6 +36,10 @@ class Totals(ABC):
     def value(self) -> dict[str, Number]:
         """Every measure of the task by its name; None for all before the first example."""
 
+    def value_later(self) -> Mapping[str, Number]:
+        """`value` as it is now, for one who may not look into it: then nobody has to wait for a device."""
+        return self.value()
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything, as numbers and tensors."""

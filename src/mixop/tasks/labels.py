@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mixop.core.errors import DataError, RecipeError
-from mixop.tasks.sums import constant
+from mixop.core.transfer import constant
 
 NOTHING = -100
 """What torch's cross-entropy ignores by default; no target of ours, which are >= 0."""

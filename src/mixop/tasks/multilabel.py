@@ -9,9 +9,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mixop.core.errors import DataError
 from mixop.core.measure import Measure
+from mixop.core.transfer import constant
 from mixop.tasks.base import Task
 from mixop.tasks.labels import names, open_count, positive
-from mixop.tasks.sums import Sums, Term, constant
+from mixop.tasks.sums import Sums, Term
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from mixop.core.errors import DataError, RecipeError
 from mixop.core.measure import Measure
+from mixop.core.transfer import constant, double
 from mixop.tasks.base import Task
 from mixop.tasks.labels import names, open_count
-from mixop.tasks.sums import Sums, Term, constant, double, total
+from mixop.tasks.sums import Sums, Term, total
 
 LOSSES = {"squared": mse_loss, "absolute": l1_loss, "huber": huber_loss}
 """The losses by their names: squared error, absolute error, and the Huber loss, quadratic up to one standard deviation."""

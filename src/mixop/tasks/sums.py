@@ -1,15 +1,17 @@
 """Totals that are sums over examples and nothing else, and the tensors that they need."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from mixop.core.later import Later
 from mixop.core.measure import Number
+from mixop.core.transfer import double, download
 from mixop.tasks.base import Task, Totals
 
 Term = Tensor | int
@@ -70,16 +72,37 @@ class Sums(Totals, Generic[T]):
 
     def read(self) -> dict[str, Any]:
         """The sums on the CPU: a number each, or a tensor where a sum has several."""
-        sums = {name: total.cpu() if isinstance(total, Tensor) else total for name, total in self.sums.items()}
+        sums = _on_host(self.sums)
         return {name: total.item() if isinstance(total, Tensor) and total.dim() == 0 else total for name, total in sums.items()}
+
+    def value_later(self) -> Mapping[str, Number]:
+        """`value`, read from the device by the first who looks into it."""
+        if all(not isinstance(total, Tensor) or total.device.type == "cpu" for total in self.sums.values()):
+            return self.value()
+        now = copy(self)
+        now.sums = dict(self.sums)
+        return Later(now.value)
 
     def state_dict(self) -> dict[str, Any]:
         """The sums, as numbers and tensors on the CPU."""
-        return {name: total.cpu() if isinstance(total, Tensor) else total for name, total in self.sums.items()}
+        return _on_host(self.sums)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from where `state_dict` was taken."""
         self.sums = dict(state)
+
+
+def values_of(totals: Sequence[Totals]) -> list[dict[str, Number]]:
+    """The measures of several totals, read from a device together."""
+    sums = [its for its in totals if isinstance(its, Sums)]
+    here = _on_host({f"{number}/{name}": term for number, its in enumerate(sums) for name, term in its.sums.items()})
+    for number, its in enumerate(sums):
+        its.sums = {name: here[f"{number}/{name}"] for name in its.sums}
+    return [its.value() for its in totals]
+
+
+def _on_host(sums: Mapping[str, Term]) -> dict[str, Term]:
+    return {**sums, **download({name: term for name, term in sums.items() if isinstance(term, Tensor)})}
 
 
 def _measured(outputs: Tensor) -> Tensor:
@@ -92,11 +115,6 @@ def total(values: Tensor, dim: int | None = None) -> Tensor:
     if values.device.type == "mps":
         return values.sum(dim).cpu().double()
     return values.sum(dim, dtype=torch.float64)
-
-
-def double(values: Tensor) -> Tensor:
-    """Values in float64; on the CPU where their device has no float64 (MPS)."""
-    return values.cpu().double() if values.device.type == "mps" else values.double()
 
 
 def table(rows: Tensor, columns: Tensor, size: int, known: Tensor | None = None) -> Tensor:
@@ -117,21 +135,3 @@ def table(rows: Tensor, columns: Tensor, size: int, known: Tensor | None = None)
     else:
         counts = torch.bincount(at.cpu(), minlength=end + 1)
     return counts[:end].view(size, size)
-
-
-def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """Numbers as a tensor of a dtype and device, made once: copying them to the device at every step would wait for it.
-
-    Args:
-        values: the numbers.
-        like: a tensor of the dtype and device wanted.
-    """
-    if torch.compiler.is_compiling():  # tracing makes tensors without values, which must not be kept
-        return torch.tensor(values, dtype=like.dtype, device=like.device)
-    return _made(values, like.dtype, like.device)
-
-
-@lru_cache(maxsize=64)
-def _made(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # what is made in inference mode could not take part in training later
-        return torch.tensor(values, dtype=dtype, device=device)

@@ -25,7 +25,7 @@ class DroppedSkip(TimedOperation):
             return x
         keep = 1.0 - probability
         # Drawn on the CPU, whatever the device and the layout: the caller fences it.
-        return x * (rand(x.shape, by_example=True).lt(keep).to(x.device, x.dtype) / keep)
+        return x * (rand(x.shape, x.device, by_example=True).lt(keep).to(x.dtype) / keep)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mixop.core.errors import RecipeError
 from mixop.core.rng import randperm
 from mixop.core.schedules import check_range
+from mixop.core.transfer import upload
 from mixop.nets.dims import MAX_POOLS
 from mixop.nets.skeleton import node_width
 from mixop.spaces.stacked import Stacked
@@ -27,7 +28,7 @@ class PartialEdge(WrappedEdge):
         if not self.random:
             y = torch.cat([self.inner(x[:, : self.seen], weights, active, progress), self.bypass(x[:, self.seen :])], dim=1)
             return shuffle_channels(y, self.k)
-        order = randperm(x.shape[1]).to(x.device)
+        order = upload(randperm(x.shape[1]), x.device)
         seen, rest = x[:, order[: self.seen]], x[:, order[self.seen :]]
         y = torch.cat([self.inner(seen, weights, active, progress), self.bypass(rest)], dim=1)
         return y[:, order.argsort()]

@@ -5,6 +5,7 @@ after normalisation, that is the mean colour.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from mixop.core.errors import DataError, RecipeError
+from mixop.core.transfer import upload
 from mixop.core.types import Batch
 from mixop.data.examples import Examples
 from mixop.data.images.crops import crop_boxes, crop_numbers, nearest, resample
@@ -149,19 +151,21 @@ class Augment(Preparation):
             x = jitter(_unit(x), self.jitter, generator)
         x = self.plain(x)
         if self.cutout:
-            rows = _erased(count, height, self.cutout, generator, x.device)
-            columns = _erased(count, width, self.cutout, generator, x.device)
+            centres = _random((height, width), count, generator, x.device)
+            rows, columns = (_erased(c, s, self.cutout) for c, s in zip(centres, (height, width), strict=True))
             if self.cutout_probability < 1:  # drawn only where it decides something: certain cutout keeps its random numbers
-                rows &= (torch.rand(count, 1, generator=generator) < self.cutout_probability).to(x.device)
+                rows &= upload(torch.rand(count, 1, generator=generator) < self.cutout_probability, x.device)
             x = x.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
         return batch._replace(x=x, y=y)
 
     def _pixels(self, count: int, height: int, width: int, generator: Generator, device: torch.device) -> Tensor:
         """Which pixel of its padded, flattened image each pixel is read from ``(B, H * W)``: crop and flip in one gather."""
-        rows = _random(2 * self.crop + 1, count, generator, device) + torch.arange(height, device=device)
-        columns = _random(2 * self.crop + 1, count, generator, device) + torch.arange(width, device=device)
+        stops = (2 * self.crop + 1, 2 * self.crop + 1, *([2] if self.flip else []))
+        top, left, *mirrored = _random(stops, count, generator, device)
+        rows = top + torch.arange(height, device=device)
+        columns = left + torch.arange(width, device=device)
         if self.flip:
-            columns = torch.where(_random(2, count, generator, device) == 1, columns.flip(1), columns)
+            columns = torch.where(mirrored[0] == 1, columns.flip(1), columns)
         pixels = rows.unsqueeze(2) * (width + 2 * self.crop) + columns.unsqueeze(1)
         return pixels.view(count, height * width)
 
@@ -180,16 +184,17 @@ def _unit(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
-def _erased(batch: int, size: int, side: int, generator: Generator, device: torch.device) -> Tensor:
+def _erased(centre: Tensor, size: int, side: int) -> Tensor:
     """Which rows (or columns) of each image lie in its square, ``(B, size)``: [centre - side//2, centre - side//2 + side)."""
-    first = _random(size, batch, generator, device) - side // 2
-    places = torch.arange(size, device=device)
+    first = centre - side // 2
+    places = torch.arange(size, device=centre.device)
     return (places >= first) & (places < first + side)
 
 
-def _random(stop: int, batch: int, generator: Generator, device: torch.device) -> Tensor:
-    """A number in 0..stop-1 for each image, ``(B, 1)``: drawn on the CPU, so that it is the same for every device."""
-    return torch.randint(stop, (batch, 1), generator=generator).to(device)
+def _random(stops: Sequence[int], batch: int, generator: Generator, device: torch.device) -> Tensor:
+    """Numbers in 0..stop-1 for each image, ``(S, B, 1)`` of S stops: drawn on the CPU, the same for every device."""
+    drawn = [torch.randint(stop, (batch, 1), generator=generator) for stop in stops]
+    return upload(torch.stack(drawn), device)
 
 
 def _shape(x: Tensor) -> torch.Size:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mixop.core.errors import DataError, MissingExtraError
 from mixop.core.files import open_file
+from mixop.core.transfer import upload
 from mixop.core.types import Batch
 from mixop.data.ahead import ReadAhead
 from mixop.data.examples import Boxes, Examples, digest_of
@@ -116,7 +117,7 @@ class LazyImages:
             self.expect(then.tolist())
         for job in jobs:
             job.result()
-        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous()
+        return upload(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).contiguous()
 
     def expect(self, at: Iterable[int]) -> None:
         """Begins to decode images that will be asked for; of too many, the oldest are forgotten."""
@@ -198,10 +199,10 @@ class ImageFiles(Examples):
         return self.y
 
     def read(self, at: Tensor, *, then: Tensor | None = None) -> Batch:
-        return Batch(self.images.read(at, then=then), self.y[at.to(self.y.device)])
+        return Batch(self.images.read(at, then=then), self.y[upload(at, self.y.device)])
 
     def cropped(self, at: Tensor, boxes: Boxes, *, then: Tensor | None = None) -> Batch:
-        return Batch(self.images.read(at, boxes, then=then), self.y[at.to(self.y.device)])
+        return Batch(self.images.read(at, boxes, then=then), self.y[upload(at, self.y.device)])
 
     def to(self, device: torch.device | str) -> "ImageFiles":
         return ImageFiles(self.images.to(device), self.y.to(device))
