@@ -16,6 +16,6 @@ def test_it_is_computed_at_the_first_reading_and_once():
 
 def test_another_process_gets_numbers():
     numbers = {"loss": 0.5}
-    found = pickle.loads(pickle.dumps(Later(lambda: numbers)))  # noqa: S301 - what was just written
+    found = pickle.loads(pickle.dumps(Later(lambda: numbers)))
     assert type(found) is dict
     assert found == numbers

@@ -1,4 +1,4 @@
-"""A network in training node by node, against its plain modules: outputs, gradients, statistics, and a trajectory, in float64."""
+"""A network in training node by node, against its plain modules in float64: gradients, statistics, a trajectory."""
 
 from copy import deepcopy
 from random import Random

@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.utils._pytree import tree_leaves
 
-from mixop.core.later import Later
 from mixop.core.errors import DivergedError, RecipeError, RunError, unknown
+from mixop.core.later import Later
 from mixop.core.names import from_file
 from mixop.core.optim import set_rate
 from mixop.core.ranks import ALONE, Ranks

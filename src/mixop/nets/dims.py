@@ -49,10 +49,13 @@ def resized(x: Tensor, positions: torch.Size) -> Tensor:
 
 
 def phases(x: Tensor) -> Tensor:
-    """The positions of equal parity, one behind the other: of images four times ``(B, C, H/2, W/2)``, of signals two ``(B, C, L/2)``.
+    """The positions of equal parity, one behind the other.
 
     Args:
         x: values ``(B, C, *positions)`` of even sizes.
+
+    Returns:
+        Of images ``(4 B, C, H/2, W/2)``, of signals ``(2 B, C, L/2)``.
     """
     if x.dim() == 3:
         return torch.cat([x[:, :, parity::2] for parity in (0, 1)])
