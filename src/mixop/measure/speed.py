@@ -283,13 +283,13 @@ def measure(
         )
         for name, rows in times.items()
     ]
-    tokens = case.recipe.batch_size * _sizes(case.space)[0][1] if case.space.tokens else 0
+    tokens = case.recipe.batch_size * sizes(case.space)[0][1] if case.space.tokens else 0
     return Result(timings=timings, flops=count, roofline=roof, tokens=tokens)
 
 
 def _data(case: Case) -> Data:
     """Random examples of the sizes of a case, a few batches of them."""
-    batch, (shape, classes) = case.recipe.batch_size, _sizes(case.space)
+    batch, (shape, classes) = case.recipe.batch_size, sizes(case.space)
     generator = torch.Generator().manual_seed(0)
     if case.space.tokens:
         vocabulary, window = shape
@@ -312,7 +312,7 @@ def flops(case: Case) -> int:
         case: what is measured.
     """
     generator = torch.Generator().manual_seed(0)
-    recipe, (shape, _) = case.recipe, _sizes(case.space)
+    recipe, (shape, _) = case.recipe, sizes(case.space)
     if case.space.tokens:
         return _flops_of_tokens(case)
     with torch.device("meta"):
@@ -349,7 +349,7 @@ def _flops_of_tokens(case: Case) -> int:
     generator, recipe = torch.Generator().manual_seed(0), case.recipe
     with torch.device("meta"):
         net = make_supernet("plain", case.space, norm=recipe.norm, generator=generator, wraps=recipe.all_wraps[0]).train()
-        x = torch.zeros(recipe.batch_size, _sizes(case.space)[0][1], dtype=torch.int64)
+        x = torch.zeros(recipe.batch_size, sizes(case.space)[0][1], dtype=torch.int64)
     relaxation, total = recipe.relaxation, 0
     draws = {g.name: relaxation.draw(relaxation.init(g, generator), g, 0.5, generator) for g in net.groups}
     mix, active = mix_of(draws)
@@ -365,7 +365,7 @@ def _flops_of_tokens(case: Case) -> int:
     return total
 
 
-def _sizes(space: Space) -> tuple[tuple[int, ...], int]:
+def sizes(space: Space) -> tuple[tuple[int, ...], int]:
     """Shape of an image and number of classes that a fitted space is for."""
     if not (space.input_shape and space.outputs):
         raise RecipeError(f"The sizes of {space.name} are open: give input_shape and outputs.")
