@@ -2,21 +2,26 @@
 
 import os
 import signal
+import traceback
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mixop.core.optim import SGD
 from mixop.core.schedules import Constant
 from mixop.data import from_arrays
 from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
+from mixop.evaluate.averaging import MovingAverage
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
 from mixop.evaluate.retrain import Retraining
+from mixop.evaluate.score import evaluate_network
 from mixop.evaluate.trained import evaluate_run, read_score
 from mixop.evaluate.training import TrainingState
+from mixop.runs import checkpoint
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import darts
@@ -180,3 +185,62 @@ def test_the_published_protocols_train_a_small_network(data, tmp_path):
         assert all(record.train["loss"] > 0 for record in run.records())
         again = evaluate_run(run.path, data)  # what is written is read back, auxiliary head or not
         assert again.measures == pytest.approx(entry.measures)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a device: numbers that are read, and shapes that depend on numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        reads = func.overloadpacket.__name__ in ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select")
+        # The seed of what a pass draws is read from a generator that is always on the host.
+        if reads and "draw_seed" not in {frame.name for frame in traceback.extract_stack()}:
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_reads_nothing_from_the_device(data, tmp_path):
+    protocol = replace(RICH, averaging=MovingAverage(decay=0.9), accumulate=1)
+    job = Retraining([("found", DARTS_V2)], SPACE, data, protocol, RunDirectory(tmp_path), Settings())
+    job.begin_epoch()
+    job.state.epoch = 2  # with drop path
+    job.take_step()
+    with Waits() as waits:
+        job.take_step()
+        place = job.position()
+    assert waits.found == []
+    with waits:
+        assert place["train"]["loss"] > 0  # what somebody reads is fetched
+    assert waits.found
+
+
+def test_a_run_of_an_older_version_goes_on_with_the_plain_modules(data, tmp_path):
+    jobs = {}
+    for name in ("plain", "nodewise"):
+        run, settings = RunDirectory(tmp_path / name), Settings(executor=name, checkpoint_seconds=0)
+        jobs[name] = Retraining([("found", DARTS_V2)], SPACE, data, RICH, run, settings)
+        assert jobs[name].state.net.nodewise == (name == "nodewise")
+    with jobs["plain"].run_directory.locked():
+        jobs["plain"].claim()
+        jobs["plain"].save()
+        saved = checkpoint.load(tmp_path / "plain" / "retrain.pt")
+        del saved["executor"]  # which older versions did not write
+        checkpoint.save(tmp_path / "plain" / "retrain.pt", saved)
+        again = Retraining([("found", DARTS_V2)], SPACE, data, RICH, RunDirectory(tmp_path / "plain"), Settings())
+        assert again.state.net.nodewise
+        again._restore()
+        assert not again.state.net.nodewise
+
+
+def test_frozen_norms_rest_after_an_evaluation_too(data):
+    protocol = replace(RICH, freeze=("layers.0",))
+    job = TrainingState.fresh(DARTS_V2, SPACE, data, protocol, Settings())
+    assert job.frozen
+    for _ in range(2):
+        job.backward(batch_of(data), protocol)
+        assert job.net.training
+        assert not any(norm.training for norm in job.frozen)
+        evaluate_network(job.net, data, "valid")

@@ -372,6 +372,9 @@ class SpeedOptions:
         recipe: the method, as in mixop search.
         space: the search space, at its published sizes unless flags change them, with 32 x 32 images in colour and 10
             classes, or a text of 10,000 words.
+        retrain: measure a training step of this network instead: one from mixop list architectures, or one in the notation of
+            --space.
+        protocol: with --retrain, how it is trained, and the sizes of the network. [the published one]
         executors: which ones, separated by commas. [plain, nodewise and, where it can compute this, fused]
         repeats: counted steps of each executor.
         skip_memory: do not measure memory.
@@ -386,6 +389,8 @@ class SpeedOptions:
 
     recipe: str = "darts"
     space: str = "nasbench201"
+    retrain: str | None = None
+    protocol: str | None = None
     executors: str | None = None
     repeats: int = 5
     skip_memory: bool = False

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixop.comparison.select import Selection
     from mixop.core.measure import Measure
     from mixop.evaluate.score import Evaluated
+    from mixop.measure.retraining import TrainingResult
     from mixop.measure.speed import Result
     from mixop.nets.latency import LatencyTable
     from mixop.report.comparison import Comparison
@@ -272,6 +273,39 @@ def speed(result: "Result", what: str) -> None:
             f"Memory is what a step adds to the program, the data and the weights, in a process of its own; for each {one}, "
             "the difference between two batch sizes, and what a forward pass keeps.",
         )
+
+
+def training_speed(result: "TrainingResult", what: str) -> None:
+    """After a measurement of training steps: executors beside each other, and what the machine can do.
+
+    Args:
+        result: all figures.
+        what: was measured.
+    """
+    console = Screen()
+    console.print(Text(f"One training step of {what}:", style="bold"))
+    timings = result.timings
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("", *(timing.executor for timing in timings)):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    table.add_row("steps a second", *(f"{1 / median(t.step):.2f}" for t in timings), style="bold")
+    table.add_row("a step, median", *(f"{median(t.step):.3f} s" for t in timings))
+    table.add_row("least to most", *(f"{min(t.step):.3f} to {max(t.step):.3f} s" for t in timings))
+    shares = [t.shares() for t in timings]
+    for name in shares[0]:
+        table.add_row(f"  {name}", *(f"{share[name]:.1%}" for share in shares))
+    table.add_row("times as fast", *(f"{result.ratio(t):.2f}" for t in timings), style="bold")
+    table.add_row("times the limit", *(f"{median(t.step) / result.limit:.1f}" for t in timings))
+    console.print(table)
+    console.print()
+    roof = result.roofline
+    sentence(
+        console,
+        f"{_count(len(timings[0].step), 'step')} of each, in turns, {_count(roof.threads, 'thread')}. A step has "
+        f"{result.flops / 1e9:.1f} GFLOP of convolutions and linear maps, counted by hand. The machine reached "
+        f"{roof.gemm / 1e9:.0f} GFLOP/s at a matrix product and {roof.convolution / 1e9:.0f} at a 3x3 convolution: at the "
+        f"latter rate a step takes {result.limit:.3f} s, the limit.",
+    )
 
 
 def _mebibytes(size: int) -> str:

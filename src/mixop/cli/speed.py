@@ -21,6 +21,8 @@ def speed(parsed: Parsed) -> None:
         return _latency(parsed)
     if options.data is not None:
         raise RecipeError("--data says what networks a latency table is for: add --latency FILE, or leave it out.")
+    if options.retrain is not None:
+        return _training(parsed)
     recipe, space, settings = (parsed.build(name) for name in ("recipe", "space", "settings"))
     usual = space.usual
     shape, dense, tokens = space.input_shape or usual.shape, space.dense or usual.dense, space.tokens or usual.tokens
@@ -32,6 +34,39 @@ def speed(parsed: Parsed) -> None:
     if options.json:
         return print_json(result.to_json())
     return screens.speed(result, f"{recipe.name} on {space.name}, batches of {recipe.batch_size}")
+
+
+def _training(parsed: Parsed) -> None:
+    """``mixop speed --retrain NETWORK``"""
+    from dataclasses import replace
+
+    from mixop.cli import screens
+    from mixop.core.errors import unknown
+    from mixop.measure.retraining import TrainingCase, measure_training
+    from mixop.spaces.published import ARCHITECTURES
+    from mixop.spaces.sizes import Sizes
+
+    options, text = parsed.options, parsed.options.retrain
+    known = ARCHITECTURES.get(text)
+    if known is None and text.isidentifier():
+        raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
+    elsewhere = known is not None and known.space != options.space
+    space = kinds.space(known.space).build() if known is not None and elsewhere else parsed.build("space")
+    space = space.fit(Sizes(space.input_shape or (3, 32, 32), space.outputs or 10))
+    protocol = parsed.build("protocol") or kinds.protocol(_PUBLISHED.get(space.name)).build()
+    protocol = replace(protocol, batch_size=parsed.build("recipe").batch_size)
+    architecture = space.from_native(text) if known is None else known
+    case = TrainingCase(architecture=architecture, space=space, protocol=protocol, settings=parsed.build("settings"))
+    names = [name.strip() for name in (options.executors or "plain,nodewise").split(",")]
+    with screens.telling(quiet=options.json) as tell:
+        result = measure_training(case, names, repeats=options.repeats, observe=tell)
+    if options.json:
+        return print_json(result.to_json())
+    return screens.training_speed(result, f"{text} by protocol {protocol.name}, batches of {protocol.batch_size}")
+
+
+_PUBLISHED = {"darts": "darts-cifar10", "nasbench201": "nasbench201"}
+"""The protocol that a space's networks were published with."""
 
 
 def _latency(parsed: Parsed) -> None:
@@ -85,6 +120,7 @@ SPEED = Command(
     values={
         "recipe": kinds.recipe,
         "space": kinds.space,
+        "protocol": lambda kind: kinds.protocol(kind) if kind else None,
         "data": kinds.recognised_if_named,
     },
     settings=("device", "threads", "precision", "channels_last", "compile", "capture"),
@@ -93,6 +129,7 @@ SPEED = Command(
     examples=(
         "mixop speed --space nasbench201 --batch 32",
         "mixop speed --space darts --batch 16 --recipe pcdarts",
+        "mixop speed --retrain DARTS_V2 --batch 16",
         "mixop speed --latency board.json --data photos/",
     ),
 )

@@ -49,6 +49,7 @@ KNOWN_NETWORKS = 1
 """Known networks that are trained after a retraining, for as long as the search and the training took."""
 
 _RUN_SETTINGS = ("seed", "device", "checkpoint_seconds", "threads")
+_RETRAIN_SETTINGS = (*_RUN_SETTINGS, "executor")
 _SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "compile", "capture", "accumulate")
 
 
@@ -219,7 +220,7 @@ def retrain(parsed: Parsed) -> None:
             random=random,
             start=options.start,
             supernet=options.run if kept else None,
-            **_run_settings(settings),
+            **_run_settings(settings, _RETRAIN_SETTINGS),
             observe=progress,
         )
     known = options.known
@@ -470,12 +471,12 @@ RETRAIN = Command(
         "space": lambda kind: kinds.space(kind) if kind else None,
         "data": lambda kind: kinds.data(kind) if kind else kinds.place(),
     },
-    settings=_RUN_SETTINGS,
+    settings=_RETRAIN_SETTINGS,
     shortcuts={
         "epochs": Shortcut(("protocol", "epochs"), "passes over the training data.", "the protocol's own"),
         "batch_size": Shortcut(("protocol", "batch_size"), "examples in a batch.", "the protocol's own"),
     },
-    rare=("checkpoint_seconds", "threads"),
+    rare=("checkpoint_seconds", "threads", "executor"),
     examples=(
         "mixop retrain runs/x",
         "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",

@@ -91,11 +91,11 @@ def average(averages: dict[str, Tensor], net: nn.Module, share: float, *, statis
         share: of these weights in the mean, in (0, 1].
         statistics: whether numbers that are no weights are averaged too, those of batch norms.
     """
-    for name, value in _averaged(net, statistics=statistics):
-        if name not in averages:
-            averages[name] = value.detach().clone()
-        else:
-            averages[name].lerp_(value, share)
+    values = dict(_averaged(net, statistics=statistics))
+    known = [name for name in values if name in averages]
+    if known:
+        torch._foreach_lerp_([averages[name] for name in known], [values[name] for name in known], share)
+    averages.update({name: value.detach().clone() for name, value in values.items() if name not in averages})
 
 
 def _averaged(net: nn.Module, *, statistics: bool) -> Iterator[tuple[str, Tensor]]:

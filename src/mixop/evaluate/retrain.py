@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.utils._pytree import tree_leaves
 
 from mixop.core.errors import DivergedError, RecipeError, RunError, unknown
+from mixop.core.later import Later
 from mixop.core.names import from_file
 from mixop.core.optim import set_rate
 from mixop.core.ranks import ALONE, Ranks
@@ -156,6 +157,7 @@ class Retraining:
         self.scores: list[NetworkScore] = []
         self.confusion: list[list[int]] = []
         self.weights_digest = ""
+        self._largest = torch.zeros(2, device=settings.device)  # loss and gradient of the steps since they were looked at
         self._state = self._fresh()
         if not ranks.alone:
             check_divided(self._state.net, data, protocol.batch_size, ranks)
@@ -363,12 +365,14 @@ class Retraining:
         """
         done = len(self.scores) == len(self.networks)
         if not done:
+            self._look()
             self._finite_state()
         if not self.run_directory.owned:
             return
         self.run_directory.check_lock()
         state = {
             BOUND_TO: self.bound,
+            "executor": self.settings.executor,
             "scores": [to_record(score) for score in self.scores],
             "confusion": self.confusion,
             "weights_digest": self.weights_digest,
@@ -381,6 +385,8 @@ class Retraining:
         saved = checkpoint.load(self._checkpoint)
         bound = saved.get(BOUND_TO) if isinstance(saved, dict) else None
         check_binding(bound, self.bound, self._checkpoint)
+        # A run goes on as it began, bit for bit; those of older versions computed the plain modules.
+        self.settings = replace(self.settings, executor=saved.get("executor", "plain"))
         try:
             self.scores = [from_record(NetworkScore, score, str(self._checkpoint)) for score in saved["scores"]]
             self.confusion = saved["confusion"]
@@ -417,13 +423,24 @@ class Retraining:
         set_rate(state.optimiser, self._rate * state.stream.scale)
         with enough_memory(self.protocol.batch_size, "retraining"):
             loss = state.backward(batch._replace(state=state.stream.state), self.protocol, self.ranks)
-        # Checked before the step is taken: what a checkpoint holds has always had a finite loss and gradient.
-        norm = torch.nn.utils.clip_grad_norm_(trained(state.net), self.protocol.clip or math.inf)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())) and state.go_back(self.data.task):
-            return
-        self._finite(loss.item(), "loss")
-        self._finite(norm.item(), "gradient")
+        norm = state.clip(self.protocol.clip)
+        # Whether they are finite is asked before anything is written down, not at every step: a GPU would be waited for.
+        self._largest = torch.maximum(self._largest, torch.stack([loss.detach(), norm]).abs().to(self._largest))
+        if self.protocol.keep == "best":  # which may go back, and then does so before the step
+            finite = bool(self._largest.isfinite().all())
+            if not finite and state.go_back(self.data.task):
+                self._largest.zero_()
+                return
         state.move(self.protocol)
+
+    def _look(self) -> None:
+        """Asks whether the loss and the gradient of all steps until now were finite.
+
+        Raises:
+            DivergedError: if one was not.
+        """
+        for value, what in zip(self._largest.tolist(), ("loss", "gradient"), strict=True):
+            self._finite(value, what)
 
     def position(self) -> dict[str, Any]:
         """Where the training stands, as steps and records tell it."""
@@ -434,15 +451,17 @@ class Retraining:
             "epoch": state.epoch + 1,
             "epochs": self.protocol.epochs,
             "seconds": state.seconds,
-            "train": state.train.value(),
+            "train": Later(state.train.value),
         }
 
     def finish_epoch(self, seconds: Callable[[], float]) -> Mapping[str, Any]:
         """The record of the epoch; the state then stands at the start of the next one."""
+        self._look()
         valid = self._validate() if self.protocol.validates else {}
         if valid:
             self.state.seconds = seconds()  # validation is part of such a training
-        record = RetrainingRecord(**self.position(), learning_rate=self._rate, valid=valid)
+        position = {**self.position(), "train": self.state.train.value()}
+        record = RetrainingRecord(**position, learning_rate=self._rate, valid=valid)
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return to_record(record)
 

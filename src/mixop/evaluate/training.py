@@ -21,7 +21,7 @@ from mixop.evaluate.averaging import Averaging, MovingAverage, average, put, wit
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.start import TrainedSupernet, settle_statistics
 from mixop.nets.added import added_losses, total_loss
-from mixop.nets.discrete import build
+from mixop.nets.discrete import DiscreteNetwork, build
 from mixop.nets.training import carries, channels_last, freeze, frozen_norms, set_drop_path, trained, training_outputs
 from mixop.spaces.core import Architecture, Space
 from mixop.supernet.divided import divided
@@ -55,6 +55,11 @@ class TrainingState:
     averages: dict[str, Tensor] = field(default_factory=dict)
     best_rank: float = -math.inf
     best: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def learnt(self) -> list[nn.Parameter]:
+        """The parameters that learn."""
+        return trained(self.net)
 
     @cached_property
     def unseen(self) -> bool:
@@ -106,6 +111,8 @@ class TrainingState:
             auxiliary=protocol.auxiliary > 0,
         ).to(settings.device)
         net = channels_last(net, space)
+        if isinstance(net, DiscreteNetwork):
+            net.nodewise = settings.executor != "plain"
         freeze(net, protocol.freeze)
         return net
 
@@ -120,9 +127,10 @@ class TrainingState:
         Returns:
             The loss, a mean over the batch, with the auxiliary head's and what the network adds; on the device.
         """
-        self.net.train()
-        for norm in self.frozen:
-            norm.eval()
+        if not self.net.training or any(norm.training for norm in self.frozen):  # a walk through all modules
+            self.net.train()
+            for norm in self.frozen:
+                norm.eval()
         set_drop_path(self.net, protocol.drop_path * self.epoch / protocol.epochs, deeper=protocol.drop_deeper)
         self.optimiser.zero_grad(set_to_none=True)
         total, state = torch.zeros((), device=batch.y.device), batch.state
@@ -149,11 +157,23 @@ class TrainingState:
                 total = total + loss.detach()
                 self.train.add(detached(outputs), y)
         if not ranks.alone:
-            learnt = [weight for weight in trained(self.net) if weight.grad is not None]
+            learnt = [weight for weight in self.learnt if weight.grad is not None]
             for weight, grad in zip(learnt, ranks.add_together([weight.grad for weight in learnt]), strict=True):  # type: ignore[misc]
                 weight.grad = grad
         self.stream.state = detached(state) if carries(self.net) else None
         return total
+
+    @torch.no_grad()
+    def clip(self, largest: float) -> Tensor:
+        """Scales the gradient so that its global norm is no larger; the norm before, on the device.
+
+        Args:
+            largest: norm, > 0; 0 leaves the gradient as it is.
+        """
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in self.learnt if weight.grad is not None])
+        if largest:
+            torch.nn.utils.clip_grads_with_norm_(self.learnt, largest, norm)
+        return norm
 
     def move(self, protocol: Protocol) -> None:
         """Moves the weights by their gradient, and their average with them.

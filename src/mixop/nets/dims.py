@@ -46,3 +46,28 @@ def resized(x: Tensor, positions: torch.Size) -> Tensor:
     if x.shape[2:] == positions:
         return x
     return functional.interpolate(x, size=tuple(positions), mode=INTERPOLATION[dims_of(x)], align_corners=False)
+
+
+def phases(x: Tensor) -> Tensor:
+    """The positions of equal parity, one behind the other.
+
+    Args:
+        x: values ``(B, C, *positions)`` of even sizes.
+
+    Returns:
+        Of images ``(4 B, C, H/2, W/2)``, of signals ``(2 B, C, L/2)``.
+    """
+    if x.dim() == 3:
+        return torch.cat([x[:, :, parity::2] for parity in (0, 1)])
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).view(batch, height // 2, 2, width // 2, 2, channels)
+    return rows.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
+
+
+def join_phases(x: Tensor) -> Tensor:
+    """The inverse of `phases`: ``(B, C, H, W)`` or ``(B, C, L)`` from the phases one behind the other."""
+    if x.dim() == 3:
+        return torch.stack(x.chunk(2), dim=-1).flatten(2)
+    count, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).view(2, 2, count // 4, height, width, channels).permute(2, 3, 0, 4, 1, 5)
+    return rows.reshape(count // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,9 +12,10 @@ from mixop.core.rng import fenced
 from mixop.nets.layers import LAYERS
 from mixop.nets.modules.space import ModuleSpace
 from mixop.nets.modules.weights import network
+from mixop.nets.nodewise import Values, joined, run
 from mixop.nets.ops import BatchNorm, FactorizedReduce, Spared, drop_path, operation
 from mixop.nets.recurrent import DiscreteRecurrentCell, discrete_highway_cell
-from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_cell, run_nodes
+from mixop.nets.skeleton import Skeleton, State, cell_of, edge_shape, node_width, run_nodes
 from mixop.nets.vertices import VertexCell
 from mixop.nets.wired import WiredCell
 from mixop.spaces.core import Architecture, Decision, Space
@@ -25,7 +26,8 @@ Kept = Sequence[tuple[Decision, str]]
 
 
 class DiscreteCell(nn.Module):
-    """A cell with one operation on every kept edge; called with the probability of drop path.
+    """A cell with one operation on every kept edge; called with the probability of drop path, and in a network that is computed
+    node by node with the values of the pass.
 
     Args:
         layer: its place in the network.
@@ -47,16 +49,17 @@ class DiscreteCell(nn.Module):
             {str(node): FactorizedReduce(width, width, norm, layer.dims, relu=False) for node in strided}
         )
 
-    def forward(self, inputs: list[Tensor], drop: float) -> Tensor:
+    def forward(self, inputs: list[Tensor], drop: float, values: Values | None = None) -> Tensor:
         def run_edge(e: int, x: Tensor) -> Tensor:
             operation = self.operations[e]
-            y = operation(x)
+            y = operation(x) if values is None else run(operation, x, values)
             return drop_path(y, drop) if drop > 0 and not isinstance(operation, nn.Identity | Spared) else y
 
-        if not self.reductions:
-            return run_cell(inputs, self.graph, self.edges, run_edge)
         nodes = run_nodes(inputs, self.graph, self.edges, run_edge)
-        return torch.cat([self.reductions[str(k)](nodes[k]) if k < len(inputs) else nodes[k] for k in self.graph.output], dim=1)
+        output = [self.reductions[str(k)](nodes[k]) if str(k) in self.reductions else nodes[k] for k in self.graph.output]
+        if values is not None:
+            return joined(output)
+        return output[0] if len(output) == 1 else torch.cat(output, dim=1)
 
 
 def kept_edges(space: Stacked, architecture: Architecture, layer: Layer) -> list[tuple[Edge, str]]:
@@ -97,6 +100,8 @@ class DiscreteNetwork(Skeleton):
         drop_path: in training, the probability that the output of an operation is zero for an example, in [0, 1); skip
             connections are spared. Drawn from torch's global generator, unless the caller fences it.
         drop_deeper: whether that is the probability in the last cell, and ``k / K`` of it in the k-th of K cells.
+        nodewise: whether it is computed node by node while it trains, see `mixop.nets.nodewise`; else by its plain modules, as
+            always in evaluation.
 
     Raises:
         SpaceError: if the architecture is another space's, or the space has no auxiliary head.
@@ -118,7 +123,7 @@ class DiscreteNetwork(Skeleton):
             return cell_of(CELLS, layer)(layer, graph, operations, norm)
 
         super().__init__(space, make_cell, norm, space.layers_of(architecture))
-        self.drop_path, self.drop_deeper = 0.0, False
+        self.drop_path, self.drop_deeper, self.nodewise = 0.0, False, False
         head = space.auxiliary_of(architecture) if auxiliary else None
         self.auxiliary_inputs = head.inputs if head else ()
         self.auxiliary = LAYERS[head.kind](head, norm) if head else None
@@ -151,11 +156,21 @@ class DiscreteNetwork(Skeleton):
 
     def _run(self, x: Tensor, state: State | None) -> tuple[list[Tensor], State]:
         drop = self.drop_path if self.training else 0.0
-        if not (drop and self.drop_deeper):
-            return self.walk(x, lambda spec: (drop,), state)
         count = sum(spec.kind == "cell" for spec in self.specs)
         depths = iter(range(1, count + 1))
-        return self.walk(x, lambda spec: (drop * next(depths) / count,), state)
+        share = (lambda: next(depths) / count) if drop and self.drop_deeper else lambda: 1.0
+        values = Values() if self.nodewise and self.training else None
+
+        def call(layer: nn.Module, *arguments: Any) -> Any:
+            if values is None or len(arguments) != 1:
+                return layer(*arguments)
+            return run(layer, arguments[0], values)
+
+        def context(spec: Layer) -> tuple[Any, ...]:
+            its = (drop * share(),)
+            return its if values is None or spec.kind != "cell" else (*its, values)
+
+        return self.walk(x, context, state, call)
 
 
 def build(

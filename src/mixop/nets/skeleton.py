@@ -6,7 +6,7 @@ in their cells only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,11 @@ class Skeleton(nn.Module):
         self.carries = any(map(_carries, self.layers))
 
     def walk(
-        self, x: Tensor, context: Callable[[Layer], tuple] = lambda spec: (), state: State | None = None
+        self,
+        x: Tensor,
+        context: Callable[[Layer], tuple] = lambda spec: (),
+        state: State | None = None,
+        call: Callable[..., Any] = lambda layer, *arguments: layer(*arguments),
     ) -> tuple[list[Tensor], State]:
         """Runs all layers.
 
@@ -64,6 +68,7 @@ class Skeleton(nn.Module):
             x: inputs ``(B, *shape)``.
             context: gives a cell's further arguments.
             state: what the window before left; None or () at the start of a stream.
+            call: calls a layer's module with its arguments.
 
         Returns:
             The inputs and the output of every layer, at last the network's; and the new state, () if nothing carries.
@@ -76,11 +81,11 @@ class Skeleton(nn.Module):
             if spec.tied:
                 arguments = [*arguments, self.layers[spec.tied - 1].weight]
             if _carries(layer):
-                output, carried = layer(*arguments, next(before, None))
+                output, carried = call(layer, *arguments, next(before, None))
                 outputs.append(output)
                 after.append(carried)
             else:
-                outputs.append(layer(*arguments))
+                outputs.append(call(layer, *arguments))
         return outputs, tuple(after)
 
 

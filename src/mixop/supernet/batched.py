@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
 from torch.nn.modules.batchnorm import _NormBase
 
-from mixop.nets.dims import CONVOLVE, POOL_MAX, POOL_MEAN, dims_of, padded_to_even, strided
+from mixop.nets.dims import CONVOLVE, POOL_MAX, POOL_MEAN, dims_of, padded_to_even, phases, strided
 from mixop.nets.ops import BatchNorm, FactorizedReduce
 from mixop.supernet.again import graph_of_gradients
 from mixop.supernet.stacked import StackedCell
@@ -126,24 +126,8 @@ class NodeValue:
 
     @cached_property
     def relu_phases(self) -> Tensor:
-        """The phases of its positive part: the positions of equal parity, one behind the other.
-
-        Of images four, ``(4 B, C, H/2, W/2)``; of signals two, ``(2 B, C, L/2)``.
-        """
-        if self.x.dim() == 3:
-            return torch.cat([self.relu[:, :, parity::2] for parity in (0, 1)])
-        batch, channels, height, width = self.x.shape
-        rows = self.relu.permute(0, 2, 3, 1).view(batch, height // 2, 2, width // 2, 2, channels)
-        return rows.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
-
-
-def join_phases(x: Tensor) -> Tensor:
-    """The inverse of `NodeValue.relu_phases`: ``(B, C, H, W)`` or ``(B, C, L)`` from the phases one behind the other."""
-    if x.dim() == 3:
-        return torch.stack(x.chunk(2), dim=-1).flatten(2)
-    phases, channels, height, width = x.shape
-    rows = x.permute(0, 2, 3, 1).view(2, 2, phases // 4, height, width, channels).permute(2, 3, 0, 4, 1, 5)
-    return rows.reshape(phases // 4, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+        """The phases of its positive part, see `mixop.nets.dims.phases`."""
+        return phases(self.relu)
 
 
 class Bundle:

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from mixop.core.errors import RecipeError
 from mixop.core.rng import fenced
 from mixop.core.types import Active, Mix, Paths
-from mixop.nets.dims import POOL_MAX, dims_of
+from mixop.nets.dims import POOL_MAX, dims_of, join_phases
 from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
 from mixop.nets.skeleton import State, edge_shape, node_width
@@ -33,7 +33,6 @@ from mixop.supernet.batched import (
     NodeValue,
     StackedNorm,
     has_batched_form,
-    join_phases,
     laid_out,
 )
 from mixop.supernet.cells import CellSupernet
