@@ -125,6 +125,10 @@ def _passes(
     ranks: Ranks = ALONE,
 ) -> Iterator[tuple[Tensor, Batch]]:
     """The outputs of each batch, and the batch."""
+
+    def carrying(x: Tensor, state: Any) -> Any:
+        return functional_call(net, buffers, (x, mix, active), {**time, "state": state})
+
     state: Any = ()
     for batch in batches:
         if net.carries:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mixop.core.errors import MissingExtraError, RunError
 from mixop.runs.interrupt import SIGNALS
@@ -22,6 +22,8 @@ class Ray(Remote):
         address: of the cluster: ``auto`` for the one that this machine belongs to, ``HOST:6379`` of its head, ``ray://HOST:10001``
             from outside of it, or ``local`` for one on this machine alone, which ends with the command.
     """
+
+    words: ClassVar[str] = "tasks of Ray"
 
     address: str = "auto"
 

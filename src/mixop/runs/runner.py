@@ -40,6 +40,8 @@ class Runner(ABC):
     """
 
     asked: ClassVar[str] = "mixop.runs.local.Local()"
+    words: ClassVar[str]
+    """Who that is, for people: processes of this machine, jobs of Slurm."""
 
     cores: int | None = None
     gpus: int = 1
@@ -80,7 +82,7 @@ class Runner(ABC):
 
         Args:
             tasks: what to do, in this order.
-            folder: where workers of other machines leave their logs; all of them see it.
+            folder: where workers leave their logs; all of them see it.
             device: where torch computes.
             jobs: tasks at a time, >= 1; None for as many as there is room for.
             tell: called with what happens in each task.
