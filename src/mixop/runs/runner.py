@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,6 +65,14 @@ class Runner(ABC):
             device: where torch computes.
             jobs: as in `work`.
         """
+
+    def reached(self) -> AbstractContextManager[None]:
+        """A context in which workers stay within reach from one `work` to the next, where reaching them takes time.
+
+        Raises:
+            RunError: if they cannot be reached.
+        """
+        return nullcontext()
 
     @abstractmethod
     def work(
