@@ -1,7 +1,9 @@
 """A training by two processes equals the training by one, number by number, in float64."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from mixop.core.errors import RecipeError
 from mixop.core.optim import SGD
 from mixop.core.ranks import ALONE, Ranks
 from mixop.core.schedules import Cosine
+from mixop.data import from_text
+from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.evaluate import training
 from mixop.evaluate.averaging import MovingAverage
@@ -21,11 +25,17 @@ from mixop.nets.added import add_loss
 from mixop.nets.discrete import build
 from mixop.runs.directory import RunDirectory
 from mixop.runs.records import to_record
-from mixop.spaces import darts
+from mixop.spaces import DartsRnn, darts
+from mixop.spaces.core import Architecture, Space
 from mixop.spaces.published import DARTS_V2
 
 CLOSE = 1e-6
 """All is in float64 but for the loss, which a training takes of outputs in float32: a rounding there may fall otherwise."""
+
+Place = Callable[[], tuple[Space, Data, Architecture]]
+"""Gives a space, data and an architecture."""
+
+SAID = "the cat sat on the mat\nthe mat was red and the cat was not\n"
 
 PROTOCOL = Protocol(
     name="tiny",
@@ -56,12 +66,24 @@ class Slow(nn.Module):
         return outputs
 
 
-def trained(ranks: Ranks, folder: Path, protocol: Protocol = PROTOCOL) -> tuple[dict[str, Any], list[Any], Any]:
+def images() -> tuple[Space, Data, Architecture]:
     data = blobs(14, 12, side=24)
-    space = darts(cells=2, channels=4).fit(data)
+    return darts(cells=2, channels=4).fit(data), data, DARTS_V2
+
+
+def texts() -> tuple[Space, Data, Architecture]:
+    data = from_text(train=SAID * 20, valid=SAID * 12, test=SAID * 4, window=6)
+    space = DartsRnn(hidden=5, nodes=3, word_dropout=0.1, activation=0.1).fit(data)
+    return space, data, space.random(Random(0))
+
+
+def trained(
+    ranks: Ranks, folder: Path, protocol: Protocol = PROTOCOL, place: Place = images
+) -> tuple[dict[str, Any], list[Any], Any]:
+    space, data, architecture = place()
     folder.mkdir(exist_ok=True)
     run, records = RunDirectory(folder, owned=ranks.leads), []
-    networks = [("found", DARTS_V2)]
+    networks = [("found", architecture)]
     with run.locked():
         job = Retraining(networks, space, data, protocol, run, Settings(seed=1), lambda r: records.append(dict(r)), ranks)
         job.claim()
@@ -71,15 +93,20 @@ def trained(ranks: Ranks, folder: Path, protocol: Protocol = PROTOCOL) -> tuple[
     return state, records, [to_record(network) for network in score.networks]
 
 
-def compare(ranks: Ranks, folder: Path, protocol: Protocol) -> float:
+def compare(ranks: Ranks, folder: Path, protocol: Protocol, place: Place = images) -> float:
     """The difference between the training of one process and that of all; the first one compares."""
     in_float64()
-    together = trained(ranks, folder / "together", protocol)
-    return difference(trained(ALONE, folder / "alone", protocol), together) if ranks.leads else 0.0
+    together = trained(ranks, folder / "together", protocol, place)
+    return difference(trained(ALONE, folder / "alone", protocol, place), together) if ranks.leads else 0.0
 
 
 def test_a_training_by_two_processes_is_that_of_one(tmp_path):
     assert together(2, tmp_path, compare, tmp_path, PROTOCOL)[0] < CLOSE
+
+
+def test_so_is_one_of_a_text_whose_state_goes_from_window_to_window(tmp_path):
+    protocol = replace(PROTOCOL, label_smoothing=0.0, drop_path=0.0, accumulate=1, batch_size=5)
+    assert together(2, tmp_path, compare, tmp_path, protocol, texts)[0] < CLOSE
 
 
 @pytest.mark.slow

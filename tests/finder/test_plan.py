@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixop.finder.plan import ALONE_EPOCHS, able, about, alone, minutes_for, told, told_stride
+from mixop.finder.plan import ALONE_EPOCHS, able, about, alone, minutes_for, told, told_stride, turns
 
 RATES = {"a": 2.0, "b": 1.0, "c": 4.0}
 
@@ -18,6 +18,14 @@ RATES = {"a": 2.0, "b": 1.0, "c": 4.0}
 )
 def test_as_many_take_part_as_can_have_three_epochs_each(seconds, taken):
     assert able(RATES, seconds) == taken
+
+
+def test_side_by_side_they_have_the_seconds_of_as_many_turns():
+    assert [turns(count, 2) for count in (0, 1, 2, 3, 4)] == [0, 1, 1, 2, 2]
+    assert able(RATES, 24.0, jobs=2) == ["a", "b", "c"], "two turns of 12 seconds"
+    assert able(RATES, 23.9, jobs=2) == ["a", "b"], "one turn"
+    assert able(RATES, 12.0, jobs=3) == ["a", "b", "c"], "one turn of 12"
+    assert minutes_for(RATES, 3, jobs=3) == pytest.approx(12.0 / 0.15 / 60)
 
 
 def test_those_that_come_first_go_before_others():

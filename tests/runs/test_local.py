@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,12 +44,18 @@ def stopped(*, observe):
             raise InterruptedRunError("Stopped.", stop.signum)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Workers leave their logs in the folder ``workers`` of an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run(tasks, jobs, threads=1, device="cpu"):
     events, failures = [], {}
     with suppress(InterruptedRunError), listening() as stop:
         failures = Local(cores=threads).work(
             [Assignment(name, task, arguments) for name, task, arguments in tasks],
-            folder=Path("unused"),
+            folder=Path("workers"),
             device=device,
             jobs=jobs,
             tell=lambda name, record: events.append((name, dict(record))),
@@ -87,7 +95,7 @@ def test_an_error_of_the_callers_own_function_is_the_callers(jobs):
         if record["event"] == "epoch":
             raise ZeroDivisionError("mine")
 
-    given = {"folder": Path("unused"), "device": "cpu", "jobs": jobs}
+    given = {"folder": Path("workers"), "device": "cpu", "jobs": jobs}
     with listening() as stop, pytest.raises(ZeroDivisionError, match="mine"):
         Local(cores=1).work([Assignment("a", told, {"threads": 1})], tell=tell, stop=stop, **given)
 
@@ -98,6 +106,29 @@ def test_threads_are_what_there_is_room_for_and_never_more_than_the_user_gave_to
     monkeypatch.setattr(torch, "get_num_threads", lambda: own)
     assert Local().threads(jobs) == threads
     assert Local(cores=5).threads(jobs) == 5
+
+
+def chatting(*, observe):
+    print("on standard output")  # noqa: T201
+    warnings.warn("of a library", UserWarning, stacklevel=1)
+    os.write(2, b"of no Python\n")
+    raise ZeroDivisionError("by nothing")
+
+
+def test_what_a_worker_prints_is_in_its_log_and_not_on_the_screen(tmp_path, capfd):
+    for times in (1, 2):
+        assert set(run([("a", chatting, {}), ("b", refused, {})], 2)[0]) == {"a", "b"}
+        log = (tmp_path / "workers" / "a.log").read_text()
+        for line in (
+            "on standard output",
+            "UserWarning: of a library",
+            "of no Python",
+            'raise ZeroDivisionError("by nothing")',
+        ):
+            assert log.count(line) == times, "each try is added"
+        assert log.count(f"{socket.gethostname()}, process ") == times
+    assert "Traceback" not in (tmp_path / "workers" / "b.log").read_text(), "no bug, and its sentence is told"
+    assert capfd.readouterr() == ("", "")
 
 
 def seeing(*, observe):
@@ -216,7 +247,7 @@ def test_a_script_from_standard_input_is_refused_by_its_name_where_there_are_wor
 def test_a_script_without_a_guard_is_told_where_to_put_it(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT.replace("mixop.MixopError", "ZeroDivisionError") + GUARDLESS)
     text = python(tmp_path, "script.py")
-    assert "while it read the script that calls mixop.compare" in text
+    assert "while it read the script that began it" in text
     assert 'put the call under `if __name__ == "__main__":`' in text
 
 

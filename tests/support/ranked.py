@@ -90,7 +90,7 @@ def _join(pipe: Connection, rank: int, size: int, place: str, target: Callable[.
 
 
 def in_float64() -> None:
-    """From now on this process makes networks and parameters in float64, and passes inputs in it."""
+    """From now on this process makes networks and parameters in float64, and passes inputs in it, tokens aside."""
     torch.set_default_dtype(torch.float64)
     for name in ("batch", "augmented"):
         setattr(Data, name, _doubled(getattr(Data, name)))
@@ -99,7 +99,7 @@ def in_float64() -> None:
 def _doubled(read: Callable[..., Any]) -> Callable[..., Any]:
     def doubled(self: Data, *args: Any, **kwargs: Any) -> Any:
         batch = read(self, *args, **kwargs)
-        return batch._replace(x=batch.x.double())
+        return batch._replace(x=batch.x.double()) if batch.x.is_floating_point() else batch
 
     return doubled
 

@@ -18,6 +18,7 @@ from mixop.data.examples import Arrays
 from mixop.data.preparation import Preparation
 from mixop.data.split import Split
 from mixop.engine.driver import Driver
+from mixop.engine.settings import Settings
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import darts, nasbench201
 from mixop.spaces.sizes import Sizes
@@ -194,6 +195,29 @@ def test_workers_make_the_very_rows_that_this_process_makes(table, data, tmp_pat
     for name, values in first.items():
         if name != "seconds":
             np.testing.assert_array_equal(values, second[name])
+
+
+def test_a_build_on_gpus_has_a_worker_on_each_of_them(data, tmp_path, monkeypatch):
+    given: dict[str, object] = {}
+
+    def work(self, tasks, **how):
+        given.update(how, room=self._jobs(how["device"], how["jobs"]), devices={task.arguments["device"] for task in tasks})
+        return {tasks[0].name: "There is no GPU."}
+
+    monkeypatch.setattr(Settings, "_check_device", lambda self: True)
+    monkeypatch.setattr(build.Local, "work", work)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    with pytest.raises(RunError, match="There is no GPU"):
+        tabulate(SPACE, data, HOW, tmp_path / "other.npz", group=32, device="cuda")
+    assert (given["device"], given["room"], given["devices"]) == ("cuda", 3, {"cuda"})
+
+
+def test_a_device_that_is_not_here_is_refused_and_one_that_is_makes_the_same_table(table, data, tmp_path):
+    with pytest.raises(RecipeError, match="device must be 'cpu', 'cuda'"):
+        tabulate(SPACE, data, HOW, tmp_path / "none.npz", device="gpu")
+    assert not (tmp_path / "none.npz.parts").exists()
+    made = tabulate(SPACE, data, HOW, tmp_path / "made.npz", group=32, limit=16, device=torch.device("cpu", 0))
+    np.testing.assert_array_equal(read(made)["valid_loss"], read(table)["valid_loss"][:16])
 
 
 def test_a_group_that_workers_cannot_train_is_named(data, tmp_path, monkeypatch):

@@ -112,3 +112,14 @@ def test_batch_norm_without_scale():
     logits = Many(networks)(side_by_side(x[None], whose))
     for g, net in enumerate(networks):
         torch.testing.assert_close(logits[:, g], net(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts, signals"])
+def test_all_of_it_goes_to_another_device(name):
+    """A tensor that stays behind is an error of torch: "meta" is any device that is not the CPU."""
+    space, rng = SPACES[name], Random(1)
+    many = Many([build(space.random(rng), space) for _ in range(4)]).to("meta")
+    outputs = many(torch.empty(6, 4 * space.input_shape[0], *space.input_shape[1:], device="meta"))
+    assert (outputs.shape, outputs.device.type) == ((6, 4, 5), "meta")
+    outputs.sum().backward()
+    assert "order" not in {key.rpartition(".")[2] for key in many.state_dict()}, "no part of a checkpoint"

@@ -8,6 +8,7 @@ from mixop.cli.arguments import Command, Parsed
 from mixop.cli.loading import loaded
 from mixop.cli.options import FindOptions
 from mixop.cli.output import print_json
+from mixop.cli.running import runner_and_settings, runner_tree
 from mixop.cli.words import short
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ _SETTINGS = ("seed", "device", "threads")
 
 def find(parsed: Parsed) -> None:
     """``mixop find``"""
-    options, settings = parsed.options, parsed.build("settings")
+    options = parsed.options
+    runner, settings, device = runner_and_settings(parsed)
     source = parsed.build("data")
     data = loaded(source.load)
 
@@ -40,7 +42,9 @@ def find(parsed: Parsed) -> None:
             recipe=options.recipe,
             tell=tell,
             observe=observe,
-            **{name: getattr(settings, name) for name in _SETTINGS},
+            runner=runner,
+            jobs=options.jobs,
+            **{**{name: getattr(settings, name) for name in _SETTINGS}, "device": device},
         )
     _finish(result, data, options)
 
@@ -74,12 +78,13 @@ FIND = Command(
     "find",
     FindOptions,
     find,
-    values={"data": kinds.recognised},
+    values={"data": kinds.recognised, "runner": runner_tree},
     settings=_SETTINGS,
-    rare=("trust", "threads", "recipe"),
+    rare=("trust", "threads", "recipe", "runner"),
     examples=(
         "mixop find digits --minutes 2",
         "mixop find photos/ --minutes 10 --data.size 64",
+        "mixop find photos/ --minutes 10 --runner slurm --jobs 8",
         "mixop find signals.npz --minutes 5 --max-params 20000",
     ),
 )

@@ -71,6 +71,9 @@ class FindOptions:
         max_latency_ms: the most milliseconds for one example on this machine.
         latency: a table of another device, which mixop speed --latency wrote there: its milliseconds count.
         recipe: the method that searches, a name from mixop list recipes. [the first of gaea, dsnas that there is time for]
+        runner: who trains and searches: local for processes of this machine, slurm for jobs of a cluster (needs the extra
+            slurm), ray for tasks of one (needs the extra ray).
+        jobs: trainings, or searches, at a time: more of them buy more in the same minutes. A single local one is this process.
         out: the directory, new or of this same command. [runs/find-DATA]
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
@@ -87,6 +90,8 @@ class FindOptions:
     max_latency_ms: float | None = None
     latency: str | None = None
     recipe: str | None = None
+    runner: str = "local"
+    jobs: int = 1
     out: str | None = None
     config: str | None = None
     quiet: bool = False

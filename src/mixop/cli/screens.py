@@ -208,7 +208,7 @@ def telling_lines(*, quiet: bool) -> Iterator[tuple[Callable[[str], None], Calla
 
         def observe(record: Mapping[str, Any]) -> None:
             if record.get("event") == "step":
-                what = "Training" if "label" in record else "Searching"
+                what = record.get("run") or ("Training" if "label" in record else "Searching")
                 at = f"epoch {record['epoch']} of {record['epochs']}, step {record['step']} of {record['steps']}"
                 status.update(Text(f"{what}: {at}"))
 

@@ -13,7 +13,7 @@ from mixop.cli.arguments import Command, Parsed, Shortcut
 from mixop.cli.interrupt import heed
 from mixop.cli.loading import loaded
 from mixop.cli.output import print_json
-from mixop.cli.running import runner_tree
+from mixop.cli.running import runner_and_settings, runner_tree
 from mixop.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class BuildOptions:
         group: number of networks that train together; more need more memory, fewer are slower.
         runner: who trains the groups: local for processes of this machine, slurm for jobs of a cluster (needs the extra
             slurm), ray for tasks of one (needs the extra ray).
-        jobs: groups at a time. [local: 1; else no limit]
+        jobs: groups at a time. [local: 1, or as many as GPUs; else no limit]
         limit: train only this many architectures, the first ones, to try it out. [all]
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -192,15 +192,16 @@ def build(parsed: Parsed) -> None:
     space = space.fit(data)
     silent, counts = options.quiet or options.json, target.with_suffix(".npz")
     plan = {"group": options.group, "limit": options.limit}
-    with using(parsed.build("settings").threads):
+    runner, settings, device = runner_and_settings(parsed)
+    with using(settings.threads):
         number = len(architectures_of(space)[: options.limit])
-        if not silent and not counts.with_name(counts.name + ".parts").exists():
-            took = seconds_of(space, data, how, **plan)
+        if not silent and runner.one_machine and not counts.with_name(counts.name + ".parts").exists():
+            took = seconds_of(space, data, how, device=device, **plan)
             each = f"{number:,} architectures x {how.seeds} seeds x {how.epochs} epochs on {data.name}"
             screens.places({"Plan": each, "Estimate": f"{duration(took)} from two steps of the first group"})
         title = f"Training {number:,} architectures of {space.name} {how.seeds} times each on {data.name}, into {target}"
         with Building(title, quiet=silent) as progress:
-            tabulate(space, data, how, counts, tell=progress, jobs=options.jobs, runner=parsed.build("runner"), **plan)
+            tabulate(space, data, how, counts, tell=progress, jobs=options.jobs, runner=runner, device=device, **plan)
     convert_built(counts, target, space=space, dataset=data.name)
     table = Table.open(target)
     about = worth(table, data.name, how.epochs)
@@ -380,7 +381,7 @@ TABLE = (
         BuildOptions,
         build,
         values={"training": _training, "space": kinds.space, "data": kinds.data, "runner": runner_tree},
-        settings=("threads",),
+        settings=("threads", "device"),
         shortcuts={
             "epochs": Shortcut(("training", "epochs"), "passes over the training split.", "12"),
             "batch_size": Shortcut(("training", "batch_size"), "examples in a batch.", "64"),
@@ -393,6 +394,7 @@ TABLE = (
         examples=(
             "mixop table build digits.table --limit 9 --epochs 2",
             "mixop table build faces.table --data npz --data.path faces.npz --space.cells 2",
+            "mixop table build large.table --space nasbench201 --data cifar10 --data.path data --device cuda",
         ),
     ),
     Command(

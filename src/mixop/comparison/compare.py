@@ -2,7 +2,6 @@
 
 import json
 import math
-import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +41,7 @@ from mixop.runs.files import COMPARISON, COMPARISON_RUNS, COMPARISON_TABLE, DATA
 from mixop.runs.identity import essence
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.load import read_score
-from mixop.runs.local import Local
+from mixop.runs.local import Local, check_guarded
 from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
@@ -129,10 +128,7 @@ def compare(
         MixopError: in one sentence, before anything is computed where that is possible.
         InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; every run has saved its state.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError(
-            'A script that calls mixop.compare needs `if __name__ == "__main__":` around the call: workers import it.'
-        )
+    check_guarded("mixop.compare")
     seeds, searchers, data, device = list(seeds), dict(searchers or {}), given(data), str(device)
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)

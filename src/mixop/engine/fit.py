@@ -14,7 +14,8 @@ from mixop.data.core import Data
 from mixop.engine.settings import Settings
 from mixop.engine.state import stage_space
 from mixop.nets.modules.space import ModuleSpace
-from mixop.nets.training import is_laid_out
+from mixop.nets.skeleton import Skeleton
+from mixop.nets.training import carries, is_laid_out
 from mixop.recipe.core import Recipe
 from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
@@ -108,6 +109,8 @@ def _check_accumulate(recipe: Recipe, space: Space, data: Data, settings: Settin
             f"A batch in pieces has first derivatives only, but {twice} takes second ones: leave out accumulate, or use "
             "another part."
         )
+    if data.tokens:
+        raise RecipeError("A text is read from window to window, in whole batches: leave out accumulate.")
     if not ranks.alone:
         raise RecipeError("Several processes divide a batch already: leave out accumulate, or start more of them.")
     for name, chosen in (("compile", settings.compile), ("capture", settings.capture)):
@@ -129,8 +132,11 @@ def check_divided(net: nn.Module, data: Data, batch_size: int, ranks: Ranks) -> 
     Raises:
         RecipeError: saying what does not fit.
     """
-    if data.tokens:
-        raise RecipeError("A text is read from window to window, in whole batches: start one process, without accumulate.")
+    if carries(net) and not isinstance(net, Skeleton):
+        raise RecipeError(
+            f"The state that {type(net).__name__} carries may have its examples on any axis, so that several processes cannot "
+            "divide it: start one process."
+        )
     if batch_size < ranks.size:
         raise RecipeError(
             f"A batch of {batch_size} has no example for some of the {ranks.size} processes: use larger batches, or fewer "

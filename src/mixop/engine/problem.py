@@ -319,7 +319,11 @@ class SupernetProblem:
         """The same by all processes together, each of which passes its share; what each gets is that of the whole batch."""
         entered = self.ranks.entered({**(self.weights if weights is None else weights), **_prefixed(mix)})
         mix = {name: entered.pop(_MIX + name) for name in mix}
-        outputs, share = divided(self.ranks, x, lambda x: self._pass(entered, x, mix, active, time, learn=learn))
+
+        def run(x: Tensor, time: Mapping[str, Any]) -> Any:
+            return self._pass(entered, x, mix, active, time, learn=learn)
+
+        outputs, share = divided(self.ranks, x, run, time)
         return outputs, [self.ranks.total(term * share.part) for term in terms] if learn else []
 
     def _loss_in_pieces(

@@ -128,17 +128,26 @@ def _passes(
     ranks: Ranks = ALONE,
 ) -> Iterator[tuple[Tensor, Batch]]:
     """The outputs of each batch, and the batch."""
+
+    def carrying(x: Tensor, state: Any) -> Any:
+        return functional_call(net, buffers, (x, mix, active), {**time, "state": state})
+
     state: Any = ()
     for batch in batches:
         if net.carries:
-            outputs, state = functional_call(net, buffers, (batch.x, mix, active), {**time, "state": state})
+            outputs, state = _outputs(
+                ranks,
+                batch.x,
+                lambda x, state: functional_call(net, buffers, (x, mix, active), {**time, "state": state}),
+                state,
+            )
         else:
             outputs = _outputs(ranks, batch.x, lambda x: functional_call(net, buffers, (x, mix, active), time))
         yield outputs, batch
 
 
-def _outputs(ranks: Ranks, x: Tensor, run: Callable[[Tensor], Any]) -> Any:
-    return divided(ranks, x, run)[0] if ranks.divide(len(x)) else run(x)
+def _outputs(ranks: Ranks, x: Tensor, run: Callable[..., Any], *carried: Any) -> Any:
+    return divided(ranks, x, run, *carried)[0] if ranks.divide(len(x)) else run(x, *carried)
 
 
 def _evaluate(net: nn.Module, norm: Norm) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -144,7 +144,8 @@ class TrainingState:
                     if not ranks.divide(len(x)):
                         outputs, auxiliary, state = training_outputs(self.net, x, carried)
                     else:
-                        (outputs, auxiliary), share = divided(ranks, x, lambda x: training_outputs(self.net, x)[:2])
+                        run = partial(training_outputs, self.net)
+                        (outputs, auxiliary, state), share = divided(ranks, x, run, carried)
                         terms = [ranks.total(term * share.part) for term in terms]
                 with watched(source, self.task.draws):
                     loss = self.task.loss(in_float32(outputs), y)

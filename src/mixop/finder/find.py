@@ -1,6 +1,7 @@
 """`find`: a network for a data set in a given time; more minutes go on from what is there."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,7 +22,9 @@ from mixop.report.progress import tell_there, where_one_looks
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import FIND
 from mixop.runs.interrupt import InterruptedRunError
+from mixop.runs.local import Local
 from mixop.runs.records import to_record
+from mixop.runs.runner import Runner
 
 _MORE = "minutes-"
 """How the directory of a run begins that went on with more minutes."""
@@ -41,6 +44,8 @@ def find(
     seed: int = 0,
     device: str | torch.device = "cpu",
     threads: int = 0,
+    runner: Runner | None = None,
+    jobs: int = 1,
     beside: bool = True,
     observe: Observer | None = None,
     tell: Callable[[str], None] | None = None,
@@ -69,6 +74,10 @@ def find(
         seed: of everything random.
         device: where torch computes.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        runner: who trains and searches; default `mixop.runs.local.Local`. Of other machines, all see ``out`` under the same
+            path, and each run has the cores and GPUs that it says.
+        jobs: trainings, or searches, at a time, >= 1; a single local one is made in this process. More of them buy more
+            networks, longer trainings or more searches in the same minutes. Another number may go on with the run.
         beside: whether scikit-learn's gradient boosting is shown beside a network for features.
         observe: called with every step and record of the trainings and the search.
         tell: called with a sentence whenever something is decided.
@@ -80,6 +89,7 @@ def find(
         MixopError: in one sentence.
     """
     check_range("minutes", minutes, above=0)
+    check_range("number of jobs", jobs, at_least=1)
     if recipe is not None and recipe not in RECIPES:
         raise RecipeError(unknown("recipe", recipe, RECIPES))
     limits = Limits(parameters=max_params, flops=max_flops, latency_ms=max_latency_ms)
@@ -95,7 +105,11 @@ def find(
         "data": data.fingerprint,
         **({} if table is None else {"latency": table.identity}),
     }
-    settings = Settings(seed=seed, device=str(device), threads=threads, executor="auto")
+    runner = runner or Local()
+    # Of workers elsewhere this machine only knows what they are sent: it need not have their device.
+    here = str(device) if runner.one_machine else "cpu"
+    settings = Settings(seed=seed, device=here, threads=threads, executor="auto")
+    workers = (runner, jobs, str(device)) if runner.leaves(str(device), jobs) else None
     shown = where_one_looks() is not None and not observe and not tell if progress is None else progress
     if shown and tell is None:
         tell = tell_there
@@ -116,7 +130,11 @@ def find(
             beside=beside,
             progress=shown,
             table=table,
+            workers=workers,
         )
+        if finder.times_elsewhere:
+            finder.look(1)  # what is refused leaves no trace, but other machines write down what they measure
+            place.claim({FIND: identity}, (FIND,))
         known, costs = finder.look()
         place.claim({FIND: identity}, (FIND,))
         try:
@@ -125,7 +143,7 @@ def find(
             told = f"Stopped with all progress saved in {run.path}: the same command continues."
             raise InterruptedRunError(told, error.signum) from error
 
-    with run.locked():
+    with run.locked(), runner.reached() if workers else nullcontext():
         first, *more = _minutes(run, minutes)
         result = leg(run, first, None, 0.0)
         for upto in more:

@@ -39,5 +39,9 @@ class Ledger:
         """
         if name not in self._made:
             self._made[name] = make()
-            self._run.write_json(DECISIONS, {"seconds": round(self.seconds, 3), "decisions": self._made})
+            self.keep()
         return self._made[name]
+
+    def keep(self) -> None:
+        """Writes down how much time is spent, with what was decided."""
+        self._run.write_json(DECISIONS, {"seconds": round(self.seconds, 3), "decisions": self._made})

@@ -11,6 +11,7 @@ from mixop.core.errors import RunError
 from mixop.core.measure import Measure
 from mixop.finder.contender import Trial
 from mixop.finder.costs import Limits
+from mixop.finder.crew import place_of, where
 from mixop.report.curve import Spot, costs_and_scores
 from mixop.report.html import write_page
 from mixop.report.palette import KINDS
@@ -69,10 +70,11 @@ def _render(run: RunDirectory, asked: Mapping[str, Any], made: Mapping[str, Any]
             ("asked for", f"{asked['minutes']:g} minutes"),
             ("limits", str(limits) or "none"),
             ("short trainings", str(len(trials))),
+            *([("winner trained on", there)] if (there := where(run / "final")) else []),
         ],
         sentences=made.get("sentences", []),
         figures=_figures(trials, winner, first, limits),
-        rounds=[_round(number, trials, winner, first) for number in sorted({trial.round for trial in trials})],
+        rounds=[_round(run, number, trials, winner, first) for number in sorted({trial.round for trial in trials})],
         final=f"final/{REPORT}" if (run / "final" / REPORT).is_file() else "",
         command=f"mixop report {shlex.quote(str(run.path))}",
         path=run.path,
@@ -96,12 +98,14 @@ def _figures(trials: Sequence[Trial], winner: str, first: Measure, limits: Limit
     return figures
 
 
-def _round(number: int, trials: Sequence[Trial], winner: str, first: Measure) -> dict[str, Any]:
+def _round(run: RunDirectory, number: int, trials: Sequence[Trial], winner: str, first: Measure) -> dict[str, Any]:
     """A table of the trainings of one round, the best first."""
     of = [trial for trial in trials if trial.round == number]
     of.sort(key=lambda trial: first.rank(trial.measures[first.name]), reverse=True)
     title = f"Round {number}" if number < 3 else "The winner, trained for longer"
     timed = any(trial.latency_ms is not None for trial in of)
+    places = {trial.label: where(place_of(run, number, trial.label)) for trial in of}
+    apart = any(places.values())
     rows = [
         {
             "label": trial.label,
@@ -114,9 +118,11 @@ def _round(number: int, trials: Sequence[Trial], winner: str, first: Measure) ->
                 f"{trial.parameters:,}",
                 f"{trial.flops:,}",
                 *([f"{trial.latency_ms:.2f}"] if trial.latency_ms is not None else []),
+                *([places[trial.label]] if apart else []),
             ],
         }
         for trial in of
     ]
     head = ["Network", "From", first.title, "Epochs", "Time", "Parameters", "Multiply-adds", *(["ms"] if timed else [])]
+    head += ["Computed on"] if apart else []
     return {"title": title, "head": head, "rows": rows}

@@ -41,7 +41,17 @@ class Searches:
     times: int
 
 
-def able(rates: Mapping[str, float], seconds: float) -> list[str]:
+def turns(networks: int, jobs: int) -> int:
+    """How many trainings there are one after the other, where some are made at a time.
+
+    Args:
+        networks: how many are trained, each for as long.
+        jobs: how many at a time, >= 1.
+    """
+    return -(-networks // jobs)
+
+
+def able(rates: Mapping[str, float], seconds: float, jobs: int = 1) -> list[str]:
     """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
 
     None where there are not two of them.
@@ -49,9 +59,10 @@ def able(rates: Mapping[str, float], seconds: float) -> list[str]:
     Args:
         rates: seconds of an epoch by label.
         seconds: that all of them have.
+        jobs: how many are trained at a time.
     """
     for count in range(len(rates), 1, -1):
-        fast = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / count]
+        fast = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / turns(count, jobs)]
         if len(fast) >= count:
             return fast[:count]
     return []
@@ -68,15 +79,16 @@ def alone(rates: Mapping[str, float], seconds: float) -> str:
     return next(enough, min(rates, key=rates.__getitem__))
 
 
-def minutes_for(rates: Mapping[str, float], networks: int) -> float:
+def minutes_for(rates: Mapping[str, float], networks: int, jobs: int = 1) -> float:
     """Minutes of a run in which so many networks can be compared: the fastest ones.
 
     Args:
         rates: seconds of an epoch by label, of at least as many.
         networks: how many.
+        jobs: how many are trained at a time.
     """
     slowest = sorted(rates.values())[networks - 1]
-    return networks * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest) / (SHARES["trials"] / 2) / 60
+    return turns(networks, jobs) * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest) / (SHARES["trials"] / 2) / 60
 
 
 def about(minutes: float) -> str:
@@ -86,7 +98,7 @@ def about(minutes: float) -> str:
     return f"about {rounded} minute{'' if rounded == 1 else 's'}"
 
 
-def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, ranks: bool) -> list[str]:
+def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, ranks: bool, jobs: int = 1) -> list[str]:
     """The plan of a run in sentences, with what more minutes would change.
 
     Args:
@@ -94,12 +106,13 @@ def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, rank
         rates: seconds of an epoch by label, of all networks that keep the limits.
         taken: labels of the first round's networks; a single one is trained for all of the time.
         ranks: whether networks are ranked before training.
+        jobs: how many are trained at a time.
     """
     plan = f"Plan for {duration(total)}:"
     if len(rates) == 1:
         return [f"{plan} {taken[0]} is trained for all of it, since nothing else keeps the limits."]
     if len(taken) == 1:
-        more = about(minutes_for(rates, 2))
+        more = about(minutes_for(rates, 2, jobs))
         return [f"{plan} {taken[0]} is trained for all of it, without a comparison or a search; {more} would compare networks."]
     each = duration(total * SHARES["trials"] / 2)
     ranking = f"up to {duration(total * SHARES['ranking'])} to rank drawn ones, " if ranks else ""
@@ -110,7 +123,7 @@ def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, rank
         "train the winner."
     ]
     if late := [label for label in rates if label not in taken]:
-        more = about(minutes_for(rates, len(rates)))
+        more = about(minutes_for(rates, len(rates), jobs))
         sentences.append(f"{', '.join(late)} {'stays' if len(late) == 1 else 'stay'} out: {more} would let all in.")
     return sentences
 

@@ -17,6 +17,7 @@ from mixop.engine.settings import Settings
 from mixop.finder.boosting import boosted
 from mixop.finder.contender import Contender, Costs, Entry, Trial, Wanted, around, carried
 from mixop.finder.costs import Limits
+from mixop.finder.crew import Crew, note_of, place_of
 from mixop.finder.ledger import Ledger
 from mixop.finder.look import described
 from mixop.finder.plan import (
@@ -32,6 +33,7 @@ from mixop.finder.plan import (
     alone,
     told,
     told_stride,
+    turns,
 )
 from mixop.finder.portfolio import STRIDES, Family, Member, by_hand, portfolio, strides, where_to_search
 from mixop.finder.ranking import best_before_training
@@ -50,6 +52,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS
 from mixop.runs.read import read_run
 from mixop.runs.records import from_record, to_record
+from mixop.runs.runner import Runner
 from mixop.spaces.core import Space
 
 ENOUGH_EPOCHS = 10
@@ -71,6 +74,12 @@ PLAIN = 16
 METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
 and the best there of those that compute one option of each decision in a step, so that an epoch is a fraction as long."""
+
+BRIEFLY: Mapping[str, Any] = {"train_on": ("train",), "score_on": "valid"}
+"""The parts of a short training."""
+
+_NONE = object()
+"""In place of a decision that is not made yet; a trial that diverged is one that is None."""
 
 Raced = tuple[Contender, Trial]
 """A network and what it scored."""
@@ -94,11 +103,18 @@ class Finder:
         beside: bool,
         progress: bool,
         table: LatencyTable | None,
+        workers: tuple[Runner, int, str] | None = None,
     ) -> None:
         self.run, self.methods, self.settings, self.observe = run, methods, settings, observe
         self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
+        self.crew = None
+        if workers is not None:
+            runner, jobs, device = workers
+            how = {"seed": settings.seed, "device": device, "threads": settings.threads}
+            shown = {"observe": observe, "progress": progress, "ended": self.ledger.keep}
+            self.crew = Crew(run, data, runner, jobs, **how, **shown)
         self.entry = Entry(self.data, limits, table=table)
         self.total, self.before = seconds, before
         self.tell = tell
@@ -106,13 +122,28 @@ class Finder:
         self.sentences: list[str] = []
         self.trials: list[Trial] = []
 
-    def look(self) -> tuple[list[Contender], Costs]:
-        """The known networks that keep the limits, and what all that were looked at cost; nothing is written.
+    @property
+    def jobs(self) -> int:
+        """How many trainings there are at a time."""
+        return 1 if self.crew is None else self.crew.jobs
+
+    @property
+    def times_elsewhere(self) -> bool:
+        """Whether other machines measure how long trainings take, which they write down in the directory."""
+        return self.crew is not None and not self.crew.here
+
+    def look(self, stride: int | None = None) -> tuple[list[Contender], Costs]:
+        """The known networks that keep the limits, and what all that were looked at cost.
+
+        Nothing is written, but for what other machines measure where the stride is left open.
+
+        Args:
+            stride: of first convolutions; None for one that leaves enough epochs.
 
         Raises:
             RecipeError: if there are none, or the recipe does not fit the space that is searched.
         """
-        stride = self._strided()[0]
+        stride = int(self._strided()[0]) if stride is None else stride
         cheaper = self.entry.limits.flops is not None or self.entry.limits.latency_ms is not None
         members = self.members = portfolio(self.data, stride=stride, cheaper=cheaper)
         if near := where_to_search(members):
@@ -154,6 +185,9 @@ class Finder:
             )
         if self.entry.table:
             self.say(f"{self.entry.table}.")
+        if self.crew:
+            several = "1 training" if self.jobs == 1 else f"{self.jobs} trainings"
+            self.say(f"{several} at a time, by {self.crew.runner.words}.")
         if self.outside:
             self.say(f"{self.outside} known networks cost more than is allowed ({self.entry.limits}) and stay out.")
         seconds = self.total * SHARES["trials"] / 2
@@ -213,11 +247,12 @@ class Finder:
         near = where_to_search([*(members[c.label] for c in order if c.label in members), *self.members])
         plan = self._plan(near)
         others = (plan.times + 1 if plan.epochs else 0) + bool(self.entry.limits)
-        share = seconds / (min(2, len(order)) + others)
+        turn = turns(others, self.jobs)
+        share = seconds / (turns(min(2, len(order)), self.jobs) + turn)
         last = self._raced(2, order[:2], self.ledger.decide("round 2", lambda: self._lengths(order[:2], share)))
         if near is None or not last:
             return last or list(first)
-        if plan.epochs and not self._pays(first, last, SHARES["search"] * self.total + others * share):
+        if plan.epochs and not self._pays(first, last, SHARES["search"] * self.total + turn * share):
             plan = replace(plan, epochs=0)
         more = self._searched(known, order[0], near, plan)
         if more:
@@ -255,8 +290,9 @@ class Finder:
         """
         by_label = {contender.label: contender for contender in contenders}
         done: list[Raced] = []
+        self._train_together(number, by_label, chosen)
         for label, epochs in chosen.items():
-            trial = self.ledger.decide(f"trial {number} {label}", lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
+            trial = self.ledger.decide(_trial(number, label), lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
             if trial is None:
                 self.say(f"{label} diverged and is left out.")
                 continue
@@ -273,16 +309,17 @@ class Finder:
 
         As many take part as can have the fewest epochs each; those that come first go before others.
         """
-        looked = contenders[: max(2, int(seconds / LOOK_SECONDS))]
-        rates = {contender.label: self._seconds_per_epoch(contender) for contender in looked}
-        taken = able(rates, seconds) or [alone(rates, self.total)]
-        inside = self._lengths([contender for contender in looked if contender.label in taken], seconds / len(taken))
+        looked = contenders[: max(2, int(self.jobs * seconds / LOOK_SECONDS))]
+        rates = self._paces(looked)
+        taken = able(rates, seconds, self.jobs) or [alone(rates, self.total)]
+        share = seconds / turns(len(taken), self.jobs)
+        inside = self._lengths([contender for contender in looked if contender.label in taken], share)
         # What was not timed is judged by its multiply-adds.
         pace = median(rates[contender.label] / max(1, contender.cost.flops) for contender in looked)
         rates |= {c.label: pace * c.cost.flops for c in contenders if c.label not in rates}
         stride, epochs = self._strided()
         strided = [told_stride(self.data.shape[1:], stride, epochs[STRIDES.index(stride) - 1])] if stride > 1 else []
-        return {"epochs": inside, "plan": [*strided, *told(self.total, rates, taken, ranks=self._ranks)]}
+        return {"epochs": inside, "plan": [*strided, *told(self.total, rates, taken, ranks=self._ranks, jobs=self.jobs)]}
 
     def _strided(self) -> list[Any]:
         """The stride of first convolutions, and the epochs that a plain network would have in the last training at each.
@@ -307,25 +344,64 @@ class Finder:
 
     def _lengths(self, contenders: Sequence[Contender], share: float) -> dict[str, int]:
         """How many epochs each network has in some seconds, but no fewer than the fewest."""
-        rates = {contender.label: self._seconds_per_epoch(contender) for contender in contenders}
+        rates = self._paces(contenders)
         return {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rate))) for label, rate in rates.items()}
 
     def _seconds_per_epoch(self, contender: Contender) -> float:
-        """Of a training on the part ``train``; as measured where it was trained already."""
-        for trial in reversed(self.trials):
-            if trial.label == contender.label and trial.epochs:
-                return AHEAD_OF_MEASURED * max(trial.seconds / trial.epochs, 1e-4)
+        """Of a training on the part ``train`` without another one beside it; as measured where there was one already."""
+        if (measured := self._measured(contender, 1)) is not None:
+            return measured
+        if self.times_elsewhere:
+            return self._paces([contender])[contender.label]
         estimate = retraining_estimate(
             contender.architecture, contender.space, self.data, protocol_for(self.data, 1), device=self.settings.device
         )
+        return self._planned_pace(estimate.seconds)
+
+    def _planned_pace(self, seconds: float) -> float:
+        """Seconds of an epoch on the part ``train``, from an estimate of one on all training examples."""
         whole = len(self.data.train) + len(self.data.valid)
-        return AHEAD * max(estimate.seconds * len(self.data.train) / whole, 1e-4)
+        return AHEAD * max(seconds * len(self.data.train) / whole, 1e-4)
+
+    def _measured(self, contender: Contender, beside: int) -> float | None:
+        """Seconds of an epoch of the last training with so many at a time on this machine; None if there was none."""
+        for trial in reversed(self.trials):
+            its = trial.label == contender.label and trial.epochs
+            if its and self.ledger.known(_beside(trial.round, trial.label), 1) == beside:
+                return AHEAD_OF_MEASURED * max(trial.seconds / trial.epochs, 1e-4)
+        return None
+
+    def _paces(self, contenders: Sequence[Contender]) -> dict[str, float]:
+        """Seconds of an epoch by label, of as many trainings at a time as there will be of these networks."""
+        if self.crew is None:
+            return {contender.label: self._seconds_per_epoch(contender) for contender in contenders}
+        beside = self._at_a_time(len(contenders))
+        known = {contender.label: self._measured(contender, beside) for contender in contenders}
+        left = [contender for contender in contenders if known[contender.label] is None]
+        timed = self.crew.paces(left, protocol_for(self.data, 1)) if left else {}
+        return {label: self._planned_pace(timed[label]) if pace is None else pace for label, pace in known.items()}
+
+    def _at_a_time(self, count: int) -> int:
+        """How many of so many trainings share this machine: 1 where each has a machine, or a part of one, for itself."""
+        return 1 if self.crew is None or not self.crew.here else min(self.jobs, count)
+
+    def _train_together(self, number: int, by_label: Mapping[str, Contender], chosen: Mapping[str, int]) -> None:
+        """Has workers train what a round still lacks, several at a time; its trials are then read from there."""
+        if self.crew is None:
+            return
+        left = [label for label in chosen if self.ledger.known(_trial(number, label), _NONE) is _NONE]
+        if (beside := self._at_a_time(len(left))) > 1:
+            for label in left:
+                self.ledger.decide(_beside(number, label), lambda: beside)
+        places = {label: place_of(self.run, number, label) for label in left}
+        hows = {label: protocol_for(self.data, chosen[label]) for label in left}
+        self.crew.do([self.crew.training(by_label[label], hows[label], places[label], BRIEFLY) for label in left])
 
     def _trial(self, number: int, contender: Contender, epochs: int) -> dict[str, Any] | None:
         """Trains a network and scores it on the validation part; None if it diverges."""
-        place = self.run / "trials" / f"{number}-{contender.label.replace(' ', '-')}"
+        place = place_of(self.run, number, contender.label)
         try:
-            result = self._retrain(contender, place, epochs, train_on=("train",), score_on="valid")
+            result = self._retrain(contender, place, epochs, **BRIEFLY)
         except DivergedError:
             return None
         network = result.score.networks[0]
@@ -346,6 +422,11 @@ class Finder:
         )
 
     def _retrain(self, contender: Contender, place: Path, epochs: int, **scope: Any) -> RetrainResult:
+        """Trains a network, or reads what a worker has trained."""
+        if self.crew is not None and not self.crew.here:
+            self.crew.do([self.crew.training(contender, protocol_for(self.data, epochs), place, scope)])
+        if (why := note_of(place).get("diverged")) is not None:
+            raise DivergedError(why)
         return retrain(
             contender.architecture,
             contender.space,
@@ -396,7 +477,7 @@ class Finder:
             return []
         space = around(near, min(near.size, widest.size)).fit(self.data)
         seconds, seed = SHARES["ranking"] * self.total, self.settings.seed
-        share = self.total * SHARES["trials"] / 2 / LAST_ROUND
+        share = self.total * SHARES["trials"] / 2 / (turns(2, self.jobs) + turns(LAST_ROUND - 2, self.jobs))
 
         def rank() -> dict[str, Any] | None:
             if ENOUGH_EPOCHS * self._seconds_per_epoch(best) > share:
@@ -430,13 +511,17 @@ class Finder:
             return []
         narrow, wanted = self._searchable(near), list[Wanted]()
         recipe = self._sized(plan.method, plan.epochs)
-        for number in range(1, plan.times + 1):
-            again, seed = "" if number == 1 else f" {number}", self.settings.seed + number - 1
+        names = ["" if number == 1 else f" {number}" for number in range(1, plan.times + 1)]
+        places = [self.run / f"search{again.replace(' ', '-')}" for again in names]
+        seeds = range(self.settings.seed, self.settings.seed + plan.times)
+        if self.crew is not None:
+            self.crew.do([self.crew.searching(recipe, narrow, *each) for each in zip(places, seeds, strict=True)])
+        for again, place, seed in zip(names, places, seeds, strict=True):
             result = search(
                 recipe,
                 narrow,
                 self.data,
-                self.run / f"search{again.replace(' ', '-')}",
+                place,
                 rates="paper",
                 seed=seed,
                 device=self.settings.device,
@@ -480,13 +565,18 @@ class Finder:
             minutes = FEWEST_SEARCH_EPOCHS * each / SHARES["search"] / 60
             epochs = int(self.total * SHARES["search"] / each)
             if epochs >= FEWEST_SEARCH_EPOCHS:
-                count = max(1, min(MOST_SEARCHES, epochs // (2 * FEWEST_SEARCH_EPOCHS)))
-                return method, min(epochs // count, RECIPES[method]().epochs), count, minutes
+                # Those at a time cost no more time than one.
+                count = max(1, min(MOST_SEARCHES, max(self.jobs, self.jobs * epochs // (2 * FEWEST_SEARCH_EPOCHS))))
+                return method, min(epochs // turns(count, self.jobs), RECIPES[method]().epochs), count, minutes
         return method, 0, 0, minutes
 
     def _seconds_per_search_epoch(self, method: str, space: Space) -> float:
-        estimate = search_estimate(self._sized(method, FEWEST_SEARCH_EPOCHS), space, self.data, self.settings)
-        return AHEAD * max(estimate.seconds / FEWEST_SEARCH_EPOCHS, 1e-4)
+        recipe = self._sized(method, FEWEST_SEARCH_EPOCHS)
+        if self.crew is not None:
+            seconds = self.crew.search_pace(recipe, space, MOST_SEARCHES)
+        else:
+            seconds = search_estimate(recipe, space, self.data, self.settings).seconds
+        return AHEAD * max(seconds / FEWEST_SEARCH_EPOCHS, 1e-4)
 
     def _length(self, winner: Contender) -> int:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
@@ -515,7 +605,7 @@ class Finder:
         count = plan["epochs"]
         if before is None or not plan["check"] or count <= before.epochs:
             return count
-        plain = self.ledger.decide(f"trial 3 {winner.label}", lambda: self._trial(3, winner, count))
+        plain = self.ledger.decide(_trial(3, winner.label), lambda: self._trial(3, winner, count))
         if plain is None:
             self.say(f"{winner.label} diverges in {count} epochs, so it is trained for {before.epochs}.")
             return before.epochs
@@ -554,3 +644,13 @@ class Finder:
             sentences=tuple(self.sentences),
             verdict=tuple(judged),
         )
+
+
+def _trial(number: int, label: str) -> str:
+    """The name of the decision that a short training is."""
+    return f"trial {number} {label}"
+
+
+def _beside(number: int, label: str) -> str:
+    """The name of the decision how many short trainings there were at a time, on this machine."""
+    return f"at a time {number} {label}"

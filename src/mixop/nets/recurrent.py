@@ -32,16 +32,17 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """What the options of a recurrent cell do to every number; ``none`` has no value at all."""
 
 
-def dropout_mask(shape: Sequence[int], rate: float, like: Tensor) -> Tensor:
+def dropout_mask(shape: Sequence[int], rate: float, like: Tensor, *, by_example: bool = True) -> Tensor:
     """Zero with the chance ``rate``, ``1 / (1 - rate)`` otherwise.
 
     Args:
         shape: of the mask.
         rate: in [0, 1).
         like: gives dtype and device.
+        by_example: whether the first axis is the examples, as in `mixop.core.rng.rand`.
     """
     keep = 1.0 - rate
-    return (rand(shape, like.device) + keep).floor().to(like.dtype) / keep
+    return (rand(shape, like.device, by_example=by_example) + keep).floor().to(like.dtype) / keep
 
 
 def locked_dropout(x: Tensor, rate: float, *, training: bool) -> Tensor:
@@ -67,7 +68,7 @@ class Embedding(nn.Module):
         """Values ``(B, C, T)`` of tokens ``(B, T)``."""
         y = embedding(x, self.weight)
         if self.training and self.words > 0:
-            y = y * dropout_mask((len(self.weight), 1), self.words, y)[x]
+            y = y * dropout_mask((len(self.weight), 1), self.words, y, by_example=False)[x]
         return locked_dropout(y.transpose(1, 2), self.dropout, training=self.training)
 
 

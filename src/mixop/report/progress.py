@@ -172,9 +172,9 @@ class Line(_Renewed):
 class RunsLine(_Renewed):
     """The same for a comparison of many runs."""
 
-    def __init__(self, wanted: bool | None = None) -> None:
+    def __init__(self, wanted: bool | None = None, doing: str = "comparing") -> None:
         super().__init__(wanted)
-        self.done, self.total = 0, 0
+        self.doing, self.done, self.total = doing, 0, 0
 
     def __call__(self, name: str, record: Mapping[str, Any]) -> None:
         """Takes what a comparison tells of a run."""
@@ -185,7 +185,7 @@ class RunsLine(_Renewed):
             self.done += 1
         elif event == "step":
             at = f"{name} epoch {record['epoch']} of {record['epochs']}"
-            self.renew(lambda: f"comparing  {self.done} of {self.total} runs done, {at}")
+            self.renew(lambda: f"{self.doing}  {self.done} of {self.total} runs done, {at}")
 
 
 @contextmanager

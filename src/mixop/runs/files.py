@@ -47,6 +47,7 @@ FIND = "find.json"
 DECISIONS = "decisions.json"
 FIND_REPORT = "find.html"
 WORKERS = "workers"
+WORKER = "worker.json"
 PACE = "pace.json"
 LOCK = "run.lock"
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.spawn import get_preparation_data
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -25,6 +25,7 @@ from mixop.core.machine import cores
 from mixop.core.surroundings import using
 from mixop.core.trust import Grant, grant, receive
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, unshield
+from mixop.runs.log import log_of, logged, make_folder
 from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.runs.task import UnheardError, done
 
@@ -48,6 +49,8 @@ class Local(Runner):
         cores: threads of torch in each of them; None for an equal share of the cores, but at most as many as here.
         gpus: GPUs that a run has; where more runs than there are GPUs for are asked for, they share them.
     """
+
+    words: ClassVar[str] = "processes of this machine"
 
     @property
     def one_machine(self) -> bool:
@@ -79,7 +82,9 @@ class Local(Runner):
         if jobs == 1:
             return _work_here(tasks, self.threads(1), tell, stop)
         gpus = _gpus(device)
-        return _work_there(tasks, [_share(gpus, place, self.gpus) for place in range(jobs)], self.threads(jobs), tell, stop)
+        make_folder(folder)
+        visible = [_share(gpus, place, self.gpus) for place in range(jobs)]
+        return _work_there(tasks, visible, self.threads(jobs), folder.resolve(), tell, stop)
 
 
 def _gpus(device: str) -> list[str]:
@@ -109,9 +114,9 @@ class _Worker:
 
 
 def _work_there(
-    tasks: Sequence[Assignment], visible: Sequence[str | None], threads: int, tell: Teller, stop: StopRequest
+    tasks: Sequence[Assignment], visible: Sequence[str | None], threads: int, folder: Path, tell: Teller, stop: StopRequest
 ) -> dict[str, str]:
-    """Tasks in workers, of which each has a place, and sees the GPUs of that place."""
+    """Tasks in workers, of which each has a place, and sees the GPUs of that place; what they print is in the folder."""
     queue, running = list(tasks), []
     failures: dict[str, str] = {}
     asked = False
@@ -124,7 +129,7 @@ def _work_there(
                     worker.process.terminate()
             while queue and len(running) < len(visible):
                 place = min(set(range(len(visible))) - {worker.place for worker in running})
-                running.append(_start(queue.pop(0), threads, place, visible[place]))
+                running.append(_start(queue.pop(0), threads, place, visible[place], folder))
                 tell(running[-1].task.name, {"event": "begun"})
             ready = wait([worker.pipe for worker in running], timeout=0.2)
             for worker in [worker for worker in running if worker.pipe in ready]:
@@ -172,6 +177,19 @@ def _passing_on(tell: Teller, name: str, record: Mapping[str, Any]) -> None:
         raise UnheardError from error
 
 
+def check_guarded(call: str) -> None:
+    """Refuses a call that a worker makes again while it reads the script.
+
+    Args:
+        call: its name.
+
+    Raises:
+        RunError: saying where to put it.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RunError(f'A script that calls {call} needs `if __name__ == "__main__":` around the call: workers import it.')
+
+
 def check_workers(given: object) -> None:
     """Refuses what workers cannot be given, before anything is begun.
 
@@ -192,7 +210,7 @@ def check_workers(given: object) -> None:
     main = sys.modules["__main__"]
     if path is None and getattr(main, "__spec__", None) is None and seen.script:
         raise RunError(
-            "A part of this comparison is defined in a notebook or on the command line (its module is __main__), where workers "
+            "A part of this run is defined in a notebook or on the command line (its module is __main__), where workers "
             "cannot find it: move it to a module that can be imported, or run everything in this process with jobs=1."
         )
 
@@ -214,12 +232,12 @@ def _sent(send: Callable[[], T]) -> T:
         return send()
     except Exception as error:  # what cannot be sent says so in many ways, and a class of others in its own
         raise RunError(
-            f"A part of this comparison cannot be sent to workers ({error}): define it at the top of a module, or run "
+            f"A part of this run cannot be sent to workers ({error}): define it at the top of a module, or run "
             "everything in this process with jobs=1."
         ) from error
 
 
-def _start(task: Assignment, threads: int, place: int, visible: str | None) -> _Worker:
+def _start(task: Assignment, threads: int, place: int, visible: str | None, folder: Path) -> _Worker:
     if task.run.__module__ != "__main__":
         _CONTEXT.set_forkserver_preload([task.run.__module__])
     content = _sent(lambda: bytes(ForkingPickler.dumps(task)))
@@ -230,7 +248,8 @@ def _start(task: Assignment, threads: int, place: int, visible: str | None) -> _
             with shielded():
                 helper.ensure_running()
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_main, args=(grant(), task.name, threads, visible, theirs), name=task.name, daemon=True)
+    given = (grant(), task.name, threads, visible, folder, theirs)
+    process = _CONTEXT.Process(target=_main, args=given, name=task.name, daemon=True)
     process.start()
     theirs.close()
     with suppress(OSError):  # it has ended already, which is noticed when it is listened to
@@ -265,7 +284,7 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     code = worker.process.exitcode
     if not worker.begun and code is not None and code >= 0:
         return (
-            f"The worker of {worker.task.name} ended with code {code} while it read the script that calls mixop.compare, "
+            f"The worker of {worker.task.name} ended with code {code} while it read the script that began it, "
             'before its task began: put the call under `if __name__ == "__main__":`, see what the worker printed, or run '
             "everything in this process with jobs=1."
         )
@@ -273,7 +292,7 @@ def _sentence(worker: _Worker, asked: bool) -> str | None:
     return f"The worker of {worker.task.name} {reason}: try again with fewer --jobs."
 
 
-def _main(granted: Grant, name: str, threads: int, visible: str | None, pipe: Connection) -> None:
+def _main(granted: Grant, name: str, threads: int, visible: str | None, folder: Path, pipe: Connection) -> None:
     """What a worker does.
 
     Args:
@@ -281,6 +300,7 @@ def _main(granted: Grant, name: str, threads: int, visible: str | None, pipe: Co
         name: of its task.
         threads: of torch.
         visible: the GPUs that it sees; None for all.
+        folder: of its log.
         pipe: to the parent, from which the task comes: it is read here, so that a failure can be told.
     """
     if hasattr(os, "setpgid"):
@@ -296,7 +316,7 @@ def _main(granted: Grant, name: str, threads: int, visible: str | None, pipe: Co
         except OSError as error:
             raise UnheardError from error
 
-    with suppress(UnheardError):
+    with logged(log_of(folder, name)), suppress(UnheardError):
         tell({"event": "begun"})
         try:
             receive(granted)
@@ -308,7 +328,7 @@ def _main(granted: Grant, name: str, threads: int, visible: str | None, pipe: Co
             )
         else:
             try:
-                sentence = done(task, tell)
+                sentence = done(task, tell, trace=True)
             except InterruptedRunError:
                 sentence = None
         tell({"event": "end", "sentence": sentence})

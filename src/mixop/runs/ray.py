@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mixop.core.errors import MissingExtraError, RunError
 from mixop.runs.interrupt import SIGNALS
@@ -23,21 +23,29 @@ class Ray(Remote):
             from outside of it, or ``local`` for one on this machine alone, which ends with the command.
     """
 
+    words: ClassVar[str] = "tasks of Ray"
+
     address: str = "auto"
 
     @contextmanager
-    def sending(self, folder: Path, gpus: int, jobs: int | None) -> Iterator[Callable[[Sequence[Errand]], list[Sent]]]:
+    def reached(self) -> Iterator[None]:
         ray = ray_for("--runner ray")
         own = not ray.is_initialized()
         if own:
             _connect(ray, self.address)
-        # What is lost is sent again by mixop: Ray would also repeat what was asked to stop, and would tell nobody.
-        remote = ray.remote(num_cpus=self.cores or 1, num_gpus=gpus, max_retries=0)(_do)
         try:
-            yield lambda errands: [_Task(ray, remote.remote(errand)) for errand in errands]
+            yield
         finally:
             if own:
                 ray.shutdown()
+
+    @contextmanager
+    def sending(self, folder: Path, gpus: int, jobs: int | None) -> Iterator[Callable[[Sequence[Errand]], list[Sent]]]:
+        ray = ray_for("--runner ray")
+        # What is lost is sent again by mixop: Ray would also repeat what was asked to stop, and would tell nobody.
+        remote = ray.remote(num_cpus=self.cores or 1, num_gpus=gpus, max_retries=0)(_do)
+        with self.reached():
+            yield lambda errands: [_Task(ray, remote.remote(errand)) for errand in errands]
 
 
 def _do(errand: Errand) -> Ended:

@@ -5,16 +5,13 @@ view shows all machines, and a worker needs no way back: it goes on when the pro
 waits for the lock of its directory.
 """
 
-import io
 import json
-import os
-import socket
 import sys
 import time
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -22,13 +19,13 @@ from typing import Any, Protocol
 
 import torch
 
-from mixop.core.errors import RunError
 from mixop.core.files import append_to, open_file
 from mixop.core.outside import MalformedError, parse_object
 from mixop.core.schedules import check_range
 from mixop.core.trust import Grant, grant, receive
 from mixop.runs.interrupt import InterruptedRunError, StopRequest
 from mixop.runs.lock import LockedError
+from mixop.runs.log import log_of, logged, make_folder
 from mixop.runs.runner import Assignment, Runner, Teller
 from mixop.runs.task import done
 
@@ -126,7 +123,7 @@ class Errand:
         torch.set_num_threads(self.threads)
         task = replace(self.task, run=_patient(self.task.run))
         log, told = (name(self.folder, task.name) for name in (log_of, told_of))
-        with chdir(self.home), _logged(log), append_to(told) as file:
+        with chdir(self.home), logged(log), append_to(told) as file:
 
             def tell(record: Mapping[str, Any]) -> None:
                 file.write(json.dumps(record).encode() + b"\n")
@@ -134,7 +131,7 @@ class Errand:
 
             tell({"event": "begun"})
             try:
-                return Ended(done(task, tell, pause=STEP))
+                return Ended(done(task, tell, pause=STEP, trace=True))
             except InterruptedRunError:
                 return Ended(stopped=True)
 
@@ -143,18 +140,8 @@ class Errand:
         return import_module("submitit.helpers").DelayedSubmission(self)
 
 
-def log_of(folder: Path, name: str) -> Path:
-    """What the worker of a task printed.
-
-    Args:
-        folder: of the workers.
-        name: of the task.
-    """
-    return folder / f"{name}.log"
-
-
 def told_of(folder: Path, name: str) -> Path:
-    """What the worker of a task told, one JSON object a line."""
+    """What the worker of a task told, one JSON object a line; beside its `log_of`."""
     return folder / f"{name}.jsonl"
 
 
@@ -193,10 +180,7 @@ class Remote(Runner):
         if not tasks:
             return {}
         folder = folder.resolve()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"Cannot make {folder} ({error.strerror or error}): choose another --out.") from error
+        make_folder(folder)
         errands = [Errand(_Granted(grant(), sys.path), task, folder, Path.cwd(), self.cores or 1) for task in tasks]
         with self.sending(folder, self.gpus if device.startswith("cuda") else 0, jobs) as send:
             return _overseen(errands, jobs or len(errands), send, self.retries, tell, stop)
@@ -325,22 +309,3 @@ def _patient(run: Callable[..., None]) -> Callable[..., None]:
                 time.sleep(LOCKED)
 
     return waiting
-
-
-@contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """Inside, what this process and its libraries print goes to the end of a file."""
-    with append_to(path) as file, io.TextIOWrapper(file, line_buffering=True) as text:
-        kept = [os.dup(number) for number in (1, 2)]
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number in (1, 2):  # of libraries that are not Python's
-            os.dup2(file.fileno(), number)
-        text.write(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()}, process {os.getpid()}\n")
-        try:
-            with redirect_stdout(text), redirect_stderr(text):
-                yield
-        finally:
-            for number, before in zip((1, 2), kept, strict=True):
-                os.dup2(before, number)
-                os.close(before)

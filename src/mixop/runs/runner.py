@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,6 +41,8 @@ class Runner(ABC):
     """
 
     asked: ClassVar[str] = "mixop.runs.local.Local()"
+    words: ClassVar[str]
+    """Who that is, for people: processes of this machine, jobs of Slurm."""
 
     cores: int | None = None
     gpus: int = 1
@@ -63,6 +66,14 @@ class Runner(ABC):
             jobs: as in `work`.
         """
 
+    def reached(self) -> AbstractContextManager[None]:
+        """A context in which workers stay within reach from one `work` to the next, where reaching them takes time.
+
+        Raises:
+            RunError: if they cannot be reached.
+        """
+        return nullcontext()
+
     @abstractmethod
     def work(
         self,
@@ -80,7 +91,7 @@ class Runner(ABC):
 
         Args:
             tasks: what to do, in this order.
-            folder: where workers of other machines leave their logs; all of them see it.
+            folder: where workers leave their logs; all of them see it.
             device: where torch computes.
             jobs: tasks at a time, >= 1; None for as many as there is room for.
             tell: called with what happens in each task.

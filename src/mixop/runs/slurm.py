@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mixop.core.errors import MissingExtraError, RunError
 from mixop.core.schedules import check_range
@@ -27,6 +27,8 @@ class Slurm(Remote):
         hours: that a job may take; a run that needs longer is queued again, and goes on.
         cluster: ``slurm``, or ``local`` for processes of this machine in its place, to try it out.
     """
+
+    words: ClassVar[str] = "jobs of Slurm"
 
     partition: str | None = None
     account: str | None = None

@@ -17,13 +17,14 @@ class UnheardError(Exception):
     """Who listens cannot: the parent was killed, or the caller's own function failed, which is then the cause."""
 
 
-def done(task: Assignment, tell: Observer, *, pause: float = 0.1) -> str | None:
+def done(task: Assignment, tell: Observer, *, pause: float = 0.1, trace: bool = False) -> str | None:
     """Does a task.
 
     Args:
         task: what to do.
         tell: called with every record, but few of the steps.
         pause: least time between two steps that are told, in seconds.
+        trace: whether to print where an error came from that is a bug, on standard error: into the log of a worker.
 
     Returns:
         The sentence why it failed; None if it has not.
@@ -41,6 +42,8 @@ def done(task: Assignment, tell: Observer, *, pause: float = 0.1) -> str | None:
     except MemoryError:
         return f"There is not enough memory for {task.name}: try again with fewer --jobs."
     except Exception as error:
+        if trace:
+            traceback.print_exc()
         lines = traceback.extract_tb(error.__traceback__)
         return f"{type(error).__name__} in {task.name}: {error} ({lines[-1].filename}, line {lines[-1].lineno})"
     return None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm
 
+from mixop.core.share import present_share
 from mixop.core.transfer import indices
 from mixop.nets.ops import BatchNorm
 from mixop.nets.recurrent import FUNCTIONS, Masks
@@ -54,7 +55,7 @@ class NodewiseRecurrentCell(MixedRecurrentCell):
 
     def states(self, x: Tensor, h: Tensor, masks: Masks, mixture: Mixture) -> Tensor:
         starts, of_state = self.starts(x, masks).to(h.dtype), self.weight_input[x.shape[-1] :]
-        if not self._whole(mixture):
+        if not self._whole(mixture) or present_share() is not None:  # whose batch norms are those of all processes
             nodes = [self._node(edges, mixture) for edges in self.into]
             return self._states(starts, h, of_state, self.weight_nodes, masks, nodes, self.norm)
         weights = mixture.weights

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mixop.core.errors import SpaceError
+from mixop.core.share import present_share
 from mixop.core.types import Paths
 from mixop.nets.ops import BatchNorm
 from mixop.nets.recurrent import FUNCTIONS, Masks, RecurrentCell
@@ -80,7 +81,8 @@ class RecurrentMixture(RecurrentCell, ABC):
             SpaceError: for a single column of text, which has no batch statistics.
         """
         x, h, masks = self.begin(inputs, state)
-        if len(h) == 1 and (self.training or not self.tracks):
+        share = present_share()
+        if (len(h) if share is None else share.of) == 1 and (self.training or not self.tracks):
             raise SpaceError(
                 "The batch norm of a recurrent supernet needs at least 2 columns of text, got 1: use larger batches, or a text "
                 "of at least twice the window in every part."

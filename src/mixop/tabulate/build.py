@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Generator
 
 from mixop.core.door import door
@@ -24,6 +25,7 @@ from mixop.data.core import Data, Source
 from mixop.data.given import MapStyle, given
 from mixop.data.portable import Portable
 from mixop.engine.driver import Driver
+from mixop.engine.settings import Settings
 from mixop.evaluate.score import multiply_adds, parameters
 from mixop.nets.discrete import build
 from mixop.runs.files import DATA, SETTINGS, WORKERS
@@ -83,6 +85,7 @@ def tabulate(
     checkpoint_seconds: float = 30.0,
     jobs: int | None = None,
     runner: Runner | None = None,
+    device: str | torch.device = "cpu",
     tell: Teller = lambda done, total: None,
 ) -> Path:
     """Trains every architecture of a space and writes the scores.
@@ -97,8 +100,9 @@ def tabulate(
         group: networks that are trained together, >= 1.
         limit: train only this many architectures, the first ones; None for all.
         checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
-        jobs: groups at a time; default 1 in this process, or as many as the runner of other machines has room for.
+        jobs: groups at a time; default as many as the runner has room for: of the local one on the CPU 1, in this process.
         runner: who trains the groups; default `mixop.runs.local.Local`. All machines must see ``out`` under the same path.
+        device: where torch computes; the numbers of another kind of device differ by rounding.
         tell: called with the progress after every step.
 
     Returns:
@@ -119,6 +123,9 @@ def tabulate(
         raise RecipeError(f"The table's file must end in .npz, got {out.name!r}.")
     space, everything = _planned(space, data, group, limit)
     settings = _settings(space, data, how)
+    runner, device = runner or Local(), str(device)
+    if runner.one_machine:
+        Settings(device=device)  # refuses one that is not here
     parts = out.with_name(out.name + ".parts")
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -130,13 +137,12 @@ def tabulate(
         each = max(1, group // how.seeds)
         left = [index for index in range(len(everything)) if index not in done]
         groups = [left[k : k + each] for k in range(0, len(left), each)]
-        runner = runner or Local()
-        jobs = 1 if jobs is None and runner.one_machine else jobs
+        jobs = 1 if jobs is None and runner.one_machine and device == "cpu" else jobs
         tell(len(done), len(everything))
-        if groups and runner.leaves("cpu", jobs):
-            _send(space, everything, groups, data, how, lock, checkpoint_seconds, jobs, runner, done, tell)
+        if groups and runner.leaves(device, jobs):
+            _send(space, everything, groups, data, how, device, lock, checkpoint_seconds, jobs, runner, done, tell)
         elif groups:
-            _train_here(space, everything, groups, data, how, lock, checkpoint_seconds, done, tell)
+            _train_here(space, everything, groups, data.to(device), how, lock, checkpoint_seconds, done, tell)
         joined = _joined(parts, how, len(everything))
         lock.check()
         write_arrays(out, {**joined, **_facts(everything, space, data, how, settings)})
@@ -160,9 +166,8 @@ def _train_here(
 
     def cohort(some: Sequence[int]) -> Cohort:
         stopped = _stopped(lock.folder, len(done), len(everything))
-        return Cohort(
-            [everything[i] for i in some], some, space, data, how, file=checkpoint_of(lock.folder, some), stopped=stopped
-        )
+        kept = {"device": str(data.device), "file": checkpoint_of(lock.folder, some), "stopped": stopped}
+        return Cohort([everything[i] for i in some], some, space, data, how, **kept)
 
     job = cohort(groups[0])
     with Driver(job, checkpoint_seconds, lambda _: tell(len(done) + job.done * len(job.indices), len(everything))) as driver:
@@ -181,6 +186,7 @@ def _send(
     groups: Sequence[Sequence[int]],
     data: Data,
     how: Tabulation,
+    device: str,
     lock: Lock,
     checkpoint_seconds: float,
     jobs: int | None,
@@ -198,6 +204,7 @@ def _send(
         "space": space,
         "data": Portable.of(data),
         "how": how,
+        "device": device,
         "parts": lock.folder.resolve(),
         "checkpoint_seconds": checkpoint_seconds,
     }
@@ -219,7 +226,7 @@ def _send(
         tell(len(done) + sum(shares.values()), total)
 
     with listening() as stop:
-        failures = runner.work(tasks, folder=lock.folder / WORKERS, device="cpu", jobs=jobs, tell=told, stop=stop)
+        failures = runner.work(tasks, folder=lock.folder / WORKERS, device=device, jobs=jobs, tell=told, stop=stop)
         if stop.signum is not None:
             raise InterruptedRunError(_stopped(lock.folder, len(done), total), stop.signum)
     if failures:
@@ -253,8 +260,10 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
 
 
 @door()
-def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None) -> float:
-    """What `tabulate` will take, in seconds, from three steps and one evaluation of the first group.
+def seconds_of(
+    space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None, device: str | torch.device = "cpu"
+) -> float:
+    """What `tabulate` will take with one group at a time, in seconds, from three steps and one evaluation of the first group.
 
     Args:
         space: as in `tabulate`.
@@ -262,6 +271,7 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
         how: how every network is trained.
         group: networks that are trained together.
         limit: train only this many architectures; None for all.
+        device: where torch computes.
 
     Raises:
         RecipeError: if a number is out of range.
@@ -269,11 +279,13 @@ def seconds_of(space: Space, data: Data, how: Tabulation, *, group: int = 81, li
     """
     space, everything = _planned(space, data, group, limit)
     some = everything[: max(1, group // how.seeds)]
-    job = Cohort(some, range(len(some)), space, data, how)
+    job = Cohort(some, range(len(some)), space, data, how, device=Settings(device=str(device)).device)
     steps = job.begin_epoch()
     marks: list[float] = []
     for _ in range(min(3, steps)):
         job.take_step()
+        if job.losses.is_cuda:
+            torch.cuda.synchronize(job.losses.device)
         marks.append(time.monotonic())
     for split in SPLITS:
         job.measure(split)

@@ -50,6 +50,7 @@ class Cohort:
         space: their space.
         data: examples of a task.
         how: how they are trained.
+        device: where torch computes.
         file: for checkpoints; None keeps none.
         stopped: what someone reads who stopped it.
     """
@@ -62,10 +63,12 @@ class Cohort:
         data: Data,
         how: Tabulation,
         *,
+        device: str = "cpu",
         file: Path | None = None,
         stopped: str = "Stopped.",
     ) -> None:
-        self.indices, self.data, self.how, self.file, self._stopped = list(indices), data, how, file, stopped
+        self.indices, self.how, self.file, self._stopped = list(indices), how, file, stopped
+        self.data = data.to(device)
         networks = [
             discrete(architecture, stacked(space), norm=how.norm, generator=initial(index, seed))
             for architecture, index in zip(architectures, indices, strict=True)
@@ -73,13 +76,13 @@ class Cohort:
         ]
         self.dtype = next(networks[0].parameters()).dtype
         with fenced(Generator()):  # modules are made with weights that are then replaced
-            self.many = Many(networks)
-        self.whose = torch.arange(how.seeds).repeat(len(architectures))
+            self.many = Many(networks).to(device)
+        self.whose = torch.arange(how.seeds, device=device).repeat(len(architectures))
         self.optimiser = how.optimiser.build(self.many.parameters())
         self.orders, self.augments = ([Generator().manual_seed(2 * s + k) for s in range(how.seeds)] for k in range(2))
         self.streams = [data.stream(("train",), how.batch_size, order) for order in self.orders]
         self.columns: dict[str, list[Tensor]] = {}
-        self.losses, self.seen = torch.zeros(self.many.count, dtype=torch.float64), 0
+        self.losses, self.seen = torch.zeros(self.many.count, dtype=torch.float64, device=device), 0
         self._place = Place()
         if file is not None and checkpoint.exists(file):
             saved = None
@@ -175,17 +178,18 @@ class Cohort:
             stream.load_state_dict(saved)
         for generator, saved in zip((*self.orders, *self.augments), state["generators"], strict=True):
             generator.set_state(saved)
-        self.columns, (self.losses, self.seen) = state["columns"], state["losses"]
+        self.columns, (losses, self.seen) = state["columns"], state["losses"]
+        self.losses = losses.to(self.losses.device)
 
     def _keep(self, name: str, values: Tensor) -> None:
-        self.columns.setdefault(name, []).append(values)
+        self.columns.setdefault(name, []).append(values.cpu())
 
     @torch.no_grad()
     def measure(self, split: Part) -> dict[str, Tensor]:
         """The task's measures of every network ``(G,)`` by name, float64; NaN where one is not a number."""
         self.many.eval()
         totals = [self.data.task.totals() for _ in range(self.many.count)]
-        first = torch.zeros(self.many.count, dtype=torch.int64)
+        first = torch.zeros_like(self.whose)
         for batch in self.data.sweep(split, EVALUATION_BATCH):
             outputs = self.many(side_by_side(batch.x[None].to(self.dtype), first))
             for number, total in enumerate(totals):

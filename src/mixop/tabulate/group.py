@@ -22,6 +22,7 @@ def train_group(
     space: Space,
     data: Portable,
     how: Tabulation,
+    device: str,
     parts: Path,
     checkpoint_seconds: float,
     observe: Observer,
@@ -34,6 +35,7 @@ def train_group(
         space: its sizes fit the data.
         data: examples of a task.
         how: every network is trained.
+        device: where torch computes.
         parts: the folder of the parts.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         observe: called after every step, with the ``share`` of the training that is done.
@@ -46,7 +48,7 @@ def train_group(
     try:
         if part_of(parts, indices).exists():  # by a worker of a call that has died
             return
-        job = Cohort(architectures, indices, space, data.load(), how, file=checkpoint_of(parts, indices))
+        job = Cohort(architectures, indices, space, data.load(), how, device=device, file=checkpoint_of(parts, indices))
 
         def told(record: Mapping[str, object]) -> None:
             observe({**record, "share": job.done})

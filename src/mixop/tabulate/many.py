@@ -203,6 +203,9 @@ class _Reduction(nn.Module):
 class _Edge(nn.Module):
     """One edge of many cells: networks with the same operation on it are computed together, those without it get zeros."""
 
+    order: Tensor
+    back: Tensor
+
     def __init__(self, operations: Sequence[tuple[str, nn.Module] | None]) -> None:
         super().__init__()
         self.count = len(operations)
@@ -211,21 +214,24 @@ class _Edge(nn.Module):
         self.operations = nn.ModuleList(
             together([found[1] for found in operations if found and found[0] == name]) for name in names
         )
-        self.absent = [g for g, found in enumerate(operations) if found is None]
-        self.whose = [torch.tensor(its) for its in whose.values()]
-        order = torch.cat([*self.whose, torch.tensor(self.absent, dtype=torch.int64)])
-        self.back = order.argsort()
+        self.absent = sum(found is None for found in operations)
+        self.sizes = [len(its) for its in whose.values()]
+        order = [*(g for its in whose.values() for g in its), *(g for g, found in enumerate(operations) if found is None)]
+        # Buffers, to be on the networks' device; no part of their state.
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if len(self.whose) == 1 and not self.absent:
+        if len(self.sizes) == 1 and not self.absent:
             return self.operations[0](x)
         each = x.unflatten(1, (self.count, -1))
+        whose = self.order[: sum(self.sizes)].split(self.sizes)
         values = [
             operation(each.index_select(1, its).flatten(1, 2)).unflatten(1, (len(its), -1))
-            for operation, its in zip(self.operations, self.whose, strict=True)
+            for operation, its in zip(self.operations, whose, strict=True)
         ]
         if self.absent:
-            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, len(self.absent), *[-1] * (each.dim() - 2)))
+            values.append(torch.zeros_like(values[0][:, :1]).expand(-1, self.absent, *[-1] * (each.dim() - 2)))
         return torch.cat(values, dim=1).index_select(1, self.back).flatten(1, 2)
 
 
