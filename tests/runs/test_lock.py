@@ -15,7 +15,7 @@ import pytest
 import mixop
 from mixop.core.errors import RunError
 from mixop.core.machine import machine
-from mixop.runs import lock
+from mixop.runs import held, lock
 from mixop.runs.directory import RunDirectory
 from mixop.runs.lock import Lock, LockedError
 
@@ -76,12 +76,6 @@ def test_a_pipe_in_its_place_does_not_hang(tmp_path: Path):
     Lock(tmp_path).release()  # a pipe can be locked like any file
 
 
-def test_a_system_without_such_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lock, "fcntl", None)
-    with pytest.raises(RunError, match="which Windows does not have: use Linux, macOS or WSL"):
-        Lock(tmp_path)
-
-
 def signed(path: Path, **changes: object) -> None:
     """The file of a lock that a process elsewhere holds, or held."""
     owner = {"machine": "elsewhere", "host": "node7", "process": 12, "token": "t", **changes}
@@ -134,7 +128,7 @@ def test_a_disk_without_locks_goes_by_the_owners_name(tmp_path: Path, monkeypatc
     def refused(file: object, how: int) -> None:
         raise OSError(error, "no locks here")
 
-    monkeypatch.setattr(lock.fcntl, "flock", refused)
+    monkeypatch.setattr(held.fcntl, "flock", refused)
     signed(tmp_path / "run.lock", machine=machine(), process=os.getpid() if alive else 2**22 + 1)
     if alive:
         with pytest.raises(LockedError, match="Another process is working"):
