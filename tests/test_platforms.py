@@ -84,7 +84,7 @@ import signal, sys, urllib.request
 from dataclasses import replace
 from pathlib import Path
 from mixop import api
-from mixop.cli.ending import run
+from mixop.cli import main
 from mixop.core.machine import WINDOWS
 from mixop.data.toy import toy_set
 from mixop.recipes import darts
@@ -97,7 +97,8 @@ def stop_first(record):
         signal.raise_signal(signal.SIGINT)
 
 def mixop(line):
-    assert run(line.split()) == 0, line
+    sys.argv = ["mixop", *line.split()]
+    assert main() == 0, line
 
 if __name__ == "__main__":
     assert WINDOWS
