@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from windows_locks import msvcrt
 
 import mixop
 from mixop.core.errors import RunError
@@ -27,6 +28,25 @@ def test_it_is_given_back(tmp_path: Path):
     first.release()
     Lock(tmp_path).release(remove=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_windows_it_is_given_back_and_its_file_goes_once_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(held, "fcntl", None)
+    monkeypatch.setattr(held, "msvcrt", msvcrt, raising=False)
+    monkeypatch.setattr(lock, "WINDOWS", True)
+    monkeypatch.setattr(os, "kill", lambda process, signum: pytest.fail("signal 0 is Ctrl-C on Windows"))
+    first = Lock(tmp_path)
+    with pytest.raises(LockedError, match="Another process is working in"):
+        Lock(tmp_path)
+    first.check()
+    gone = []
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path: (gone.append(first._file.closed), unlink(path)))
+    first.release(remove=True)
+    assert gone == [True]
+    signed(tmp_path / "run.lock", machine=machine(), process=os.getpid())  # of one that ended without a word
+    Lock(tmp_path).release()
+    assert lock.owner_of(tmp_path / "run.lock") is None
 
 
 @pytest.mark.parametrize("what", ["the file", "the directory"])
