@@ -1,7 +1,7 @@
-# mixop with all extras, on a CPU:
+# mixop with all extras, on a CPU, as the user who asks, so that runs are theirs:
 #
 #   docker build -t mixop .
-#   docker run --rm -v "$PWD:/work" mixop find digits --minutes 2
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" mixop find digits --minutes 2
 #
 # PIP_FLAGS names another index, as that of a build of torch for a CPU or for your CUDA:
 #   docker build --build-arg PIP_FLAGS="--extra-index-url INDEX" -t mixop .
@@ -10,6 +10,7 @@ FROM python:3.12-slim
 ARG PIP_FLAGS=""
 
 # The fused executor compiles its kernels on this machine's processor at first use.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
@@ -18,8 +19,9 @@ COPY . /tmp/mixop
 RUN pip install --no-cache-dir $PIP_FLAGS -c /tmp/mixop/constraints.txt "/tmp/mixop[hpo,graphs,images,trackers,frames,onnx]" \
     && rm -rf /tmp/mixop
 
-RUN useradd --create-home mixop
-USER mixop
+# Whatever the user, there is a place for caches, and a name that libraries ask for.
+ENV HOME=/tmp USER=mixop
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["mixop"]
 CMD ["--help"]

@@ -27,7 +27,7 @@ PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist workst
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup search test test-all coverage test-oldest lint format build docs clean clean-all
+.PHONY: help setup search test test-all coverage test-oldest lint format build matrix docs clean clean-all
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,8 +58,20 @@ format: $(VENV)/.test ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-build: $(VENV)/.test ## wheel and source distribution, in dist/
+build: $(VENV)/.release ## wheel and source distribution, in dist/, built and checked
+	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+# With CONSTRAINTS=/dev/null it installs what pip would install today. The folder of its environments is outside of the source
+# tree and takes several gigabytes a Python, until the end.
+matrix: export PIP_CONSTRAINT = $(abspath $(CONSTRAINTS))
+matrix: build ## the wheel in empty environments of all Pythons that are here; the log is build/matrix.log
+	@mkdir -p build
+	@folder=$$(mktemp -d) && code=0; \
+		$(BIN)/tox run --workdir $$folder --installpkg $$(echo dist/*.whl) > build/matrix.log 2>&1 || code=$$?; \
+		rm -rf $$folder; sed -n '/^  3\.[0-9]*: /p; $$p' build/matrix.log; exit $$code
 
 # Keeps the promise of the lower bounds in pyproject.toml. Not part of CI: it downloads a second torch, and wheels that old
 # exist for Python 3.11 and 3.12 only. What old packages warn of in new Pythons is no error of ours.
@@ -100,6 +112,12 @@ $(VENV)/.docs: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
 	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e '.[docs]'
 	@touch $(VENV)/.core $@
 
+$(VENV)/.release: pyproject.toml $(filter-out /dev/null,$(CONSTRAINTS))
+	$(call make-venv,$(VENV))
+	@echo "Installing mixop, its dependencies and what builds a release into $(VENV) (minutes the first time: torch is large) ..."
+	@$(BIN)/pip $(INSTALL) -c $(CONSTRAINTS) -e '.[release]'
+	@touch $(VENV)/.core $@
+
 # $(call make-venv,FOLDER): a virtual environment, made once; pip is what comes last when one is made.
 define make-venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -114,7 +132,7 @@ import tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 extras = project["optional-dependencies"]
-for bounds in (project["dependencies"], *(extras[name] for name in extras if name != "test")):
+for bounds in (project["dependencies"], *(extras[name] for name in extras if name not in ("test", "release"))):
     print(*(bound.replace(">=", "==") for bound in bounds), sep="\n")
 endef
 export OLDEST_PINS

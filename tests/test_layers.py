@@ -51,6 +51,7 @@ TORCH_FREE = (
     "runs/files",
     "runs/identity",
     "runs/load",
+    "runs/held",
     "runs/lock",
     "runs/read",
     "runs/records",

@@ -1,6 +1,7 @@
 """What is shipped: the built packages, the public names, the pinned versions."""
 
 import ast
+import re
 import subprocess
 import sys
 import tarfile
@@ -46,8 +47,20 @@ def test_wheel_holds_the_whole_package_and_nothing_else(dist: Path):
         info = {Path(name).name for name in archive.namelist() if ".dist-info/" in name}
     assert files == package_files()
     assert "mixop/py.typed" in files
+    assert {Path(name).suffix for name in files if name.startswith("mixop/supernet/")} >= {".cpp", ".h"}, (
+        "the kernels are missing"
+    )
     assert any(name.startswith("mixop/report/") and "jinja" in name for name in files), "the report's template is missing"
     assert {"LICENSE", "METADATA", "entry_points.txt"} <= info
+
+
+def test_the_same_wheel_comes_from_the_source_tree_and_from_the_source_distribution(dist: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (ours,), (theirs,) = tmp_path.glob("*.whl"), dist.glob("*.whl")
+    with zipfile.ZipFile(ours) as one, zipfile.ZipFile(theirs) as other:
+        assert {file.filename: file.CRC for file in one.infolist()} == {file.filename: file.CRC for file in other.infolist()}
 
 
 def test_source_distribution_can_be_tested_and_set_up(dist: Path):
@@ -64,6 +77,18 @@ def test_source_distribution_can_be_tested_and_set_up(dist: Path):
 def test_version_is_that_of_the_project(dist: Path):
     assert mixop.__version__ == PROJECT["version"]
     assert [path.name.split("-")[1] for path in dist.glob("*.whl")] == [PROJECT["version"]]
+
+
+def test_one_version_and_one_day_are_named_everywhere():
+    version = PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    (latest, day), *_ = re.findall(r"^## \[([\d.]+)\] - (\d{4}-\d\d-\d\d)$", changes, flags=re.MULTILINE)
+    citation = dict(re.findall(r"^(\S+): (\S+)$", (ROOT / "CITATION.cff").read_text(), flags=re.MULTILINE))
+    assert (latest, day) == (version, citation["date-released"])
+    assert citation["version"] == version
+    for page in ("README.md", "docs/cite.md"):
+        entry = dict(re.findall(r"(version|year) *= \{([\d.]+)\}", (ROOT / page).read_text()))
+        assert entry == {"version": version, "year": day[:4]}
 
 
 def test_every_public_name_resolves():

@@ -65,7 +65,7 @@ def names(module: ModuleType) -> list[str]:
     """The public names of a module: those that it lists, constants last, else the functions and classes that it defines."""
     if hasattr(module, "__all__"):
         return sorted(module.__all__, key=str.isupper)
-    tree = ast.parse(Path(str(module.__file__)).read_text())
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"]
 
 
@@ -87,7 +87,7 @@ def home(module: ModuleType, name: str) -> str | None:
 
 
 def _followed(module: ModuleType, name: str) -> str:
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:

@@ -170,4 +170,4 @@ def in_site(target: Path, folder: Path) -> str:
 def put(path: Path, text: str) -> None:
     """Writes a file, with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")

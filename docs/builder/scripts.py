@@ -55,7 +55,7 @@ def read(path: Path) -> Script:
     Args:
         path: a Python file that begins with a docstring.
     """
-    code = path.read_text()
+    code = path.read_text(encoding="utf-8")
     tree = ast.parse(code)
     docstring = ast.get_docstring(tree)
     assert docstring is not None, f"{path} needs a docstring to begin with"

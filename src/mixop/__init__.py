@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mixop.report.html import write_report
     from mixop.spaces.core import Architecture, Space
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _HOME = {
     "Architecture": "mixop.spaces.core",

@@ -29,7 +29,7 @@ def test_a_machine_is_known_by_its_boot_else_by_its_network_card(monkeypatch):
     here = machine.machine()
     assert here == machine.machine()
     assert len(here) > 8
-    monkeypatch.setattr(machine.Path, "read_text", lambda self: (_ for _ in ()).throw(FileNotFoundError()))
+    monkeypatch.setattr(machine.Path, "read_text", lambda self, encoding: (_ for _ in ()).throw(FileNotFoundError()))
     machine.machine.cache_clear()
     assert machine.machine() == f"{machine.uuid.getnode():x}"
     machine.machine.cache_clear()

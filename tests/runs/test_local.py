@@ -255,3 +255,18 @@ def test_a_script_without_a_guard_is_told_where_to_put_it(tmp_path):
 def test_parts_of_a_guarded_script_reach_workers(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT + 'if __name__ == "__main__":\n    go(2, Mine())\n')
     assert python(tmp_path, "script.py") == "n 1"
+
+
+def test_a_worker_that_ended_is_noticed_where_its_pipe_is_held_open():
+    """As on Windows, where a pipe that was never read by the worker does not end with it."""
+    ours, theirs = local._CONTEXT.Pipe()
+    process = local._CONTEXT.Process(target=int, daemon=True)
+    process.start()
+    process.join()
+    theirs.send({"event": "epoch"})
+    heard = []
+    worker = local._Worker(Assignment("a", told, {}), process, ours, 0)
+    assert not local._listen(worker, lambda name, record: heard.append((name, record)))
+    assert heard == [("a", {"event": "epoch"})]
+    assert ours.closed
+    theirs.close()

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from windows_locks import msvcrt
 
 import mixop
 from mixop.core.errors import RunError
 from mixop.core.machine import machine
-from mixop.runs import lock
+from mixop.runs import held, lock
 from mixop.runs.directory import RunDirectory
 from mixop.runs.lock import Lock, LockedError
 
@@ -27,6 +28,25 @@ def test_it_is_given_back(tmp_path: Path):
     first.release()
     Lock(tmp_path).release(remove=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_windows_it_is_given_back_and_its_file_goes_once_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(held, "fcntl", None)
+    monkeypatch.setattr(held, "msvcrt", msvcrt, raising=False)
+    monkeypatch.setattr(lock, "WINDOWS", True)
+    monkeypatch.setattr(os, "kill", lambda process, signum: pytest.fail("signal 0 is Ctrl-C on Windows"))
+    first = Lock(tmp_path)
+    with pytest.raises(LockedError, match="Another process is working in"):
+        Lock(tmp_path)
+    first.check()
+    gone = []
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path: (gone.append(first._file.closed), unlink(path)))
+    first.release(remove=True)
+    assert gone == [True]
+    signed(tmp_path / "run.lock", machine=machine(), process=os.getpid())  # of one that ended without a word
+    Lock(tmp_path).release()
+    assert lock.owner_of(tmp_path / "run.lock") is None
 
 
 @pytest.mark.parametrize("what", ["the file", "the directory"])
@@ -74,12 +94,6 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path):
 def test_a_pipe_in_its_place_does_not_hang(tmp_path: Path):
     os.mkfifo(tmp_path / "run.lock")
     Lock(tmp_path).release()  # a pipe can be locked like any file
-
-
-def test_a_system_without_such_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lock, "fcntl", None)
-    with pytest.raises(RunError, match="which Windows does not have: use Linux, macOS or WSL"):
-        Lock(tmp_path)
 
 
 def signed(path: Path, **changes: object) -> None:
@@ -134,7 +148,7 @@ def test_a_disk_without_locks_goes_by_the_owners_name(tmp_path: Path, monkeypatc
     def refused(file: object, how: int) -> None:
         raise OSError(error, "no locks here")
 
-    monkeypatch.setattr(lock.fcntl, "flock", refused)
+    monkeypatch.setattr(held.fcntl, "flock", refused)
     signed(tmp_path / "run.lock", machine=machine(), process=os.getpid() if alive else 2**22 + 1)
     if alive:
         with pytest.raises(LockedError, match="Another process is working"):

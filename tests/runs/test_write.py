@@ -11,6 +11,7 @@ import pytest
 
 import mixop
 from mixop.core.errors import RunError
+from mixop.runs import write
 from mixop.runs.write import previous, replacing, write_bytes, write_once
 
 SRC = str(Path(mixop.__file__).parents[1])
@@ -151,3 +152,24 @@ def test_the_folder_is_forced_to_the_disk_after_the_file_has_its_name(tmp_path, 
     write_bytes(tmp_path / "state.pt", b"new")
     assert [what for what, _ in synced] == ["file", "folder"]
     assert synced[1][1] == ["state.pt"]
+
+
+def test_on_windows_a_file_that_somebody_reads_is_replaced_when_they_are_done(tmp_path, monkeypatch):
+    path, real, tries = tmp_path / "state.pt", Path.replace, []
+
+    def open_elsewhere(self: Path, to: Path) -> Path:
+        tries.append(to)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "it is being used by another process")
+        return real(self, to)
+
+    monkeypatch.setattr(Path, "replace", open_elsewhere)
+    monkeypatch.setattr(write, "WINDOWS", True)
+    write_bytes(path, b"new")
+    assert (path.read_bytes(), len(tries)) == (b"new", 3)
+    monkeypatch.setattr(write, "PATIENCE", 0.0)
+    tries.clear()
+    with pytest.raises(RunError, match="being used by another process"):
+        write_bytes(path, b"newer")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["state.pt"]

@@ -5,6 +5,7 @@ An error that the user can mend is one sentence on stderr, without a traceback; 
 
 # Nothing more is imported here: `main` minds signals before anything that takes time.
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
     if argv is None:
         interrupt.mind_signals()
+        if isinstance(sys.stdout, TextIOWrapper):  # a name that a console of Windows has no letters for is no error
+            sys.stdout.reconfigure(errors="backslashreplace")
         from mixop.cli.ending import run
 
         return interrupt.said(run(sys.argv[1:]))

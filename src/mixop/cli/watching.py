@@ -21,7 +21,8 @@ def watch(parsed: Parsed) -> None:
     with _asked_to_stop() as stop:
         server.start()
         screens.places({"Watching": options.folder, "Page": server.url, "To end": "Ctrl-C"})
-        stop.wait()
+        while not stop.wait(1.0):  # Windows hands a signal over between two waits, and never inside of one
+            pass
         server.stop()
 
 

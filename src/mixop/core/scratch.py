@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mixop.core.machine import WINDOWS
+
 _PRESENT: dict[Path, None] = {}
 
 
@@ -31,7 +33,9 @@ def scratch_folder(prefix: str = "mixop-", within: Path | None = None) -> Iterat
         prefix: start of its name.
         within: where it is made; default the system's folder for temporary files.
     """
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=within) as name, registered(Path(name)) as folder:
+    # Windows cannot remove what is still mapped into memory; it then stays among the temporary files.
+    made = tempfile.TemporaryDirectory(prefix=prefix, dir=within, ignore_cleanup_errors=WINDOWS)
+    with made as name, registered(Path(name)) as folder:
         yield folder
 
 

@@ -154,7 +154,7 @@ def _container_bytes(folder: str = "/sys/fs/cgroup") -> float:
 def _text(path: str) -> str:
     """A file of the system, empty where it does not exist."""
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""
 

@@ -501,13 +501,13 @@ def _measure_memory(case: Case, threads: int) -> tuple[int, int] | None:
 def _forget_peak() -> None:
     """Resets the peak, so that the memory of building does not count as the step's."""
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def _status(name: str) -> int | None:
     """A size that Linux reports for this process, in bytes."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

@@ -131,8 +131,8 @@ def _work_there(
                 place = min(set(range(len(visible))) - {worker.place for worker in running})
                 running.append(_start(queue.pop(0), threads, place, visible[place], folder))
                 tell(running[-1].task.name, {"event": "begun"})
-            ready = wait([worker.pipe for worker in running], timeout=0.2)
-            for worker in [worker for worker in running if worker.pipe in ready]:
+            ready = wait([end for worker in running for end in (worker.pipe, worker.process.sentinel)], timeout=0.2)
+            for worker in [worker for worker in running if worker.pipe in ready or worker.process.sentinel in ready]:
                 if _listen(worker, tell):
                     continue
                 running.remove(worker)
@@ -259,6 +259,8 @@ def _start(task: Assignment, threads: int, place: int, visible: str | None, fold
 
 def _listen(worker: _Worker, tell: Teller) -> bool:
     """Takes what a worker sent; whether there may be more."""
+    # Asked first. On Windows the pipe of a worker that ended before it had read anything never says that it has an end.
+    lives = worker.process.is_alive()
     try:
         while worker.pipe.poll():
             message = worker.pipe.recv()
@@ -269,10 +271,11 @@ def _listen(worker: _Worker, tell: Teller) -> bool:
             else:
                 tell(worker.task.name, message)
     except (EOFError, OSError):
+        lives = False
+    if not lives:
         worker.process.join()
         worker.pipe.close()
-        return False
-    return True
+    return lives
 
 
 def _sentence(worker: _Worker, asked: bool) -> str | None:

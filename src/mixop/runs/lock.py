@@ -1,12 +1,11 @@
 """The lock of a directory: one process works in it at a time, and notices if its lock is taken away. Imports no torch.
 
-On one machine the kernel's lock (``flock``) decides, and is free the moment its process ends. On network disks it may hold for
-all machines, for each alone, or not exist, by how the disk was mounted, and no call says which. So the file also names its
-owner, which touches it while it lives. Another machine believes that for a while, by the clock of the file server alone, and
-then takes the directory over; an owner that only slept finds its name gone, and writes nothing more.
+On one machine the kernel's lock (`mixop.runs.held`) decides, and is free the moment its process ends. On network disks it may
+hold for all machines, for each alone, or not exist, by how the disk was mounted, and no call says which. So the file also
+names its owner, which touches it while it lives. Another machine believes that for a while, by the clock of the file server
+alone, and then takes the directory over; an owner that only slept finds its name gone, and writes nothing more.
 """
 
-import errno
 import json
 import os
 import secrets
@@ -21,14 +20,10 @@ from typing import IO
 
 from mixop.core.errors import RunError
 from mixop.core.files import read_file
-from mixop.core.machine import machine
+from mixop.core.machine import WINDOWS, machine
 from mixop.core.outside import MalformedError, parse_object
 from mixop.runs.files import LOCK
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from mixop.runs.held import HELD, hold
 
 BEAT = 10.0
 """Seconds between two touches of a lock's file."""
@@ -36,8 +31,9 @@ BEAT = 10.0
 STALE = 60.0
 """Seconds without a touch after which another machine takes an owner for dead."""
 
-HELD = (errno.EAGAIN, errno.EACCES)
-"""How the kernel says that another process holds a lock; any other error says that the disk has no such locks."""
+# Never through a link, and never waiting for the other end of a pipe. Windows has no such pipes, and other links.
+_FLAGS = os.O_RDWR | os.O_CREAT
+_FLAGS |= sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 
 class LockedError(RunError):
@@ -74,7 +70,7 @@ class Lock:
 
     Raises:
         LockedError: if another process holds it, and nobody waits.
-        RunError: if the file cannot be made, or the system has no such locks.
+        RunError: if the file cannot be made.
     """
 
     def __init__(self, folder: Path, name: str = LOCK, *, wait: bool = False) -> None:
@@ -85,13 +81,11 @@ class Lock:
         threading.Thread(target=self._touch, name=f"touches {self.path}", daemon=True).start()
 
     def _take(self, wait: bool) -> IO[bytes]:
-        if fcntl is None:
-            raise RunError("A run directory is locked by fcntl, which Windows does not have: use Linux, macOS or WSL.")
         while True:
             file = self._open()
             kernel = True
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                hold(file, wait=wait)
             except OSError as error:
                 if error.errno in HELD:
                     file.close()
@@ -111,9 +105,7 @@ class Lock:
 
     def _open(self) -> IO[bytes]:
         try:
-            # Never through a link, and never waiting for the other end of a pipe.
-            number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
-            return os.fdopen(number, "wb", buffering=0)
+            return os.fdopen(os.open(self.path, _FLAGS, 0o644), "wb", buffering=0)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -164,7 +156,7 @@ class Lock:
         """Says that the owner lives, until the lock is released."""
         while not self._over.wait(BEAT):
             with suppress(OSError):
-                os.utime(self.path, follow_symlinks=False)
+                os.utime(self.path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
 
     def check(self) -> None:
         """Makes sure that the lock is still there.
@@ -191,13 +183,16 @@ class Lock:
             remove: whether its file goes too.
         """
         self._over.set()
-        if _same(self._file, self.path) and owner_of(self.path) in (None, self._owner):
-            if remove:
-                self.path.unlink()
-            else:
-                with suppress(OSError):  # a pipe
-                    self._file.truncate(0)
+        ours = _same(self._file, self.path) and owner_of(self.path) in (None, self._owner)
+        if ours and remove and not WINDOWS:
+            self.path.unlink()  # before anybody else can lock it
+        elif ours:
+            with suppress(OSError):  # a pipe
+                self._file.truncate(0)
         self._file.close()
+        if ours and remove and WINDOWS:
+            with suppress(OSError):  # whoever has opened it in the meantime
+                self.path.unlink()
 
 
 def owner_of(path: Path) -> Owner | None:
@@ -213,6 +208,8 @@ def owner_of(path: Path) -> Owner | None:
 
 def _same(file: IO[bytes], path: Path) -> bool:
     """Whether a path leads to an open file."""
+    if WINDOWS:  # which lets nobody remove or rename what is open
+        return True
     here = os.fstat(file.fileno())
     try:
         there = path.lstat()
@@ -222,7 +219,9 @@ def _same(file: IO[bytes], path: Path) -> bool:
 
 
 def _lives(process: int) -> bool:
-    """Whether a process of this machine is there."""
+    """Whether a process of this machine is there, as far as the system answers that."""
+    if WINDOWS:  # where signal 0 is Ctrl-C
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

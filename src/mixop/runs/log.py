@@ -38,7 +38,7 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def logged(path: Path) -> Iterator[None]:
     """Inside, what this process and its libraries print goes to the end of a file, behind a line that names the machine."""
-    with append_to(path) as file, io.TextIOWrapper(file, line_buffering=True) as text:
+    with append_to(path) as file, io.TextIOWrapper(file, encoding="utf-8", line_buffering=True) as text:
         kept = [os.dup(number) for number in (1, 2)]
         sys.stdout.flush()
         sys.stderr.flush()

@@ -5,6 +5,7 @@ Everything that mixop writes, other than lines that are added to a file, is writ
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import BinaryIO
 
 from mixop.core.errors import RunError
 from mixop.core.files import check_replaceable
+from mixop.core.machine import WINDOWS
 from mixop.core.scratch import registered
 
 SCRATCH = ".partial"
 """End of the name of a file that is being written."""
+
+PATIENCE = 5.0
+"""Seconds that Windows has to let go of a file which somebody reads, before it cannot be replaced."""
 
 
 def write_bytes(path: Path, content: bytes, *, keep_previous: bool = False) -> None:
@@ -92,8 +97,8 @@ def replacing(path: Path, *, keep_previous: bool = False) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             if keep_previous and path.exists():
-                path.replace(previous(path))
-            scratch.replace(path)
+                _rename(path, previous(path))
+            _rename(scratch, path)
         except BaseException:
             with suppress(OSError):
                 scratch.unlink()
@@ -113,6 +118,19 @@ def _new(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "w+b")
 
 
+def _rename(path: Path, to: Path) -> None:
+    """Gives a file the name of another one; on Windows it waits for whoever has one of both open, as a live page may."""
+    until = time.monotonic() + (PATIENCE if WINDOWS else 0.0)
+    while True:
+        try:
+            path.replace(to)
+            return
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.02)
+
+
 def _sync_folder(folder: Path) -> None:
     """Forces the new name to the disk, where the system can."""
     with suppress(OSError):
@@ -125,7 +143,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _sweep(path: Path) -> None:
     """Removes what processes left that were killed while they wrote this file."""
-    if os.name != "posix":  # elsewhere signal 0 is no question
+    if WINDOWS:  # where signal 0 is no question, but Ctrl-C
         return
     for left in path.parent.glob(f"{_literal(path.name[:180])}.*{SCRATCH}"):
         owner = left.name.removeprefix(f"{path.name[:180]}.").partition("-")[0]

@@ -76,7 +76,7 @@ def vector_width(channels: int) -> int:
 @cache
 def _processor_flags() -> frozenset[str]:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
     return frozenset(word for line in lines if line.startswith("flags") for word in line.split(":")[1].split())
