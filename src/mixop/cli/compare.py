@@ -59,6 +59,7 @@ def compare(parsed: Parsed) -> None:
             device=device,
             checkpoint_seconds=settings.checkpoint_seconds,
             executor=settings.executor,
+            track=options.track,
             observe=progress,
         )
     if options.json:

@@ -13,6 +13,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import Place, ResumeOptions, RetrainOptions, SearchOptions
 from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison, is_tuning
+from mixop.cli.tracking import send_again
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
 from mixop.core.launched import processes, rank
@@ -84,7 +85,18 @@ def search(parsed: Parsed) -> None:
     given, results = _run_settings(settings, _SEARCH_SETTINGS), []
     for seed, place in zip(seeds, places, strict=True):
         with _progress(options, title + place, data.task.measures) as progress:
-            results.append(api.search(recipe, space, data, place, rates="paper", **{**given, "seed": seed}, observe=progress))
+            results.append(
+                api.search(
+                    recipe,
+                    space,
+                    data,
+                    place,
+                    rates="paper",
+                    **{**given, "seed": seed},
+                    track=options.track,
+                    observe=progress,
+                )
+            )
     _finish_search(results[0] if len(results) == 1 else _best(results, data, out, settings, options), options)
 
 
@@ -175,7 +187,7 @@ def resume(parsed: Parsed) -> None:
     data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
     title = f"Nothing is left to do in {options.run}" if done else f"Continuing {options.run}"
     with _progress(options, title, run.measures(), labels) as progress:
-        result = api.resume(options.run, data, **settings, observe=progress)
+        result = api.resume(options.run, data, **settings, track=options.track, observe=progress)
     if isinstance(result, api.RetrainResult):
         planned = run.read_json(KNOWN).get("planned", ()) if run.has(KNOWN) else ()
         _train_known(result, None, len(planned), data, options, parsed.build("settings"))
@@ -220,6 +232,7 @@ def retrain(parsed: Parsed) -> None:
             start=options.start,
             supernet=options.run if kept else None,
             **_run_settings(settings),
+            track=options.track,
             observe=progress,
         )
     known = options.known
@@ -247,6 +260,9 @@ def _train_known(result: "RetrainResult", searched: str | None, count: int, data
     del kept["seed"]  # that of the found network
     with _progress(options, title, data.task.measures, labels) as progress:
         train_known(result.out, data, count=count, searched=searched, **kept, observe=progress)
+    if options.track:
+        write_report(result.out)
+        send_again(result.out, options.track)
 
 
 def _protocol_in_minutes(

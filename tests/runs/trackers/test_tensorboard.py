@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from made_runs import lines_of, write_lines
+from mixop.runs.tensorboard import write_tensorboard
 
 from mixop.core.errors import MissingExtraError, RunError
-from mixop.runs.tensorboard import write_tensorboard
 
 tensorboard = pytest.importorskip("tensorboard", reason="the extra trackers is not installed")
 
