@@ -38,6 +38,14 @@ def track(parsed: Parsed) -> None:
     screens.places(lines | {TRACKERS[name].label: seen[-1] for name, seen in places.items()})
 
 
+def check_trackers(options: Any) -> None:
+    """Refuses trackers that cannot work here, before anything is loaded."""
+    if options.track:
+        from mixop.runs.trackers.live import chosen
+
+        chosen(options.track)
+
+
 def send_again(out: Path, names: Sequence[str]) -> None:
     """Sends what came to a run after it had ended: known networks beside it. What fails is said, and no more."""
     from mixop.runs.trackers.live import track as send

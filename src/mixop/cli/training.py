@@ -13,7 +13,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import Place, ResumeOptions, RetrainOptions, SearchOptions
 from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison, is_tuning
-from mixop.cli.tracking import send_again
+from mixop.cli.tracking import check_trackers, send_again
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
 from mixop.core.launched import processes, rank
@@ -56,6 +56,7 @@ _SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "c
 def search(parsed: Parsed) -> None:
     """``mixop search``"""
     options = parsed.options
+    check_trackers(options)
     _check_together(options, seeds=options.seeds > 1, batch_size="batch_size" in parsed.automatic)
     recipe, space, source, settings = (parsed.build(name) for name in ("recipe", "space", "data", "settings"))
     if options.watch:
@@ -173,6 +174,7 @@ def resume(parsed: Parsed) -> None:
     from mixop.runs.directory import RunDirectory
 
     options = parsed.options
+    check_trackers(options)
     _check_together(options)
     run = RunDirectory(options.run)
     if is_comparison(options.run):
@@ -201,6 +203,7 @@ def retrain(parsed: Parsed) -> None:
     from mixop import api
 
     options = parsed.options
+    check_trackers(options)
     _check_together(options, known=bool(options.known))
     protocol, settings = parsed.build("protocol"), parsed.build("settings")
     architecture, space, data, out = _given(parsed) if options.run is None else _searched(parsed)
