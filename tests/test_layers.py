@@ -35,6 +35,7 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
 TORCH_FREE = (
     "core/errors",
+    "core/extras",
     "core/files",
     "core/machine",
     "core/names",
@@ -55,6 +56,11 @@ TORCH_FREE = (
     "runs/lock",
     "runs/read",
     "runs/records",
+    "runs/tail",
+    "runs/trackers/base",
+    "runs/trackers/logged",
+    "runs/trackers/mlflow",
+    "runs/trackers/wandb",
     "runs/write",
     "report",
     "tables",

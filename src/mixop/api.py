@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -34,6 +35,7 @@ from mixop.plan.scaling import paced_to
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_from_json
 from mixop.report.drawing import drawings
+from mixop.report.html import write_report
 from mixop.report.progress import watched
 from mixop.report.told import as_html, search_lines, training_lines
 from mixop.report.verdict import remarks
@@ -45,6 +47,7 @@ from mixop.runs.frame import epoch_rows, frame, network_rows
 from mixop.runs.identity import BOUND_TO, SEARCH_FILES
 from mixop.runs.read import read_run
 from mixop.runs.records import Score, SearchRecord
+from mixop.runs.trackers.live import chosen, tracked
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import Stacked
 from mixop.supernet.executors import EXECUTORS
@@ -162,6 +165,7 @@ def search(
     compile: bool = False,
     capture: bool = False,
     accumulate: int = 1,
+    track: str | Sequence[str] = (),
     observe: Observer | None = None,
     progress: bool | None = None,
 ) -> SearchResult:
@@ -194,6 +198,8 @@ def search(
         capture: whether the network's part of a step is replayed as a CUDA graph.
         accumulate: pieces that a batch is computed in, one after the other, where memory is small; batch norm takes the
             statistics of each piece.
+        track: trackers that the run is sent to while it works, words of `mixop.runs.trackers.TRACKERS`: ``tensorboard``,
+            ``wandb``, ``trackio``, ``mlflow``. A tracker that fails is told as a warning, and the run goes on.
         observe: called with every step and every record of the metrics.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -203,6 +209,7 @@ def search(
     Raises:
         MixopError: in one sentence, before anything is computed where that is possible.
     """
+    track = chosen(track)
     ranks = joined(str(device))
     settings = Settings(
         seed=seed,
@@ -225,7 +232,7 @@ def search(
     identity = search_identity(recipe, space, data, settings)
     _check_same(ranks, run, identity)
     watch = watched(recipe.name, data.task.measures, (), *_looking(ranks, observe, progress))
-    with run.locked(), using(settings.threads), watch as watcher:
+    with run.locked(), using(settings.threads), watch as seen, _tracked(run, track, seen) as watcher:
         known = run.holds(identity)
         finished = known and (run / ARCHITECTURE).exists()
         ranks.wait()  # all have looked before one of them writes
@@ -257,6 +264,15 @@ def _check_same(ranks: Ranks, run: RunDirectory, identity: Mapping[str, Any]) ->
 def _looking(ranks: Ranks, observe: Observer | None, progress: bool | None) -> tuple[Observer | None, bool | None]:
     """Who watches a run, in this process."""
     return (observe, progress) if ranks.leads else (None, False)
+
+
+@contextmanager
+def _tracked(run: RunDirectory, names: Sequence[str], observe: Observer | None) -> Iterator[Observer | None]:
+    """An observer of a run that is sent to trackers; its page goes along at the end."""
+    with tracked(run.path, names if run.owned else (), observe) as watcher:
+        yield watcher
+        if names and run.owned:
+            write_report(run.path)
 
 
 def _as_begun(run: RunDirectory, settings: Settings) -> Settings:
@@ -328,6 +344,7 @@ def resume(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
+    track: str | Sequence[str] = (),
     observe: Observer | None = None,
     progress: bool | None = None,
 ) -> SearchResult | RetrainResult:
@@ -340,6 +357,8 @@ def resume(
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
+        track: trackers that the run is sent to while it works, words of `mixop.runs.trackers.TRACKERS`: ``tensorboard``,
+            ``wandb``, ``trackio``, ``mlflow``. A tracker that fails is told as a warning, and the run goes on.
         observe: called with every step and record.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -349,6 +368,7 @@ def resume(
     Raises:
         RunError: if there is nothing to resume, or the data is no longer the same.
     """
+    track = chosen(track)
     ranks = joined(str(device))
     run = RunDirectory(out, owned=ranks.leads)
     run.require()
@@ -366,7 +386,7 @@ def resume(
             f"{run / SETTINGS} has a setting that this version of mixop does not know ({error}): use the version that wrote it."
         ) from error
     watch = watched("resumed", data.task.measures, (), *_looking(ranks, observe, progress))
-    with run.locked(), using(threads), watch as watcher:
+    with run.locked(), using(threads), watch as seen, _tracked(run, track, seen) as watcher:
         space = read_space(run)
         retrains = (run / RETRAINING).exists()
         finished = (run / ARCHITECTURE).exists()
@@ -400,6 +420,7 @@ def retrain(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     executor: Literal["nodewise", "fused", "plain", "auto"] = "auto",
+    track: str | Sequence[str] = (),
     observe: Observer | None = None,
     progress: bool | None = None,
 ) -> RetrainResult:
@@ -428,6 +449,8 @@ def retrain(
         threads: of torch on the CPU; 0 for torch's own number, but never more than there are cores.
         executor: how networks of cells are computed in training: ``plain`` as the papers write them, by any other name node
             by node, which is faster; the numbers agree up to rounding. A training that goes on keeps the one it began with.
+        track: trackers that the run is sent to while it works, words of `mixop.runs.trackers.TRACKERS`: ``tensorboard``,
+            ``wandb``, ``trackio``, ``mlflow``. A tracker that fails is told as a warning, and the run goes on.
         observe: called with every step and record.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -437,6 +460,7 @@ def retrain(
     Raises:
         MixopError: in one sentence.
     """
+    track = chosen(track)
     ranks = joined(str(device))
     settings = Settings(
         seed=seed,
@@ -470,7 +494,7 @@ def retrain(
     labels = [label for label, _ in networks]
     watch = watched("training", data.task.measures, labels, *_looking(ranks, observe, progress))
     scope: dict[str, Any] = {"train_on": train_on, "score_on": score_on, "supernet": begun}
-    with run.locked(), using(threads), watch as watcher:
+    with run.locked(), using(threads), watch as seen, _tracked(run, track, seen) as watcher:
         job = Retraining(networks, space, data, protocol, run, settings, watcher, ranks=ranks, **scope)
         _check_same(ranks, run, job.identity())
         job.claim()

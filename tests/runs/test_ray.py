@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,6 @@ from mixop.comparison.compare import compare
 from mixop.comparison.evaluators import Optimum
 from mixop.core.errors import MissingExtraError, RunError
 from mixop.data.toy import toy_set
-from mixop.runs import ray as runner
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import SIGNALS, InterruptedRunError, listening
 from mixop.runs.ray import Ray
@@ -128,10 +128,7 @@ def test_where_there_is_no_cluster_it_says_so(tmp_path: Path):
 
 
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def gone(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(runner, "import_module", gone)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with listening() as stop, pytest.raises(MissingExtraError, match=r"--runner ray needs ray, .* pip install 'mixop\[ray\]'"):
         work(tmp_path, stop)
 

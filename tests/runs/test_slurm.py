@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import torch
 import mixop
 from mixop.core.errors import MissingExtraError, RecipeError, RunError
 from mixop.data import from_arrays
-from mixop.runs import slurm
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.runner import Assignment
 from mixop.runs.slurm import Slurm
@@ -124,10 +124,7 @@ def test_where_there_is_no_slurm_it_says_so(workers: None, tmp_path: Path, monke
 
 
 def test_without_submitit_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def gone(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(slurm, "import_module", gone)
+    monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(MissingExtraError, match=r"--runner slurm needs submitit, .* pip install 'mixop\[slurm\]'"):
         run(Slurm(), [counting(tmp_path, "a")], tmp_path)
 

@@ -14,6 +14,7 @@ from mixop.cli.reproducing import REPRODUCE
 from mixop.cli.results import EVALUATE, EXPORT, LIST, PREDICT, REPORT
 from mixop.cli.speed import SPEED
 from mixop.cli.table import TABLE
+from mixop.cli.tracking import TRACK, trackers_told
 from mixop.cli.training import RESUME, RETRAIN, SEARCH
 from mixop.cli.tuning import TUNE
 from mixop.cli.watching import WATCH
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Command] = {
         REPRODUCE,
         WATCH,
         REPORT,
+        TRACK,
         EXPORT,
         LIST,
     )
@@ -95,4 +97,5 @@ def run(words: Sequence[str]) -> None:
     if parsed.help:
         print(help.full_page(command, parsed))  # noqa: T201
         return
-    command.run(parsed)
+    with trackers_told():
+        command.run(parsed)

@@ -8,6 +8,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import CompareOptions
 from mixop.cli.output import print_json
 from mixop.cli.running import runner_and_settings, runner_tree
+from mixop.cli.tracking import check_trackers
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError
 from mixop.runs.files import COMPARISON_REPORT
@@ -20,6 +21,7 @@ def compare(parsed: Parsed) -> None:
     from mixop.comparison.compare import compare as run
 
     options = parsed.options
+    check_trackers(options)
     space = parsed.build("space")
     runner, settings, device = runner_and_settings(parsed)
     source = parsed.build("data") or source_for(space)
@@ -59,6 +61,7 @@ def compare(parsed: Parsed) -> None:
             device=device,
             checkpoint_seconds=settings.checkpoint_seconds,
             executor=settings.executor,
+            track=options.track,
             observe=progress,
         )
     if options.json:

@@ -31,6 +31,7 @@ class SearchOptions:
             derived network; 0 is off.
         rates: scaled raises the architecture's learning rate where the search is shorter than the published one, so that it
             can move as far; a rate that you set stays. paper takes the recipe as it is.
+        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -46,6 +47,7 @@ class SearchOptions:
     seeds: int = 1
     watch: int = 0
     rates: Literal["scaled", "paper"] = "scaled"
+    track: tuple[str, ...] = ()
     config: str | None = None
     quiet: bool = False
     json: bool = False
@@ -136,6 +138,7 @@ class CompareOptions:
             slurm), ray for tasks of one (needs the extra ray).
         jobs: runs at a time. [local: as many as cores, or GPUs; else no limit]
         out: the directory of the comparison, new or of this same one. [runs/compare-SPACE-DATA]
+        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -161,6 +164,7 @@ class CompareOptions:
     runner: str = "local"
     jobs: int | None = None
     out: str | None = None
+    track: tuple[str, ...] = ()
     config: str | None = None
     quiet: bool = False
     json: bool = False
@@ -259,6 +263,7 @@ class ResumeOptions:
 
     Args:
         run: the run directory.
+        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -267,6 +272,7 @@ class ResumeOptions:
 
     run: str
     _: KW_ONLY
+    track: tuple[str, ...] = ()
     quiet: bool = False
     json: bool = False
     trust: tuple[str, ...] = ()
@@ -294,6 +300,7 @@ class RetrainOptions:
             architecture, with the statistics of batch norms measured on training batches.
         minutes: train the found and the random networks in about this time, but for no more than the protocol's epochs.
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
+        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
         config: a .toml or .json file of settings; --help-all shows one.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
@@ -312,6 +319,7 @@ class RetrainOptions:
     start: Literal["scratch", "supernet"] = "scratch"
     minutes: float | None = None
     out: str | None = None
+    track: tuple[str, ...] = ()
     config: str | None = None
     quiet: bool = False
     json: bool = False
@@ -415,13 +423,11 @@ class ReportOptions:
 
     Args:
         run: the directory of a run or of a comparison, finished or not.
-        tensorboard: also write the metrics for TensorBoard, into RUN/tensorboard (needs the extra trackers).
         debug: after an error, show where it came from.
     """
 
     run: str
     _: KW_ONLY
-    tensorboard: bool = False
     debug: bool = False
 
 
@@ -470,6 +476,25 @@ class ExportOptions:
     out: str | None = None
     inputs: Literal["raw", "normalised"] = "raw"
     trust: tuple[str, ...] = ()
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """Send a run, or all runs below a directory, to a tracker.
+
+    The run directory has everything; a tracker is a view of it. What is there from before is not repeated, so the same command
+    sends what has come since then.
+
+    Args:
+        run: the run directory, or one with several runs in it.
+        to: tensorboard, wandb, trackio or mlflow, or several with commas.
+        debug: after an error, show where it came from.
+    """
+
+    run: str
+    _: KW_ONLY
+    to: tuple[str, ...] = ()
     debug: bool = False
 
 

@@ -3,7 +3,6 @@
 What needs torch or matplotlib is imported where it is used.
 """
 
-import shlex
 from pathlib import Path
 
 from mixop.cli import kinds
@@ -83,13 +82,7 @@ def report(parsed: Parsed) -> None:
         from mixop.finder.page import write_found
 
         return screens.places({"Report": write_found(run)})
-    lines: dict[str, object] = {"Report": write_report(run)}
-    if parsed.options.tensorboard:
-        from mixop.runs.tensorboard import write_tensorboard
-
-        folder = write_tensorboard(run)
-        lines |= {"TensorBoard": folder, "To see it": f"tensorboard --logdir {shlex.quote(str(folder))}"}
-    return screens.places(lines)
+    return screens.places({"Report": write_report(run)})
 
 
 def is_comparison(run: str) -> bool:

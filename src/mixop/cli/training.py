@@ -13,6 +13,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import Place, ResumeOptions, RetrainOptions, SearchOptions
 from mixop.cli.output import print_json
 from mixop.cli.results import is_comparison, is_tuning
+from mixop.cli.tracking import check_trackers, send_again
 from mixop.cli.words import count, short
 from mixop.core.errors import RecipeError, RunError, unknown
 from mixop.core.launched import processes, rank
@@ -56,6 +57,7 @@ _SEARCH_SETTINGS = (*_RUN_SETTINGS, "executor", "precision", "channels_last", "c
 def search(parsed: Parsed) -> None:
     """``mixop search``"""
     options = parsed.options
+    check_trackers(options)
     _check_together(options, seeds=options.seeds > 1, batch_size="batch_size" in parsed.automatic)
     recipe, space, source, settings = (parsed.build(name) for name in ("recipe", "space", "data", "settings"))
     if options.watch:
@@ -85,7 +87,18 @@ def search(parsed: Parsed) -> None:
     given, results = _run_settings(settings, _SEARCH_SETTINGS), []
     for seed, place in zip(seeds, places, strict=True):
         with _progress(options, title + place, data.task.measures) as progress:
-            results.append(api.search(recipe, space, data, place, rates="paper", **{**given, "seed": seed}, observe=progress))
+            results.append(
+                api.search(
+                    recipe,
+                    space,
+                    data,
+                    place,
+                    rates="paper",
+                    **{**given, "seed": seed},
+                    track=options.track,
+                    observe=progress,
+                )
+            )
     _finish_search(results[0] if len(results) == 1 else _best(results, data, out, settings, options), options)
 
 
@@ -162,6 +175,7 @@ def resume(parsed: Parsed) -> None:
     from mixop.runs.directory import RunDirectory
 
     options = parsed.options
+    check_trackers(options)
     _check_together(options)
     run = RunDirectory(options.run)
     if is_comparison(options.run):
@@ -176,7 +190,7 @@ def resume(parsed: Parsed) -> None:
     data = loaded(lambda: api.load_data(run, place.path, place.split.index_file))
     title = f"Nothing is left to do in {options.run}" if done else f"Continuing {options.run}"
     with _progress(options, title, run.measures(), labels) as progress:
-        result = api.resume(options.run, data, **settings, observe=progress)
+        result = api.resume(options.run, data, **settings, track=options.track, observe=progress)
     if isinstance(result, api.RetrainResult):
         planned = run.read_json(KNOWN).get("planned", ()) if run.has(KNOWN) else ()
         _train_known(result, None, len(planned), data, options, parsed.build("settings"))
@@ -190,6 +204,7 @@ def retrain(parsed: Parsed) -> None:
     from mixop import api
 
     options = parsed.options
+    check_trackers(options)
     _check_together(options, known=bool(options.known))
     protocol, settings = parsed.build("protocol"), parsed.build("settings")
     architecture, space, data, out = _given(parsed) if options.run is None else _searched(parsed)
@@ -221,6 +236,7 @@ def retrain(parsed: Parsed) -> None:
             start=options.start,
             supernet=options.run if kept else None,
             **_run_settings(settings, _RETRAIN_SETTINGS),
+            track=options.track,
             observe=progress,
         )
     known = options.known
@@ -248,6 +264,9 @@ def _train_known(result: "RetrainResult", searched: str | None, count: int, data
     del kept["seed"]  # that of the found network
     with _progress(options, title, data.task.measures, labels) as progress:
         train_known(result.out, data, count=count, searched=searched, **kept, observe=progress)
+    if options.track:
+        write_report(result.out)
+        send_again(result.out, options.track)
 
 
 def _protocol_in_minutes(

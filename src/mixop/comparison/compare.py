@@ -43,9 +43,11 @@ from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.load import read_score
 from mixop.runs.local import Local, check_guarded
 from mixop.runs.runner import Assignment, Runner, Teller
+from mixop.runs.trackers.live import Tracking, chosen
 from mixop.searchers.base import Searcher
 from mixop.spaces.core import Space
 from mixop.spaces.describe import describe_space
+from mixop.watch.follow import runs_below
 
 
 @door()
@@ -67,6 +69,7 @@ def compare(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     executor: Executor = "auto",
+    track: str | Sequence[str] = (),
     observe: Teller | None = None,
     progress: bool | None = None,
 ) -> Comparison:
@@ -117,6 +120,8 @@ def compare(
         device: where torch computes.
         checkpoint_seconds: least time between two checkpoints, in seconds.
         executor: of the searches, see `mixop.search`; ``auto`` is decided for each recipe.
+        track: trackers that the searches, and the trainings of what they find, are sent to while they work, each as a run in
+            the group of the comparison's name; see `mixop.search`.
         observe: called with what happens in each run.
         progress: whether a line says how far it is; None for in a terminal or a notebook, where there is no ``observe``.
 
@@ -129,6 +134,7 @@ def compare(
         InterruptedRunError: after SIGINT, SIGTERM or SIGHUP; every run has saved its state.
     """
     check_guarded("mixop.compare")
+    track = chosen(track)
     seeds, searchers, data, device = list(seeds), dict(searchers or {}), given(data), str(device)
     evaluator = evaluate or default_evaluator(space)
     space = space.fit(data)
@@ -182,14 +188,21 @@ def compare(
         for seed in seeds  # the first seed of every recipe comes first: an unfinished table is of use
         for name, recipe in recipes.items()
     ]
+    searched = {task.name for task in searches} if track else set()
+    tracking = Tracking(track, group=directory.path.resolve().name)
     line = RunsLine(progress if observe is None else bool(progress))
 
     def tell(name: str, record: Mapping[str, Any]) -> None:
         line(name, record)
+        if name in searched and record.get("event") != "step":
+            for place in runs_below(directory / name):
+                tracking.follow(place)
+                if record.get("event") in ("done", "failed"):
+                    tracking.end(place)
         if observe is not None:
             observe(name, record)
 
-    with directory.locked(), listening() as stop, line:
+    with directory.locked(), listening() as stop, line, tracking:
         before = directory.read_json(COMPARISON) if (directory / COMPARISON).exists() else identity
         if isinstance(before, dict) and essence(DATA, before.get("data")) == essence(DATA, identity["data"]):
             identity["data"] = before["data"]  # the same examples, from another place perhaps

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from mixop.core.errors import RunError
-from mixop.core.studies import optuna_for, quiet
+from mixop.core.extras import package
+from mixop.core.studies import quiet
 
 Sampler = Literal["tpe", "random", "nsga2"]
 """Who suggests: Optuna's `TPESampler`, `RandomSampler` and `NSGAIISampler`."""
@@ -37,13 +38,13 @@ def sampler_for(name: Sampler, seed: int, number: int) -> Any:
         seed: of the study.
         number: of the trial, from 0.
     """
-    samplers = optuna_for("Tuning").samplers
+    samplers = package("optuna", "Tuning").samplers
     return getattr(samplers, _SAMPLERS[name])(seed=Random(f"{seed}/{number}").getrandbits(32))
 
 
 def pruner_for(name: Pruner, epochs: int) -> Any:
     """A pruner of searches of so many epochs at most."""
-    return _PRUNERS[name](optuna_for("Tuning").pruners, epochs)
+    return _PRUNERS[name](package("optuna", "Tuning").pruners, epochs)
 
 
 def public(storage: str) -> str:
@@ -61,7 +62,7 @@ def opened(storage: str | Path) -> Iterator[Any]:
     Raises:
         RunError: if it cannot be opened.
     """
-    optuna = optuna_for("Tuning")
+    optuna = package("optuna", "Tuning")
     with quiet(optuna):
         try:
             if "://" in str(storage):
@@ -96,7 +97,7 @@ def study_in(storage: Any, name: str, token: str, directions: list[str], pruner:
     Raises:
         RunError: if the storage has a study of that name for another directory.
     """
-    study = optuna_for("Tuning").create_study(
+    study = package("optuna", "Tuning").create_study(
         study_name=name, storage=storage, directions=directions, pruner=pruner, load_if_exists=True
     )
     owner = study.user_attrs.get(TOKEN)

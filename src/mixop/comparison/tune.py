@@ -19,8 +19,8 @@ from mixop.comparison.tunable import Built, Tunable
 from mixop.comparison.tuned import Tried, TuneResult, short_names, written
 from mixop.core.door import door
 from mixop.core.errors import DataError, MemoryLimitError, RecipeError, RunError
+from mixop.core.extras import package
 from mixop.core.outside import as_json
-from mixop.core.studies import optuna_for
 from mixop.core.values import to_plain
 from mixop.data.core import Data, Part, Source
 from mixop.data.given import MapStyle, given
@@ -136,7 +136,7 @@ def tune(
 
     Source: Akiba et al. 2019 (arXiv:1907.10902).
     """
-    optuna_for("Tuning")
+    package("optuna", "Tuning")
     if jobs < 1:
         raise RecipeError(f"jobs must be at least 1, got {jobs}.")
     if trials < 1:

@@ -29,6 +29,10 @@ class DataWarning(UserWarning):
     """A data set was read, but not all of what was there, or nothing can be learnt from it; the set's record says the same."""
 
 
+class TrackerWarning(UserWarning):
+    """A tracker could not be given all of a run; the run goes on, and its directory has everything."""
+
+
 class RunError(MixopError, RuntimeError):
     """A run directory cannot be used: not writable, another recipe's, torn, tampered with, or the disk is full."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixop.core.errors import MissingExtraError
+from mixop.core.extras import package
 from mixop.runs.records import NetworkScore, SearchRecord
 
 if TYPE_CHECKING:
@@ -19,11 +19,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> "pandas.DataFrame":
     Raises:
         MissingExtraError: if pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingExtraError("pandas", "frames", "A frame of results") from error
-    return pandas.DataFrame([dict(row) for row in rows])
+    return package("pandas", "A frame of results").DataFrame([dict(row) for row in rows])
 
 
 def epoch_rows(records: Sequence[SearchRecord]) -> list[dict[str, Any]]:

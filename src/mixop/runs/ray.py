@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mixop.core.errors import MissingExtraError, RunError
+from mixop.core.errors import RunError
+from mixop.core.extras import package
 from mixop.runs.interrupt import SIGNALS
 from mixop.runs.remote import Ended, Errand, LostError, Remote, Sent
 
@@ -29,7 +29,7 @@ class Ray(Remote):
 
     @contextmanager
     def reached(self) -> Iterator[None]:
-        ray = ray_for("--runner ray")
+        ray = package("ray", "--runner ray")
         own = not ray.is_initialized()
         if own:
             _connect(ray, self.address)
@@ -41,7 +41,7 @@ class Ray(Remote):
 
     @contextmanager
     def sending(self, folder: Path, gpus: int, jobs: int | None) -> Iterator[Callable[[Sequence[Errand]], list[Sent]]]:
-        ray = ray_for("--runner ray")
+        ray = package("ray", "--runner ray")
         # What is lost is sent again by mixop: Ray would also repeat what was asked to stop, and would tell nobody.
         remote = ray.remote(num_cpus=self.cores or 1, num_gpus=gpus, max_retries=0)(_do)
         with self.reached():
@@ -91,18 +91,3 @@ class _Task:
 
     def cancel(self) -> None:
         self.ray.cancel(self.reference)
-
-
-def ray_for(purpose: str) -> Any:
-    """The package, imported when it is first used.
-
-    Args:
-        purpose: what needs it, the beginning of a sentence.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        return import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray", purpose) from error

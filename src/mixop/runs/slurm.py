@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from mixop.core.errors import MissingExtraError, RunError
+from mixop.core.errors import RunError
+from mixop.core.extras import package
 from mixop.core.schedules import check_range
 from mixop.runs.remote import Ended, Errand, LostError, Remote, Sent
 
@@ -44,7 +44,7 @@ class Slurm(Remote):
 
     @contextmanager
     def sending(self, folder: Path, gpus: int, jobs: int | None) -> Iterator[Callable[[Sequence[Errand]], list[Sent]]]:
-        submitit = submitit_for("--runner slurm")
+        submitit = package("submitit", "--runner slurm")
         logging.getLogger("submitit").setLevel(logging.ERROR)  # else it reports every job that was lost on standard error
         try:
             executor = submitit.AutoExecutor(folder / JOBS, cluster=self.cluster, slurm_max_num_timeout=1000)
@@ -85,7 +85,7 @@ class _Job:
         return self.job.done()
 
     def result(self) -> Ended:
-        errors = submitit_for("--runner slurm").core.utils
+        errors = package("submitit", "--runner slurm").core.utils
         try:
             return self.job.result()
         except errors.FailedJobError as error:  # an error of Python outside of the task, which another try would meet again
@@ -95,18 +95,3 @@ class _Job:
 
     def cancel(self) -> None:
         self.job.cancel(check=False)
-
-
-def submitit_for(purpose: str) -> Any:
-    """The package, imported when it is first used.
-
-    Args:
-        purpose: what needs it, the beginning of a sentence.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        return import_module("submitit")
-    except ImportError as error:
-        raise MissingExtraError("submitit", "slurm", purpose) from error

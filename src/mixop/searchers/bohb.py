@@ -5,7 +5,8 @@ from random import Random
 from typing import Any
 
 from mixop.core.errors import RecipeError
-from mixop.core.studies import optuna_for, quiet
+from mixop.core.extras import package
+from mixop.core.studies import quiet
 from mixop.searchers.base import Searcher, State, Trial
 from mixop.searchers.coding import drawn, questions, read, write
 from mixop.spaces.core import Architecture, Space
@@ -120,4 +121,4 @@ class Bohb(Searcher):
 
 
 def _optuna() -> Any:
-    return optuna_for("A search by Bohb")
+    return package("optuna", "A search by Bohb")

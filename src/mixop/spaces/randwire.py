@@ -13,7 +13,8 @@ from random import Random
 from types import ModuleType
 from typing import Any, ClassVar, Literal
 
-from mixop.core.errors import MissingExtraError, SpaceError
+from mixop.core.errors import SpaceError
+from mixop.core.extras import package
 from mixop.core.outside import shortened
 from mixop.core.schedules import check_range
 from mixop.spaces.core import Architecture, Choice, Decision, Group
@@ -31,11 +32,7 @@ WIDE = 1280
 
 
 def _networkx() -> ModuleType:
-    try:
-        import networkx
-    except ImportError as error:
-        raise MissingExtraError("networkx", "graphs", "Drawing random graphs") from error
-    return networkx
+    return package("networkx", "Drawing random graphs")
 
 
 class RandomGraph(ABC):

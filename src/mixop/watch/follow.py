@@ -28,7 +28,7 @@ from mixop.runs.files import (
 )
 from mixop.runs.load import Record, parse_record, read_object
 from mixop.runs.read import RunContents, read_run
-from mixop.watch.tail import Tail
+from mixop.runs.tail import Tail
 
 DEEPEST = 4
 """Folders between the directory and a run: a comparison of several searches has two."""
@@ -173,7 +173,7 @@ class Follower:
         Args:
             most: bytes of metrics to read.
         """
-        found = list(_runs_below(self.folder))
+        found = list(runs_below(self.folder))
         marks = tuple(_mark(path) for path in (self.folder / COMPARISON, self.folder / TUNING, *self.folder.glob(f"*/{TRIAL}")))
         changed, self._marks = marks != self._marks, marks
         for path in [path for path in self._runs if path not in found]:
@@ -198,7 +198,7 @@ class Follower:
         return changed
 
 
-def _runs_below(folder: Path, depth: int = 0) -> Iterator[Path]:
+def runs_below(folder: Path, depth: int = 0) -> Iterator[Path]:
     """Directories that hold a search or a retraining, in order; no link is followed."""
     try:
         with os.scandir(folder) as entries:
@@ -210,7 +210,7 @@ def _runs_below(folder: Path, depth: int = 0) -> Iterator[Path]:
         yield folder
     for entry in there:
         if depth < DEEPEST and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-            yield from _runs_below(folder / entry.name, depth + 1)
+            yield from runs_below(folder / entry.name, depth + 1)
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from mixop.core.door import door
-from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.errors import DataError
+from mixop.core.extras import package
 from mixop.core.files import open_file
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
@@ -154,10 +155,9 @@ def read_image(path: Path, size: int | tuple[int, int], channels: int) -> np.nda
 
 def _decoded(path: Path, size: int | tuple[int, int], channels: int) -> tuple[np.ndarray, Seen]:
     """The pixels of an image file, and what was special about it; its own pixels are not kept."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise MissingExtraError("pillow", "images", "Reading an image folder") from error
+    package("PIL", "Reading an image folder")
+    from PIL import Image, ImageOps
+
     height, width = _sides(size)
     try:
         with open_file(path) as raw, Image.open(raw) as file:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.errors import DataError
+from mixop.core.extras import package
 from mixop.core.files import open_file
 from mixop.core.transfer import upload
 from mixop.core.types import Batch
@@ -57,10 +58,7 @@ class LazyImages:
         workers: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        try:
-            import PIL.Image  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("pillow", "images", "Reading image files") from error
+        package("PIL", "Reading image files")
         self.root, self.names, self.bytes_of = root, names, bytes_of
         self.size, self.resize, self.workers, self.device = size, resize, workers, torch.device(device)
         self._ahead = ReadAhead(self._decode, workers, "mixop-images")

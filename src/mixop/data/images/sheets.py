@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from mixop.core.door import door
-from mixop.core.errors import DataError, MissingExtraError
+from mixop.core.errors import DataError
+from mixop.core.extras import package
 from mixop.core.files import open_file, read_file
 from mixop.data.core import Data, Source, assemble
 from mixop.data.examples import Arrays
@@ -103,10 +104,9 @@ class Sheets(Source):
 
     def _read(self, path: Path) -> Tensor:
         """The images of a sheet, ``(N, 3, size, size)`` uint8."""
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError as error:
-            raise MissingExtraError("pillow", "images", "Reading sheets of images") from error
+        package("PIL", "Reading sheets of images")
+        from PIL import Image, UnidentifiedImageError
+
         try:
             with open_file(path) as raw, Image.open(raw) as image:
                 deep, pixels = too_deep(image), np.asarray(image.convert("RGB"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mixop.watch.tail import Tail
+from mixop.runs.tail import Tail
 
 MOST = 1 << 20
 
