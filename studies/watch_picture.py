@@ -40,8 +40,10 @@ def main(folder: Path) -> None:
                 search.terminate()
         page = Image.open(Path(place) / "page.png").convert("RGB")
         for name, (top, bottom) in bounds.items():
-            # A palette of 128 colours is a third of the size, and nobody sees the difference on a page of few colours.
-            picture = page.crop((0, top, page.width, bottom)).quantize(128, dither=Image.Dither.NONE)
+            # A palette is a third of the size. Of the ways to choose one, this keeps the small spots of colour.
+            picture = page.crop((0, top, page.width, bottom)).quantize(
+                256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
             path = folder / f"{name}.png"
             picture.save(path, optimize=True)
             print(f"{path}: {picture.width} x {picture.height} pixels, {path.stat().st_size / 1e3:.0f} kB")
