@@ -59,6 +59,6 @@ for name, relaxation in {
     print(f"{name:10}", run.native)
 
 # %% [markdown]
-# On the command line it has the name of its module, `mixop search --recipe darts --recipe.relaxation my_package.relax:Sparsemax`.
+# On the command line it goes by its module: `mixop search --recipe darts --recipe.relaxation my_package.relax:Sparsemax`.
 # One toy and one seed prove nothing: [compare fairly](compare_methods.py), with a table and several seeds.
 # [Contributing](../CONTRIBUTING.md) says in five steps what it needs to become part of mixop.
