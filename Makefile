@@ -85,6 +85,7 @@ docs: export PYTHONPATH = docs
 docs: $(VENV)/.docs ## the documentation site, in build/site; a broken link or a warning ends it
 	$(BIN)/python -m builder build/docs
 	$(BIN)/zensical build --strict --clean
+	$(BIN)/python -m builder.links build/site
 
 clean: ## remove what building and testing left; runs/ and .venv stay
 	rm -rf dist build .cache .coverage .coverage.* .pytest_cache .ruff_cache

@@ -16,6 +16,9 @@ import mixop
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 
 # %% [markdown]
+# If a network is all that you want, one line does more than this page: `mixop.find(data, "runs/mine", minutes=10)`
+# ([how](../docs/find.md)). Here are its steps one by one, with a space and a method that you choose.
+#
 # ## The data
 #
 # Images and labels as arrays are all that is needed; `mixop.data.from_folder` reads a folder with a subfolder for each

@@ -57,3 +57,8 @@ for name, relaxation in {
 }.items():
     run = mixop.search(replace(base, name=name, relaxation=relaxation), space, data, out=f"runs/own-relaxation/{name}")
     print(f"{name:10}", run.native)
+
+# %% [markdown]
+# On the command line it goes by its module: `mixop search --recipe darts --recipe.relaxation my_package.relax:Sparsemax`.
+# One toy and one seed prove nothing: [compare fairly](compare_methods.py), with a table and several seeds.
+# [Contributing](../CONTRIBUTING.md) says in five steps what it needs to become part of mixop.

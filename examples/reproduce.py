@@ -43,6 +43,9 @@ for method in ("darts", "drnas", "gdas"):
     print(method, published(method, "cifar10"))
 
 # %% [markdown]
+# A published search beside its paper's number is one command, `mixop reproduce drnas-nasbench201 --scale small --data FOLDER`;
+# [experiments](../docs/experiments.md) says what the folder holds, and where it comes from.
+#
 # A search that takes as long as the paper's is the same call with other numbers: a [recipe](../docs/methods.md) as it
 # is published, the space at its full size, and the [protocol](../docs/protocols.md) of the final training. What we
 # measured so far, at smaller scales, is on the page of [results](../docs/results.md).

@@ -11,7 +11,7 @@ ARGUMENTS = {"compare_methods": ["1", "1"], "constraints": ["0.02"], "reproduce"
 SAYS = {
     "find_a_network": "accuracy on the test images",
     "black_box": "found ",
-    "compare_methods": "drnas",
+    "compare_methods": "random 9",
     "own_relaxation": "sparsemax",
     "own_space": "found |",
     "signals": "plain: accuracy on the test signals",

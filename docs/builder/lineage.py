@@ -1,11 +1,13 @@
-"""Which recipe came out of which, and a drawing of it.
+"""Which recipe came out of which, as a drawing and as a text.
 
-The drawing takes its colours from the page around it, so that it can be read on a light and on a dark one.
+The drawing takes its colours from the page around it, so that it can be read on a light and on a dark one. The text stands in
+docs/methods.md, where tests hold it equal to this table.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 ROW, STEP, HEIGHT, CHARACTER = 30, 26, 22, 7.4
 """Of the drawing, in pixels: a row, an indentation, a box, and a character of a name."""
@@ -103,6 +105,23 @@ def in_order(names: Iterable[str]) -> list[str]:
         if ancestry.parent is None:
             visit(name)
     return ordered
+
+
+def tree(names: Iterable[str] = LINEAGE) -> str:
+    """The same as a text: a name to a line, under its parent, with what it changes."""
+    rows = in_order(names)
+    branches = {name: _branch(name, set(rows)) for name in rows}
+    width = max(len(branch) for branch in branches.values()) + 2
+    return "\n".join(f"{branch:{width}}{_note(name)}" for name, branch in branches.items())
+
+
+def _branch(name: str, kept: set[str]) -> str:
+    """A name behind the lines that lead to it from the first of its family."""
+    lines = ""
+    for parent, child in pairwise([*ancestors(name), name]):
+        last = [one for one in children(parent) if one in kept][-1] == child
+        lines += ("└─ " if last else "├─ ") if child == name else ("   " if last else "│  ")
+    return lines + name
 
 
 def drawing(names: Iterable[str], marked: str | None = None) -> str:

@@ -36,6 +36,13 @@ BESIDE = {
 }
 """Pages at the root of the repository, and what the site calls them."""
 
+FOLDER = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{0}</title><link rel="icon" href="data:,">
+<h1>{0}</h1>
+{1}"""
+"""A list of a folder's files: its path and its links."""
+
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
@@ -163,7 +170,7 @@ def in_site(target: Path, folder: Path) -> str:
         return f"files/{target}"
     shutil.copytree(ROOT / target, copy, dirs_exist_ok=True)
     names = sorted(path.name for path in copy.iterdir() if path.name != "index.html")
-    put(copy / "index.html", "".join(f'<p><a href="{name}">{name}</a></p>\n' for name in names))
+    put(copy / "index.html", FOLDER.format(target, "".join(f'<p><a href="{name}">{name}</a></p>\n' for name in names)))
     return f"files/{target}/index.html"
 
 

@@ -7,11 +7,12 @@ format that editors and Jupytext know.
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ARGUMENT = re.compile(r"(?:\w+\()?sys\.argv\[\d\]\)? if len\(sys\.argv\) > \d else ([^),\n]+)")
+ARGUMENT = re.compile(r"(?:\w+\()?sys\.argv\[(\d)\]\)? if len\(sys\.argv\) > \d else ([^),\n]+)")
 """An argument with its default. A notebook has no arguments, so the default takes its place."""
 
 RELATIVE = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")
@@ -89,8 +90,14 @@ def page(script: Script, title: str) -> str:
     )
 
 
-def notebook(script: Script, title: str) -> str:
-    """A script as a notebook (nbformat 4.5), where its arguments have their defaults."""
+def notebook(script: Script, title: str, arguments: Sequence[str] = ()) -> str:
+    """A script as a notebook (nbformat 4.5).
+
+    Args:
+        script: with its cells.
+        title: of the notebook.
+        arguments: the first of the script's, as Python writes them; the others have their defaults.
+    """
     text = f"# {title}\n\n{script.summary}\n\n{script.text}"
     every = [Cell("markdown", text), *script.cells]
     return json.dumps(
@@ -101,14 +108,18 @@ def notebook(script: Script, title: str) -> str:
                 "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                 "language_info": {"name": "python"},
             },
-            "cells": [_as_json(cell, f"{script.name}-{number}") for number, cell in enumerate(every)],
+            "cells": [_as_json(cell, f"{script.name}-{number}", arguments) for number, cell in enumerate(every)],
         },
         indent=1,
     )
 
 
-def _as_json(cell: Cell, name: str) -> dict[str, object]:
-    source = (ARGUMENT if cell.kind == "code" else RELATIVE).sub(r"\1", cell.source)
+def _as_json(cell: Cell, name: str, arguments: Sequence[str]) -> dict[str, object]:
+    def argument(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return arguments[place - 1] if place <= len(arguments) else found[2]
+
+    source = ARGUMENT.sub(argument, cell.source) if cell.kind == "code" else RELATIVE.sub(r"\1", cell.source)
     entry: dict[str, object] = {
         "cell_type": cell.kind,
         "id": name.replace("_", "-"),

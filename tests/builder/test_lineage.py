@@ -1,9 +1,10 @@
 """The family tree of the recipes: complete, without gaps, and drawn as what it is."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
-from builder.lineage import LINEAGE, ancestors, around, children, drawing, in_order
+from builder.lineage import LINEAGE, ancestors, around, children, drawing, in_order, tree
 from mixop.recipes import RECIPES
 
 
@@ -38,3 +39,20 @@ def test_a_drawing_has_a_link_for_each_name_and_a_line_to_each_parent():
     assert text.count('fill="#0072B2"') == 1
     assert "\n" not in text, "a line feed would end the element in Markdown"
     assert "multiplicative steps on the simplex (with gaea)" in text
+
+
+def test_as_a_text_every_name_stands_under_its_parent():
+    assert tree(["darts", "darts2", "rdarts_l2", "rdarts_dp", "gaea", "rsws", "enas"]).splitlines() == [
+        "darts            softmax over options, weights and architecture on two splits",
+        "├─ darts2        gradient through one step of the weights",
+        "│  ├─ rdarts_l2  more weight decay",
+        "│  └─ rdarts_dp  paths are dropped",
+        "└─ gaea          multiplicative steps on the simplex, one level",
+        "enas             shared weights, a policy proposes",
+        "└─ rsws          the same shared weights, nothing learnt",
+    ]
+
+
+def test_the_page_of_methods_has_this_tree():
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
+    assert tree() in page, f"write into docs/methods.md, under Lineage:\n{tree()}"

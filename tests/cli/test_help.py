@@ -43,7 +43,14 @@ def test_the_overview_names_every_command_and_a_first_run(capsys: pytest.Capture
     page = shown(capsys, *words)
     for name in COMMANDS:
         assert f"\n  {name} " in page
-    assert "mixop search --recipe drnas" in page
+    assert "mixop find digits" in page
+
+
+def test_the_overview_of_a_group_names_its_commands_only(capsys: pytest.CaptureFixture[str]):
+    page = shown(capsys, "table", "--help")
+    assert "\n  table build " in page
+    assert "\n  find " not in page
+    assert "mixop find digits" not in page
 
 
 def test_version(capsys: pytest.CaptureFixture[str]):

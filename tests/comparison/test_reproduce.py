@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, get_args, get_type_hints
@@ -12,7 +13,7 @@ import pytest
 from mixop.cli import main
 from mixop.cli.reproducing import ReproduceOptions
 from mixop.comparison.published import published
-from mixop.comparison.reproduce import EXPERIMENTS, SCALES, SETS, Line, reproduce, smaller
+from mixop.comparison.reproduce import EXPERIMENTS, SCALES, SETS, Line, images_of, reproduce, smaller
 from mixop.core.errors import DataError, RecipeError
 from mixop.data.arrays import from_arrays
 from mixop.data.images.augment import Augment
@@ -131,6 +132,19 @@ def test_fewer_and_smaller_images_are_means_of_the_first_of_every_class():
     assert small.y[order].tolist() == y[kept].tolist()
     assert len(small.test) == 15
     assert len(smaller(data, 8, None).at("train", "valid")) == 45
+
+
+def test_small_scales_take_the_official_form_of_cifar10_too(tmp_path: Path):
+    rng = np.random.default_rng(2)
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+        content = {"data": rng.integers(0, 256, (40, 3072), dtype=np.uint8), "labels": [k % 10 for k in range(40)]}
+        (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(content))
+    names = {"label_names": [f"class {k}" for k in range(10)]}
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps(names))
+    data = images_of(tmp_path, replace(SCALES["small"], size=16, images=100))
+    assert (data.shape, len(data.at("train", "valid")), len(data.test)) == ((3, 16, 16), 100, 40)
+    assert images_of(tmp_path, SCALES["full"]).shape == (3, 32, 32)
 
 
 def test_every_experiment_has_a_published_number_and_a_recipe():

@@ -56,7 +56,9 @@ class Browser:
             self._call(f"{domain}.enable")
         self.window()
 
-    def window(self, *, width: int = 1280, height: int = 900, phone: bool = False, dark: bool = False) -> None:
+    def window(
+        self, *, width: int = 1280, height: int = 900, phone: bool = False, dark: bool = False, scale: float = 1.0
+    ) -> None:
         """Another window.
 
         Args:
@@ -64,8 +66,9 @@ class Browser:
             height: in px.
             phone: whether it is a phone's.
             dark: whether it prefers dark colours.
+            scale: pixels of a picture for each px.
         """
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 

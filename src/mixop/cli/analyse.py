@@ -33,7 +33,7 @@ class RankOptions:
         test: look test scores of the table up in place of validation scores.
         architectures: how many to draw. [100, or all if there are fewer]
         seed: of the draw.
-        batches: score on the first of these batches of the validation split only. [all of it]
+        batches: score on this many batches of the validation split, the first ones. [all of it]
         norm: what batch norm uses: batch, the statistics of each batch; running, those of the search; recalibrated, statistics
             measured again for each architecture on training batches. The latter two need a supernet that keeps statistics.
         quiet: show nothing until the result.

@@ -75,7 +75,7 @@ def run(words: Sequence[str]) -> None:
         name, rest = f"{name} {rest[0]}", rest[1:]
     group = [command for command in COMMANDS.values() if command.name.startswith(f"{name} ")]
     if group and rest[:1] and rest[0] in (*HELP, HELP_ALL):
-        print(help.overview(group, __version__))  # noqa: T201
+        print(help.overview(group, __version__, first_run=False))  # noqa: T201
         return
     if group:
         known = ", ".join(f"mixop {command.name}" for command in group)

@@ -90,8 +90,8 @@ A flag wins over the file, and the file over the values that the names stand for
 none for no value, and package.module:Name for your own part. To see all names: mixop list."""
 
 
-def overview(commands: Sequence[Command], version: str) -> str:
-    """What ``mixop --help`` shows."""
+def overview(commands: Sequence[Command], version: str, *, first_run: bool = True) -> str:
+    """What ``mixop --help`` shows; without a first run, what ``mixop table --help`` does."""
     width = _width()
     lines = [
         f"mixop {version}: differentiable neural architecture search on PyTorch",
@@ -103,12 +103,16 @@ def overview(commands: Sequence[Command], version: str) -> str:
     column = max(len(command.name) for command in commands) + 4
     for command in commands:
         lines += _entry(command.name, first_line(command.options), width, column=column)
+    if first_run:
+        lines += [
+            "",
+            "A first run of two minutes, and a search by a method that you name:",
+            "",
+            *_example("mixop find digits --minutes 2", width),
+            *_example("mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x", width),
+            *_example("mixop retrain runs/x", width),
+        ]
     lines += [
-        "",
-        "A first run, a few minutes on a laptop:",
-        "",
-        *_example("mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x", width),
-        *_example("mixop retrain runs/x", width),
         "",
         *textwrap.wrap("An error is one sentence, with exit code 2; --debug shows where it came from.", width),
     ]

@@ -59,10 +59,10 @@ class SearchOptions:
 class FindOptions:
     """Find a network for a data set in a given time, and train it.
 
-    Known good networks are trained briefly and halved by their validation score. Where a search may gain more than as much
-    training, it works in the space of the best of them; what it finds meets the best known ones and a random architecture. The
-    winner is trained on all training examples for the rest of the time, and scored once on the test examples. If the command
-    is stopped, the same command continues it.
+    Known good networks are trained briefly, and the better half of them, by validation score, goes on. Where a search may gain
+    more than as much training, it works in the space of the best of them; what it finds is compared with the best known ones
+    and a random architecture. The winner is trained on all training examples for the rest of the time, and scored once on the
+    test examples. If the command is stopped, the same command continues it.
 
     Args:
         data: a folder of images with a subfolder for each class, a file (.npz, .txt), a name from mixop list data, or
@@ -187,8 +187,8 @@ class TuneOptions:
         data: the data set, as in mixop search. [toy for the space toy, else digits]
         protocol: of the trainings that score what is found. [quick, of 10 epochs]
         trials: number of trials, also of those that failed or were pruned.
-        sampler: who suggests.
-        pruner: who stops searches that fall behind. [median, with --cost none]
+        sampler: what suggests the settings of a trial.
+        pruner: what stops searches that fall behind. [median; none with --cost]
         cost: a second objective, the less the better: seconds of the search; parameters or multiply-adds of the network.
         storage: where the study is kept: a URL such as sqlite:///a.db, or the path of a journal. [a journal in OUT]
         evaluate: as in mixop compare. [table with --table, optimum where it is known, else retrain]
@@ -377,8 +377,8 @@ class PredictOptions:
 class SpeedOptions:
     """Measure how fast a search step is on this machine, for several executors in turn.
 
-    A step is a whole one of the method: batches, augmentation, both halves, clipping and both optimisers, on meaningless
-    images, or on a meaningless text. The other executors are compared with the first. Memory is measured in separate
+    A step is a whole one of the method: batches, augmentation, both halves, clipping and both optimisers, on random
+    images, or on a random text. The other executors are compared with the first. Memory is measured in separate
     processes, and the same run measures the most that the machine can do.
 
     Args:

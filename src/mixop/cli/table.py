@@ -387,7 +387,10 @@ TABLE = (
             "batch_size": Shortcut(("training", "batch_size"), "examples in a batch.", "64"),
             "seeds": Shortcut(("training", "seeds"), "runs of every architecture, with seeds 0, 1, 2 and so on.", "3"),
             "keep": Shortcut(
-                ("training", "keep"), "epochs after which to score, counted from 1; none for the last one.", "none", "INT,..."
+                ("training", "keep"),
+                "epochs after which to score, counted from 1; none scores after the last one only.",
+                "none",
+                "INT,...",
             ),
         },
         rare=("trust", "runner", "jobs", "threads"),

@@ -249,7 +249,7 @@ def reproduce(
     folder, out = Path(folder), Path(out)
     file = table_of(folder, out) if table is None else table
     evaluator = tabular(file, SETS[search.dataset].table, test=True)
-    data = _images(folder, size, search.dataset)
+    data = images_of(folder, size, search.dataset)
     recipe, space = _recipe(method, size, data), NasBench201(channels=size.channels, cells=size.cells)
     runs = seeds or size.seeds or reported.runs or 4
     result = compare(
@@ -290,24 +290,13 @@ def table_of(folder: Path, out: Path) -> str:
     return str(target)
 
 
-def images_of(folder: Path, scale: Scale) -> Data:
-    """CIFAR-10 in a folder: as sheets, else as an official archive, which has 32 pixels and all images only."""
-    if not folder.is_dir():
-        raise DataError(f"--data must be a folder with CIFAR-10, got {str(folder)!r}.")
-    if list(folder.glob("*_labels.npz")):
-        return Sheets(str(folder), size=scale.size, images=scale.images).load()
-    if (scale.size, scale.images) != (32, None):
-        raise DataError(f"{str(folder)!r} has no sheets of images, which every scale but full needs: use --scale full.")
-    return Cifar10(str(folder)).load()
-
-
-def _images(folder: Path, scale: Scale, dataset: str) -> Data:
+def images_of(folder: Path, scale: Scale, dataset: str = CIFAR10) -> Data:
     """The images that a search runs on: sheets of CIFAR-10, else the official form, made fewer and smaller by the scale."""
     of = SETS[dataset]
     if not folder.is_dir():
         raise DataError(f"--data must be a folder with {of.title}, got {str(folder)!r}.")
     if dataset == CIFAR10 and list(folder.glob("*_labels.npz")):
-        return images_of(folder, scale)
+        return Sheets(str(folder), size=scale.size, images=scale.images).load()
     data, size = of.source(str(folder)).load(), min(scale.size, of.size)
     return data if (size, scale.images) == (of.size, None) else smaller(data, size, scale.images)
 

@@ -370,16 +370,17 @@ def blank(width: float, height: float, frame: tuple[float, float, float, float])
     return figure, axes
 
 
-def legend_above(axes: Axes, **handles: float) -> None:
-    """The legend of a line plot, in a row above it.
+def legend_above(axes: Axes, columns: int = 3, **handles: float) -> None:
+    """The legend of a line plot, in rows above it.
 
     Args:
         axes: of the plot.
+        columns: how many entries a row has.
         handles: how long its samples are, and how far from their words.
     """
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=themed("ink"), borderaxespad=0.2,
-        columnspacing=1.4, **handles,
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, frameon=False, labelcolor=themed("ink"),
+        borderaxespad=0.2, columnspacing=1.4, **handles,
     )  # fmt: skip
 
 

@@ -18,6 +18,17 @@ STYLES = tuple(
     for colour, dashes in zip(pair, ("-", (0, (4, 2))), strict=True)
 )
 
+LEGEND, LETTER, SAMPLE = 4.9, 0.066, 0.5
+"""Inches: of a row of the legend, and of an entry's letters and its line."""
+
+
+class Plain(LogFormatter):
+    """Numbers as people write them: the usual ones are TeX, or 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """What stands at a place; nothing where a label would be in the way of others."""
+        return f"{x:.6g}" if super().__call__(x, pos) else ""
+
 
 def variants(
     x: Sequence[float],
@@ -44,7 +55,8 @@ def variants(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        rows = -(-len(series) // 3)
+        columns = max(min(int(LEGEND / (LETTER * max(map(len, series)) + SAMPLE)), 3), 1)
+        rows = -(-len(series) // columns)
         figure, axes = blank(5.4, 2.75 + 0.19 * rows, (0.125, 0.16, 0.855, 0.8 - 0.062 * rows))
         looks = zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False)
         together = {name: (np.where(values > 0, values, np.nan) if log else values, look) for (name, values), look in looks}
@@ -55,8 +67,9 @@ def variants(
             _curves(axes, x, together)
         if log:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes TeX, which an SVG shows as it is
-            axes.yaxis.set_minor_formatter(LogFormatter())
+            axes.yaxis.set_major_formatter(Plain())
+            axes.yaxis.set_minor_formatter(Plain())
+            axes.tick_params(which="minor", colors=themed("muted"), width=0.8)
         if percent:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         if at_one_place:
@@ -68,7 +81,7 @@ def variants(
         axes.set_xlabel(along, color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         if len(series) > 1 and not at_one_place:
-            legend_above(axes, handlelength=1.9)
+            legend_above(axes, columns, handlelength=1.9)
         return to_svg(figure, description)
 
 
