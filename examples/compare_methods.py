@@ -49,7 +49,8 @@ for row in result.rows:
 
 # %%
 for run in result.row("darts").runs:
-    search = mixop.resume(run.path)  # a search that is finished is read
+    search = mixop.resume(run.path)  # a search that is finished is only read
+    assert isinstance(search, mixop.SearchResult)
     supernet = search.history[-1].valid["accuracy"]
     print(f"darts, seed {run.seed}: the supernet has {supernet:.1%}, what it found alone {run.score:.1%}")
 
