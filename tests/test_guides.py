@@ -56,5 +56,6 @@ def test_the_page_runs(page: Path, tmp_path, monkeypatch, capsys):
 def test_what_is_cited_is_this_version():
     cited = (DOCS.parent / "CITATION.cff").read_text()
     assert f"\nversion: {mixop.__version__}\n" in cited
-    assert f"version = {{{mixop.__version__}}}" in (DOCS / "cite.md").read_text()
+    for page in (DOCS / "cite.md", DOCS.parent / "README.md"):
+        assert f"version = {{{mixop.__version__}}}" in page.read_text()
     assert "The mixop developers" in cited
