@@ -95,7 +95,7 @@ def test_a_search_in_short(capsys: pytest.CaptureFixture[str]):
     page = shown(capsys, "search", "--help")
     flags = re.findall(r"^  (--[a-z-]+)", page, flags=re.MULTILINE)
     assert flags == [
-        *("--recipe", "--space", "--data", "--minutes", "--out", "--seeds"),
+        *("--recipe", "--space", "--data", "--minutes", "--out", "--seeds", "--track"),
         *("--epochs", "--batch-size", "--seed", "--device", "--watch"),
         *("--config", "--quiet", "--json", "--debug"),
     ]
@@ -233,7 +233,7 @@ def test_the_page_shows_what_the_names_stand_for(capsys: pytest.CaptureFixture[s
 
 def test_places_that_may_be_left_out_and_switches(capsys: pytest.CaptureFixture[str]):
     assert shown(capsys, "list", "--help").startswith("usage: mixop list [TOPIC] [flags]")
-    assert "\n  --tensorboard  " in shown(capsys, "report", "--help")
+    assert "\n  --reveal-test  " in shown(capsys, "table", "show", "--help")
 
 
 @pytest.mark.parametrize(("name", "table"), [("search", "recipe"), ("retrain", "protocol"), ("evaluate", "data")])

@@ -31,8 +31,8 @@ class SearchOptions:
             derived network; 0 is off.
         rates: scaled raises the architecture's learning rate where the search is shorter than the published one, so that it
             can move as far; a rate that you set stays. paper takes the recipe as it is.
-        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
-        config: a .toml or .json file of settings; --help-all shows one.
+        track: live views: tensorboard, wandb, trackio, mlflow.
+        config: a .toml or .json file of settings, as in --help-all.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -77,7 +77,7 @@ class FindOptions:
             slurm), ray for tasks of one (needs the extra ray).
         jobs: trainings, or searches, at a time: more of them buy more in the same minutes. A single local one is this process.
         out: the directory, new or of this same command. [runs/find-DATA]
-        config: a .toml or .json file of settings; --help-all shows one.
+        config: a .toml or .json file of settings, as in --help-all.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -138,8 +138,8 @@ class CompareOptions:
             slurm), ray for tasks of one (needs the extra ray).
         jobs: runs at a time. [local: as many as cores, or GPUs; else no limit]
         out: the directory of the comparison, new or of this same one. [runs/compare-SPACE-DATA]
-        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
-        config: a .toml or .json file of settings; --help-all shows one.
+        track: live views: tensorboard, wandb, trackio, mlflow.
+        config: a .toml or .json file of settings, as in --help-all.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -198,7 +198,7 @@ class TuneOptions:
         runner: who computes the trials, as in mixop compare.
         jobs: workers that take trials; a single local one is this process.
         out: the directory, new or of this same tuning. [runs/tune-RECIPE-SPACE]
-        config: a .toml or .json file of settings; --help-all shows one.
+        config: a .toml or .json file of settings, as in --help-all.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -263,7 +263,7 @@ class ResumeOptions:
 
     Args:
         run: the run directory.
-        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
+        track: live views: tensorboard, wandb, trackio, mlflow.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -300,8 +300,8 @@ class RetrainOptions:
             architecture, with the statistics of batch norms measured on training batches.
         minutes: train the found and the random networks in about this time, but for no more than the protocol's epochs.
         out: another run directory for the result. [RUN, or runs/ARCHITECTURE-DATA]
-        track: send the run to a tracker while it works: tensorboard, wandb, trackio or mlflow, or several with commas.
-        config: a .toml or .json file of settings; --help-all shows one.
+        track: live views: tensorboard, wandb, trackio, mlflow.
+        config: a .toml or .json file of settings, as in --help-all.
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
@@ -334,7 +334,7 @@ class EvaluateOptions:
     Args:
         run: the run directory of a finished retraining.
         data: the data set to score it on, as in mixop search; its examples must be like those of the run. [the run's own]
-        config: a .toml or .json file of settings; --help-all shows one.
+        config: a .toml or .json file of settings, as in --help-all.
         json: print the result as one JSON object, and nothing else.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.

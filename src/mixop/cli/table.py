@@ -41,7 +41,7 @@ class BuildOptions:
         limit: train only this many architectures, the first ones, to try it out. [all]
         quiet: show nothing until the result.
         json: print the result as one JSON object, and nothing else.
-        config: a .toml or .json file of settings; --help-all shows one.
+        config: a .toml or .json file of settings, as in --help-all.
         trust: a module of your own, or of somebody you trust, that files of a run or of settings may name; may be repeated.
         debug: after an error, show where it came from.
     """
