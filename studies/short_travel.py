@@ -33,8 +33,10 @@ def table() -> str:
     rows = {method: [share(method, SCALES[name]) for name in NAMES] for method in RECIPES}
     short = {method: shares for method, shares in rows.items() if any(abs(value - 1) >= TOLERANCE for value in shares)}
     lines = [f"| recipe | {' | '.join(f'{name} scale' for name in NAMES)} |", f"| --- |{' --- |' * len(NAMES)}"]
-    for method, shares in sorted(short.items(), key=lambda item: item[1]):
-        lines.append(f"| `{method}` | {' | '.join(f'{value:.2f}' for value in shares)} |")
+    # By what is shown: further digits differ between versions of Python and the system's mathematics.
+    cells = {method: [f"{value:.2f}" for value in shares] for method, shares in short.items()}
+    for method, shown in sorted(cells.items(), key=lambda item: (item[1], item[0])):
+        lines.append(f"| `{method}` | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@
 shows every flag of the parts chosen so far, and loads them for that.
 """
 
+import inspect
 import re
 import shutil
 import textwrap
@@ -167,7 +168,8 @@ def _head(command: Command, width: int) -> Iterator[str]:
     words = {name: f"{name.upper()}{'...' if name == command.rest else ''}" for name in command.places}
     places = " ".join(f"[{word}]" if name in optional else word for name, word in words.items())
     yield from (f"usage: mixop {command.name} {places}{' ' if places else ''}[flags]", "")
-    about = (command.options.__doc__ or "").partition("\n    Args:")[0]
+    # Python 3.13 has taken the indent away itself.
+    about = inspect.cleandoc(command.options.__doc__ or "").partition("\nArgs:")[0]
     for paragraph in about.strip().split("\n\n"):
         yield from (*textwrap.wrap(plain_text(paragraph), width), "")
     for example in command.examples:
