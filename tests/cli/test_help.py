@@ -226,7 +226,7 @@ def test_the_page_shows_what_the_names_stand_for(capsys: pytest.CaptureFixture[s
 
 def test_places_that_may_be_left_out_and_switches(capsys: pytest.CaptureFixture[str]):
     assert shown(capsys, "list", "--help").startswith("usage: mixop list [TOPIC] [flags]")
-    assert "\n  --tensorboard  " in shown(capsys, "report", "--help")
+    assert "\n  --json  " in shown(capsys, "list", "--help")
 
 
 @pytest.mark.parametrize(("name", "table"), [("search", "recipe"), ("retrain", "protocol"), ("evaluate", "data")])
