@@ -287,7 +287,7 @@ def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails:
 def test_a_missing_extra_is_named(runs: dict[str, Path], fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     assert "pip install 'mixop[tensorboard]'" in fails("track", str(runs["retrained"]), "--to", "tensorboard")
-    assert "pip install 'mixop[tensorboard]'" in fails("search", "--data", "nowhere", "--track", "tensorboard")
+    assert "pip install 'mixop[tensorboard]'" in fails("search", "--track", "tensorboard", "--out", str(runs["retrained"]))
 
 
 def test_a_tracker_is_named_and_has_runs_to_show(runs: dict[str, Path], fails: Callable[..., str], tmp_path: Path):
@@ -301,7 +301,7 @@ def test_runs_are_sent_to_a_tracker(runs: dict[str, Path], tmp_path: Path, capsy
     for name in ("one", "two"):
         shutil.copytree(runs["retrained"], tmp_path / name)
     assert main(["track", str(tmp_path), "--to", "tensorboard"]) == 0
-    assert "2 runs" in capsys.readouterr().out
+    assert "4 runs" in capsys.readouterr().out
     assert list((tmp_path / "two" / "tensorboard").glob("search/events*"))
     assert (tmp_path / "two" / "report.html").exists()
 

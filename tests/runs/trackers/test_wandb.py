@@ -56,10 +56,12 @@ def offline(run: Path) -> list[Any]:
     """The records of a run that was closed; its service writes the last of them a moment later."""
     (file,) = (run / "wandb").glob("offline-run-*/*.wandb")
     until = time.monotonic() + 10
-    while not any(record.WhichOneof("record_type") == "exit" for record in (found := list(records(file)))):
+    while True:
+        found = list(records(file))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
         assert time.monotonic() < until, "nothing says that the run was closed"
         time.sleep(0.01)
-    return found
 
 
 def history(found: list[Any]) -> list[dict[str, str]]:
