@@ -51,6 +51,7 @@ def test_the_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
         "retrain",
         "evaluate",
         "report",
+        "track",
         "export",
         "compare",
         "table",

@@ -6,9 +6,14 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+from mixop.core.extras import PACKAGES
+
 HOLE = "…"
 """What stands in a message in the place of what only the run knows."""
 
+
+ASKS = "package"
+"""The function that imports the package of an extra, or says which extra it is."""
 
 NAMES = f"There is no {HOLE} {HOLE}: {HOLE}"
 """What is said of a name that is in no table, by `mixop.core.errors.unknown`."""
@@ -36,12 +41,25 @@ def messages(root: Path) -> dict[str, dict[str, list[str]]]:
     for path in sorted(root.rglob("*.py")):
         room = path.relative_to(root).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes and node.args:
-                sentence = said(node.func.id, node.args)
-                known = [other for rooms in found[node.func.id].values() for other in rooms]
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in {*classes, ASKS}
+                and node.args
+            ):
+                name = "MissingExtraError" if node.func.id == ASKS else node.func.id
+                sentence = asked(node.args) if node.func.id == ASKS else said(name, node.args)
+                known = [other for rooms in found[name].values() for other in rooms]
                 if sentence.replace(HOLE, "").strip() and sentence not in known:
-                    found[node.func.id][room].append(sentence)
+                    found[name][room].append(sentence)
     return {name: dict(rooms) for name, rooms in found.items()}
+
+
+def asked(arguments: list[ast.expr]) -> str:
+    """The sentence of `mixop.core.extras.package` for a package that is not installed."""
+    module, purpose = map(template, arguments)
+    name, extra = PACKAGES.get(module, (HOLE, HOLE))
+    return f"{purpose} needs {name}, which is not installed: pip install 'mixop[{extra}]'"
 
 
 def said(name: str, arguments: list[ast.expr]) -> str:

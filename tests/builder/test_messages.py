@@ -25,10 +25,16 @@ def test_sentences_are_read_from_the_code(tmp_path):
         'raise DataError(unknown("set", x, y))\n'
         'raise ValueError("not ours")\n'
         'raise MissingExtraError("pillow", "images", "Reading")\n'
+        'package("optuna", "Tuning")\n'
     )
     assert messages(tmp_path) == {
         "DataError": {"data": [f"Got {HOLE}: {HOLE}give it.", f"There is no {HOLE} {HOLE}: {HOLE}"]},
-        "MissingExtraError": {"data": ["Reading needs pillow, which is not installed: pip install 'mixop[images]'"]},
+        "MissingExtraError": {
+            "data": [
+                "Reading needs pillow, which is not installed: pip install 'mixop[images]'",
+                "Tuning needs optuna, which is not installed: pip install 'mixop[hpo]'",
+            ]
+        },
     }
 
 

@@ -21,7 +21,6 @@ import mixop.cli
 from mixop.cli import main, screens, training
 from mixop.cli.arguments import parse
 from mixop.cli.commands import COMMANDS
-from mixop.core.errors import MissingExtraError
 from mixop.engine.driver import Driver
 from mixop.measure.speed import Roofline
 from mixop.nets.latency import read_latency_table
@@ -286,11 +285,25 @@ def test_bad_input_is_one_sentence(runs: dict[str, Path], tmp_path: Path, fails:
 
 
 def test_a_missing_extra_is_named(runs: dict[str, Path], fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch):
-    def missing(run: str) -> Path:
-        raise MissingExtraError("TensorBoard", "trackers", "Writing event files")
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    assert "pip install 'mixop[tensorboard]'" in fails("track", str(runs["retrained"]), "--to", "tensorboard")
+    assert "pip install 'mixop[tensorboard]'" in fails("search", "--track", "tensorboard", "--out", str(runs["retrained"]))
 
-    monkeypatch.setattr("mixop.runs.tensorboard.write_tensorboard", missing)
-    assert "pip install 'mixop[trackers]'" in fails("report", str(runs["retrained"]), "--tensorboard")
+
+def test_a_tracker_is_named_and_has_runs_to_show(runs: dict[str, Path], fails: Callable[..., str], tmp_path: Path):
+    assert "add --to and one of tensorboard, wandb, trackio, mlflow" in fails("track", str(runs["retrained"]))
+    assert "There is no tracker 'mlfow': did you mean 'mlflow'?" in fails("track", str(runs["retrained"]), "--to", "mlfow")
+    assert "There is no run in" in fails("track", str(tmp_path), "--to", "tensorboard")
+
+
+def test_runs_are_sent_to_a_tracker(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    for name in ("one", "two"):
+        shutil.copytree(runs["retrained"], tmp_path / name)
+    assert main(["track", str(tmp_path), "--to", "tensorboard"]) == 0
+    assert "4 runs" in capsys.readouterr().out
+    assert list((tmp_path / "two" / "tensorboard").glob("search/events*"))
+    assert (tmp_path / "two" / "report.html").exists()
 
 
 def raising(error: BaseException) -> Callable[..., None]:

@@ -85,7 +85,7 @@ COMPARE = Command(
     values={"space": kinds.space, "data": lambda kind: kinds.data(kind) if kind else None, "runner": runner_tree},
     names=("recipes",),
     settings=("device", "checkpoint_seconds", "executor"),
-    rare=("trust", "runner", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
+    rare=("trust", "runner", "track", "first_seed", "warmup", "rates", "dataset", "checkpoint_seconds", "executor"),
     examples=(
         "mixop compare --recipes all --space toy --seeds 5",
         "mixop compare --recipes darts,drnas,gaea --space nasbench201 --space.channels 4 --space.cells 1 --epochs 20",

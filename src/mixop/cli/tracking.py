@@ -28,6 +28,8 @@ def track(parsed: Parsed) -> None:
     chosen(options.to)
     folder = Path(options.run)
     runs = list(runs_below(folder))
+    if runs[:1] == [folder]:
+        runs = [folder]  # without those that belong to it, whose scores it has
     if not runs:
         raise RunError(f"There is no run in {folder}: give the --out of a search, or a directory with several runs.")
     for run in runs:

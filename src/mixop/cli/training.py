@@ -464,7 +464,7 @@ SEARCH = Command(
             automatic=True,
         ),
     },
-    rare=("trust", "rates", *(name for name in _SEARCH_SETTINGS if name not in ("seed", "device"))),
+    rare=("trust", "rates", "track", *(name for name in _SEARCH_SETTINGS if name not in ("seed", "device"))),
     examples=(
         "mixop search --recipe drnas --space nasbench201 --data digits --epochs 3 --out runs/x",
         "mixop search --recipe darts --data npz --data.path faces.npz --space.channels 8",
@@ -495,7 +495,7 @@ RETRAIN = Command(
         "epochs": Shortcut(("protocol", "epochs"), "passes over the training data.", "the protocol's own"),
         "batch_size": Shortcut(("protocol", "batch_size"), "examples in a batch.", "the protocol's own"),
     },
-    rare=("checkpoint_seconds", "threads", "executor"),
+    rare=("track", "checkpoint_seconds", "threads", "executor"),
     examples=(
         "mixop retrain runs/x",
         "mixop retrain runs/x --protocol nasbench201 --random 0 --out runs/x-final",

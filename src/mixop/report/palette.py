@@ -1,4 +1,7 @@
-"""Colours of the report: one per kind of operation, the same in the drawn cell and in the heatmaps, light and dark."""
+"""Colours of the report: one per kind of operation, the same in the drawn cell and in the heatmaps, light and dark.
+
+They stay apart for readers with protanopia, deuteranopia and tritanopia, which a test holds; they differ in lightness too.
+"""
 
 from dataclasses import dataclass
 
@@ -19,17 +22,17 @@ class OperationKind:
 
 
 KINDS = {
-    "conv": OperationKind("convolution", "#2a62c5", "#74a7ff"),
-    "pointwise": OperationKind("1\u00d71 convolution", "#0b8290", "#45c4cf"),
-    "separable": OperationKind("separable convolution", "#6a4fc9", "#ab97ff"),
-    "dilated": OperationKind("dilated convolution", "#ab3590", "#ec86d2"),
-    "pool": OperationKind("pooling", "#37823a", "#74c877"),
-    "skip": OperationKind("skip connection, identity", "#c2620c", "#f7a650"),
-    "tanh": OperationKind("tanh", "#2a62c5", "#74a7ff"),
-    "relu": OperationKind("ReLU", "#37823a", "#74c877"),
-    "sigmoid": OperationKind("sigmoid", "#ab3590", "#ec86d2"),
+    "conv": OperationKind("convolution", "#4e5fb4", "#9bbaff"),
+    "pointwise": OperationKind("1\u00d71 convolution", "#068099", "#09bbd2"),
+    "separable": OperationKind("separable convolution", "#6a4fca", "#a796fd"),
+    "dilated": OperationKind("dilated convolution", "#ae2c81", "#ef81c8"),
+    "pool": OperationKind("pooling", "#4e8245", "#79cc76"),
+    "skip": OperationKind("skip connection, identity", "#ba5c02", "#f5a64f"),
+    "tanh": OperationKind("tanh", "#4e5fb4", "#9bbaff"),
+    "relu": OperationKind("ReLU", "#4e8245", "#79cc76"),
+    "sigmoid": OperationKind("sigmoid", "#ae2c81", "#ef81c8"),
     "none": OperationKind("none (no connection)", "#858b96", "#828b99"),
-    "other": OperationKind("other operation", "#86603a", "#c9a47d"),
+    "other": OperationKind("other operation", "#7f5623", "#b9997c"),
 }
 """Name of a kind (also its CSS class and variable, ``op-NAME``) -> the kind."""
 

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,15 @@ def records(file: Path) -> Iterator[Any]:
 
 
 def offline(run: Path) -> list[Any]:
+    """The records of a run that was closed; its service writes the last of them a moment later."""
     (file,) = (run / "wandb").glob("offline-run-*/*.wandb")
-    return list(records(file))
+    until = time.monotonic() + 10
+    while True:
+        found = list(records(file))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        assert time.monotonic() < until, "nothing says that the run was closed"
+        time.sleep(0.01)
 
 
 def history(found: list[Any]) -> list[dict[str, str]]:

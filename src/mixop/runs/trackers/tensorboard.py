@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class TensorBoard(Tracker):
     """The search and every trained network, each a run of TensorBoard: ``search``, ``found``, ``random-1`` and so on.
 
-    They lie in ``RUN/tensorboard`` and are written from the beginning each time. Beside what every tracker is given they have each
-    mixing weight by itself, as ``GROUP SOURCE-TARGET/OPTION``, those of a group as a histogram, and the texts of monitors.
+    They lie in ``RUN/tensorboard`` and are written from the beginning each time. Beside what every tracker is given they have
+    each mixing weight by itself, as ``GROUP SOURCE-TARGET/OPTION``, those of a group as a histogram, and the texts of monitors.
     """
 
     label = "TensorBoard"

@@ -59,22 +59,21 @@ class Wandb(_Shared):
     def open(cls, run: Told) -> Self:
         wandb = package("wandb", "Tracking")
         settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, save_code=False, disable_git=True)
+        folder = os.environ.get("WANDB_DIR", str(run.path))
+        if wandb.setup().settings.mode == "offline":
+            for old in Path(folder, "wandb").glob(f"offline-run-*-{run.key}"):
+                shutil.rmtree(old)
         opened = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=run.key,
             name=run.name,
             group=run.group or None,
-            dir=os.environ.get("WANDB_DIR", str(run.path)),
+            dir=folder,
             config=dict(run.config),
             resume="allow",
             reinit="create_new",  # a run of the caller's own goes on
             settings=settings,
         )
-        if opened.settings.mode == "offline":
-            own = Path(opened.settings.sync_dir)
-            for old in own.parent.glob(f"offline-run-*-{run.key}"):
-                if old != own:
-                    shutil.rmtree(old)
         return cls(opened)
 
     def log(self, number: int, row: Row) -> None:
