@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mixop.core.errors import RunError
 from mixop.engine.settings import Settings
-from mixop.measure.speed import Case, Result, Roofline, Timing, flops
+from mixop.measure.speed import Case, Result, Roofline, Steps, Timing, flops
 from mixop.recipes import RECIPES
 from mixop.spaces import DartsRnn, Sizes, darts, nasbench201
+from mixop.supernet import compiled
 from mixop.supernet.plain import plain
 
 SIZES = {"input_shape": (3, 8, 8), "outputs": 5}
@@ -62,6 +64,20 @@ def test_ratios_and_limit():
     assert result.limit == 2.0
     assert [result.ratio(t) for t in result.timings] == [1.0, 2.5]
     assert result.to_json()["executors"]["other"]["times_as_fast"] == 2.5
+
+
+def test_shares_of_the_kernels(tmp_path):
+    try:
+        compiled.kernels(4)
+    except RunError as error:
+        pytest.skip(str(error))
+    measured = case("darts", nasbench201(channels=4, cells=1, **SIZES))
+    shares = Steps(measured.by("fused"), tmp_path / "fused").shares()
+    assert "dense products" in shares
+    assert "depthwise convolutions" not in shares
+    assert all(share > 0 for share in shares.values())
+    assert sum(shares.values()) < 1
+    assert Steps(measured.by("nodewise"), tmp_path / "nodewise").shares() == {}
 
 
 def test_open_sizes_are_refused():

@@ -238,6 +238,8 @@ def speed(result: "Result", what: str) -> None:
     for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
             row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+    for name in {part: None for t in timings for part in t.shares}:
+        row(f"  {name}", (f"{t.shares[name]:.0%}" if name in t.shares else "" for t in timings))
     one = "column" if result.tokens else "image"
     if result.tokens:
         row("tokens a second", (f"{result.rate(t):,.0f}" for t in timings), "bold")

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
@@ -42,6 +42,7 @@ from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
 from mixop.supernet.executors import make_supernet
+from mixop.supernet.kernel import PARTS, watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,8 @@ class Timing:
         pass_: of a forward and backward pass in the weights only.
         memory: of a step; None if it was not measured.
         counts: of a step; None where nothing can be counted, see `counts`.
+        shares: of a step's processor time in each part of the kernels, in [0, 1]; the rest is torch, Python and waiting. Empty
+            where there are no kernels.
     """
 
     executor: str
@@ -143,6 +146,7 @@ class Timing:
     pass_: Sequence[float]
     memory: Memory | None = None
     counts: Counts | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +195,7 @@ class Result:
                     **({"tokens_a_second": self.rate(t)} if self.tokens else {}),
                     "memory": None if t.memory is None else vars(t.memory),
                     "counts": None if t.counts is None else {**vars(t.counts), "launched": t.counts.launched},
+                    "shares": dict(t.shares),
                 }
                 for t in self.timings
             },
@@ -239,6 +244,14 @@ class Steps:
         self._halves.update(architecture=0.0, weights=0.0)
         whole = seconds(self.take, self.device)
         return whole, self._halves["architecture"], self._halves["weights"]
+
+    def shares(self) -> dict[str, float]:
+        """The shares of a step's processor time in each part of the kernels; empty where there are none."""
+        with watched() as clock:
+            begin = time.process_time_ns()
+            self.step()
+            whole = time.process_time_ns() - begin
+        return {part: int(spent) / whole for part, spent in zip(PARTS, clock.sum(0), strict=True) if spent}
 
     def loss(self) -> Tensor:
         """The training loss of a batch at the network's own weights."""
@@ -331,6 +344,7 @@ def measure(
                 found = (*its.step(), its.pass_())
                 if turn:
                     times[name].append(found)
+        shares = {name: its.shares() for name, its in steps.items() if name == "fused"}
         del steps
         observe("what the machine can do")
         roof = roofline(case.settings.device)
@@ -347,6 +361,7 @@ def measure(
             pass_=[t[3] for t in rows],
             memory=kept.get(name),
             counts=counted[name],
+            shares=shares.get(name, {}),
         )
         for name, rows in times.items()
     ]

@@ -299,7 +299,9 @@ struct Group {  // options that read one node
     double* S = slot(n, thread, 2 * which * C);
     return {batch && terms[n].normalised ? MOMENTS : NOTHING, {S, S + C, {}}};
   }
-  Summed dots_of(int n, i64 im, int thread) const { return {runs(n, im) ? DOTS : NOTHING, {slot(n, thread), nullptr, slope(terms[n].target, im)}}; }
+  Summed dots_of(int n, i64 im, int thread) const {
+    return {runs(n, im) ? DOTS : NOTHING, {slot(n, thread), nullptr, slope(terms[n].target, im)}};
+  }
 
   // From a depthwise convolution, d(o, first row, rows), to the product behind it, by as many rows as stay in the inner cache
   template <class F> void by_rows(int thread, const float* W, View o, const Summed& s, F d) const {
@@ -463,7 +465,10 @@ struct Group {  // options that read one node
     // Edges share the pools of their source.
     for (int n = 0; n < count; ++n) {
       const int main = terms[n].kind == AVERAGE ? average : terms[n].kind == MAXIMUM ? maximum : n;
-      for (int c = 0; c < C && main != n; ++c) packed[main].norm[0].b[c] += packed[n].norm[0].b[c], packed[main].norm[0].c[c] += packed[n].norm[0].c[c];
+      for (int c = 0; c < C && main != n; ++c) {
+        packed[main].norm[0].b[c] += packed[n].norm[0].b[c];
+        packed[main].norm[0].c[c] += packed[n].norm[0].c[c];
+      }
     }
     if (!wanted && !cell.learn) return;
     if (separable) {

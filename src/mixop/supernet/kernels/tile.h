@@ -294,7 +294,7 @@ static void outer_n(Const a, Const b, int rows, int cols, int C, double* G) {
 // G += a^T b, (C, C) in double
 static void outer(Const a, Const b, int rows, int cols, int C, double* G) {
   const Timed timed(MATRIX_GRADIENTS);
-  if (C % (2 * V) == 0) outer_n<V < 8 ? V : 8, 2>(a, b, rows, cols, C, G);
+  if (C % (2 * V) == 0) outer_n<V < 4 ? V : V < 16 ? 4 : 8, 2>(a, b, rows, cols, C, G);
   else outer_n<V, 1>(a, b, rows, cols, C, G);
 }
 
