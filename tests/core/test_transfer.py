@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixop.core.rng import fenced, rand
-from mixop.core.transfer import constant, download, indices, upload, upload_all
+from mixop.core.transfer import _Upload, constant, download, indices, upload, upload_all
 from mixop.measure.simulated import SimulatedGpu
 
 
@@ -24,6 +24,18 @@ def test_an_upload_does_not_wait_and_its_gradient_waits_once():
         assert sum(gpu.waits.values()) == 1
     assert x.grad is not None
     assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_a_gradient_that_came_back_can_be_differentiated(monkeypatch):
+    """Finite differences of both derivatives, with the CPU in the device's place: it has no memory to pin."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+
+    def cubes(x):
+        return _Upload.apply(x, torch.device("cpu")).pow(3)
+
+    assert torch.autograd.gradcheck(cubes, (x,))
+    assert torch.autograd.gradgradcheck(cubes, (x,))
 
 
 def test_several_go_in_one_copy_and_keep_their_shapes():

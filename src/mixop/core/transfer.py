@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
@@ -37,9 +36,21 @@ class _Upload(torch.autograd.Function):
         return tensor.detach().pin_memory().to(device, non_blocking=True)
 
     @staticmethod
-    @once_differentiable
     def backward(_: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return grads[0].cpu(), None
+        return _Download.apply(grads[0]), None  # type: ignore[return-value]
+
+
+class _Download(torch.autograd.Function):
+    """The way back of a gradient, which may be differentiated itself."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        ctx.device = tensor.device
+        return tensor.detach().cpu()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return upload(grads[0], ctx.device)
 
 
 def download(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

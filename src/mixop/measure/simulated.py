@@ -69,6 +69,10 @@ class _Devices(TorchFunctionMode):
             return func(*args, **kwargs)
         if func is Tensor.tolist and isinstance(args[0], GpuTensor):
             return args[0].cpu().tolist()
+        if func in (Tensor.__getitem__, Tensor.__setitem__):
+            x, at, *value = args
+            at = tuple(map(_listed, at)) if isinstance(at, tuple) else _listed(at)
+            return func(x, at, *value)
         if func is Tensor.pin_memory:
             copy = args[0].clone()
             self.pinned.append(copy)
@@ -79,6 +83,11 @@ class _Devices(TorchFunctionMode):
             del kwargs["device"]
             return func(*args, **kwargs).to(_INSIDE)
         return func(*map(_inside, args), **{name: _inside(value) for name, value in kwargs.items()})
+
+
+def _listed(index: Any) -> Any:
+    """A list as the tensor that torch makes of it on the host; the device is sent a copy."""
+    return torch.tensor(index) if isinstance(index, list) else index
 
 
 def _inside(value: Any) -> Any:
@@ -137,6 +146,8 @@ class SimulatedGpu(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         leaves = tree_flatten((args, kwargs))[0]
         there = any(isinstance(leaf, GpuTensor) for leaf in leaves)
+        if any(isinstance(leaf, Tensor) and not isinstance(leaf, GpuTensor) and leaf.is_meta for leaf in leaves):
+            raise RuntimeError(f"{func} was given a tensor that torch made on the device unseen, so that its numbers are lost.")
         asked = kwargs.get("device")
         asked = None if asked is None else torch.device(asked)
         made_there = there if asked is None else asked.type == _INSIDE.type

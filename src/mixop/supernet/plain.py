@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Generator, Tensor, nn
 
 from mixop.core.rng import fenced
+from mixop.core.transfer import indices
 from mixop.core.types import Paths
 from mixop.nets.loose import LooseEnds
 from mixop.nets.ops import BatchNorm
@@ -49,7 +50,7 @@ class MixedEdge(nn.Module):
             return total
         # The weights of options that do not run are zero in value. Where the relaxation gave them a gradient (GDAS on
         # NAS-Bench-201), adding them carries it.
-        return total + (weights.sum() - weights[list(running)].sum())
+        return total + (weights.sum() - weights[indices(tuple(running), weights.device)].sum())
 
     def _run(self, o: int, x: Tensor, progress: float) -> Tensor:
         option = self.options[o]
