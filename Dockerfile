@@ -1,4 +1,4 @@
-# mixop with all extras, on a CPU, as the user who asks, so that runs are theirs:
+# mixop with its extras, on a CPU, as the user who asks, so that runs are theirs:
 #
 #   docker build -t mixop .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" mixop find digits --minutes 2
@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 COPY . /tmp/mixop
-RUN pip install --no-cache-dir $PIP_FLAGS -c /tmp/mixop/constraints.txt "/tmp/mixop[hpo,graphs,images,trackers,frames,onnx]" \
+RUN pip install --no-cache-dir $PIP_FLAGS -c /tmp/mixop/constraints.txt "/tmp/mixop[hpo,graphs,images,tensorboard,wandb,mlflow,frames,onnx]" \
     && rm -rf /tmp/mixop
 
 # Whatever the user, there is a place for caches, and a name that libraries ask for.

@@ -269,9 +269,9 @@ def test_executors(pair, keeping, wraps):
 
 def test_the_fused_executor_asks_for_kernels_of_what_is_computed_only(pair):
     space = replace(pair.own, operations=("zero", "nor_conv_3x3"))
-    check_fused(space, norm=NORM)
+    check_fused(space)
     with pytest.raises(RecipeError, match="does not support the operation identity"):
-        check_fused(pair.own, norm=NORM)
+        check_fused(pair.own)
 
 
 def test_the_page_knows_common_names_of_the_two():

@@ -95,7 +95,7 @@ def test_a_search_in_short(capsys: pytest.CaptureFixture[str]):
     page = shown(capsys, "search", "--help")
     flags = re.findall(r"^  (--[a-z-]+)", page, flags=re.MULTILINE)
     assert flags == [
-        *("--recipe", "--space", "--data", "--minutes", "--out", "--seeds", "--track"),
+        *("--recipe", "--space", "--data", "--minutes", "--out", "--seeds"),
         *("--epochs", "--batch-size", "--seed", "--device", "--watch"),
         *("--config", "--quiet", "--json", "--debug"),
     ]

@@ -114,7 +114,9 @@ def job_of(name: str, ranks: Ranks, folder: Path, observe: Any = None, **setting
     space, data = place(name)
     folder.mkdir(exist_ok=True)
     run = RunDirectory(folder, owned=ranks.leads)
-    job = Search(short(name), space.fit(data), data, run, Settings(seed=3, **settings), observe, ranks)
+    job = Search(
+        short(name), space.fit(data), data, run, Settings(**{"seed": 3, "executor": "nodewise", **settings}), observe, ranks
+    )
     if checkpoint.exists(run.state):
         job.restore()
     return job

@@ -143,7 +143,7 @@ def test_stages_prune_activations_and_keep_the_weights(tmp_path):
     with pytest.raises(RecipeError, match="adds channels, which darts_rnn does not have"):
         replace(recipe, stages=(Stage(), Stage(start="fresh", channels=2))).check(SPACE)
     with pytest.raises(RecipeError, match="would unroll the tokens"):
-        check_computing(darts_rnn(), SPACE, Settings(compile=True))
+        check_computing(darts_rnn(), SPACE, Settings(compile=True, executor="nodewise"))
 
 
 def fits(name):
