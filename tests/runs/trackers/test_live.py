@@ -79,7 +79,9 @@ def test_a_run_is_followed_from_another_thread_while_it_works(run_at, server):
             write_lines(run, lines[:count])
             observe({"event": "step", "epoch": count})
             observe({"epoch": count})
-        (run / "architecture.json").write_text('{"native": "x"}')
+        whole = run / "architecture.new"  # another thread reads, so it appears at once, as a search writes it
+        whole.write_text('{"native": "x"}')
+        whole.replace(run / "architecture.json")
     assert list(server.rows.values()) == [epochs(3)]
     assert server.endings == ["finished"]
     assert threading.get_ident() not in server.threads
