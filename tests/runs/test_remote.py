@@ -1,5 +1,6 @@
 """Tasks elsewhere: what workers tell and print comes back by a shared disk, and a lost worker's task is sent again."""
 
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 from errands import count, counted
 
 from mixop.core.errors import RecipeError
+from mixop.core.later import Later
 from mixop.runs import remote
 from mixop.runs.interrupt import InterruptedRunError, listening
 from mixop.runs.lock import Lock
@@ -193,6 +195,17 @@ def test_paths_are_relative_to_where_the_command_was_given(tmp_path: Path):
     before = Path.cwd()
     assert Errand(remote._Granted(remote.grant(), []), task, tmp_path, tmp_path, 1)() == Ended()
     assert (Path.cwd(), counted(tmp_path / "a")) == (before, 1)
+
+
+def telling_later(*, observe: Callable[[Any], None]) -> None:
+    observe({"event": "step", "train": Later(lambda: {"loss": 0.5})})
+
+
+def test_what_is_computed_when_it_is_read_is_told_as_numbers(tmp_path: Path):
+    task = Assignment("a", telling_later, {})
+    assert Errand(remote._Granted(remote.grant(), []), task, tmp_path, tmp_path, 1)() == Ended()
+    lines = [json.loads(line) for line in remote.told_of(tmp_path, "a").read_text().splitlines()]
+    assert {"event": "step", "train": {"loss": 0.5}} in lines
 
 
 def _noted(what: str) -> Any:

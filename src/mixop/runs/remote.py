@@ -126,7 +126,8 @@ class Errand:
         with chdir(self.home), logged(log), append_to(told) as file:
 
             def tell(record: Mapping[str, Any]) -> None:
-                file.write(json.dumps(record).encode() + b"\n")
+                # What would only be computed when somebody reads it (`Later`) is read here.
+                file.write(json.dumps(record, default=dict).encode() + b"\n")
                 file.flush()
 
             tell({"event": "begun"})
