@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mixop.core.measure import Measure
-from mixop.report.plots import HEIGHT, WIDTH, blank, legend_above, themed, to_svg
+from mixop.report.plots import FRAME, HEIGHT, WIDTH, blank, legend_above, themed, to_svg
 
 _COLOURS = ("accent", "second", "rival")
 
@@ -36,7 +36,7 @@ def against_cost(lines: Sequence[Line], cost: str, measure: Measure, *, descript
     """
     costs = [value for line in lines for value in line.costs]
     with matplotlib.rc_context():
-        figure, axes = blank(WIDTH, HEIGHT, (0.12, 0.165, 0.85, 0.715))
+        figure, axes = blank(WIDTH, HEIGHT, FRAME)
         for order, (line, colour) in enumerate(zip(lines, _COLOURS, strict=False)):
             axes.plot(
                 list(line.costs), list(line.scores), marker="o", markersize=4, linewidth=1.9, label=line.name,
@@ -96,7 +96,7 @@ def costs_and_scores(spots: Sequence[Spot], cost: str, measure: Measure, most: f
     front = best_for_each_cost(spots, measure)
     described = ", ".join(f"{spot.label} {measure.written(spot.score)} at {spot.cost:,.4g}" for spot in front)
     with matplotlib.rc_context():
-        figure, axes = blank(WIDTH, HEIGHT, (0.12, 0.165, 0.85, 0.715))
+        figure, axes = blank(WIDTH, HEIGHT, FRAME)
         axes.plot(
             [spot.cost for spot in front], [spot.score for spot in front], color=themed("muted"), linewidth=1.2, zorder=1
         )  # fmt: skip

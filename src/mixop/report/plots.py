@@ -45,7 +45,10 @@ STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.8,
     "lines.solid_capstyle": "round",
 }
-WIDTH, HEIGHT = 5.4, 2.9  # inches of a line plot; 72 units of the page each
+WIDTH, HEIGHT = 4.7, 2.6  # inches of a line plot; 72 units of the page each, so that letters are large enough on a phone
+FRAME = (0.128, 0.185, 0.85, 0.68)  # of its axes, where a legend stands above them
+BARE = (*FRAME[:3], 0.79)  # without a legend
+NARROW = 340.0  # units of the page: the width of a figure of rows
 MARKED = 12  # up to this many points are marked as points
 
 
@@ -70,14 +73,14 @@ def lines(
         curves: what to draw, later ones on top.
         description: the figure in words, for those who cannot see it.
         percent: whether values are shares in [0, 1], shown in percent.
-        reference: a height and its name, drawn as a dashed horizontal line.
+        reference: a height that no curve is above, and its name, drawn as a dashed horizontal line.
 
     Returns:
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
         legend = len(curves) > 1 and any(curve.label for curve in curves)
-        figure, axes = blank(WIDTH, HEIGHT, (0.11, 0.165, 0.87, 0.715 if legend else 0.815))
+        figure, axes = blank(WIDTH, HEIGHT, FRAME if legend else BARE)
         for curve in curves:
             marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
@@ -91,10 +94,10 @@ def lines(
             height, name = reference
             axes.axhline(height, color=themed("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
             axes.annotate(
-                name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
-                ha="right", va="top", color=themed("muted"), fontsize=8.5,
+                name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points",
+                ha="right", va="bottom", color=themed("muted"), fontsize=8.5,
             )  # fmt: skip
-            axes.set_ylim(0, height * 1.08)
+            axes.set_ylim(0, height * 1.15)  # its name stands above it, where no curve is
         elif percent:
             _shares(axes, curves)
         _epoch_axis(axes, [epoch for curve in curves for epoch in curve.epochs])
@@ -150,7 +153,10 @@ def heatmap(
     ends = {epochs[0]: (left + half, "start"), epochs[-1]: (left + plot - half, "end" if len(epochs) > 1 else "middle")}
     for epoch, (x, anchor) in ends.items():
         body.append(f'<path d="M{x:.1f} {foot:.1f}v2.5" style="stroke: {_variable("muted")}; stroke-width: 0.8"/>')
-        body.append(_text(str(epoch), x, foot + 12.5, anchor, "muted", size=8.5))
+        text = str(epoch) if len(epochs) > 1 else f"epoch {epoch}"
+        body.append(_text(text, x, foot + 12.5, anchor, "muted", size=8.5))
+    if len(epochs) > 1:
+        body.append(_text("epoch", left + plot / 2, foot + 12.5, "middle", "muted", size=8.5))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {foot + bottom:.1f}" '
         f"{_attributes(description, 'plot heat')}>" + "\n".join(body) + "</svg>"
@@ -210,7 +216,7 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
     Returns:
         An ``<svg>`` element.
     """
-    width, pitch, thick, bottom = 390.0, 31.0, 13.0, 18.0
+    width, pitch, thick, bottom = NARROW, 31.0, 13.0, 18.0
     height = pitch * len(given) + bottom
     with matplotlib.rc_context():
         figure, axes = blank(width / 72, height / 72, (0.005, bottom / height, 0.99, 1 - bottom / height))
@@ -231,6 +237,13 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
         axes.tick_params(axis="x", length=2.5, colors=themed("muted"), labelsize=8.5)
         for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
             label.set_horizontalalignment(side if len(epochs) > 1 else "center")
+        if len(epochs) > 1:
+            axes.annotate(
+                "epoch", (0.5, 0), xycoords="axes fraction", xytext=(0, -5), textcoords="offset points", ha="center", va="top",
+                color=themed("muted"), fontsize=8.5,
+            )  # fmt: skip
+        else:
+            axes.set_xticklabels([f"epoch {first}"])
         for spine in axes.spines.values():
             spine.set_visible(False)
         return to_svg(figure, description, "plot heat strips")
@@ -280,7 +293,7 @@ def ranking(
     places = digits(measure, values, examples)
     texts = [measure.written(value, places) for value in values]
     right = max(50.0, 5.6 * max(map(len, texts)) + 14)
-    width, height = 390.0, 18.0 * len(labels) + 30
+    width, height = NARROW, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
         frame = (left / width, 24 / height, (width - left - right) / width, 1 - 30 / height)
         figure, axes = blank(width / 72, height / 72, frame)
@@ -299,7 +312,7 @@ def ranking(
         _room(axes, intervals, measure)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         if measure.style == "percent":
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="x", color=themed("grid"), linewidth=0.8)
