@@ -259,7 +259,11 @@ class Comparison:
             )
         if n < 10:
             width = interval(0.5, n)
-            reach = f": one half found has a 95 % interval of {100 * width[0]:.0f} to {100 * width[1]:.0f} %" if self.knows_optimum else ""
+            reach = (
+                f": one half found has a 95 % interval of {100 * width[0]:.0f} to {100 * width[1]:.0f} %"
+                if self.knows_optimum
+                else ""
+            )
             notes.append(f"{count(n, 'run')} of a method can show large differences only{reach}.")
         for row in self.rows:
             failed = [run for run in row.runs if run.error]

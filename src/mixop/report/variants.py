@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from mixop.report.comparison_plots import mean_over_runs
-from mixop.report.plots import MARKED, blank, legend_above, themed, to_svg
+from mixop.report.plots import MARKED, WIDTH, blank, legend_above, themed, to_svg
 
 # Alternately solid and dashed, so that they differ without colours too.
 STYLES = tuple(
@@ -18,8 +18,8 @@ STYLES = tuple(
     for colour, dashes in zip(pair, ("-", (0, (4, 2))), strict=True)
 )
 
-LEGEND, LETTER, SAMPLE = 4.9, 0.066, 0.5
-"""Inches: of a row of the legend, and of an entry's letters and its line."""
+LEGEND, LETTER, SAMPLE, LINE = 4.2, 0.066, 0.5, 0.19
+"""Inches: of a row of the legend, of an entry's letters and its line, and of the height of a row."""
 
 
 class Plain(LogFormatter):
@@ -57,7 +57,8 @@ def variants(
     with matplotlib.rc_context():
         columns = max(min(int(LEGEND / (LETTER * max(map(len, series)) + SAMPLE)), 3), 1)
         rows = -(-len(series) // columns)
-        figure, axes = blank(5.4, 2.75 + 0.19 * rows, (0.125, 0.16, 0.855, 0.8 - 0.062 * rows))
+        height = 2.5 + LINE * rows
+        figure, axes = blank(WIDTH, height, (0.135, 0.48 / height, 0.845, 1.96 / height))
         looks = zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False)
         together = {name: (np.where(values > 0, values, np.nan) if log else values, look) for (name, values), look in looks}
         at_one_place = len(x) == 1 and len(series) > 1
