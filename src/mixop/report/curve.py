@@ -139,6 +139,9 @@ def _short(value: float) -> str:
 
 
 def _score_axis(axes: Axes, measure: Measure) -> None:
+    if measure.style == "percent":  # no room is left beyond what a share can be
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.01), min(high, 1.01))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{measure.scale * value:.4g}{measure.suffix}"))
     axes.grid(axis="y", color=themed("grid"), linewidth=0.8)

@@ -49,7 +49,7 @@ WIDTH, HEIGHT = 4.7, 2.6  # inches of a line plot; 72 units of the page each, so
 FRAME = (0.128, 0.185, 0.85, 0.68)  # of its axes, where a legend stands above them
 BARE = (*FRAME[:3], 0.79)  # without a legend
 NARROW = 340.0  # units of the page: the width of a figure of rows
-MARKED = 12  # up to this many points are marked as points
+MARKED = 12  # up to this many points of up to this many curves are marked as points
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def lines(
         legend = len(curves) > 1 and any(curve.label for curve in curves)
         figure, axes = blank(WIDTH, HEIGHT, FRAME if legend else BARE)
         for curve in curves:
-            marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
+            few = max(len(curve.epochs), len(curves)) <= MARKED
+            marker = "o" if few else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
                 "color": themed(curve.colour),
                 "linewidth": curve.width,
