@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -46,8 +47,8 @@ STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
 }
 WIDTH, HEIGHT = 4.7, 2.6  # inches of a line plot; 72 units of the page each, so that letters are large enough on a phone
-FRAME = (0.128, 0.185, 0.85, 0.68)  # of its axes, where a legend stands above them
-BARE = (*FRAME[:3], 0.79)  # without a legend
+BELOW, PLOT, ABOVE = 0.48, 1.8, 0.12  # inches of its height: for the axis, for curves at least, and between them and a legend
+LEGEND, LETTER, SAMPLE, LINE = 4.2, 0.066, 0.5, 0.19  # inches of a legend: its width, a letter, a line's sample, a row's height
 NARROW = 340.0  # units of the page: the width of a figure of rows
 MARKED = 12  # up to this many points of up to this many curves are marked as points
 
@@ -80,7 +81,7 @@ def lines(
     """
     with matplotlib.rc_context():
         legend = len(curves) > 1 and any(curve.label for curve in curves)
-        figure, axes = blank(WIDTH, HEIGHT, FRAME if legend else BARE)
+        figure, axes, columns = line_plot([curve.label for curve in curves if curve.label] if legend else [])
         for curve in curves:
             few = max(len(curve.epochs), len(curves)) <= MARKED
             marker = "o" if few else ("." if np.isfinite(curve.values).sum() == 1 else "")
@@ -106,7 +107,7 @@ def lines(
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         if legend:
-            legend_above(axes, handlelength=1.6)
+            legend_above(axes, columns, handlelength=1.6)
         return to_svg(figure, description)
 
 
@@ -384,7 +385,31 @@ def blank(width: float, height: float, frame: tuple[float, float, float, float])
     return figure, axes
 
 
-def legend_above(axes: Axes, columns: int = 3, **handles: float) -> None:
+def line_plot(names: Sequence[str]) -> tuple[Figure, Axes, int]:
+    """An empty line plot with room above it for a legend; only inside an ``rc_context``.
+
+    Args:
+        names: of the legend's entries; empty for no legend.
+
+    Returns:
+        the figure, its axes, and how many entries a row of the legend has room for.
+    """
+    columns = next((number for number in (3, 2) if _legend_width(names, number) <= LEGEND), 1)
+    above = ABOVE + LINE * -(-len(names) // columns) if names else ABOVE / 2
+    height = max(HEIGHT, BELOW + PLOT + above)
+    figure, axes = blank(WIDTH, height, (0.135, BELOW / height, 0.845, 1 - (BELOW + above) / height))
+    return figure, axes, columns
+
+
+def _legend_width(names: Sequence[str], columns: int) -> float:
+    """Inches of a legend in so many columns, each as wide as its longest entry."""
+    rows, more = divmod(len(names), columns)
+    ends = [rows * column + min(column, more) for column in range(columns + 1)]
+    of = [names[first:last] for first, last in pairwise(ends) if first < last]
+    return sum(LETTER * max(map(len, column)) + SAMPLE for column in of)
+
+
+def legend_above(axes: Axes, columns: int, **handles: float) -> None:
     """The legend of a line plot, in rows above it.
 
     Args:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from mixop.report.comparison_plots import mean_over_runs
-from mixop.report.plots import MARKED, WIDTH, blank, legend_above, themed, to_svg
+from mixop.report.plots import MARKED, legend_above, line_plot, themed, to_svg
 
 # Alternately solid and dashed, so that they differ without colours too.
 STYLES = tuple(
@@ -17,9 +17,6 @@ STYLES = tuple(
     for pair in (("accent", "second"), ("op-pool", "op-dilated"), ("op-pointwise", "op-none"), ("op-other", "op-separable"))
     for colour, dashes in zip(pair, ("-", (0, (4, 2))), strict=True)
 )
-
-LEGEND, LETTER, SAMPLE, LINE = 4.2, 0.066, 0.5, 0.19
-"""Inches: of a row of the legend, of an entry's letters and its line, and of the height of a row."""
 
 
 class Plain(LogFormatter):
@@ -55,13 +52,11 @@ def variants(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        columns = max(min(int(LEGEND / (LETTER * max(map(len, series)) + SAMPLE)), 3), 1)
-        rows = -(-len(series) // columns)
-        height = 2.5 + LINE * rows
-        figure, axes = blank(WIDTH, height, (0.135, 0.48 / height, 0.845, 1.96 / height))
+        at_one_place = len(x) == 1 and len(series) > 1
+        named = len(series) > 1 and not at_one_place
+        figure, axes, columns = line_plot(list(series) if named else [])
         looks = zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False)
         together = {name: (np.where(values > 0, values, np.nan) if log else values, look) for (name, values), look in looks}
-        at_one_place = len(x) == 1 and len(series) > 1
         if at_one_place:
             _side_by_side(axes, together)
         else:
@@ -81,7 +76,7 @@ def variants(
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel(along, color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
-        if len(series) > 1 and not at_one_place:
+        if named:
             legend_above(axes, columns, handlelength=1.9)
         return to_svg(figure, description)
 

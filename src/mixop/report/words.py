@@ -40,7 +40,7 @@ def capital(text: str) -> str:
 
 
 def head(measure: Measure, before: str = "", after: str = "") -> str:
-    """A measure as the head of a column or figure: ``Test accuracy``, ``Training loss (nats)``, ``Loss of the supernet (nats)``.
+    """A measure as the head of a column or figure: ``Test accuracy``, ``Loss of the supernet (nats)``.
 
     Args:
         measure: the measure; percent stands with its values and not here.
