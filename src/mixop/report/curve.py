@@ -105,8 +105,8 @@ def costs_and_scores(spots: Sequence[Spot], cost: str, measure: Measure, most: f
         for kind, colour, marker in zip(dict.fromkeys(spot.kind for spot in spots), _COLOURS, _MARKERS, strict=False):
             of = [spot for spot in spots if spot.kind == kind]
             axes.plot(
-                [spot.cost for spot in of], [spot.score for spot in of], linestyle="", marker=marker, markersize=5.5, label=kind,
-                color=themed(colour), zorder=2,
+                [spot.cost for spot in of], [spot.score for spot in of], linestyle="", marker=marker, markersize=5.5,
+                color=themed(colour), zorder=2, label=kind,
             )  # fmt: skip
         for spot in (spot for spot in spots if spot.chosen):
             axes.plot(
