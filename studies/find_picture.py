@@ -14,7 +14,7 @@ from browser import Browser  # pyright: ignore[reportMissingImports]
 from PIL import Image
 from watch_picture import BORDER, save
 
-WIDTH, SCALE = 600, 1.6
+WIDTH, SCALE = 440, 2.0
 """The window's width in px, and pixels of the picture for each of them."""
 
 PARTS = (("header", ".facts"), ("#costs h2", "#costs figure"))
