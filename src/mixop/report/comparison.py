@@ -357,4 +357,4 @@ def of_seconds(value: float, digits: str = ".1f") -> str:
 
 
 def _rate(row: Row) -> str:
-    return f"{row.hits} of {len(row.runs)} = {100 * row.rate:3.0f} %"
+    return f"{row.hits} of {len(row.runs)} = {100 * (row.rate or 0):3.0f} %"
