@@ -15,7 +15,7 @@ from typing import Any
 
 from mixop.experiments.base import Findings
 from mixop.experiments.catalogue import CATALOGUE
-from mixop.experiments.page import figure_file, figures_of, panels_of, surfaces_of
+from mixop.experiments.page import figure_file, figures_of, headings, panels_of, surfaces_of
 from mixop.report.words import duration
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import EXPERIMENT
@@ -83,8 +83,9 @@ def page(contents: Sequence[Mapping[str, Any]]) -> str:
         for i, pattern in enumerate(content["patterns"]):
             first = (f"[`{name}`](#{name}-{scale})", scale, took) if i == 0 else ("", "", "")
             rows.append(f"| {first[0]} | {first[1]} | {pattern['claim']} | {VERDICTS[pattern['verdict']]} | {first[2]} |")
+        above = headings(content)
         figures = [
-            f"*{title}*\n\n![{name}: {title}](images/experiments/{name}-{scale}-{figure_file(title)})"
+            f"*{above[title]}*\n\n![{name}: {title}](images/experiments/{name}-{scale}-{figure_file(title)})"
             for title in _shown(content)
         ]
         sentences = [f"- {VERDICTS[one['verdict']]}: {one['claim']} {one['why']}" for one in content["patterns"]]

@@ -2,8 +2,8 @@
 
     python studies/results_figures.py COMPARISON FOLDER NAME [METHOD ...]
 
-writes FOLDER/NAME-runs.svg (every run of every method), and for each METHOD FOLDER/NAME-METHOD.svg (what its searches would
-have given after each epoch).
+writes FOLDER/NAME-runs.svg and FOLDER/NAME-times.svg (score and time of every run of every method), and for each METHOD
+FOLDER/NAME-METHOD.svg (what its searches would have given after each epoch).
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mixop.report.comparison_files import read_comparison
-from mixop.report.comparison_plots import Dots, anytime, dots
+from mixop.report.comparison_plots import Dots, anytime, dots, times
 from mixop.report.methods import RANDOM
 
 comparison = read_comparison(sys.argv[1])
@@ -26,6 +26,7 @@ rows = [
 (folder / f"{name}-runs.svg").write_text(
     dots(rows, comparison.measure, description=f"Scores of all runs of {len(rows)} methods")
 )
+(folder / f"{name}-times.svg").write_text(times(rows, description=f"Times of all searches of {len(rows)} methods"))
 curves = {method: [run.curve for run in comparison.row(method).runs if run.curve] for method in methods}
 everything = [score for runs in curves.values() for run in runs for _, _, score in run]
 for method, runs in curves.items():

@@ -40,13 +40,14 @@ def main(folder: Path) -> None:
                 search.terminate()
         page = Image.open(Path(place) / "page.png").convert("RGB")
         for name, (top, bottom) in bounds.items():
-            # A palette is a third of the size. Of the ways to choose one, this keeps the small spots of colour.
-            picture = page.crop((0, top, page.width, bottom)).quantize(
-                256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-            )
-            path = folder / f"{name}.png"
-            picture.save(path, optimize=True)
-            print(f"{path}: {picture.width} x {picture.height} pixels, {path.stat().st_size / 1e3:.0f} kB")
+            save(page.crop((0, top, page.width, bottom)), folder / f"{name}.png")
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a picture of a page with a palette, which is a third of the size, and says how large it is."""
+    # Of the ways to choose a palette, this keeps the small spots of colour.
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {picture.width} x {picture.height} pixels, {path.stat().st_size / 1e3:.0f} kB")
 
 
 def photograph(run: Path, picture: Path, profile: Path) -> dict[str, tuple[int, int]]:

@@ -15,7 +15,7 @@ from mixop.experiments.bench import EPOCHS
 from mixop.experiments.catalogue import CATALOGUE
 from mixop.experiments.computed import Computed
 from mixop.experiments.geometry import BOTH
-from mixop.experiments.page import panels_of
+from mixop.experiments.page import headings, panels_of
 from mixop.experiments.quantities import TABLE
 from mixop.experiments.run import run_experiment
 from mixop.experiments.searches import Searches
@@ -73,7 +73,8 @@ def test_it_runs_in_seconds_and_its_page_has_everything(name, tmp_path):
     assert read.keys() == outcome.findings.panels.keys()
     for title, panel in outcome.findings.panels.items():
         assert read[title].names == panel.names
-        assert page.count(f">{escape(title)}</figcaption>") == 1
+        assert page.count(f">{escape(headings(content)[title])}</h3></figcaption>") == 1
+        assert read[title].unit == panel.unit
         for variant, values in panel.series.items():
             np.testing.assert_array_equal(read[title].series[variant], values)
         assert any(np.isfinite(values).any() for values in panel.series.values()), title

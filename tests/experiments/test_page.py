@@ -26,7 +26,7 @@ def place(tmp_path):
     (tmp_path / "out").mkdir()
     request = Request(scale="small", out=tmp_path / "out", folder=tmp_path / "my data", seeds=range(3))
     grids = {"a": rng.uniform(0, 1, (3, 3)), "b": np.full((3, 3), np.nan)}
-    surfaces = {"hills": Surface("hills", (-1.0, 0.0, 1.0), grids, "distance")}
+    surfaces = {"hills": Surface("hills", (-1.0, 0.0, 1.0), grids, "distance", unit="nats")}
     written(experiment, request, Findings(panels, {"epochs": "2"}, ("A note.",), surfaces=surfaces), 61.0)
     return tmp_path / "out"
 
@@ -43,7 +43,7 @@ def test_it_is_written_again_from_its_file_alone(place, capsys):
     for title in CATALOGUE[NAME].quantities:
         assert (place / figure_file(title)).read_text().startswith("<svg")
     assert (place / "hills.svg").read_text().startswith("<svg")
-    assert ">hills</figcaption>" in first
+    assert ">Hills (nats)</h3></figcaption>" in first
     assert figure_file("Kendall's tau of shared weights") == "kendall-s-tau-of-shared-weights.svg"
 
 
@@ -56,7 +56,7 @@ def test_surfaces_come_back_and_a_file_may_have_none(place):
     read = surfaces_of(content)["hills"]
     np.testing.assert_array_equal(read.series["a"], rng.uniform(0, 1, (3, 3)))
     assert np.isnan(read.series["b"]).all()
-    assert (read.axis, read.along, read.percent) == ((-1.0, 0.0, 1.0), "distance", False)
+    assert (read.axis, read.along, read.percent, read.unit) == ((-1.0, 0.0, 1.0), "distance", False, "nats")
     del content["surfaces"]
     (place / "experiment.json").write_text(json.dumps(content))
     assert "hills" not in write_experiment(place).read_text()

@@ -113,11 +113,17 @@ def test_the_table_says_what_it_means(comparison: Path):
     text = read_comparison(comparison).table()
     lines = text.splitlines()
     assert " ".join(lines[0].split()) == "method n lr found 95 % interval mean +- sd best seconds random, same time failed"
-    assert " ".join(lines[2].split()) == f"slow 2 {ABSENT} 2 of 3 = 67% 21% - 94% 100.0 +- 0.0 100.0 7.0 100 % 1"
+    assert " ".join(lines[2].split()) == f"slow 2 {ABSENT} 2 of 3 = 67 % 21 - 94 % 100.0 +- 0.0 100.0 7.0 100 % 1"
     assert "3 seeds for each method" in text
     assert "A <note>." in text
     assert "slow: 1 of 3 runs failed, seed 2: The loss became nan." in text
     assert "3 runs of a method can show large differences only" in text
+
+
+def test_print_shows_the_table_and_a_prompt_one_line(comparison: Path):
+    read = read_comparison(comparison)
+    assert str(read) == read.table()
+    assert repr(read) == f"<comparison of 3 methods in {str(comparison)!r}>"
 
 
 def test_an_unfinished_comparison_says_so(comparison: Path):
@@ -139,7 +145,7 @@ def test_the_page_is_complete_in_itself(comparison: Path):
     assert len(set(ids)) == len(ids)
     for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
         ET.fromstring(svg.replace("xlink:href", "href"))
-    assert page.count("<svg") == 2  # all runs, and the one recipe whose search left metrics
+    assert page.count("<svg") == 3  # scores and times of all runs, and the one recipe whose search left metrics
     assert page.count('<tr class="rival">') == 1
 
 

@@ -68,6 +68,12 @@ def test_the_reference_line_is_named():
     assert "uniform: 1.61" in texts(svg)
 
 
+def test_the_name_of_the_reference_line_stands_above_it_where_no_curve_is():
+    svg = plots.lines([plots.Curve(None, [1, 2], np.array([1.61, 1.61]))], description="d", reference=(1.61, "uniform"))
+    (curve,) = {float(y) for y in re.findall(r'y="([\d.]+)" style="fill: var\(--accent', svg)}
+    assert heights(svg)["uniform"] < curve - 1
+
+
 def test_shares_are_in_percent():
     svg = plots.lines([plots.Curve("a", [1, 2], np.array([0.5, 0.9]))], description="d", percent=True)
     assert any(text and text.endswith(" %") for text in texts(svg))
@@ -93,7 +99,15 @@ def test_a_long_run_has_no_more_points_and_columns_than_can_be_seen():
     assert max(path.count("L") for path in re.findall(r' d="([^"]*)"', svg)) <= POINTS + 2
     picture = plots.heatmap(np.stack([noise, 1 - noise], 1), epochs, ["none", "skip_connect"], description="d")
     assert pixels(picture).shape == (2, COLUMNS, 4)
-    assert {"1", "20000", f"{noise[-1]:.2f}"} <= set(texts(picture))
+    assert {"1", "epoch", "20000", f"{noise[-1]:.2f}"} <= set(texts(picture))
+
+
+def test_epochs_are_named_below_weights():
+    strip = plots.Strip("a", "b", np.full((1, 2), 0.5), 1)
+    assert "epoch 3" in texts(plots.heatmap(np.full((1, 2), 0.5), [3], ["none", "skip_connect"], description="d"))
+    assert "epoch 3" in texts(plots.strips([strip], [3], description="d"))
+    longer = plots.Strip("a", "b", np.full((2, 2), 0.5), 1)
+    assert {"3", "epoch", "4"} <= set(texts(plots.strips([longer], [3, 4], description="d")))
 
 
 def test_names_of_operations_may_be_anything():

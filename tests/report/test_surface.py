@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from mixop.report.surface import surfaces
+from mixop.report.surface import SIDE, surfaces
 
 pytestmark = pytest.mark.usefixtures("drawn")
 AXIS = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -48,3 +48,11 @@ def test_flat_unknown_and_broken_ones(values):
 def test_nothing_at_all():
     assert surfaces((), {"a": np.zeros((0, 0))}, description="x", along="distance").startswith("<svg")
     assert surfaces((0.0,), {"a": np.zeros((1, 1))}, description="x", along="distance").startswith("<svg")
+
+
+def test_two_stand_in_a_row_and_all_have_one_size():
+    svg = surfaces(AXIS, dict.fromkeys("abc", ONE), description="x", along="distance")
+    width, height = map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0])
+    assert width < 380  # px: letters are as large on a phone
+    assert height > 2 * SIDE
+    assert {picture.shape for picture in pictures(svg)} == {pictures(svg)[0].shape}

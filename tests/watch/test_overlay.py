@@ -83,7 +83,7 @@ def test_the_figures_have_a_curve_for_each_run(runs: list[Followed], monkeypatch
     )
     figures = overlays(runs, key(runs, []).of)
     assert [figure["title"] for figure in figures] == [
-        "Accuracy of the supernet", "Loss (nats) of the supernet", "Entropy of the mixing weights", "Skip share",
+        "Accuracy of the supernet", "Loss of the supernet (nats)", "Entropy of the mixing weights (nats)", "Skip share",
     ]  # fmt: skip
     curves, description = drawn[0]
     wanted = [[line["valid"]["accuracy"] for line in lines_of(run.path)] for run in runs]

@@ -30,6 +30,7 @@ class Panel:
         along: what ``x`` is.
         log: whether the axis of values is logarithmic.
         names: what the places are called, where numbers say nothing; empty for their numbers.
+        unit: of the values that have one and are no shares.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Panel:
     along: str = "epoch"
     log: bool = False
     names: tuple[str, ...] = ()
+    unit: str = ""
 
     def at_end(self, variant: str) -> np.ndarray:
         """The last known value of every run ``(S,)``, NaN for a run without any."""
@@ -71,6 +73,7 @@ class Surface:
         series: by variant ``(P, P)``, the mean over its runs; NaN where nothing was measured.
         along: what the sides are.
         percent: whether values are shares, shown in percent.
+        unit: of the values that have one and are no shares.
     """
 
     title: str
@@ -78,6 +81,7 @@ class Surface:
     series: Mapping[str, np.ndarray]
     along: str
     percent: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ def by_share(panel: Panel, title: str) -> Panel:
     """
     shares = np.stack([panel.at_end(_share(k)) for k in SHARES], axis=1)
     stages = np.repeat(panel.at_end(PROGRESSIVE)[:, None], len(SHARES), axis=1)
-    return Panel(title, tuple(map(float, SHARES)), {"one stage": shares, "two stages": stages}, panel.percent, along="K")
+    return Panel(
+        title, tuple(map(float, SHARES)), {"one stage": shares, "two stages": stages}, panel.percent, along="K", unit=panel.unit
+    )
 
 
 def beside_darts(epochs: int) -> dict[str, Recipe]:

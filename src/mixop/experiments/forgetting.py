@@ -189,9 +189,15 @@ class Forgetting(Experiment):
             name: [RunDirectory(request.out / f"{name}-{seed}").read_json(FORGETTING) for seed in seeds] for name in CHANGED
         }
         panels = (
-            Panel(RISE, AFTER, {name: np.array([one["rise"] for one in of]) for name, of in found.items()}, along="steps"),
+            Panel(
+                RISE,
+                AFTER,
+                {name: np.array([one["rise"] for one in of]) for name, of in found.items()},
+                along="steps",
+                unit="nats",
+            ),
             _one(DIVERSITY, "diversity", found, percent=True),
-            _one(LOSS, "loss", found),
+            _one(LOSS, "loss", found, unit="nats"),
         )
         settings = {
             "space": space.name,
@@ -206,10 +212,10 @@ class Forgetting(Experiment):
         return Findings({panel.title: panel for panel in panels}, settings, (note,), tells=request.scale != "tiny")
 
 
-def _one(title: str, key: str, found: Mapping[str, list[dict[str, Any]]], *, percent: bool = False) -> Panel:
+def _one(title: str, key: str, found: Mapping[str, list[dict[str, Any]]], *, percent: bool = False, unit: str = "") -> Panel:
     """Something with one value for each run."""
     series = {name: np.array([[one[key]] for one in of]) for name, of in found.items()}
-    return Panel(title, (1.0,), series, percent=percent, names=("second half of the training",))
+    return Panel(title, (1.0,), series, percent=percent, names=("second half of the training",), unit=unit)
 
 
 def _forgets(findings: Findings) -> Judged:

@@ -16,7 +16,7 @@ from mixop.report.palette import KINDS
 from mixop.report.surface import surfaces
 from mixop.report.templating import template, unique_ids
 from mixop.report.variants import variants
-from mixop.report.words import duration
+from mixop.report.words import capital, duration
 from mixop.runs.directory import RunDirectory
 from mixop.runs.environment import environment
 from mixop.runs.files import COMPARISON_REPORT, EXPERIMENT, EXPERIMENT_REPORT
@@ -116,7 +116,8 @@ def panels_of(content: Mapping[str, Any]) -> dict[str, Panel]:
             panel["percent"],
             panel["along"],
             panel["log"],
-            tuple(panel.get("names", ())),  # files of earlier versions have none
+            tuple(panel.get("names", ())),  # files of earlier versions have none, and no unit
+            panel.get("unit", ""),
         )
         for panel in content["panels"]
     }
@@ -131,9 +132,16 @@ def surfaces_of(content: Mapping[str, Any]) -> dict[str, Surface]:
             {name: np.array(rows, dtype=np.float64).reshape(2 * (len(one["axis"]),)) for name, rows in one["series"].items()},
             one["along"],
             one["percent"],
+            one.get("unit", ""),
         )
         for one in content.get("surfaces", [])
     }
+
+
+def headings(content: Mapping[str, Any]) -> dict[str, str]:
+    """What stands above the figures of ``experiment.json``, by title: ``Entropy (nats)``."""
+    shown = {**panels_of(content), **surfaces_of(content)}
+    return {title: capital(title) + (f" ({one.unit})" if one.unit else "") for title, one in shown.items()}
 
 
 def figures_of(content: Mapping[str, Any]) -> dict[str, str]:
@@ -149,6 +157,7 @@ def _plain_surface(surface: Surface) -> dict[str, Any]:
         "series": {name: _finite(values) for name, values in surface.series.items()},
         "along": surface.along,
         "percent": surface.percent,
+        "unit": surface.unit,
     }
 
 
@@ -165,6 +174,7 @@ def _plain(panel: Panel) -> dict[str, Any]:
         "along": panel.along,
         "log": panel.log,
         "names": list(panel.names),
+        "unit": panel.unit,
     }
 
 
@@ -172,6 +182,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
     patterns = [
         {**pattern, "verdict": WORDS[Judged(pattern["verdict"], pattern["why"]).verdict]} for pattern in content["patterns"]
     ]
+    above = headings(content)
     links = [("All runs", COMPARISON_REPORT)] if run.has(COMPARISON_REPORT) else []
     page = template("experiment.html.jinja").render(
         name=content["name"],
@@ -184,7 +195,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
         ],
         patterns=patterns,
         source=content["source"],
-        figures=[{"title": title, "svg": Markup(svg)} for title, svg in figures_of(content).items()],
+        figures=[{"title": above[title], "svg": Markup(svg)} for title, svg in figures_of(content).items()],
         settings=list(content["settings"].items()),
         notes=content["notes"],
         links=links,
@@ -195,7 +206,7 @@ def _render(run: RunDirectory, content: Mapping[str, Any]) -> str:
 
 
 def _drawn(panel: Panel) -> str:
-    scale, unit = (100.0, " %") if panel.percent else (1.0, "")
+    scale, unit = (100.0, " %") if panel.percent else (1.0, f" {panel.unit}".rstrip())
     ends = {name: panel.at_end(name) for name in panel.series}
     known = {name: float(np.nanmean(values)) for name, values in ends.items() if np.isfinite(values).any()}
     words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in known.items())
@@ -211,7 +222,7 @@ def _drawn(panel: Panel) -> str:
 
 
 def _drawn_surface(surface: Surface) -> str:
-    scale, unit = (100.0, " %") if surface.percent else (1.0, "")
+    scale, unit = (100.0, " %") if surface.percent else (1.0, f" {surface.unit}".rstrip())
     means = {name: float(np.mean(values)) for name, values in surface.series.items() if np.isfinite(values).all()}
     words = ", ".join(f"{name} {scale * value:.3g}{unit}" for name, value in means.items())
     return surfaces(

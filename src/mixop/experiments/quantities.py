@@ -103,31 +103,35 @@ class Quantity:
         percent: whether they are shares.
         log: whether they are shown on a logarithmic axis.
         along: what they are measured at.
+        unit: of those that have one and are no shares.
     """
 
     of: Callable[[SeedRun, Bench], Mapping[int, Number]]
     percent: bool = False
     log: bool = False
     along: str = "epoch"
+    unit: str = ""
 
 
-def _of_records(read: Callable[[SearchRecord, Space], Number], *, percent: bool = False) -> Quantity:
+def _of_records(read: Callable[[SearchRecord, Space], Number], *, percent: bool = False, unit: str = "") -> Quantity:
     """Read from the record of every epoch."""
 
     def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
         return {record.epoch: read(record, on.space) for record in RunDirectory(run.path).searched()}
 
-    return Quantity(of, percent)
+    return Quantity(of, percent, unit=unit)
 
 
-def _of_end(measure: Callable[[RunDirectory, Bench], Number], *, percent: bool = False, log: bool = False) -> Quantity:
+def _of_end(
+    measure: Callable[[RunDirectory, Bench], Number], *, percent: bool = False, log: bool = False, unit: str = ""
+) -> Quantity:
     """Measured of the supernet that the search ends with."""
 
     def of(run: SeedRun, on: Bench) -> Mapping[int, Number]:
         directory = RunDirectory(run.path)
         return {directory.searched()[-1].epoch: measure(directory, on)}
 
-    return Quantity(of, percent, log)
+    return Quantity(of, percent, log, unit=unit)
 
 
 def _column(name: str) -> Callable[[SearchRecord, Space], Number]:
@@ -271,7 +275,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     REGRET: Quantity(_regret, percent=True, log=True),
     SUPERNET: _of_records(lambda record, _: record.valid.get("accuracy"), percent=True),
     EIGENVALUE: _of_records(_column("eigenvalue")),
-    ENTROPY: _of_records(lambda record, _: record.entropy),
+    ENTROPY: _of_records(lambda record, _: record.entropy, unit="nats"),
     SKIPS: _of_records(lambda record, _: record.skip_share, percent=True),
     FOUND_SKIPS: _of_records(_column("chosen_skip_share"), percent=True),
     GAP: _of_records(_column("gap"), percent=True),
@@ -286,13 +290,13 @@ QUANTITIES: Mapping[str, Quantity] = {
     SPREAD: _of_draws(lambda scores: float(scores.std(ddof=1))),
     BEST_DRAWN: _of_draws(lambda scores: float(scores.max())),
     DISTINCT: _of_records(_column("distinct_share"), percent=True),
-    EXPECTED: _of_records(_added("expected_loss")),
-    EXPANDED: _of_records(_added("second_order_loss")),
-    BOUND: _of_records(_added("loss_bound")),
+    EXPECTED: _of_records(_added("expected_loss"), unit="nats"),
+    EXPANDED: _of_records(_added("second_order_loss"), unit="nats"),
+    BOUND: _of_records(_added("loss_bound"), unit="nats"),
     MU_TRACE: _of_records(_column("hessian_trace")),
     MU_LEAST: _of_records(_column("hessian_smallest")),
     MEMORY: _of_end(lambda run, on: step_bytes(run, on.data) / 2**20),
-    RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean())),
+    RISE: _of_end(lambda run, on: float(_scan(run, on).rise.mean()), unit="nats"),
     FALL: _of_end(lambda run, on: -float(_scan(run, on).gain.mean()), percent=True),
     **{title: _of_records(_column(f"tau_{norm}")) for norm, title in TAU_BY_NORM.items()},
     TAU_OF_FEW: _of_few(lambda taus: float(taus.mean())),
@@ -317,7 +321,7 @@ def panel(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Panel
     for name, those in points.items():
         rows = [[np.nan if (value := one.get(epoch)) is None else value for epoch in epochs] for one in those]
         series[name] = np.array(rows, dtype=np.float64).reshape(len(those), len(epochs))
-    looks = {"percent": quantity.percent, "log": quantity.log, "along": quantity.along}
+    looks = {"percent": quantity.percent, "log": quantity.log, "along": quantity.along, "unit": quantity.unit}
     return Panel(title, tuple(map(float, epochs)), series, **looks)
 
 
@@ -341,4 +345,4 @@ def surface(title: str, runs: Mapping[str, Sequence[SeedRun]], on: Bench) -> Sur
     axis = next((scans[0].axis for scans in found.values() if scans), ())
     nothing = np.full((len(axis), len(axis)), np.nan)
     series = {name: np.mean([of(one) for one in scans], axis=0) if scans else nothing for name, scans in found.items()}
-    return Surface(title, axis, series, "distance in the architecture parameters", percent)
+    return Surface(title, axis, series, "distance in the architecture parameters", percent, "" if percent else "nats")

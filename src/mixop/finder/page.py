@@ -16,7 +16,7 @@ from mixop.report.curve import Spot, costs_and_scores
 from mixop.report.html import write_page
 from mixop.report.palette import KINDS
 from mixop.report.templating import template, unique_ids
-from mixop.report.words import duration, said
+from mixop.report.words import capital, duration, said, word
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND, FIND_REPORT, REPORT
 from mixop.runs.read import RunContents, read_run
@@ -94,7 +94,9 @@ def _figures(trials: Sequence[Trial], winner: str, first: Measure, limits: Limit
         ]
         if len(spots) > 1:
             most = getattr(limits, name)
-            figures.append({"name": words, "svg": Markup(costs_and_scores(spots, words, first, most))})
+            figures.append(
+                {"title": f"{capital(word(first))} against {words}", "svg": Markup(costs_and_scores(spots, words, first, most))}
+            )
     return figures
 
 
@@ -111,7 +113,6 @@ def _round(run: RunDirectory, number: int, trials: Sequence[Trial], winner: str,
             "label": trial.label,
             "winner": trial.label == winner,
             "cells": [
-                ORIGINS[trial.origin],
                 first.digits(trial.measures[first.name]),
                 str(trial.epochs),
                 duration(trial.seconds),
@@ -119,10 +120,11 @@ def _round(run: RunDirectory, number: int, trials: Sequence[Trial], winner: str,
                 f"{trial.flops:,}",
                 *([f"{trial.latency_ms:.2f}"] if trial.latency_ms is not None else []),
                 *([places[trial.label]] if apart else []),
+                ORIGINS[trial.origin],
             ],
         }
         for trial in of
     ]
-    head = ["Network", "From", first.title, "Epochs", "Time", "Parameters", "Multiply-adds", *(["ms"] if timed else [])]
-    head += ["Computed on"] if apart else []
+    head = ["Network", capital(first.title), "Epochs", "Time", "Parameters", "Multiply-adds", *(["ms"] if timed else [])]
+    head += [*(["Computed on"] if apart else []), "From"]
     return {"title": title, "head": head, "rows": rows}

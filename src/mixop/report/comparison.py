@@ -41,6 +41,12 @@ class Comparison:
     rows: tuple[Row, ...]
     budgets: Mapping[str, float]
 
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"<comparison of {count(len(self.rows), 'method')} in {str(self.path)!r}>"
+
     @property
     def seeds(self) -> list[int]:
         """Seeds of the runs of every method."""
@@ -253,7 +259,11 @@ class Comparison:
             )
         if n < 10:
             width = interval(0.5, n)
-            reach = f": one half found has a 95 % interval of {width[0]:.0%} to {width[1]:.0%}" if self.knows_optimum else ""
+            reach = (
+                f": one half found has a 95 % interval of {100 * width[0]:.0f} to {100 * width[1]:.0f} %"
+                if self.knows_optimum
+                else ""
+            )
             notes.append(f"{count(n, 'run')} of a method can show large differences only{reach}.")
         for row in self.rows:
             failed = [run for run in row.runs if run.error]
@@ -301,7 +311,7 @@ class Comparison:
         cells = [row.name, str(row.n), ABSENT if rate is None else f"{rate:.2g}"]
         if self.knows_optimum:
             low, high = row.rate_interval or (math.nan, math.nan)
-            cells += [ABSENT, ABSENT] if row.rate is None else [_rate(row), f"{low:.0%} - {high:.0%}"]
+            cells += [ABSENT, ABSENT] if row.rate is None else [_rate(row), f"{100 * low:.0f} - {100 * high:.0f} %"]
         cells.append(self.spread(row, " +- "))
         if self.paper:
             reported = self.paper.get(row.name, {})
@@ -314,7 +324,7 @@ class Comparison:
         cells.append(ABSENT if row.seconds is None else of_seconds(row.seconds))
         rival = row.rival
         if self.knows_optimum:
-            cells.append(ABSENT if rival is None or rival.rate is None else f"{rival.rate:.0%}".replace("%", " %"))
+            cells.append(ABSENT if rival is None or rival.rate is None else f"{100 * rival.rate:.0f} %")
         else:
             cells.append(self.plain(None if rival is None else rival.mean))
         return [*cells, str(row.failed)] if self._failures() else cells
@@ -347,4 +357,4 @@ def of_seconds(value: float, digits: str = ".1f") -> str:
 
 
 def _rate(row: Row) -> str:
-    return f"{row.hits} of {len(row.runs)} = {row.rate:4.0%}"
+    return f"{row.hits} of {len(row.runs)} = {100 * (row.rate or 0):3.0f} %"

@@ -109,7 +109,8 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
-def _dots(comparison: Comparison) -> Markup | None:
+def _dots(comparison: Comparison) -> list[Markup]:
+    """The figures of all runs; none where no run has a score."""
     rows = [
         comparison_plots.Dots(
             row.name, row.scores, [run.seconds for run in row.runs if run.seconds is not None], random=row.name == RANDOM
@@ -118,9 +119,13 @@ def _dots(comparison: Comparison) -> Markup | None:
         if row.runs
     ]
     if not any(row.scores for row in rows):
-        return None
+        return []
     words = ", ".join(f"{row.name} {comparison.written(float(np.mean(row.scores)))}" for row in rows if row.scores)
-    return Markup(comparison_plots.dots(rows, comparison.measure, description=f"Scores of all runs; means: {words}"))
+    figures = [comparison_plots.dots(rows, comparison.measure, description=f"Scores of all runs; means: {words}")]
+    if any(row.seconds for row in rows):
+        taken = ", ".join(f"{row.name} {duration(float(np.mean(row.seconds)))}" for row in rows if row.seconds)
+        figures.append(comparison_plots.times(rows, description=f"Times of all searches; means: {taken}"))
+    return [Markup(figure) for figure in figures]
 
 
 def _panels(comparison: Comparison) -> list[dict[str, Any]]:

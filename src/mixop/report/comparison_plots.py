@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mixop.core.measure import Measure
-from mixop.report.plots import blank, themed, to_svg
+from mixop.report.plots import NARROW, blank, themed, to_svg
 from mixop.report.words import direction
 
 ROW = 24.0  # units of the page for a method
+LONGEST = 24  # letters of a name
+PANEL = (4.1, 2.1)  # inches of a method's curves
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Dots:
 
 
 def dots(rows: Sequence[Dots], measure: Measure, *, description: str) -> str:
-    """Every run as a dot, its score at the left and its time at the right; a bar from mean - sd to mean + sd.
+    """The score of every run as a dot; a bar from mean - sd to mean + sd.
 
     Args:
         rows: the methods, from top to bottom.
@@ -36,52 +39,62 @@ def dots(rows: Sequence[Dots], measure: Measure, *, description: str) -> str:
     Returns:
         An ``<svg>`` element.
     """
-    left = 6.2 * max(len(row.name) for row in rows) + 16
-    width, height = 880.0, ROW * len(rows) + 46
-    plot = (width - left - 54) / width
     with matplotlib.rc_context():
-        figure, axes = blank(width / 72, height / 72, (left / width, 30 / height, 0.66 * plot, 1 - 50 / height))
-        times = figure.add_axes((left / width + 0.66 * plot + 30 / width, 30 / height, 0.34 * plot, 1 - 50 / height))
-        for spine in times.spines.values():
-            spine.set_color(themed("muted"))
-        times.tick_params(colors=themed("muted"), length=3, width=0.8)
-        for height_of_row, row in enumerate(rows):
-            colour = themed("rival" if row.random else "accent")
-            _runs(axes, height_of_row, row.scores, colour)
-            _runs(times, height_of_row, row.seconds, colour)
-            axes.annotate(
-                row.name, (0, height_of_row), xycoords=("axes fraction", "data"), xytext=(-10, 0), textcoords="offset points",
-                ha="right", va="center", color=themed("ink"), fontsize=10, weight="bold" if row.random else "normal",
-            )  # fmt: skip
+        figure, axes = _rows(rows, [row.scores for row in rows], f"Score of each run{_direction(measure)}")
         scores = [score for row in rows for score in row.scores]
         if scores:
             low, high = _around(min(scores), max(scores))
             axes.set_xlim((max(-0.04, low), min(1.04, high)) if measure.style == "percent" else (low, high))
         axes.xaxis.set_major_formatter(_ticks(measure))
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        return to_svg(figure, description)
+
+
+def times(rows: Sequence[Dots], *, description: str) -> str:
+    """The time of every search in the same way.
+
+    Args:
+        rows: the methods, from top to bottom.
+        description: the figure in words.
+
+    Returns:
+        An ``<svg>`` element.
+    """
+    with matplotlib.rc_context():
+        figure, axes = _rows(rows, [row.seconds for row in rows], "Time of each search")
         seconds = [second for row in rows for second in row.seconds if second > 0]
         if seconds and max(seconds) > 8 * min(seconds):
-            times.set_xscale("log")
-            times.xaxis.set_minor_locator(NullLocator())
-            times.xaxis.set_major_locator(
-                LogLocator(subs=(1.0, 3.0) if max(seconds) < 300 * min(seconds) else (1.0,), numticks=6)
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_locator(
+                LogLocator(subs=(1.0, 3.0) if max(seconds) < 100 * min(seconds) else (1.0,), numticks=5)
             )
         elif seconds:
-            times.set_xlim(0, 1.08 * max(seconds))
-            times.xaxis.set_major_locator(MaxNLocator(4))
-        times.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s")
-        )
-        for panel, title in ((axes, f"score of each run{_direction(measure)}"), (times, "time of each search")):
-            panel.set_ylim(len(rows) - 0.45, -0.55)
-            panel.yaxis.set_major_locator(FixedLocator([]))
-            panel.spines["left"].set_visible(False)
-            panel.grid(axis="x", color=themed("grid"), linewidth=0.8)
-            panel.hlines(
-                np.arange(len(rows) - 1) + 0.5, 0, 1, transform=panel.get_yaxis_transform(), color=themed("grid"), linewidth=0.5
-            )
-            panel.set_title(title, loc="left", fontsize=9.5, color=themed("muted"), pad=6)
+            axes.set_xlim(0, 1.08 * max(seconds))
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f} s" if value >= 1000 else f"{value:.3g} s"))
         return to_svg(figure, description)
+
+
+def _rows(rows: Sequence[Dots], values: Sequence[Sequence[float]], title: str) -> tuple[Figure, Axes]:
+    """A figure with a row of dots for every method, whose limits and ticks are still to come."""
+    names = [row.name if len(row.name) <= LONGEST else f"{row.name[: LONGEST - 1]}…" for row in rows]
+    left, height = 6.2 * max(map(len, names)) + 16, ROW * len(rows) + 46
+    frame = (left / NARROW, 24 / height, (NARROW - left - 16) / NARROW, 1 - 44 / height)
+    figure, axes = blank(NARROW / 72, height / 72, frame)
+    for place, (row, name, of) in enumerate(zip(rows, names, values, strict=True)):
+        _runs(axes, place, of, themed("rival" if row.random else "accent"))
+        axes.annotate(
+            name, (0, place), xycoords=("axes fraction", "data"), xytext=(-10, 0), textcoords="offset points",
+            ha="right", va="center", color=themed("ink"), fontsize=10, weight="bold" if row.random else "normal",
+        )  # fmt: skip
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.yaxis.set_major_locator(FixedLocator([]))
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=themed("grid"), linewidth=0.8)
+    axes.hlines(np.arange(len(rows) - 1) + 0.5, 0, 1, transform=axes.get_yaxis_transform(), color=themed("grid"), linewidth=0.5)
+    axes.set_title(title, loc="left", fontsize=9.5, color=themed("muted"), pad=6)
+    return figure, axes
 
 
 def _runs(axes: Axes, row: int, values: Sequence[float], colour: str) -> None:
@@ -112,7 +125,7 @@ def inside(epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, des
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        figure, axes = blank(4.1, 1.9, (0.115, 0.13, 0.86, 0.83))
+        figure, axes = blank(*PANEL, (0.115, 0.205, 0.86, 0.765))
         for values, name in ((entropy, "accent"), (skips, "op-skip")):
             for run in values:
                 axes.plot(list(epochs), run, color=themed(name), linewidth=0.8, alpha=0.35)
@@ -123,6 +136,7 @@ def inside(epochs: Sequence[int], entropy: np.ndarray, skips: np.ndarray, *, des
         axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch", color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         return to_svg(figure, description)
 
@@ -150,7 +164,7 @@ def anytime(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        figure, axes = blank(4.1, 1.9, (0.145, 0.13, 0.83, 0.83))
+        figure, axes = blank(*PANEL, (0.145, 0.205, 0.83, 0.685))
         if rival is not None:
             axes.axhline(rival, color=themed("rival"), linewidth=1, linestyle=(0, (4, 3)))
         for run in scores:
@@ -158,9 +172,11 @@ def anytime(
         marker = "o" if len(epochs) == 1 else ""
         axes.plot(list(epochs), mean_over_runs(scores), color=themed("accent"), linewidth=2.2, marker=marker)
         axes.set_ylim(*_around(*limits))
+        axes.set_title("Score after each epoch", loc="left", fontsize=9.5, color=themed("muted"), pad=6)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(_ticks(measure))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch", color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         return to_svg(figure, description)
 

@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mixop.core.measure import Measure
-from mixop.report.plots import HEIGHT, WIDTH, blank, legend_above, themed, to_svg
+from mixop.report.plots import legend_above, line_plot, themed, to_svg
 
 _COLOURS = ("accent", "second", "rival")
+_MARKERS = ("o", "s", "^")
+"""Of kinds of network, so that they differ without colours too."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def against_cost(lines: Sequence[Line], cost: str, measure: Measure, *, descript
     """
     costs = [value for line in lines for value in line.costs]
     with matplotlib.rc_context():
-        figure, axes = blank(WIDTH, HEIGHT, (0.12, 0.165, 0.85, 0.715))
+        figure, axes, columns = line_plot([line.name for line in lines])
         for order, (line, colour) in enumerate(zip(lines, _COLOURS, strict=False)):
             axes.plot(
                 list(line.costs), list(line.scores), marker="o", markersize=4, linewidth=1.9, label=line.name,
@@ -44,7 +46,7 @@ def against_cost(lines: Sequence[Line], cost: str, measure: Measure, *, descript
             )  # fmt: skip
         _cost_axis(axes, costs, cost)
         _score_axis(axes, measure)
-        legend_above(axes, handlelength=1.8)
+        legend_above(axes, columns, handlelength=1.8)
         return to_svg(figure, description)
 
 
@@ -96,15 +98,15 @@ def costs_and_scores(spots: Sequence[Spot], cost: str, measure: Measure, most: f
     front = best_for_each_cost(spots, measure)
     described = ", ".join(f"{spot.label} {measure.written(spot.score)} at {spot.cost:,.4g}" for spot in front)
     with matplotlib.rc_context():
-        figure, axes = blank(WIDTH, HEIGHT, (0.12, 0.165, 0.85, 0.715))
+        figure, axes, columns = line_plot(list(dict.fromkeys(spot.kind for spot in spots)))
         axes.plot(
             [spot.cost for spot in front], [spot.score for spot in front], color=themed("muted"), linewidth=1.2, zorder=1
         )  # fmt: skip
-        for kind, colour in zip(dict.fromkeys(spot.kind for spot in spots), _COLOURS, strict=False):
+        for kind, colour, marker in zip(dict.fromkeys(spot.kind for spot in spots), _COLOURS, _MARKERS, strict=False):
             of = [spot for spot in spots if spot.kind == kind]
             axes.plot(
-                [spot.cost for spot in of], [spot.score for spot in of], linestyle="", marker="o", markersize=5.5, label=kind,
-                color=themed(colour), zorder=2,
+                [spot.cost for spot in of], [spot.score for spot in of], linestyle="", marker=marker, markersize=5.5,
+                color=themed(colour), zorder=2, label=kind,
             )  # fmt: skip
         for spot in (spot for spot in spots if spot.chosen):
             axes.plot(
@@ -116,7 +118,7 @@ def costs_and_scores(spots: Sequence[Spot], cost: str, measure: Measure, most: f
             axes.axvline(most, color=themed("muted"), linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
         _cost_axis(axes, costs, cost)
         _score_axis(axes, measure)
-        legend_above(axes, handletextpad=0.3)
+        legend_above(axes, columns, handletextpad=0.3)
         return to_svg(figure, f"{measure.title} against {cost}; the best for each cost: {described}")
 
 
@@ -139,6 +141,9 @@ def _short(value: float) -> str:
 
 
 def _score_axis(axes: Axes, measure: Measure) -> None:
+    if measure.style == "percent":  # no room is left beyond what a share can be
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.01), min(high, 1.01))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{measure.scale * value:.4g}{measure.suffix}"))
     axes.grid(axis="y", color=themed("grid"), linewidth=0.8)

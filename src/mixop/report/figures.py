@@ -24,7 +24,7 @@ VALIDATED = "found, validation"
 """The line of what a training measures on the validation part, where its protocol does."""
 
 ENTROPY = (
-    "How undecided the search is, in nats, averaged over the decisions. It falls as operations drop out of the race; at the "
+    "How undecided the search is, averaged over the decisions. It falls as operations drop out of the race; at the "
     "dashed line all weigh the same, at 0 one of them has everything. Near the line to the end: nothing was decided. A plunge "
     "in the first epochs: decided before the network weights could tell."
 )
@@ -129,7 +129,7 @@ def _strip(run: RunContents, decision: str) -> plots.Strip:
         words = "not reached"
     else:
         words = " + ".join(f"{names[index]} {last[index]:.2f}" for index in first) or "none"
-    name, text = _shortened(decision, 58 - min(len(words), 34), tail=True), _shortened(words, 34)
+    name, text = _shortened(decision, 50 - min(len(words), 30), tail=True), _shortened(words, 30)
     return plots.Strip(name, text, weights[:, order], len(first))
 
 
@@ -164,7 +164,7 @@ def search_figures(run: RunContents) -> list[Item]:
         curves = [plots.Curve(None, epochs, search.entropy)]
         reference = (run.max_entropy, f"uniform: {run.max_entropy:.2f}") if run.max_entropy else None
         svg = plots.lines(curves, description=_describe("Entropy in nats", curves), reference=reference)
-        figures.append(_item("Entropy of the mixing weights", ENTROPY, svg))
+        figures.append(_item("Entropy of the mixing weights (nats)", ENTROPY, svg))
     if _any(search.skip_share):
         curves = [plots.Curve(None, epochs, search.skip_share, "op-skip")]
         text = _describe("Skip share", curves, percent=True)

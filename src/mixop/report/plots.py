@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -45,8 +46,11 @@ STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.8,
     "lines.solid_capstyle": "round",
 }
-WIDTH, HEIGHT = 5.4, 2.9  # inches of a line plot; 72 units of the page each
-MARKED = 12  # up to this many points are marked as points
+WIDTH, HEIGHT = 4.7, 2.6  # inches of a line plot; 72 units of the page each, so that letters are large enough on a phone
+BELOW, PLOT, ABOVE = 0.48, 1.8, 0.12  # inches of its height: for the axis, for curves at least, and between them and a legend
+LEGEND, LETTER, SAMPLE, LINE = 4.2, 0.066, 0.5, 0.19  # inches of a legend: its width, a letter, a line's sample, a row's height
+NARROW = 340.0  # units of the page: the width of a figure of rows
+MARKED = 12  # up to this many points of up to this many curves are marked as points
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,17 @@ def lines(
         curves: what to draw, later ones on top.
         description: the figure in words, for those who cannot see it.
         percent: whether values are shares in [0, 1], shown in percent.
-        reference: a height and its name, drawn as a dashed horizontal line.
+        reference: a height that no curve is above, and its name, drawn as a dashed horizontal line.
 
     Returns:
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
         legend = len(curves) > 1 and any(curve.label for curve in curves)
-        figure, axes = blank(WIDTH, HEIGHT, (0.11, 0.165, 0.87, 0.715 if legend else 0.815))
+        figure, axes, columns = line_plot([curve.label for curve in curves if curve.label] if legend else [])
         for curve in curves:
-            marker = "o" if len(curve.epochs) <= MARKED else ("." if np.isfinite(curve.values).sum() == 1 else "")
+            few = max(len(curve.epochs), len(curves)) <= MARKED
+            marker = "o" if few else ("." if np.isfinite(curve.values).sum() == 1 else "")
             style = {
                 "color": themed(curve.colour),
                 "linewidth": curve.width,
@@ -91,10 +96,10 @@ def lines(
             height, name = reference
             axes.axhline(height, color=themed("muted"), linewidth=1.0, linestyle=(0, (2, 2)))
             axes.annotate(
-                name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
-                ha="right", va="top", color=themed("muted"), fontsize=8.5,
+                name, (1, height), xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points",
+                ha="right", va="bottom", color=themed("muted"), fontsize=8.5,
             )  # fmt: skip
-            axes.set_ylim(0, height * 1.08)
+            axes.set_ylim(0, height * 1.15)  # its name stands above it, where no curve is
         elif percent:
             _shares(axes, curves)
         _epoch_axis(axes, [epoch for curve in curves for epoch in curve.epochs])
@@ -102,7 +107,7 @@ def lines(
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
         if legend:
-            legend_above(axes, handlelength=1.6)
+            legend_above(axes, columns, handlelength=1.6)
         return to_svg(figure, description)
 
 
@@ -150,7 +155,10 @@ def heatmap(
     ends = {epochs[0]: (left + half, "start"), epochs[-1]: (left + plot - half, "end" if len(epochs) > 1 else "middle")}
     for epoch, (x, anchor) in ends.items():
         body.append(f'<path d="M{x:.1f} {foot:.1f}v2.5" style="stroke: {_variable("muted")}; stroke-width: 0.8"/>')
-        body.append(_text(str(epoch), x, foot + 12.5, anchor, "muted", size=8.5))
+        text = str(epoch) if len(epochs) > 1 else f"epoch {epoch}"
+        body.append(_text(text, x, foot + 12.5, anchor, "muted", size=8.5))
+    if len(epochs) > 1:
+        body.append(_text("epoch", left + plot / 2, foot + 12.5, "middle", "muted", size=8.5))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {foot + bottom:.1f}" '
         f"{_attributes(description, 'plot heat')}>" + "\n".join(body) + "</svg>"
@@ -210,7 +218,7 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
     Returns:
         An ``<svg>`` element.
     """
-    width, pitch, thick, bottom = 390.0, 31.0, 13.0, 18.0
+    width, pitch, thick, bottom = NARROW, 31.0, 13.0, 18.0
     height = pitch * len(given) + bottom
     with matplotlib.rc_context():
         figure, axes = blank(width / 72, height / 72, (0.005, bottom / height, 0.99, 1 - bottom / height))
@@ -231,6 +239,13 @@ def strips(given: Sequence[Strip], epochs: Sequence[int], *, description: str) -
         axes.tick_params(axis="x", length=2.5, colors=themed("muted"), labelsize=8.5)
         for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
             label.set_horizontalalignment(side if len(epochs) > 1 else "center")
+        if len(epochs) > 1:
+            axes.annotate(
+                "epoch", (0.5, 0), xycoords="axes fraction", xytext=(0, -5), textcoords="offset points", ha="center", va="top",
+                color=themed("muted"), fontsize=8.5,
+            )  # fmt: skip
+        else:
+            axes.set_xticklabels([f"epoch {first}"])
         for spine in axes.spines.values():
             spine.set_visible(False)
         return to_svg(figure, description, "plot heat strips")
@@ -280,7 +295,7 @@ def ranking(
     places = digits(measure, values, examples)
     texts = [measure.written(value, places) for value in values]
     right = max(50.0, 5.6 * max(map(len, texts)) + 14)
-    width, height = 390.0, 18.0 * len(labels) + 30
+    width, height = NARROW, 18.0 * len(labels) + 30
     with matplotlib.rc_context():
         frame = (left / width, 24 / height, (width - left - right) / width, 1 - 30 / height)
         figure, axes = blank(width / 72, height / 72, frame)
@@ -299,7 +314,7 @@ def ranking(
         _room(axes, intervals, measure)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         if measure.style == "percent":
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         axes.grid(axis="x", color=themed("grid"), linewidth=0.8)
@@ -370,7 +385,31 @@ def blank(width: float, height: float, frame: tuple[float, float, float, float])
     return figure, axes
 
 
-def legend_above(axes: Axes, columns: int = 3, **handles: float) -> None:
+def line_plot(names: Sequence[str]) -> tuple[Figure, Axes, int]:
+    """An empty line plot with room above it for a legend; only inside an ``rc_context``.
+
+    Args:
+        names: of the legend's entries; empty for no legend.
+
+    Returns:
+        the figure, its axes, and how many entries a row of the legend has room for.
+    """
+    columns = next((number for number in (3, 2) if _legend_width(names, number) <= LEGEND), 1)
+    above = ABOVE + LINE * -(-len(names) // columns) if names else ABOVE / 2
+    height = max(HEIGHT, BELOW + PLOT + above)
+    figure, axes = blank(WIDTH, height, (0.135, BELOW / height, 0.845, 1 - (BELOW + above) / height))
+    return figure, axes, columns
+
+
+def _legend_width(names: Sequence[str], columns: int) -> float:
+    """Inches of a legend in so many columns, each as wide as its longest entry."""
+    rows, more = divmod(len(names), columns)
+    ends = [rows * column + min(column, more) for column in range(columns + 1)]
+    of = [names[first:last] for first, last in pairwise(ends) if first < last]
+    return sum(LETTER * max(map(len, column)) + SAMPLE for column in of)
+
+
+def legend_above(axes: Axes, columns: int, **handles: float) -> None:
     """The legend of a line plot, in rows above it.
 
     Args:

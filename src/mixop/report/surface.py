@@ -11,7 +11,8 @@ from mixop.report.palette import ABSENT
 from mixop.report.plots import THEME, blank, themed, to_svg
 
 LINES = 6  # of equal height, about
-SIDE, GAP, LEFT, TOP, BOTTOM = 150.0, 16.0, 40.0, 22.0, 54.0  # units of the page
+SIDE, GAP, LEFT, TOP, BELOW, BOTTOM = 150.0, 16.0, 40.0, 22.0, 36.0, 54.0  # units of the page
+BESIDE = 2  # variants in a row, so that letters are large enough on a phone
 
 
 def surfaces(
@@ -32,16 +33,25 @@ def surfaces(
     known = np.concatenate([values[np.isfinite(values)] for values in series.values()])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     levels = [level for level in MaxNLocator(LINES).tick_values(low, high) if low < level < high] if high > low else []
-    width, height = LEFT + len(series) * (SIDE + GAP), TOP + SIDE + BOTTOM
+    columns, rows = min(len(series), BESIDE), -(-len(series) // BESIDE)
+    width, height = LEFT + columns * (SIDE + GAP), rows * (TOP + SIDE + BELOW) + BOTTOM - BELOW
     half = (axis[-1] - axis[0]) / (2 * (len(axis) - 1)) if len(axis) > 1 else 0.5
     first, last = (axis[0] - half, axis[-1] + half) if len(axis) else (-1.0, 1.0)
     with matplotlib.rc_context():
-        frame = (LEFT / width, BOTTOM / height, SIDE / width, SIDE / height)
-        figure, axes = blank(width / 72, height / 72, frame)
+        frames = [
+            (
+                (LEFT + place % BESIDE * (SIDE + GAP)) / width,
+                (BOTTOM + (rows - 1 - place // BESIDE) * (TOP + SIDE + BELOW)) / height,
+                SIDE / width,
+                SIDE / height,
+            )
+            for place in range(len(series))
+        ]
+        figure, axes = blank(width / 72, height / 72, frames[0])
         for place, (name, values) in enumerate(series.items()):
             if place:
-                axes = figure.add_axes(((LEFT + place * (SIDE + GAP)) / width, *frame[1:]))
-                axes.tick_params(colors=themed("muted"), length=3, width=0.8, labelleft=False)
+                axes = figure.add_axes(frames[place])
+                axes.tick_params(colors=themed("muted"), length=3, width=0.8, labelleft=place % BESIDE == 0)
             shown = np.nan_to_num((values.T - low) / (high - low)) if high > low else np.zeros(values.shape)
             pixels = np.zeros((*shown.shape, 4))
             pixels[..., :3] = to_rgb(THEME["accent"][1])

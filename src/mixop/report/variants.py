@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from mixop.report.comparison_plots import mean_over_runs
-from mixop.report.plots import MARKED, blank, legend_above, themed, to_svg
+from mixop.report.plots import MARKED, legend_above, line_plot, themed, to_svg
 
 # Alternately solid and dashed, so that they differ without colours too.
 STYLES = tuple(
@@ -17,9 +17,6 @@ STYLES = tuple(
     for pair in (("accent", "second"), ("op-pool", "op-dilated"), ("op-pointwise", "op-none"), ("op-other", "op-separable"))
     for colour, dashes in zip(pair, ("-", (0, (4, 2))), strict=True)
 )
-
-LEGEND, LETTER, SAMPLE = 4.9, 0.066, 0.5
-"""Inches: of a row of the legend, and of an entry's letters and its line."""
 
 
 class Plain(LogFormatter):
@@ -55,12 +52,11 @@ def variants(
         An ``<svg>`` element.
     """
     with matplotlib.rc_context():
-        columns = max(min(int(LEGEND / (LETTER * max(map(len, series)) + SAMPLE)), 3), 1)
-        rows = -(-len(series) // columns)
-        figure, axes = blank(5.4, 2.75 + 0.19 * rows, (0.125, 0.16, 0.855, 0.8 - 0.062 * rows))
+        at_one_place = len(x) == 1 and len(series) > 1
+        named = len(series) > 1 and not at_one_place
+        figure, axes, columns = line_plot(list(series) if named else [])
         looks = zip(series.items(), STYLES * (1 + len(series) // len(STYLES)), strict=False)
         together = {name: (np.where(values > 0, values, np.nan) if log else values, look) for (name, values), look in looks}
-        at_one_place = len(x) == 1 and len(series) > 1
         if at_one_place:
             _side_by_side(axes, together)
         else:
@@ -80,7 +76,7 @@ def variants(
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel(along, color=themed("muted"))
         axes.grid(axis="y", color=themed("grid"), linewidth=0.8)
-        if len(series) > 1 and not at_one_place:
+        if named:
             legend_above(axes, columns, handlelength=1.9)
         return to_svg(figure, description)
 

@@ -39,15 +39,16 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def head(measure: Measure, before: str = "") -> str:
-    """A measure as the head of a column or figure: ``Test accuracy``, ``Training loss (nats)``.
+def head(measure: Measure, before: str = "", after: str = "") -> str:
+    """A measure as the head of a column or figure: ``Test accuracy``, ``Loss of the supernet (nats)``.
 
     Args:
         measure: the measure; percent stands with its values and not here.
         before: a word that goes before its name.
+        after: words that follow it.
     """
     unit = f" ({measure.unit})" if measure.unit and measure.style != "percent" else ""
-    return capital(f"{before} {word(measure)}".strip()) + unit
+    return capital(f"{before} {word(measure)} {after}".strip()) + unit
 
 
 def digits(measure: Measure, values: Iterable[float | None], examples: int | None = None) -> int:

@@ -12,6 +12,7 @@ from mixop.report.comparison import Comparison
 from mixop.report.curve import Spot, best_for_each_cost, costs_and_scores
 from mixop.report.methods import RANDOM
 from mixop.report.verdict import last
+from mixop.report.words import capital, word
 from mixop.runs.files import TUNING
 from mixop.runs.load import read_object
 from mixop.runs.read import RunContents
@@ -52,7 +53,11 @@ def against_cost(folder: Path, runs: Sequence[Followed], comparison: Comparison 
         return None
     front = best_for_each_cost(spots, measure)
     spots = [Spot(s.label, s.kind, s.cost, s.score, chosen=s == front[-1]) for s in spots]
-    return {"title": f"{measure.title} against {cost}", "note": note, "svg": Markup(costs_and_scores(spots, cost, measure))}
+    return {
+        "title": f"{capital(word(measure))} against {cost}",
+        "note": note,
+        "svg": Markup(costs_and_scores(spots, cost, measure)),
+    }
 
 
 def scored_by(folder: Path, comparison: Comparison | None) -> Measure | None:

@@ -117,13 +117,13 @@ def overlays(runs: Sequence[Followed], colours: Mapping[int, str]) -> list[dict[
         for measure in (contents.first, *(m for m in contents.measures if m.name == "loss")):
             measures.setdefault(measure.name, measure)
     figures = [
-        _figure(f"{head(measure)} of the supernet", known, colours, lambda c, m=measure: _supernet(c, m), measure)
+        _figure(head(measure, after="of the supernet"), known, colours, lambda c, m=measure: _supernet(c, m), measure)
         for measure in measures.values()
     ]
-    figures.append(_figure("Entropy of the mixing weights", known, colours, _entropy, None))
+    figures.append(_figure("Entropy of the mixing weights (nats)", known, colours, _entropy, None))
     figures.append(_figure("Skip share", known, colours, _skips, Measure("skip_share", "lower", style="percent")))
     for measure in dict.fromkeys(contents.first for _, contents in known):
-        title = f"{head(measure)} of trainings from scratch"
+        title = head(measure, after="of trainings from scratch")
         figures.append(_figure(title, known, colours, lambda c, m=measure: _trained(c, m), measure))
     return [figure for figure in figures if figure is not None]
 
@@ -151,7 +151,7 @@ def _figure(
 
 def _note(measure: Measure | None) -> str:
     if measure is None:
-        return "In nats, averaged over the decisions: 0 where one option of each has all of the weight."
+        return "Averaged over the decisions: 0 where one option of each has all of the weight."
     if measure.name == "skip_share":
         return "Mixing weight on skip connections where they are offered. A steady climb above one half warns of collapse."
     return f"On the validation part, or on training batches where a run has none; {measure.better} is better."
