@@ -1,5 +1,6 @@
 """The trials of a tuning: the best, the front, the names of fields."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -65,3 +66,14 @@ def test_a_field_is_called_by_the_end_that_no_other_one_has():
 )
 def test_values_for_people(value, text: str):
     assert written(value) == text
+
+
+def test_what_is_printed():
+    settings = {"recipe.architecture_optimiser.lr": 0.5, "recipe": "gaea"}
+    trials = result([(0.25, 1.0), (0.75, 1.0)], cost=None)
+    trials = replace(trials, trials=tuple(replace(trial, settings=settings) for trial in trials.trials))
+    first, second = str(trials).splitlines()
+    assert first == "2 of 9 trials in x: 2 complete."
+    assert second == "The best is trial 1: accuracy 75.0 %, lr 0.5, recipe gaea."
+    assert str(result([], cost=None)) == "0 of 9 trials in x: none has begun."
+    assert repr(trials) == "<tuning of 2 trials in 'x'>"

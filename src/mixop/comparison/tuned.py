@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mixop.core.errors import RunError
 from mixop.core.measure import Measure, Number
@@ -95,6 +95,20 @@ class TuneResult:
     def count(self, state: State) -> int:
         """How many trials ended in a way."""
         return sum(trial.state == state for trial in self.trials)
+
+    def __str__(self) -> str:
+        ways = [f"{self.count(state)} {state}" for state in get_args(State) if self.count(state)]
+        lines = [f"{len(self.trials)} of {self.planned} trials in {self.out}: {', '.join(ways) or 'none has begun'}."]
+        if self.complete:
+            names = short_names(list(self.best.settings))
+            settings = ", ".join(f"{names[name]} {written(value)}" for name, value in self.best.settings.items())
+            lines.append(
+                f"The best is trial {self.best.number}: {self.measure.title} {self.measure.written(self.best.score)}, {settings}."
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<tuning of {len(self.trials)} trials in {str(self.out)!r}>"
 
 
 def short_names(fields: Sequence[str]) -> dict[str, str]:
