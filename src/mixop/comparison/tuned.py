@@ -102,10 +102,8 @@ class TuneResult:
         if self.complete:
             names = short_names(list(self.best.settings))
             settings = ", ".join(f"{names[name]} {written(value)}" for name, value in self.best.settings.items())
-            lines.append(
             score = f"{self.measure.name.replace('_', ' ')} {self.measure.written(self.best.score)}"
             lines.append(f"The best is trial {self.best.number}: {score}, {settings}.")
-            )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
