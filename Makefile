@@ -27,7 +27,7 @@ PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist workst
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup search test test-all coverage test-oldest lint format build matrix docs clean clean-all
+.PHONY: help setup search test test-all coverage test-oldest lint format build matrix docs notebooks clean clean-all
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,9 @@ docs: $(VENV)/.docs ## the documentation site, in build/site; a broken link or a
 	$(BIN)/python -m builder build/docs
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python -m builder.links build/site
+
+notebooks: $(VENV)/.test $(VENV)/.docs ## every tutorial as a notebook, where a warning is an error
+	$(PYTEST) -m "" tests/builder/test_scripts.py
 
 clean: ## remove what building and testing left; runs/ and .venv stay
 	rm -rf dist build .cache .coverage .coverage.* .pytest_cache .ruff_cache
