@@ -535,6 +535,21 @@ def test_speed_says_how_fast(capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_speed_takes_images_and_signals_of_any_size(capsys, fails):
+    def flops(*flags: str) -> float:
+        assert main([*SPEED, *flags, "--json", "--executors", "plain", "--skip-memory"]) == 0
+        return json.loads(capsys.readouterr().out)["flops"]
+
+    assert 3.5 < flops("--size", "8") / flops("--size", "4") < 4.5  # four times the pixels
+    assert "at least 1" in fails(*SPEED, "--size", "0")
+    assert "leave it out" in fails("speed", "--space", "darts_rnn", "--recipe", "darts_rnn", "--size", "8")
+
+
+@pytest.mark.parametrize(("value", "text"), [(18.66, "18.7"), (5.1, "5.10"), (0.0205, "0.0205"), (123.4, "123"), (0.0, "0")])
+def test_seconds_have_three_figures(value, text):
+    assert screens._figures(value) == text
+
+
 def test_speed_says_how_much_memory(capsys):
     assert main([*SPEED, "--json", "--executors", "nodewise"]) == 0
     memory = json.loads(capsys.readouterr().out)["executors"]["nodewise"]["memory"]

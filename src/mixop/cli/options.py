@@ -388,6 +388,7 @@ class SpeedOptions:
         retrain: measure a training step of this network instead: one from mixop list architectures, or one in the notation of
             --space.
         protocol: with --retrain, how it is trained, and the sizes of the network. [the published one]
+        size: side of the images, or samples of the signals. [those of the space's data]
         executors: which ones, separated by commas. [plain, nodewise and, where it can compute this, fused]
         repeats: counted steps of each executor.
         skip_memory: do not measure memory.
@@ -404,6 +405,7 @@ class SpeedOptions:
     space: str = "nasbench201"
     retrain: str | None = None
     protocol: str | None = None
+    size: int | None = None
     executors: str | None = None
     repeats: int = 5
     skip_memory: bool = False

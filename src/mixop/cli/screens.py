@@ -1,5 +1,6 @@
 """The last screen of a command: what came of it, and where it is."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,11 +234,11 @@ def speed(result: "Result", what: str) -> None:
     def row(name: str, cells: Iterable[str], style: str = "") -> None:
         table.add_row(name, *cells, style=style)
 
-    row("whole step, median", (f"{median(t.step):.3f} s" for t in timings), "bold")
-    row("least to most", (f"{min(t.step):.3f} to {max(t.step):.3f} s" for t in timings))
+    row("whole step, median", (f"{_figures(median(t.step))} s" for t in timings), "bold")
+    row("least to most, s", (f"{_figures(min(t.step))} to {_figures(max(t.step))}" for t in timings))
     for name, part in (("architecture", "architecture"), ("weights", "weights"), ("forward, backward", "pass_")):
         if all(max(getattr(t, part)) for t in timings):
-            row(f"  {name}", (f"{median(getattr(t, part)):.3f} s" for t in timings))
+            row(f"  {name}", (f"{_figures(median(getattr(t, part)))} s" for t in timings))
     for name in {part: None for t in timings for part in t.shares}:
         row(f"  {name}", (f"{t.shares[name]:.0%}" if name in t.shares else "" for t in timings))
     one = "column" if result.tokens else "image"
@@ -291,8 +292,8 @@ def training_speed(result: "TrainingResult", what: str) -> None:
     for name in ("", *(timing.executor for timing in timings)):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     table.add_row("steps a second", *(f"{1 / median(t.step):.2f}" for t in timings), style="bold")
-    table.add_row("a step, median", *(f"{median(t.step):.3f} s" for t in timings))
-    table.add_row("least to most", *(f"{min(t.step):.3f} to {max(t.step):.3f} s" for t in timings))
+    table.add_row("a step, median", *(f"{_figures(median(t.step))} s" for t in timings))
+    table.add_row("least to most, s", *(f"{_figures(min(t.step))} to {_figures(max(t.step))}" for t in timings))
     shares = [t.shares() for t in timings]
     for name in shares[0]:
         table.add_row(f"  {name}", *(f"{share[name]:.1%}" for share in shares))
@@ -370,6 +371,11 @@ def _architecture(console: Console, text: str, *, of_choices: bool) -> None:
 def _long(console: Console, text: str) -> None:
     """Prints a line without breaking it, so that it can be copied."""
     console.print(text, soft_wrap=True)
+
+
+def _figures(value: float) -> str:
+    """A number of at least 0 with three figures: ``5.12``, ``0.0205``."""
+    return f"{value:.{max(2 - math.floor(math.log10(value)), 0)}f}" if value > 0 else "0"
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from mixop.cli.loading import loaded
 from mixop.cli.options import SpeedOptions
 from mixop.cli.output import print_json
 from mixop.core.errors import RecipeError
+from mixop.core.schedules import check_range
 
 
 def speed(parsed: Parsed) -> None:
@@ -25,7 +26,8 @@ def speed(parsed: Parsed) -> None:
         return _training(parsed)
     recipe, space, settings = (parsed.build(name) for name in ("recipe", "space", "settings"))
     usual = space.usual
-    shape, dense, tokens = space.input_shape or usual.shape, space.dense or usual.dense, space.tokens or usual.tokens
+    dense, tokens = space.dense or usual.dense, space.tokens or usual.tokens
+    shape = _sized(space.input_shape or usual.shape, options.size, side=not tokens)
     sizes = Sizes(shape, space.outputs or (shape[0] if tokens else usual.outputs), dense, tokens)
     case = measuring.Case(recipe=recipe, space=space.fit(sizes), settings=settings)
     names = _executors(case) if options.executors is None else [name.strip() for name in options.executors.split(",")]
@@ -52,7 +54,7 @@ def _training(parsed: Parsed) -> None:
         raise RecipeError(unknown("published architecture", text, ARCHITECTURES))
     elsewhere = known is not None and known.space != options.space
     space = kinds.space(known.space).build() if known is not None and elsewhere else parsed.build("space")
-    space = space.fit(Sizes(space.input_shape or (3, 32, 32), space.outputs or 10))
+    space = space.fit(Sizes(_sized(space.input_shape or (3, 32, 32), options.size), space.outputs or 10))
     protocol = parsed.build("protocol") or kinds.protocol(_PUBLISHED.get(space.name)).build()
     protocol = replace(protocol, batch_size=parsed.build("recipe").batch_size)
     architecture = space.from_native(text) if known is None else known
@@ -63,6 +65,22 @@ def _training(parsed: Parsed) -> None:
     if options.json:
         return print_json(result.to_json())
     return screens.training_speed(result, f"{text} by protocol {protocol.name}, batches of {protocol.batch_size}")
+
+
+def _sized(shape: tuple[int, ...], size: int | None, *, side: bool = True) -> tuple[int, ...]:
+    """The shape of an example with other sides.
+
+    Args:
+        shape: of an example as the space has it.
+        size: of each side; None leaves it as it is.
+        side: whether it has sides: a text has none.
+    """
+    if size is None:
+        return shape
+    if not side or len(shape) < 2:
+        raise RecipeError("--size is the side of images or the length of signals, and this space reads neither: leave it out.")
+    check_range("--size", size, at_least=1)
+    return shape[0], *(size for _ in shape[1:])
 
 
 _PUBLISHED = {"darts": "darts-cifar10", "nasbench201": "nasbench201"}

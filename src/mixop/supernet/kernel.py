@@ -118,14 +118,14 @@ class _Call(ctypes.Structure):
 
 
 PARTS = (
-    *(
-        "pointwise products",
-        "dense products",
-        "gradients of matrices",
-        "depthwise convolutions",
-        "gradients of depthwise weights",
-    ),
-    *("batch norms", "pools", "sums at nodes"),
+    "pointwise products",
+    "dense products",
+    "matrix gradients",
+    "depthwise convolutions",
+    "depthwise gradients",
+    "batch norms",
+    "pools",
+    "sums at nodes",
 )
 """What the kernels spend their time on; the order is that of ``kernels/clock.h``."""
 
