@@ -37,7 +37,8 @@ What `mixop reproduce` shows of what papers, talks and blogs report. Each patter
 page that the command writes has the rules, all figures, all settings and all numbers. **Shows** and **does not show** are
 differences of more than two standard errors, over seeds or draws; *cannot show* means that this scale cannot tell. FOLDER holds
 images of CIFAR-10 and the table of NAS-Bench-201 ([how](experiments.md)). Times are those of all runs of an experiment
-together, two at once on two cores, with other work beside them.
+together, two at once on two cores, with other work beside them. *Not measured*: it was halted by
+hand in between, and its clock went on.
 
 This page is made by `python studies/gallery.py` from [studies/rows/experiments](../studies/rows/experiments).
 
@@ -79,7 +80,8 @@ def page(contents: Sequence[Mapping[str, Any]]) -> str:
     """The page as Markdown."""
     rows, sections = [], []
     for content in contents:
-        name, scale, took = content["name"], content["scale"], duration(content["seconds"])
+        name, scale, seconds = content["name"], content["scale"], content["seconds"]
+        took = "not measured" if seconds is None else duration(seconds)
         for i, pattern in enumerate(content["patterns"]):
             first = (f"[`{name}`](#{name}-{scale})", scale, took) if i == 0 else ("", "", "")
             rows.append(f"| {first[0]} | {first[1]} | {pattern['claim']} | {VERDICTS[pattern['verdict']]} | {first[2]} |")
