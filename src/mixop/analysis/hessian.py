@@ -25,8 +25,11 @@ Loss = Callable[[Params], Tensor]
 LARGEST = 512
 """Most parameters whose Hessian is written out: each costs one backward pass (DARTS has 224, NAS-Bench-201 30)."""
 
-WRITTEN_OUT = 64
+WRITTEN_OUT = 16
 """Most parameters for which writing out the Hessian is the quicker way to its largest eigenvalue, roughly."""
+
+BASIS = 10
+"""Vectors that Lanczos holds before it restarts."""
 
 METHODS = ("auto", "exact", "lanczos")
 
@@ -145,8 +148,8 @@ def dominant_eigenvalue(
     Args:
         loss: scalar function of the parameters; weights, batch and random numbers fixed.
         params: architecture parameters by group.
-        method: ``exact`` writes the Hessian out, ``lanczos`` needs some dozens of Hessian-vector products and no n x n
-            memory, ``auto`` is the first up to `WRITTEN_OUT` parameters.
+        method: ``exact`` writes the Hessian out, ``lanczos`` needs a dozen or more Hessian-vector products and no
+            n x n memory, ``auto`` is the first up to `WRITTEN_OUT` parameters.
         weight_decay: of the architecture optimiser, >= 0, added to every eigenvalue as in the authors' code.
         which: which end of the spectrum.
 
@@ -219,7 +222,7 @@ def _lanczos(gradient: _Gradient, n: int, which: str) -> float:
             k=1,
             which="LA" if which == "largest" else "SA",
             v0=start,
-            ncv=min(n, 32),
+            ncv=min(n, BASIS),
             tol=1e-10 if exact else 1e-5,  # pyright: ignore[reportArgumentType]
             return_eigenvectors=False,
         )
