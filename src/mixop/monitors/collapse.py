@@ -37,8 +37,7 @@ class Collapse(Monitor):
 
     Args:
         every: epochs between two measurements of eigenvalue and gap, >= 1; the rest is cheap and looked at every epoch.
-        eigenvalue: whether the dominant eigenvalue is measured: by a dozen or more Hessian-vector products, or fewer where there
-            are fewer parameters.
+        eigenvalue: whether the dominant eigenvalue is measured: a dozen or more Hessian-vector products.
         gap: whether the gap is measured: two passes over the validation split.
         window: epochs over which a weight must have risen, >= 1.
         skips: share of skip connections that is too much, in [0, 1].
