@@ -39,7 +39,6 @@ from mixop.engine.watch import Snapshots, ask_monitors
 from mixop.monitors.base import Action, Continue, Restart, Stop
 from mixop.nets.modules.costs import shown
 from mixop.nets.modules.space import ModuleSpace
-from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.recipe.parts import recipe_to_json
 from mixop.recipe.stage import stage_progress
@@ -331,6 +330,7 @@ class Search:
     def _prepare_epoch(self) -> None:
         # Tuning continues as the last epoch of the search: its temperatures, and its rate of the architecture.
         state, recipe = self.state, self.recipe
+        state.net.train()
         # What belongs to the architecture has the time in which it moves; rate and augmentation of the weights have all of it.
         progress = stage_progress(recipe.stages, recipe.epochs, min(state.epoch, recipe.epochs - 1), recipe.warmup)
         self.problem.progress = self.weight_problem.progress = progress
@@ -358,7 +358,8 @@ class Search:
         multiplier = recipe.scheme.weight_rate(state.memory)
         set_rate(state.weight_optimiser, self._weight_rate() * state.weight_stream.scale * multiplier)
         searching = self._searching and recipe.steps_architecture(state.step, state.weight_stream.batches)
-        state.net.train()
+        if not state.net.training:  # asking is cheap, setting it walks through all modules
+            state.net.train()
         for problem in (self.problem, self.weight_problem):
             problem.forget()
         self.problem.begin_step()
@@ -434,7 +435,7 @@ class Search:
 
     def _move_weights(self, problem: SupernetProblem, batch: Batch) -> None:
         state = self.state
-        weights = trained(state.net)
+        weights = list(problem.weights.values())
         for weight in weights:
             # The same, whoever computes the network: an executor may keep what ran and what did not in one tensor.
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad

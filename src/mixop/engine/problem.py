@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
 from mixop.bilevel.base import InnerStep
@@ -32,6 +31,7 @@ from mixop.core.types import (
 from mixop.engine.accumulate import in_pieces, pieces_of
 from mixop.engine.capture import CapturedLoss
 from mixop.nets.added import added_losses, total_loss
+from mixop.nets.tensors import NamedTensors
 from mixop.recipe.core import Recipe
 from mixop.regularise.base import Point
 from mixop.relax.base import Relaxation
@@ -170,6 +170,7 @@ class SupernetProblem:
         self.ran: Active | None = {}
         self._noise = (0, 0)
         self._unseen = draws_unseen(net)
+        self._tensors = NamedTensors(net)
 
     @property
     def space(self) -> Space:
@@ -184,7 +185,7 @@ class SupernetProblem:
     @property
     def weights(self) -> dict[str, Tensor]:
         """The supernet's weights that learn, by name; what is frozen is a constant to every scheme."""
-        return {name: weight for name, weight in self.net.named_parameters() if weight.requires_grad}
+        return {**self._tensors.learning}
 
     @property
     def inner(self) -> InnerStep:
@@ -193,7 +194,7 @@ class SupernetProblem:
         state = self.optimiser.state
         buffers = {
             name: state[p]["momentum_buffer"]
-            for name, p in self.net.named_parameters()
+            for name, p in self._tensors.learning.items()
             if p in state and state[p].get("momentum_buffer") is not None
         }
         return InnerStep(
@@ -302,8 +303,8 @@ class SupernetProblem:
         """What the network gives for a batch."""
         if weights is None:
             return self.net(x, mix, active, **time)
-        statistics = {} if learn else {name: buffer.clone() for name, buffer in self.net.named_buffers()}
-        return functional_call(self.net, {**weights, **statistics}, (x, mix, active), dict(time))
+        statistics = {} if learn else self._tensors.buffers()
+        return self._tensors.call({**weights, **statistics}, (x, mix, active), dict(time))
 
     def _shared_pass(
         self,

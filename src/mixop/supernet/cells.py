@@ -73,7 +73,7 @@ class CellSupernet(Skeleton, Supernet):
                 decides = any(spec.group == group.name for spec in self.specs)
                 self._inputs[group.name] = list(graph.weighing) if decides else []
 
-    @property
+    @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Every group that needs mixing weights: the space's, and with edge normalisation those of each node's inputs."""
         groups: list[Group] = []

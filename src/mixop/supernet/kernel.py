@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -210,6 +210,18 @@ class CellKernel:
         weights, scales = _places([t.weights for t in terms]), _places([t.scales for t in terms])
         self.weights = (np.hstack([weights[0], scales[0]]), np.hstack([weights[1], scales[1]]))
         self.statistics = _places([t.statistics for t in terms])
+        self._of_all = self._of(self.all.terms)
+
+    def of(self, terms: Sequence[int]) -> "_Terms":
+        """What the kernels read of some terms, in their order."""
+        return self._of_all if terms is self.all.terms else self._of(terms)
+
+    def _of(self, terms: Sequence[int]) -> "_Terms":
+        weights, statistics = ((at[terms], offsets[terms]) for at, offsets in (self.weights, self.statistics))
+        info = np.ascontiguousarray(self.info[terms])
+        return _Terms(
+            info, int((info[:, 0] == Kind.DENSE).sum()), weights, statistics, np.zeros((len(terms), 8), dtype=np.int64)
+        )
 
     def __call__(
         self,
@@ -237,6 +249,18 @@ class CellKernel:
         return _CellFunction.apply(self, how, mix, *inputs, *weights)  # type: ignore[return-value]
 
 
+class _Terms(NamedTuple):
+    """What the kernels read of some terms, in their order: `_places` of their tensors among it."""
+
+    info: np.ndarray
+    dense: int
+    """How many are convolutions that read all channels."""
+    weights: tuple[np.ndarray, np.ndarray]
+    statistics: tuple[np.ndarray, np.ndarray]
+    nowhere: np.ndarray
+    """Null, for as many tensors as a term may have."""
+
+
 def _places(rows: Sequence[tuple[Place, ...]]) -> tuple[np.ndarray, np.ndarray]:
     """``(terms, 4)`` tensor numbers and offsets in bytes; -1 where there is none."""
     tensors, offsets = np.full((len(rows), 4), -1, dtype=np.int64), np.zeros((len(rows), 4), dtype=np.int64)
@@ -246,9 +270,9 @@ def _places(rows: Sequence[tuple[Place, ...]]) -> tuple[np.ndarray, np.ndarray]:
     return tensors, offsets
 
 
-def _pointers(places: tuple[np.ndarray, np.ndarray], tensors: Sequence[Tensor | None], terms: Sequence[int]) -> np.ndarray:
-    """The addresses of the tensors of some terms, null where there is none."""
-    at, offsets = (array[terms] for array in places)
+def _pointers(places: tuple[np.ndarray, np.ndarray], tensors: Sequence[Tensor | None]) -> np.ndarray:
+    """The addresses of tensors, null where there is none."""
+    at, offsets = places
     bases = np.array([0 if tensor is None else tensor.data_ptr() for tensor in tensors] + [0], dtype=np.int64)
     return np.where(at >= 0, bases[at] + offsets, 0)  # -1 is the last one
 
@@ -272,7 +296,7 @@ class _CellFunction(torch.autograd.Function):
 
         out, hidden = nodes(len(kernel.output)), nodes(len(kernel.hidden)) if kernel.hidden else None
         kept = torch.empty(len(chosen.terms) * 4 * kernel.channels, dtype=torch.float64)
-        dense = torch.empty(int((kernel.info[chosen.terms, 0] == Kind.DENSE).sum()) * batch * rows * cols * kernel.channels)
+        dense = torch.empty(kernel.of(chosen.terms).dense * batch * rows * cols * kernel.channels)
         call = _Prepared(kernel, inputs, mix, weights, statistics, mode, chosen)  # type: ignore[arg-type]
         call.run("mixop_cell_forward", (out, hidden), None, kept, dense)
         # What came in is kept, not the copies in another layout: second derivatives continue from there.
@@ -331,24 +355,23 @@ class _Prepared:
     ) -> None:
         self.kernel = kernel
         self.inputs = [x.detach().contiguous(memory_format=CHANNELS_LAST) for x in inputs]
-        mix, weights = mix.detach().contiguous(), [None if w is None else w.detach().contiguous() for w in weights]
-        self.keep: list[Any] = [mix, weights, statistics, gradients]
+        mix, weights = mix.detach().contiguous(), [None if w is None else w.contiguous() for w in weights]
+        of = kernel.of(chosen.terms)
+        self.keep: list[Any] = [mix, weights, statistics, gradients, of]
         terms = chosen.terms
-        info = kernel.info[terms]
         batch, _, height, width = inputs[0].shape
         self.mix_gradient = torch.zeros(mix.numel(), dtype=torch.float64)
-        nowhere = np.zeros((len(terms), 8), dtype=np.int64)
         self.call = _Call(
             images=batch, height=height, width=width, channels=kernel.channels, stride=kernel.stride, inputs=kernel.inputs,
             nodes=kernel.nodes, terms=len(terms), threads=torch.get_num_threads(), share=kernel.share,
             batch=mode.batch, update=mode.update, learn=len(gradients) > 0, eps=kernel.eps, momentum=mode.momentum,
-            info=self._array(info), weight=self._array(_pointers(kernel.weights, weights, terms)),
-            gradient=self._array(_pointers(kernel.weights, gradients, terms) if gradients else nowhere),
-            running=self._array(_pointers(kernel.statistics, statistics, terms)),
+            info=of.info.ctypes.data, weight=self._array(_pointers(of.weights, weights)),
+            gradient=self._array(_pointers(of.weights, gradients)) if gradients else of.nowhere.ctypes.data,
+            running=self._array(_pointers(of.statistics, statistics)),
             mix=mix.data_ptr(), mix_gradient=self.mix_gradient.data_ptr(),
             wanted=self._array(np.array(wanted, dtype=np.int64)),
-            runs=self._by_term(terms, chosen.runs), mask=self._by_term(terms, chosen.masks),
-            given=self._by_term(terms, chosen.given),
+            **{name: self._by_term(terms, tensors) if tensors else of.nowhere.ctypes.data
+               for name, tensors in (("runs", chosen.runs), ("mask", chosen.masks), ("given", chosen.given))},
             clock=None if _clock is None else _clock.ctypes.data,
         )  # fmt: skip
 
