@@ -73,9 +73,13 @@ class CellSupernet(Skeleton, Supernet):
                 decides = any(spec.group == group.name for spec in self.specs)
                 self._inputs[group.name] = list(graph.weighing) if decides else []
 
-    @cached_property
+    @property
     def groups(self) -> tuple[Group, ...]:
         """Every group that needs mixing weights: the space's, and with edge normalisation those of each node's inputs."""
+        return self._every_group
+
+    @cached_property
+    def _every_group(self) -> tuple[Group, ...]:
         groups: list[Group] = []
         for group in self.space.groups:
             groups += [group, *(inputs for inputs in group.input_groups if inputs.name in self._inputs[group.name])]
