@@ -1,6 +1,6 @@
 """Measures the time and memory of opening a table, and the time of a look-up.
 
-python studies/table_open.py ../shared/data/nasbench201.npz
+python studies/table_open.py FOLDER/nasbench201.npz
 
 Each opening runs in a separate process, which has already loaded mixop.tables. Memory is the growth of the resident set
 (/proc/self/statm, Linux) after opening, after one look-up, and after one pass over every column.
