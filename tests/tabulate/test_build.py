@@ -24,8 +24,8 @@ from mixop.spaces import darts, nasbench201
 from mixop.spaces.sizes import Sizes
 from mixop.tables.built import convert_built
 from mixop.tables.table import Table
-from mixop.tabulate import build
-from mixop.tabulate.build import architectures_of, seconds_of, tabulate, train
+from mixop.tabulate import build, pace
+from mixop.tabulate.build import architectures_of, estimate, tabulate, train
 from mixop.tabulate.cohort import Cohort
 from mixop.tabulate.how import Tabulation
 from mixop.tabulate.many import side_by_side
@@ -343,10 +343,37 @@ def test_what_cannot_be_tabulated(data, tmp_path):
 
 
 def test_the_time_is_estimated_and_leaves_nothing_behind(data, tmp_path, monkeypatch):
-    """By a clock that ticks a second a step: two epochs of three batches and two evaluations for each of eight groups."""
+    """By a clock that ticks a second a step: two epochs of three batches and two scorings for each of eight groups."""
     monkeypatch.chdir(tmp_path)
     ticks = count()
-    monkeypatch.setattr(build.time, "monotonic", lambda: float(next(ticks)))
-    estimated = seconds_of(SPACE, data, HOW, group=16)
-    assert estimated == 8 * (2 * 3 + 2)
+    monkeypatch.setattr(pace.time, "monotonic", lambda: float(next(ticks)))
+    assert estimate(SPACE, data, HOW, group=16).seconds == 8 * (2 * 3 + 2)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("slower", "group"), [(2.8, 6), (3.0, 2)], ids=["company gains", "company loses"])
+def test_as_many_train_together_as_are_fastest(data, monkeypatch, slower, group):
+    """By a clock on which a step of three architectures is so many times as slow as one of one, and of nine 9 times."""
+    steps = {1: 1.0, 3: slower, 9: 9.0}
+    monkeypatch.setattr(pace, "paced", lambda some, *_: pace.Pace(len(some), steps[len(some)], 0.0))
+    found = estimate(SPACE, data, HOW)
+    assert found.group == group
+    assert found.seconds == pytest.approx(64 * 2 * 3 * min(slower / 3, 1.0))
+
+
+def test_a_build_goes_on_with_as_many_as_before(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "paced", lambda some, *_: pace.Pace(len(some), 1.0 if len(some) < 9 else 9.0, 0.0))
+    out, folder = tmp_path / "table.npz", tmp_path / "table.npz.parts"
+    seen = []
+
+    def stop(done, total):
+        seen.append(done)
+        if done > 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(InterruptedRunError):
+        tabulate(SPACE, data, HOW, out, limit=7, tell=stop)
+    assert json.loads((folder / "group.json").read_text()) == {"group": 6}
+    monkeypatch.setattr(pace, "paced", None)  # nothing is timed again
+    tabulate(SPACE, data, HOW, out, limit=7)
+    assert [len(read(part)["index"]) for part in sorted(folder.glob("[0-9]*.npz"))] == [3, 3, 1]

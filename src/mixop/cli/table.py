@@ -34,7 +34,7 @@ class BuildOptions:
         space: the search space, of at most 20,000 architectures; fewer operations make it smaller. Sizes that it leaves open
             are taken from the data.
         data: the data set, as in mixop search.
-        group: number of networks that train together; more need more memory, fewer are slower.
+        group: number of networks that train together; more need more memory. [as many as are fastest, by a few steps of each]
         runner: who trains the groups: local for processes of this machine, slurm for jobs of a cluster (needs the extra
             slurm), ray for tasks of one (needs the extra ray).
         jobs: groups at a time. [local: 1, or as many as GPUs; else no limit]
@@ -50,7 +50,7 @@ class BuildOptions:
     _: KW_ONLY
     space: str = "nasbench201-digits"
     data: str = "digits"
-    group: int = 81
+    group: int | None = None
     runner: str = "local"
     jobs: int | None = None
     limit: int | None = None
@@ -182,7 +182,7 @@ def build(parsed: Parsed) -> None:
     from mixop.report.words import word
     from mixop.tables.built import convert_built
     from mixop.tables.table import Table
-    from mixop.tabulate.build import architectures_of, seconds_of, tabulate
+    from mixop.tabulate.build import architectures_of, estimate, tabulate
 
     options = parsed.options
     target = Path(options.target)
@@ -191,17 +191,19 @@ def build(parsed: Parsed) -> None:
     space, data, how = parsed.build("space"), loaded(parsed.build("data").load), parsed.build("training")
     space = space.fit(data)
     silent, counts = options.quiet or options.json, target.with_suffix(".npz")
-    plan = {"group": options.group, "limit": options.limit}
+    group = options.group
     runner, settings, device = runner_and_settings(parsed)
     with using(settings.threads):
         number = len(architectures_of(space)[: options.limit])
         if not silent and runner.one_machine and not counts.with_name(counts.name + ".parts").exists():
-            took = seconds_of(space, data, how, device=device, **plan)
-            each = f"{number:,} architectures x {how.seeds} seeds x {how.epochs} epochs on {data.name}"
-            screens.places({"Plan": each, "Estimate": f"{duration(took)} from two steps of the first group"})
+            found = estimate(space, data, how, device=device, group=group, limit=options.limit)
+            group = found.group
+            each = f"{number:,} architectures x {how.seeds} seeds x {how.epochs} epochs on {data.name}, {group} at a time"
+            screens.places({"Plan": each, "Estimate": f"{duration(found.seconds)} by two steps"})
         title = f"Training {number:,} architectures of {space.name} {how.seeds} times each on {data.name}, into {target}"
         with Building(title, quiet=silent) as progress:
-            tabulate(space, data, how, counts, tell=progress, jobs=options.jobs, runner=runner, device=device, **plan)
+            limits = {"group": group, "limit": options.limit}
+            tabulate(space, data, how, counts, tell=progress, jobs=options.jobs, runner=runner, device=device, **limits)
     convert_built(counts, target, space=space, dataset=data.name)
     table = Table.open(target)
     about = worth(table, data.name, how.epochs)

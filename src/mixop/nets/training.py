@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,10 @@ from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
 
 
-def channels_last(net: nn.Module, space: Space) -> nn.Module:
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def channels_last(net: Net, space: Space) -> Net:
     """The network with the channels of images last in memory, which is faster on a CPU (see `studies/short_training.py`).
 
     Numbers agree up to rounding. Networks of features and signals stay as they are, and so do models of the user's own: their

@@ -6,8 +6,8 @@ What a network learns depends only on its architecture, its seed and the setting
 import io
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,19 @@ from mixop.runs.runner import Assignment, Runner
 from mixop.runs.write import write_bytes
 from mixop.spaces.core import Architecture, Choice, Space
 from mixop.spaces.describe import describe_space
-from mixop.tabulate.cohort import SPLITS, Cohort
+from mixop.tabulate.cohort import Cohort
 from mixop.tabulate.group import checkpoint_of, drive, keep, train_group, write_arrays
 from mixop.tabulate.how import Tabulation
+from mixop.tabulate.pace import fastest, paced
 
 LARGEST = 20_000
 """A space with more architectures than this is too large to tabulate."""
+
+GROUP = 81
+"""Networks that other machines train together, where nothing was timed."""
+
+GROUP_FILE = "group.json"
+"""The file that says how many networks are trained together, in the folder of the parts."""
 
 Teller = Callable[[float, int], None]
 """Called with how many architectures are done (those in training count in part), and with their number."""
@@ -80,7 +87,7 @@ def tabulate(
     how: Tabulation,
     out: str | Path,
     *,
-    group: int = 81,
+    group: int | None = None,
     limit: int | None = None,
     checkpoint_seconds: float = 30.0,
     jobs: int | None = None,
@@ -97,7 +104,8 @@ def tabulate(
         data: examples of any task, trained on the training split, scored on the validation split and the test set.
         how: how every network is trained.
         out: the file to write, ``.npz``; parts lie beside it in ``OUT.parts`` until all are done.
-        group: networks that are trained together, >= 1.
+        group: networks that are trained together, >= 1; None for as many as a few timed steps show to be fastest, and for those
+            of before where a build goes on.
         limit: train only this many architectures, the first ones; None for all.
         checkpoint_seconds: least time between two checkpoints of the group in training, in seconds.
         jobs: groups at a time; default as many as the runner has room for: of the local one on the CPU 1, in this process.
@@ -134,6 +142,11 @@ def tabulate(
     lock = Lock(parts)
     try:
         done = _begin(parts, settings, how, len(everything))
+        group = _kept_group(parts) if group is None else group
+        if group is None and runner.one_machine:
+            group = fastest(everything, space, data, how, device).architectures * how.seeds
+        group = GROUP if group is None else group
+        write_bytes(parts / GROUP_FILE, json.dumps({"group": group}).encode())
         each = max(1, group // how.seeds)
         left = [index for index in range(len(everything)) if index not in done]
         groups = [left[k : k + each] for k in range(0, len(left), each)]
@@ -244,9 +257,9 @@ def _stopped(parts: Path, done: int, total: int) -> str:
     )
 
 
-def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[Space, list[Architecture]]:
+def _planned(space: Space, data: Data, group: int | None, limit: int | None) -> tuple[Space, list[Architecture]]:
     """The space with its sizes, and the architectures to train."""
-    if group < 1:
+    if group is not None and group < 1:
         raise RecipeError(f"At least 1 network must be trained at a time, got {group}.")
     if limit is not None and limit < 1:
         raise RecipeError(f"At least 1 architecture must be trained, got a limit of {limit}.")
@@ -259,17 +272,36 @@ def _planned(space: Space, data: Data, group: int, limit: int | None) -> tuple[S
     return space, architectures_of(space)[:limit]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What `tabulate` will take with one group at a time.
+
+    Args:
+        group: networks that are trained together.
+        seconds: of all of it.
+    """
+
+    group: int
+    seconds: float
+
+
 @door()
-def seconds_of(
-    space: Space, data: Data, how: Tabulation, *, group: int = 81, limit: int | None = None, device: str | torch.device = "cpu"
-) -> float:
-    """What `tabulate` will take with one group at a time, in seconds, from three steps and one evaluation of the first group.
+def estimate(
+    space: Space,
+    data: Data,
+    how: Tabulation,
+    *,
+    group: int | None = None,
+    limit: int | None = None,
+    device: str | torch.device = "cpu",
+) -> Estimate:
+    """What `tabulate` will take, by three steps and one scoring of some of the networks.
 
     Args:
         space: as in `tabulate`.
         data: examples of a task.
         how: how every network is trained.
-        group: networks that are trained together.
+        group: networks that are trained together; None for as many as are fastest.
         limit: train only this many architectures; None for all.
         device: where torch computes.
 
@@ -278,20 +310,14 @@ def seconds_of(
         SpaceError: if there are too many architectures.
     """
     space, everything = _planned(space, data, group, limit)
-    some = everything[: max(1, group // how.seeds)]
-    job = Cohort(some, range(len(some)), space, data, how, device=Settings(device=str(device)).device)
-    steps = job.begin_epoch()
-    marks: list[float] = []
-    for _ in range(min(3, steps)):
-        job.take_step()
-        if job.losses.is_cuda:
-            torch.cuda.synchronize(job.losses.device)
-        marks.append(time.monotonic())
-    for split in SPLITS:
-        job.measure(split)
-    scored = time.monotonic() - marks[-1]
-    step = (marks[-1] - marks[0]) / (len(marks) - 1) if len(marks) > 1 else scored
-    return (how.epochs * steps * step + len(how.kept) * scored) * len(everything) / len(some)
+    device = Settings(device=str(device)).device
+    if group is None:
+        pace = fastest(everything, space, data, how, device)
+        group = pace.architectures * how.seeds
+    else:
+        pace = paced(everything[: max(1, group // how.seeds)], space, data, how, device)
+    steps = how.epochs * data.stream(("train",), how.batch_size, Generator()).batches
+    return Estimate(group, pace.seconds(len(everything), steps, len(how.kept)))
 
 
 @door()
@@ -340,6 +366,14 @@ def _begin(parts: Path, settings: Mapping[str, Any], how: Tabulation, count: int
         else:
             done.update(part["index"].tolist())
     return {index for index in done if index < count}
+
+
+def _kept_group(parts: Path) -> int | None:
+    """How many networks were trained together before; None if nobody wrote it down."""
+    if not (parts / GROUP_FILE).exists():
+        return None
+    group = read_object(parts / GROUP_FILE).get("group")
+    return group if isinstance(group, int) and group >= 1 else None
 
 
 def _read(path: Path, how: Tabulation) -> dict[str, np.ndarray] | None:

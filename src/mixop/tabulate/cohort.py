@@ -16,6 +16,7 @@ from mixop.core.rng import fenced
 from mixop.core.schedules import Progress
 from mixop.data.core import Data, Part
 from mixop.nets.discrete import discrete
+from mixop.nets.training import channels_last
 from mixop.runs import checkpoint
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import stacked
@@ -76,7 +77,7 @@ class Cohort:
         ]
         self.dtype = next(networks[0].parameters()).dtype
         with fenced(Generator()):  # modules are made with weights that are then replaced
-            self.many = Many(networks).to(device)
+            self.many = channels_last(Many(networks), space).to(device)
         self.whose = torch.arange(how.seeds, device=device).repeat(len(architectures))
         self.optimiser = how.optimiser.build(self.many.parameters())
         self.orders, self.augments = ([Generator().manual_seed(2 * s + k) for s in range(how.seeds)] for k in range(2))
