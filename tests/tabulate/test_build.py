@@ -351,14 +351,17 @@ def test_the_time_is_estimated_and_leaves_nothing_behind(data, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("slower", "group"), [(2.8, 6), (3.0, 2)], ids=["company gains", "company loses"])
-def test_as_many_train_together_as_are_fastest(data, monkeypatch, slower, group):
-    """By a clock on which a step of three architectures is so many times as slow as one of one, and of nine 9 times."""
-    steps = {1: 1.0, 3: slower, 9: 9.0}
-    monkeypatch.setattr(pace, "paced", lambda some, *_: pace.Pace(len(some), steps[len(some)], 0.0))
+@pytest.mark.parametrize(
+    ("times", "group"),
+    [({1: 1.0, 3: 3.6, 9: 8.0, 27: 40.0}, 18), ({1: 1.0, 3: 4.0}, 2), ({1: 1.0, 3: 2.0, 9: 9.0}, 6)],
+    ids=["many", "alone", "few"],
+)
+def test_as_many_train_together_as_are_fastest(data, monkeypatch, times, group):
+    """By steps that take so many seconds; numbers that no time is given for must not be tried."""
+    monkeypatch.setattr(pace, "paced", lambda some, *_: pace.Pace(len(some), times[len(some)], 0.0))
     found = estimate(SPACE, data, HOW)
     assert found.group == group
-    assert found.seconds == pytest.approx(64 * 2 * 3 * min(slower / 3, 1.0))
+    assert found.seconds == pytest.approx(64 * 2 * 3 * min(seconds / count for count, seconds in times.items()))
 
 
 def test_a_build_goes_on_with_as_many_as_before(data, tmp_path, monkeypatch):

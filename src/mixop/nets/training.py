@@ -14,7 +14,6 @@ from mixop.nets.skeleton import State
 from mixop.spaces.core import Space
 from mixop.spaces.stacked import Stacked
 
-
 Net = TypeVar("Net", bound=nn.Module)
 
 

@@ -19,8 +19,8 @@ from mixop.tabulate.how import Tabulation
 TOGETHER = (1, 3, 9, 27)
 """Numbers of architectures that are tried."""
 
-GAIN = 0.95
-"""A larger number is tried, and taken, while it makes a network's time at most this share of what it was."""
+LOSS = 1.25
+"""Larger numbers are tried until a network's time is so many times the shortest."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def fastest(everything: Sequence[Architecture], space: Space, data: Data, how: T
         if count > len(drawn):
             break
         other = paced(drawn[:count], space, data, how, device)
-        if other.step / count > GAIN * best.step / best.architectures:
+        times = other.step / count / (best.step / best.architectures)
+        if times > LOSS:
             break
-        best = other
+        best = other if times < 1 else best
     return best
