@@ -28,7 +28,9 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         if isinstance(sys.stdout, TextIOWrapper):  # a name that a console of Windows has no letters for is no error
             sys.stdout.reconfigure(errors="backslashreplace")
         from mixop.cli.ending import run
+        from mixop.core.machine import keep_freed_memory
 
+        keep_freed_memory()
         return interrupt.said(run(sys.argv[1:]))
     with interrupt.Noting():
         from mixop.cli.ending import run

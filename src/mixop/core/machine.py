@@ -1,7 +1,10 @@
 """What this machine gives to this process."""
 
+import ctypes
 import os
+import platform
 import uuid
+from contextlib import suppress
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -51,3 +54,28 @@ def _memory_limit(folder: str = "/sys/fs/cgroup") -> int:
         return max(0, int(limit) - int(used))
     except (OSError, ValueError):  # no such file, or "max"
         return 1 << 60
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Names of options of glibc's ``mallopt``."""
+
+_KEPT_BLOCK = 256 << 20
+"""Bytes of the largest block that the process keeps when it is freed; those of older versions of glibc keep 32 MiB at most."""
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory that it frees, for the next step, in place of giving it back to the system.
+
+    The same step of a training frees and takes the same tensors again, and a page that was given back costs a fault at its next
+    use, up to a tenth of the time of a retraining. Larger blocks are given back all the same.
+
+    For processes of mixop's own. On glibc only, and not where the user has tuned it by the environment.
+    """
+    tuned = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if tuned or platform.libc_ver()[0] != "glibc":
+        return
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        # Either option alone would stop glibc from finding the other one by itself.
+        if mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK) or mallopt(_MMAP_THRESHOLD, 32 << 20):
+            mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from mixop.core.errors import RunError
-from mixop.core.machine import cores
+from mixop.core.machine import cores, keep_freed_memory
 from mixop.core.surroundings import using
 from mixop.core.trust import Grant, grant, receive
 from mixop.runs.interrupt import InterruptedRunError, StopRequest, shielded, unshield
@@ -309,6 +309,7 @@ def _main(granted: Grant, name: str, threads: int, visible: str | None, folder: 
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the parent alone, which then asks each worker to stop, once
     unshield()
+    keep_freed_memory()
     if visible is not None:  # before anything asks CUDA, which looks once
         os.environ[VISIBLE] = visible
     torch.set_num_threads(threads)
