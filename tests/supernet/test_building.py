@@ -1,0 +1,65 @@
+"""The compiler's command by machine, and what goes into a wheel."""
+
+import pytest
+
+from mixop.core.errors import RunError
+from mixop.supernet import building
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "flags"),
+    [
+        ("Linux", "x86_64", ("-march=native", "-fopenmp")),
+        ("Linux", "aarch64", ("-mcpu=native", "-fopenmp")),
+        ("Darwin", "arm64", ()),
+    ],
+)
+def test_flags_by_machine(system, machine, flags, monkeypatch):
+    assert building.native(system, machine) == flags
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert building.own_flags(4) == [*building.FLAGS, *flags, "-DWIDTH=4"]
+
+
+def compiler_for(target, folder, monkeypatch):
+    """A compiler that writes its command and asks for two versions of the C library."""
+    script = folder / "compiler"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in -dumpmachine) echo {target}; exit;; --version) echo made; exit;; esac\n'
+        'while [ "$1" != -o ]; do said="$said $1"; shift; done\n'
+        'echo "$said GLIBC_2.4 GLIBC_2.14" > "$2"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("aarch64-linux-gnu", {f"cell-armv8-a-{width}.so" for width in (1, 2, 4)}),
+        ("x86_64-redhat-linux-gnu", {*(f"cell-x86-64-v3-{width}.so" for width in (1, 2, 4, 8)), "cell-x86-64-v4-16.so"}),
+    ],
+)
+def test_what_a_wheel_holds_follows_from_the_compiler(target, expected, monkeypatch, tmp_path):
+    compiler_for(target, tmp_path, monkeypatch)
+    built, tag = building.prebuild(tmp_path / "built")
+    assert {path.name for path in built} == expected
+    assert tag == f"manylinux_2_17_{target.partition('-')[0]}"
+    for path in built:
+        level, _, width = path.stem.removeprefix("cell-").rpartition("-")
+        assert {f"-march={level}", f"-DWIDTH={width}", "-fopenmp"} <= set(path.read_text().split())
+
+
+def test_a_wheel_names_the_oldest_c_library_that_has_all_it_asks_for(monkeypatch, tmp_path):
+    compiler_for("aarch64-linux-gnu", tmp_path, monkeypatch)
+    script = tmp_path / "compiler"
+    script.write_text(script.read_text().replace("GLIBC_2.14", "GLIBC_2.35"))
+    assert building.prebuild(tmp_path / "built")[1] == "manylinux_2_35_aarch64"
+
+
+@pytest.mark.parametrize("target", ["riscv64-linux-gnu", "arm64-apple-darwin24", "x86_64-linux-musl", ""])
+def test_a_wheel_for_another_machine_is_refused(target, monkeypatch, tmp_path):
+    compiler_for(target, tmp_path, monkeypatch)
+    with pytest.raises(RunError, match=rf"kernels for Linux on x86_64 and aarch64, but .* compiles for '{target}'"):
+        building.prebuild(tmp_path / "built")
