@@ -51,11 +51,15 @@ def test_what_a_wheel_holds_follows_from_the_compiler(target, expected, monkeypa
         assert {f"-march={level}", f"-DWIDTH={width}", "-fopenmp"} <= set(path.read_text().split())
 
 
-def test_a_wheel_names_the_oldest_c_library_that_has_all_it_asks_for(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("asked", "oldest"),
+    [("GLIBC_2.35", 35), ("GLIBCXX_3.4.29 GLIBC_2.14", 34), ("GLIBCXX_3.4.29 GLIBC_2.36", 36), ("GLIBCXX_3.4", 17)],
+)
+def test_a_wheel_names_the_oldest_systems_that_have_all_it_asks_for(asked, oldest, monkeypatch, tmp_path):
     compiler_for("aarch64-linux-gnu", tmp_path, monkeypatch)
     script = tmp_path / "compiler"
-    script.write_text(script.read_text().replace("GLIBC_2.14", "GLIBC_2.35"))
-    assert building.prebuild(tmp_path / "built")[1] == "manylinux_2_35_aarch64"
+    script.write_text(script.read_text().replace("GLIBC_2.14", asked))
+    assert building.prebuild(tmp_path / "built")[1] == f"manylinux_2_{oldest}_aarch64"
 
 
 @pytest.mark.parametrize("target", ["riscv64-linux-gnu", "arm64-apple-darwin24", "x86_64-linux-musl", ""])

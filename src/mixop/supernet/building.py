@@ -139,8 +139,8 @@ def _finish(built: Path, name: str) -> None:
     built.chmod(0o644)
 
 
-_ANYWHERE = ("-fopenmp", "-static-libstdc++", "-Wl,--exclude-libs,ALL")
-"""Flags for other systems: the C++ library of an older one lacks what today's headers ask for, so its part goes along."""
+_CXX = ((19, 17), (24, 28), (28, 31), (29, 34), (30, 35), (33, 39))
+"""Pairs N, M: what GLIBCXX_3.4.N names in the C++ library, systems with version 2.M of the C library have. From auditwheel."""
 
 
 def prebuild(folder: Path) -> tuple[list[Path], str]:
@@ -150,7 +150,7 @@ def prebuild(folder: Path) -> tuple[list[Path], str]:
         folder: where the kernels come, under the names that they have in `PREBUILT`.
 
     Returns:
-        The files, and the wheel's platform: the oldest C library that has all they ask for.
+        The files, and the wheel's platform: the oldest systems that have all they ask for.
 
     Raises:
         RunError: if there is no compiler, it fails, or it compiles for a machine that wheels have no kernels for.
@@ -164,6 +164,10 @@ def prebuild(folder: Path) -> tuple[list[Path], str]:
     for level in LEVELS[machine]:
         for width in level.widths:
             built.append(folder / level.file(width).name)
-            build([*command, *FLAGS, f"-march={level.name}", *_ANYWHERE, f"-DWIDTH={width}"], built[-1])
-    asked = {int(minor) for path in built for minor in re.findall(rb"GLIBC_2\.(\d+)", path.read_bytes())}
-    return built, f"manylinux_2_{max(17, *asked)}_{machine}"  # 2.17 is the oldest that wheels can name
+            build([*command, *FLAGS, f"-march={level.name}", "-fopenmp", f"-DWIDTH={width}"], built[-1])
+    contents = b"".join(path.read_bytes() for path in built)
+    c, cxx = (
+        max((int(minor) for minor in re.findall(pattern, contents)), default=0)
+        for pattern in (rb"GLIBC_2\.(\d+)", rb"GLIBCXX_3\.4\.(\d+)")
+    )
+    return built, f"manylinux_2_{max(c, next(minor for newest, minor in _CXX if cxx <= newest))}_{machine}"
