@@ -43,7 +43,7 @@ class Level:
 
     def file(self, width: int) -> Path:
         """The kernels of a wheel, for vectors of ``width`` floats."""
-        return PREBUILT / f"cell-{self.name}-{width}.so"
+        return PREBUILT / f"cell_{self.name}_{width}.so".replace("-", "_")
 
 
 _V3 = frozenset({"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"})
