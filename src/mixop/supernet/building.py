@@ -33,7 +33,7 @@ class Level:
 
     Args:
         name: the compiler's, for ``-march``.
-        features: what they all have, as Linux names it.
+        features: what they have and not every machine of the kind, as Linux names it.
         widths: floats in the vectors of these kernels.
     """
 
@@ -50,7 +50,7 @@ _V3 = frozenset({"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"})
 _V4 = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
 LEVELS: Mapping[str, tuple[Level, ...]] = {
     "x86_64": (Level("x86-64-v3", _V3, (1, 2, 4, 8)), Level("x86-64-v4", _V4, (16,))),
-    "aarch64": (Level("armv8-a", frozenset({"asimd"}), (1, 2, 4)),),
+    "aarch64": (Level("armv8-a", frozenset(), (1, 2, 4)),),
 }
 """By kind of machine."""
 
