@@ -26,8 +26,10 @@ static std::vector<Region> regions;
 
 static void* here(const void* there) {  // what an address of the caller is in this process
   if (!there) return nullptr;
-  for (const Region& r : regions)
-    if ((i64)there == r.there || ((i64)there > r.there && (i64)there < r.there + r.bytes)) return r.here + ((i64)there - r.there);
+  for (const Region& r : regions) {
+    const i64 at = (i64)there - r.there;
+    if (at == 0 || (at > 0 && at < r.bytes)) return r.here + at;
+  }
   std::fprintf(stderr, "an address that was not handed over\\n");
   std::exit(3);
 }
