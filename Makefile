@@ -58,19 +58,23 @@ format: $(VENV)/.test ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-build: $(VENV)/.release ## wheel and source distribution, in dist/, built and checked
+# The second wheel has kernels for processors like this machine's, and needs Linux and g++, or the compiler that CXX names.
+build: $(VENV)/.release ## source distribution and wheels, in dist/, built and checked
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+	@if [ "$$(uname)" = Linux ] && command -v $${CXX:-g++} > /dev/null; then \
+		MIXOP_KERNELS=1 $(BIN)/python -m build --no-isolation --wheel; \
+	else echo "No wheel with kernels: it needs Linux and the compiler $${CXX:-g++}."; fi
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 
 # With CONSTRAINTS=/dev/null it installs what pip would install today. The folder of its environments is outside of the source
 # tree and takes several gigabytes a Python, until the end.
 matrix: export PIP_CONSTRAINT = $(abspath $(CONSTRAINTS))
-matrix: build ## the wheel in empty environments of all Pythons that are here; the log is build/matrix.log
+matrix: build ## the wheel without kernels in empty environments of all Pythons that are here; the log is build/matrix.log
 	@mkdir -p build
 	@folder=$$(mktemp -d) && code=0; \
-		$(BIN)/tox run --workdir $$folder --installpkg $$(echo dist/*.whl) > build/matrix.log 2>&1 || code=$$?; \
+		$(BIN)/tox run --workdir $$folder --installpkg $$(echo dist/*-none-any.whl) > build/matrix.log 2>&1 || code=$$?; \
 		rm -rf $$folder; sed -n '/^  3\.[0-9]*: /p; $$p' build/matrix.log; exit $$code
 
 # Keeps the promise of the lower bounds in pyproject.toml. Not part of CI: it downloads a second torch, and wheels that old

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from mixop.supernet.compiled import FLAGS, SOURCES, compiler, vector_width
+from mixop.supernet.building import SOURCES, compiler, own_flags
+from mixop.supernet.compiled import vector_width
 
 SIZE, CHANNELS = 32, 16
 
@@ -28,7 +29,7 @@ extern "C" void depthwise5(const float* tile, const float* w, float* o) {
 }
 extern "C" void pointwise(const float* z, const float* w, float* o) {
   const Product from = {Const(z, 32 * 16, 16), w};
-  product(&from, 1, nullptr, View{o, 32 * 16, 16}, 32, 32, 16, false);
+  product(&from, 1, View{o, 32 * 16, 16}, 32, 32, 16, false);
 }
 """
 
@@ -36,7 +37,7 @@ extern "C" void pointwise(const float* z, const float* w, float* o) {
 def compiled(folder: Path) -> tuple[Callable[..., None], Callable[..., None]]:
     """The fused executor's two kernels."""
     (folder / "small.cpp").write_text(SOURCE)
-    command = [*compiler(), *FLAGS, f"-DWIDTH={vector_width(CHANNELS)}", f"-I{SOURCES}", "-shared", "-fPIC"]
+    command = [*compiler(), *own_flags(vector_width(CHANNELS)), f"-I{SOURCES}"]
     subprocess.run([*command, "-o", str(folder / "small.so"), str(folder / "small.cpp")], check=True)
     library = ctypes.CDLL(str(folder / "small.so"))
 

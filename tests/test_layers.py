@@ -63,6 +63,7 @@ TORCH_FREE = (
     "runs/trackers/wandb",
     "runs/write",
     "report",
+    "supernet/building",
     "tables",
     "watch",
 )

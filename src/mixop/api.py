@@ -51,6 +51,7 @@ from mixop.runs.trackers.live import chosen, tracked
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.stacked import Stacked
 from mixop.supernet.executors import EXECUTORS
+from mixop.supernet.fused import FusedSupernet
 
 if TYPE_CHECKING:
     import pandas
@@ -313,6 +314,8 @@ def _search(job: Search, why: str = "") -> SearchResult:
     noted: dict[str, Any] = {"not_fused": why} if why else {}
     if not job.ranks.alone:
         noted["processes"] = job.ranks.size
+    if isinstance(job.state.net, FusedSupernet):
+        noted["kernels"] = job.state.net.origin
     note_environment(run, job.settings, **job.settings.computing(cells=isinstance(job.base, Stacked)), **noted)
     job.run()
     draw(run)

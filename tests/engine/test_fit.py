@@ -203,6 +203,22 @@ def test_a_run_keeps_the_executor_that_was_chosen_for_it(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "new" / "environment.json").read_text())["not_fused"] == "no compiler"
 
 
+def test_a_run_says_whose_kernels_computed_it(tmp_path, monkeypatch):
+    def stop(record):
+        if (tmp_path / "run" / "state.pt").exists():
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        api.search(short(), SPACE, data(), tmp_path / "run", executor="fused", checkpoint_seconds=0.0, observe=stop)
+    monkeypatch.setattr("mixop.supernet.fused.origin", lambda width: "prebuilt")
+    api.search(short(), SPACE, data(), tmp_path / "run", executor="fused")
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["kernels"] == "built on this machine"
+    assert [later["kernels"] for later in environment["resumed"]] == ["prebuilt"]
+    api.search(short(), SPACE, data(), tmp_path / "other", executor="nodewise")
+    assert "kernels" not in json.loads((tmp_path / "other" / "environment.json").read_text())
+
+
 def test_a_measurement_beforehand_takes_the_executor_that_the_search_will_take(monkeypatch):
     made = []
     build = Search.__init__

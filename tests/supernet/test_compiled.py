@@ -1,25 +1,28 @@
-"""Building the kernels: found in the cache, built once, and one sentence where that is impossible."""
+"""Finding the kernels: in the cache, built once, or in the wheel, and one sentence where that is impossible."""
 
 import hashlib
 import os
+import platform
+import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mixop.core.errors import RunError
-from mixop.supernet import compiled
+from mixop.supernet import building, compiled
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernels are for Linux")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no kernels for Windows")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _quickly():
     """Slow kernels are built and kept like fast ones, in a third of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "FLAGS", ("-O0", *compiled.FLAGS[1:]))
+        patch.setattr(building, "FLAGS", ("-O0", *building.FLAGS[1:]))
         yield
 
 
@@ -55,7 +58,7 @@ def test_they_are_built_once(built, fresh, monkeypatch):
     (file,) = built.iterdir()
     when = file.stat().st_mtime_ns
     monkeypatch.setenv("MIXOP_CACHE", str(built))
-    monkeypatch.setattr(compiled, "_build", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(compiled, "build", lambda *_: pytest.fail("built again"))
     compiled.kernels(4)
     assert [path.stat().st_mtime_ns for path in built.iterdir()] == [when]
 
@@ -74,21 +77,39 @@ def test_another_source_is_another_library(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "width"), [({"avx512f", "avx2", "fma"}, 16), ({"avx2", "fma", "sse2"}, 8)], ids=["AVX-512", "AVX2"]
+    ("machine", "features", "width"),
+    [
+        ("x86_64", {"avx512f", "avx2", "fma"}, 16),
+        ("x86_64", {"avx2", "fma", "sse2"}, 8),
+        ("aarch64", {"fp", "asimd", "sve"}, 4),
+        ("arm64", set(), 4),
+    ],
+    ids=["AVX-512", "AVX2", "ARM", "Apple"],
 )
-def test_the_widest_vector(flags, width):
-    assert compiled.widest_vector(frozenset(flags)) == width
+def test_the_widest_vector(machine, features, width):
+    assert compiled.widest_vector(machine, frozenset(features)) == width
 
 
-@pytest.mark.parametrize("flags", [{"sse2"}, {"avx2"}, set()])
-def test_an_old_processor_is_refused(flags):
+@pytest.mark.parametrize("features", [{"sse2"}, {"avx2"}, set()])
+def test_an_old_processor_is_refused(features):
     with pytest.raises(RunError, match="needs a processor with AVX2 and FMA: use --executor nodewise"):
-        compiled.widest_vector(frozenset(flags))
+        compiled.widest_vector("x86_64", frozenset(features))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["model name\t: Xeon\nvmx flags\t: ept\nflags\t\t: fma avx2\n", "Features\t: fma avx2\nCPU part\t: 0xd0c\n"],
+    ids=["x86", "ARM"],
+)
+def test_the_features_of_a_processor(lines, monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: lines)
+    assert compiled._features.__wrapped__() == {"fma", "avx2"}
 
 
 @pytest.mark.parametrize(("channels", "width"), [(4, 4), (8, 8), (12, 4), (16, 16), (36, 4), (48, 16), (40, 8)])
 def test_the_vector_divides_the_channels(channels, width, monkeypatch):
-    monkeypatch.setattr(compiled, "_processor_flags", lambda: frozenset({"avx512f"}))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(compiled, "_features", lambda: frozenset({"avx512f"}))
     assert compiled.vector_width(channels) == width
 
 
@@ -152,7 +173,7 @@ def builds(monkeypatch, built):
         path.write_bytes(file.read_bytes())
         path.chmod(0o644)
 
-    monkeypatch.setattr(compiled, "_build", build)
+    monkeypatch.setattr(compiled, "build", build)
     return made
 
 
@@ -171,9 +192,9 @@ DAMAGES = {
     "a flipped byte at its begin": lambda content: bytes([content[0] ^ 1]) + content[1:],
     "a flipped byte in the middle": lambda content: content[:9000] + bytes([content[9000] ^ 64]) + content[9001:],
     "a flipped byte at its end": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
-    "without a checksum": lambda content: content.rpartition(compiled._MARK)[0],
+    "without a checksum": lambda content: content.rpartition(building.MARK)[0],
     "a sound checksum of something else": lambda content: (
-        b"torn" + compiled._MARK + hashlib.sha256(b"torn").hexdigest().encode()
+        b"torn" + building.MARK + hashlib.sha256(b"torn").hexdigest().encode()
     ),
 }
 
@@ -283,9 +304,85 @@ def test_two_processes_may_build_at_once(fresh):
     assert stat.S_IMODE(fresh.stat().st_mode) == 0o700
 
 
-def test_another_system_is_refused(monkeypatch):
-    monkeypatch.setattr("platform.system", lambda: "Darwin")
-    compiled.kernels.cache_clear()
-    with pytest.raises(RunError, match="runs on Linux, got Darwin: use --executor nodewise"):
+@pytest.mark.parametrize(("system", "machine"), [("Windows", "AMD64"), ("Darwin", "x86_64"), ("Linux", "riscv64")])
+def test_another_machine_is_refused(system, machine, monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    with pytest.raises(RunError, match=rf"runs on Linux .* and macOS .*, got {system} on {machine}: use --executor nodewise"):
+        compiled.check_machine()
+
+
+@pytest.fixture
+def prebuilt(built, fresh, monkeypatch, tmp_path):
+    """The kernels of a wheel for this machine, and an empty cache; a mixop whose files have the usual permissions."""
+    monkeypatch.setattr(building, "PREBUILT", tmp_path / "prebuilt")
+    monkeypatch.setattr(compiled, "PREBUILT", tmp_path / "prebuilt")
+    level = building.Level("here", compiled._features(), (4,))
+    monkeypatch.setattr(compiled, "LEVELS", {platform.machine(): (level,)})
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    (tmp_path / "compiled.py").touch(mode=0o644)
+    (tmp_path / "prebuilt").mkdir()
+    (file,) = built.iterdir()
+    shutil.copy(file, level.file(4))
+    level.file(4).chmod(0o644)
+    return level.file(4)
+
+
+def test_the_prebuilt_kernels_need_no_compiler(prebuilt, fresh, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert compiled.kernels(4)._name == str(prebuilt)
+    assert compiled.origin(4) == "prebuilt"
+    assert not fresh.exists()
+    with pytest.raises(RunError, match="there is no 'g\\+\\+' here"):
+        compiled.kernels(2)
+
+
+def test_what_was_built_here_comes_before_the_prebuilt_kernels(prebuilt, builds, fresh):
+    fresh.mkdir()
+    assert compiled.origin(4) == "built on this machine"
+    assert builds == [compiled._place(4)]
+
+
+def test_the_prebuilt_kernels_stand_in_for_a_compiler_that_fails(prebuilt, monkeypatch):
+    monkeypatch.setenv("CXX", "false")
+    assert compiled.origin(4) == "prebuilt"
+
+
+def test_prebuilt_kernels_for_another_processor_are_left_alone(prebuilt, monkeypatch):
+    (level,) = compiled.LEVELS[platform.machine()]
+    monkeypatch.setattr(compiled, "LEVELS", {platform.machine(): (replace(level, features=level.features | {"no-such"}),)})
+    assert compiled._prebuilt(4) is None
+
+
+def test_torn_prebuilt_kernels_are_left_alone(prebuilt):
+    prebuilt.write_bytes(prebuilt.read_bytes()[:-1])
+    assert compiled._prebuilt(4) is None
+
+
+def test_prebuilt_kernels_are_as_safe_as_the_code_beside_them(prebuilt, tmp_path):
+    """Where a group shares an installation, it can change the code too."""
+    prebuilt.chmod(0o664)
+    assert compiled._prebuilt(4) is None
+    (tmp_path / "compiled.py").chmod(0o664)
+    assert compiled._prebuilt(4) is not None
+
+
+def test_prebuilt_kernels_without_their_thread_library_are_one_sentence(prebuilt, monkeypatch):
+    def fail(name):
+        raise OSError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", fail)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RunError, match=r"cannot be loaded \(libgomp.so.1: .*\): install libgomp, which Debian"):
         compiled.kernels(4)
-    compiled.kernels.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("machine", "features"),
+    [("x86_64", {"avx2", "fma"}), ("x86_64", {"avx2", "fma", "avx512f"}), ("aarch64", set())],
+    ids=["AVX2", "AVX-512", "ARM"],
+)
+def test_a_wheel_has_every_width_that_a_processor_may_ask_for(machine, features):
+    has = next(level.features for level in building.LEVELS[machine] if level.features >= features)
+    widths = {width for level in building.LEVELS[machine] if level.features <= has for width in level.widths}
+    assert widths >= {2**n for n in range(5) if 2**n <= compiled.widest_vector(machine, frozenset(features))}

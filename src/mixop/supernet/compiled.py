@@ -1,22 +1,20 @@
 """The compiled kernels of the fused executor: built by the machine's own compiler at first use, kept in a cache.
 
-The library is plain C behind `ctypes`, so that building it takes seconds and needs neither torch's headers nor ninja. Its
-name in the cache is a hash of all that it depends on, except the compiler: a kernel that is there needs none, and a run that
-goes on after an upgrade of the compiler keeps its numbers.
+Their name in the cache is a hash of all that they depend on, except the compiler: a kernel that is there needs none, and a run
+that goes on after an upgrade of the compiler keeps its numbers. Where nothing can be built, those of the wheel are taken, if it
+is one that has any: they are for many processors, so they may be slower, and round otherwise.
 
-Loading a library runs it, and a torn one kills the process. So a file of the cache is loaded only if it is whole, by the
-checksum that follows the library in the same file, and if nobody but its owner can have written it. Anything else is built
-again. A file is written beside its place, forced to the disk and moved there, so that two processes may build it at once.
+Loading a library runs it, and a torn one kills the process. So a file is loaded only if it is whole, by the checksum that
+follows the library in the same file, and if nobody but its owner can have written it; in a wheel, nobody who could not write
+this module. What is not so in the cache is built again.
 """
 
 import ctypes
 import hashlib
 import os
 import platform
-import shlex
-import shutil
 import stat
-import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,14 +22,11 @@ from pathlib import Path
 import torch
 
 from mixop.core.errors import RunError
-from mixop.core.scratch import scratch_folder
+from mixop.supernet.building import LEVELS, MARK, PREBUILT, SOURCES, build, compiler, named_compiler, own_flags
 
-_MARK = b"\nmixop-kernel 1 "
-"""Between a library and what follows it: checksum of library and compiler, and the compiler's version. Loaders read neither."""
+_MACHINES = {"Linux": ("x86_64", "aarch64"), "Darwin": ("arm64",)}
 _WIDTHS = (1, 2, 4, 8, 16)
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-SOURCES = Path(__file__).parent / "kernels"
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")
 
 
 def cache_folder() -> Path:
@@ -48,19 +43,23 @@ def _given_folder() -> Path | None:
     return Path(given) if given else None
 
 
-def widest_vector(flags: frozenset[str] | None = None) -> int:
-    """Floats in the widest vector of this machine's processor.
+def widest_vector(machine: str | None = None, features: frozenset[str] | None = None) -> int:
+    """Floats in the widest vector of a processor.
 
     Args:
-        flags: the processor's features as Linux names them; default: this machine's.
+        machine: as `platform.machine` says; default: this one.
+        features: the processor's, as Linux names them; default: this machine's.
 
     Raises:
-        RunError: if the processor has no AVX2.
+        RunError: if an x86 processor has no AVX2.
     """
-    flags = _processor_flags() if flags is None else flags
-    if "avx512f" in flags:
+    machine = platform.machine() if machine is None else machine
+    features = _features() if features is None else features
+    if machine in ("aarch64", "arm64"):  # NEON, which all have; vectors of two of its registers spill in every product
+        return 4
+    if "avx512f" in features:
         return 16
-    if {"avx2", "fma"} <= flags:
+    if {"avx2", "fma"} <= features:
         return 8
     raise RunError("The fused executor needs a processor with AVX2 and FMA: use --executor nodewise.")
 
@@ -74,59 +73,64 @@ def vector_width(channels: int) -> int:
 
 
 @cache
-def _processor_flags() -> frozenset[str]:
+def _features() -> frozenset[str]:
+    """The processor's features as Linux names them; none where another system runs."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return frozenset()
-    return frozenset(word for line in lines if line.startswith("flags") for word in line.split(":")[1].split())
+    named = (line.split(":") for line in lines if line.startswith(("flags", "Features")))  # on x86, on ARM
+    return frozenset(word for _, words in named for word in words.split())
 
 
 def check_machine() -> None:
     """Refuses a machine on which the kernels cannot run, or neither be found nor built.
 
     Raises:
-        RunError: for another system than Linux, a processor without AVX2, or if there is no compiler and nothing in the cache.
+        RunError: for another kind of machine, a processor without AVX2, or where there are no kernels and no compiler.
     """
-    if platform.system() != "Linux":
-        raise RunError(f"The fused executor runs on Linux, got {platform.system()}: use --executor nodewise.")
+    system, machine = platform.system(), platform.machine()
+    if machine not in _MACHINES.get(system, ()):
+        raise RunError(
+            f"The fused executor runs on Linux (x86-64, ARM) and macOS (Apple silicon), got {system} on {machine}: use "
+            "--executor nodewise."
+        )
     widest_vector()
     try:
         compiler()
     except RunError:
-        if not any(_cached(_place(width)) for width in _WIDTHS):
+        if not any(_cached(_place(width)) or _prebuilt(width) for width in _WIDTHS):
             raise
-
-
-def compiler() -> list[str]:
-    """The command of the C++ compiler.
-
-    Raises:
-        RunError: if there is none.
-    """
-    command = _named_compiler()
-    if not command or shutil.which(command[0]) is None:
-        name = command[0] if command else "g++"
-        raise RunError(
-            f"The fused executor needs a C++ compiler, but there is no {name!r} here: install g++, name one in CXX, or use the "
-            "executor 'nodewise'."
-        )
-    return command
 
 
 @cache
 def kernels(width: int) -> ctypes.CDLL:
-    """The kernels for vectors of ``width`` floats, built if the cache does not have them.
+    """The kernels for vectors of ``width`` floats: from the cache, or built now, or else those of the wheel.
 
     Raises:
-        RunError: if they are not in the cache and cannot be built, or others can write what is there.
+        RunError: if there are none and they cannot be built, or others can write what is there.
     """
     check_machine()
+    try:
+        return _built(width)
+    except RunError:
+        library = _prebuilt(width)
+        if library is None:
+            raise
+        return library
+
+
+def origin(width: int) -> str:
+    """Where the kernels for vectors of ``width`` floats are from, in a few words."""
+    return "prebuilt" if Path(kernels(width)._name).parent == PREBUILT else "built on this machine"
+
+
+def _built(width: int) -> ctypes.CDLL:
     path = _place(width)
     _check_folder(path.parent)
     library = _cached(path)
     if library is None:
-        _build([*compiler(), *_flags(width)], path)
+        build([*compiler(), *own_flags(width)], path)
         library = _cached(path)
     if library is None:
         raise RunError(
@@ -136,12 +140,23 @@ def kernels(width: int) -> ctypes.CDLL:
     return library
 
 
-def _flags(width: int) -> list[str]:
-    return [*FLAGS, f"-DWIDTH={width}", "-shared", "-fPIC"]
+def _prebuilt(width: int) -> ctypes.CDLL | None:
+    """The kernels of the wheel for this processor; None if it has none.
 
-
-def _named_compiler() -> list[str]:
-    return shlex.split(os.environ.get("CXX", "g++"))
+    Raises:
+        RunError: if they cannot be loaded.
+    """
+    for level in LEVELS.get(platform.machine(), ()):
+        path = level.file(width)
+        if width in level.widths and level.features <= _features() and _is_sound(path, _is_as_safe_as_this_module):
+            try:
+                return _load(path)
+            except OSError as error:
+                raise RunError(
+                    f"The prebuilt kernels of the fused executor cannot be loaded ({error}): install libgomp, which "
+                    "Debian and Ubuntu call libgomp1, or use --executor nodewise."
+                ) from error
+    return None
 
 
 def _place(width: int) -> Path:
@@ -149,8 +164,8 @@ def _place(width: int) -> Path:
 
     torch, because the kernels share its thread library.
     """
-    command = [*_named_compiler(), *_flags(width)]
-    parts = [" ".join(command), " ".join(sorted(_processor_flags())), torch.__version__, *platform.libc_ver()]
+    command = [*named_compiler(), *own_flags(width)]
+    parts = [" ".join(command), " ".join(sorted(_features())), torch.__version__, *platform.libc_ver()]
     parts += [path.read_text() for path in sorted(SOURCES.iterdir()) if path.suffix in (".h", ".cpp")]
     return cache_folder() / f"cell-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:20]}.so"
 
@@ -187,64 +202,41 @@ def _ours(found: os.stat_result) -> bool:
 
 def _cached(path: Path) -> ctypes.CDLL | None:
     """The library in a file of the cache; None if there is none, or it is torn, or others may have written it."""
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    if not _is_sound(path, lambda found: _ours(found) and not found.st_mode & _OTHERS):
         return None
-    with os.fdopen(number, "rb") as file:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode) or not _ours(found) or found.st_mode & _OTHERS:
-            return None
-        try:
-            content = file.read()
-        except OSError:
-            return None
-        library, mark, said = content.rpartition(_MARK)
-        digest, _, version = said.partition(b" ")
-        if not mark or hashlib.sha256(library + version).hexdigest().encode() != digest:
-            return None
     # By its path: only its owner can have replaced it since. The loader takes equal names for the same library, so the number
     # of the open file would not do.
     try:
-        loaded = ctypes.CDLL(str(path))
-        loaded.mixop_cell_workspace.restype = ctypes.c_int64
+        return _load(path)
     except (OSError, AttributeError):  # of another system that shares the cache
         return None
-    return loaded
 
 
-def _build(command: list[str], path: Path) -> None:
+def _is_as_safe_as_this_module(found: os.stat_result) -> bool:
+    own = Path(__file__).stat()
+    return found.st_uid == own.st_uid and not found.st_mode & _OTHERS & ~own.st_mode
+
+
+def _is_sound(path: Path, safe: Callable[[os.stat_result], bool]) -> bool:
+    """Whether a file is there, is safe by who owns it and who can write it, and is whole."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with scratch_folder(within=path.parent) as folder:
-            built = Path(folder) / path.name
-            done = subprocess.run(
-                [*command, "-o", str(built), str(SOURCES / "cell.cpp")], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                lines = (
-                    [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["no message"]
-                )
-                raise RunError(
-                    f"The compiler {command[0]!r} did not build the kernels of the fused executor ({lines[0].strip()}): name "
-                    "another one in CXX, or use --executor nodewise."
-                )
-            _finish(built, command[0])
-            built.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"Cannot keep the kernels of the fused executor in {path.parent} ({error.strerror or error}): name a folder that "
-            "can be written in MIXOP_CACHE."
-        ) from error
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with os.fdopen(number, "rb") as file:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode) or not safe(found):
+            return False
+        try:
+            content = file.read()
+        except OSError:
+            return False
+    library, mark, said = content.rpartition(MARK)
+    digest, _, version = said.partition(b" ")
+    return bool(mark) and hashlib.sha256(library + version).hexdigest().encode() == digest
 
 
-def _finish(built: Path, name: str) -> None:
-    """Adds the checksum to a library that was built, and forces it to the disk."""
-    said = subprocess.run([name, "--version"], capture_output=True, check=False).stdout.partition(b"\n")[0]
-    library = built.read_bytes()
-    digest = hashlib.sha256(library + said).hexdigest().encode()
-    with built.open("r+b") as file:
-        file.write(library + _MARK + digest + b" " + said)
-        file.flush()
-        os.fsync(file.fileno())
-    built.chmod(0o644)
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    library.mixop_cell_workspace.restype = ctypes.c_int64
+    return library

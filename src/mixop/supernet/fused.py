@@ -27,7 +27,7 @@ from mixop.nets.skeleton import edge_shape
 from mixop.spaces.core import Group
 from mixop.spaces.stacked import Graph, Layer, NodeGraph, Stacked
 from mixop.supernet.cells import CellSupernet, options_of
-from mixop.supernet.compiled import kernels, vector_width
+from mixop.supernet.compiled import kernels, origin, vector_width
 from mixop.supernet.kernel import CHANNELS_LAST, CellKernel, Chosen, Kind, Mode, Place, Term, Workspace
 from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, chain_of, stacked_supernet
 from mixop.wraps.base import Wrap
@@ -241,6 +241,11 @@ class FusedCell(NodewiseCell):
         )
 
     @property
+    def origin(self) -> str:
+        """Where its kernels are from, in a few words."""
+        return origin(self._kernel.width)
+
+    @property
     def _auxiliary(self) -> AuxiliaryEdge | None:
         return next((wrap for wrap in self.chain if isinstance(wrap, AuxiliaryEdge)), None)
 
@@ -383,6 +388,11 @@ class _Nodewise(nn.Module):
 class FusedSupernet(NodewiseSupernet):
     """A supernet of fused cells; images are laid out channels-last."""
 
+    @property
+    def origin(self) -> str:
+        """Where the kernels of its cells are from, in a few words."""
+        return ", ".join(sorted({layer.origin for layer in self.layers if isinstance(layer, FusedCell)}))
+
 
 def fused(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
     """The fused supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
@@ -395,7 +405,7 @@ def fused(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
 
     Raises:
         RecipeError: for signals, and a wrap or an operation that the kernels do not know.
-        RunError: where they cannot be built: no compiler, another system than Linux, a processor without AVX2.
+        RunError: where they cannot be built: no compiler, another machine, a processor without AVX2.
     """
     check_fused(space, wraps=wraps)
     make_cell = partial(FusedCell, workspace=Workspace())

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <vector>
+#include "team.h"
 #include "tile.h"
 
 enum Kind { SKIP, AVERAGE, MAXIMUM, POINTWISE, REDUCTION, DEPTHWISE, SEPARABLE, DENSE, REST, IDLE, GIVEN };
@@ -77,6 +78,13 @@ struct Packed {  // a term's weights as the kernels want them, and its maps
 };
 
 int strided(i64 size, i64 stride) { return (int)((size + stride - 1) / stride); }
+
+template <class F> void each_image(const Cell& cell, F f) {  // f(image, thread)
+  each_thread((int)cell.threads, [&](int t) {
+    spent = cell.clock ? cell.clock + t * PARTS : nullptr;
+    for (i64 im = cell.images * t / cell.threads; im < cell.images * (t + 1) / cell.threads; ++im) f(im, t);
+  });
+}
 
 // Where nodes lie for the operations: what they read, what they add to, and the slopes of what they add to.
 struct Nodes {
@@ -177,18 +185,9 @@ struct Group {  // options that read one node
   const float* pointwise(const Term& t) const { return t.weight[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
   float* pointwise_gradient(const Term& t) const { return t.gradient[t.kind == SEPARABLE ? 3 : t.kind == DEPTHWISE ? 1 : 0]; }
 
-  template <class F> void each_image(F f) const {  // f(image, thread)
-    const int team = T;
-#pragma omp parallel for num_threads(team) schedule(static, 1)
-    for (int t = 0; t < team; ++t) {
-      spent = cell.clock ? cell.clock + t * PARTS : nullptr;
-      for (i64 im = N * t / team; im < N * (t + 1) / team; ++im) f(im, t);
-    }
-  }
   template <class F> void each_term(F f) const {  // f(number)
-    const int n = (int)terms.size(), team = T;
-#pragma omp parallel for num_threads(team) schedule(static, 1)
-    for (int i = 0; i < n; ++i) f(i);
+    const int count = (int)terms.size();
+    each_thread(T, [&](int t) { for (int n = t; n < count; n += T) f(n); });
   }
   double* slot(int n, int thread, i64 at = 0) const { return sum + thread * sums + packed[n].slot + at; }
   double* of_target(int thread) const { return target_sums + thread * C; }
@@ -363,7 +362,7 @@ struct Group {  // options that read one node
     pack();
     std::memset(sum, 0, T * sums * sizeof(double));
     for (int t = 0; t < T; ++t) clear(0, t), clear(1, t);
-    each_image([&](i64 im, int thread) {
+    each_image(cell, [&](i64 im, int thread) {
       read(im, thread);
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
@@ -379,7 +378,7 @@ struct Group {  // options that read one node
       place_statistics(n, 0);
     });
     if (separable) {
-      each_image([&](i64 im, int thread) {
+      each_image(cell, [&](i64 im, int thread) {
         for (int n = 0; n < count; ++n) {
           if (terms[n].kind != SEPARABLE) continue;
           second_map(n, im, thread, moments_of(n, thread, 1));
@@ -396,7 +395,7 @@ struct Group {  // options that read one node
         norm.c[c] = terms[n].kind == IDLE ? (float)mix(terms[n]) : (float)(mix(terms[n]) * shift(n, which, c) - norm.a[c] * k[c]);
       }
     });
-    each_image([&](i64 im, int thread) {
+    each_image(cell, [&](i64 im, int thread) {
       for (int target : targets) write(target, im, thread, begun[target]);
     });
   }
@@ -435,7 +434,7 @@ struct Group {  // options that read one node
     std::memset(none, 0, C * sizeof(float));
     for (int t = 0; t < T; ++t) clear(0, t), clear(1, t), clear(3, t);
     each_term([&](int n) { place_statistics(n, 0); });
-    each_image([&](i64 im, int thread) {  // the maps again, and what the mixing weights multiply
+    each_image(cell, [&](i64 im, int thread) {  // the maps again, and what the mixing weights multiply
       read(im, thread);
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
@@ -472,13 +471,13 @@ struct Group {  // options that read one node
     }
     if (!wanted && !cell.learn) return;
     if (separable) {
-      each_image([&](i64 im, int thread) {
+      each_image(cell, [&](i64 im, int thread) {
         for (int n = 0; n < count; ++n)
           if (terms[n].kind == SEPARABLE) second_gradient(n, im, thread);
       });
       each_term([&](int n) { if (terms[n].kind == SEPARABLE) find_slope(n, 0, 1, slot(n, 0, 2 * C), slot(n, 0, 3 * C)); });
     }
-    each_image([&](i64 im, int thread) {
+    each_image(cell, [&](i64 im, int thread) {
       read(im, thread);
       if (wanted && convolved) clear(4, thread);
       for (int n = 0; n < count; ++n) first_gradient(n, im, thread, wanted);
@@ -676,14 +675,6 @@ struct Whole {
   }
   Arena rest_of_workspace() const { return {cell.workspace, used}; }
 
-  template <class F> void each_image(F f) const {
-    const int team = (int)cell.threads;
-#pragma omp parallel for num_threads(team) schedule(static, 1)
-    for (int t = 0; t < team; ++t) {
-      spent = cell.clock ? cell.clock + t * PARTS : nullptr;
-      for (i64 im = cell.images * t / team; im < cell.images * (t + 1) / team; ++im) f(im, t);
-    }
-  }
   // What an edge passes on of an image without an operation
   Const rest(int node, i64 im) const {
     if (pooled[node]) return {pooled[node] + im * P * R, (i64)cols * R, R};
@@ -692,11 +683,11 @@ struct Whole {
   }
   void pool_inputs() const {  // windows of 2 x 2 pixels, those at the end may be smaller
     for (int node = 0; node < cell.inputs && k > 1 && strided_inputs; ++node)
-      each_image([&](i64 im, int) {
+      each_image(cell, [&](i64 im, int) {
         for (int y = 0; y < rows; ++y)
           for (int x = 0; x < cols; ++x)
             for (int c = 0; c < R; c += V) {
-              vf top;
+              vf top = {};
               window_top(node, im, y, x, c, top);
               store(pooled[node] + (im * P + (i64)y * cols + x) * R + c, top);
             }
@@ -720,7 +711,7 @@ struct Whole {
   void finish(int node, bool begun) const {  // the node from its parts
     if (k == 1) return;
     const i64 pitch = cell.pitch[node];
-    each_image([&](i64 im, int) {
+    each_image(cell, [&](i64 im, int) {
       std::vector<float> part(R);
       std::vector<std::pair<float, Const>> from;
       for (const Term& t : all)
@@ -743,7 +734,7 @@ struct Whole {
   void take_apart(int node) const {  // the slope of a computed node
     if (k == 1) return;
     const i64 pitch = cell.slope_pitch[node];
-    each_image([&](i64 im, int) {
+    each_image(cell, [&](i64 im, int) {
       for (i64 p = im * P; p < (im + 1) * P; ++p)
         for (int j = 0; j < C; ++j)
           for (int g = 0; g < k; ++g) apart[node][p * C * k + g * C + j] = cell.slope[node][p * pitch + j * k + g];
@@ -759,14 +750,14 @@ struct Whole {
     for (const Term& t : all) {
       if (t.kind != REST || t.source != node) continue;
       std::memset(dots_, 0, sizeof(double) * cell.threads * R);
-      each_image([&](i64 im, int thread) {
+      each_image(cell, [&](i64 im, int thread) {
         if (t.in(im)) dots(rest(node, im), beside(t, im), rows, cols, R, dots_ + thread * R);
       });
       for (i64 i = 0; i < cell.threads * R; ++i) cell.mix_gradient[t.place] += dots_[i];
     }
     if (!wanted) return;
     const i64 pitch = cell.slope_pitch[node], h = given ? cell.height : rows, w = given ? cell.width : cols;
-    each_image([&](i64 im, int) {
+    each_image(cell, [&](i64 im, int) {
       std::vector<std::pair<float, Const>> to;
       for (const Term& t : all)
         if (t.kind == REST && t.source == node && t.in(im)) to.push_back({cell.mix[t.place], beside(t, im)});
@@ -782,7 +773,7 @@ struct Whole {
               store(q, load(q) + sum);
               continue;
             }
-            vf top;
+            vf top = {};
             const vi which = window_top(node, im, y, x, c, top);
             for (int i = 0; i < 2 && 2 * y + i < h; ++i)
               for (int j = 0; j < 2 && 2 * x + j < w; ++j)
