@@ -5,7 +5,8 @@ statistics and once for the sum, and twice for the gradients. Second derivatives
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, max_pool2d
-from torch.overrides import handle_torch_function, has_torch_function
 
 from mixop.core.extras import package
 from mixop.supernet.again import graph_of_gradients
@@ -43,19 +43,35 @@ def kernels() -> Any:
     return gpu
 
 
+_takers: list[Callable[[str, tuple[Any, ...]], tuple[Any, ...]]] = []
+
+
+@contextmanager
+def told(take: Callable[[str, tuple[Any, ...]], tuple[Any, ...]]) -> Iterator[None]:
+    """Inside, somebody is told of every kernel before it runs.
+
+    Args:
+        take: called with the kernel's name and its arguments; gives the arguments that it runs with.
+    """
+    _takers.append(take)
+    try:
+        yield
+    finally:
+        _takers.remove(take)
+
+
 def launch(name: str, grid: tuple[int, ...], *given: Any, **constants: Any) -> None:
-    """Runs a kernel. A simulated GPU takes this function over, and counts it.
+    """Runs a kernel.
 
     Args:
         name: of the kernel.
         grid: programs along each axis.
-        given: its arguments; the first one is a tensor, or a tuple of tensors, of the device.
+        given: its arguments.
         constants: what it is compiled for.
     """
-    first = given[0] if isinstance(given[0], tuple) else given[:1]
-    if has_torch_function(first):
-        return handle_torch_function(launch, first, name, grid, *given, **constants)
-    return getattr(kernels(), name)[grid](*given, **constants)
+    for take in _takers:
+        given = take(name, given)
+    getattr(kernels(), name)[grid](*given, **constants)
 
 
 def _blocks(rows: int, columns: int, real: torch.dtype) -> tuple[tuple[int, int], dict[str, Any]]:
@@ -77,8 +93,7 @@ def _laid_out(x: Tensor) -> Tensor:
 
 
 def _image(like: Tensor, channels: int, height: int, width: int, dtype: torch.dtype | None = None) -> Tensor:
-    shape = (len(like), channels, height, width)
-    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device, memory_format=CHANNELS_LAST)
+    return like.new_empty((len(like), height, width, channels), dtype=dtype).permute(0, 3, 1, 2)
 
 
 def _rows(x: Tensor) -> int:
@@ -117,9 +132,9 @@ def batch_moments(stacks: Sequence[Tensor], shared: Sequence[Tensor], eps: float
     width = max(x.shape[1] for x in maps)
     total, real = sum(x.shape[1] for x in maps), _real(*maps)
     grid, how = _blocks(rows, width, real)
-    means, spreads = torch.empty(2, grid[0], total, dtype=real, device=maps[0].device).unbind()
+    means, spreads = maps[0].new_empty((2, grid[0], total), dtype=real).unbind()
     launch("block_moments", grid, maps, means, spreads, rows, channels, total, STACKS=len(stacks), EDGES=edges, **how)
-    mean, rate, variance = torch.empty(3, total, dtype=real, device=maps[0].device).unbind()
+    mean, rate, variance = maps[0].new_empty((3, total), dtype=real).unbind()
     (_, across), merged = _blocks(1, total, real)
     size = how["ROWS"]
     launch(
@@ -232,7 +247,7 @@ class _Mixture(torch.autograd.Function):
         kept = mean, rate, scale, shift, rows, channels, *strides
         sums = mean
         if any(want[:2]) or how.batch:
-            parts = torch.empty(grid[0], total, dtype=mean.dtype, device=mean.device)
+            parts = mean.new_empty((grid[0], total))
             launch("mixture_sums", grid, stacks, shared, slopes, parts, *kept, total, **how.constants, **blocks)
             sums = parts.sum(0) if len(parts) > 1 else parts[0]
         by_maps: tuple[Tensor | None, ...] = (None,) * len(maps)
@@ -320,7 +335,7 @@ class _Depthwise(torch.autograd.Function):
             launch("depthwise_by_image", grid, grad, taps, by_x, _rows(image), *sizes, **constants, **blocks)
         if want[1]:
             grid, blocks = _blocks(_rows(grad), len(weight), _real(x))
-            sums = torch.empty(grid[0], weight.numel(), dtype=_real(x), device=x.device)
+            sums = x.new_empty((grid[0], weight.numel()), dtype=_real(x))
             launch("depthwise_by_weight", grid, image, grad, sums, _rows(grad), *sizes, **constants, **blocks)
             by_weight = sums.sum(0).view_as(weight).to(weight.dtype)
         return by_x, by_weight, None, None

@@ -12,9 +12,14 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 
 @triton.jit
 def _block(ROWS: tl.constexpr, COLS: tl.constexpr):
-    """Rows and columns of this program; rows in 64 bits, since they are multiplied to offsets."""
-    rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    return rows, tl.program_id(1) * COLS + tl.arange(0, COLS)
+    """Rows and columns of this program."""
+    return tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.program_id(1) * COLS + tl.arange(0, COLS)
+
+
+@triton.jit
+def _places(rows, cols, width):
+    """Where the numbers of rows and columns lie; in 64 bits, which rows by themselves, pixels of a batch, do not need."""
+    return rows.to(tl.int64)[:, None] * width + cols[None, :]
 
 
 @triton.jit
@@ -32,7 +37,7 @@ def block_moments(maps, means, spreads, rows, channels, total,
         width = channels * EDGES if k < STACKS else channels
         there = cols < width
         inside = (at < rows)[:, None] & there[None, :]
-        x = tl.load(maps[k] + at[:, None] * width + cols[None, :], mask=inside, other=0).to(REAL)
+        x = tl.load(maps[k] + _places(at, cols, width), mask=inside, other=0).to(REAL)
         mean = tl.sum(x, axis=0) / count
         away = tl.where(inside, x - mean[None, :], 0)
         tl.store(means + first + cols, mean, mask=there)
@@ -54,7 +59,7 @@ def merge_moments(means, spreads, mean, rate, variance, blocks, rows, total,
         at = start + tl.arange(0, ROWS)
         counts = tl.minimum(tl.maximum(rows - at * SIZE, 0), SIZE).to(REAL)
         inside = (at < blocks)[:, None] & there[None, :]
-        its = tl.load(means + at[:, None].to(tl.int64) * total + cols[None, :], mask=inside, other=0)
+        its = tl.load(means + _places(at, cols, total), mask=inside, other=0)
         whole += tl.sum(its * counts[:, None], axis=0)
     whole = whole / rows
     spread = tl.zeros((COLS,), REAL)
@@ -62,7 +67,7 @@ def merge_moments(means, spreads, mean, rate, variance, blocks, rows, total,
         at = start + tl.arange(0, ROWS)
         counts = tl.minimum(tl.maximum(rows - at * SIZE, 0), SIZE).to(REAL)
         inside = (at < blocks)[:, None] & there[None, :]
-        here = at[:, None].to(tl.int64) * total + cols[None, :]
+        here = _places(at, cols, total)
         away = tl.load(means + here, mask=inside, other=0) - whole[None, :]
         spread += tl.sum(tl.load(spreads + here, mask=inside, other=0) + counts[:, None] * away * away, axis=0)
     tl.store(mean + cols, whole, mask=there)
@@ -89,7 +94,7 @@ def _normalised(x, mean, rate, row, channels, cols, there):
 @triton.jit
 def _stacked(stack, mean, rate, k, e, at, cols, there, inside, channels, EDGES: tl.constexpr, REAL: tl.constexpr):
     """The normalised values of edge ``e`` in the k-th stack."""
-    x = tl.load(stack + at[:, None] * (EDGES * channels) + e * channels + cols[None, :], mask=inside, other=0).to(REAL)
+    x = tl.load(stack + _places(at, e * channels + cols, EDGES * channels), mask=inside, other=0).to(REAL)
     return _normalised(x, mean, rate, k * EDGES + e, channels, cols, there)
 
 
@@ -97,7 +102,7 @@ def _stacked(stack, mean, rate, k, e, at, cols, there, inside, channels, EDGES: 
 def _shared(maps, mean, rate, s, e, at, cols, there, inside, channels,
             STACKS: tl.constexpr, EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
     """The values of a shared map for edge ``e``, normalised if it is one of the first ``NORMED``."""
-    x = tl.load(maps[s] + at[:, None] * channels + cols[None, :], mask=inside, other=0).to(REAL)
+    x = tl.load(maps[s] + _places(at, cols, channels), mask=inside, other=0).to(REAL)
     if s < NORMED:
         row = STACKS * EDGES + (s * EDGES + e if APART else s)
         x = _normalised(x, mean, rate, row, channels, cols, there)
@@ -116,7 +121,7 @@ def mixture(stacks, shared, before, outs, mean, rate, scale, shift, rows, channe
     at, cols = _block(ROWS, COLS)
     there = cols < channels
     inside = (at < rows)[:, None] & there[None, :]
-    here = at[:, None] * channels + cols[None, :]
+    here = _places(at, cols, channels)
     for e in tl.static_range(EDGES):
         total = tl.zeros((ROWS, COLS), REAL)
         if len(before) > 0:
@@ -159,7 +164,7 @@ def mixture_sums(stacks, shared, grads, sums, mean, rate, scale, shift, rows, ch
     at, cols = _block(ROWS, COLS)
     there = cols < channels
     inside = (at < rows)[:, None] & there[None, :]
-    here = at[:, None] * channels + cols[None, :]
+    here = _places(at, cols, channels)
     put = sums + tl.program_id(0).to(tl.int64) * total + cols
     for e in tl.static_range(EDGES):
         g = _slope(grads[e], stacks, mean, rate, scale, shift, at, cols, there, inside, here, channels, by_row, by_column,
@@ -193,7 +198,7 @@ def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums, mean, rat
     at, cols = _block(ROWS, COLS)
     there = cols < channels
     inside = (at < rows)[:, None] & there[None, :]
-    here = at[:, None] * channels + cols[None, :]
+    here = _places(at, cols, channels)
     ones = (len(stacks) + len(shared)) * EDGES
     for e in tl.static_range(EDGES):
         g = _slope(grads[e], stacks, mean, rate, scale, shift, at, cols, there, inside, here, channels, by_row, by_column,
@@ -203,7 +208,7 @@ def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums, mean, rat
             x = _stacked(stacks[k], mean, rate, k, e, at, cols, there, inside, channels, EDGES, REAL)
             d = _through_norm(g, x, sums, rate, row, row, ones + e, rows, channels, cols, there, BATCH, REAL)
             d = d * _factor(scale, row, cols, there, by_row, by_column, REAL)[None, :]
-            place = at[:, None] * (EDGES * channels) + e * channels + cols[None, :]
+            place = _places(at, e * channels + cols, EDGES * channels)
             tl.store(by_stack[k] + place, d.to(by_stack[k].dtype.element_ty), mask=inside)
     for s in tl.static_range(len(shared)):
         total = tl.zeros((ROWS, COLS), REAL)
@@ -251,13 +256,13 @@ def depthwise(image, weight, out, rows, height, width, out_height, out_width, ch
     there, valid = cols < columns, at < rows
     b, i, j = _pixel(at, out_height, out_width)
     total = tl.zeros((ROWS, COLS), REAL)
-    for tap in tl.static_range(KERNEL * KERNEL):
+    for tap in range(KERNEL * KERNEL):
         y, x, found = _tap(tap, i, j, height, width, KERNEL, STRIDE, DILATION)
-        place = ((b * height + y) * width + x)[:, None] * channels + (cols % channels)[None, :]
+        place = _places((b * height + y) * width + x, cols % channels, channels)
         seen = tl.load(image + place, mask=(valid & found)[:, None] & there[None, :], other=0).to(REAL)
         total += seen * tl.load(weight + cols * (KERNEL * KERNEL) + tap, mask=there, other=0).to(REAL)[None, :]
     inside = valid[:, None] & there[None, :]
-    tl.store(out + at[:, None] * columns + cols[None, :], total.to(out.dtype.element_ty), mask=inside)
+    tl.store(out + _places(at, cols, columns), total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -270,14 +275,14 @@ def depthwise_by_image(grad, weight, slope, rows, height, width, out_height, out
     b, y, x = _pixel(at, height, width)
     total = tl.zeros((ROWS, COLS), REAL)
     for first in range(0, columns, channels):
-        for tap in tl.static_range(KERNEL * KERNEL):
+        for tap in range(KERNEL * KERNEL):
             i, j, found = _seen_from(tap, y, x, out_height, out_width, KERNEL, STRIDE, DILATION)
-            place = ((b * out_height + i) * out_width + j)[:, None] * columns + (first + cols)[None, :]
+            place = _places((b * out_height + i) * out_width + j, first + cols, columns)
             seen = tl.load(grad + place, mask=(valid & found)[:, None] & there[None, :], other=0).to(REAL)
             its = tl.load(weight + (first + cols) * (KERNEL * KERNEL) + tap, mask=there, other=0).to(REAL)
             total += seen * its[None, :]
     inside = valid[:, None] & there[None, :]
-    tl.store(slope + at[:, None] * channels + cols[None, :], total.to(slope.dtype.element_ty), mask=inside)
+    tl.store(slope + _places(at, cols, channels), total.to(slope.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -289,11 +294,11 @@ def depthwise_by_weight(image, grad, sums, rows, height, width, out_height, out_
     there, valid = cols < columns, at < rows
     b, i, j = _pixel(at, out_height, out_width)
     inside = valid[:, None] & there[None, :]
-    g = tl.load(grad + at[:, None] * columns + cols[None, :], mask=inside, other=0).to(REAL)
+    g = tl.load(grad + _places(at, cols, columns), mask=inside, other=0).to(REAL)
     put = sums + (tl.program_id(0).to(tl.int64) * columns + cols) * (KERNEL * KERNEL)
-    for tap in tl.static_range(KERNEL * KERNEL):
+    for tap in range(KERNEL * KERNEL):
         y, x, found = _tap(tap, i, j, height, width, KERNEL, STRIDE, DILATION)
-        place = ((b * height + y) * width + x)[:, None] * channels + (cols % channels)[None, :]
+        place = _places((b * height + y) * width + x, cols % channels, channels)
         seen = tl.load(image + place, mask=(valid & found)[:, None] & there[None, :], other=0).to(REAL)
         tl.store(put + tap, tl.sum(g * seen, axis=0), mask=there)
 
@@ -314,16 +319,16 @@ def pool(image, out, which, rows, height, width, out_height, out_width, channels
     b, i, j = _pixel(at, out_height, out_width)
     total = tl.zeros((ROWS, COLS), REAL)
     best = tl.full((ROWS, COLS), 9, tl.int8)  # of no tap yet
-    for tap in tl.static_range(9):
+    for tap in range(9):
         y, x, found = _tap(tap, i, j, height, width, 3, STRIDE, 1)
-        place = ((b * height + y) * width + x)[:, None] * channels + cols[None, :]
+        place = _places((b * height + y) * width + x, cols, channels)
         seen = tl.load(image + place, mask=(valid & found)[:, None] & there[None, :], other=0).to(REAL)
         if MAXIMUM:  # the first of equal ones, and what is not a number wins, as torch does it
             take = found[:, None] & ((best == 9) | (seen > total) | (seen != seen))
             total, best = tl.where(take, seen, total), tl.where(take, tap, best).to(tl.int8)
         else:
             total += seen
-    place = at[:, None] * channels + cols[None, :]
+    place = _places(at, cols, channels)
     if MAXIMUM:
         tl.store(which + place, best, mask=inside)
     else:
@@ -339,9 +344,9 @@ def pool_backward(grad, which, slope, rows, height, width, out_height, out_width
     there, valid = cols < channels, at < rows
     b, y, x = _pixel(at, height, width)
     total = tl.zeros((ROWS, COLS), REAL)
-    for tap in tl.static_range(9):
+    for tap in range(9):
         i, j, found = _seen_from(tap, y, x, out_height, out_width, 3, STRIDE, 1)
-        place = ((b * out_height + i) * out_width + j)[:, None] * channels + cols[None, :]
+        place = _places((b * out_height + i) * out_width + j, cols, channels)
         inside = (valid & found)[:, None] & there[None, :]
         g = tl.load(grad + place, mask=inside, other=0).to(REAL)
         if MAXIMUM:
@@ -350,4 +355,4 @@ def pool_backward(grad, which, slope, rows, height, width, out_height, out_width
             count = tl.where(found, _window(i, height, STRIDE) * _window(j, width, STRIDE), 1)
             total += g / count[:, None]
     inside = valid[:, None] & there[None, :]
-    tl.store(slope + at[:, None] * channels + cols[None, :], total.to(slope.dtype.element_ty), mask=inside)
+    tl.store(slope + _places(at, cols, channels), total.to(slope.dtype.element_ty), mask=inside)
