@@ -63,7 +63,9 @@ def drawn(group):
 def run(net, *, train=True, some=False):
     """The loss, the gradients in mixing weights, plain weights and images, and the state."""
     x = torch.randn(2, *net.space.input_shape, generator=seeded(1), dtype=torch.float64, requires_grad=True)
-    mix = {g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64).softmax(-1).requires_grad_() for g in net.groups}
+    mix = {
+        g.name: torch.rand(g.shape, generator=seeded(2), dtype=torch.float64).softmax(-1).requires_grad_() for g in net.groups
+    }
     net.train(train).zero_grad()
     torch.manual_seed(3)  # what the network draws by itself
     logits = net(x, mix, {g.name: drawn(g) for g in net.groups} if some else None, progress=0.4)
@@ -141,8 +143,9 @@ def test_a_step_launches_less_than_node_by_node():
     assert mine is not None
     assert nodewise is not None
     assert mine.waited == 0
-    assert mine.launches["mixture"] == mine.launches["mixture_sums"] == 2 * 2 * 3  # halves of a step, cells, nodes that edges leave
-    assert mine.launched < 0.8 * nodewise.launched
+    passes = 2 * 2 * 3  # halves of a step, cells, and nodes that edges leave
+    assert mine.launches["mixture"] == mine.launches["mixture_sums"] == passes
+    assert mine.launched < 0.6 * nodewise.launched
 
 
 @dataclass(frozen=True, kw_only=True)

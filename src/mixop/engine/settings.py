@@ -28,7 +28,8 @@ class Settings:
         threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
         executor: how a search computes its supernet: ``auto``, the fastest that can; ``fused``, compiled kernels for cells of
             the NAS-Bench-201 and DARTS spaces on a CPU; ``nodewise``, fast everywhere; ``triton``, the same with kernels for
-            GPUs, whose speed nobody has measured; or ``plain``, as the papers write it. The numbers agree up to rounding. A retraining computes its networks node by node too, unless this is ``plain``.
+            GPUs, whose speed nobody has measured; or ``plain``, as the papers write it. The numbers agree up to rounding. A
+            retraining computes its networks node by node too, unless this is ``plain``.
         precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
         channels_last: whether the plain executor stores images with the channels last; the other executors always do.
         compile: whether torch compiles the supernet's cells at the first step; not with the executors ``fused`` and ``triton``.

@@ -295,8 +295,8 @@ def counts(case: Case) -> Counts | None:
         case: what is counted; its device is simulated.
 
     Returns:
-        None where a simulation cannot compute it: for the fused executor, for the triton one where Triton is not its interpreter,
-        and for modules that may draw as torch does.
+        None where a simulation cannot compute it: for the fused executor, for the triton one unless Triton interprets, and for
+        modules that may draw as torch does.
     """
     if case.settings.executor == "fused" or (case.settings.executor == "triton" and not interpreting()):
         return None

@@ -38,7 +38,7 @@ def kernels() -> Any:
         MissingExtraError: if Triton is not installed.
     """
     package("triton", "The triton executor")
-    from mixop.supernet.kernels import gpu
+    from mixop.supernet.kernels import gpu  # a folder of sources, which is no package
 
     return gpu
 
@@ -71,7 +71,9 @@ def launch(name: str, grid: tuple[int, ...], *given: Any, **constants: Any) -> N
     """
     for take in _takers:
         given = take(name, given)
-    getattr(kernels(), name)[grid](*given, **constants)
+    every = (x for each in given for x in (each if isinstance(each, tuple) else (each,)))
+    with torch.cuda.device_of(next(x for x in every if isinstance(x, Tensor))):  # else Triton takes the current GPU
+        getattr(kernels(), name)[grid](*given, **constants)
 
 
 def _blocks(rows: int, columns: int, real: torch.dtype) -> tuple[tuple[int, int], dict[str, Any]]:
@@ -92,7 +94,9 @@ def _laid_out(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=CHANNELS_LAST)
 
 
-def _image(like: Tensor, channels: int, height: int, width: int, dtype: torch.dtype | None = None) -> Tensor:
+def _image(like: Tensor, channels: int, sizes: Sequence[int], stride: int = 1, dtype: torch.dtype | None = None) -> Tensor:
+    """Memory for images of those sizes, or of what a stride leaves of them."""
+    height, width = (-(-size // stride) for size in sizes)
     return like.new_empty((len(like), height, width, channels), dtype=dtype).permute(0, 3, 1, 2)
 
 
@@ -137,9 +141,7 @@ def batch_moments(stacks: Sequence[Tensor], shared: Sequence[Tensor], eps: float
     mean, rate, variance = maps[0].new_empty((3, total), dtype=real).unbind()
     (_, across), merged = _blocks(1, total, real)
     size = how["ROWS"]
-    launch(
-        "merge_moments", (across,), means, spreads, mean, rate, variance, grid[0], rows, total, EPS=eps, SIZE=size, **merged
-    )
+    launch("merge_moments", (across,), means, spreads, mean, rate, variance, grid[0], rows, total, EPS=eps, SIZE=size, **merged)
     return Moments(mean, rate, variance)
 
 
@@ -186,8 +188,8 @@ def mixture(
         shared: maps ``(B, C, H, W)`` that all of the edges have; the first ``normed`` before their norms, the others without.
         before: for each edge what the sum is added to ``(B, C, H, W)``; or nothing.
         found: the statistics of stacks and normed maps. They are the batch's, and differentiated, if they have a variance.
-        scale: factors ``(R, C)``, or ``(R, C)`` with one number a row, expanded: for every stack its edges, then for every shared
-            map the edges; None for ones.
+        scale: factors ``(R, C)``, which may be one number a row, expanded: for every stack its edges, then for every shared map
+            the edges; None for ones.
         shift: added to the sum of each edge ``(edges, C)``, or None.
         edges: how many.
         normed: how many of the shared maps have a norm.
@@ -213,7 +215,7 @@ class _Mixture(torch.autograd.Function):
         dtype = maps[0].dtype
         for x in maps[1:]:
             dtype = torch.promote_types(dtype, x.dtype)
-        outs = tuple(_image(maps[0], channels, *maps[0].shape[2:], dtype) for _ in range(how.edges))
+        outs = tuple(_image(maps[0], channels, maps[0].shape[2:], dtype=dtype) for _ in range(how.edges))
         shift = None if shift is None else shift.contiguous()
         strides = (0, 0) if scale is None else scale.stride()
         rows = _rows(maps[0])
@@ -313,7 +315,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.how = stride, dilation
-        out = _image(x, len(weight), *(-(-size // stride) for size in x.shape[2:]))
+        out = _image(x, len(weight), x.shape[2:], stride)
         grid, blocks = _blocks(_rows(out), len(weight), _real(x))
         sizes, constants = _convolution(x, out, weight, stride, dilation)
         launch("depthwise", grid, _laid_out(x), weight.contiguous(), out, _rows(out), *sizes, **constants, **blocks)
@@ -361,7 +363,7 @@ def pooled(x: Tensor, stride: int, *, maximum: bool) -> Tensor:
 class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, stride: int, maximum: bool) -> Tensor:
-        out = _image(x, x.shape[1], *(-(-size // stride) for size in x.shape[2:]))
+        out = _image(x, x.shape[1], x.shape[2:], stride)
         which = torch.empty_like(out, dtype=torch.int8) if maximum else out
         ctx.save_for_backward(x, *([which] if maximum else []))
         ctx.how = stride, maximum

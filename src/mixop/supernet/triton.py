@@ -1,9 +1,9 @@
 """The triton executor: node by node on a GPU, with kernels of our own where torch would go through memory once for every step.
 
 What differs from the node-wise executor: batch norms that end an operation, their mixing weights and the sums at nodes are one
-kernel for all kinds of operations on all edges that leave a node; depthwise convolutions are one kernel for all of these edges, and
-dilated ones need no phases; pools remember one byte for a pixel; all running statistics of a pass are updated at once. Other
-convolutions, operations without a batched form, and what wraps add stay torch's. Second derivatives are torch's too.
+kernel for all kinds of operations on all edges that leave a node; depthwise convolutions are one kernel for all of these edges,
+and dilated ones need no phases; pools remember one byte for a pixel; all running statistics of a pass are updated at once.
+Other convolutions, operations without a batched form, and what wraps add stay torch's. Second derivatives are torch's too.
 
 Parameters lie as in the node-wise executor. What the kernels do not know is refused by name when the supernet is built.
 """
@@ -152,7 +152,7 @@ class TritonPass(CellPass):
         return sums
 
     def _take(self, e: int, its: Sum) -> Tensor | None:
-        """What was added to an edge, or to the node that it enters: the kernel adds to that, in place of a kernel for the sum."""
+        """What was added to an edge, or to the node that it enters: the kernel adds to it, so that no other one need do so."""
         held = its if self.wrapped else self._held.get(self.cell.group.decisions[e].target)
         return held.terms.pop() if held is not None and held.terms else None
 

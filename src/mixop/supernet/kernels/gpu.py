@@ -1,13 +1,18 @@
 """The kernels of the triton executor, for GPUs; this file is imported only where Triton is installed and asked for.
 
-Maps are images with the channels last, seen as matrices: a row is a pixel of an image of the batch, a column a channel. A *stack*
-has the maps of several edges side by side; a *shared* map is the same for all of these edges. Blocks of ``ROWS`` times ``COLS``
-numbers are computed at once, in ``REAL``, whatever the maps are stored in. Each number is written by one program, and what several
-programs add up goes through memory in a fixed order, so that equal inputs give equal bits.
+Maps are images with the channels last, seen as matrices: a row is a pixel of an image of the batch, a column a channel. A
+*stack* has the maps of several edges side by side; a *shared* map is the same for all of these edges. Blocks of ``ROWS`` times
+``COLS`` numbers are computed at once, in ``REAL``, whatever the maps are stored in. Each number is written by one program, and
+what several programs add up goes through memory in a fixed order, so that equal inputs give equal bits.
 """
 
-import triton  # pyright: ignore[reportMissingImports]
-import triton.language as tl  # pyright: ignore[reportMissingImports]
+# Triton need not be installed where types are checked.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# Of a kernel, one line for what it points to and for sizes, one for what it is compiled for:
+# fmt: off
+
+import triton
+import triton.language as tl
 
 
 @triton.jit
@@ -24,7 +29,7 @@ def _places(rows, cols, width):
 
 @triton.jit
 def block_moments(maps, means, spreads, rows, channels, total,
-                  STACKS: tl.constexpr, EDGES: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                  STACKS: tl.constexpr, EDGES: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """Of every column of each map, in one block of rows, the mean and the sum of squared distances from it.
 
     The first ``STACKS`` maps are stacks. ``means`` and ``spreads`` are ``(blocks, total)``.
@@ -47,8 +52,10 @@ def block_moments(maps, means, spreads, rows, channels, total,
 
 @triton.jit
 def merge_moments(means, spreads, mean, rate, variance, blocks, rows, total,
-                  EPS: tl.constexpr, SIZE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
-    """Of every column the mean, the rate ``1 / sqrt(variance + eps)`` and the unbiased variance, from those of blocks of ``SIZE``.
+                  EPS: tl.constexpr, SIZE: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
+    """Of every column the mean, the rate ``1 / sqrt(variance + eps)`` and the unbiased variance, from those of blocks.
+
+    Blocks are of ``SIZE`` rows.
 
     Source: Chan, Golub & LeVeque 1979, the variance of a union; no sum of squares is cancelled.
     """
@@ -100,7 +107,7 @@ def _stacked(stack, mean, rate, k, e, at, cols, there, inside, channels, EDGES: 
 
 @triton.jit
 def _shared(maps, mean, rate, s, e, at, cols, there, inside, channels,
-            STACKS: tl.constexpr, EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+            STACKS: tl.constexpr, EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, REAL: tl.constexpr):
     """The values of a shared map for edge ``e``, normalised if it is one of the first ``NORMED``."""
     x = tl.load(maps[s] + _places(at, cols, channels), mask=inside, other=0).to(REAL)
     if s < NORMED:
@@ -112,11 +119,12 @@ def _shared(maps, mean, rate, s, e, at, cols, there, inside, channels,
 @triton.jit
 def mixture(stacks, shared, before, outs, mean, rate, scale, shift, rows, channels, by_row, by_column,
             EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, RELU: tl.constexpr,
-            ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+            ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """Of every edge what it had before, plus the sum of all maps, normalised and scaled.
 
-    A row of ``scale`` for every edge of the first stack, then of the others, then for every edge of the shared maps. Statistics have
-    rows for the stacks in this order, and one for each of the ``NORMED`` shared maps, or, ``APART``, one for each of its edges.
+    A row of ``scale`` for every edge of the first stack, then of the others, then for every edge of the shared maps. Statistics
+    have rows for the stacks in this order, and one for each of the ``NORMED`` shared maps, or, ``APART``, one for each of its
+    edges.
     """
     at, cols = _block(ROWS, COLS)
     there = cols < channels
@@ -141,7 +149,7 @@ def mixture(stacks, shared, before, outs, mean, rate, scale, shift, rows, channe
 
 @triton.jit
 def _slope(grad, stacks, mean, rate, scale, shift, at, cols, there, inside, here, channels, by_row, by_column,
-           EDGES: tl.constexpr, RELU: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+           EDGES: tl.constexpr, RELU: tl.constexpr, REAL: tl.constexpr):
     """The gradient of an edge's sum; behind a ReLU, where one stack of one edge is computed again."""
     g = tl.load(grad + here, mask=inside, other=0).to(REAL)
     if RELU:
@@ -156,7 +164,7 @@ def _slope(grad, stacks, mean, rate, scale, shift, at, cols, there, inside, here
 @triton.jit
 def mixture_sums(stacks, shared, grads, sums, mean, rate, scale, shift, rows, channels, by_row, by_column, total,
                  EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, RELU: tl.constexpr,
-                 ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                 ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """In one block of rows, the sums of gradients times values for every row of ``scale``, and of the gradients of every edge.
 
     ``sums`` is ``(blocks, total)``.
@@ -168,7 +176,7 @@ def mixture_sums(stacks, shared, grads, sums, mean, rate, scale, shift, rows, ch
     put = sums + tl.program_id(0).to(tl.int64) * total + cols
     for e in tl.static_range(EDGES):
         g = _slope(grads[e], stacks, mean, rate, scale, shift, at, cols, there, inside, here, channels, by_row, by_column,
-                   EDGES, RELU, REAL)  # fmt: skip
+                   EDGES, RELU, REAL)
         for k in tl.static_range(len(stacks)):
             x = _stacked(stacks[k], mean, rate, k, e, at, cols, there, inside, channels, EDGES, REAL)
             tl.store(put + (k * EDGES + e) * channels, tl.sum(tl.where(inside, g * x, 0), axis=0), mask=there)
@@ -191,9 +199,10 @@ def _through_norm(g, x, sums, rate, row, term, edge, rows, channels, cols, there
 
 
 @triton.jit
-def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums, mean, rate, scale, shift, rows, channels, by_row, by_column,
+def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums,
+                     mean, rate, scale, shift, rows, channels, by_row, by_column,
                      EDGES: tl.constexpr, NORMED: tl.constexpr, APART: tl.constexpr, RELU: tl.constexpr, BATCH: tl.constexpr,
-                     ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                     ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """The gradients of all maps; ``sums`` are those of `mixture_sums`, added up over the blocks."""
     at, cols = _block(ROWS, COLS)
     there = cols < channels
@@ -202,7 +211,7 @@ def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums, mean, rat
     ones = (len(stacks) + len(shared)) * EDGES
     for e in tl.static_range(EDGES):
         g = _slope(grads[e], stacks, mean, rate, scale, shift, at, cols, there, inside, here, channels, by_row, by_column,
-                   EDGES, RELU, REAL)  # fmt: skip
+                   EDGES, RELU, REAL)
         for k in tl.static_range(len(stacks)):
             row = k * EDGES + e
             x = _stacked(stacks[k], mean, rate, k, e, at, cols, there, inside, channels, EDGES, REAL)
@@ -216,7 +225,9 @@ def mixture_backward(stacks, shared, grads, by_stack, by_shared, sums, mean, rat
             term = (len(stacks) + s) * EDGES + e
             d = tl.load(grads[e] + here, mask=inside, other=0).to(REAL)
             if s < NORMED:
-                x = _shared(shared, mean, rate, s, e, at, cols, there, inside, channels, len(stacks), EDGES, NORMED, APART, REAL)
+                x = _shared(
+                    shared, mean, rate, s, e, at, cols, there, inside, channels, len(stacks), EDGES, NORMED, APART, REAL
+                )
                 row = len(stacks) * EDGES + (s * EDGES + e if APART else s)
                 d = _through_norm(d, x, sums, rate, row, term, ones + e, rows, channels, cols, there, BATCH, REAL)
             total += d * _factor(scale, term, cols, there, by_row, by_column, REAL)[None, :]
@@ -250,8 +261,11 @@ def _seen_from(tap, y, x, out_height, out_width, KERNEL: tl.constexpr, STRIDE: t
 @triton.jit
 def depthwise(image, weight, out, rows, height, width, out_height, out_width, channels, columns,
               KERNEL: tl.constexpr, STRIDE: tl.constexpr, DILATION: tl.constexpr,
-              ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
-    """Depthwise convolution to ``columns`` channels, a multiple of the image's ``channels``: column c reads channel c modulo them."""
+              ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
+    """Depthwise convolution to ``columns`` channels, a multiple of the image's ``channels``.
+
+    A column reads the channel that is its remainder by ``channels``.
+    """
     at, cols = _block(ROWS, COLS)
     there, valid = cols < columns, at < rows
     b, i, j = _pixel(at, out_height, out_width)
@@ -268,7 +282,7 @@ def depthwise(image, weight, out, rows, height, width, out_height, out_width, ch
 @triton.jit
 def depthwise_by_image(grad, weight, slope, rows, height, width, out_height, out_width, channels, columns,
                        KERNEL: tl.constexpr, STRIDE: tl.constexpr, DILATION: tl.constexpr,
-                       ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                       ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """The gradient of `depthwise` in the image: every pixel gathers from the output pixels that saw it."""
     at, cols = _block(ROWS, COLS)
     there, valid = cols < channels, at < rows
@@ -288,7 +302,7 @@ def depthwise_by_image(grad, weight, slope, rows, height, width, out_height, out
 @triton.jit
 def depthwise_by_weight(image, grad, sums, rows, height, width, out_height, out_width, channels, columns,
                         KERNEL: tl.constexpr, STRIDE: tl.constexpr, DILATION: tl.constexpr,
-                        ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                        ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """The gradient of `depthwise` in the weights, of one block of output pixels: ``sums`` is ``(blocks, columns, taps)``."""
     at, cols = _block(ROWS, COLS)
     there, valid = cols < columns, at < rows
@@ -311,7 +325,7 @@ def _window(i, size, STRIDE: tl.constexpr):
 
 @triton.jit
 def pool(image, out, which, rows, height, width, out_height, out_width, channels,
-         STRIDE: tl.constexpr, MAXIMUM: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+         STRIDE: tl.constexpr, MAXIMUM: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """The largest value of 3x3 windows, and by which tap it was seen; or the mean of what is in the image."""
     at, cols = _block(ROWS, COLS)
     there, valid = cols < channels, at < rows
@@ -338,7 +352,7 @@ def pool(image, out, which, rows, height, width, out_height, out_width, channels
 
 @triton.jit
 def pool_backward(grad, which, slope, rows, height, width, out_height, out_width, channels,
-                  STRIDE: tl.constexpr, MAXIMUM: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):  # fmt: skip
+                  STRIDE: tl.constexpr, MAXIMUM: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, REAL: tl.constexpr):
     """The gradient of `pool`: every pixel gathers from the windows that it is in."""
     at, cols = _block(ROWS, COLS)
     there, valid = cols < channels, at < rows
