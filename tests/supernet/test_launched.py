@@ -116,7 +116,7 @@ def test_the_positive_part_of_a_norm(affine):
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "dilation", "edges"),
-    [(3, 1, 1, 1), (3, 2, 1, 2), pytest.param(5, 1, 1, 2, marks=pytest.mark.slow), (5, 1, 2, 1), (3, 2, 2, 2)],
+    [(3, 1, 1, 1), (3, 2, 1, 2), (3, 2, 2, 2), *(pytest.param(5, 1, d, 2, marks=pytest.mark.slow) for d in (1, 2))],
 )
 def test_depthwise_convolutions(kernel, stride, dilation, edges):
     x, weight = numbers(1, 3, 7, 4), numbers(edges * 3, 1, kernel, kernel, seed=1)
@@ -154,7 +154,9 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "name", ["average", "maximum", *(pytest.param(n, marks=pytest.mark.slow) for n in ("mixture", "depthwise"))]
+)
 def test_first_and_second_derivatives(name, monkeypatch):
     """Against differences along one direction."""
     monkeypatch.setattr(launched, "BLOCK", 256)

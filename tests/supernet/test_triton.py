@@ -3,6 +3,7 @@
 Triton must be told to interpret before it is imported: `test_triton_processes` runs this file in a process of its own.
 """
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -90,7 +91,7 @@ def compare(nets, **options):
     ("name", "norm"),
     [
         ("nasbench201", UNTRACKED),
-        ("reduction", AFFINE),
+        pytest.param("reduction", AFFINE, marks=pytest.mark.slow),
         pytest.param("darts", TRACKED, marks=pytest.mark.slow),
         pytest.param("options that differ by edge", TRACKED, marks=pytest.mark.slow),
     ],
@@ -108,6 +109,7 @@ def test_draws_that_leave_options_out(name):
 
 
 @interpreted
+@pytest.mark.slow
 def test_statistics_that_are_means_over_all_batches():
     nets = pair(SPACES["nasbench201"])
     for module in (module for net in nets for module in net.modules() if isinstance(module, NORMS)):
@@ -117,12 +119,14 @@ def test_statistics_that_are_means_over_all_batches():
 
 
 @interpreted
+@pytest.mark.slow
 @pytest.mark.parametrize("wraps", [(PartialChannels(k=3), EdgeNormalisation()), (DropPath(),)])
 def test_wraps(wraps):
     compare(pair(SPACES["nasbench201"], wraps=wraps))
 
 
 @interpreted
+@pytest.mark.slow
 def test_hessians_in_the_mixing_weights():
     matrices = []
     for net in pair(nasbench201(**{**SIZES, "channels": 2, "input_shape": (3, 3, 3)}, stages=1)):
@@ -137,6 +141,7 @@ def test_hessians_in_the_mixing_weights():
 
 
 @interpreted
+@pytest.mark.slow
 def test_a_step_launches_less_than_node_by_node():
     case = Case(recipe=RECIPES["darts"](), space=SPACES["nasbench201"], settings=Settings())
     mine, nodewise = (counts(case.by(name)) for name in ("triton", "nodewise"))
@@ -178,7 +183,7 @@ def test_it_is_refused_without_triton_or_a_gpu(monkeypatch):
         with pytest.raises(RunError, match="computes on a GPU, and torch finds none here: use --executor nodewise"):
             check_triton(SPACES["nasbench201"])
     kernels.cache_clear()
-    monkeypatch.setitem(__import__("sys").modules, "triton", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "triton", None)  # as if it were not installed
     with pytest.raises(MissingExtraError, match=r"The triton executor needs triton.*pip install 'mixop\[triton\]'"):
         check_triton(SPACES["nasbench201"])
     kernels.cache_clear()

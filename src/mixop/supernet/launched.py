@@ -251,7 +251,7 @@ class _Mixture(torch.autograd.Function):
         if any(want[:2]) or how.batch:
             parts = mean.new_empty((grid[0], total))
             launch("mixture_sums", grid, stacks, shared, slopes, parts, *kept, total, **how.constants, **blocks)
-            sums = parts.sum(0) if len(parts) > 1 else parts[0]
+            sums = parts.sum(0)
         by_maps: tuple[Tensor | None, ...] = (None,) * len(maps)
         if any(want[2:]):
             by_maps = tuple(torch.empty_like(x) for x in maps)
