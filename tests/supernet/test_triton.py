@@ -127,6 +127,24 @@ def test_wraps(wraps):
 
 @interpreted
 @pytest.mark.slow
+def test_bfloat16_by_autocast_is_near_float32():
+    """Rounded to 8 bits in every map: a tenth of the norm is another, node by node as well."""
+    space = SPACES["reduction"]
+    found = {}
+    for name, low in (("plain", False), ("nodewise", True), ("triton", True)):
+        net = make_supernet(name, space, norm=UNTRACKED, generator=seeded())
+        x = torch.randn(4, *space.input_shape, generator=seeded(1))
+        mix = {g.name: torch.rand(g.shape, generator=seeded(2)).softmax(-1).requires_grad_() for g in net.groups}
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            logits = net(x, mix)
+        cross_entropy(logits.float(), torch.arange(4) % 3).backward()
+        found[name] = torch.cat([logits.detach().flatten().float(), mix["reduce"].grad.flatten()])
+    errors = {name: (found[name] - found["plain"]).norm() / found["plain"].norm() for name in ("nodewise", "triton")}
+    assert errors["triton"] < 1.5 * errors["nodewise"] < 0.3, errors
+
+
+@interpreted
+@pytest.mark.slow
 def test_hessians_in_the_mixing_weights():
     matrices = []
     for net in pair(nasbench201(**{**SIZES, "channels": 2, "input_shape": (3, 3, 3)}, stages=1)):
