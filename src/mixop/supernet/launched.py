@@ -216,14 +216,9 @@ class _Mixture(torch.autograd.Function):
         for x in maps[1:]:
             dtype = torch.promote_types(dtype, x.dtype)
         outs = tuple(_image(maps[0], channels, maps[0].shape[2:], dtype=dtype) for _ in range(how.edges))
-        shift = None if shift is None else shift.contiguous()
-        strides = (0, 0) if scale is None else scale.stride()
-        rows = _rows(maps[0])
-        grid, blocks = _blocks(rows, channels, mean.dtype)
-        launch(
-            "mixture", grid, stacks, shared, before, outs, mean, rate, scale, shift, rows, channels, *strides,
-            **how.constants, **blocks,
-        )  # fmt: skip
+        kept = _channels(mean, rate, scale, shift, _rows(maps[0]), channels)
+        grid, blocks = _blocks(_rows(maps[0]), channels, mean.dtype)
+        launch("mixture", grid, stacks, shared, before, outs, *kept, **how.constants, **blocks)
         ctx.how, ctx.channels, ctx.before = how, channels, [x.dtype for x in before]
         ctx.save_for_backward(mean, rate, scale, shift, *stacks, *shared)
         return outs
@@ -241,12 +236,11 @@ class _Mixture(torch.autograd.Function):
             return (None, None, None, *found, *through)
         stacks, shared, _ = how.parts(maps)
         slopes = tuple(_laid_out(g) for g in grads)
-        rows, channels = _rows(maps[0]), ctx.channels
+        channels = ctx.channels
         terms = (how.stacks + how.shared) * how.edges
         total = (terms + how.edges) * channels
-        strides = (0, 0) if scale is None else scale.stride()
-        grid, blocks = _blocks(rows, channels, mean.dtype)
-        kept = mean, rate, scale, shift, rows, channels, *strides
+        kept = _channels(mean, rate, scale, shift, _rows(maps[0]), channels)
+        grid, blocks = _blocks(_rows(maps[0]), channels, mean.dtype)
         sums = mean
         if any(want[:2]) or how.batch:
             parts = mean.new_empty((grid[0], total))
@@ -263,6 +257,14 @@ class _Mixture(torch.autograd.Function):
         by_scale = sums[: terms * channels].view(terms, channels).to(scale.dtype) if scale is not None and want[0] else None
         by_shift = sums[terms * channels :].view(how.edges, channels).to(shift.dtype) if shift is not None and want[1] else None
         return (None, None, None, by_scale, by_shift, *by_maps, *through)
+
+
+def _channels(
+    mean: Tensor, rate: Tensor, scale: Tensor | None, shift: Tensor | None, rows: int, channels: int
+) -> tuple[Any, ...]:
+    """What all kernels of a mixture are given of its channels, and its sizes."""
+    strides = (0, 0) if scale is None else scale.stride()
+    return mean, rate, scale, None if shift is None else shift.contiguous(), rows, channels, *strides
 
 
 def _mixture(how: _How, mean: Tensor, rate: Tensor, given: Sequence[Tensor | None]) -> Tensor:
