@@ -77,8 +77,9 @@ def test_the_kernels_and_the_executor_in_the_interpreter():
 
 
 @pytest.mark.slow
-def test_larger_ones_in_the_interpreter():
-    interpret("-m", "slow", "tests/supernet/test_launched.py", "tests/supernet/test_triton.py")
+@pytest.mark.parametrize("which", ["launched.py", "triton.py -k loss", "triton.py -k not(loss)"])
+def test_larger_ones_in_the_interpreter(which: str):
+    interpret("-m", "slow", *f"tests/supernet/test_{which}".split())
 
 
 @pytest.mark.slow
