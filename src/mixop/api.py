@@ -160,7 +160,7 @@ def search(
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
     rates: Rates = "scaled",
-    executor: Literal["auto", "fused", "nodewise", "plain"] = "auto",
+    executor: Literal["auto", "fused", "nodewise", "triton", "plain"] = "auto",
     precision: Literal["float32", "bfloat16"] = "float32",
     channels_last: bool = False,
     compile: bool = False,
@@ -192,7 +192,8 @@ def search(
             can move as far, by one rule for all methods (`mixop.plan.scaling`); a rate that you set stays. ``paper`` takes
             the recipe as it is.
         executor: how the supernet is computed: ``auto`` takes the compiled kernels (``fused``) where they can compute the
-            search, else ``nodewise``; ``plain`` computes as the papers write it. The same numbers up to rounding.
+            search, else ``nodewise``; ``triton`` has kernels for GPUs, whose speed nobody has measured; ``plain`` computes as
+            the papers write it. The same numbers up to rounding.
         precision: of the supernet's convolutions.
         channels_last: layout of images in the plain executor; the others always have the channels last.
         compile: whether torch compiles the supernet's cells.
@@ -422,7 +423,7 @@ def retrain(
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = 30.0,
     threads: int = 0,
-    executor: Literal["nodewise", "fused", "plain", "auto"] = "auto",
+    executor: Literal["nodewise", "fused", "triton", "plain", "auto"] = "auto",
     track: str | Sequence[str] = (),
     observe: Observer | None = None,
     progress: bool | None = None,

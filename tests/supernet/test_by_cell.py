@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixop.core.errors import RunError
+from mixop.core.errors import MissingExtraError, RunError
 from mixop.core.types import Batch
 from mixop.engine.problem import SupernetProblem
 from mixop.nets.ops import BatchNorm
@@ -27,7 +27,7 @@ NORM = BatchNorm(affine=False, track=False)
 def problem(space: Space, executor: str, fixed: dict | None = None) -> SupernetProblem:
     try:
         net = EXECUTORS[executor](space, norm=NORM, generator=torch.Generator().manual_seed(0))
-    except RunError as error:  # no compiler
+    except (RunError, MissingExtraError) as error:  # no compiler, no GPU
         pytest.skip(str(error))
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
     generator = torch.Generator().manual_seed(1)

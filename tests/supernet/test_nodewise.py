@@ -251,7 +251,7 @@ def test_unknown_wraps_are_refused_by_name():
 
 
 def test_the_table_of_executors():
-    assert list(EXECUTORS) == ["nodewise", "fused", "plain"]
-    for make in EXECUTORS.values():
-        net = make(SPACES["nasbench201"], norm=UNTRACKED, generator=seeded(), wraps=())
+    assert list(EXECUTORS) == ["nodewise", "fused", "triton", "plain"]
+    for name in EXECUTORS.keys() - {"triton"}:  # which needs a GPU, or its interpreter
+        net = EXECUTORS[name](SPACES["nasbench201"], norm=UNTRACKED, generator=seeded(), wraps=())
         assert isinstance(net, nn.Module)

@@ -16,6 +16,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "submitit": ("submitit", "slurm"),
     "tensorboard": ("tensorboard", "tensorboard"),
     "trackio": ("trackio", "trackio"),
+    "triton": ("triton", "triton"),
     "wandb": ("wandb", "wandb"),
 }
 """The module of each, the package that one installs, and the extra of mixop that names it."""

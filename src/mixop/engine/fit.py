@@ -65,7 +65,7 @@ def computing(recipe: Recipe, space: Space, settings: Settings, ranks: Ranks = A
         return settings, ""
     try:
         if not ranks.alone:
-            raise RecipeError(_FUSED_ALONE)
+            raise RecipeError(_ALONE.format("fused"))
         fused = replace(settings, executor="fused")
         check_computing(recipe, space, fused)
     except MixopError as error:
@@ -74,8 +74,8 @@ def computing(recipe: Recipe, space: Space, settings: Settings, ranks: Ranks = A
     return fused, ""
 
 
-_FUSED_ALONE = (
-    "The kernels of the fused executor compute batch norm over the examples of one process: use --executor nodewise, or start "
+_ALONE = (
+    "The kernels of the {} executor compute batch norm over the examples of one process: use --executor nodewise, or start "
     "it without torchrun."
 )
 
@@ -86,8 +86,8 @@ def _check_ranks(recipe: Recipe, space: Space, data: Data, settings: Settings, r
     Raises:
         RecipeError: saying what does not fit.
     """
-    if settings.executor == "fused":
-        raise RecipeError(_FUSED_ALONE)
+    if settings.executor in ("fused", "triton"):
+        raise RecipeError(_ALONE.format(settings.executor))
     for name, chosen in (("compile", settings.compile), ("capture", settings.capture)):
         if chosen:
             raise RecipeError(

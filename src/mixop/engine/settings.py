@@ -11,7 +11,7 @@ from mixop.core.errors import RecipeError, unknown
 from mixop.core.outside import shortened
 from mixop.core.schedules import check_range
 
-Executor = Literal["nodewise", "fused", "plain", "auto"]
+Executor = Literal["nodewise", "fused", "triton", "plain", "auto"]
 """The names of `mixop.supernet.executors.EXECUTORS`; ``auto`` for the fastest that fits, see `mixop.engine.fit.computing`."""
 
 Precision = Literal["float32", "bfloat16"]
@@ -27,11 +27,12 @@ class Settings:
         checkpoint_seconds: least time between two checkpoints, in seconds; 0 saves after every step.
         threads: of torch on the CPU; 0 takes torch's own number, but never more than the cores that the process may use.
         executor: how a search computes its supernet: ``auto``, the fastest that can; ``fused``, compiled kernels for cells of
-            the NAS-Bench-201 and DARTS spaces on a CPU; ``nodewise``, fast everywhere; or ``plain``, as the papers write it.
-            The numbers agree up to rounding. A retraining computes its networks node by node too, unless this is ``plain``.
+            the NAS-Bench-201 and DARTS spaces on a CPU; ``nodewise``, fast everywhere; ``triton``, the same with kernels for
+            GPUs, whose speed nobody has measured; or ``plain``, as the papers write it. The numbers agree up to rounding. A
+            retraining computes its networks node by node too, unless this is ``plain``.
         precision: of the supernet's convolutions in a search: ``float32``, or ``bfloat16`` by autocast.
         channels_last: whether the plain executor stores images with the channels last; the other executors always do.
-        compile: whether torch compiles the supernet's cells at the first step; not with the executor ``fused``.
+        compile: whether torch compiles the supernet's cells at the first step; not with the executors ``fused`` and ``triton``.
         capture: whether the network's part of a step is recorded once as a CUDA graph and replayed; needs "cuda", full
             mixtures and first derivatives.
         accumulate: pieces that a batch is computed in, one after the other, for a device with little memory. The gradient is
@@ -71,6 +72,11 @@ class Settings:
         if self.executor == "fused":
             self._refuse(self.device != "cpu", "computes on the CPU", "--device cpu, or --executor nodewise")
             self._refuse(self.precision != "float32", "computes in float32", "--precision float32, or --executor nodewise")
+        if self.executor == "triton":
+            from mixop.supernet.launched import interpreting
+
+            self._refuse(not (cuda or interpreting()), "computes on a GPU", "--device cuda, or --executor nodewise")
+        if self.executor in ("fused", "triton"):
             self._refuse(self.compile, "is compiled already", "--compile false, or --executor nodewise")
         if self.capture and not cuda:
             raise RecipeError(f"capture records CUDA graphs, but the device is {self.device!r}: use --device cuda.")
@@ -100,10 +106,9 @@ class Settings:
             ) from error
         return kind == "cuda"
 
-    @staticmethod
-    def _refuse(wrong: bool, what: str, instead: str) -> None:
+    def _refuse(self, wrong: bool, what: str, instead: str) -> None:
         if wrong:
-            raise RecipeError(f"The fused executor {what}: use {instead}.")
+            raise RecipeError(f"The {self.executor} executor {what}: use {instead}.")
 
     @property
     def identity(self) -> dict[str, Any]:

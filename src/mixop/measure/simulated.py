@@ -5,6 +5,7 @@ and misplaced tensors, never seconds.
 """
 
 from collections import Counter
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
+
+from mixop.supernet.launched import told
 
 GPU = torch.device("cuda", 99)
 """Where simulated tensors say that they are: what is kept for this device never meets a real one."""
@@ -102,7 +105,8 @@ class SimulatedGpu(TorchDispatchMode):
     It does not know what happens in compiled code that is handed a pointer, and random numbers drawn on it come from the CPU.
 
     Attributes:
-        launches: operations that would run on the GPU, views aside, by name. An operation may be several kernels.
+        launches: operations that would run on the GPU, views aside, by name. An operation may be several kernels; one of our
+            own kernels, which Triton's interpreter runs, is one.
         copies: copies from the host, whether it waits for them or not.
         waits: what the host would wait for, by name: reading a number, sizes that depend on numbers, copies to the host, and
             copies from memory of the host that is not pinned, or not asked for without blocking.
@@ -127,14 +131,21 @@ class SimulatedGpu(TorchDispatchMode):
         self.copies = 0
         self._pinned: list[Tensor] = []
         self._devices = _Devices(self._pinned)
+        self._told = ExitStack()
 
     def __enter__(self) -> Self:
+        self._told.enter_context(told(self._kernel))
         self._devices.__enter__()
         return super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
         self._devices.__exit__(kind, error, trace)
+        self._told.close()
+
+    def _kernel(self, name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        self.launches[name] += 1
+        return tree_map(_numbers, given)
 
     def reset(self) -> None:
         """Counts from zero again."""

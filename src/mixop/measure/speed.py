@@ -42,6 +42,7 @@ from mixop.runs.directory import RunDirectory
 from mixop.spaces.core import Space
 from mixop.supernet.executors import make_supernet
 from mixop.supernet.kernel import PARTS, watched
+from mixop.supernet.launched import interpreting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,9 +295,10 @@ def counts(case: Case) -> Counts | None:
         case: what is counted; its device is simulated.
 
     Returns:
-        None where a simulation cannot compute it: for the fused executor, and for modules that may draw as torch does.
+        None where a simulation cannot compute it: for the fused executor, for the triton one unless Triton interprets, and for
+        modules that may draw as torch does.
     """
-    if case.settings.executor == "fused":
+    if case.settings.executor == "fused" or (case.settings.executor == "triton" and not interpreting()):
         return None
     given = {each.name: getattr(case.settings, each.name) for each in fields(Settings)}
     settings = _Simulated(**{**given, "device": "cuda", "capture": False, "compile": False})

@@ -232,6 +232,9 @@ def _depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int = 1) -> Ten
     return CONVOLVE[dims_of(weight)](x, weight, None, stride, dilation * (kernel - 1) // 2, dilation, len(weight))
 
 
+Between = Callable[[Tensor, Tensor, int, int], Tensor]
+
+
 def _between(x: Tensor, depthwise: Tensor, stride: int, dilation: int) -> Tensor:
     """Depthwise convolutions of n edges side by side: of one value ``(B, C, *positions)``, or each of its own."""
     channels = x.shape[1]
@@ -240,7 +243,9 @@ def _between(x: Tensor, depthwise: Tensor, stride: int, dilation: int) -> Tensor
     return torch.cat([_depthwise(x, weight, stride, dilation) for weight in depthwise.split(channels)], dim=1)
 
 
-def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+def depthwise_pointwise(
+    x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int = 1, dilation: int = 1, *, between: Between = _between
+) -> Tensor:
     """Depthwise and pointwise convolutions of n edges, side by side; what is between the two is not kept for the gradient.
 
     Args:
@@ -249,6 +254,7 @@ def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride:
         pointwise: weights ``(n C, C, 1, 1)``, of signals ``(n C, C, 1)``.
         stride: of the depthwise convolutions.
         dilation: of the depthwise convolutions.
+        between: computes those, of ``(x, depthwise, stride, dilation)``.
 
     Returns:
         Values ``(B, n C, *positions)``.
@@ -256,7 +262,7 @@ def depthwise_pointwise(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride:
     if torch.is_autocast_enabled(x.device.type):  # which a function of our own does not know, and its gradient still less
         dtype = torch.get_autocast_dtype(x.device.type)
         x, depthwise, pointwise = x.to(dtype), depthwise.to(dtype), pointwise.to(dtype)
-    return _DepthwisePointwise.apply(x, depthwise, pointwise, stride, dilation)  # type: ignore[return-value]
+    return _DepthwisePointwise.apply(x, depthwise, pointwise, stride, dilation, between)  # type: ignore[return-value]
 
 
 def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
@@ -268,10 +274,12 @@ class _DepthwisePointwise(torch.autograd.Function):
     """Half of what a separable convolution would keep is between the two: it is cheaper to compute again than to hold."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int, between: Between
+    ) -> Tensor:
         ctx.save_for_backward(x, depthwise, pointwise)
-        ctx.how = stride, dilation
-        return _pointwise(_between(x, depthwise, stride, dilation), pointwise)
+        ctx.how, ctx.between = (stride, dilation), between
+        return _pointwise(between(x, depthwise, stride, dilation), pointwise)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -283,13 +291,13 @@ class _DepthwisePointwise(torch.autograd.Function):
             gradients = graph_of_gradients(
                 lambda t: _pointwise(_between(t[0], t[1], *ctx.how), t[2]), ctx.saved_tensors, want, grads[0]
             )
-            return (*gradients, None, None)
+            return (*gradients, None, None, None)
         # Else z, the value between the two convolutions, is computed again. The pointwise one is differentiated by its own
         # backward function, which needs no forward pass; the depthwise one by autograd, with z as its result.
         grad = laid_out(grads[0])
         inner = [t.detach().requires_grad_(w) for t, w in zip((x, depthwise), want[:2], strict=True)]
         with torch.enable_grad():
-            z = _between(inner[0], inner[1], *ctx.how)
+            z = ctx.between(inner[0], inner[1], *ctx.how)
         slope, by_pointwise, _ = torch.ops.aten.convolution_backward(
             grad,
             z.detach(),
@@ -305,7 +313,7 @@ class _DepthwisePointwise(torch.autograd.Function):
         )
         chosen = [t for t in inner if t.requires_grad]
         found = iter(torch.autograd.grad(z, chosen, slope) if chosen else ())
-        return (*(next(found) if w else None for w in want[:2]), by_pointwise if want[2] else None, None, None)
+        return (*(next(found) if w else None for w in want[:2]), by_pointwise if want[2] else None, None, None, None)
 
 
 def _separable(source: NodeValue, bundle: Bundle) -> Tensor:

@@ -14,9 +14,15 @@ from mixop.supernet.fused import check_fused, fused
 from mixop.supernet.module import check_module, module_supernet
 from mixop.supernet.nodewise import check_nodewise, nodewise
 from mixop.supernet.plain import plain
+from mixop.supernet.triton import check_triton, triton
 from mixop.wraps.base import Wrap
 
-EXECUTORS: Mapping[str, Callable[..., CellSupernet]] = {"nodewise": nodewise, "fused": fused, "plain": plain}
+EXECUTORS: Mapping[str, Callable[..., CellSupernet]] = {
+    "nodewise": nodewise,
+    "fused": fused,
+    "triton": triton,
+    "plain": plain,
+}
 """Each is called as ``make(space, norm=, generator=, wraps=)``; with one generator all have the same initial weights."""
 
 
@@ -60,5 +66,6 @@ def check_executor(name: str, space: Space, *, norm: BatchNorm, wraps: Sequence[
 _CHECKS: Mapping[str, Callable[..., None]] = {
     "nodewise": lambda space, *, norm, wraps: check_nodewise(wraps),
     "fused": lambda space, *, norm, wraps: check_fused(space, wraps=wraps),
+    "triton": lambda space, *, norm, wraps: check_triton(space, wraps=wraps),
     "plain": lambda space, *, norm, wraps: None,  # computes everything
 }

@@ -101,8 +101,8 @@ def check_module(executor: str, space: ModuleSpace) -> None:
         RecipeError: naming the executor.
         SpaceError: if the model fails on examples.
     """
-    if executor == "fused":
-        raise RecipeError(f"The fused executor computes cells, which {space.name} does not have: use --executor nodewise.")
+    if executor in ("fused", "triton"):
+        raise RecipeError(f"The {executor} executor computes cells, which {space.name} does not have: use --executor nodewise.")
     space.try_out()
 
 

@@ -108,14 +108,20 @@ class NodewiseCell(StackedCell):
     def forward(
         self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
     ) -> Tensor:
-        output = CellPass(self, inputs, weights, edge_weights, active, progress).output()
+        output = self.begin(inputs, weights, edge_weights, active, progress).output()
         if output.requires_grad and output.dim() == 4:
             # The mean over the image sends its gradient back in another layout, in which batch norm is much slower.
             output.register_hook(lambda grad: grad.contiguous(memory_format=CHANNELS_LAST))
         return output
 
+    def begin(
+        self, inputs: list[Tensor], weights: Tensor, edge_weights: Tensor | None, active: Paths | None, progress: float
+    ) -> "CellPass":
+        """A pass that is about to compute the output; the arguments are those of `forward`."""
+        return CellPass(self, inputs, weights, edge_weights, active, progress)
 
-class _Sum:
+
+class Sum:
     """A value that is being added up: tensors, and tensors times a number."""
 
     def __init__(self) -> None:
@@ -123,7 +129,7 @@ class _Sum:
         self.scaled: list[tuple[Tensor, Tensor]] = []
         self.idle: list[Tensor] = []
 
-    def join(self, other: "_Sum") -> None:
+    def join(self, other: "Sum") -> None:
         self.terms += other.terms
         self.scaled += other.scaled
         self.idle += other.idle
@@ -192,7 +198,7 @@ class CellPass:
     def output(self) -> Tensor:
         cell, graph = self.cell, self.cell.graph
         self.nodes: list[Tensor] = list(self.inputs)
-        self.sums: dict[int, _Sum] = {}
+        self.sums: dict[int, Sum] = {}
         self.rests: dict[int, Tensor] = {}
         for node in range(graph.nodes):
             if node >= graph.inputs:
@@ -227,7 +233,7 @@ class CellPass:
     def _node(self, node: int) -> Tensor:
         """The value of a node: the sum over the edges into it, in their order."""
         cell = self.cell
-        total, rest = _Sum(), _Sum()
+        total, rest = Sum(), Sum()
         for e in cell.group.into(node):
             if self._running(e) == ():
                 continue
@@ -261,7 +267,7 @@ class CellPass:
         batch, _, *sizes = self.shape
         return total.total((batch, x.shape[1], *sizes), x)
 
-    def _alone(self, e: int, x: Tensor, total: _Sum) -> None:
+    def _alone(self, e: int, x: Tensor, total: Sum) -> None:
         """Adds the operations of an edge that have no batched form."""
         options = _innermost(self.cell.edges[e]).options
         running = self._running(e)
@@ -271,10 +277,10 @@ class CellPass:
                 value = option(x, self.progress) if isinstance(option, TimedOperation) else option(x)
                 total.scaled.append((value, self.weights[e][o]))
 
-    def _evaluate(self, source: NodeValue, edges: list[int]) -> dict[int, _Sum]:
+    def _evaluate(self, source: NodeValue, edges: list[int]) -> dict[int, Sum]:
         """What the batched operations add to each of some edges that leave one node."""
         cell = self.cell
-        sums = {e: _Sum() for e in edges}
+        sums = {e: Sum() for e in edges}
         together: dict[tuple[tuple[int, ...], bool], list[Tensor]] = {}  # by edges and whether in phases
         for kind, its in cell.kinds.items():
             some = tuple(e for e in edges if e in its and its[e] in self._running(e))
@@ -301,12 +307,16 @@ class CellPass:
             for e, part in zip(some, total.split(total.shape[1] // len(some), dim=1), strict=True):
                 sums[e].terms.append(part)
         for e in edges:
-            running = self._running(e)
-            if e in cell.skips and cell.skips[e] in running:
+            if e in cell.skips and cell.skips[e] in self._running(e):
                 sums[e].scaled.append((source.x, self.weights[e][cell.skips[e]]))
-            if self.active is not None and self.learns:
-                sums[e].idle += [weight for o, weight in enumerate(self.weights[e]) if o not in running]
+        self._add_idle(sums)
         return sums
+
+    def _add_idle(self, sums: dict[int, Sum]) -> None:
+        """Adds the weights of the options that do not run, by edge."""
+        if self.active is not None and self.learns:
+            for e, its in sums.items():
+                its.idle += [weight for o, weight in enumerate(self.weights[e]) if o not in self._running(e)]
 
     def _tensor(self, attribute: str, slots: tuple[int, ...]) -> Tensor:
         """The parameters of some slots of a stack, one behind the other."""
@@ -416,8 +426,7 @@ def stacked_supernet(
         group = edges_of[0].group
         if layer.kind == "recurrent_cell":
             return NodewiseRecurrentCell(layer, graph, group, norm)
-        shared = layer.kind == "cell" and layer.node is None and len(space.cell_of(layer.group or "")) == 1
-        if isinstance(graph, NodeGraph) or not shared:
+        if not shares_sources(space, layer):
             return mixed(layer, graph, edges_of)  # every operation reads another value: there is nothing to share
         names = [searched_names(space, decision) for decision in group.decisions]
         shapes = [edge_shape(layer, graph, decision) for decision in group.decisions]
@@ -429,6 +438,12 @@ def stacked_supernet(
 
     with fenced(generator):
         return make_net(space, cell, norm, wraps)
+
+
+def shares_sources(space: Stacked, layer: Layer) -> bool:
+    """Whether the operations of a cell read the values of nodes, which they may share, and are decided by one group."""
+    shared = layer.kind == "cell" and layer.node is None and len(space.cell_of(layer.group or "")) == 1
+    return shared and not isinstance(space.graph_of(layer), NodeGraph)
 
 
 def searched_names(space: Stacked, decision: Decision) -> tuple[str, ...]:
