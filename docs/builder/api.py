@@ -49,7 +49,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "measure": (
         "Time and speed",
-        ("mixop.measure.foresight", "mixop.measure.latency", "mixop.measure.simulated", "mixop.measure.speed"),
+        tuple(f"mixop.measure.{module.name}" for module in pkgutil.iter_modules([str(ROOT / "measure")])),
     ),
     "analysis": (
         "Analysis",

@@ -22,7 +22,7 @@ from mixop.cli import main, screens, training
 from mixop.cli.arguments import parse
 from mixop.cli.commands import COMMANDS
 from mixop.engine.driver import Driver
-from mixop.measure.speed import Roofline
+from mixop.measure.turns import Roofline
 from mixop.nets.latency import read_latency_table
 from mixop.runs.interrupt import InterruptedRunError
 from mixop.spaces import EnasMacro, RandWire

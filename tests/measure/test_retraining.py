@@ -10,7 +10,7 @@ from mixop.core.errors import RecipeError
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import PROTOCOLS
 from mixop.measure.retraining import TrainingCase, TrainingResult, TrainingTiming, Work, measure_training, training_flops
-from mixop.measure.speed import Roofline
+from mixop.measure.turns import Roofline
 from mixop.nets.discrete import build
 from mixop.spaces import nasbench201
 

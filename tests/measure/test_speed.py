@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import RunError
 from mixop.engine.settings import Settings
-from mixop.measure.speed import Case, Result, Roofline, Steps, Timing, flops
+from mixop.measure.speed import Case, Result, Steps, Timing, flops
+from mixop.measure.turns import Roofline
 from mixop.recipes import RECIPES
 from mixop.spaces import DartsRnn, Sizes, darts, nasbench201
 from mixop.supernet import compiled

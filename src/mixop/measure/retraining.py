@@ -23,7 +23,8 @@ from mixop.data.images.augment import Augment
 from mixop.engine.settings import Settings
 from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.retrain import FOUND, Retraining
-from mixop.measure.speed import Roofline, roofline, seconds, sizes
+from mixop.measure.speed import sizes
+from mixop.measure.turns import Turns, roofline, seconds
 from mixop.nets.discrete import build
 from mixop.nets.training import training_outputs
 from mixop.runs.directory import RunDirectory
@@ -88,45 +89,11 @@ class TrainingTiming:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """A whole measurement.
+class TrainingResult(Turns[TrainingTiming]):
+    """A whole measurement; the operations of a step are counted on the plain modules."""
 
-    Args:
-        timings: of every executor; ratios are to the first one.
-        flops: of a step, counted on the plain modules.
-        roofline: of the machine.
-    """
-
-    timings: Sequence[TrainingTiming]
-    flops: int
-    roofline: Roofline
-
-    @property
-    def limit(self) -> float:
-        """Seconds that a step would take at the rate of the 3x3 convolution."""
-        return self.flops / self.roofline.convolution
-
-    def ratio(self, timing: TrainingTiming) -> float:
-        """How many times as fast as the first executor, by medians."""
-        return median(self.timings[0].step) / median(timing.step)
-
-    def to_json(self) -> dict[str, Any]:
-        """All figures as JSON data."""
-        return {
-            "roofline": vars(self.roofline),
-            "flops": self.flops,
-            "limit_seconds": self.limit,
-            "executors": {
-                t.executor: {
-                    "step": list(t.step),
-                    "median": median(t.step),
-                    "steps_a_second": 1 / median(t.step),
-                    "times_as_fast": self.ratio(t),
-                    "shares": t.shares(),
-                }
-                for t in self.timings
-            },
-        }
+    def figures(self, timing: TrainingTiming) -> dict[str, Any]:
+        return {**super().figures(timing), "steps_a_second": 1 / median(timing.step), "shares": timing.shares()}
 
 
 class TrainingSteps:

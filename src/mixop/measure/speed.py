@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from mixop.core.door import door
 from mixop.core.errors import RecipeError, RunError
@@ -36,6 +35,7 @@ from mixop.engine.loop import Search
 from mixop.engine.problem import mix_of
 from mixop.engine.settings import Settings
 from mixop.measure.simulated import SimulatedGpu
+from mixop.measure.turns import Turns, roofline, seconds
 from mixop.nets.training import trained
 from mixop.recipe.core import Recipe
 from mixop.runs.directory import RunDirectory
@@ -64,23 +64,6 @@ class Case:
     def by(self, executor: str) -> "Case":
         """The same case with another executor."""
         return replace(self, settings=replace(self.settings, executor=executor))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Roofline:
-    """What a machine reaches.
-
-    Args:
-        gemm: at a product of matrices, in FLOP/s.
-        convolution: at a 3x3 convolution of 64 channels, in FLOP/s.
-        copy: at copying memory, read and written, in bytes/s.
-        threads: of torch.
-    """
-
-    gemm: float
-    convolution: float
-    copy: float
-    threads: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,55 +133,29 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """A whole measurement.
+class Result(Turns[Timing]):
+    """A whole measurement; the operations of a step are counted on the plain executor.
 
     Args:
-        timings: of every executor; ratios are to the first one.
-        flops: of a step, counted on the plain executor.
-        roofline: of the machine.
         tokens: of a text that a half of a step reads; 0 for data that are no text.
     """
 
-    timings: Sequence[Timing]
-    flops: int
-    roofline: Roofline
     tokens: int = 0
-
-    @property
-    def limit(self) -> float:
-        """Seconds that a step would take at the rate of the 3x3 convolution."""
-        return self.flops / self.roofline.convolution
-
-    def ratio(self, timing: Timing) -> float:
-        """How many times as fast as the first executor, by medians."""
-        return median(self.timings[0].step) / median(timing.step)
 
     def rate(self, timing: Timing) -> float:
         """Tokens a second that a search reads for its weights, by the median step; 0 for data that are no text."""
         return self.tokens / median(timing.step)
 
-    def to_json(self) -> dict[str, Any]:
-        """All figures as JSON data."""
+    def figures(self, timing: Timing) -> dict[str, Any]:
         return {
-            "roofline": vars(self.roofline),
-            "flops": self.flops,
-            "limit_seconds": self.limit,
-            "executors": {
-                t.executor: {
-                    "step": list(t.step),
-                    "architecture": list(t.architecture),
-                    "weights": list(t.weights),
-                    "forward_backward": list(t.pass_),
-                    "median": median(t.step),
-                    "times_as_fast": self.ratio(t),
-                    **({"tokens_a_second": self.rate(t)} if self.tokens else {}),
-                    "memory": None if t.memory is None else vars(t.memory),
-                    "counts": None if t.counts is None else {**vars(t.counts), "launched": t.counts.launched},
-                    "shares": dict(t.shares),
-                }
-                for t in self.timings
-            },
+            **super().figures(timing),
+            "architecture": list(timing.architecture),
+            "weights": list(timing.weights),
+            "forward_backward": list(timing.pass_),
+            **({"tokens_a_second": self.rate(timing)} if self.tokens else {}),
+            "memory": None if timing.memory is None else vars(timing.memory),
+            "counts": None if timing.counts is None else {**vars(timing.counts), "launched": timing.counts.launched},
+            "shares": dict(timing.shares),
         }
 
 
@@ -266,16 +223,6 @@ class Steps:
         """Seconds of a forward and backward pass in the weights."""
         weights = trained(self.search.state.net)
         return seconds(lambda: torch.autograd.grad(self.loss(), weights, allow_unused=True), self.device)
-
-
-def seconds(run: Callable[[], object], device: str) -> float:
-    """How long something takes on a device."""
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    wait()
-    begin = time.perf_counter()
-    run()
-    wait()
-    return time.perf_counter() - begin
 
 
 class _Simulated(Settings):
@@ -459,30 +406,6 @@ def sizes(space: Space) -> tuple[tuple[int, ...], int]:
     if not (space.input_shape and space.outputs):
         raise RecipeError(f"The sizes of {space.name} are open: give input_shape and outputs.")
     return space.input_shape, space.outputs
-
-
-@door()
-def roofline(device: str = "cpu") -> Roofline:
-    """What a device reaches now: the best of several tries."""
-
-    def best(run: Callable[[], object]) -> float:
-        run()
-        return min(seconds(run, device) for _ in range(5))
-
-    generator = torch.Generator(device).manual_seed(0)
-    a = torch.randn(2048, 2048, device=device, generator=generator)
-    gemm = 2 * 2048**3 / best(lambda: a @ a)
-    x = torch.randn(32, 64, 32, 32, device=device, generator=generator).contiguous(memory_format=torch.channels_last)
-    w = torch.randn(64, 64, 3, 3, device=device, generator=generator)
-    convolution = 2 * 32 * 32 * 32 * 64 * 64 * 9 / best(lambda: conv2d(x, w, padding=1))
-    big = torch.randn(2**26, device=device, generator=generator)
-    copied = torch.empty_like(big)
-    return Roofline(
-        gemm=gemm,
-        convolution=convolution,
-        copy=2 * 4 * 2**26 / best(lambda: copied.copy_(big)),
-        threads=torch.get_num_threads(),
-    )
 
 
 def _memory(case: Case, observe: Callable[[str], None]) -> Memory | None:
