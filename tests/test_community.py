@@ -99,4 +99,5 @@ def test_the_container_installs_every_extra_for_users():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     text = (ROOT / "Dockerfile").read_text()
     (named,) = re.findall(r"mixop\[([\w,]+)\]", text)
-    assert set(named.split(",")) == set(extras) - {"test", "docs", "release", "datasets", "slurm", "ray", "trackio"}
+    elsewhere = {"slurm", "ray", "triton"}  # clusters and GPUs: the container is one machine with a CPU
+    assert set(named.split(",")) == set(extras) - {"test", "docs", "release", "datasets", "trackio"} - elsewhere
