@@ -8,7 +8,7 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from mixop.analysis.hessian import LARGEST, Curvature, curvature, dominant_eigenvalue, hessian, trace
+from mixop.analysis.hessian import LARGEST, Curvature, _Gradient, curvature, dominant_eigenvalue, hessian, trace
 from mixop.core.errors import RecipeError
 from mixop.nets.ops import BatchNorm
 from mixop.relax import Dirichlet, SimplexPoint, Softmax
@@ -242,3 +242,13 @@ def test_signs_give_the_trace_of_a_diagonal_exactly_and_of_others_within_their_e
     assert error == pytest.approx(deviation / math.sqrt(4000), rel=0.1)
     with pytest.raises(RecipeError, match="at least 2 samples, got 1"):
         trace(quadratic(matrix), params, generator(), samples=1)
+
+
+def test_a_dominant_eigenvalue_of_30_parameters_takes_12_products(monkeypatch):
+    products = []
+    times = _Gradient.times
+    monkeypatch.setattr(_Gradient, "times", lambda self, vector: products.append(1) or times(self, vector))
+    matrix = torch.diag(torch.cat([torch.linspace(-1, 1, 29, dtype=torch.float64), torch.tensor([9.0])]))
+    params = {"a": torch.zeros(30)}
+    assert dominant_eigenvalue(quadratic(matrix.float()), params, weight_decay=0.0) == pytest.approx(9.0, rel=1e-5)
+    assert len(products) == 12

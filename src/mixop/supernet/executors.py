@@ -12,7 +12,7 @@ from mixop.supernet.base import Supernet
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.fused import check_fused, fused
 from mixop.supernet.module import check_module, module_supernet
-from mixop.supernet.nodewise import check_nodewise, nodewise
+from mixop.supernet.nodewise import check_wraps, nodewise
 from mixop.supernet.plain import plain
 from mixop.supernet.triton import check_triton, triton
 from mixop.wraps.base import Wrap
@@ -64,7 +64,7 @@ def check_executor(name: str, space: Space, *, norm: BatchNorm, wraps: Sequence[
 
 
 _CHECKS: Mapping[str, Callable[..., None]] = {
-    "nodewise": lambda space, *, norm, wraps: check_nodewise(wraps),
+    "nodewise": lambda space, *, norm, wraps: check_wraps(wraps),
     "fused": lambda space, *, norm, wraps: check_fused(space, wraps=wraps),
     "triton": lambda space, *, norm, wraps: check_triton(space, wraps=wraps),
     "plain": lambda space, *, norm, wraps: None,  # computes everything

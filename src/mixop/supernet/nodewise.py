@@ -370,8 +370,12 @@ class NodewiseSupernet(StackedSupernet):
         return super().forward(laid_out(x), mix, active, progress=progress, state=state)
 
 
-def check_nodewise(wraps: Sequence[Wrap]) -> None:
-    """Refuses wraps that the node-wise executor does not support.
+def check_wraps(wraps: Sequence[Wrap], executor: str = "nodewise") -> None:
+    """Refuses wraps that cells computed node by node do not know.
+
+    Args:
+        wraps: changes of how edges compute.
+        executor: who asks.
 
     Raises:
         RecipeError: naming one.
@@ -379,7 +383,8 @@ def check_nodewise(wraps: Sequence[Wrap]) -> None:
     for wrap in wraps:
         if not isinstance(wrap, KNOWN_WRAPS):
             raise RecipeError(
-                f"The nodewise executor does not support the wrap {type(wrap).__name__}: use --executor plain, which takes any."
+                f"The {executor} executor does not support the wrap {type(wrap).__name__}: use --executor plain, which takes "
+                "any."
             )
 
 
@@ -395,7 +400,7 @@ def nodewise(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Se
     Raises:
         RecipeError: for a wrap that it does not know.
     """
-    check_nodewise(wraps)
+    check_wraps(wraps)
     return stacked_supernet(NodewiseSupernet, NodewiseCell, space, norm=norm, generator=generator, wraps=wraps)
 
 

@@ -21,7 +21,7 @@ from mixop.spaces.stacked import Stacked
 from mixop.supernet.batched import BATCHED, POOLS, Bundle, NodeValue, Statistics, depthwise_pointwise, laid_out
 from mixop.supernet.cells import CellSupernet
 from mixop.supernet.launched import Moments, batch_moments, depthwise, interpreting, kernels, mixture, pooled
-from mixop.supernet.nodewise import KNOWN_WRAPS, CellPass, NodewiseCell, NodewiseSupernet, Sum, shares_sources, stacked_supernet
+from mixop.supernet.nodewise import CellPass, NodewiseCell, NodewiseSupernet, Sum, check_wraps, shares_sources, stacked_supernet
 from mixop.wraps.base import Wrap
 
 INSTEAD = "use --executor nodewise"
@@ -230,10 +230,6 @@ class TritonPass(CellPass):
             torch._foreach_lerp_(old, new, momentum)
 
 
-class TritonSupernet(NodewiseSupernet):
-    """A supernet of triton cells; images are laid out channels-last."""
-
-
 def triton(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequence[Wrap] = ()) -> CellSupernet:
     """The triton supernet of a space, with the initial weights that `mixop.supernet.plain.plain` gives.
 
@@ -249,7 +245,7 @@ def triton(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Sequ
         RunError: where there is no GPU for it.
     """
     check_triton(space, wraps=wraps)
-    return stacked_supernet(TritonSupernet, TritonCell, space, norm=norm, generator=generator, wraps=wraps)
+    return stacked_supernet(NodewiseSupernet, TritonCell, space, norm=norm, generator=generator, wraps=wraps)
 
 
 def check_triton(space: Stacked, *, wraps: Sequence[Wrap] = ()) -> None:
@@ -260,11 +256,7 @@ def check_triton(space: Stacked, *, wraps: Sequence[Wrap] = ()) -> None:
         MissingExtraError: if Triton is not installed.
         RunError: where there is no GPU for it.
     """
-    for wrap in wraps:
-        if not isinstance(wrap, KNOWN_WRAPS):
-            raise RecipeError(
-                f"The triton executor does not support the wrap {type(wrap).__name__}: use --executor plain, which takes any."
-            )
+    check_wraps(wraps, "triton")
     if not space.adds_edges:
         raise RecipeError(f"The triton executor computes cells of images, which {space.name} does not have: {INSTEAD}.")
     for layer in space.layers:
