@@ -61,6 +61,8 @@ from mixop.runs.environment import environment
 from mixop.spaces.nasbench201 import NasBench201
 
 DRAWS, VALID = 5, 0.25
+ANY = 1e9
+"""Milliseconds that no network takes: under a limit of time, networks are timed."""
 CELL = Family("cell", lambda size, stride: NasBench201(channels=size, cells=1), RESNET_CELL)
 PLAIN = {
     3: Family(
@@ -154,7 +156,7 @@ def limits_of(job: Job, data: Data) -> Limits:
     if job.limit == "none":
         return Limits()
     kind, share = job.limit.split(":")
-    entry = Entry(data, Limits(latency_ms=math.inf if kind == "latency_ms" else None))
+    entry = Entry(data, Limits(latency_ms=ANY if kind == "latency_ms" else None))
     contender, _ = entry.member(Member(PLAIN[len(data.shape)], 64 if len(data.shape) == 1 else 16))
     assert contender is not None
     return Limits(**{kind: getattr(contender.cost, kind) / float(share)})

@@ -106,6 +106,18 @@ def test_the_features_of_a_processor(lines, monkeypatch):
     assert compiled._features.__wrapped__() == {"fma", "avx2"}
 
 
+@pytest.mark.parametrize(("told", "width", "kept"), [("AVX2", 8, {"avx2", "fma"}), ("AVX512", 16, None)])
+def test_the_kernels_do_without_avx512_where_torch_does(told, width, kept, monkeypatch):
+    its = frozenset({"avx2", "fma", "avx512f", "avx512bw"})
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: told)
+    monkeypatch.setattr(compiled, "_of_processor", lambda: its)
+    monkeypatch.setattr(compiled, "_features", compiled._features.__wrapped__)
+    assert compiled._features() == (its if kept is None else kept)
+    assert compiled.widest_vector() == width
+    assert ("-mno-avx512f" in compiled._flags(width)) is (kept is not None)
+
+
 @pytest.mark.parametrize(("channels", "width"), [(4, 4), (8, 8), (12, 4), (16, 16), (36, 4), (48, 16), (40, 8)])
 def test_the_vector_divides_the_channels(channels, width, monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "x86_64")

@@ -74,6 +74,15 @@ def vector_width(channels: int) -> int:
 
 @cache
 def _features() -> frozenset[str]:
+    """The features to use, as Linux names them: the processor's, without AVX-512 where torch is told to do without.
+
+    None where another system runs.
+    """
+    found = _of_processor()
+    return frozenset(name for name in found if not name.startswith("avx512")) if _without_avx512() else found
+
+
+def _of_processor() -> frozenset[str]:
     """The processor's features as Linux names them; none where another system runs."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -81,6 +90,16 @@ def _features() -> frozenset[str]:
         return frozenset()
     named = (line.split(":") for line in lines if line.startswith(("flags", "Features")))  # on x86, on ARM
     return frozenset(word for _, words in named for word in words.split())
+
+
+def _without_avx512() -> bool:
+    """Whether torch leaves the processor's AVX-512 alone, as ``ATEN_CPU_CAPABILITY=avx2`` tells it: then the kernels do so too."""
+    return "avx512f" in _of_processor() and torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+def _flags(width: int) -> list[str]:
+    """The compiler's flags for this machine, and vectors of ``width`` floats."""
+    return [*own_flags(width), *(["-mno-avx512f"] if _without_avx512() else [])]
 
 
 def check_machine() -> None:
@@ -130,7 +149,7 @@ def _built(width: int) -> ctypes.CDLL:
     _check_folder(path.parent)
     library = _cached(path)
     if library is None:
-        build([*compiler(), *own_flags(width)], path)
+        build([*compiler(), *_flags(width)], path)
         library = _cached(path)
     if library is None:
         raise RunError(
@@ -164,7 +183,7 @@ def _place(width: int) -> Path:
 
     torch, because the kernels share its thread library.
     """
-    command = [*named_compiler(), *own_flags(width)]
+    command = [*named_compiler(), *_flags(width)]
     parts = [" ".join(command), " ".join(sorted(_features())), torch.__version__, *platform.libc_ver()]
     parts += [path.read_text() for path in sorted(SOURCES.iterdir()) if path.suffix in (".h", ".cpp")]
     return cache_folder() / f"cell-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:20]}.so"

@@ -112,7 +112,7 @@ class _Call(ctypes.Structure):
         ("eps", ctypes.c_double),
         ("momentum", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("info", "weight", "gradient", "running", "mix", "mix_gradient")),
-        *((name, ctypes.c_void_p) for name in ("value", "pitch", "slope", "slope_pitch", "wanted")),
+        *((name, ctypes.c_void_p) for name in ("value", "pitch", "slope", "slope_pitch", "wanted", "begun")),
         *((name, ctypes.c_void_p) for name in ("kept", "dense", "workspace", "runs", "mask", "given", "clock")),
     )
 
@@ -200,6 +200,9 @@ class CellKernel:
         self.channels, self.share, self.stride, self.inputs, self.nodes = channels, share, stride, inputs, nodes
         self.output = tuple(output)
         self.hidden = tuple(node for node in range(inputs, nodes) if node not in self.output)
+        # The kernels write the gradient of a hidden node. Where channels go past the operations, they add to it.
+        self.begin = torch.empty_like if share == 1 else torch.zeros_like
+        self.begun = np.array([n in self.output or (n >= inputs and share > 1) for n in range(nodes)], dtype=np.int64)
         self.eps, self.workspace = norm.eps, workspace
         self.width = vector_width(channels)
         kernels(self.width)  # built now, or refused now
@@ -220,7 +223,12 @@ class CellKernel:
         weights, statistics = ((at[terms], offsets[terms]) for at, offsets in (self.weights, self.statistics))
         info = np.ascontiguousarray(self.info[terms])
         return _Terms(
-            info, int((info[:, 0] == Kind.DENSE).sum()), weights, statistics, np.zeros((len(terms), 8), dtype=np.int64)
+            info=info,
+            dense=int((info[:, 0] == Kind.DENSE).sum()),
+            read_again=bool(np.isin(info[:, 4], self.output).any()),
+            weights=weights,
+            statistics=statistics,
+            nowhere=np.zeros((len(terms), 8), dtype=np.int64),
         )
 
     def __call__(
@@ -255,6 +263,8 @@ class _Terms(NamedTuple):
     info: np.ndarray
     dense: int
     """How many are convolutions that read all channels."""
+    read_again: bool
+    """Whether any reads a node of the output."""
     weights: tuple[np.ndarray, np.ndarray]
     statistics: tuple[np.ndarray, np.ndarray]
     nowhere: np.ndarray
@@ -322,8 +332,9 @@ class _CellFunction(torch.autograd.Function):
         wanted = ctx.needs_input_grad[3 : 3 + kernel.inputs]
         learn = any(ctx.needs_input_grad[3 + kernel.inputs :])
         slopes = [torch.empty_like(x, memory_format=CHANNELS_LAST) for x in inputs]
-        outer = grads[0].clone(memory_format=CHANNELS_LAST)
-        inner = None if hidden is None else torch.zeros_like(hidden, memory_format=CHANNELS_LAST)
+        changed = kernel.of(ctx.chosen.terms).read_again  # the gradients of outputs that are read get others added
+        outer = grads[0].clone(memory_format=CHANNELS_LAST) if changed else grads[0].contiguous(memory_format=CHANNELS_LAST)
+        inner = None if hidden is None else kernel.begin(hidden, memory_format=CHANNELS_LAST)
         gradients = [
             None if w is None or not learn else torch.zeros_like(w, memory_format=torch.contiguous_format) for w in weights
         ]
@@ -369,7 +380,7 @@ class _Prepared:
             gradient=self._array(_pointers(of.weights, gradients)) if gradients else of.nowhere.ctypes.data,
             running=self._array(_pointers(of.statistics, statistics)),
             mix=mix.data_ptr(), mix_gradient=self.mix_gradient.data_ptr(),
-            wanted=self._array(np.array(wanted, dtype=np.int64)),
+            wanted=self._array(np.array(wanted, dtype=np.int64)), begun=self._array(kernel.begun),
             **{name: self._by_term(terms, tensors) if tensors else of.nowhere.ctypes.data
                for name, tensors in (("runs", chosen.runs), ("mask", chosen.masks), ("given", chosen.given))},
             clock=None if _clock is None else _clock.ctypes.data,

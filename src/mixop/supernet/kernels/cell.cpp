@@ -30,6 +30,7 @@ extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
   float* const* value; const i64* pitch;        // of every node, and its floats from pixel to pixel
   float* const* slope; const i64* slope_pitch;  // the same for the gradients of the nodes
   const i64* wanted;                            // whether the gradient of an input node is wanted
+  const i64* begun;                             // whether the slope of a node holds a gradient that others are added to
   double* kept;                                 // (terms, 4, C): mean and 1 / sigma of the first batch norm, of the second
   float* dense;                                 // outputs of dense convolutions
   char* workspace;
@@ -42,6 +43,7 @@ extern "C" struct Cell {  // mirrored by mixop.supernet.kernel._Call
 namespace {
 
 constexpr i64 INNER = (i64)16 << 10;  // bytes of a value between a depthwise convolution and the product behind it
+constexpr int STRIPE = 16;            // tiles of a dense convolution that are worked on at once, at least a row of them
 constexpr i64 BUDGET = (i64)4 << 20;  // bytes of the maps of a group of options; measured: 2 to 1000 MiB differ little
 
 struct Term {
@@ -71,7 +73,7 @@ struct Packed {  // a term's weights as the kernels want them, and its maps
   float *first, *second;       // depthwise (k * k, C)
   float *inner, *outer[2];     // pointwise, from in to out; two for a reduction
   float* back[2];              // of a reduction, from out to in; others take the weights as they are
-  float *taps, *taps_back;     // a dense convolution, (9, C, C)
+  float *taps, *taps_back;     // the spectra of a dense convolution
   Norm norm[2];
   float *p, *q;                // the map before the last batch norm, before the first of a separable convolution: all images
   i64 slot, learned;           // where its sums begin, and those for the gradients of its weights
@@ -99,12 +101,13 @@ struct Group {  // options that read one node
   std::vector<int> targets;
   const int C, H, W, stride, rows, cols, T; const i64 N, P; const double M; const bool batch;
   int average = -1, maximum = -1;
-  bool pooled = false, separable = false, convolved = false;
+  bool pooled = false, separable = false, convolved = false, dense = false;
   i64 sums = 0;
   float *MEAN, *MOST; int32_t* WHICH;  // over all images
   double *sum, *target_sums;           // (T, sums), (T, C)
   float *bias, *none;                  // (T, C), what is added to a target in an image; C zeros
   float* tiles; i64 tile, tile_step;
+  float* grids; i64 grid_step;         // spectra for each thread: two of a stripe, and where weights learn two of an image
 
   Group(const Cell& cell, const Nodes& nodes, int node, const std::vector<Term>& terms, Arena arena)
       : cell(cell), nodes(nodes), node(node), terms(terms), C(cell.channels),
@@ -133,12 +136,12 @@ struct Group {  // options that read one node
       p.learned = sums;
       if (cell.learn)
         sums += t.kind == SEPARABLE ? 2 * (depth + CC) : t.kind == DEPTHWISE ? depth + CC : t.kind == POINTWISE ? CC
-              : t.kind == REDUCTION ? 2 * CC : t.kind == DENSE ? 9 * CC : 0;
+              : t.kind == REDUCTION ? 2 * CC : t.kind == DENSE ? 16 * CC : 0;
       if (is_heavy(t)) p.first = arena.take<float>(depth), p.outer[0] = arena.take<float>(CC);
       if (t.kind == SEPARABLE) p.second = arena.take<float>(depth), p.inner = arena.take<float>(CC), p.q = arena.take<float>(map);
       if (t.kind == POINTWISE) p.outer[0] = arena.take<float>(CC);
       for (int h = 0; h < 2 && t.kind == REDUCTION; ++h) p.outer[h] = arena.take<float>(CC), p.back[h] = arena.take<float>(CC);
-      if (t.kind == DENSE) p.taps = arena.take<float>(9 * CC), p.taps_back = arena.take<float>(9 * CC), p.p = t.dense;
+      if (t.kind == DENSE) p.taps = arena.take<float>(16 * plane_of_weights(C)), p.taps_back = arena.take<float>(16 * plane_of_weights(C)), p.p = t.dense;
       else if (is_heavy(t) || t.kind == POINTWISE || t.kind == REDUCTION) p.p = arena.take<float>(map);
       for (Norm& norm : p.norm)
         for (float** f : {&norm.mean, &norm.scale, &norm.shift, &norm.a, &norm.b, &norm.c}) *f = arena.take<float>(C);
@@ -146,6 +149,7 @@ struct Group {  // options that read one node
       if (t.kind == MAXIMUM && maximum < 0) maximum = n;
       separable |= t.kind == SEPARABLE;
       convolved |= t.kind >= POINTWISE && t.kind <= DENSE;
+      dense |= t.kind == DENSE;
       packed.push_back(p);
     }
     pooled = average >= 0 || maximum >= 0;
@@ -156,6 +160,8 @@ struct Group {  // options that read one node
     tile = (padded(H, W, C) + 15) / 16 * 16;
     tile_step = 6 * tile;
     tiles = arena.take<float>(T * tile_step);
+    grid_step = dense ? 32 * (stripe(0).plane(C) + (cell.learn ? whole().plane(C) : 0)) : 0;
+    grids = arena.take<float>(T * grid_step);
     bytes = arena.used;
   }
 
@@ -217,14 +223,7 @@ struct Group {  // options that read one node
         for (int o = 0; o < count; ++o)
           for (int c = 0; c < C; ++c) p.outer[h][c * C + at + o] = p.back[h][(at + o) * C + c] = t.weight[h][o * C + c];
       }
-      if (t.kind == DENSE)
-        for (int o = 0; o < C; ++o)
-          for (int i = 0; i < C; ++i)
-            for (int k = 0; k < 9; ++k) {
-              const float w = t.weight[0][((i64)o * C + i) * 9 + k];
-              p.taps[((i64)k * C + i) * C + o] = w;
-              p.taps_back[((i64)(8 - k) * C + o) * C + i] = w;
-            }
+      if (t.kind == DENSE) spectra(t.weight[0], C, p.taps, p.taps_back);
     });
   }
   static void transpose(const float* W, int C, float* WT) {
@@ -287,9 +286,57 @@ struct Group {  // options that read one node
     depthwise(t.kernel, t.dilation, stride, x, C, packed[n].first, false, o, count, cols, false);
   }
   void depth(int n, int thread, View o) const { depth(n, thread, o, 0, rows); }
-  void nine(Const x, const float* taps, Product* from) const {
-    for (int k = 0; k < 9; ++k)
-      from[k] = {Const(x.p + (k / 3 - 1) * x.row + (k % 3 - 1) * x.pix, x.row, x.pix), taps + (i64)k * C * C};
+  // A dense convolution: of an image, or of as many rows of tiles as make enough of them for a product
+  Stripe whole() const { return {0, strided(rows, 2), strided(cols, 2)}; }
+  Stripe stripe(int first) const {
+    const Stripe all = whole();
+    return {first, std::min(all.rows - first, std::max(1, STRIPE / all.across)), all.across};
+  }
+  template <class F> void each_stripe(F f) const {
+    for (Stripe s = stripe(0); s.rows > 0; s = stripe(s.first + s.rows)) f(s);
+  }
+  float* of_stripe(int number, int thread) const { return grids + thread * grid_step + number * 16 * stripe(0).plane(C); }
+  float* of_whole(int number, int thread) const { return of_stripe(2, thread) + number * 16 * whole().plane(C); }
+  void dense_maps(i64 im, int thread) const {  // of all terms, which read the same spectrum
+    const Timed timed(DENSE_PRODUCTS);
+    float *from = of_stripe(0, thread), *to = of_stripe(1, thread);
+    each_stripe([&](Stripe s) {
+      spectrum(fine(0, thread), s, C, from);
+      for (int n = 0; n < (int)terms.size(); ++n) {
+        if (terms[n].kind != DENSE) continue;
+        multiply(from, packed[n].taps, s, C, to);
+        double* S = slot(n, thread);
+        if (batch && terms[n].normalised) outputs_k<false, true>(to, s, map(packed[n].p, im), rows, cols, C, S, S + C);
+        else outputs_k<false, false>(to, s, map(packed[n].p, im), rows, cols, C, nullptr, nullptr);
+      }
+    });
+  }
+  void dense_gradient(int n, int thread) const {  // from that of the map to that of the tile of the source
+    const Timed timed(DENSE_PRODUCTS);
+    float *from = of_stripe(0, thread), *to = of_stripe(1, thread);
+    each_stripe([&](Stripe s) {
+      spectrum(coarse(3, thread), s, C, from);
+      multiply(from, packed[n].taps_back, s, C, to);
+      outputs_k<true, false>(to, s, fine(4, thread), rows, cols, C, nullptr, nullptr);
+    });
+  }
+  void dense_source(int thread) const {  // what the gradients of all weights share
+    const Timed timed(MATRIX_GRADIENTS);
+    spectrum(fine(0, thread), whole(), C, of_whole(0, thread));
+  }
+  void dense_weights(int n, int thread) const {
+    const Timed timed(MATRIX_GRADIENTS);
+    const Stripe s = whole();
+    const float* x = of_whole(0, thread);
+    float* g = of_whole(1, thread);
+    spectrum_of_outputs(coarse(3, thread), s, C, g);
+    const i64 line = (i64)s.across * C, step = s.plane(C);
+    for (int k = 0; k < 16; ++k)
+      ::outer(Const(g + k * step, line, C), Const(x + k * step, line, C), s.rows, s.across, C, learned(n, thread, (i64)k * C * C));
+  }
+  void outer(Const a, Const b, double* G) const {
+    const Timed timed(MATRIX_GRADIENTS);
+    ::outer(a, b, rows, cols, C, G);
   }
   // What a product sums over its result, for the batch norm behind it: in a forward pass its moments, in a backward pass the
   // products with the slope of the target
@@ -314,19 +361,18 @@ struct Group {  // options that read one node
       product(&from, 1, {o.p + y * o.row, o.row, o.pix}, count, cols, C, false, s.after, sums);
     }
   }
-  // From the tile of the source to the first map of a term: q of a separable convolution, p of any other
+  // From the tile of the source to the first map of a term: q of a separable convolution, p of any other but a dense one
   void first_map(int n, i64 im, int thread, const Summed& s) const {
     const Term& t = terms[n];
     const Packed& p = packed[n];
     const View r = fine(0, thread), o = map(t.kind == SEPARABLE ? p.q : p.p, im);
-    Product from[9];
+    Product from[2];
     int count = 1;
     if (is_heavy(t))
       return by_rows(thread, t.kind == SEPARABLE ? p.inner : p.outer[0], o, s,
                      [&](View z, int y, int height) { depth(n, thread, z, y, height); });
     if (t.kind == POINTWISE) from[0] = {r, p.outer[0]};
     else if (t.kind == REDUCTION) from[0] = {grid(r, 0), p.outer[0]}, from[1] = {grid(r, 1), p.outer[1]}, count = 2;
-    else if (t.kind == DENSE) nine(r, p.taps, from), count = 9;
     else return;
     product(from, count, o, rows, cols, C, false, s.after, s.sums);
   }
@@ -365,6 +411,7 @@ struct Group {  // options that read one node
     each_image(cell, [&](i64 im, int thread) {
       read(im, thread);
       if (pooled) pool(im);
+      if (dense) dense_maps(im, thread);
       for (int n = 0; n < count; ++n) {
         const Term& t = terms[n];
         first_map(n, im, thread, moments_of(n, thread, 0));
@@ -439,7 +486,7 @@ struct Group {  // options that read one node
       if (pooled) pool(im);
       for (int n = 0; n < count; ++n) {
         const Kind kind = terms[n].kind;
-        if (kind != DENSE) first_map(n, im, thread, kind == SEPARABLE ? Summed{NOTHING, {}} : dots_of(n, im, thread));
+        first_map(n, im, thread, kind == SEPARABLE ? Summed{NOTHING, {}} : dots_of(n, im, thread));
         if (kind == SEPARABLE) second_map(n, im, thread, dots_of(n, im, thread));
         const bool summed = kind >= POINTWISE && kind < DENSE;
         if (kind == IDLE || summed || !runs(n, im)) continue;
@@ -480,6 +527,7 @@ struct Group {  // options that read one node
     each_image(cell, [&](i64 im, int thread) {
       read(im, thread);
       if (wanted && convolved) clear(4, thread);
+      if (dense && cell.learn) dense_source(thread);
       for (int n = 0; n < count; ++n) first_gradient(n, im, thread, wanted);
       if (wanted) finish_gradient(im, thread, add);
     });
@@ -498,7 +546,7 @@ struct Group {  // options that read one node
     mask(u, map(p.q, im), du, rows, cols, C, slot(n, thread, 2 * C), slot(n, thread, 3 * C));
     if (!cell.learn) return;
     second_depth(n, thread, flat(4, thread));
-    outer(dp, flat(4, thread), rows, cols, C, learned(n, thread));
+    outer(dp, flat(4, thread), learned(n, thread));
     depthwise_weights(t.kernel, 1, 1, u, C, dz, learned(n, thread, (i64)C * C), rows, cols);
   }
   void first_gradient(int n, i64 im, int thread, bool wanted) const {
@@ -511,7 +559,7 @@ struct Group {  // options that read one node
     const Norm& norm = p.norm[0];
     if (t.kind == SEPARABLE) combine(map(p.p, im), map(p.q, im), norm.a, norm.b, norm.c, dp, rows, cols, C);
     else combine(slope(t.target, im), map(p.p, im), runs(n, im) ? norm.a : none, norm.b, norm.c, dp, rows, cols, C);
-    Product from[9] = {{dp, t.kind == SEPARABLE ? t.weight[1] : pointwise(t)}};
+    Product from[1] = {{dp, t.kind == SEPARABLE ? t.weight[1] : pointwise(t)}};
     if (is_heavy(t)) {
       product(from, 1, dz, rows, cols, C, false);
       if (wanted && stride == 1) depthwise(t.kernel, t.dilation, 1, dz, C, p.first, true, dr, rows, cols, true);
@@ -519,22 +567,20 @@ struct Group {  // options that read one node
       else if (wanted) depthwise_scatter(t.kernel, t.dilation, stride, dr, C, p.first, dz, rows, cols);
       if (!cell.learn) return;
       depth(n, thread, flat(5, thread));
-      outer(dp, flat(5, thread), rows, cols, C, learned(n, thread, at));
+      outer(dp, flat(5, thread), learned(n, thread, at));
       depthwise_weights(t.kernel, t.dilation, stride, r, C, dz, learned(n, thread, at + CC), rows, cols);
     } else if (t.kind == POINTWISE) {
       if (wanted) product(from, 1, dr, rows, cols, C, true);
-      if (cell.learn) outer(dp, r, rows, cols, C, learned(n, thread));
+      if (cell.learn) outer(dp, r, learned(n, thread));
     } else if (t.kind == REDUCTION) {
       for (int h = 0; h < 2; ++h) {
         from[0].W = p.back[h];
         if (wanted) product(from, 1, grid(dr, h), rows, cols, C, true);
-        if (cell.learn) outer(dp, grid(r, h), rows, cols, C, learned(n, thread, h * CC));
+        if (cell.learn) outer(dp, grid(r, h), learned(n, thread, h * CC));
       }
     } else {
-      nine(dz, p.taps_back, from);
-      if (wanted) product(from, 9, dr, rows, cols, C, true);
-      nine(r, p.taps, from);
-      for (int i = 0; i < 9 && cell.learn; ++i) outer(dz, from[i].z, rows, cols, C, learned(n, thread, i * CC));
+      if (wanted) dense_gradient(n, thread);
+      if (cell.learn) dense_weights(n, thread);
     }
   }
   // The gradient past the ReLU, and that of the options without one
@@ -605,8 +651,10 @@ struct Group {  // options that read one node
     } else if (t.kind == REDUCTION) {
       matrix(t.gradient[0], 0, 0, CC / 2), matrix(t.gradient[1], CC, CC / 2, CC / 2);
     } else if (t.kind == DENSE) {
-      for (i64 k = 0; k < 9; ++k)
-        for (i64 i = 0; i < CC; ++i) t.gradient[0][i * 9 + k] = (float)gather(learned(n, 0, k * CC + i));
+      double* first = learned(n, 0);
+      for (int u = 1; u < T; ++u)  // over threads, in order
+        for (i64 i = 0; i < 16 * CC; ++i) first[i] += learned(n, u)[i];
+      for (i64 i = 0; i < CC; ++i) weights_from(first + i, CC, t.gradient[0] + 9 * i);
     }
   }
 };
@@ -829,13 +877,14 @@ void mixop_cell_backward(const Cell* cell) {
   whole.pool_inputs();
   for (int node = (int)cell->nodes - 1; node >= 0; --node) {
     const bool given = node < cell->inputs, wanted = !given || cell->wanted[node];
-    bool begun = !given;  // the gradient of a computed node has that of the output
+    bool begun = cell->begun[node];
     for (const auto& terms : groups(*cell, node, all)) {
       if (terms.empty()) continue;
       Group(*cell, whole.nodes, node, terms, whole.rest_of_workspace()).backward(wanted, begun);
       begun = true;
     }
-    if (!begun && wanted) zero(cell->slope[node], cell->slope_pitch[node], cell->images * cell->height * cell->width, cell->channels);
+    const i64 pixels = given ? cell->height * cell->width : whole.P;
+    if (!begun && wanted) zero(cell->slope[node], cell->slope_pitch[node], cell->images * pixels, cell->channels);
     whole.backward(node);
     if (!given) whole.take_apart(node);
   }

@@ -10,6 +10,11 @@
 using i64 = int64_t;
 constexpr int PAD = 4;  // the widest reach: a 5x5 convolution of dilation 2
 constexpr int V = WIDTH;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY_REGISTERS = true;  // 32 of them hold a vector
+#else
+constexpr bool MANY_REGISTERS = false;
+#endif
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
 typedef char vb __attribute__((vector_size(V)));
@@ -250,18 +255,199 @@ static void product_n(const Product* from, int n, View o, int rows, int cols, in
       }
     }
 }
+// The same for one z by parts of W, V x V, that stay in registers: the sums are short, and `product_block` loses much time at the ends
+// of its loop. The compiler has to know C to find its places in z and o, whose pixels lie side by side.
+template <int C, int R, After AFTER>
+INLINE void part_block(const float* z, const vf* w, float* o, bool add, const float* with, i64 wpix, vf& S, vf& Q) {
+  vf a[R];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) a[i] = add ? load(o + i * C) : vf{};
+#pragma GCC unroll 16
+  for (int c = 0; c < V; ++c)
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) a[i] += z[i * C + c] * w[c];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) store(o + i * C, a[i]);
+  if (AFTER == MOMENTS) S += added<R>(a);
+#pragma GCC unroll 8
+  for (int i = 0; i < R && AFTER != NOTHING; ++i) a[i] *= AFTER == MOMENTS ? a[i] : load(with + i * wpix);
+  if (AFTER != NOTHING) (AFTER == MOMENTS ? Q : S) += added<R>(a);
+}
+template <int C, After AFTER>
+INLINE void product_part(const Product& z, int from, int to, View o, int rows, int cols, bool add, const Sums& sums) {
+  vf w[V];
+#pragma GCC unroll 16
+  for (int c = 0; c < V; ++c) w[c] = load(z.W + (i64)(from + c) * C + to);
+  for (int y = 0; y < rows; ++y) {
+    const float *p = z.z.p + y * z.z.row + from, *with = AFTER == DOTS ? sums.with.p + y * sums.with.row + to : nullptr;
+    float* q = o.p + y * o.row + to;
+    const i64 wpix = sums.with.pix;
+    vf S = {}, Q = {};
+    int x = 0;
+    for (; x + 8 <= cols; x += 8) part_block<C, 8, AFTER>(p + x * C, w, q + x * C, add, with + x * wpix, wpix, S, Q);
+    for (; x < cols; ++x) part_block<C, 1, AFTER>(p + x * C, w, q + x * C, add, with + x * wpix, wpix, S, Q);
+    if (AFTER != NOTHING) add_to(sums.S + to, S);
+    if (AFTER == MOMENTS) add_to(sums.Q + to, Q);
+  }
+}
+template <int C, After AFTER>
+static void product_by_parts(const Product& z, View o, int rows, int cols, bool add, const Sums& sums) {
+  for (int to = 0; to < C; to += V) {
+    for (int from = 0; from + V < C; from += V) product_part<C, NOTHING>(z, from, to, o, rows, cols, add || from, sums);
+    product_part<C, AFTER>(z, C - V, to, o, rows, cols, add || C > V, sums);
+  }
+}
 template <After AFTER>
 static void product_as(const Product* from, int n, View o, int rows, int cols, int C, bool add, const Sums& sums) {
-  if (C % (2 * V)) cols % 16 ? product_n<8, 1, AFTER>(from, n, o, rows, cols, C, add, sums)
+  const bool parts = MANY_REGISTERS && V >= 8 && n == 1 && from->z.pix == C && o.pix == C;
+  if (parts && C == V) product_by_parts<V, AFTER>(*from, o, rows, cols, add, sums);
+  else if (parts && C == 2 * V && AFTER == NOTHING) product_by_parts<2 * V, AFTER>(*from, o, rows, cols, add, sums);
+  else if (C % (2 * V)) cols % 16 ? product_n<8, 1, AFTER>(from, n, o, rows, cols, C, add, sums)
                              : product_n<16, 1, AFTER>(from, n, o, rows, cols, C, add, sums);
   else product_n<V < 16 ? 4 : 8, 2, AFTER>(from, n, o, rows, cols, C, add, sums);
 }
 // o = [o +] sum_s z_s W_s
 static void product(const Product* from, int n, View o, int rows, int cols, int C, bool add, After after = NOTHING, Sums sums = {}) {
-  const Timed timed(n == 1 || n == 2 ? POINTWISE_PRODUCTS : DENSE_PRODUCTS);
+  const Timed timed(POINTWISE_PRODUCTS);
   if (after == MOMENTS) product_as<MOMENTS>(from, n, o, rows, cols, C, add, sums);
   else if (after == DOTS) product_as<DOTS>(from, n, o, rows, cols, C, add, sums);
   else product_as<NOTHING>(from, n, o, rows, cols, C, add, sums);
+}
+
+// ---- dense 3x3 convolutions -----------------------------------------------------------------------------------------
+// Winograd's F(2x2, 3x3): 2x2 outputs Y = A^T [(G g G^T) . (B^T d B)] A take 16 products of the 4x4 inputs d with weights g, in
+// place of 36. All but the halves in G are sums, so rounding errors stay those of the direct sum, up to a small factor. Products are
+// summed over channels between the transforms: one product of matrices for each of the 16 numbers.
+// Source: Lavin & Gray 2016 (arXiv:1509.09308), section 4.1.
+//
+// An image is worked on by stripes: rows of tiles that begin at `first`, tile (i, j) at pixel (2 (first + i), 2 j). A spectrum is 16
+// planes (rows, across, C), each a cache line longer, so that equal places of all planes do not meet in one set of the cache. Tiles
+// at the end of an odd side reach into the border of a padded tile.
+constexpr i64 LINE = 16;  // floats
+struct Stripe {
+  int first, rows, across;
+  int tiles() const { return rows * across; }
+  i64 plane(int C) const { return (i64)tiles() * C + LINE; }
+};
+INLINE i64 plane_of_weights(int C) { return (i64)C * C + LINE; }
+
+template <class F> INLINE void each_tile(Stripe s, int C, F f) {  // f(place in the spectrum, y, x, c), of pixels
+  for (int c = 0; c < C; c += V)
+    for (int i = 0; i < s.rows; ++i)
+      for (int j = 0; j < s.across; ++j) f((i64)(i * s.across + j) * C + c, 2 * (s.first + i), 2 * j, c);
+}
+// B^T d B of the inputs
+static void spectrum(Const x, Stripe s, int C, float* o) {
+  const i64 step = s.plane(C);
+  each_tile(s, C, [&](i64 place, int y, int q, int c) __attribute__((always_inline)) {
+    const float* p = x.p + (y - 1) * x.row + (q - 1) * x.pix + c;
+    vf t[4][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const float* b = p + j * x.pix;
+      const vf d0 = load(b), d1 = load(b + x.row), d2 = load(b + 2 * x.row), d3 = load(b + 3 * x.row);
+      t[0][j] = d0 - d2, t[1][j] = d1 + d2, t[2][j] = d2 - d1, t[3][j] = d1 - d3;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      float* to = o + place + 4 * i * step;
+      store(to, t[i][0] - t[i][2]), store(to + step, t[i][1] + t[i][2]);
+      store(to + 2 * step, t[i][2] - t[i][1]), store(to + 3 * step, t[i][1] - t[i][3]);
+    }
+  });
+}
+// A g A^T of the gradients of the outputs
+static void spectrum_of_outputs(Const g, Stripe s, int C, float* o) {
+  const i64 step = s.plane(C);
+  each_tile(s, C, [&](i64 place, int y, int q, int c) __attribute__((always_inline)) {
+    const float* p = g.p + y * g.row + q * g.pix + c;
+    const vf a = load(p), b = load(p + g.pix), d = load(p + g.row), e = load(p + g.row + g.pix);
+    const vf left[4] = {a, a + d, a - d, -d}, right[4] = {b, b + e, b - e, -e};
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      float* to = o + place + 4 * i * step;
+      store(to, left[i]), store(to + step, left[i] + right[i]);
+      store(to + 2 * step, left[i] - right[i]), store(to + 3 * step, -right[i]);
+    }
+  });
+}
+// o = [o +] A^T m A; S += sum o, Q += sum o o where they are there
+template <bool ADD, bool MOMENTS_TOO>
+static void outputs_k(const float* m, Stripe s, View o, int rows, int cols, int C, double* S, double* Q) {
+  const i64 step = s.plane(C);
+  for (int c = 0; c < C; c += V)
+    for (int i = 0; i < s.rows; ++i) {
+      vf sum = {}, square = {};
+      const int y = 2 * (s.first + i);
+      auto put = [&](float* p, vf v) __attribute__((always_inline)) {
+        if (ADD) v += load(p);
+        store(p, v);
+        if (MOMENTS_TOO) sum += v, square += v * v;
+      };
+      for (int j = 0; j < s.across; ++j) {
+        const float* from = m + (i64)(i * s.across + j) * C + c;
+        vf top[4], low[4];
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) {
+          const vf m0 = load(from + k * step), m1 = load(from + (4 + k) * step), m2 = load(from + (8 + k) * step),
+                   m3 = load(from + (12 + k) * step);
+          top[k] = m0 + m1 + m2, low[k] = m1 - m2 - m3;
+        }
+        float* p = o.p + y * o.row + 2 * j * o.pix + c;
+        const bool right = 2 * j + 1 < cols;
+        put(p, top[0] + top[1] + top[2]);
+        if (right) put(p + o.pix, top[1] - top[2] - top[3]);
+        if (y + 1 == rows) continue;
+        put(p + o.row, low[0] + low[1] + low[2]);
+        if (right) put(p + o.row + o.pix, low[1] - low[2] - low[3]);
+      }
+      if (MOMENTS_TOO) add_to(S + c, sum), add_to(Q + c, square);
+    }
+}
+// The products between the transforms: a plane of one spectrum times that of the weights
+static void multiply(const float* from, const float* W, Stripe s, int C, float* to) {
+  const i64 step = s.plane(C);
+  for (int k = 0; k < 16; ++k) {
+    const Product one = {Const(from + k * step, step, C), W + k * plane_of_weights(C)};
+    product_as<NOTHING>(&one, 1, {to + k * step, step, C}, 1, s.tiles(), C, false, {});
+  }
+}
+// G g G^T of weights, as `read(channel, number)` gives them, for V channels
+template <class F> INLINE void spectrum_of_weights(F read, i64 step, float* o) {
+  float g[9][V];
+  for (int v = 0; v < V; ++v)
+    for (int k = 0; k < 9; ++k) g[k][v] = read(v, k);
+  vf t[4][3];
+  for (int j = 0; j < 3; ++j) {
+    const vf top = load(g[j]), low = load(g[6 + j]), ends = 0.5f * (top + low), middle = 0.5f * load(g[3 + j]);
+    t[0][j] = top, t[1][j] = ends + middle, t[2][j] = ends - middle, t[3][j] = low;
+  }
+  for (int i = 0; i < 4; ++i, o += 4 * step) {
+    const vf ends = 0.5f * (t[i][0] + t[i][2]), middle = 0.5f * t[i][1];
+    store(o, t[i][0]), store(o + step, ends + middle), store(o + 2 * step, ends - middle), store(o + 3 * step, t[i][2]);
+  }
+}
+// Those of the weights (C, C, 9): from in to out, and in reverse from out to in, for the gradient of the input
+static void spectra(const float* g, int C, float* ahead, float* back) {
+  const i64 step = plane_of_weights(C);
+  for (int a = 0; a < C; ++a)
+    for (int b = 0; b < C; b += V) {
+      spectrum_of_weights([&](int v, int k) { return g[((i64)(b + v) * C + a) * 9 + k]; }, step, ahead + (i64)a * C + b);
+      spectrum_of_weights([&](int v, int k) { return g[((i64)a * C + b + v) * 9 + 8 - k]; }, step, back + (i64)a * C + b);
+    }
+}
+// G^T w G of sums (16, stride) for one weight
+INLINE void weights_from(const double* w, i64 stride, float* g) {
+  double t[3][4];
+  for (int j = 0; j < 4; ++j) {
+    const double w0 = w[j * stride], w1 = w[(4 + j) * stride], w2 = w[(8 + j) * stride], w3 = w[(12 + j) * stride];
+    t[0][j] = w0 + 0.5 * (w1 + w2), t[1][j] = 0.5 * (w1 - w2), t[2][j] = 0.5 * (w1 + w2) + w3;
+  }
+  for (int i = 0; i < 3; ++i) {
+    g[3 * i] = (float)(t[i][0] + 0.5 * (t[i][1] + t[i][2]));
+    g[3 * i + 1] = (float)(0.5 * (t[i][1] - t[i][2]));
+    g[3 * i + 2] = (float)(0.5 * (t[i][1] + t[i][2]) + t[i][3]);
+  }
 }
 
 template <int R, int NV>
@@ -293,7 +479,6 @@ static void outer_n(Const a, Const b, int rows, int cols, int C, double* G) {
 }
 // G += a^T b, (C, C) in double
 static void outer(Const a, Const b, int rows, int cols, int C, double* G) {
-  const Timed timed(MATRIX_GRADIENTS);
   if (C % (2 * V) == 0) outer_n<V < 4 ? V : V < 16 ? 4 : 8, 2>(a, b, rows, cols, C, G);
   else outer_n<V, 1>(a, b, rows, cols, C, G);
 }
