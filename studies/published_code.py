@@ -1,4 +1,4 @@
-"""How fast the authors' code takes a step, as it is and with one line more, beside the executors: clones of it, which you bring.
+"""How fast the authors' code takes a step, as it is and with one line more, beside the executors.
 
 git clone https://github.com/quark0/darts
 git clone https://github.com/yuhuixu1993/PC-DARTS
@@ -6,11 +6,11 @@ git clone https://github.com/D-X-Y/AutoDL-Projects
 python studies/published_code.py --darts darts --pcdarts PC-DARTS --autodl AutoDL-Projects [--repeats 5] [--threads 2]
 
 A step of a search is a first-order one, as in their train_search.py or DARTS-V1.py: loss and gradients on a batch for the
-architecture, Adam, loss and gradients on another for the weights, clipping, SGD. A step of a retraining is that of their train.py,
-without drop path and auxiliary head. "channels_last" is the same network with `.to(memory_format=torch.channels_last)`. Their code is
-loaded as it is; `.cuda()` is made to do nothing. Random images of 32 x 32. All take steps in turns after one to warm up; printed
-are medians (least to most) by the clock, and multiples of the limit, that is of what the operations take at the rate of torch's 3x3
-convolution in the same run.
+architecture, Adam, loss and gradients on another for the weights, clipping, SGD. A step of a retraining is that of their
+train.py, without drop path and auxiliary head. "channels_last" is the same network with one line more,
+`.to(memory_format=torch.channels_last)`. Their code is loaded as it is, with `.cuda()` made to do nothing. Random images of
+32 x 32. All take steps in turns after one to warm up; printed are medians (least to most) by the clock, and multiples of the
+limit: what the operations take at the rate of torch's 3x3 convolution in the same run.
 """
 
 import argparse
@@ -52,7 +52,7 @@ Step = Callable[[], float]
 
 @contextmanager
 def theirs(folder: Path) -> Iterator[Callable[[str], Any]]:
-    """What imports a module of a clone; `.cuda()` does nothing meanwhile, and torchvision, which only reads images, may be absent."""
+    """What imports a module of a clone. Meanwhile `.cuda()` does nothing, and torchvision may be absent."""
     kept = {kind: kind.cuda for kind in (Tensor, nn.Module)}
     for kind in kept:
         kind.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
@@ -82,9 +82,9 @@ def batches(count: int, size: int, *, last: bool) -> list[tuple[Tensor, Tensor]]
     ]
 
 
-def laid_out(net: nn.Module, *, last: bool) -> nn.Module:
+def laid_out(net: Any, *, last: bool) -> Any:
     """The network, with the channels last where they shall be."""
-    return net.to(memory_format=torch.channels_last) if last else net  # type: ignore[call-overload]
+    return net.to(memory_format=torch.channels_last) if last else net
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -100,7 +100,7 @@ def darts_search(folder: Path, batch: int, *, last: bool) -> Step:
         loss = nn.CrossEntropyLoss()
         net = laid_out(load("model_search").Network(16, 10, 8, loss), last=last)
         settings = SimpleNamespace(momentum=0.9, weight_decay=3e-4, arch_learning_rate=3e-4, arch_weight_decay=1e-3)
-        architect = load("architect").Architect(net, settings)
+        architect: Any = load("architect").Architect(net, settings)
     optimiser = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
     (x, y), (x_valid, y_valid) = batches(2, batch, last=last)
 
@@ -142,7 +142,7 @@ def darts_training(folder: Path, batch: int, cells: int, *, last: bool) -> Step:
     """A step of train.py for DARTS_V2 with 36 channels."""
     with theirs(folder) as load, redirect_stdout(StringIO()):  # it prints the channels of every cell
         net = laid_out(load("model").NetworkCIFAR(36, 10, cells, False, load("genotypes").DARTS_V2), last=last)
-    net.drop_path_prob = 0.0  # type: ignore[assignment]  # as train.py sets it
+    net.drop_path_prob = 0.0  # as train.py sets it
     optimiser, loss = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4), nn.CrossEntropyLoss()
     ((x, y),) = batches(1, batch, last=last)
 
@@ -187,11 +187,13 @@ def rows(its: dict[str, Step], operations: int, repeats: int) -> list[str]:
                 taken[name].append(seconds)
     limit = operations / roofline().convolution
     first = median(next(iter(taken.values())))
-    return [f"  limit {limit:.3f} s ({operations / 1e9:.1f} GFLOP)"] + [
-        f"  {name:<24} {median(times):.3f} s ({min(times):.3f} to {max(times):.3f}), {first / median(times):.1f} x the authors', "
-        f"{median(times) / limit:.1f} times the limit"
-        for name, times in taken.items()
-    ]
+    lines = [f"  limit {limit:.3f} s ({operations / 1e9:.1f} GFLOP)"]
+    for name, times in taken.items():
+        seconds = f"{median(times):.3f} s ({min(times):.3f} to {max(times):.3f})"
+        lines.append(
+            f"  {name:<24} {seconds}, {first / median(times):.1f} x the authors', {median(times) / limit:.1f} times the limit"
+        )
+    return lines
 
 
 def commit(folder: Path) -> str:
@@ -212,37 +214,28 @@ def main() -> None:
     args = parser.parse_args()
     with using(args.threads), tempfile.TemporaryDirectory() as name:
         place, cases = Path(name), []
-        if args.darts:
-            where = (args.darts / "cnn").resolve()
-            cases += [
-                ("DARTS, batch 16", args.darts, lambda: (both(darts_search, where, 16), *ours("darts", "darts", 16, place))),
-                (
-                    "retraining DARTS_V2, 5 cells, batch 8",
-                    args.darts,
-                    lambda: (both(darts_training, where, 8, 5), *our_training(8, 5, place)),
-                ),
-            ]
-        if args.pcdarts:
-            there = args.pcdarts.resolve()
-            cases += [
-                (
-                    "PC-DARTS, batch 16",
-                    args.pcdarts,
-                    lambda: (both(darts_search, there, 16), *ours("pcdarts", "darts", 16, place)),
-                )
-            ]
-        if args.autodl:
-            whole = args.autodl.resolve()
-            cases += [
-                (
-                    "NAS-Bench-201, batch 32",
-                    args.autodl,
-                    lambda: (both(autodl_search, whole, 32), *ours("darts", "nasbench201", 32, place)),
-                )
-            ]
+
+        def case(
+            what: str, clone: Path | None, make: Callable[[Path], tuple[dict[str, Step], tuple[dict[str, Step], int]]]
+        ) -> None:
+            if clone is not None:
+                cases.append((what, clone, lambda: make(clone.resolve())))
+
+        case("DARTS, batch 16", args.darts, lambda at: (both(darts_search, at / "cnn", 16), ours("darts", "darts", 16, place)))
+        case("PC-DARTS, batch 16", args.pcdarts, lambda at: (both(darts_search, at, 16), ours("pcdarts", "darts", 16, place)))
+        case(
+            "NAS-Bench-201, batch 32",
+            args.autodl,
+            lambda at: (both(autodl_search, at, 32), ours("darts", "nasbench201", 32, place)),
+        )
+        case(
+            "Retraining DARTS_V2, 5 cells, batch 8",
+            args.darts,
+            lambda at: (both(darts_training, at / "cnn", 8, 5), our_training(8, 5, place)),
+        )
         print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads")
         for what, clone, make in cases:
-            its, own, operations = make()
+            its, (own, operations) = make()
             print(f"{what} (their code at {commit(clone)})")
             print("\n".join(rows({**its, **own}, operations, args.repeats)), flush=True)
 

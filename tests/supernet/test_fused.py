@@ -37,6 +37,12 @@ SPACES = {
     "two nodes, 16 channels": two(**{**SMALL, "channels": 16}),
     "two nodes, odd sizes": two(**{**SMALL, "input_shape": (3, 11, 11)}),
     "nasbench201": nasbench201(channels=16, cells=1, **RGB),
+    "3x3, an odd side": CellSpace(
+        operations=("nor_conv_3x3", "skip_connect"), channels=32, cells=1, input_shape=(3, 12, 20), outputs=5
+    ),
+    "3x3, one pixel": CellSpace(
+        operations=("nor_conv_3x3", "nor_conv_1x1"), channels=16, cells=1, input_shape=(3, 4, 4), outputs=5
+    ),
     "s1": S1(**SMALL),
     "s2": S2(**SMALL),
     "s3": S3(**SMALL),

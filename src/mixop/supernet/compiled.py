@@ -93,7 +93,7 @@ def _of_processor() -> frozenset[str]:
 
 
 def _without_avx512() -> bool:
-    """Whether torch leaves the processor's AVX-512 alone, as ``ATEN_CPU_CAPABILITY=avx2`` tells it: then the kernels do so too."""
+    """Whether torch leaves the processor's AVX-512 alone, as ``ATEN_CPU_CAPABILITY=avx2`` tells it: then the kernels do too."""
     return "avx512f" in _of_processor() and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
