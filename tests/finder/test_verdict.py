@@ -36,6 +36,8 @@ def test_the_better_measure_then_the_lower_loss_then_the_cheaper_network_is_firs
         ([(0.88, 5), (0.86, 1)], 100, 1),  # two errors of a difference are 0.09, one of the best is 0.03: 0.86 lies outside
         ([(0.88, 5), (0.88, 4)], 100, 2),
         ([(0.88, 20), (0.88, 30)], 100, 0),  # the best is the cheapest
+        ([(0.88, 9.5)], 100, 0),  # a twentieth less is not worth a lower score
+        ([(0.88, 5), (0.87, 4.8)], 100, 1),  # nor is it between others
         ([(0.88, 5), (0.5, 1)], 100, 1),  # that one is worse says nothing of the others
         ([(0.5, 5), (0.4, 1)], 100, 0),
         ([(0.88, 5), (0.86, 1)], 10_000, 0),  # so many examples tell them apart

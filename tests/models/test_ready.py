@@ -53,6 +53,7 @@ def features() -> Data:
 
 SPACES: dict[str, tuple[Callable[[], Data], ModuleSpace]] = {
     "resnet": (images, mixop.spaces.resnet(channels=4, blocks=(1, 2), kernels=(3, 5))),
+    "separable": (images, mixop.spaces.separable(channels=4, blocks=(1, 2), kernels=(3, 5))),
     "mobilenet": (images, mixop.spaces.mobilenet(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(1, 2), last=8)),
     "proxylessnas": (images, mixop.spaces.proxylessnas(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(2, 2), last=8)),
     "shufflenet": (images, mixop.spaces.shufflenet(stem=2, widths=(4, 8), layers=(2, 1), last=8)),
@@ -65,6 +66,7 @@ SPACES: dict[str, tuple[Callable[[], Data], ModuleSpace]] = {
 IMAGES = [Sizes((1, 8, 8), 3), Sizes((5, 24, 8), 1), Sizes((3, 64, 16), 10)]
 FITS = {
     "resnet": [IMAGES[0], Sizes((2, 9, 33), 2)],
+    "separable": [IMAGES[0], Sizes((2, 9, 33), 2)],
     "mobilenet": [*IMAGES, Sizes((2, 9, 33), 2)],
     "proxylessnas": [*IMAGES, Sizes((2, 9, 33), 2)],
     "shufflenet": [*IMAGES, Sizes((2, 9, 33), 2)],
@@ -83,7 +85,7 @@ KINDS = {
     "tokens": Sizes((20, 8), 20, dense=True, tokens=True),
 }
 USE = {
-    "images": "use resnet or mobilenet or proxylessnas or shufflenet or vit",
+    "images": "use resnet or separable or mobilenet or proxylessnas or shufflenet or vit",
     "masks": "use unet",
     "signals": "use conv1d or fcn",
     "dense signals": "use a space of cells",

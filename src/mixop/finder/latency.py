@@ -34,7 +34,7 @@ def latency_table_for(
 def _kinds(data: Data, seed: int) -> Iterator[Iterator[Example]]:
     widest: dict[Family, int] = {}
     for stride in strides(data):
-        for member in portfolio(data, stride=stride, cheaper=True):
+        for member in portfolio(data, stride=stride, cheaper=True, small=True):
             widest[member.family] = max(member.size, widest.get(member.family, 0))
     for family, most in widest.items():
         for size in SIZES:

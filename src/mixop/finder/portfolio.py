@@ -9,6 +9,7 @@ from mixop.models.conv1d import conv1d
 from mixop.models.fcn import fcn
 from mixop.models.mlp import mlp
 from mixop.models.resnet import resnet
+from mixop.models.separable import separable
 from mixop.spaces.core import Architecture, Space
 from mixop.spaces.darts import Darts
 from mixop.spaces.nasbench201 import NasBench201
@@ -103,6 +104,14 @@ def _around_plain(size: int, stride: int) -> Space:
     return resnet(channels=size, kernels=(3, 5), ratios=(1,), stem_stride=stride)
 
 
+def _separable(size: int, stride: int) -> Space:
+    return separable(channels=size, kernels=(3,), stem_stride=stride)
+
+
+def _around_separable(size: int, stride: int) -> Space:
+    return separable(channels=size, kernels=(3, 5), stem_stride=stride)
+
+
 def _plain_signal(size: int, stride: int) -> Space:
     return conv1d(channels=size, blocks=(1, 1, 1), kernels=(9,), dilations=(1,), ratios=(1,), stem_stride=stride)
 
@@ -128,6 +137,7 @@ _DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells, ranks=True
 _DEEP = Family("deep ResNet", _deep_cells, RESNET_CELL, _deep_cells)
 _DARTS = Family("DARTS cell", _darts, Darts().to_native(ARCHITECTURES["DARTS_V2"]))
 _PLAIN = Family("plain ResNet", _plain, around=_around_plain)
+_SEPARABLE = Family("separable", _separable, around=_around_separable)
 _CONVOLUTIONAL = Family("plain 1-D ResNet", _plain_signal, around=_around_plain_signal)
 _FCN = Family("FCN", _fully_convolutional, around=_around_fully_convolutional)
 _MLP = Family("MLP", lambda size, stride: mlp(width=size, depth=2, ratios=(1,)), around=_around_perceptron)
@@ -151,6 +161,8 @@ _OF_IMAGES = (
     (_DARTS, 8),
     (_DEEP, 8),
 )
+_OF_SMALL_IMAGE_NETWORKS = ((_SEPARABLE, 16), (_SEPARABLE, 32))
+"""Where a limit is kept: they learn more with as many parameters or multiply-adds than the others do."""
 _OF_SIGNALS = (
     (_RESNET, 16),
     (_CONVOLUTIONAL, 16),
@@ -176,7 +188,7 @@ def by_hand(data: Data, stride: int = 1) -> tuple[Family, ...]:
     return tuple(family for family in (replace(family, stride=stride) for family in kind) if _fits(family, data))
 
 
-def portfolio(data: Data, *, stride: int = 1, cheaper: bool = False) -> tuple[Member, ...]:
+def portfolio(data: Data, *, stride: int = 1, cheaper: bool = False, small: bool = False) -> tuple[Member, ...]:
     """The networks to try, those that most often do well first. Cells that cannot halve inputs of that size are left out.
 
     Args:
@@ -184,15 +196,17 @@ def portfolio(data: Data, *, stride: int = 1, cheaper: bool = False) -> tuple[Me
         stride: of their first convolutions, one of `strides`.
         cheaper: whether the plain ones take part with twice that stride too: under a limit of multiply-adds or of time, such a
             network may be wider.
+        small: whether networks that are known to be good under limits go first.
 
     Raises:
         RecipeError: if there are none for that kind of data.
     """
     kinds = {3: _OF_IMAGES, 2: _OF_SIGNALS, 1: _OF_FEATURES}
     kind = _OTHERS if data.dense or data.tokens else kinds.get(len(data.shape), ())
+    kind = (_OF_SMALL_IMAGE_NETWORKS if small and kind is _OF_IMAGES else ()) + kind
     wanted = [(replace(family, stride=stride), size) for family, size in kind]
     if cheaper and 2 * stride in strides(data, least=LEAST_SIDE // 2):
-        plain = (_PLAIN, _CONVOLUTIONAL, _RESNET)
+        plain = (_SEPARABLE, _PLAIN, _CONVOLUTIONAL, _RESNET)
         wanted += [(replace(family, stride=2 * stride), size) for family, size in kind if family in plain]
     fitting = {family for family in dict(wanted) if _fits(family, data)}
     members = tuple(Member(family, size) for family, size in wanted if family in fitting)

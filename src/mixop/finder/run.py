@@ -145,7 +145,8 @@ class Finder:
         """
         stride = int(self._strided()[0]) if stride is None else stride
         cheaper = self.entry.limits.flops is not None or self.entry.limits.latency_ms is not None
-        members = self.members = portfolio(self.data, stride=stride, cheaper=cheaper)
+        small = bool(self.entry.limits)
+        members = self.members = portfolio(self.data, stride=stride, cheaper=cheaper, small=small)
         if near := where_to_search(members):
             for method in self.methods:
                 check_fit(self._fitting(RECIPES[method]()), self._searchable(near), self.data, self.settings)

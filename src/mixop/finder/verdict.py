@@ -9,6 +9,10 @@ from mixop.report.words import said
 from mixop.tasks.base import Task
 
 
+WORTH_SAVING = 0.1
+"""Share of the multiply-adds: networks that save less beside another one count as no cheaper."""
+
+
 def ranked(trials: Sequence[Trial], task: Task) -> list[int]:
     """Places of trials, the best first by the task's first measure; a lower loss breaks ties, then the cheaper network."""
     first, loss = task.first, task.measure("loss")
@@ -54,7 +58,7 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
 def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
     """Which network is worth the rest of the time: the cheapest that is as good as the best, within one standard error of it.
 
-    Measures that are no shares of examples have no such error: then it is the best.
+    Of those that are about as cheap, the best. Measures that are no shares of examples have no such error: then it is the best.
 
     Source: the rule of one standard error of Breiman et al. 1984 (Classification and Regression Trees), section 3.4.3.
 
@@ -70,7 +74,8 @@ def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
         return 0
     best = counted[0]
     close = [at for at, share in enumerate(counted) if abs(best - share) <= noise((best,), examples)]
-    return min(close, key=lambda at: (trials[at].flops, trials[at].parameters, at))
+    least = min(trials[at].flops for at in close)
+    return next(at for at in close if least >= (1 - WORTH_SAVING) * trials[at].flops)
 
 
 def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:

@@ -21,7 +21,7 @@ _CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
 READS = {
-    "images": ("resnet", "mobilenet", "proxylessnas", "shufflenet", "vit"),
+    "images": ("resnet", "separable", "mobilenet", "proxylessnas", "shufflenet", "vit"),
     "images with an output at every pixel": ("unet",),
     "signals": ("conv1d", "fcn"),
     "features": ("mlp",),

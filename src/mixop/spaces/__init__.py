@@ -24,7 +24,7 @@ from mixop.spaces.stacked import Graph, Layer, Stacked
 from mixop.spaces.toy import Toy, toy
 
 if TYPE_CHECKING:
-    from mixop.models import conv1d, fcn, mlp, mobilenet, proxylessnas, resnet, shufflenet, unet, vit
+    from mixop.models import conv1d, fcn, mlp, mobilenet, proxylessnas, resnet, separable, shufflenet, unet, vit
     from mixop.nets.modules.space import ModuleSpace, in_module
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "proxylessnas",
     "randwire",
     "resnet",
+    "separable",
     "shufflenet",
     "to_nasbench301",
     "toy",

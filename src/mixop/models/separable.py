@@ -1,0 +1,73 @@
+"""Depthwise separable networks for images: kernels and depth. They are small for what they learn.
+
+Source: Howard et al. 2017 (MobileNets, arXiv:1704.04861), section 3.1, at the stages of small residual networks and with shortcuts
+where the shape stays: He et al. 2016 (arXiv:1512.03385), section 4.2.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixop.models.base import Shape, check_kind, check_numbers, conv, in_a_row, ready
+from mixop.nets.modules.choice import Choice
+from mixop.spaces.sizes import Sizes
+
+
+class Block(nn.Module):
+    """A separable convolution, each channel filtered by itself, then all mixed; a shortcut past it where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, kernels: Sequence[int]) -> None:
+        super().__init__()
+        self.depthwise = Choice({f"{k}x{k}": conv(inputs, inputs, k, stride, groups=inputs) for k in kernels})
+        self.pointwise = conv(inputs, outputs, 1)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pointwise(F.relu(self.depthwise(x)))
+        return F.relu(y + x if self.shortcut else y)
+
+
+def net(
+    input_shape: Shape,
+    outputs: int,
+    dense: bool = False,
+    tokens: bool = False,
+    *,
+    channels: int = 16,
+    blocks: tuple[int, ...] = (2, 2, 2),
+    kernels: tuple[int, ...] = (3, 5, 7),
+    stem_stride: int = 1,
+) -> nn.Module:
+    """A depthwise separable network for images of any size.
+
+    Args:
+        input_shape: ``(C, H, W)``.
+        outputs: numbers for an image.
+        dense: whether the data have an output at every pixel, which is refused.
+        tokens: whether the data are tokens, which is refused.
+        channels: of the first stage, >= 1; every further stage doubles them and halves the image.
+        blocks: how many each stage has at most; all but its first may be left out.
+        kernels: windows of the convolutions that filter a channel, odd.
+        stem_stride: of the first convolution, which divides the image at once.
+
+    Raises:
+        SpaceError: for other data than images, or arguments out of range.
+
+    Source: Howard et al. 2017 (arXiv:1704.04861); all blocks with kernel 3 are its own.
+    """
+    check_kind("separable", Sizes(input_shape, outputs, dense, tokens))
+    check_numbers("separable", channels=channels, blocks=blocks, kernels=kernels, stem_stride=stem_stride)
+    stages, inputs = [], channels
+    for number, count in enumerate(blocks):
+        width, stride = channels * 2**number, 1 if number == 0 else 2
+        first = Block(inputs, width, stride, kernels)
+        stages.append(in_a_row([first, *(Block(width, width, 1, kernels) for _ in range(count - 1))]))
+        inputs = width
+    stem = nn.Sequential(conv(input_shape[0], channels, max(3, 2 * stem_stride - 1), stem_stride), nn.ReLU())
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs))
+    return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))
+
+
+separable = ready("separable", net)
