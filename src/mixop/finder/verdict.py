@@ -8,7 +8,6 @@ from mixop.finder.contender import Trial
 from mixop.report.words import said
 from mixop.tasks.base import Task
 
-
 WORTH_SAVING = 0.1
 """Share of the multiply-adds: networks that save less beside another one count as no cheaper."""
 

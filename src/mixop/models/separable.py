@@ -1,7 +1,7 @@
 """Depthwise separable networks for images: kernels and depth. They are small for what they learn.
 
-Source: Howard et al. 2017 (MobileNets, arXiv:1704.04861), section 3.1, at the stages of small residual networks and with shortcuts
-where the shape stays: He et al. 2016 (arXiv:1512.03385), section 4.2.
+Source: Howard et al. 2017 (MobileNets, arXiv:1704.04861), section 3.1, at the stages of small residual networks and with
+shortcuts where the shape stays: He et al. 2016 (arXiv:1512.03385), section 4.2.
 """
 
 from collections import OrderedDict
