@@ -50,7 +50,7 @@ def step():
 for _ in range(5):  # until the small blocks between the large ones have found their places
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(20):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -58,7 +58,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="options of glibc")
 def test_freed_memory_is_kept_unless_the_user_has_tuned_it():
-    """Five times 120 MiB are 153,600 pages of 4 KiB; glibc gives blocks of 40 MiB back unless it is told not to."""
+    """glibc gives blocks of 40 MiB back unless it is told not to. Where small blocks lie between them, a few are taken anew."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
 
     def faults(how: str, **more: str) -> int:
@@ -66,6 +66,6 @@ def test_freed_memory_is_kept_unless_the_user_has_tuned_it():
         done = subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, check=True)
         return int(done.stdout)
 
-    assert faults("kept") < 5_000
-    assert faults("given back") > 50_000
-    assert faults("kept", MALLOC_MMAP_THRESHOLD_="65536") > 50_000
+    given_back = faults("given back")
+    assert faults("kept") < given_back / 4
+    assert faults("kept", MALLOC_MMAP_THRESHOLD_="65536") > given_back / 2
