@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
@@ -114,3 +115,32 @@ def in_a_row(blocks: Sequence[nn.Module]) -> nn.Sequential:
     """A stage: blocks that keep a shape, but for the first, which alone cannot be left out. How many stay is its depth."""
     first, *others = blocks
     return nn.Sequential(first, *(Choice({"block": block, "skip": nn.Identity()}) for block in others))
+
+
+def in_stages(
+    input_shape: Shape,
+    outputs: int,
+    channels: int,
+    blocks: Sequence[int],
+    stem_stride: int,
+    block: Callable[[int, int, int], nn.Module],
+) -> nn.Module:
+    """A network for images: a strided stem, stages of blocks that double the channels and halve the image, and a classifier.
+
+    Args:
+        input_shape: ``(C, H, W)``.
+        outputs: numbers for an image.
+        channels: of the first stage.
+        blocks: how many each stage has at most.
+        stem_stride: of the first convolution.
+        block: makes one of ``(inputs, outputs, stride)``.
+    """
+    stages, inputs = [], channels
+    for number, count in enumerate(blocks):
+        width = channels * 2**number
+        first = block(inputs, width, 1 if number == 0 else 2)
+        stages.append(in_a_row([first, *(block(width, width, 1) for _ in range(count - 1))]))
+        inputs = width
+    stem = nn.Sequential(conv(input_shape[0], channels, max(3, 2 * stem_stride - 1), stem_stride), nn.ReLU())
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs))
+    return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))

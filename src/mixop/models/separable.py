@@ -4,13 +4,12 @@ Source: Howard et al. 2017 (MobileNets, arXiv:1704.04861), section 3.1, at the s
 shortcuts where the shape stays: He et al. 2016 (arXiv:1512.03385), section 4.2.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixop.models.base import Shape, check_kind, check_numbers, conv, in_a_row, ready
+from mixop.models.base import Shape, check_kind, check_numbers, conv, in_stages, ready
 from mixop.nets.modules.choice import Choice
 from mixop.spaces.sizes import Sizes
 
@@ -59,15 +58,11 @@ def net(
     """
     check_kind("separable", Sizes(input_shape, outputs, dense, tokens))
     check_numbers("separable", channels=channels, blocks=blocks, kernels=kernels, stem_stride=stem_stride)
-    stages, inputs = [], channels
-    for number, count in enumerate(blocks):
-        width, stride = channels * 2**number, 1 if number == 0 else 2
-        first = Block(inputs, width, stride, kernels)
-        stages.append(in_a_row([first, *(Block(width, width, 1, kernels) for _ in range(count - 1))]))
-        inputs = width
-    stem = nn.Sequential(conv(input_shape[0], channels, max(3, 2 * stem_stride - 1), stem_stride), nn.ReLU())
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs))
-    return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))
+
+    def block(inputs: int, width: int, stride: int) -> Block:
+        return Block(inputs, width, stride, kernels)
+
+    return in_stages(input_shape, outputs, channels, blocks, stem_stride, block)
 
 
 separable = ready("separable", net)
