@@ -338,6 +338,7 @@ def main() -> None:
         "--limit", default="none", help="none, or parameters:K, flops:K, latency_ms:K: a K-th of the plain network's"
     )
     parser.add_argument("--also", nargs="*", default=[], choices=["search"], help="further rivals, without a limit")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="of all contenders, such as: plain,cell")
     parser.add_argument("--sheets", default="", help="the folder of CIFAR-10 as sheets; without it these sets are left out")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
@@ -348,7 +349,7 @@ def main() -> None:
     file = args.out / "runs.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     known = {key(row) for row in rows}
-    waiting = [job for job in jobs(args) if key(asdict(job)) not in known]
+    waiting = [job for job in jobs(args) if key(asdict(job)) not in known and job.who in (args.only or [job.who])]
     with ProcessPoolExecutor(args.jobs, max_tasks_per_child=1) as pool:
         going = {pool.submit(done, job): job for job in waiting}
         for ready in as_completed(going):
