@@ -9,14 +9,16 @@ prints is of all that is there. Real sets: handwritten digits, days of electrici
 of leaves (sktime ships both), cells of breast tissue (scikit-learn), and photographs of CIFAR-10 from sheets (see
 `mixop.data.Sheets`): ten classes at 16 and at 32 pixels, and 500 of each of the first four at 16.
 
-Beside `find` stand, trained by the protocol of `find` for as many epochs as all of the time allows:
+Beside `find` stand, trained for as many epochs as all of the time allows, as a person would: by the protocol of `find`, but
+with the usual weight decay, where `find` takes a larger one for few images:
 
 - plain: a residual network with one block a stage and 16 channels, of images or of signals; for features a perceptron of 64;
 - cell: NAS-Bench-201's residual cell with 16 channels; for features a perceptron four times as wide inside;
 - random: five random architectures of the space where `find` searches, a tenth of the time each; the best of them by
   validation is trained for the other half;
 - search (asked for by --also): `mixop search --recipe gaea` in that space for half of the time, then `mixop retrain` by its
-  protocol `quick` for the other half.
+  protocol `quick` for the other half;
+- alike (asked for by --also): plain, with the weight decay of `find`.
 
 A limit is a share of what `plain` costs; then all of them are as wide as it allows.
 """
@@ -165,7 +167,7 @@ def limits_of(job: Job, data: Data) -> Limits:
 def hands(job: Job, data: Data, limits: Limits) -> tuple[Contender, float]:
     """A network by hand, and the seconds that it has."""
     flat, entry = len(data.shape) == 1, Entry(data, limits)
-    family = PLAIN[len(data.shape)] if job.who == "plain" else WIDE if flat else CELL
+    family = PLAIN[len(data.shape)] if job.who in ("plain", "alike") else WIDE if flat else CELL
     contender, why = entry.member(Member(family, 64 if flat else 16))
     if contender is None:
         contender, why = entry.largest(family)
@@ -181,15 +183,20 @@ def epochs_in(seconds: float, contender: Contender, data: Data, *, whole: bool) 
     return max(1, min(LONGEST_EPOCHS, int(seconds / (AHEAD * share * estimate.seconds))))
 
 
-def trained(contender: Contender, data: Data, folder: Path, epochs: int, seed: int, *, whole: bool) -> float:
-    """What a network scores: on the test after training on all, or on the part ``valid``."""
+def trained(
+    contender: Contender, data: Data, folder: Path, epochs: int, seed: int, *, whole: bool, by_hand: bool = False
+) -> float:
+    """What a network scores: on the test after training on all, or on the part ``valid``; by hand, with the usual decay."""
+    protocol = protocol_for(data, epochs)
+    if by_hand:
+        protocol = replace(protocol, optimiser=PROTOCOLS["quick"].optimiser)
     parts = {} if whole else {"train_on": ("train",), "score_on": "valid"}
     result = mixop.retrain(
         contender.architecture,
         contender.space,
         data,
         folder,
-        protocol=protocol_for(data, epochs),
+        protocol=protocol,
         seed=seed,
         threads=1,
         **parts,  # type: ignore[arg-type]
@@ -211,7 +218,7 @@ def drawn(job: Job, data: Data, limits: Limits, folder: Path) -> tuple[Contender
         if contender is None:
             continue
         epochs = epochs_in(60 * job.minutes / (2 * DRAWS), contender, data, whole=False)
-        value = trained(contender, data, folder / f"draw{len(tried)}", epochs, job.seed, whole=False)
+        value = trained(contender, data, folder / f"draw{len(tried)}", epochs, job.seed, whole=False, by_hand=True)
         tried.append((data.task.first.rank(value), len(tried), contender))
     return max(tried)[2], 60 * job.minutes - (time.perf_counter() - begin)
 
@@ -282,7 +289,8 @@ def done(job: Job) -> dict[str, object]:
         else:
             contender, seconds = drawn(job, data, limits, folder) if job.who == "random" else hands(job, data, limits)
             epochs = epochs_in(seconds, contender, data, whole=True)
-            value = trained(contender, data, folder / "whole", epochs, job.seed, whole=True)
+            by_hand = job.who != "alike"
+            value = trained(contender, data, folder / "whole", epochs, job.seed, whole=True, by_hand=by_hand)
             what = f"{contender.label} {contender.space.to_native(contender.architecture)}" if job.who == "random" else ""
             what = what or f"{contender.label} {contender.size}"
             cost = {"parameters": contender.cost.parameters, "flops": contender.cost.flops, "epochs": epochs}
@@ -313,10 +321,13 @@ def key(row: dict[str, object]) -> tuple[object, ...]:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Means and standard deviations by set, time and limit."""
-    lines = ["| set | minutes | limit | seeds | find | plain | cell | random | search | what find chose |", "| --- " * 10 + "|"]
+    lines = [
+        "| set | minutes | limit | seeds | find | plain | cell | random | search | alike | what find chose |",
+        "| --- " * 11 + "|",
+    ]
     for group in dict.fromkeys(key(row)[:3] for row in rows):
         cells, chosen, seeds = [], [], 0
-        for who in ("find", "plain", "cell", "random", "search"):
+        for who in ("find", "plain", "cell", "random", "search", "alike"):
             those = [row for row in rows if key(row)[:3] == group and row["who"] == who]
             values = [100 * float(str(row["value"])) for row in those]
             spread = f" +- {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -337,7 +348,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", default="none", help="none, or parameters:K, flops:K, latency_ms:K: a K-th of the plain network's"
     )
-    parser.add_argument("--also", nargs="*", default=[], choices=["search"], help="further rivals, without a limit")
+    parser.add_argument("--also", nargs="*", default=[], choices=["search", "alike"], help="further rivals, without a limit")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="of all contenders, such as: plain,cell")
     parser.add_argument("--sheets", default="", help="the folder of CIFAR-10 as sheets; without it these sets are left out")
     parser.add_argument("--jobs", type=int, default=2)

@@ -4,8 +4,8 @@ python studies/weight_decay.py --sheets FOLDER [--seeds 3]
 
 Photographs of CIFAR-10 at 16 pixels (FOLDER, see `mixop.data.Sheets`), so many of each of some classes. A plain residual
 network is trained on them by the protocol of `mixop find`, with each weight decay, and scored on the other images of these
-classes that are not the test. Printed: the accuracy with the usual decay, and the gain of others, the mean over seeds of the difference with
-its standard error. A seed draws the images too. One thread each, two at once.
+classes, without the test. Printed: the accuracy with the usual decay, and the gain of others, the mean over seeds of the
+difference with its standard error. A seed draws the images too. One thread each, two at once.
 """
 
 import argparse

@@ -17,10 +17,10 @@ CROP_SHARE = 8
 
 
 DECAY_AN_EPOCH = 0.01
-"""What weight decay takes of the weights of an image network in an epoch at the highest rate: rate x decay x steps of an epoch.
+"""What weight decay takes of an image network's weights in an epoch at the highest rate: rate x decay x steps of an epoch.
 
-With 5e-4 that is what the training of NAS-Bench-201 has (rate 0.1, 195 steps an epoch). Few images are few steps an epoch, and a
-larger decay. That the decay of an epoch is what should stay: Wang and Aitchison 2024 (arXiv:2405.13698), for AdamW.
+With 5e-4 that is what the training of NAS-Bench-201 has (rate 0.1, 195 steps an epoch). Few images are few steps an epoch, and
+a larger decay. That the decay of an epoch is what should stay: Wang and Aitchison 2024 (arXiv:2405.13698), for AdamW.
 """
 
 MOST_DECAY = 4e-3
