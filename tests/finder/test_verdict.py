@@ -3,9 +3,10 @@ import pytest
 from mixop.finder.contender import Trial
 from mixop.finder.verdict import by_heart, noise, ranked, to_train, verdict
 from mixop.tasks.classification import Classification
+from mixop.tasks.multilabel import MultiLabel
 from mixop.tasks.regression import Regression
 
-CLASSES, NUMBERS = Classification(("a", "b")), Regression(("y",))
+CLASSES, NUMBERS, LABELS = Classification(("a", "b")), Regression(("y",)), MultiLabel(("a", "b"))
 
 
 def trial(label="x", origin="known", *, valid=0.5, train=0.5, loss=1.0, flops=10, first="accuracy"):
@@ -78,7 +79,11 @@ def test_noise_is_the_standard_error_of_a_difference():
     ],
 )
 def test_a_network_that_knows_its_examples_better_than_chance_explains_may_learn_by_heart(train, valid, examples, doubtful):
-    assert by_heart(trial(train=train, valid=valid), CLASSES, examples) is doubtful
+    assert by_heart(trial(train=train, valid=valid, first="f1"), LABELS, examples) is doubtful
+
+
+def test_of_classes_longer_trainings_do_no_harm():
+    assert not by_heart(trial(train=1.0, valid=0.5), CLASSES, 1000)
 
 
 def test_where_nothing_is_counted_any_difference_is_a_doubt():

@@ -583,9 +583,10 @@ class Finder:
         """Epochs of the last training: as many as there is time for, if the validation examples say that so many do no harm.
 
         A network that is trained for long may learn its examples by heart, and in the last training none are left to see it by.
-        Where its trial was better on what it trained on than on the validation examples, it is first trained for as many epochs
-        on the part ``train`` alone; if that is worse than its trial, the trial's length is taken. That halves the epochs where
-        time is short: then it is left out if the longer of its trials was better than the shorter.
+        Where examples have no classes, and its trial was better on what it trained on than on the validation examples, it is
+        first trained for as many epochs on the part ``train`` alone; if that is worse than its trial, the trial's length is
+        taken. That halves the epochs where time is short: then it is left out if the longer of its trials was better than the
+        shorter.
         """
         *earlier, before = (None, *(trial for trial in self.trials if trial.label == winner.label))
         doubtful = before is not None and by_heart(before, self.data.task, len(self.data.valid))

@@ -5,12 +5,13 @@ from dataclasses import replace
 from mixop.core.errors import DataError, RecipeError
 from mixop.data.core import Data
 from mixop.evaluate.protocol import PROTOCOLS, Protocol
+from mixop.tasks.base import Task
 
 SMOOTHING = 0.1
 """Label smoothing of classes. Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7."""
 
 LONGEST_EPOCHS = 400
-"""Of a training: beyond, small sets are only learnt by heart."""
+"""Of a training; a network that has had so many is finished, whatever time is left."""
 
 CROP_SHARE = 8
 """Images are padded by the eighth part of their shorter side before the random crop: 4 pixels of 32, as is usual for CIFAR."""
@@ -25,6 +26,15 @@ a larger decay. That the decay of an epoch is what should stay: Wang and Aitchis
 
 MOST_DECAY = 4e-3
 """Beyond, very small sets lose by it."""
+
+
+def classifies(task: Task) -> bool:
+    """Whether every example has one class: labels can be smoothed, and not of every position."""
+    try:
+        task.smoothed(SMOOTHING)
+    except RecipeError:
+        return False
+    return not task.dense
 
 
 def protocol_for(data: Data, epochs: int) -> Protocol:
@@ -46,7 +56,7 @@ def protocol_for(data: Data, epochs: int) -> Protocol:
         pass
     if len(data.shape) != 3:
         return protocol
-    if protocol.label_smoothing and not data.dense:
+    if classifies(data.task):
         usual, steps = protocol.optimiser, (len(data.train) + len(data.valid)) / batch
         decay = min(DECAY_AN_EPOCH / (usual.lr.bounds[1] * steps), MOST_DECAY)
         protocol = replace(protocol, optimiser=replace(usual, weight_decay=max(usual.weight_decay, decay)))

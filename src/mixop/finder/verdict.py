@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mixop.core.measure import Measure
 from mixop.finder.contender import Trial
+from mixop.finder.training import classifies
 from mixop.report.words import said
 from mixop.tasks.base import Task
 
@@ -39,7 +40,9 @@ def _counted(measure: Measure, *values: float) -> bool:
 
 
 def by_heart(trial: Trial, task: Task, examples: int) -> bool:
-    """Whether a network is better on what it trained on than its validation score and chance explain: it may learn by heart.
+    """Whether a longer training may do harm: a network is better on what it trained on than validation and chance explain.
+
+    Of classes with smoothed labels it never is: there, longer trainings gained, or lost nothing (`studies/lengths.py`).
 
     Args:
         trial: a short training.
@@ -48,6 +51,8 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
     """
     first = task.first
     seen, unseen = trial.train.get(first.name), trial.measures[first.name]
+    if classifies(task):
+        return False
     if seen is None or unseen is None:
         return True
     better = first.rank(seen) - first.rank(unseen)
