@@ -164,7 +164,8 @@ def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(s
     monkeypatch.setattr(Finder, "_pays", _PAYS)
     asked = []
 
-    def outweighed(trials, longer, measure, *, left, search):
+    def outweighed(trials, longer, measure, *, left, search, examples):
+        assert examples == len(signals.valid)
         asked.append((longer.round, [trial.round for trial in trials], measure.name))
         assert 0 < search < left
         return Worth(training=0.1, searching=0.05)
@@ -175,7 +176,7 @@ def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(s
     assert not (result.out / "search").exists()
     (said,) = [sentence for sentence in result.sentences if sentence.startswith("No search")]
     assert "gains up to 10.0 points of accuracy, by how " in said
-    assert said.endswith("and known networks differ by 5.0.")
+    assert said.endswith("and known networks differ by 5.0 beyond chance.")
     assert find(signals, tmp_path / "out", minutes=MINUTES, threads=1).sentences == result.sentences
     assert asked == [(2, [1, 1], "accuracy")]
 

@@ -267,17 +267,18 @@ class Finder:
 
         def decided() -> dict[str, float] | None:
             left = self.total - self.ledger.seconds
-            found = worth([trial for _, trial in first], longer, measure, left=left, search=seconds)
+            trials, examples = [trial for _, trial in first], len(self.data.valid)
+            found = worth(trials, longer, measure, left=left, search=seconds, examples=examples)
             return None if found is None else to_record(found)
 
         decision = self.ledger.decide("worth a search", decided)
         found = None if decision is None else from_record(Worth, decision, DECISIONS)
         if found is None or found.search:
             return True
-        unit = " points" if measure.style == "percent" else measure.suffix
+        unit, beyond = (" points", " beyond chance") if measure.style == "percent" else (measure.suffix, "")
         self.say(
             f"No search: as much training gains up to {measure.digits(found.training)}{unit} of {measure.name}, by how "
-            f"{longer.label} went on, and known networks differ by {measure.digits(found.searching)}."
+            f"{longer.label} went on, and known networks differ by {measure.digits(found.searching)}{beyond}."
         )
         return False
 

@@ -34,7 +34,7 @@ def noise(shares: Sequence[float], examples: int) -> float:
     return math.sqrt(sum(share * (1 - share) for share in shares) / examples)
 
 
-def _counted(measure: Measure, *values: float) -> bool:
+def counted(measure: Measure, *values: float) -> bool:
     """Whether values are shares of examples."""
     return measure.style == "percent" and all(0 <= value <= 1 for value in values)
 
@@ -56,7 +56,7 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
     if seen is None or unseen is None:
         return True
     better = first.rank(seen) - first.rank(unseen)
-    return better > (2 * noise((seen, unseen), examples) if _counted(first, seen, unseen) else 0)
+    return better > (2 * noise((seen, unseen), examples) if counted(first, seen, unseen) else 0)
 
 
 def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
@@ -73,11 +73,11 @@ def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
     """
     first = task.first
     shares = [trial.measures[first.name] for trial in trials]
-    counted = [share for share in shares if share is not None]
-    if len(counted) < len(shares) or not _counted(first, *counted):
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares) or not counted(first, *known):
         return 0
-    best = counted[0]
-    close = [at for at, share in enumerate(counted) if abs(best - share) <= noise((best,), examples)]
+    best = known[0]
+    close = [at for at, share in enumerate(known) if abs(best - share) <= noise((best,), examples)]
     least = min(trials[at].flops for at in close)
     return next(at for at in close if least >= (1 - WORTH_SAVING) * trials[at].flops)
 
@@ -135,7 +135,7 @@ def _beside(found: Trial, subject: str, rival: Trial, what: str, task: Task, exa
         return f"{subject} cannot be compared with {what}."
     beside = f"{said(first, mine)} against {said(first, theirs)}"
     better = first.rank(mine) - first.rank(theirs)
-    if _counted(first, mine, theirs) and abs(better) <= 2 * noise((mine, theirs), examples):
+    if counted(first, mine, theirs) and abs(better) <= 2 * noise((mine, theirs), examples):
         return f"{subject} and {what} are too close to tell apart on {examples:,} examples: {beside}."
     if better == 0:
         return f"{subject} and {what} are level: {beside}."
