@@ -46,6 +46,7 @@ def pace():
         patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 4)
+        patch.setattr("mixop.finder.plan.AFTER", 10.0)  # few epochs are enough for the winner
         yield
 
 

@@ -12,20 +12,21 @@ RATES = {"a": 2.0, "b": 1.0, "c": 4.0}
     [
         (36.0, ["a", "b", "c"]),  # 12 each, 3 epochs of c
         (35.9, ["a", "b"]),
-        (12.0, ["a", "b"]),  # 6 each, 3 epochs of a
-        (11.9, []),  # only b has them
+        (16.1, ["a", "b"]),  # 8 each; at three times 16 seconds, the winner has 24 epochs of a
+        (15.9, []),  # only b has them
     ],
 )
-def test_as_many_take_part_as_can_have_three_epochs_each(seconds, taken):
+def test_as_many_take_part_as_can_have_three_epochs_each_and_24_at_the_end(seconds, taken):
     assert able(RATES, seconds) == taken
 
 
 def test_side_by_side_they_have_the_seconds_of_as_many_turns():
     assert [turns(count, 2) for count in (0, 1, 2, 3, 4)] == [0, 1, 1, 2, 2]
-    assert able(RATES, 24.0, jobs=2) == ["a", "b", "c"], "two turns of 12 seconds"
-    assert able(RATES, 23.9, jobs=2) == ["a", "b"], "one turn"
-    assert able(RATES, 12.0, jobs=3) == ["a", "b", "c"], "one turn of 12"
-    assert minutes_for(RATES, 3, jobs=3) == pytest.approx(12.0 / 0.15 / 60)
+    four = {**RATES, "d": 4.0, "e": 4.0}
+    assert able(four, 36.1, jobs=2) == ["a", "b", "c", "d", "e"], "three turns of 12 seconds"
+    assert able(four, 35.9, jobs=2) == ["a", "b", "c", "d"], "two turns"
+    assert minutes_for(four, 5, jobs=2) == pytest.approx(36.0 / 0.15 / 60)
+    assert minutes_for(RATES, 3, jobs=3) == pytest.approx(32.0 / 0.15 / 60), "one turn, but 24 epochs at the end"
 
 
 def test_those_that_come_first_go_before_others():

@@ -9,11 +9,15 @@ from mixop.report.words import duration
 SHARES = {"trials": 0.3, "search": 0.2, "ranking": 0.05}
 """Of the whole time; looking is part of the trials, and training the best network takes what is left. Ranking is for limits."""
 
+AFTER = (1 - sum(SHARES.values())) / (SHARES["trials"] / 2)
+"""Seconds that are surely left for the winner, for each of the first round."""
+
 FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
 
 ALONE_EPOCHS = 24
-"""Of a network that is trained without having been compared, and of those that a stride of 1 is kept for. Source: the short
+"""Of a network that is trained without having been compared, of those that a stride of 1 is kept for, and of what is compared:
+where the winner could not have as many, comparing costs more than it gains. Source: the short
 schedule by which Page 2018 (How to train your ResNet, part 3) trains a residual network on CIFAR-10 to 94 %."""
 
 LOOK_SECONDS = 1.5
@@ -54,7 +58,7 @@ def turns(networks: int, jobs: int) -> int:
 def able(rates: Mapping[str, float], seconds: float, jobs: int = 1) -> list[str]:
     """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
 
-    None where there are not two of them.
+    Each of them could have enough epochs as the winner. None take part where there are not two of them.
 
     Args:
         rates: seconds of an epoch by label.
@@ -62,7 +66,8 @@ def able(rates: Mapping[str, float], seconds: float, jobs: int = 1) -> list[str]
         jobs: how many are trained at a time.
     """
     for count in range(len(rates), 1, -1):
-        fast = [label for label, rate in rates.items() if FEWEST_EPOCHS * rate <= seconds / turns(count, jobs)]
+        slowest = min(seconds / turns(count, jobs) / FEWEST_EPOCHS, AFTER * seconds / ALONE_EPOCHS)
+        fast = [label for label, rate in rates.items() if rate <= slowest]
         if len(fast) >= count:
             return fast[:count]
     return []
@@ -88,7 +93,8 @@ def minutes_for(rates: Mapping[str, float], networks: int, jobs: int = 1) -> flo
         jobs: how many are trained at a time.
     """
     slowest = sorted(rates.values())[networks - 1]
-    return turns(networks, jobs) * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest) / (SHARES["trials"] / 2) / 60
+    seconds = max(turns(networks, jobs) * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest), ALONE_EPOCHS * slowest / AFTER)
+    return seconds / (SHARES["trials"] / 2) / 60
 
 
 def about(minutes: float) -> str:
