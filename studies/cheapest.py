@@ -4,8 +4,8 @@ python studies/cheapest.py --sheets FOLDER [--minutes 2] [--seeds 4]
 
 Photographs of CIFAR-10 at 16 pixels (FOLDER, see `mixop.data.Sheets`), 500 of each of four classes. `mixop find` has the
 minutes, in seconds of one processor. Beside the network that it trained, the best of its last round is trained by the same
-protocol for as many seconds. Both are scored on other images of these classes; the test is not looked at. A seed draws the images
-too. One thread each, two at once.
+protocol for as many seconds. Both are scored on other images of these classes; the test is not looked at. A seed draws the
+images too. One thread each, two at once.
 """
 
 import argparse
