@@ -20,6 +20,7 @@ from weight_decay import photographs
 
 import mixop
 from mixop.evaluate.trained import read_found, read_space
+from mixop.finder.crew import place_of
 from mixop.finder.find import find
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
 from mixop.finder.verdict import ranked
@@ -39,7 +40,7 @@ def scored(seed: int, minutes: float, sheets: str) -> tuple[str, float, str, flo
         best = last[ranked(last, data.task)[0]] if last else None
         if best is None or best.label == result.winner:
             return *taken, *taken
-        trial = RunDirectory(Path(folder, "find", "trials", f"2-{best.label.replace(' ', '-')}"))
+        trial = RunDirectory(place_of(RunDirectory(Path(folder, "find")), 2, best.label))
         space = read_space(trial)
         whole = (len(data.train) + len(data.valid)) / len(data.train)
         epochs = min(LONGEST_EPOCHS, int(network.seconds / (whole * best.seconds / best.epochs)))

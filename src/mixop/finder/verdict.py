@@ -42,17 +42,17 @@ def counted(measure: Measure, *values: float) -> bool:
 def by_heart(trial: Trial, task: Task, examples: int) -> bool:
     """Whether a longer training may do harm: a network is better on what it trained on than validation and chance explain.
 
-    Of classes with smoothed labels it never is: there, longer trainings gained, or lost nothing (`studies/lengths.py`).
+    Never where every example has one class: there longer trainings gained, or lost nothing (`studies/lengths.py`).
 
     Args:
         trial: a short training.
         task: gives the measures.
         examples: that were scored.
     """
-    first = task.first
-    seen, unseen = trial.train.get(first.name), trial.measures[first.name]
     if classifies(task):
         return False
+    first = task.first
+    seen, unseen = trial.train.get(first.name), trial.measures[first.name]
     if seen is None or unseen is None:
         return True
     better = first.rank(seen) - first.rank(unseen)
