@@ -97,7 +97,8 @@ def pace():
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 2)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 3)
-        patch.setattr("mixop.finder.plan.AFTER", 10.0)  # few epochs are enough for the winner
+        patch.setattr("mixop.finder.plan.ENOUGH_EPOCHS", 1)
+        patch.setattr("mixop.finder.run.ENOUGH_EPOCHS", 1)
         patch.setattr("mixop.finder.run.by_heart", lambda *_: False)
         yield
 

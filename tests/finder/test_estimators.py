@@ -32,7 +32,8 @@ def pace():
         patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: 15.0)
         patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 12)
-        patch.setattr("mixop.finder.plan.AFTER", 10.0)  # few epochs are enough for the winner
+        patch.setattr("mixop.finder.plan.ENOUGH_EPOCHS", 1)
+        patch.setattr("mixop.finder.run.ENOUGH_EPOCHS", 1)
         yield
 
 

@@ -46,7 +46,8 @@ def pace():
         patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 4)
-        patch.setattr("mixop.finder.plan.AFTER", 10.0)  # few epochs are enough for the winner
+        patch.setattr("mixop.finder.plan.ENOUGH_EPOCHS", 1)
+        patch.setattr("mixop.finder.run.ENOUGH_EPOCHS", 1)
         yield
 
 
@@ -501,6 +502,21 @@ def test_several_short_searches_go_before_a_long_one(signals, tmp_path, monkeypa
     assert last
     assert len(last) <= len(found)
     assert find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas").trials == result.trials
+
+
+@pytest.mark.parametrize(("pace", "searches"), [(3.0, 0), (1.9, 1), (1.7, 2)])
+def test_as_many_searches_are_made_as_can_be_compared_by_ten_epochs(pace, searches, signals, tmp_path, monkeypatch):
+    """The last round has 90 seconds for two known networks, what is found, and a random one."""
+    for place in ("plan", "run"):
+        monkeypatch.setattr(f"mixop.finder.{place}.ENOUGH_EPOCHS", 10)
+    monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 1)
+    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 1)
+    monkeypatch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 24.0)
+    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: pace)
+    result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
+    assert sum(sentence.startswith("dsnas searched") for sentence in result.sentences) == searches
+    lacks = "No time for a search of 1 epochs and for comparing what it finds: about 14 minutes would have it."
+    assert (lacks in result.sentences) == (not searches)
 
 
 def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, monkeypatch):

@@ -2,35 +2,55 @@
 
 import pytest
 
-from mixop.finder.plan import ALONE_EPOCHS, able, about, alone, minutes_for, told, told_stride, turns
+from mixop.finder.plan import ALONE_EPOCHS, Searches, able, about, alone, minutes_for, told, told_stride, turns
 
 RATES = {"a": 2.0, "b": 1.0, "c": 4.0}
+
+
+ALIKE = dict.fromkeys("abcdefghi", 1.0)
 
 
 @pytest.mark.parametrize(
     ("seconds", "taken"),
     [
-        (36.0, ["a", "b", "c"]),  # 12 each, 3 epochs of c
-        (35.9, ["a", "b"]),
-        (16.1, ["a", "b"]),  # 8 each; at three times 16 seconds, the winner has 24 epochs of a
-        (15.9, []),  # only b has them
+        (80.1, ["a", "b", "c"]),  # 40 each for two of them, 10 epochs of c
+        (79.9, ["a", "b"]),
+        (40.1, ["a", "b"]),
+        (39.9, []),  # only b has them
     ],
 )
-def test_as_many_take_part_as_can_have_three_epochs_each_and_24_at_the_end(seconds, taken):
+def test_two_of_those_that_take_part_can_have_ten_epochs_in_the_last_round(seconds, taken):
     assert able(RATES, seconds) == taken
+
+
+def test_as_many_take_part_as_can_have_three_epochs_each():
+    assert able(ALIKE, 27.1) == list("abcdefghi")
+    assert able(ALIKE, 26.9) == list("abcdefgh")
 
 
 def test_side_by_side_they_have_the_seconds_of_as_many_turns():
     assert [turns(count, 2) for count in (0, 1, 2, 3, 4)] == [0, 1, 1, 2, 2]
-    four = {**RATES, "d": 4.0, "e": 4.0}
-    assert able(four, 36.1, jobs=2) == ["a", "b", "c", "d", "e"], "three turns of 12 seconds"
-    assert able(four, 35.9, jobs=2) == ["a", "b", "c", "d"], "two turns"
-    assert minutes_for(four, 5, jobs=2) == pytest.approx(36.0 / 0.15 / 60)
-    assert minutes_for(RATES, 3, jobs=3) == pytest.approx(32.0 / 0.15 / 60), "one turn, but 24 epochs at the end"
+    assert able(ALIKE, 15.1, jobs=2) == list("abcdefghi"), "five turns of 3 seconds"
+    assert able(ALIKE, 14.9, jobs=2) == list("abcdefgh"), "four turns"
+    assert minutes_for(ALIKE, 9, jobs=2) == pytest.approx(15.0 / 0.15 / 60)
+    assert minutes_for(RATES, 3, jobs=3) == pytest.approx(40.0 / 0.15 / 60), "one turn, but ten epochs in the last round"
 
 
 def test_those_that_come_first_go_before_others():
-    assert able({"a": 1.0, "b": 9.0, "c": 1.0, "d": 1.0}, 9.0) == ["a", "c", "d"]
+    assert able({"a": 1.0, "b": 9.0, "c": 1.0, "d": 1.0}, 21.0) == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("searches", "joining"),
+    [
+        (Searches("gaea", 8, 2), 3),  # what they find, and a random one
+        (Searches("gaea", 8, 1, ranks=True), 3),
+        (Searches("gaea", 0, 1, ranks=True), 2),  # no search
+        (Searches("gaea", 0, 0), 0),
+    ],
+)
+def test_what_joins_the_last_round(searches, joining):
+    assert searches.guests == joining
 
 
 def test_alone_is_the_first_that_has_enough_epochs_or_the_fastest():
@@ -60,9 +80,9 @@ def test_the_plan_says_what_more_minutes_change():
         "to rank drawn ones, up to 2 min 0 s to search if that may gain more than training, and at least 4 min 30 s to train "
         "the winner."
     ]
-    assert told(100.0, RATES, ["a", "b"], ranks=False)[1] == "c stays out: about 4 minutes would let all in."
+    assert told(100.0, RATES, ["a", "b"], ranks=False)[1] == "c stays out: about 9 minutes would let all in."
     assert told(60.0, RATES, ["b"], ranks=False) == [
-        "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 2 minutes would compare "
+        "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 5 minutes would compare "
         "networks."
     ]
     assert "nothing else keeps the limits" in told(60.0, {"b": 1.0}, ["b"], ranks=False)[0]

@@ -9,15 +9,15 @@ from mixop.report.words import duration
 SHARES = {"trials": 0.3, "search": 0.2, "ranking": 0.05}
 """Of the whole time; looking is part of the trials, and training the best network takes what is left. Ranking is for limits."""
 
-AFTER = (1 - sum(SHARES.values())) / (SHARES["trials"] / 2)
-"""Seconds that are surely left for the winner, for each of the first round."""
-
 FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
 
+ENOUGH_EPOCHS = 10
+"""Of a training of the last round, by which the winner is taken: fewer favour what learns soon over what learns more
+(`studies/comparisons.py`)."""
+
 ALONE_EPOCHS = 24
-"""Of a network that is trained without having been compared, of those that a stride of 1 is kept for, and of what is compared:
-where the winner could not have as many, comparing costs more than it gains. Source: the short
+"""Of a network that is trained without having been compared, and of those that a stride of 1 is kept for. Source: the short
 schedule by which Page 2018 (How to train your ResNet, part 3) trains a residual network on CIFAR-10 to 94 %."""
 
 LOOK_SECONDS = 1.5
@@ -32,17 +32,25 @@ AHEAD_OF_MEASURED = 1.04
 
 @dataclass(frozen=True)
 class Searches:
-    """How a space is searched.
+    """How a space is searched, and what else joins the last round.
 
     Args:
         method: the name of a recipe.
         epochs: of each search; 0 for none.
         times: how many searches, with seeds that count up.
+        ranks: whether networks are ranked before training.
     """
 
     method: str
     epochs: int
     times: int
+    ranks: bool = False
+
+    @property
+    def guests(self) -> int:
+        """How many networks join the known ones of the last round: what was found and ranked, and then a random one."""
+        found = (self.times if self.epochs else 0) + self.ranks
+        return found + 1 if found else 0
 
 
 def turns(networks: int, jobs: int) -> int:
@@ -58,15 +66,16 @@ def turns(networks: int, jobs: int) -> int:
 def able(rates: Mapping[str, float], seconds: float, jobs: int = 1) -> list[str]:
     """The networks that take part: as many as can have the fewest epochs in equal shares of the time, those that come first.
 
-    Each of them could have enough epochs as the winner. None take part where there are not two of them.
+    Any two of them could have enough epochs in the last round, which is as long. None take part where there are not two.
 
     Args:
         rates: seconds of an epoch by label.
         seconds: that all of them have.
         jobs: how many are trained at a time.
     """
+    enough = seconds / turns(2, jobs) / ENOUGH_EPOCHS
     for count in range(len(rates), 1, -1):
-        slowest = min(seconds / turns(count, jobs) / FEWEST_EPOCHS, AFTER * seconds / ALONE_EPOCHS)
+        slowest = min(seconds / turns(count, jobs) / FEWEST_EPOCHS, enough)
         fast = [label for label, rate in rates.items() if rate <= slowest]
         if len(fast) >= count:
             return fast[:count]
@@ -93,7 +102,8 @@ def minutes_for(rates: Mapping[str, float], networks: int, jobs: int = 1) -> flo
         jobs: how many are trained at a time.
     """
     slowest = sorted(rates.values())[networks - 1]
-    seconds = max(turns(networks, jobs) * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest), ALONE_EPOCHS * slowest / AFTER)
+    first = turns(networks, jobs) * max(LOOK_SECONDS, FEWEST_EPOCHS * slowest)
+    seconds = max(first, turns(2, jobs) * ENOUGH_EPOCHS * slowest)
     return seconds / (SHARES["trials"] / 2) / 60
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -24,6 +25,7 @@ from mixop.finder.plan import (
     AHEAD,
     AHEAD_OF_MEASURED,
     ALONE_EPOCHS,
+    ENOUGH_EPOCHS,
     FEWEST_EPOCHS,
     LOOK_SECONDS,
     SHARES,
@@ -54,12 +56,6 @@ from mixop.runs.read import read_run
 from mixop.runs.records import from_record, to_record
 from mixop.runs.runner import Runner
 from mixop.spaces.core import Space
-
-ENOUGH_EPOCHS = 10
-"""Of those of the last round where one more is let in."""
-
-LAST_ROUND = 5
-"""Networks of the last round under a limit: two known ones, what was ranked, what was found, and a random one."""
 
 FEWEST_SEARCH_EPOCHS = 8
 """Of a search; a shorter one would decide before its supernet knows anything."""
@@ -199,7 +195,7 @@ class Finder:
         if len(lengths) == 1:
             return self._train(next(contender for contender in known if contender.label in lengths), ())
         first = self._raced(1, known, lengths)
-        final = self._last_round(known, first, seconds)
+        final = self._last_round(known, first)
         trials = [trial for _, trial in final]
         judged = verdict(trials, data.task, len(data.valid))
         for sentence in judged:
@@ -235,31 +231,37 @@ class Finder:
             raise RecipeError(f"No known network keeps the limits: the smallest has {why}; allow more.")
         return inside
 
-    def _last_round(self, known: Sequence[Contender], first: Sequence[Raced], seconds: float) -> list[Raced]:
+    def _last_round(self, known: Sequence[Contender], first: Sequence[Raced]) -> list[Raced]:
         """The two best of the first round, then what searches found, if these are worth their time; each for as long.
 
         Args:
             known: all networks that were known.
             first: those of the first round, the best first.
-            seconds: of the whole round.
         """
         order = [contender for contender, _ in first]
         members = {member.label: member for member in self.members}
         near = where_to_search([*(members[c.label] for c in order if c.label in members), *self.members])
-        plan = self._plan(near)
-        others = (plan.times + 1 if plan.epochs else 0) + bool(self.entry.limits)
-        turn = turns(others, self.jobs)
-        share = seconds / (turns(min(2, len(order)), self.jobs) + turn)
+        plan = self._plan(near, order[0])
+        share = self._share(plan, known=min(2, len(order)))
         last = self._raced(2, order[:2], self.ledger.decide("round 2", lambda: self._lengths(order[:2], share)))
         if near is None or not last:
             return last or list(first)
-        if plan.epochs and not self._pays(first, last, SHARES["search"] * self.total + turn * share):
+        longer = SHARES["search"] * self.total + turns(plan.guests, self.jobs) * share
+        if plan.epochs and not self._pays(first, last, longer):
             plan = replace(plan, epochs=0)
-        more = self._searched(known, order[0], near, plan)
+        more = self._searched(known, near, plan)
         if more:
             last += self._raced(2, more, self.ledger.decide("round 2, found", lambda: self._lengths(more, share)))
         order_of_all = ranked([trial for _, trial in last], self.data.task)
         return [last[at] for at in order_of_all]
+
+    def _share(self, plan: Searches, *, known: int = 2) -> float:
+        """Seconds of each network of the last round: of the known ones, and of as many others as are planned."""
+        return self.total * SHARES["trials"] / 2 / (turns(known, self.jobs) + turns(plan.guests, self.jobs))
+
+    def _compares(self, best: Contender, plan: Searches) -> bool:
+        """Whether as many as are planned can join the last round: the best network so far still has enough epochs there."""
+        return ENOUGH_EPOCHS * self._seconds_per_epoch(best) <= self._share(plan)
 
     def _pays(self, first: Sequence[Raced], last: Sequence[Raced], seconds: float) -> bool:
         """Whether a search is worth its seconds; said where it is not."""
@@ -443,10 +445,10 @@ class Finder:
             **scope,
         )
 
-    def _searched(self, known: Sequence[Contender], best: Contender, near: Member, plan: Searches) -> list[Contender]:
+    def _searched(self, known: Sequence[Contender], near: Member, plan: Searches) -> list[Contender]:
         """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
         space = around(near, near.size).fit(self.data)
-        wanted = [*self._ranked(best), *self._found(near, plan)]
+        wanted = [*self._ranked(plan), *self._found(near, plan)]
         if wanted:
             wanted.append(Wanted("random", "random", near, space.random(Random(self.settings.seed)), space))
         inside: list[Contender] = []
@@ -465,29 +467,23 @@ class Finder:
         self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
         return inside
 
-    def _ranked(self, best: Contender) -> list[Wanted]:
+    def _ranked(self, plan: Searches) -> list[Wanted]:
         """The best of many draws that keep the limits, by scores before training, where those are known to help.
 
-        They are as wide as the widest known network that keeps them: at another width all would be too large, or too small. One
-        network more leaves the others less time: it stays away where the best so far would have fewer than ten epochs.
+        They are as wide as the widest known network that keeps them: at another width all would be too large, or too small.
         """
         near = next((member for member in self.members if member.family.ranks), None)
-        if near is None or not self._ranks:
+        if near is None or not plan.ranks:
             return []
         widest, _ = self.entry.largest(near.family)
         if widest is None:
             return []
         space = around(near, min(near.size, widest.size)).fit(self.data)
         seconds, seed = SHARES["ranking"] * self.total, self.settings.seed
-        share = self.total * SHARES["trials"] / 2 / (turns(2, self.jobs) + turns(LAST_ROUND - 2, self.jobs))
 
-        def rank() -> dict[str, Any] | None:
-            if ENOUGH_EPOCHS * self._seconds_per_epoch(best) > share:
-                return None
-            return best_before_training(space, self.entry, seconds=seconds, seed=seed)
-
+        rank = partial(best_before_training, space, self.entry, seconds=seconds, seed=seed)
         taken = self.ledger.decide("ranked", rank)
-        if taken is None or taken["architecture"] is None:
+        if taken["architecture"] is None:
             return []
         self.say(f"Of {taken['networks']} drawn networks that keep the limits, the best by scores before training takes part.")
         return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
@@ -497,14 +493,15 @@ class Finder:
         """Whether networks are ranked before training: images' under a limit."""
         return bool(self.entry.limits) and len(self.data.shape) == 3 and not self.data.dense and not self.data.tokens
 
-    def _plan(self, near: Member | None) -> Searches:
-        """What searches: decided once, by how long an epoch of it takes."""
+    def _plan(self, near: Member | None, best: Contender) -> Searches:
+        """What searches: decided once, by how long an epoch takes of a search and of the best network so far."""
         if near is None:
             return Searches(self.methods[-1], 0, 0)
-        *planned, minutes = self.ledger.decide("searches", lambda: self._search_length(self._searchable(near)))
+        *planned, minutes = self.ledger.decide("searches", lambda: self._search_length(self._searchable(near), best))
         plan = Searches(*planned)
         if not plan.epochs:
-            self.say(f"No time for a search of {FEWEST_SEARCH_EPOCHS} epochs: {about(minutes)} would have it.")
+            what = f"a search of {FEWEST_SEARCH_EPOCHS} epochs and for comparing what it finds"
+            self.say(f"No time for {what}: {about(minutes)} would have it.")
         return plan
 
     def _found(self, near: Member, plan: Searches) -> list[Wanted]:
@@ -556,21 +553,27 @@ class Finder:
         short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_length(self, space: Space) -> tuple[str, int, int, float]:
+    def _search_length(self, space: Space, best: Contender) -> tuple[str, int, int, bool, float]:
         """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches.
 
-        At last, the minutes of a run that has time for the method.
+        One network more in the last round leaves the others less time: what is ranked joins where the best so far has enough
+        epochs beside it, something found and a random one; and there are only so many searches. At last, the minutes of a run
+        that has time for the method and for comparing what it finds.
         """
         method, minutes = self.methods[-1], math.inf
+        one = Searches(method, FEWEST_SEARCH_EPOCHS, 1)
+        one = replace(one, ranks=self._ranks and self._compares(best, replace(one, ranks=True)))
+        most = sum(self._compares(best, replace(one, times=times)) for times in range(1, MOST_SEARCHES + 1))
+        compared = ENOUGH_EPOCHS * self._seconds_per_epoch(best) / self._share(one) * self.total / 60
         for method in self.methods:
             each = self._seconds_per_search_epoch(method, space)
-            minutes = FEWEST_SEARCH_EPOCHS * each / SHARES["search"] / 60
+            minutes = max(compared, FEWEST_SEARCH_EPOCHS * each / SHARES["search"] / 60)
             epochs = int(self.total * SHARES["search"] / each)
-            if epochs >= FEWEST_SEARCH_EPOCHS:
+            if most and epochs >= FEWEST_SEARCH_EPOCHS:
                 # Those at a time cost no more time than one.
-                count = max(1, min(MOST_SEARCHES, max(self.jobs, self.jobs * epochs // (2 * FEWEST_SEARCH_EPOCHS))))
-                return method, min(epochs // turns(count, self.jobs), RECIPES[method]().epochs), count, minutes
-        return method, 0, 0, minutes
+                count = max(1, min(most, max(self.jobs, self.jobs * epochs // (2 * FEWEST_SEARCH_EPOCHS))))
+                return method, min(epochs // turns(count, self.jobs), RECIPES[method]().epochs), count, one.ranks, minutes
+        return method, 0, 0, one.ranks, minutes
 
     def _seconds_per_search_epoch(self, method: str, space: Space) -> float:
         recipe = self._sized(method, FEWEST_SEARCH_EPOCHS)
