@@ -1,7 +1,7 @@
 import pytest
 
 from mixop.finder.contender import Trial
-from mixop.finder.verdict import by_heart, noise, ranked, to_train, verdict
+from mixop.finder.verdict import by_heart, noise, ranked, to_train, trusted, verdict
 from mixop.tasks.classification import Classification
 from mixop.tasks.multilabel import MultiLabel
 from mixop.tasks.regression import Regression
@@ -62,6 +62,30 @@ def test_where_nothing_is_counted_the_best_is_trained():
     errors = [trial(valid=v, first="rmse", flops=f) for v, f in ((1.0, 10), (1.01, 1))]
     assert to_train(errors, NUMBERS, 100) == 0
     assert to_train([trial(valid=0.9), trial(valid=None, flops=1)], CLASSES, 100) == 0
+
+
+@pytest.mark.parametrize(
+    ("examples", "order"),
+    [
+        (100, ["first", "second", "found", "worse", "third"]),  # one error of the best is 0.03
+        (10_000, ["found", "second", "first", "worse", "third"]),  # so many examples tell them apart
+    ],
+)
+def test_what_is_as_good_as_the_best_is_trusted_as_it_is_known(examples, order):
+    scores = {"found": 0.9, "second": 0.89, "first": 0.88, "worse": 0.8, "third": 0.7}
+    trials = [trial(label, valid=valid) for label, valid in scores.items()]
+    known = ["first", "second", "third", "worse"]
+    assert [trials[at].label for at in trusted(trials, CLASSES, examples, known)] == order
+    assert trials[to_train(trials, CLASSES, examples, known)].label == order[0]
+
+
+def test_under_a_limit_the_known_network_is_taken_where_nothing_is_better():
+    trials = [trial("found", "searched", valid=0.9), trial("random", "random", valid=0.89, flops=1), trial("a", valid=0.88)]
+    *_, last = verdict(trials, CLASSES, 100, ["a"])
+    assert last == (
+        "All networks of that round are level on 100 examples, so the one that most often does well is taken: a, 88.0 % "
+        "accuracy with 100 % of the multiply-adds of found."
+    )
 
 
 def test_noise_is_the_standard_error_of_a_difference():

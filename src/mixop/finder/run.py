@@ -41,7 +41,7 @@ from mixop.finder.portfolio import STRIDES, Family, Member, by_hand, portfolio, 
 from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.training import LONGEST_EPOCHS, protocol_for
-from mixop.finder.verdict import by_heart, ranked, to_train, verdict
+from mixop.finder.verdict import by_heart, ranked, to_train, trusted, verdict
 from mixop.finder.worth import Worth, worth
 from mixop.measure.foresight import retraining_estimate, search_estimate
 from mixop.nets.latency import LatencyTable
@@ -197,10 +197,11 @@ class Finder:
         first = self._raced(1, known, lengths)
         final = self._last_round(known, first)
         trials = [trial for _, trial in final]
-        judged = verdict(trials, data.task, len(data.valid))
+        order = [contender.label for contender in known] if self.entry.limits else []
+        judged = verdict(trials, data.task, len(data.valid), order)
         for sentence in judged:
             self.say(sentence)
-        return self._train(final[to_train(trials, data.task, len(data.valid))][0], judged)
+        return self._train(final[to_train(trials, data.task, len(data.valid), order)][0], judged)
 
     def _worth(self, result: FindResult) -> str:
         """What the network of a finished run scored."""
@@ -232,13 +233,15 @@ class Finder:
         return inside
 
     def _last_round(self, known: Sequence[Contender], first: Sequence[Raced]) -> list[Raced]:
-        """The two best of the first round, then what searches found, if these are worth their time; each for as long.
+        """Two of the first round, then what searches found, if these are worth their time; each for as long.
 
         Args:
             known: all networks that were known.
             first: those of the first round, the best first.
         """
-        order = [contender for contender, _ in first]
+        labels = [contender.label for contender in known]
+        trust = trusted([trial for _, trial in first], self.data.task, len(self.data.valid), labels)
+        order = [first[at][0] for at in trust]
         members = {member.label: member for member in self.members}
         near = where_to_search([*(members[c.label] for c in order if c.label in members), *self.members])
         plan = self._plan(near, order[0])

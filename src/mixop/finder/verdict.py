@@ -59,10 +59,10 @@ def by_heart(trial: Trial, task: Task, examples: int) -> bool:
     return better > (2 * noise((seen, unseen), examples) if counted(first, seen, unseen) else 0)
 
 
-def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
-    """Which network is worth the rest of the time: the cheapest that is as good as the best, within one standard error of it.
+def level(trials: Sequence[Trial], task: Task, examples: int) -> list[int]:
+    """Places of the networks that are as good as the best, within one standard error of it.
 
-    Of those that are about as cheap, the best. Measures that are no shares of examples have no such error: then it is the best.
+    Measures that are no shares of examples have no such error: then it is the best alone.
 
     Source: the rule of one standard error of Breiman et al. 1984 (Classification and Regression Trees), section 3.4.3.
 
@@ -75,52 +75,86 @@ def to_train(trials: Sequence[Trial], task: Task, examples: int) -> int:
     shares = [trial.measures[first.name] for trial in trials]
     known = [share for share in shares if share is not None]
     if len(known) < len(shares) or not counted(first, *known):
-        return 0
+        return [0]
     best = known[0]
-    close = [at for at, share in enumerate(known) if abs(best - share) <= noise((best,), examples)]
+    return [at for at, share in enumerate(known) if abs(best - share) <= noise((best,), examples)]
+
+
+def trusted(trials: Sequence[Trial], task: Task, examples: int, known: Sequence[str]) -> list[int]:
+    """Places of trials, those first that the rest of the time is worth most likely.
+
+    Short trainings on few examples say little about long ones (`studies/comparisons.py`): among those that are as good as the
+    best, the known networks go first, in their own order; the others follow by their scores.
+
+    Args:
+        trials: of one round, the best first.
+        task: gives the measures.
+        examples: that were scored.
+        known: labels of the known networks, those that most often do well first.
+    """
+    places = {label: place for place, label in enumerate(known)}
+    close = level(trials, task, examples)
+    close.sort(key=lambda at: places.get(trials[at].label, len(places)))
+    return [*close, *(at for at in range(len(trials)) if at not in close)]
+
+
+def to_train(trials: Sequence[Trial], task: Task, examples: int, known: Sequence[str] = ()) -> int:
+    """Which network is worth the rest of the time: of those as good as the best, the first known one, or else the cheapest.
+
+    Of those that are about as cheap, the best.
+
+    Args:
+        trials: of one round, the best first.
+        task: gives the measures.
+        examples: that were scored.
+        known: labels of the known networks, those that most often do well first, where limits say already what a network may
+            cost; without limits none: then the cheapest is taken.
+    """
+    if known:
+        return trusted(trials, task, examples, known)[0]
+    close = level(trials, task, examples)
     least = min(trials[at].flops for at in close)
     return next(at for at in close if least >= (1 - WORTH_SAVING) * trials[at].flops)
 
 
-def verdict(trials: Sequence[Trial], task: Task, examples: int) -> list[str]:
+def verdict(trials: Sequence[Trial], task: Task, examples: int, known: Sequence[str] = ()) -> list[str]:
     """What the last round says.
 
     Args:
         trials: of the last round, the best first.
         task: gives the measures.
         examples: that were scored.
+        known: as in `to_train`.
     """
     first = task.first
     best = trials[0]
     reached = said(first, best.measures[first.name])
     sentences = [f"{best.label} is the best of the last round: {reached} on {examples:,} validation examples."]
     found = next((trial for trial in trials if trial.origin == "searched"), None)
-    known = next((trial for trial in trials if trial.origin == "known"), None)
+    by_hand = next((trial for trial in trials if trial.origin == "known"), None)
     random = next((trial for trial in trials if trial.origin == "random"), None)
     ranked = next((trial for trial in trials if trial.origin == "ranked"), None)
-    if known is None:
+    if by_hand is None:
         return sentences
     for mine, subject in ((found, "What the search found"), (ranked, "What the ranking took")):
-        for rival, what in ((known, f"the best known network ({known.label})"), (random, "a random architecture")):
+        for rival, what in ((by_hand, f"the best known network ({by_hand.label})"), (random, "a random architecture")):
             if mine is not None and rival is not None:
                 sentences.append(_beside(mine, subject, rival, what, task, examples))
-    taken = trials[to_train(trials, task, examples)]
+    taken = trials[to_train(trials, task, examples, known)]
     if taken is not best:
         share = 100 * taken.flops / max(1, best.flops)
+        all_of_them = _all_close(trials, first, examples)
+        why = "All networks of that round are level" if all_of_them else "Some networks are as good as the best"
+        which = "the one that most often does well" if known else "the cheapest within a standard error of the best"
         instead = f"{taken.label}, {said(first, taken.measures[first.name])}"
-        why = (
-            "All networks of that round are level"
-            if _level(trials, first, examples)
-            else "Some networks are as good as the best"
-        )
         sentences.append(
-            f"{why} on {examples:,} examples, so the cheapest within a standard error of the best is taken: {instead} "
-            f"with {share:.0f} % of the multiply-adds of {best.label}."
+            f"{why} on {examples:,} examples, so {which} is taken: {instead} with {share:.0f} % of the multiply-adds of "
+            f"{best.label}."
         )
     return sentences
 
 
-def _level(trials: Sequence[Trial], first: Measure, examples: int) -> bool:
+def _all_close(trials: Sequence[Trial], first: Measure, examples: int) -> bool:
     """Whether none differs from the best, which is the first, by more than chance explains."""
     best, *others = (trial.measures[first.name] for trial in trials)
     return best is not None and all(
