@@ -17,6 +17,7 @@ import torch
 from mixop.core.errors import DivergedError, RecipeError, RunError
 from mixop.data import from_arrays
 from mixop.data.core import Data
+from mixop.evaluate.protocol import Protocol
 from mixop.finder import tasks
 from mixop.finder.contender import Contender, Entry
 from mixop.finder.costs import Limits
@@ -25,6 +26,7 @@ from mixop.finder.find import find
 from mixop.finder.page import write_found
 from mixop.finder.portfolio import portfolio
 from mixop.finder.run import Finder
+from mixop.finder.trainer import Trainer
 from mixop.finder.training import protocol_for
 from mixop.runs.directory import RunDirectory
 from mixop.runs.interrupt import InterruptedRunError
@@ -36,7 +38,7 @@ from mixop.runs.task import done
 MINUTES, EPOCH = 10, 15.0
 """With an epoch of 15 seconds on any machine: 90 seconds for a round, so that two trainings of three epochs fit into it."""
 
-_MEASURED = Finder._measured
+_MEASURED = Trainer._measured
 
 AGAIN: Any = {"minutes": MINUTES, "threads": 1}
 
@@ -87,16 +89,23 @@ class Here(Runner):
         return failures
 
 
+def small_batches(data: Data, epochs: int) -> Protocol:
+    """Few examples are several steps."""
+    return replace(protocol_for(data, epochs), batch_size=16)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def pace():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixop.finder.run.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16))
-        patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
-        patch.setattr(Finder, "_measured", lambda self, contender, beside: EPOCH)
+        patch.setattr(
+            "mixop.finder.trainer.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16)
+        )
+        patch.setattr(Trainer, "seconds_per_epoch", lambda self, contender: EPOCH)
+        patch.setattr(Trainer, "_measured", lambda self, contender, beside: EPOCH)
         patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 60.0)
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
         patch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 2)
-        patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 3)
+        patch.setattr("mixop.finder.trainer.LONGEST_EPOCHS", 3)
         patch.setattr("mixop.finder.plan.ENOUGH_EPOCHS", 1)
         patch.setattr("mixop.finder.run.ENOUGH_EPOCHS", 1)
         patch.setattr("mixop.finder.run.by_heart", lambda *_: False)

@@ -15,6 +15,7 @@ from mixop.core.errors import RecipeError, RunError
 from mixop.core.measure import ACCURACY, LOSS
 from mixop.data import from_arrays
 from mixop.data.core import Data
+from mixop.evaluate.protocol import Protocol
 from mixop.evaluate.trained import load_network
 from mixop.finder.contender import Entry, around, carried
 from mixop.finder.costs import Limits
@@ -22,6 +23,7 @@ from mixop.finder.find import _minutes, find
 from mixop.finder.page import write_found
 from mixop.finder.portfolio import _CONVOLUTIONAL, _DARTS, _DENSE, _PLAIN, _RESNET, Member, portfolio, where_to_search
 from mixop.finder.run import Finder
+from mixop.finder.trainer import Trainer
 from mixop.finder.training import protocol_for
 from mixop.finder.worth import Worth
 from mixop.nets.latency import LatencyTable
@@ -37,15 +39,22 @@ MINUTES, EPOCH = 10, 15.0
 _PAYS = Finder._pays
 
 
+def small_batches(data: Data, epochs: int) -> Protocol:
+    """Few examples are several steps."""
+    return replace(protocol_for(data, epochs), batch_size=16)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def pace():
     """No decision depends on how fast this machine is; a test that wants a search says so. Few steps make an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixop.finder.run.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16))
-        patch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: EPOCH)
+        patch.setattr(
+            "mixop.finder.trainer.protocol_for", lambda data, epochs: replace(protocol_for(data, epochs), batch_size=16)
+        )
+        patch.setattr(Trainer, "seconds_per_epoch", lambda self, contender: EPOCH)
         patch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 1000.0)
         patch.setattr(Finder, "_pays", lambda self, first, last, seconds: True)
-        patch.setattr("mixop.finder.run.LONGEST_EPOCHS", 4)
+        patch.setattr("mixop.finder.trainer.LONGEST_EPOCHS", 4)
         patch.setattr("mixop.finder.plan.ENOUGH_EPOCHS", 1)
         patch.setattr("mixop.finder.run.ENOUGH_EPOCHS", 1)
         yield
@@ -100,13 +109,13 @@ def test_the_winner_is_the_best_of_the_last_round_and_its_score_is_an_independen
 
 
 def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tmp_path, monkeypatch):
-    honest = Finder._trial
+    honest = Trainer._short
 
     def spoiled(self, number, contender, epochs):
         trial = honest(self, number, contender, epochs)
         return {**trial, "measures": {"accuracy": 0.0, "loss": 9.0}} if number == 3 else trial
 
-    monkeypatch.setattr(Finder, "_trial", spoiled)
+    monkeypatch.setattr(Trainer, "_short", spoiled)
     monkeypatch.setattr("mixop.finder.run.by_heart", lambda *_: True)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     rounds = {trial.round: trial for trial in result.trials if trial.label == result.winner}
@@ -118,7 +127,7 @@ def test_a_length_that_does_harm_on_validation_examples_is_not_taken(signals, tm
 @pytest.mark.parametrize(("seconds", "checked"), [(EPOCH, True), (300.0, False)])
 def test_where_time_is_short_a_network_that_grew_is_not_trained_twice(signals, tmp_path, monkeypatch, seconds, checked):
     """With 4 epochs at most there is time for both, with epochs of five minutes there is not; its longer trial was better."""
-    honest = Finder._trial
+    honest = Trainer._short
 
     def growing(self, number, contender, epochs):
         trial = honest(self, number, contender, epochs)
@@ -127,8 +136,8 @@ def test_where_time_is_short_a_network_that_grew_is_not_trained_twice(signals, t
     def later(self, contender):
         return seconds if len(self.trials) > 3 else EPOCH
 
-    monkeypatch.setattr(Finder, "_trial", growing)
-    monkeypatch.setattr(Finder, "_seconds_per_epoch", later)
+    monkeypatch.setattr(Trainer, "_short", growing)
+    monkeypatch.setattr(Trainer, "seconds_per_epoch", later)
     monkeypatch.setattr("mixop.finder.run.by_heart", lambda *_: True)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert (3 in {trial.round for trial in result.trials}) == checked
@@ -186,7 +195,7 @@ def test_a_search_that_training_outweighs_is_not_made_and_that_is_decided_once(s
 def test_where_there_is_no_time_to_compare_the_first_network_with_enough_epochs_is_trained(signals, tmp_path, monkeypatch):
     """3 epochs of two networks do not fit into the first round's 90 seconds, but 24 of the second one into all 600."""
     seconds = {"ResNet 16": 70.0}
-    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: seconds.get(contender.label, 25.0))
+    monkeypatch.setattr(Trainer, "seconds_per_epoch", lambda self, contender: seconds.get(contender.label, 25.0))
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1)
     assert result.winner == "plain 1-D ResNet 16"
     assert (result.trials, result.verdict) == ((), ())
@@ -206,8 +215,8 @@ def test_where_epochs_are_slow_first_convolutions_are_strided(tmp_path, monkeypa
         asked.append(contender.space.arguments.get("stem_stride", 0) if contender.label.startswith("plain") else 0)
         return {0: 1.0, 1: 40.0, 2: 4.0}[asked[-1]]
 
-    monkeypatch.setattr(Finder, "_seconds_per_epoch", seconds)
-    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 1)
+    monkeypatch.setattr(Trainer, "seconds_per_epoch", seconds)
+    monkeypatch.setattr("mixop.finder.trainer.LONGEST_EPOCHS", 1)
     monkeypatch.setattr("mixop.finder.portfolio._OF_IMAGES", ((_PLAIN, 2), (_PLAIN, 4)))
     y = torch.arange(60) % 2
     data = from_arrays(torch.randn(60, 3, 64, 64, generator=torch.Generator().manual_seed(0)), y, valid=0.4, layout="nchw")
@@ -510,9 +519,9 @@ def test_as_many_searches_are_made_as_can_be_compared_by_ten_epochs(pace, search
     for place in ("plan", "run"):
         monkeypatch.setattr(f"mixop.finder.{place}.ENOUGH_EPOCHS", 10)
     monkeypatch.setattr("mixop.finder.run.FEWEST_SEARCH_EPOCHS", 1)
-    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 1)
+    monkeypatch.setattr("mixop.finder.trainer.LONGEST_EPOCHS", 1)
     monkeypatch.setattr(Finder, "_seconds_per_search_epoch", lambda self, method, space: 24.0)
-    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: pace)
+    monkeypatch.setattr(Trainer, "seconds_per_epoch", lambda self, contender: pace)
     result = find(signals, tmp_path / "out", minutes=MINUTES, threads=1, recipe="dsnas")
     assert sum(sentence.startswith("dsnas searched") for sentence in result.sentences) == searches
     lacks = "No time for a search of 1 epochs and for comparing what it finds: about 14 minutes would have it."
@@ -529,8 +538,8 @@ def test_what_a_supernet_found_that_learnt_nothing_stays_out(signals, tmp_path, 
 
 def test_under_a_limit_the_best_of_many_draws_takes_part(grey, tmp_path, monkeypatch):
     """Of images: there it is known to help. It needs time for ten epochs of each network of the last round."""
-    monkeypatch.setattr(Finder, "_seconds_per_epoch", lambda self, contender: 1.0)
-    monkeypatch.setattr("mixop.finder.run.LONGEST_EPOCHS", 2)
+    monkeypatch.setattr(Trainer, "seconds_per_epoch", lambda self, contender: 1.0)
+    monkeypatch.setattr("mixop.finder.trainer.LONGEST_EPOCHS", 2)
     monkeypatch.setattr("mixop.finder.ranking.MOST", 8)
     monkeypatch.setattr("mixop.finder.contender.SIZES", (2, 3, 4))
     monkeypatch.setattr("mixop.finder.run.portfolio", lambda data, **_: (Member(_RESNET, 4), Member(_DENSE, 4)))

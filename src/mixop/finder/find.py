@@ -132,7 +132,7 @@ def find(
             table=table,
             workers=workers,
         )
-        if finder.times_elsewhere:
+        if finder.trainer.timed_elsewhere:
             finder.look(1)  # what is refused leaves no trace, but other machines write down what they measure
             place.claim({FIND: identity}, (FIND,))
         known, costs = finder.look()

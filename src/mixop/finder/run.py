@@ -1,32 +1,29 @@
 """A run of `find`: tries known good networks, halves them, searches, and trains the best for the rest of the time."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any
 
-from mixop.api import RetrainResult, retrain, search
-from mixop.core.errors import DivergedError, RecipeError
+from mixop.api import search
+from mixop.core.errors import RecipeError
 from mixop.data.core import Data
 from mixop.engine.driver import Observer
 from mixop.engine.fit import check_fit
 from mixop.engine.settings import Settings
 from mixop.finder.boosting import boosted
-from mixop.finder.contender import Contender, Costs, Entry, Trial, Wanted, around, carried
+from mixop.finder.contender import Contender, Costs, Entry, Wanted, around, carried
 from mixop.finder.costs import Limits
-from mixop.finder.crew import Crew, note_of, place_of
+from mixop.finder.crew import Crew
 from mixop.finder.ledger import Ledger
 from mixop.finder.look import described
 from mixop.finder.plan import (
     AHEAD,
-    AHEAD_OF_MEASURED,
     ALONE_EPOCHS,
     ENOUGH_EPOCHS,
-    FEWEST_EPOCHS,
     LOOK_SECONDS,
     SHARES,
     Searches,
@@ -40,10 +37,10 @@ from mixop.finder.plan import (
 from mixop.finder.portfolio import STRIDES, Family, Member, by_hand, portfolio, strides, where_to_search
 from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
-from mixop.finder.training import LONGEST_EPOCHS, protocol_for
+from mixop.finder.trainer import Raced, Trainer
 from mixop.finder.verdict import by_heart, ranked, to_train, trusted, verdict
 from mixop.finder.worth import Worth, worth
-from mixop.measure.foresight import retraining_estimate, search_estimate
+from mixop.measure.foresight import search_estimate
 from mixop.nets.latency import LatencyTable
 from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
@@ -71,15 +68,6 @@ METHODS = ("gaea", "dsnas")
 """What searches, the first that there is time for: the best of the single searches at the smallest scale of docs/results.md,
 and the best there of those that compute one option of each decision in a step, so that an epoch is a fraction as long."""
 
-BRIEFLY: Mapping[str, Any] = {"train_on": ("train",), "score_on": "valid"}
-"""The parts of a short training."""
-
-_NONE = object()
-"""In place of a decision that is not made yet; a trial that diverged is one that is None."""
-
-Raced = tuple[Contender, Trial]
-"""A network and what it scored."""
-
 
 class Finder:
     """One run of `find`."""
@@ -105,28 +93,20 @@ class Finder:
         self.beside, self.progress = beside, progress
         self.data = data.to(settings.device) if settings.device != "cpu" else data
         self.ledger = Ledger(run)
-        self.crew = None
+        crew = None
         if workers is not None:
             runner, jobs, device = workers
             how = {"seed": settings.seed, "device": device, "threads": settings.threads}
             shown = {"observe": observe, "progress": progress, "ended": self.ledger.keep}
-            self.crew = Crew(run, data, runner, jobs, **how, **shown)
+            crew = Crew(run, data, runner, jobs, **how, **shown)
+        self.crew = crew
+        self.trainer = Trainer(run, self.data, self.ledger, crew, settings, self.say, observe=observe, progress=progress)
+        self.jobs = self.trainer.jobs
         self.entry = Entry(self.data, limits, table=table)
         self.total, self.before = seconds, before
         self.tell = tell
         self.outside = 0
         self.sentences: list[str] = []
-        self.trials: list[Trial] = []
-
-    @property
-    def jobs(self) -> int:
-        """How many trainings there are at a time."""
-        return 1 if self.crew is None else self.crew.jobs
-
-    @property
-    def times_elsewhere(self) -> bool:
-        """Whether other machines measure how long trainings take, which they write down in the directory."""
-        return self.crew is not None and not self.crew.here
 
     def look(self, stride: int | None = None) -> tuple[list[Contender], Costs]:
         """The known networks that keep the limits, and what all that were looked at cost.
@@ -194,7 +174,8 @@ class Finder:
         lengths = first_round["epochs"]
         if len(lengths) == 1:
             return self._train(next(contender for contender in known if contender.label in lengths), ())
-        first = self._raced(1, known, lengths)
+        if not (first := self.trainer.raced(1, known, lengths)):
+            raise RecipeError("Every network diverged: the data may hold numbers that no network can learn from.")
         final = self._last_round(known, first)
         trials = [trial for _, trial in final]
         order = [contender.label for contender in known] if self.entry.limits else []
@@ -246,7 +227,7 @@ class Finder:
         near = where_to_search([*(members[c.label] for c in order if c.label in members), *self.members])
         plan = self._plan(near, order[0])
         share = self._share(plan, known=min(2, len(order)))
-        last = self._raced(2, order[:2], self.ledger.decide("round 2", lambda: self._lengths(order[:2], share)))
+        last = self.trainer.raced(2, order[:2], self.ledger.decide("round 2", lambda: self.trainer.lengths(order[:2], share)))
         if near is None or not last:
             return last or list(first)
         longer = SHARES["search"] * self.total + turns(plan.guests, self.jobs) * share
@@ -254,7 +235,7 @@ class Finder:
             plan = replace(plan, epochs=0)
         more = self._searched(known, near, plan)
         if more:
-            last += self._raced(2, more, self.ledger.decide("round 2, found", lambda: self._lengths(more, share)))
+            last += self.trainer.raced(2, more, self.ledger.decide("round 2, found", lambda: self.trainer.lengths(more, share)))
         order_of_all = ranked([trial for _, trial in last], self.data.task)
         return [last[at] for at in order_of_all]
 
@@ -264,7 +245,7 @@ class Finder:
 
     def _compares(self, best: Contender, plan: Searches) -> bool:
         """Whether as many as are planned can join the last round: the best network so far still has enough epochs there."""
-        return ENOUGH_EPOCHS * self._seconds_per_epoch(best) <= self._share(plan)
+        return ENOUGH_EPOCHS * self.trainer.seconds_per_epoch(best) <= self._share(plan)
 
     def _pays(self, first: Sequence[Raced], last: Sequence[Raced], seconds: float) -> bool:
         """Whether a search is worth its seconds; said where it is not."""
@@ -287,40 +268,16 @@ class Finder:
         )
         return False
 
-    def _raced(self, number: int, contenders: Sequence[Contender], chosen: Mapping[str, int]) -> list[Raced]:
-        """Trains networks for equal times and ranks them by their validation scores, the best first.
-
-        Args:
-            number: of the round.
-            contenders: the networks.
-            chosen: epochs by label, of those that take part.
-        """
-        by_label = {contender.label: contender for contender in contenders}
-        done: list[Raced] = []
-        self._train_together(number, by_label, chosen)
-        for label, epochs in chosen.items():
-            trial = self.ledger.decide(_trial(number, label), lambda: self._trial(number, by_label[label], epochs))  # noqa: B023
-            if trial is None:
-                self.say(f"{label} diverged and is left out.")
-                continue
-            done.append((by_label[label], from_record(Trial, trial, DECISIONS)))
-        if number == 1 and not done:
-            raise RecipeError("Every network diverged: the data may hold numbers that no network can learn from.")
-        order = ranked([trial for _, trial in done], self.data.task)
-        done = [done[i] for i in order]
-        self.trials += [trial for _, trial in done]
-        return done
-
     def _first_round(self, contenders: Sequence[Contender], seconds: float) -> dict[str, Any]:
         """Epochs by label of the networks that take part, in equal shares of the time, and sentences on the plan.
 
         As many take part as can have the fewest epochs each; those that come first go before others.
         """
         looked = contenders[: max(2, int(self.jobs * seconds / LOOK_SECONDS))]
-        rates = self._paces(looked)
+        rates = self.trainer.paces(looked)
         taken = able(rates, seconds, self.jobs) or [alone(rates, self.total)]
         share = seconds / turns(len(taken), self.jobs)
-        inside = self._lengths([contender for contender in looked if contender.label in taken], share)
+        inside = self.trainer.lengths([contender for contender in looked if contender.label in taken], share)
         # What was not timed is judged by its multiply-adds.
         pace = median(rates[contender.label] / max(1, contender.cost.flops) for contender in looked)
         rates |= {c.label: pace * c.cost.flops for c in contenders if c.label not in rates}
@@ -344,109 +301,10 @@ class Finder:
             contender = None if plain is None or stride == strides(self.data)[-1] else self.entry.largest(plain, PLAIN)[0]
             if contender is None:  # there is nothing to time, or no further stride
                 break
-            epochs.append(int(seconds / (whole * self._seconds_per_epoch(contender))))
+            epochs.append(int(seconds / (whole * self.trainer.seconds_per_epoch(contender))))
             if epochs[-1] >= ALONE_EPOCHS:
                 break
         return [stride, epochs]
-
-    def _lengths(self, contenders: Sequence[Contender], share: float) -> dict[str, int]:
-        """How many epochs each network has in some seconds, but no fewer than the fewest."""
-        rates = self._paces(contenders)
-        return {label: min(LONGEST_EPOCHS, max(FEWEST_EPOCHS, int(share / rate))) for label, rate in rates.items()}
-
-    def _seconds_per_epoch(self, contender: Contender) -> float:
-        """Of a training on the part ``train`` without another one beside it; as measured where there was one already."""
-        if (measured := self._measured(contender, 1)) is not None:
-            return measured
-        if self.times_elsewhere:
-            return self._paces([contender])[contender.label]
-        estimate = retraining_estimate(
-            contender.architecture, contender.space, self.data, protocol_for(self.data, 1), device=self.settings.device
-        )
-        return self._planned_pace(estimate.seconds)
-
-    def _planned_pace(self, seconds: float) -> float:
-        """Seconds of an epoch on the part ``train``, from an estimate of one on all training examples."""
-        whole = len(self.data.train) + len(self.data.valid)
-        return AHEAD * max(seconds * len(self.data.train) / whole, 1e-4)
-
-    def _measured(self, contender: Contender, beside: int) -> float | None:
-        """Seconds of an epoch of the last training with so many at a time on this machine; None if there was none."""
-        for trial in reversed(self.trials):
-            its = trial.label == contender.label and trial.epochs
-            if its and self.ledger.known(_beside(trial.round, trial.label), 1) == beside:
-                return AHEAD_OF_MEASURED * max(trial.seconds / trial.epochs, 1e-4)
-        return None
-
-    def _paces(self, contenders: Sequence[Contender]) -> dict[str, float]:
-        """Seconds of an epoch by label, of as many trainings at a time as there will be of these networks."""
-        if self.crew is None:
-            return {contender.label: self._seconds_per_epoch(contender) for contender in contenders}
-        beside = self._at_a_time(len(contenders))
-        known = {contender.label: self._measured(contender, beside) for contender in contenders}
-        left = [contender for contender in contenders if known[contender.label] is None]
-        timed = self.crew.paces(left, protocol_for(self.data, 1)) if left else {}
-        return {label: self._planned_pace(timed[label]) if pace is None else pace for label, pace in known.items()}
-
-    def _at_a_time(self, count: int) -> int:
-        """How many of so many trainings share this machine: 1 where each has a machine, or a part of one, for itself."""
-        return 1 if self.crew is None or not self.crew.here else min(self.jobs, count)
-
-    def _train_together(self, number: int, by_label: Mapping[str, Contender], chosen: Mapping[str, int]) -> None:
-        """Has workers train what a round still lacks, several at a time; its trials are then read from there."""
-        if self.crew is None:
-            return
-        left = [label for label in chosen if self.ledger.known(_trial(number, label), _NONE) is _NONE]
-        if (beside := self._at_a_time(len(left))) > 1:
-            for label in left:
-                self.ledger.decide(_beside(number, label), lambda: beside)
-        places = {label: place_of(self.run, number, label) for label in left}
-        hows = {label: protocol_for(self.data, chosen[label]) for label in left}
-        self.crew.do([self.crew.training(by_label[label], hows[label], places[label], BRIEFLY) for label in left])
-
-    def _trial(self, number: int, contender: Contender, epochs: int) -> dict[str, Any] | None:
-        """Trains a network and scores it on the validation part; None if it diverges."""
-        place = place_of(self.run, number, contender.label)
-        try:
-            result = self._retrain(contender, place, epochs, **BRIEFLY)
-        except DivergedError:
-            return None
-        network = result.score.networks[0]
-        last = RunDirectory(place).retrained()[-1]
-        return to_record(
-            Trial(
-                label=contender.label,
-                origin=contender.origin,
-                measures=dict(network.measures),
-                train=dict(last.train),
-                epochs=network.epochs,
-                seconds=network.seconds,
-                parameters=network.parameters,
-                flops=network.flops,
-                latency_ms=contender.cost.latency_ms,
-                round=number,
-            )
-        )
-
-    def _retrain(self, contender: Contender, place: Path, epochs: int, **scope: Any) -> RetrainResult:
-        """Trains a network, or reads what a worker has trained."""
-        if self.crew is not None and not self.crew.here:
-            self.crew.do([self.crew.training(contender, protocol_for(self.data, epochs), place, scope)])
-        if (why := note_of(place).get("diverged")) is not None:
-            raise DivergedError(why)
-        return retrain(
-            contender.architecture,
-            contender.space,
-            self.data,
-            place,
-            protocol=protocol_for(self.data, epochs),
-            seed=self.settings.seed,
-            device=self.settings.device,
-            threads=self.settings.threads,
-            observe=self.observe,
-            progress=self.progress,
-            **scope,
-        )
 
     def _searched(self, known: Sequence[Contender], near: Member, plan: Searches) -> list[Contender]:
         """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
@@ -567,7 +425,7 @@ class Finder:
         one = Searches(method, FEWEST_SEARCH_EPOCHS, 1)
         one = replace(one, ranks=self._ranks and self._compares(best, replace(one, ranks=True)))
         most = sum(self._compares(best, replace(one, times=times)) for times in range(1, MOST_SEARCHES + 1))
-        compared = ENOUGH_EPOCHS * self._seconds_per_epoch(best) / self._share(one) * self.total / 60
+        compared = ENOUGH_EPOCHS * self.trainer.seconds_per_epoch(best) / self._share(one) * self.total / 60
         for method in self.methods:
             each = self._seconds_per_search_epoch(method, space)
             minutes = max(compared, FEWEST_SEARCH_EPOCHS * each / SHARES["search"] / 60)
@@ -595,15 +453,12 @@ class Finder:
         taken. That halves the epochs where time is short: then it is left out if the longer of its trials was better than the
         shorter.
         """
-        *earlier, before = (None, *(trial for trial in self.trials if trial.label == winner.label))
+        *earlier, before = (None, *(trial for trial in self.trainer.trials if trial.label == winner.label))
         doubtful = before is not None and by_heart(before, self.data.task, len(self.data.valid))
         grew = doubtful and earlier[-1] is not None and ranked([earlier[-1], before], self.data.task)[0] == 1
 
         def epochs(*, twice: bool) -> int:
-            left = self.total - self.ledger.seconds
-            whole = (len(self.data.train) + len(self.data.valid)) / len(self.data.train)
-            each = (twice + whole) * self._seconds_per_epoch(winner)
-            return max(FEWEST_EPOCHS, min(LONGEST_EPOCHS, math.floor(left / each)))
+            return self.trainer.epochs_on_all(winner, self.total - self.ledger.seconds, after_a_short_one=twice)
 
         def planned() -> dict[str, Any]:
             once, twice = epochs(twice=False), epochs(twice=True)
@@ -614,12 +469,10 @@ class Finder:
         count = plan["epochs"]
         if before is None or not plan["check"] or count <= before.epochs:
             return count
-        plain = self.ledger.decide(_trial(3, winner.label), lambda: self._trial(3, winner, count))
-        if plain is None:
+        if (longer := self.trainer.short(3, winner, count)) is None:
             self.say(f"{winner.label} diverges in {count} epochs, so it is trained for {before.epochs}.")
             return before.epochs
-        longer = from_record(Trial, plain, DECISIONS)
-        self.trials.append(longer)
+        self.trainer.trials.append(longer)
         if ranked([before, longer], self.data.task)[0] == 0:
             self.say(f"{count} epochs are no better for {winner.label} than {before.epochs} on the validation examples.")
             return before.epochs
@@ -633,7 +486,7 @@ class Finder:
         if self.entry.limits:
             self.say(f"{winner.label} keeps the limits: {self.entry.limits.beside(winner.cost)}.")
         self.say(f"Training {winner.label} on all training examples for {count} epochs.")
-        result = self._retrain(winner, self.run / "final", count)
+        result = self.trainer.train(winner, self.run / "final", count)
         others = self.ledger.decide("boosting", lambda: boosted(self.data, self.settings.seed)) if self.beside else None
         if others:
             reached = said(self.data.task.first, others[self.data.task.first.name])
@@ -649,17 +502,7 @@ class Finder:
             space=winner.space,
             architecture=winner.architecture,
             score=result.score,
-            trials=tuple(self.trials),
+            trials=tuple(self.trainer.trials),
             sentences=tuple(self.sentences),
             verdict=tuple(judged),
         )
-
-
-def _trial(number: int, label: str) -> str:
-    """The name of the decision that a short training is."""
-    return f"trial {number} {label}"
-
-
-def _beside(number: int, label: str) -> str:
-    """The name of the decision how many short trainings there were at a time, on this machine."""
-    return f"at a time {number} {label}"
