@@ -22,12 +22,13 @@ def case(name, space, batch=4):
     return Case(recipe=replace(RECIPES[name](), batch_size=batch), space=space, settings=Settings())
 
 
-def test_flops_of_dense_convolutions_are_torchs():
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 16)], ids=["images", "signals"])
+def test_flops_of_dense_convolutions_are_torchs(shape):
     """Without depthwise convolutions, torch's own counter is right: forward and backward passes of both halves."""
-    space = nasbench201(channels=4, cells=1, **SIZES)
+    space = nasbench201(channels=4, cells=1, **{**SIZES, "input_shape": shape})
     recipe = RECIPES["darts"]()
     net = plain(space, norm=recipe.norm, generator=torch.Generator().manual_seed(0))
-    x, total = torch.randn(4, 3, 8, 8), 0
+    x, total = torch.randn(4, *shape), 0
     for learn in (False, True):
         net.requires_grad_(learn)
         mix = {g.name: torch.full(g.shape, 0.2).requires_grad_(not learn) for g in net.groups}
@@ -67,12 +68,13 @@ def test_ratios_and_limit():
     assert result.to_json()["executors"]["other"]["times_as_fast"] == 2.5
 
 
-def test_shares_of_the_kernels(tmp_path):
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 16)], ids=["images", "signals"])
+def test_shares_of_the_kernels(shape, tmp_path):
     try:
         compiled.kernels(4)
     except RunError as error:
         pytest.skip(str(error))
-    measured = case("darts", nasbench201(channels=4, cells=1, **SIZES))
+    measured = case("darts", nasbench201(channels=4, cells=1, **{**SIZES, "input_shape": shape}))
     shares = Steps(measured.by("fused"), tmp_path / "fused").shares()
     assert "dense products" in shares
     assert "depthwise convolutions" not in shares

@@ -50,6 +50,10 @@ SPACES = {
     "pruned": darts(**SMALL).prune({g.name: [[e % 3, 4, 7] for e in range(14)] for g in darts().groups}),
     "only skips and nothing": darts(**SMALL, operations=("none", "skip_connect")),
     "cell": CellSpace(operations=("nor_conv_1x1", "none", "max_pool_3x3"), nodes=3, channels=4, cells=1, **RGB),
+    "signals of two nodes": two(**{**SMALL, "channels": 4, "input_shape": (3, 16)}),
+    "signals of two nodes, an odd size": two(**{**SMALL, "channels": 12, "input_shape": (3, 11)}),
+    "signals of darts": darts(**{**SMALL, "input_shape": (3, 16)}),
+    "signals of nasbench201": nasbench201(channels=16, cells=1, **{**RGB, "input_shape": (3, 16)}),
 }
 TOLERANCE = 1e-5
 
@@ -91,7 +95,8 @@ def compare(space, spec, ours, theirs, *, train=True, edges=False, seed=1, batch
     group = space.group(spec.group)
     size = 7 if space.input_shape[1] % 2 else 8
     draw = seeded(seed)
-    inputs = [torch.randn(batch, ours.share * ours._kernel.channels, size, size + 1, generator=draw) + 0.2 for _ in spec.inputs]
+    sizes = (size, size + 1)[: spec.dims]
+    inputs = [torch.randn(batch, ours.share * ours._kernel.channels, *sizes, generator=draw) + 0.2 for _ in spec.inputs]
     mix = torch.rand(group.shape, generator=draw).softmax(-1)
     given = [*inputs, mix, *([torch.rand(group.shape[0], generator=draw)] if edges else [])]
     results = []
@@ -135,12 +140,6 @@ def test_networks_of_images_that_are_not_square(shape):
     close(ours(x, mix), want, "outputs")
 
 
-def test_signals_are_refused_by_name():
-    space = darts(**{**SMALL, "input_shape": (3, 16)})
-    with pytest.raises(RecipeError, match="computes cells of images, got cells of signals: use --executor nodewise"):
-        fused(space, norm=TRACKED, generator=seeded())
-
-
 # Options that differ by edge, and fourteen edges, under one kind of batch norm say as much as under two.
 SAME = {"darts, 8 channels", "s1", "s2", "s3", "pruned", "two nodes, 12 channels", "two nodes, 16 channels"}
 KINDS = {"tracked": TRACKED, "untracked": UNTRACKED}
@@ -169,6 +168,10 @@ PARTIAL = {
     "pc-darts": (two(**{**SMALL, "channels": 16}), (PartialChannels(k=4), EdgeNormalisation())),
     "other order": (two(**{**SMALL, "channels": 12}), (EdgeNormalisation(), PartialChannels(k=3))),
     "added up": (nasbench201(channels=16, cells=1, **RGB), (PartialChannels(k=4), EdgeNormalisation())),
+    "signals, an odd size": (
+        two(**{**SMALL, "channels": 16, "input_shape": (3, 11)}),
+        (PartialChannels(k=2), EdgeNormalisation()),
+    ),
 }
 
 
@@ -228,10 +231,10 @@ def net_and_mix(make, space, dtype=torch.float32, wraps=()):
     return net, mix
 
 
-@pytest.mark.parametrize("name", ["two nodes, 12 channels", "nasbench201"])
+@pytest.mark.parametrize("name", ["two nodes, 12 channels", "nasbench201", "signals of nasbench201"])
 def test_the_whole_network(name):
     space, losses = SPACES[name], []
-    x = torch.randn(6, 3, 8, 8, generator=seeded(1))
+    x = torch.randn(6, *space.input_shape, generator=seeded(1))
     for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
         net, mix = net_and_mix(make, space, dtype)
         net.requires_grad_(False)  # an architecture step
@@ -244,13 +247,15 @@ def test_the_whole_network(name):
 
 
 @pytest.mark.parametrize("wraps", [(), (PartialChannels(k=4), EdgeNormalisation())], ids=["bare", "partial"])
-@pytest.mark.parametrize("name", [pytest.param("two nodes, 16 channels", marks=pytest.mark.slow), "nasbench201"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("two nodes, 16 channels", marks=pytest.mark.slow), "nasbench201", "signals of nasbench201"]
+)
 def test_second_derivatives_are_those_of_the_plain_executor(name, wraps):
     matrices = []
     for make, dtype in ((fused, torch.float32), (plain, torch.float64)):
         space = SPACES[name]
         net, mix = net_and_mix(make, space, dtype, wraps)
-        x = torch.randn(3, 3, 8, 8, generator=seeded(1)).to(dtype)
+        x = torch.randn(3, *space.input_shape, generator=seeded(1)).to(dtype)
         # Two options of four edges: every parameter is a backward pass through a backward pass.
         chosen = {n: m.detach()[:4, -2:] for n, m in mix.items() if n in ("normal", "cell")}
         before = copy.deepcopy(net.state_dict())
@@ -290,6 +295,7 @@ SAMPLED = {
     "scale and shift": ("two nodes, 12 channels", BatchNorm(affine=True, track=True), (), 2),
     "partial channels": ("two nodes, 16 channels", TRACKED, (PartialChannels(k=4), EdgeNormalisation()), 1),
     "drop path": ("two nodes, 12 channels", TRACKED, (DropPath(probability=Constant(0.3)),), 2),
+    "signals": ("signals of darts", TRACKED, (SkipDropout(rate=0.3),), 1),
 }
 
 
@@ -298,9 +304,10 @@ def test_draws_that_leave_options_out(name):
     space, norm, wraps, count = SAMPLED[name]
     edges = EdgeNormalisation() in wraps
     for spec, ours, theirs in cells(SPACES[space], norm, wraps):
+        batch = 4 if spec.dims == 2 else 16  # few positions have small variances too
         for seed in (1, 3):  # 2 draws a path of small variances, on which float32 itself is 3e-5 off
             active = paths(SPACES[space].group(spec.group), count, seed)
-            compare(SPACES[space], spec, ours, theirs, seed=seed, active=active, edges=edges, batch=4)
+            compare(SPACES[space], spec, ours, theirs, seed=seed, active=active, edges=edges, batch=batch)
 
 
 def test_what_does_not_run_has_no_gradient_where_it_has_none_node_wise():
@@ -341,6 +348,7 @@ WRAPPED = {
     "weighed edges": ("two nodes, 12 channels", TRACKED, (AuxiliarySkip(), DropPath(), EdgeNormalisation())),
     "scale and shift": ("darts, 8 channels", BatchNorm(affine=True, track=True), ()),
     "scale and shift, nasbench201": ("nasbench201", BatchNorm(affine=True, track=False), (AuxiliarySkip(),)),
+    "signals": ("signals of darts", BatchNorm(affine=True, track=True), (SkipDropout(rate=0.5), AuxiliarySkip(), DropPath())),
     "scale and shift, pools": ("cell", BatchNorm(affine=True, track=True), (DropPath(),)),
 }
 
@@ -362,8 +370,9 @@ def test_wraps_and_norms(name):
         compare(SPACES[space], spec, ours, theirs, train=False, edges=edges)
 
 
-def test_noise():
-    space = S4(**SMALL)
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 16)])
+def test_noise(shape):
+    space = S4(**{**SMALL, "input_shape": shape})
     for spec, ours, theirs in cells(space, TRACKED):  # numbers of another precision would be other numbers
         compare(space, spec, ours, theirs.float(), dtype=torch.float32)
         compare(space, spec, ours, theirs, dtype=torch.float32, active=paths(space.group(spec.group), 1, 3))

@@ -225,7 +225,7 @@ def test_executors_hold_the_same_state():
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence():
-    with pytest.raises(RecipeError, match="fused executor computes cells of images, which darts_rnn does not have"):
+    with pytest.raises(RecipeError, match="fused executor computes cells of images and signals, which darts_rnn does not have"):
         check_executor("fused", space(), norm=NORM)
     for wrap in (PartialChannels(), DropPath()):
         with pytest.raises(RecipeError, match=f"{type(wrap).__name__} changes how single edges compute"):

@@ -332,9 +332,14 @@ def _data(case: Case) -> Data:
         train, valid, test = (torch.randint(vocabulary, (3 * batch * window,), generator=generator) for _ in range(3))
         return from_tokens(train, valid, test, vocabulary, window=window)
     count = max(5 * batch, 20 * classes)
+    divided = {"valid": 0.5, "test_share": 0.2}
+    if len(shape) != 3:
+        return from_arrays(
+            torch.randn(count, *shape, generator=generator), torch.arange(count) % classes, **divided, layout="ncl"
+        )
     x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
     augment = Augment(crop=min(shape[1:]) // 8, flip=True)
-    return from_arrays(x, torch.arange(count) % classes, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
+    return from_arrays(x, torch.arange(count) % classes, **divided, layout="nchw", augment=augment)
 
 
 @door()
@@ -367,7 +372,7 @@ def flops(case: Case) -> int:
         counted[0] += once * (1 + given[0].requires_grad + weight.requires_grad)
 
     for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
     net.train()
     halves = [False, True] if recipe.scheme.searches and not recipe.scheme.joint else [True]

@@ -4,6 +4,8 @@ Parameters lie as in the node-wise executor, so that runs may change between the
 is kept but the values of its nodes and the statistics of its norms: the backward pass computes the rest again, in the cache.
 A draw that leaves options out is a shorter list of terms for the same kernels. Second derivatives go the node-wise way.
 
+A signal is an image of one row, and its weights are the middle rows of those of images: other rows meet zeros only.
+
 What the kernels do not know is refused by name when the supernet is built.
 """
 
@@ -18,6 +20,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import pad
 
 from mixop.core.errors import RecipeError, RunError
 from mixop.core.rng import bookmark, rand, randn
@@ -194,7 +197,7 @@ class FusedCell(NodewiseCell):
         """Where the tensor of that name of the operation on an edge lies; its stack joins the tensors."""
         attribute = _attribute(name, key)
         # The parts of a stack are of one size, in the order of the slots: source-major, not that of the edges.
-        whole, slots = getattr(self, attribute), self.slots[name]
+        whole, slots = _of_image(getattr(self, attribute)), self.slots[name]
         return Place(tensors.setdefault(attribute, len(tensors)), slots[e] * (whole.numel() // len(slots)))
 
     def _slot(self, name: str, e: int, key: str) -> tuple[str, int]:
@@ -222,7 +225,7 @@ class FusedCell(NodewiseCell):
                 )
         draws = any(self._drawing) or any(self._dropped)
         fence = bookmark() if draws and torch.is_grad_enabled() else nullcontext
-        batch, _, *sizes = inputs[0].shape
+        batch, _, *sizes = inputs[0].shape  # two sizes of images, one of signals
         shape = (batch, self._kernel.channels, *(-(-size // self.layer.stride) for size in sizes))
         chosen, scales, scale = self._choose(shape, active, progress, idle=weights.requires_grad)
         flat = self._flat(weights, edge_weights, scales, scale, progress)
@@ -230,15 +233,16 @@ class FusedCell(NodewiseCell):
         if self._statistics:
             mode = self._mode(chosen) if self.norm.training else Mode(batch=False)
         used = {place.tensor for n in chosen.terms for place in (*self._terms[n].weights, *self._terms[n].scales)}
-        return self._kernel(
-            inputs,
+        output = self._kernel(
+            [_image(x) for x in inputs],
             flat,
-            [self._tensor(name) if i in used else None for i, name in enumerate(self._weights)],
+            [_of_image(self._tensor(name)) if i in used else None for i, name in enumerate(self._weights)],
             [self._tensor(name) for name in self._statistics],
             mode,
             partial(self._again, _Pass(active, progress, scales, fence)),
             chosen,
         )
+        return output.squeeze(2) if self.layer.dims == 1 else output
 
     @property
     def origin(self) -> str:
@@ -286,10 +290,10 @@ class FusedCell(NodewiseCell):
                 if running is not None and o not in running:
                     continue
                 if isinstance(module, Noise):
-                    given[n] = randn(shape, by_example=True).contiguous(memory_format=CHANNELS_LAST)
+                    given[n] = _image(randn(shape, by_example=True)).contiguous(memory_format=CHANNELS_LAST)
                 elif isinstance(module, DroppedSkip) and self.training and (p := module.drop.probability(progress)):
                     mask = rand(shape, by_example=True).lt(1 - p).to(torch.uint8)
-                    masks[n] = mask.contiguous(memory_format=CHANNELS_LAST)
+                    masks[n] = _image(mask).contiguous(memory_format=CHANNELS_LAST)
                     scales[e, o] = 1 / (1 - p)
             if dropped is not None and self.training and (p := dropped[0].probability(progress)) > 0:
                 row = rand((shape[0], *[1] * (len(shape) - 1)), by_example=True).lt(1 - p).flatten().to(torch.uint8)
@@ -347,11 +351,33 @@ class FusedCell(NodewiseCell):
         # are arguments, not attributes, so that the graph of the gradients reaches the tensors that autograd asked about.
         counts = {name for its in self._counts for name, _ in its}
         fixed = {name: self._tensor(name).clone() for name in (*self._statistics, *counts)}
-        given = {name: x for name, x in zip(self._weights, tensors, strict=True) if x is not None} | fixed
+        given = {name: x for name, x in zip(self._weights, tensors, strict=True) if x is not None}
+        inputs = list(inputs)
+        if signals := self.layer.dims == 1:
+            inputs = [x.squeeze(2) for x in inputs]
+            given = {name: _of_signal(x) if self._tensor(name).dim() == 3 else x for name, x in given.items()}
         with how.fence():
-            return functional_call(
-                _Nodewise(self, how), {f"cell.{name}": x for name, x in given.items()}, (list(inputs), weights)
-            )
+            tensors_of_cell = {f"cell.{name}": x for name, x in (given | fixed).items()}
+            output = functional_call(_Nodewise(self, how), tensors_of_cell, (inputs, weights))
+        return output.unsqueeze(2) if signals else output
+
+
+def _image(x: Tensor) -> Tensor:
+    """Images as they are; signals ``(B, C, L)`` as images of one row ``(B, C, 1, L)``."""
+    return x.unsqueeze(2) if x.dim() == 3 else x
+
+
+def _of_image(weight: Tensor) -> Tensor:
+    """Weights of images as they are; of signals ``(n, C, k)`` as the middle rows of ``(n, C, k, k)``, which is else zero."""
+    if weight.dim() != 3:
+        return weight
+    rows, beside = weight.unsqueeze(2), weight.shape[-1] // 2
+    return pad(rows, (0, 0, beside, beside)) if beside else rows
+
+
+def _of_signal(weight: Tensor) -> Tensor:
+    """The middle rows: the inverse of `_of_image`."""
+    return weight[:, :, weight.shape[-1] // 2]
 
 
 def _attribute(name: str, key: str) -> str:
@@ -404,7 +430,7 @@ def fused(space: Stacked, *, norm: BatchNorm, generator: Generator, wraps: Seque
         wraps: changes of how its edges compute, the first one nearest to the operations.
 
     Raises:
-        RecipeError: for signals, and a wrap or an operation that the kernels do not know.
+        RecipeError: for a wrap or an operation that the kernels do not know.
         RunError: where they cannot be built: no compiler, another machine, a processor without AVX2.
     """
     check_fused(space, wraps=wraps)
@@ -436,11 +462,11 @@ def check_fused(space: Stacked, *, wraps: Sequence[Wrap] = ()) -> None:
             f"The fused executor supports an auxiliary skip inside partial channels only: list it before them, or {INSTEAD}."
         )
     if not space.adds_edges:
-        raise RecipeError(f"The fused executor computes cells of images, which {space.name} does not have: {INSTEAD}.")
+        raise RecipeError(
+            f"The fused executor computes cells of images and signals, which {space.name} does not have: {INSTEAD}."
+        )
     for layer in space.layers:
         if layer.kind == "cell":
-            if layer.dims != 2:
-                raise RecipeError(f"The fused executor computes cells of images, got cells of signals: {INSTEAD}.")
             if layer.node is not None or space.graph_of(layer).loose:
                 raise RecipeError(
                     f"The fused executor computes cells with fixed outputs, which those of {space.name} are not: {INSTEAD}."

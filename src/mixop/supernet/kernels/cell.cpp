@@ -180,7 +180,8 @@ struct Group {  // options that read one node
   View fine(int number, int thread) const { return inside(memory(number, thread), W, C); }
   View coarse(int number, int thread) const { return inside(memory(number, thread), cols, C); }
   void clear(int number, int thread) const { std::memset(memory(number, thread), 0, padded(H, W, C) * sizeof(float)); }
-  static View grid(View x, int shift) { return {x.p + shift * (x.row + x.pix), 2 * x.row, 2 * x.pix}; }
+  // Every second pixel of every second row, from the first or the second on; a signal has one row, which is the first and the second
+  View grid(View x, int shift) const { return {x.p + shift * ((H > 1) * x.row + x.pix), 2 * x.row, 2 * x.pix}; }
   double mix(const Term& t) const { return cell.mix[t.place]; }
   bool runs(int n, i64 im) const { return terms[n].in(im); }
   const char* passed(const Term& t, i64 im) const { return t.mask + im * P * C; }
