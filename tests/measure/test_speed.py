@@ -8,10 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixop.core.errors import RunError
 from mixop.engine.settings import Settings
-from mixop.measure.speed import Case, Result, Steps, Timing, flops
+from mixop.measure.speed import Case, Result, Steps, Timing, _data, flops
 from mixop.measure.turns import Roofline
+from mixop.nets.modules.space import ModuleSpace
 from mixop.recipes import RECIPES
 from mixop.spaces import DartsRnn, Sizes, darts, nasbench201
+from mixop.spaces.ready import READY
 from mixop.supernet import compiled
 from mixop.supernet.plain import plain
 
@@ -81,6 +83,20 @@ def test_shares_of_the_kernels(shape, tmp_path):
     assert all(share > 0 for share in shares.values())
     assert sum(shares.values()) < 1
     assert Steps(measured.by("nodewise"), tmp_path / "nodewise").shares() == {}
+
+
+@pytest.mark.parametrize("name", READY)
+def test_every_ready_space_has_data_that_it_reads(name):
+    space = ModuleSpace(factory=name)
+    data = _data(case("darts", space.fit(space.usual), batch=2))
+    assert (data.shape, data.outputs, data.dense) == (space.usual.shape, space.usual.outputs, space.usual.dense)
+
+
+@pytest.mark.parametrize("name", ["fcn", "mlp"])
+def test_steps_of_what_reads_no_images(name, tmp_path):
+    space = ModuleSpace(factory=name, arguments={"width": 4} if name == "mlp" else {"channels": 4})
+    whole, *halves = Steps(case("darts", space.fit(space.usual)).by("nodewise"), tmp_path / "run").step()
+    assert whole >= sum(halves) > 0
 
 
 def test_open_sizes_are_refused():

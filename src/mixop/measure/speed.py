@@ -332,13 +332,15 @@ def _data(case: Case) -> Data:
         train, valid, test = (torch.randint(vocabulary, (3 * batch * window,), generator=generator) for _ in range(3))
         return from_tokens(train, valid, test, vocabulary, window=window)
     count = max(5 * batch, 20 * classes)
-    if images := len(shape) == 3:
-        x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
-    else:
+    y = torch.arange(count) % classes
+    if len(shape) < 3:
         x = torch.randn(count, *shape, generator=generator)
-    augment = Augment(crop=min(shape[1:]) // 8, flip=True) if images else None
-    layout = "nchw" if images else "ncl"
-    return from_arrays(x, torch.arange(count) % classes, valid=0.5, test_share=0.2, layout=layout, augment=augment)
+        return from_arrays(x, y, valid=0.5, test_share=0.2, layout="nf" if len(shape) == 1 else "ncl")
+    if case.space.dense:
+        y = torch.randint(classes, (count, *shape[1:]), generator=generator)
+    x = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
+    augment = Augment(crop=min(shape[1:]) // 8, flip=True)
+    return from_arrays(x, y, valid=0.5, test_share=0.2, layout="nchw", augment=augment)
 
 
 @door()

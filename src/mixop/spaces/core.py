@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, ClassVar, Self
 
 from mixop.core.errors import SpaceError, unknown
-from mixop.spaces.sizes import Sized, Sizes, check_sizes, checked_shape
+from mixop.spaces.sizes import USUAL, Sized, Sizes, check_sizes, checked_shape
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class Space(ABC):
     @property
     def usual(self) -> Sizes:
         """Sizes for a measurement where no data is at hand: those of CIFAR-10."""
-        return Sizes((3, 32, 32), 10)
+        return USUAL
 
     @property
     def chain(self) -> tuple[str, ...]:

@@ -53,6 +53,10 @@ class Sizes:
     tokens: bool = False
 
 
+USUAL = Sizes((3, 32, 32), 10)
+"""Those of CIFAR-10."""
+
+
 def checked_shape(space: str, shape: object) -> tuple[int, ...] | None:
     """The shape of one input as a tuple, None where it is open.
 

@@ -30,7 +30,7 @@ from mixop.nets.modules.width import Width
 from mixop.spaces import SPACE_TYPES, core
 from mixop.spaces.core import Architecture, Group, Roles, Space
 from mixop.spaces.ready import READY
-from mixop.spaces.sizes import Sized
+from mixop.spaces.sizes import Sized, Sizes
 
 SIZES = ("input_shape", "outputs", "dense", "tokens")
 """What a function that makes a model is given by these names, where it asks for it."""
@@ -123,6 +123,10 @@ class ModuleSpace(Space):
     def is_ready(self) -> bool:
         """Whether the model is one of mixop's own."""
         return self.factory in READY
+
+    @property
+    def usual(self) -> Sizes:
+        return READY[self.factory].usual if self.is_ready else super().usual
 
     @property
     def redraws(self) -> bool:
