@@ -384,7 +384,7 @@ class SpeedOptions:
     Args:
         recipe: the method, as in mixop search.
         space: the search space, at its published sizes unless flags change them, with 32 x 32 images in colour, signals of
-            128 samples, 64 features or a text of 10,000 words, and 10 classes.
+            128 samples or 64 features, each of 10 classes, or a text of 10,000 words.
         retrain: measure a training step of this network instead: one from mixop list architectures, or one in the notation of
             --space.
         protocol: with --retrain, how it is trained, and the sizes of the network. [the published one]
