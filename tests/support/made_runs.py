@@ -296,6 +296,12 @@ def write_lines(run: Path, lines: Sequence[Any]) -> None:
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def append_line(run: Path, line: Any) -> None:
+    """One more, in one write, as a run that goes on does: whoever reads meanwhile never sees the file empty."""
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 @pytest.fixture
 def run_at(tmp_path: Path) -> Callable[..., Path]:
     """Makes a run directory under the test's own; arguments as `make_run`."""
