@@ -13,8 +13,8 @@ FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
 
 ENOUGH_EPOCHS = 10
-"""Of a training of the last round, by which the winner is taken: fewer favour what learns soon over what learns more
-(`studies/comparisons.py`)."""
+"""Of a training of the last round, by which the winner is taken. Set beforehand; even so many say little
+(`studies/comparisons.py`), so that what they cannot tell apart keeps its order."""
 
 ALONE_EPOCHS = 24
 """Of a network that is trained without having been compared, and of those that a stride of 1 is kept for. Source: the short
