@@ -54,6 +54,7 @@ def features() -> Data:
 SPACES: dict[str, tuple[Callable[[], Data], ModuleSpace]] = {
     "resnet": (images, mixop.spaces.resnet(channels=4, blocks=(1, 2), kernels=(3, 5))),
     "separable": (images, mixop.spaces.separable(channels=4, blocks=(1, 2), kernels=(3, 5))),
+    "separable of signals": (signals, mixop.spaces.separable(channels=4, blocks=(1, 2), kernels=(3, 5))),
     "mobilenet": (images, mixop.spaces.mobilenet(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(1, 2), last=8)),
     "proxylessnas": (images, mixop.spaces.proxylessnas(stem=4, first=4, widths=(4, 6), layers=(2, 1), strides=(2, 2), last=8)),
     "shufflenet": (images, mixop.spaces.shufflenet(stem=2, widths=(4, 8), layers=(2, 1), last=8)),
@@ -67,6 +68,7 @@ IMAGES = [Sizes((1, 8, 8), 3), Sizes((5, 24, 8), 1), Sizes((3, 64, 16), 10)]
 FITS = {
     "resnet": [IMAGES[0], Sizes((2, 9, 33), 2)],
     "separable": [IMAGES[0], Sizes((2, 9, 33), 2)],
+    "separable of signals": [Sizes((2, 31), 3), Sizes((1, 1), 2)],
     "mobilenet": [*IMAGES, Sizes((2, 9, 33), 2)],
     "proxylessnas": [*IMAGES, Sizes((2, 9, 33), 2)],
     "shufflenet": [*IMAGES, Sizes((2, 9, 33), 2)],
@@ -87,12 +89,17 @@ KINDS = {
 USE = {
     "images": "use resnet or separable or mobilenet or proxylessnas or shufflenet or vit",
     "masks": "use unet",
-    "signals": "use conv1d or fcn",
+    "signals": "use conv1d or fcn or separable",
     "dense signals": "use a space of cells",
     "features": "use mlp",
     "tokens": "use a space of cells",
 }
-every = pytest.mark.parametrize("name", READY)
+every = pytest.mark.parametrize("name", SPACES)
+ready = pytest.mark.parametrize("name", READY)
+
+
+def test_all_are_here():
+    assert {name.split()[0] for name in SPACES} == set(READY)
 
 
 @every
@@ -104,7 +111,7 @@ def test_it_fits_any_shape_of_its_kind(name):
         assert outputs.shape == (2, sizes.outputs, *(sizes.shape[1:] if sizes.dense else ()))
 
 
-@every
+@ready
 def test_it_refuses_other_kinds_and_names_what_to_use(name):
     refused = 0
     for kind, sizes in KINDS.items():
@@ -113,7 +120,7 @@ def test_it_refuses_other_kinds_and_names_what_to_use(name):
         refused += 1
         with pytest.raises(MixopError, match=f"^{name} reads .*: {USE[kind]}"):
             SPACES[name][1].fit(sizes)
-    assert refused == len(KINDS) - 1
+    assert refused == len(KINDS) - sum(reads.split()[0] == name for reads in SPACES)
 
 
 LARGE = {"resnet", "conv1d", "proxylessnas", "shufflenet"}
@@ -128,7 +135,7 @@ def test_its_defaults_allow_thousands_of_networks_and_say_each_in_words(name):
     assert space.from_native(space.to_native(architecture)) == architecture
 
 
-@every
+@ready
 def test_a_file_names_it_without_anybodys_leave(name):
     """A run's space.json says ``"factory": "resnet"`` and all arguments, so that no default changes it."""
     space = SPACES[name][1]
@@ -212,7 +219,7 @@ def test_a_killed_search_goes_on_bit_for_bit(tmp_path):
     assert first_difference(one, other) is None
 
 
-@every
+@ready
 def test_it_is_a_function_with_its_own_arguments(name):
     """Sizes are the data's business; everything else is an argument of the function in `mixop.spaces`."""
     function = getattr(mixop.spaces, name)

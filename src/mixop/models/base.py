@@ -20,14 +20,17 @@ Shape = tuple[int, ...]
 
 _CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 _NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+_MEAN = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+_STEM = {1: 7, 2: 3}
+"""Windows of first convolutions."""
 
 READS = {
     "images": ("resnet", "separable", "mobilenet", "proxylessnas", "shufflenet", "vit"),
     "images with an output at every pixel": ("unet",),
-    "signals": ("conv1d", "fcn"),
+    "signals": ("conv1d", "fcn", "separable"),
     "features": ("mlp",),
 }
-"""The ready models by the data that they read."""
+"""The ready models by the data that they read; one may read several."""
 
 
 def ready(name: str, net: Callable[Concatenate[Shape, int, bool, bool, P], nn.Module]) -> Callable[P, ModuleSpace]:
@@ -65,10 +68,11 @@ def check_kind(name: str, sizes: Sizes) -> None:
         SpaceError: naming what to use instead.
     """
     found = _kind(sizes)
-    reads = next(kind for kind, names in READS.items() if name in names)
-    if found != reads:
+    reads = [kind for kind, names in READS.items() if name in names]
+    if found not in reads:
         use = " or ".join(READS.get(found, ("a space of cells", "mixop.spaces.in_module with a model of your own")))
-        raise SpaceError(f"{name} reads {reads}, but the data are {found} of shape {tuple(sizes.shape)}: use {use}.")
+        known = " and ".join(reads)
+        raise SpaceError(f"{name} reads {known}, but the data are {found} of shape {tuple(sizes.shape)}: use {use}.")
 
 
 def _kind(sizes: Sizes) -> str:
@@ -125,22 +129,24 @@ def in_stages(
     stem_stride: int,
     block: Callable[[int, int, int], nn.Module],
 ) -> nn.Module:
-    """A network for images: a strided stem, stages of blocks that double the channels and halve the image, and a classifier.
+    """A network for images or signals: a strided stem, stages of blocks that double the channels and halve the positions along
+    every axis, and a classifier.
 
     Args:
-        input_shape: ``(C, H, W)``.
+        input_shape: ``(C, H, W)`` or ``(C, L)``.
         outputs: numbers for an image.
         channels: of the first stage.
         blocks: how many each stage has at most.
         stem_stride: of the first convolution.
         block: makes one of ``(inputs, outputs, stride)``.
     """
-    stages, inputs = [], channels
+    dims, stages, inputs = len(input_shape) - 1, [], channels
     for number, count in enumerate(blocks):
         width = channels * 2**number
         first = block(inputs, width, 1 if number == 0 else 2)
         stages.append(in_a_row([first, *(block(width, width, 1) for _ in range(count - 1))]))
         inputs = width
-    stem = nn.Sequential(conv(input_shape[0], channels, max(3, 2 * stem_stride - 1), stem_stride), nn.ReLU())
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, outputs))
+    window = max(_STEM[dims], 2 * stem_stride - 1)
+    stem = nn.Sequential(conv(input_shape[0], channels, window, stem_stride, dims=dims), nn.ReLU())
+    head = nn.Sequential(_MEAN[dims](1), nn.Flatten(), nn.Linear(inputs, outputs))
     return nn.Sequential(OrderedDict(stem=stem, stages=nn.Sequential(*stages), head=head))

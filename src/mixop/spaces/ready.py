@@ -25,7 +25,7 @@ class Ready:
 
 READY: dict[str, Ready] = {
     "resnet": Ready("mixop.models.resnet:net", "Images: kernels, width and depth of residual blocks"),
-    "separable": Ready("mixop.models.separable:net", "Images: kernels and depth of depthwise separable blocks"),
+    "separable": Ready("mixop.models.separable:net", "Images or signals: kernels and depth of depthwise separable blocks"),
     "mobilenet": Ready(
         "mixop.models.mobilenet:net", "Images: kernel and expansion of inverted residual blocks, as ProxylessNAS"
     ),
