@@ -16,7 +16,7 @@ from mixop.report.curve import Spot, costs_and_scores
 from mixop.report.html import write_page
 from mixop.report.palette import KINDS
 from mixop.report.templating import template, unique_ids
-from mixop.report.words import capital, duration, said, word
+from mixop.report.words import capital, count, duration, said, word
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS, FIND, FIND_REPORT, REPORT
 from mixop.runs.read import RunContents, read_run
@@ -67,7 +67,7 @@ def _render(run: RunDirectory, asked: Mapping[str, Any], made: Mapping[str, Any]
         kinds=KINDS,
         verdict=f"{winner} reaches {reached}.",
         facts=[
-            ("asked for", f"{asked['minutes']:g} minutes"),
+            ("asked for", count(asked["minutes"], "minute")),
             ("limits", str(limits) or "none"),
             ("short trainings", str(len(trials))),
             *([("winner trained on", there)] if (there := where(run / "final")) else []),

@@ -46,7 +46,7 @@ from mixop.plan.scaling import scaled_to
 from mixop.recipe.core import Recipe
 from mixop.recipes import RECIPES
 from mixop.report.verdict import ignorance
-from mixop.report.words import said
+from mixop.report.words import count, said
 from mixop.runs.directory import RunDirectory
 from mixop.runs.files import DECISIONS
 from mixop.runs.read import read_run
@@ -157,8 +157,8 @@ class Finder:
             self.say(sentence)
         if self.before:
             self.say(
-                f"{self.before.winner} was the best before, with {self._worth(self.before)}: {self.total / 60:g} more minutes "
-                "go on from there, and the test examples are looked at once more."
+                f"{self.before.winner} was the best before, with {self._worth(self.before)}. This run goes on from there for "
+                f"{count(self.total / 60, 'minute')} more, and looks at the test examples once more."
             )
         if self.entry.table:
             self.say(f"{self.entry.table}.")
@@ -205,8 +205,8 @@ class Finder:
                 inside.append(contender)
                 families[member.family] += 1
         self.outside = len(members) - len(inside)
-        for family, count in families.items():
-            if not count:
+        for family, inside_it in families.items():
+            if not inside_it:
                 contender, why = self.entry.largest(family)
                 inside += [contender] if contender else []
         if not inside:

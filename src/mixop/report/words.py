@@ -149,9 +149,10 @@ def listed(values: Sequence[Any]) -> str:
     return " ".join([text, *rest])
 
 
-def count(number: int, noun: str) -> str:
-    """How many of something: ``1 epoch``, ``1,200 epochs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: float, noun: str) -> str:
+    """How many of something: ``1 epoch``, ``1,200 epochs``, ``0.5 minutes``."""
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)
