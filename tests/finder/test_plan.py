@@ -44,8 +44,6 @@ def test_those_that_come_first_go_before_others():
     ("searches", "joining"),
     [
         (Searches("gaea", 8, 2), 3),  # what they find, and a random one
-        (Searches("gaea", 8, 1, ranks=True), 3),
-        (Searches("gaea", 0, 1, ranks=True), 2),  # no search
         (Searches("gaea", 0, 0), 0),
     ],
 )
@@ -75,17 +73,16 @@ def test_budgets_are_rounded_up(minutes, said):
 
 
 def test_the_plan_says_what_more_minutes_change():
-    assert told(600.0, RATES, ["a", "b", "c"], ranks=True) == [
-        "Plan for 10 min 0 s: 1 min 30 s to compare 3 of 3 known networks, 1 min 30 s for the best of them again, up to 30 s "
-        "to rank drawn ones, up to 2 min 0 s to search if that may gain more than training, and at least 4 min 30 s to train "
-        "the winner."
+    assert told(600.0, RATES, ["a", "b", "c"]) == [
+        "Plan for 10 min 0 s: 1 min 30 s to compare 3 of 3 known networks, 1 min 30 s for the best of them again, up to 2 min "
+        "0 s to search if that may gain more than training, and at least 5 min 0 s to train the winner."
     ]
-    assert told(100.0, RATES, ["a", "b"], ranks=False)[1] == "c stays out: about 9 minutes would let all in."
-    assert told(60.0, RATES, ["b"], ranks=False) == [
+    assert told(100.0, RATES, ["a", "b"])[1] == "c stays out: about 9 minutes would let all in."
+    assert told(60.0, RATES, ["b"]) == [
         "Plan for 1 min 0 s: b is trained for all of it, without a comparison or a search; about 5 minutes would compare "
         "networks."
     ]
-    assert "nothing else keeps the limits" in told(60.0, {"b": 1.0}, ["b"], ranks=False)[0]
+    assert "nothing else keeps the limits" in told(60.0, {"b": 1.0}, ["b"])[0]
 
 
 def test_why_first_convolutions_are_strided():

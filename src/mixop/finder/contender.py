@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor, nn
-
 from mixop.core.errors import DataError, SpaceError
 from mixop.core.values import to_plain
 from mixop.data.core import Data
@@ -15,8 +13,9 @@ from mixop.nets.latency import LatencyTable
 from mixop.runs.records import from_record, to_record
 from mixop.spaces.core import Architecture, Choice, Space
 
-Origin = Literal["known", "searched", "ranked", "random"]
-"""Where a network comes from: the portfolio, a search, the best of many draws by scores before training, or a single draw."""
+Origin = Literal["known", "searched", "random", "ranked"]
+"""Where a network comes from: the portfolio, a search, or a single draw. Runs of version 1.0.0 may also have one that scores
+before training took from many draws."""
 
 
 Costs = dict[str, Any]
@@ -123,13 +122,6 @@ class Entry:
     def _measured(self, space: Space, architecture: Architecture) -> Cost:
         net = build(architecture, space).to(self.data.device)
         return cost_of(net, self.data.batch(self.data.train[:1]).x, latency=self.latency)
-
-    def keeps(self, net: nn.Module, example: Tensor) -> bool:
-        """Whether a network keeps the limits, as far as that is known; nothing is noted."""
-        try:
-            return not self.limits.broken(cost_of(net, example, latency=self.latency))
-        except DataError:  # a layer that the latency table lacks
-            return False
 
     def member(self, member: Member) -> tuple[Contender | None, str]:
         """A network of the portfolio, or why it stays out."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mixop.report.words import duration
 
-SHARES = {"trials": 0.3, "search": 0.2, "ranking": 0.05}
-"""Of the whole time; looking is part of the trials, and training the best network takes what is left. Ranking is for limits."""
+SHARES = {"trials": 0.3, "search": 0.2}
+"""Of the whole time; looking is part of the trials, and training the best network takes what is left."""
 
 FEWEST_EPOCHS = 3
 """Of a trial; a network that cannot have as many in its share of the time stays out."""
@@ -32,25 +32,22 @@ AHEAD_OF_MEASURED = 1.04
 
 @dataclass(frozen=True)
 class Searches:
-    """How a space is searched, and what else joins the last round.
+    """How a space is searched.
 
     Args:
         method: the name of a recipe.
         epochs: of each search; 0 for none.
         times: how many searches, with seeds that count up.
-        ranks: whether networks are ranked before training.
     """
 
     method: str
     epochs: int
     times: int
-    ranks: bool = False
 
     @property
     def guests(self) -> int:
-        """How many networks join the known ones of the last round: what was found and ranked, and then a random one."""
-        found = (self.times if self.epochs else 0) + self.ranks
-        return found + 1 if found else 0
+        """How many networks join the known ones of the last round: what was found, and then a random one."""
+        return self.times + 1 if self.epochs else 0
 
 
 def turns(networks: int, jobs: int) -> int:
@@ -114,14 +111,13 @@ def about(minutes: float) -> str:
     return f"about {rounded} minute{'' if rounded == 1 else 's'}"
 
 
-def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, ranks: bool, jobs: int = 1) -> list[str]:
+def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, jobs: int = 1) -> list[str]:
     """The plan of a run in sentences, with what more minutes would change.
 
     Args:
         total: seconds of the run.
         rates: seconds of an epoch by label, of all networks that keep the limits.
         taken: labels of the first round's networks; a single one is trained for all of the time.
-        ranks: whether networks are ranked before training.
         jobs: how many are trained at a time.
     """
     plan = f"Plan for {duration(total)}:"
@@ -131,10 +127,9 @@ def told(total: float, rates: Mapping[str, float], taken: Sequence[str], *, rank
         more = about(minutes_for(rates, 2, jobs))
         return [f"{plan} {taken[0]} is trained for all of it, without a comparison or a search; {more} would compare networks."]
     each = duration(total * SHARES["trials"] / 2)
-    ranking = f"up to {duration(total * SHARES['ranking'])} to rank drawn ones, " if ranks else ""
-    rest = duration(total * (1 - SHARES["trials"] - SHARES["search"] - (SHARES["ranking"] if ranks else 0)))
+    rest = duration(total * (1 - sum(SHARES.values())))
     sentences = [
-        f"{plan} {each} to compare {len(taken)} of {len(rates)} known networks, {each} for the best of them again, {ranking}"
+        f"{plan} {each} to compare {len(taken)} of {len(rates)} known networks, {each} for the best of them again, "
         f"up to {duration(total * SHARES['search'])} to search if that may gain more than training, and at least {rest} to "
         "train the winner."
     ]

@@ -40,7 +40,6 @@ class Family:
         make: the space of a size and a stride of the first convolution; sizes left open are taken from the data.
         native: the architecture in it, by the space's notation; None for the first option of every decision.
         around: the space of a size and a stride where a search looks for better ones; None where it does not.
-        ranks: whether scores before training are known to find good networks there.
         stride: of the first convolution.
     """
 
@@ -48,7 +47,6 @@ class Family:
     make: Callable[[int, int], Space]
     native: str | None = None
     around: Callable[[int, int], Space] | None = None
-    ranks: bool = False
     stride: int = 1
 
     @property
@@ -132,8 +130,8 @@ def _around_perceptron(size: int, _: int) -> Space:
     return mlp(width=size)
 
 
-_RESNET = Family("ResNet", _small_cells, RESNET_CELL, _small_cells, ranks=True)
-_DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells, ranks=True)
+_RESNET = Family("ResNet", _small_cells, RESNET_CELL, _small_cells)
+_DENSE = Family("dense cell", _small_cells, DENSE_CELL, _small_cells)
 _DEEP = Family("deep ResNet", _deep_cells, RESNET_CELL, _deep_cells)
 _DARTS = Family("DARTS cell", _darts, Darts().to_native(ARCHITECTURES["DARTS_V2"]))
 _PLAIN = Family("plain ResNet", _plain, around=_around_plain)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from random import Random
 from statistics import median
 from typing import Any
@@ -35,7 +34,6 @@ from mixop.finder.plan import (
     turns,
 )
 from mixop.finder.portfolio import STRIDES, Family, Member, by_hand, portfolio, strides, where_to_search
-from mixop.finder.ranking import best_before_training
 from mixop.finder.result import FindResult
 from mixop.finder.trainer import Raced, Trainer
 from mixop.finder.verdict import by_heart, ranked, to_train, trusted, verdict
@@ -283,7 +281,7 @@ class Finder:
         rates |= {c.label: pace * c.cost.flops for c in contenders if c.label not in rates}
         stride, epochs = self._strided()
         strided = [told_stride(self.data.shape[1:], stride, epochs[STRIDES.index(stride) - 1])] if stride > 1 else []
-        return {"epochs": inside, "plan": [*strided, *told(self.total, rates, taken, ranks=self._ranks, jobs=self.jobs)]}
+        return {"epochs": inside, "plan": [*strided, *told(self.total, rates, taken, jobs=self.jobs)]}
 
     def _strided(self) -> list[Any]:
         """The stride of first convolutions, and the epochs that a plain network would have in the last training at each.
@@ -307,9 +305,9 @@ class Finder:
         return [stride, epochs]
 
     def _searched(self, known: Sequence[Contender], near: Member, plan: Searches) -> list[Contender]:
-        """What a search and a ranking found, and a random architecture of the same space; nothing where both stay away."""
+        """What searches found, and a random architecture of the same space; nothing where they found nothing."""
         space = around(near, near.size).fit(self.data)
-        wanted = [*self._ranked(plan), *self._found(near, plan)]
+        wanted = self._found(near, plan)
         if wanted:
             wanted.append(Wanted("random", "random", near, space.random(Random(self.settings.seed)), space))
         inside: list[Contender] = []
@@ -328,38 +326,15 @@ class Finder:
         self.ledger.decide("costs of what was found", lambda: dict(self.entry.costs))
         return inside
 
-    def _ranked(self, plan: Searches) -> list[Wanted]:
-        """The best of many draws that keep the limits, by scores before training, where those are known to help.
-
-        They are as wide as the widest known network that keeps them: at another width all would be too large, or too small.
-        """
-        near = next((member for member in self.members if member.family.ranks), None)
-        if near is None or not plan.ranks:
-            return []
-        widest, _ = self.entry.largest(near.family)
-        if widest is None:
-            return []
-        space = around(near, min(near.size, widest.size)).fit(self.data)
-        seconds, seed = SHARES["ranking"] * self.total, self.settings.seed
-
-        rank = partial(best_before_training, space, self.entry, seconds=seconds, seed=seed)
-        taken = self.ledger.decide("ranked", rank)
-        if taken["architecture"] is None:
-            return []
-        self.say(f"Of {taken['networks']} drawn networks that keep the limits, the best by scores before training takes part.")
-        return [Wanted("ranked", "ranked", near, space.from_native(taken["architecture"]), space)]
-
-    @property
-    def _ranks(self) -> bool:
-        """Whether networks are ranked before training: images' under a limit."""
-        return bool(self.entry.limits) and len(self.data.shape) == 3 and not self.data.dense and not self.data.tokens
-
     def _plan(self, near: Member | None, best: Contender) -> Searches:
         """What searches: decided once, by how long an epoch takes of a search and of the best network so far."""
         if near is None:
             return Searches(self.methods[-1], 0, 0)
-        *planned, minutes = self.ledger.decide("searches", lambda: self._search_length(self._searchable(near), best))
-        plan = Searches(*planned)
+        # A run that version 1.0.0 began has one more value in between.
+        method, epochs, times, *_, minutes = self.ledger.decide(
+            "searches", lambda: self._search_length(self._searchable(near), best)
+        )
+        plan = Searches(method, epochs, times)
         if not plan.epochs:
             what = f"a search of {FEWEST_SEARCH_EPOCHS} epochs and for comparing what it finds"
             self.say(f"No time for {what}: {about(minutes)} would have it.")
@@ -414,16 +389,15 @@ class Finder:
         short = self._fitting(RECIPES[method](epochs=epochs))
         return scaled_to(short, len(self.data.train), len(self.data.valid))
 
-    def _search_length(self, space: Space, best: Contender) -> tuple[str, int, int, bool, float]:
+    def _search_length(self, space: Space, best: Contender) -> tuple[str, int, int, float]:
         """The first method that there is time for, the epochs of a search, 0 where there is none, and how many searches.
 
-        One network more in the last round leaves the others less time: what is ranked joins where the best so far has enough
-        epochs beside it, something found and a random one; and there are only so many searches. At last, the minutes of a run
-        that has time for the method and for comparing what it finds.
+        One network more in the last round leaves the others less time, so there are only so many searches that the best so far
+        has enough epochs beside what they find and a random one. At last, the minutes of a run that has time for the method and
+        for comparing what it finds.
         """
         method, minutes = self.methods[-1], math.inf
         one = Searches(method, FEWEST_SEARCH_EPOCHS, 1)
-        one = replace(one, ranks=self._ranks and self._compares(best, replace(one, ranks=True)))
         most = sum(self._compares(best, replace(one, times=times)) for times in range(1, MOST_SEARCHES + 1))
         compared = ENOUGH_EPOCHS * self.trainer.seconds_per_epoch(best) / self._share(one) * self.total / 60
         for method in self.methods:
@@ -433,8 +407,8 @@ class Finder:
             if most and epochs >= FEWEST_SEARCH_EPOCHS:
                 # Those at a time cost no more time than one.
                 count = max(1, min(most, max(self.jobs, self.jobs * epochs // (2 * FEWEST_SEARCH_EPOCHS))))
-                return method, min(epochs // turns(count, self.jobs), RECIPES[method]().epochs), count, one.ranks, minutes
-        return method, 0, 0, one.ranks, minutes
+                return method, min(epochs // turns(count, self.jobs), RECIPES[method]().epochs), count, minutes
+        return method, 0, 0, minutes
 
     def _seconds_per_search_epoch(self, method: str, space: Space) -> float:
         recipe = self._sized(method, FEWEST_SEARCH_EPOCHS)

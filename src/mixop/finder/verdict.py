@@ -133,13 +133,11 @@ def verdict(trials: Sequence[Trial], task: Task, examples: int, known: Sequence[
     found = next((trial for trial in trials if trial.origin == "searched"), None)
     by_hand = next((trial for trial in trials if trial.origin == "known"), None)
     random = next((trial for trial in trials if trial.origin == "random"), None)
-    ranked = next((trial for trial in trials if trial.origin == "ranked"), None)
     if by_hand is None:
         return sentences
-    for mine, subject in ((found, "What the search found"), (ranked, "What the ranking took")):
-        for rival, what in ((by_hand, f"the best known network ({by_hand.label})"), (random, "a random architecture")):
-            if mine is not None and rival is not None:
-                sentences.append(_beside(mine, subject, rival, what, task, examples))
+    for rival, what in ((by_hand, f"the best known network ({by_hand.label})"), (random, "a random architecture")):
+        if found is not None and rival is not None:
+            sentences.append(_beside(found, rival, what, task, examples))
     taken = trials[to_train(trials, task, examples, known)]
     if taken is not best:
         share = 100 * taken.flops / max(1, best.flops)
@@ -162,15 +160,15 @@ def _all_close(trials: Sequence[Trial], first: Measure, examples: int) -> bool:
     )
 
 
-def _beside(found: Trial, subject: str, rival: Trial, what: str, task: Task, examples: int) -> str:
+def _beside(found: Trial, rival: Trial, what: str, task: Task, examples: int) -> str:
     first = task.first
     mine, theirs = found.measures[first.name], rival.measures[first.name]
     if mine is None or theirs is None:
-        return f"{subject} cannot be compared with {what}."
+        return f"What the search found cannot be compared with {what}."
     beside = f"{said(first, mine)} against {said(first, theirs)}"
     better = first.rank(mine) - first.rank(theirs)
     if counted(first, mine, theirs) and abs(better) <= 2 * noise((mine, theirs), examples):
-        return f"{subject} and {what} are too close to tell apart on {examples:,} examples: {beside}."
+        return f"What the search found and {what} are too close to tell apart on {examples:,} examples: {beside}."
     if better == 0:
-        return f"{subject} and {what} are level: {beside}."
-    return f"{subject} is {'better' if better > 0 else 'worse'} than {what}: {beside}."
+        return f"What the search found and {what} are level: {beside}."
+    return f"What the search found is {'better' if better > 0 else 'worse'} than {what}: {beside}."
