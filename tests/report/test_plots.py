@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from mixop.core.measure import ACCURACY, Measure
@@ -148,3 +149,26 @@ def test_large_confusion_has_right_and_wrong_in_two_colours():
     assert image[3, 3, 3] == pytest.approx(0.9, abs=1 / 255)
     assert image[0, 1, 3] == 0
     assert not np.allclose(image[3, 7, :3], image[5, 5, :3])
+
+
+@pytest.mark.parametrize("handles", [{"handlelength": 1.6}, {"handlelength": 1.9}, {"handletextpad": 0.3}])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"momentum-{momentum}" for momentum in (0, 0.3, 0.6, 0.9, 0.99)],
+        ["WWWWWWWWWW", "MMMMMMMMMM", "mmmmmmmmmm"],
+        [f"a search of {count} epochs" for count in range(8, 14)],
+    ],
+)
+def test_a_legend_ends_inside_its_figure(names, handles):
+    with matplotlib.rc_context(plots.STYLE):
+        figure, axes, columns = plots.line_plot(names)
+        for name in names:
+            axes.plot([0, 1], [0, 1], label=name)
+        plots.legend_above(axes, columns, **handles)
+        legend = axes.get_legend()
+        assert legend is not None
+        box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1

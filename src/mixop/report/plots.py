@@ -15,7 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import imsave
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from mixop.core.measure import Measure
@@ -48,7 +50,7 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH, HEIGHT = 4.7, 2.6  # inches of a line plot; 72 units of the page each, so that letters are large enough on a phone
 BELOW, PLOT, ABOVE = 0.48, 1.8, 0.12  # inches of its height: for the axis, for curves at least, and between them and a legend
-LEGEND, LETTER, SAMPLE, LINE = 4.2, 0.066, 0.5, 0.19  # inches of a legend: its width, a letter, a line's sample, a row's height
+LEGEND, SAMPLE, LINE = 4.2, 0.54, 0.19  # inches of a legend: its width, a line's sample with what is around it, a row's height
 NARROW = 340.0  # units of the page: the width of a figure of rows
 MARKED = 12  # up to this many points of up to this many curves are marked as points
 
@@ -402,11 +404,18 @@ def line_plot(names: Sequence[str]) -> tuple[Figure, Axes, int]:
 
 
 def _legend_width(names: Sequence[str], columns: int) -> float:
-    """Inches of a legend in so many columns, each as wide as its longest entry."""
+    """Inches of a legend in so many columns, each as wide as its widest entry; only inside an ``rc_context``."""
     rows, more = divmod(len(names), columns)
     ends = [rows * column + min(column, more) for column in range(columns + 1)]
     of = [names[first:last] for first, last in pairwise(ends) if first < last]
-    return sum(LETTER * max(map(len, column)) + SAMPLE for column in of)
+    return sum(max(map(_text_width, column)) + SAMPLE for column in of)
+
+
+def _text_width(text: str) -> float:
+    """Inches of a text in matplotlib's own font, which is wider than most that a page is shown in."""
+    font = FontProperties(size=matplotlib.rcParams["font.size"])
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return width / 72
 
 
 def legend_above(axes: Axes, columns: int, **handles: float) -> None:
