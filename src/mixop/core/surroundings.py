@@ -27,7 +27,9 @@ def undisturbed() -> Iterator[None]:
         for device in ("cpu", "cuda", "mps", "xpu"):
             if _autocasts(device):
                 enter(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":  # asked for first: this context is slow for every function of torch
+        # Asked for first, since this context slows every function of torch. A tensor is asked: the default device of torch 2.6
+        # knows no context.
+        if torch.empty(0).device.type != "cpu":
             enter(torch.device("cpu"))
         enter(_FLOAT32)
         yield

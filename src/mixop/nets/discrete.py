@@ -166,7 +166,7 @@ class DiscreteNetwork(Skeleton):
                 return layer(*arguments)
             return run(layer, arguments[0], values)
 
-        def context(spec: Layer) -> tuple[Any, ...]:
+        def context(spec: Layer) -> Any:  # torch 2.6 cannot export a function within a function whose type has parts
             its = (drop * share(),)
             return its if values is None or spec.kind != "cell" else (*its, values)
 

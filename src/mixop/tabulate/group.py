@@ -111,5 +111,5 @@ def keep(parts: Path, indices: Sequence[int], found: Mapping[str, np.ndarray]) -
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes an ``.npz`` file so that a crash leaves the old one or the new one, whole."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
