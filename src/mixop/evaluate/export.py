@@ -43,6 +43,8 @@ the module's own rounding is allowed too; an error in the graph is far larger.
 """
 
 _ONNX_OPSET = 18
+_MOST = 2**31 - 1
+"""Of an open axis: torch 2.6 refuses some networks where it has no largest size."""
 
 
 @door(RunError)
@@ -211,7 +213,7 @@ def _rounding(net: nn.Module, inputs: Tensor) -> float:
 def _open(about: Mapping[str, Any]) -> tuple[dict[int, Any]]:
     """The axes of the inputs whose sizes a graph leaves open."""
     names = {0: "batch", **({2: "height", 3: "width"} if about["input"]["size"] else {})}
-    return ({axis: torch.export.Dim(name) for axis, name in names.items()},)
+    return ({axis: torch.export.Dim(name, max=_MOST) for axis, name in names.items()},)
 
 
 def _write_pt2(net: nn.Module, example: Tensor, about: Mapping[str, Any]) -> bytes:

@@ -74,14 +74,14 @@ class Skeleton(nn.Module):
             The inputs and the output of every layer, at last the network's; and the new state, () if nothing carries.
         """
         outputs: list[Tensor] = [x]
-        before, after = iter(state or ()), []
+        before, after = state or (), []
         for spec, layer in zip(self.specs, self.layers, strict=True):
             given = [outputs[i] for i in spec.inputs]
             arguments = given if spec.group is None else [given, *context(spec)]
             if spec.tied:
                 arguments = [*arguments, self.layers[spec.tied - 1].weight]
             if _carries(layer):
-                output, carried = call(layer, *arguments, next(before, None))
+                output, carried = call(layer, *arguments, before[len(after)] if before else None)
                 outputs.append(output)
                 after.append(carried)
             else:

@@ -1,6 +1,7 @@
 """The layer that reads tokens: an embedding and a recurrent layer, which carries its state from window to window."""
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,6 @@ class TokenStem(nn.Module):
         weights = (self.weight_input, self.weight_state, self.bias_input, self.bias_state)
         # `torch.nn.GRU` caches its weights, which breaks functional calls and copies. Its cuDNN form has no second derivatives,
         # and no gradient in evaluation mode: a search needs both.
-        with torch.backends.cudnn.flags(enabled=False):
+        with torch.backends.cudnn.flags(enabled=False) if y.is_cuda else nullcontext():  # torch 2.6 exports no such flags
             y, last = torch.gru(y, start.unsqueeze(0), weights, True, 1, 0.0, self.training, False, True)
         return y.transpose(1, 2), last[0]
